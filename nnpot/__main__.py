@@ -1,0 +1,106 @@
+"""The door: `nnpot COMMAND …`, a parser over the plain functions in `nnpot.commands`."""
+
+import difflib
+import importlib
+import inspect
+import logging
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+COMMANDS = {
+    "train": "train a potential on energies, forces and stresses",
+    "evaluate": "errors of a potential on labelled structures",
+    "predict": "energies, forces and stresses of structures",
+    "info": "what a model file holds",
+    "sample": "label structures from molecular dynamics with any ASE calculator",
+}
+
+
+class Parser(ArgumentParser):
+    """A parser whose complaints are one line, with a suggestion where a key is misspelt."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print one line and exit with code 2."""
+        complain(_one_line(message) + self._suggestion(message), code=2)
+
+    def _suggestion(self, message: str) -> str:
+        wrong = re.search(r"(?:Option|Key|nested key) '([\w.-]+)'|[Uu]nrecognized arguments: --([\w.-]+)", message)
+        if wrong is None:
+            return ""
+        key = wrong[1] or wrong[2]
+        known = set(re.findall(r"--([\w.]+)", self.format_help()))
+        known |= {part for name in known for part in name.split(".")} | _constructor_arguments()
+        close = difflib.get_close_matches(key, known, n=1) or difflib.get_close_matches(key.split(".")[-1], known, n=1)
+        return f"; did you mean {close[0]}?" if close else ""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; an error of the user's is one line on standard error and exit code 1 or 2."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("nnpot").setLevel(logging.INFO)
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print(_usage())
+        return
+    command, *rest = arguments
+    if command not in COMMANDS:
+        close = difflib.get_close_matches(command, COMMANDS, n=1)
+        complain(
+            f"there is no command {command!r}" + (f"; did you mean {close[0]}?" if close else f"\n{_usage()}"), code=2
+        )
+    function = getattr(importlib.import_module(f"nnpot.commands.{command}"), command)
+    parser = _parser(command, function)
+    settings = parser.instantiate_classes(_parse(parser, rest))
+    settings.pop("config", None)
+    try:
+        function(**settings)
+    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+        complain(_one_line(str(error)), code=1)
+    except KeyboardInterrupt:
+        complain("interrupted", code=130)
+
+
+def complain(message: str, code: int) -> NoReturn:
+    """Print one line on standard error and leave."""
+    print(f"nnpot: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _parser(command: str, function: Any) -> Parser:
+    set_parsing_settings(docstring_parse_attribute_docstrings=False)
+    parser = Parser(prog=f"nnpot {command}", description=COMMANDS[command], exit_on_error=True)
+    parser.add_argument("--config", action="config", help="file of settings; later options override it")
+    parser.add_function_arguments(function, as_positional=command != "train", sub_configs=False)
+    return parser
+
+
+def _parse(parser: Parser, arguments: Sequence[str]) -> Any:
+    try:
+        return parser.parse_args(arguments)
+    except (ValueError, TypeError) as error:  # raised by a constructor while its arguments are checked
+        complain(_one_line(str(error)), code=2)
+
+
+def _constructor_arguments() -> set[str]:
+    """Arguments of the classes that a configuration may name."""
+    descriptors = importlib.import_module("nnpot.descriptors")
+    classes = [getattr(descriptors, name) for name in descriptors.__all__]
+    return {argument for c in classes for argument in inspect.signature(c).parameters}
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {purpose}" for name, purpose in COMMANDS.items()]
+    return "\n".join(["usage: nnpot COMMAND [options]; nnpot COMMAND --help tells them", "", *lines])
+
+
+if __name__ == "__main__":
+    main()

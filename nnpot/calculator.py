@@ -1,0 +1,103 @@
+"""Any potential as an ASE calculator."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+
+from nnpot.model_file import load
+from nnpot.neighbors import NeighborPairs, neighbor_pairs
+from nnpot.potential import Potential
+from nnpot.structure import Batch, Structure
+
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class NNPotCalculator(Calculator):
+    """Energy, atomic energies, forces and stress of a potential, in ASE's units and signs.
+
+    The neighbour list is found with a skin and used again until an atom has moved by half of it (Verlet), or the cell,
+    the periodicity or the elements change.
+
+    Args:
+        potential: A potential, or the path of a model file.
+        device: `cpu`, `cuda`, …
+        dtype: Floating-point type to calculate in, `float32` or `float64`.
+        skin: In Å; 0 finds the neighbours anew at each step.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the model file is not complete, the dtype is not known, or the skin is negative.
+    """
+
+    implemented_properties: list[str] = ["energy", "free_energy", "energies", "forces", "stress"]
+
+    def __init__(
+        self,
+        potential: str | Path | Potential,
+        device: str = "cpu",
+        dtype: str = "float32",
+        skin: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if dtype not in _DTYPES:
+            raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+        if skin < 0:
+            raise ValueError(f"skin must not be negative, got {skin} Å")
+        self.dtype, self.device, self.skin = _DTYPES[dtype], torch.device(device), skin
+        if isinstance(potential, Potential):
+            self.potential = potential.to(self.device, self.dtype).eval()
+        else:
+            self.potential = load(potential, self.dtype, self.device)
+        self._pairs: NeighborPairs | None = None
+        self._pairs_of: Structure | None = None
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Fill `results`; called by ASE.
+
+        Raises:
+            ValueError: If an element is not known to the potential, or positions or cell are not finite.
+        """
+        super().calculate(atoms, properties, system_changes)
+        structure = Structure.from_ase(cast(Atoms, self.atoms))
+        pairs = self._neighbors(structure)
+        batch = Batch.of_structure(structure, pairs.vectors(structure.positions, structure.cell), pairs.i, pairs.j)
+        with torch.no_grad():
+            prediction = self.potential(batch.to(self.device, self.dtype))
+        energy = float(prediction.energy)
+        self.results = {
+            "energy": energy,
+            "free_energy": energy,
+            "energies": prediction.energies.cpu().numpy(),
+            "forces": prediction.forces.double().cpu().numpy(),
+        }
+        if structure.volume is not None:
+            self.results["stress"] = prediction.stress[0].double().cpu().numpy()
+
+    def _neighbors(self, structure: Structure) -> NeighborPairs:
+        """The pairs kept from an earlier step where they still hold every neighbour, else new ones."""
+        old = self._pairs_of
+        if self._pairs is not None and old is not None and self._still_holds(old, structure):
+            return self._pairs
+        self._pairs, self._pairs_of = neighbor_pairs(structure, self.potential.cutoff + self.skin), structure
+        return self._pairs
+
+    def _still_holds(self, old: Structure, new: Structure) -> bool:
+        same = (
+            old.pbc == new.pbc
+            and np.array_equal(old.numbers.numpy(), new.numbers.numpy())
+            and np.array_equal(old.cell.numpy(), new.cell.numpy())
+        )
+        if not same:
+            return False
+        moved = (new.positions - old.positions).square().sum(dim=1)
+        return len(moved) == 0 or float(moved.max()) < (0.5 * self.skin) ** 2

@@ -1,0 +1,1 @@
+"""The commands: plain typed functions, one per file, each reading as a story."""

@@ -1,0 +1,49 @@
+"""`nnpot evaluate`: errors of a potential on labelled structures."""
+
+from pathlib import Path
+
+import torch
+
+from nnpot.analysis.evaluate import evaluate_potential, table
+from nnpot.analysis.plots import parity
+from nnpot.model_file import load
+from nnpot.reading import LabelKeys, read_structures, require_labels
+from nnpot.training.run import to_json, write_atomically
+
+
+def evaluate(
+    model: Path,
+    data: Path,
+    json: Path | None = None,
+    plots: Path | None = None,
+    device: str = "cpu",
+    keys: LabelKeys = LabelKeys(),
+) -> dict[str, float]:
+    """Print MAE and RMSE of energy, forces and stress: in all, per configuration type, per element.
+
+    Args:
+        model: Model file.
+        data: Labelled structures, any format of ASE.
+        json: File to write the errors to.
+        plots: Folder for parity plots.
+        device: Where to calculate, `cpu` or `cuda`.
+        keys: Names of the labels, if not ASE's own.
+
+    Returns:
+        The errors, by the keys of the JSON file.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If a file cannot be read, has no energies, or holds an element that the model does not know.
+    """
+    potential = load(model, torch.float32, device)
+    structures = read_structures(data, keys)
+    require_labels(structures, str(data))
+    result = evaluate_potential(potential, structures)
+    print(table(result, title=f"{model} on {data}"))
+    if json is not None:
+        write_atomically(json, to_json(result.to_json()))
+    if plots is not None:
+        plots.mkdir(parents=True, exist_ok=True)
+        parity(plots / "parity.png", result.panels())
+    return result.to_json()

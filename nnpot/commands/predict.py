@@ -1,0 +1,48 @@
+"""`nnpot predict`: energies, forces and stresses of structures."""
+
+import os
+from pathlib import Path
+
+import ase.io
+import torch
+from ase.calculators.singlepoint import SinglePointCalculator
+from rich.progress import track
+
+from nnpot.calculator import NNPotCalculator
+from nnpot.model_file import load
+from nnpot.reading import read_atoms
+
+
+def predict(model: Path, structures: Path, out: Path, device: str = "cpu") -> Path:
+    """Predict structures and write them as extended XYZ with energy, forces, atomic energies and stress.
+
+    Args:
+        model: Model file.
+        structures: Any file of ASE.
+        out: Extended XYZ file to write.
+        device: Where to calculate, `cpu` or `cuda`.
+
+    Returns:
+        The file written.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If a file cannot be read, or a frame holds an element that the model does not know.
+    """
+    calculator = NNPotCalculator(load(model, torch.float32, device), device=device)
+    frames = read_atoms(structures)
+    for k, atoms in enumerate(track(frames, description="predicting", transient=True, disable=len(frames) < 20)):
+        try:
+            calculator.calculate(atoms)
+        except ValueError as error:
+            raise ValueError(f"{structures}, frame {k}: {error}") from error
+        for name in ("forces", "energies", "momenta"):
+            if name != "momenta":
+                atoms.arrays.pop(name, None)
+        atoms.calc = SinglePointCalculator(atoms, **calculator.results)
+    partial = out.with_name(out.name + ".partial")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    ase.io.write(partial, frames, format="extxyz")
+    os.replace(partial, out)
+    print(f"{len(frames)} structures written to {out}")
+    return out

@@ -1,0 +1,101 @@
+"""`nnpot train`: from labelled structures to a model file."""
+
+import logging
+import time
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+
+from nnpot.analysis.evaluate import evaluate_potential, table
+from nnpot.analysis.plots import learning_curves, parity
+from nnpot.model_file import save_potential
+from nnpot.potential import NeuralNetworkPotential, Potential
+from nnpot.repulsion import ZBL
+from nnpot.training.data import Split, StructureData
+from nnpot.training.options import DataOptions, LossOptions, OptimizerOptions, TrainerOptions
+from nnpot.training.run import best_state, build_trainer, checkpoint_of, run_folder, write_config
+from nnpot.training.task import PotentialTask
+
+log = logging.getLogger("nnpot")
+
+
+def train(
+    potential: NeuralNetworkPotential,
+    data: DataOptions,
+    loss: LossOptions = LossOptions(),
+    optimizer: OptimizerOptions = OptimizerOptions(),
+    trainer: TrainerOptions = TrainerOptions(),
+    out: Path = Path("runs/train"),
+    seed: int = 0,
+    resume: Path | None = None,
+    *,
+    repulsion: bool = False,
+) -> Path:
+    """Train a potential on energies, forces and stresses.
+
+    Writes into the folder `out`: model.nnpot (the potential, best on validation), last.ckpt (to resume from),
+    config.yaml (all settings), metrics.csv, learning.png, parity.png, report.txt.
+
+    Args:
+        potential: What to train; what it leaves open is taken from the data.
+        data: Where the data are.
+        loss: Weights of energies, forces, stresses.
+        optimizer: Learning rate and its schedule, averaged weights.
+        trainer: Epochs, devices, precision.
+        out: Folder of this run; a number is added if it already holds one.
+        seed: Of the split, the initial weights and the order of the structures.
+        resume: Folder or checkpoint of an interrupted run that is to go on.
+        repulsion: Add the ZBL repulsion of the nuclei and train on what remains.
+
+    Returns:
+        The model file.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If the data cannot be used.
+    """
+    started = time.perf_counter()
+    folder = run_folder(out, resume)
+    pl.seed_everything(seed, verbose=False)
+    split = Split.read(data, seed)
+    log.info("%d training and %d validation structures", len(split.train), len(split.validation))
+    baseline = ZBL(potential.descriptor.fitted(split.train).elements) if repulsion else None
+    targets = split if baseline is None else split.minus(baseline)
+    fitted = potential.fitted(targets.train, getattr(torch, trainer.dtype))
+    served = StructureData(targets, fitted, data, seed)
+    task = PotentialTask(fitted, loss, optimizer)
+
+    engine = build_trainer(trainer, optimizer, folder, validates=bool(split.validation))
+    if engine.is_global_zero:
+        settings = {"potential": potential, "data": data, "loss": loss, "optimizer": optimizer, "trainer": trainer}
+        write_config(folder, {**settings, "out": out, "seed": seed, "repulsion": repulsion})
+    try:
+        engine.fit(task, served, ckpt_path=checkpoint_of(resume) if resume else None)
+    finally:  # also after Ctrl-C: the best so far becomes a model file
+        state = best_state(folder)
+        if engine.is_global_zero and state is not None:
+            fitted.load_state_dict(state)
+            final: Potential = fitted if baseline is None else fitted + baseline
+            summary = {
+                "training file": str(data.train),
+                "training structures": len(split.train),
+                "epochs": engine.current_epoch,
+                "minutes": round((time.perf_counter() - started) / 60, 2),
+                "seed": seed,
+            }
+            save_potential(final, folder / "model.nnpot", summary)
+    if engine.is_global_zero:
+        _report(final, split, folder)
+    return folder / "model.nnpot"
+
+
+def _report(potential: Potential, split: Split, folder: Path) -> None:
+    """Evaluate on the validation structures (the training ones if there are none), with pictures."""
+    name, structures = ("validation", split.validation) if split.validation else ("training", split.train)
+    result = evaluate_potential(potential, structures)
+    text = table(result, title=f"{folder / 'model.nnpot'}: {name} errors")
+    (folder / "report.txt").write_text(text + "\n")
+    parity(folder / "parity.png", result.panels())
+    learning_curves(folder / "learning.png", folder / "metrics.csv")
+    print(text)

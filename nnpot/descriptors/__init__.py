@@ -1,0 +1,6 @@
+"""Descriptors: from neighbour pairs to invariant features, one published descriptor per file."""
+
+from nnpot.descriptors.acsf import ACSF
+from nnpot.descriptors.base import Descriptor
+
+__all__ = ["ACSF", "Descriptor"]

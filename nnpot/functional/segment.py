@@ -1,0 +1,38 @@
+"""Sums over pairs, atoms and structures."""
+
+import torch
+from torch import Tensor
+
+
+def segment_sum(values: Tensor, index: Tensor, n_segments: int) -> Tensor:
+    """Return Σ over the rows that carry the same index.
+
+    Args:
+        values: Shape (n, ...).
+        index: Segment of each row, shape (n,).
+        n_segments: Number of segments, also those without rows.
+
+    Returns:
+        Shape (n_segments, ...).
+    """
+    return values.new_zeros(n_segments, *values.shape[1:]).index_add(0, index, values)
+
+
+def forces_from_pairs(pair_gradient: Tensor, pair_i: Tensor, pair_j: Tensor, n_atoms: int) -> Tensor:
+    """Return F_k = Σ_(i=k) ∂E/∂r_ij − Σ_(j=k) ∂E/∂r_ij, in eV/Å, shape (N, 3).
+
+    It follows from r_ij = r_j − r_i + S·cell and F_k = −∂E/∂r_k.
+    """
+    return segment_sum(pair_gradient, pair_i, n_atoms) - segment_sum(pair_gradient, pair_j, n_atoms)
+
+
+def strain_derivative(r_ij: Tensor, pair_gradient: Tensor, structure_of_pair: Tensor, n_structures: int) -> Tensor:
+    """Return dE/dε_ab = Σ r_ij,a ∂E/∂r_ij,b, symmetrised, as Voigt xx, yy, zz, yz, xz, xy, in eV, shape (B, 6).
+
+    A strain maps every pair vector to (1 + ε) r_ij, whatever the cell.
+    """
+    outer = r_ij.unsqueeze(dim=2) * pair_gradient.unsqueeze(dim=1)  # (P, 3, 3)
+    full = segment_sum(outer.reshape(-1, 9), structure_of_pair, n_structures)  # (B, 9)
+    transposed = full.reshape(-1, 3, 3).transpose(1, 2).reshape(-1, 9)
+    voigt = torch.tensor([0, 4, 8, 5, 2, 1], device=full.device)
+    return (0.5 * (full + transposed)).index_select(1, voigt)

@@ -1,0 +1,98 @@
+"""Neighbour pairs within a cutoff: one function in front of the `vesin` library, and padded tables of pairs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import vesin
+from torch import Tensor
+
+from nnpot.structure import Batch, Structure
+
+
+@dataclass(frozen=True, eq=False)
+class NeighborPairs:
+    """Full list of neighbour pairs, sorted by centre.
+
+    Attributes:
+        i: Centres, shape (P,), int64.
+        j: Neighbours, shape (P,), int64.
+        shifts: Cell translations S of the neighbours, in units of the cell vectors, shape (P, 3), float64.
+    """
+
+    i: Tensor
+    j: Tensor
+    shifts: Tensor
+
+    def vectors(self, positions: Tensor, cell: Tensor) -> Tensor:
+        """Return `r_ij = r_j − r_i + S·cell`, in Å, shape (P, 3)."""
+        return positions.index_select(0, self.j) - positions.index_select(0, self.i) + self.shifts @ cell
+
+
+def neighbor_pairs(structure: Structure, cutoff: float) -> NeighborPairs:
+    """Find every ordered pair of atoms, images included, that is closer than a cutoff.
+
+    Args:
+        structure: Any periodicity, also mixed; the cell may be smaller than the cutoff.
+        cutoff: In Å.
+
+    Raises:
+        ValueError: If the cutoff is not positive, a position or the cell is not finite, or a periodic direction has
+            no volume.
+    """
+    if not cutoff > 0:
+        raise ValueError(f"cutoff must be positive, got {cutoff} Å")
+    if not (torch.isfinite(structure.positions).all() and torch.isfinite(structure.cell).all()):
+        raise ValueError(f"{structure.name or 'structure'}: positions or cell are not finite")
+    cell = _completed_cell(structure)
+    finder = vesin.NeighborList(cutoff=cutoff, full_list=True, sorted=True)
+    i, j, shifts = finder.compute(
+        points=structure.positions.numpy(), box=cell, periodic=np.array(structure.pbc), quantities="ijS"
+    )
+    return NeighborPairs(
+        torch.from_numpy(i.astype(np.int64)),
+        torch.from_numpy(j.astype(np.int64)),
+        torch.from_numpy(shifts.astype(np.float64)),
+    )
+
+
+def _completed_cell(structure: Structure) -> np.ndarray:
+    """Check the periodic cell vectors and fill in unit vectors where there is no periodicity, shape (3, 3)."""
+    cell = structure.cell.numpy().copy()
+    periodic = np.array(structure.pbc)
+    vectors = cell[periodic]
+    if np.linalg.matrix_rank(vectors) < len(vectors):
+        raise ValueError(
+            f"{structure.name or 'structure'}: the cell has no extent along a periodic direction; "
+            "give it a cell or switch the periodic boundary off"
+        )
+    if not periodic.all():  # directions without periodicity: anything that completes a basis will do
+        q, _ = np.linalg.qr(np.vstack([vectors, np.eye(3)]).T)
+        cell[~periodic] = q.T[len(vectors) : 3]
+    return cell
+
+
+def single_batch(structure: Structure, cutoff: float) -> Batch:
+    """Make a batch of one structure, its pairs found within a cutoff in Å."""
+    pairs = neighbor_pairs(structure, cutoff)
+    return Batch.of_structure(structure, pairs.vectors(structure.positions, structure.cell), pairs.i, pairs.j)
+
+
+def table_slots(pair_i: Tensor, n_atoms: int) -> tuple[Tensor, int]:
+    """Give each pair a place in a padded table with one row per atom.
+
+    Args:
+        pair_i: Centre of each pair, in any order, shape (P,).
+        n_atoms: Number of rows N.
+
+    Returns:
+        Flat position of each pair in a table of shape (N, M), shape (P,), and the width M.
+    """
+    counts = torch.bincount(pair_i, minlength=n_atoms)
+    width = int(counts.max()) if n_atoms > 0 else 0
+    order = torch.argsort(pair_i, stable=True)
+    starts = torch.cumsum(counts, dim=0) - counts
+    rank = torch.arange(len(pair_i), device=pair_i.device)
+    slots = torch.empty_like(pair_i)
+    slots[order] = pair_i[order] * width + rank - starts[pair_i[order]]
+    return slots, width

@@ -1,0 +1,7 @@
+"""Network parts that hold parameters around the functions of `nnpot.functional`."""
+
+from nnpot.nn.layers import Activation, Affine, GaussianBasis
+from nnpot.nn.mlp import MLP
+from nnpot.nn.per_element import PerElement
+
+__all__ = ["MLP", "Activation", "Affine", "GaussianBasis", "PerElement"]

@@ -1,0 +1,261 @@
+"""Potentials: from structures to energy, forces and stress.
+
+A potential maps an environment of pairs to atomic energies; forces and stress are two sums over ∂E/∂r_ij, done here for
+every potential.  Potentials add: `a + b`.
+"""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+
+from nnpot.descriptors.base import Descriptor
+from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
+from nnpot.neighbors import single_batch
+from nnpot.nn.layers import Activation, Affine
+from nnpot.nn.mlp import MLP
+from nnpot.nn.per_element import PerElement
+from nnpot.scaling import FeatureScaling, isolated_atom_energies, least_squares_energies
+from nnpot.spec import Module
+from nnpot.structure import Batch, Pairs, Structure, species_index
+
+log = logging.getLogger("nnpot")
+
+AtomicEnergies = Literal["least_squares", "isolated_atoms"] | dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a potential says of a batch.
+
+    =========  =======  ===================================================  ======
+    attribute  shape    meaning                                              unit
+    =========  =======  ===================================================  ======
+    energies   (N,)     atomic energies, float64                             eV
+    energy     (B,)     total energies, float64                              eV
+    forces     (N, 3)   forces                                               eV/Å
+    stress     (B, 6)   Voigt xx, yy, zz, yz, xz, xy, positive in tension;   eV/Å³
+                        NaN unless periodic in three dimensions
+    =========  =======  ===================================================  ======
+    """
+
+    energies: Tensor
+    energy: Tensor
+    forces: Tensor
+    stress: Tensor
+
+
+class Potential(Module, ABC):
+    """A sum of atomic energies that depend on neighbour pairs within a cutoff.
+
+    Attributes:
+        elements: Chemical symbols that the potential knows, in the order of `Pairs.species`.
+        cutoff: In Å.
+    """
+
+    elements: tuple[str, ...]
+    cutoff: float
+
+    @abstractmethod
+    def atomic_energies(self, pairs: Pairs) -> Tensor:
+        """Return the energy of every atom, in eV, float64, shape (N,), twice differentiable in `pairs.r_ij`."""
+
+    def energies_and_pair_gradient(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å; differentiable again while training."""
+        keep_graph = self.training and torch.is_grad_enabled()
+        with torch.enable_grad():
+            r_ij = batch.r_ij.detach().requires_grad_()
+            species = species_index(batch.numbers, self.elements)
+            energies = self.atomic_energies(Pairs(r_ij, batch.pair_i, batch.pair_j, species))
+            gradient = _gradient(energies, r_ij, keep_graph=keep_graph)
+        return (energies, gradient) if keep_graph else (energies.detach(), gradient)
+
+    def forward(self, batch: Batch) -> Prediction:
+        """Predict energies, forces and stress of a batch whose pairs reach at least to the cutoff.
+
+        Raises:
+            ValueError: If an atom is of an element that the potential does not know.
+        """
+        energies, gradient = self.energies_and_pair_gradient(batch)
+        structure_of_pair = batch.structure_of.index_select(0, batch.pair_i)
+        strain = strain_derivative(batch.r_ij, gradient, structure_of_pair, batch.n_structures)
+        return Prediction(
+            energies=energies,
+            energy=segment_sum(energies, batch.structure_of, batch.n_structures),
+            forces=forces_from_pairs(gradient, batch.pair_i, batch.pair_j, len(batch.numbers)),
+            stress=strain / batch.volumes.unsqueeze(dim=1),
+        )
+
+    def predict(self, structure: Structure) -> Prediction:
+        """Predict one structure, on the device and in the dtype of the potential; results are detached."""
+        dtype, device = self.dtype_and_device()
+        with torch.no_grad():
+            prediction: Prediction = self(single_batch(structure, self.cutoff).to(device, dtype))
+        return prediction
+
+    def dtype_and_device(self) -> tuple[torch.dtype, torch.device]:
+        """Return dtype and device of the parameters; float64 on the CPU for a potential without parameters."""
+        for p in self.parameters():
+            return p.dtype, p.device
+        return torch.float64, torch.device("cpu")
+
+    def __add__(self, other: "Potential") -> "SumPotential":
+        return SumPotential(self, other)
+
+
+class SumPotential(Potential):
+    """The sum of two potentials, for the elements that both know.
+
+    Args:
+        first: A potential.
+        second: Another one.
+
+    Raises:
+        ValueError: If they have no element in common.
+    """
+
+    def __init__(self, first: Potential, second: Potential) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+        self.elements = tuple(e for e in first.elements if e in second.elements)
+        if not self.elements:
+            raise ValueError(f"the potentials have no element in common: {first.elements} and {second.elements}")
+        self.cutoff = max(first.cutoff, second.cutoff)
+
+    def atomic_energies(self, pairs: Pairs) -> Tensor:
+        """Return the sum of both, shape (N,)."""
+        return self._term(self.first, pairs) + self._term(self.second, pairs)
+
+    def _term(self, potential: Potential, pairs: Pairs) -> Tensor:
+        place = torch.tensor([potential.elements.index(e) for e in self.elements], device=pairs.species.device)
+        return potential.atomic_energies(Pairs(pairs.r_ij, pairs.pair_i, pairs.pair_j, place[pairs.species]))
+
+
+class NeuralNetworkPotential(Potential):
+    r"""Descriptor, one network per element, and a linear term in the features.
+
+        E = Σ_i { e_s + σ [MLP_s(x̂_i) + w_s · x̂_i] },   x̂ = (G − mean_s) / scale_s,   s the element of atom i
+
+    Args:
+        descriptor: From pairs to features G.
+        hidden: Units in each hidden layer.
+        activation: Name of the activation function.
+        atomic_energies: The reference energies e_s, in eV by symbol; or how to get them from the training data.
+        energy_scale: σ, in eV; set by the training data.
+
+    Raises:
+        ValueError: If the activation or an element is not known, or an element has no reference energy.
+    """
+
+    def __init__(
+        self,
+        descriptor: Descriptor,
+        hidden: tuple[int, ...] = (64, 64),
+        activation: str = "silu",
+        atomic_energies: AtomicEnergies = "least_squares",
+        energy_scale: float = 1.0,
+    ) -> None:
+        super().__init__()
+        Activation(activation)  # complains about a wrong name even while the elements are still open
+        self.descriptor = descriptor
+        self.elements, self.cutoff = descriptor.elements, descriptor.cutoff
+        sizes = (descriptor.n_features, *hidden, 1)
+        self.scaling = FeatureScaling(len(self.elements), descriptor.n_features)
+        self.networks = PerElement(MLP(sizes, activation) for _ in self.elements)
+        self.linear = PerElement(Affine(descriptor.n_features, 1) for _ in self.elements)
+        for weight in self.linear.parameters():
+            torch.nn.init.zeros_(weight)
+        self.energy_scale = energy_scale
+        self.reference = _reference_energies(atomic_energies, self.elements)
+
+    def atomic_energies(self, pairs: Pairs) -> Tensor:
+        """Return the energy of every atom, in eV, shape (N,)."""
+        return self.energies_of_features(self.descriptor(pairs), pairs.species)
+
+    def energies_of_features(self, features: Tensor, species: Tensor) -> Tensor:
+        """Return atomic energies, in eV, float64, shape (N,), from features (N, D) and element indices (N,)."""
+        x = self.scaling(features, species)
+        learned = (self.networks(x, species) + self.linear(x, species)).squeeze(dim=1)
+        reference = torch.tensor(self.reference, dtype=torch.float64, device=x.device)
+        return reference.index_select(0, species) + self.energy_scale * learned.double()
+
+    def energies_and_pair_gradient(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """As every potential; where the batch brings the features, by the chain rule from their derivatives."""
+        if batch.cached is None:
+            return super().energies_and_pair_gradient(batch)
+        keep_graph = self.training and torch.is_grad_enabled()
+        with torch.enable_grad():
+            features = batch.cached.features.detach().requires_grad_()
+            energies = self.energies_of_features(features, species_index(batch.numbers, self.elements))
+            gradient = batch.cached.pullback(_gradient(energies, features, keep_graph=keep_graph))
+        return (energies, gradient) if keep_graph else (energies.detach(), gradient)
+
+    def fitted(self, structures: Sequence[Structure], dtype: torch.dtype = torch.float32) -> Self:
+        """Return a potential in which everything that depends on data has been taken from training structures.
+
+        That is the descriptor's set-up, the atomic reference energies, the scale of the energies and that of the
+        features.  The networks start from random numbers.
+
+        Raises:
+            ValueError: If there is no structure or no label to take them from.
+        """
+        if not structures:
+            raise ValueError("no training structures")
+        descriptor = self.descriptor.fitted(structures)
+        kind = self.arguments["atomic_energies"]
+        if isinstance(kind, str):
+            fit = isolated_atom_energies if kind == "isolated_atoms" else least_squares_energies
+            values = fit(structures, descriptor.elements)
+            kind = dict(zip(descriptor.elements, values, strict=True))
+        reference = _reference_energies(kind, descriptor.elements)
+        scale = _energy_scale(structures, reference, descriptor.elements)
+        new: Self = self.replaced(descriptor=descriptor, atomic_energies=kind, energy_scale=scale)
+        new.double()._fit_features(structures)
+        new.to(dtype)
+        return new
+
+    def _fit_features(self, structures: Sequence[Structure], n_atoms: int = 10_000) -> None:
+        """Standardise the features over at most about `n_atoms` atoms, evenly picked structures."""
+        step = max(1, sum(len(s) for s in structures) // n_atoms)
+        rows, species = [], []
+        with torch.no_grad():
+            for structure in structures[::step]:
+                batch = single_batch(structure, self.cutoff)
+                species.append(species_index(batch.numbers, self.elements))
+                rows.append(self.descriptor(Pairs(batch.r_ij, batch.pair_i, batch.pair_j, species[-1])))
+        self.scaling.fit(torch.cat(rows), torch.cat(species))
+
+
+def _gradient(energies: Tensor, x: Tensor, *, keep_graph: bool) -> Tensor:
+    """∂(Σ energies)/∂x; zero where the energies do not depend on x at all."""
+    if not energies.requires_grad:
+        return torch.zeros_like(x)
+    (gradient,) = torch.autograd.grad(energies.sum(), x, create_graph=keep_graph, allow_unused=True)
+    return torch.zeros_like(x) if gradient is None else gradient
+
+
+def _reference_energies(given: AtomicEnergies, elements: Sequence[str]) -> tuple[float, ...]:
+    if isinstance(given, str):  # not fitted yet
+        return (0.0,) * len(elements)
+    missing = [e for e in elements if e not in given]
+    if missing:
+        raise ValueError(f"atomic_energies gives no value for {', '.join(missing)}")
+    return tuple(float(given[e]) for e in elements)
+
+
+def _energy_scale(structures: Sequence[Structure], reference: Sequence[float], elements: Sequence[str]) -> float:
+    """Root mean square force component where there are forces, else spread of the energy per atom; in eV(/Å)."""
+    forces = [s.forces for s in structures if s.forces is not None]
+    if forces:
+        return max(float(torch.cat(forces).square().mean().sqrt()), 1e-3)
+    e_0 = torch.tensor(reference, dtype=torch.float64)
+    residuals = [
+        (s.energy - float(e_0[species_index(s.numbers, elements)].sum())) / len(s)
+        for s in structures
+        if s.energy is not None
+    ]
+    return max(float(torch.tensor(residuals).square().mean().sqrt()), 1e-3)

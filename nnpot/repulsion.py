@@ -1,0 +1,58 @@
+"""Screened nuclear repulsion at short distances: Ziegler, Biersack, Littmark, The Stopping and Range of Ions (1985)."""
+
+import torch
+from ase.data import atomic_numbers, covalent_radii
+from torch import Tensor
+
+from nnpot.descriptors.base import check_elements
+from nnpot.functional.cutoffs import CUTOFFS
+from nnpot.functional.segment import segment_sum
+from nnpot.potential import Potential
+from nnpot.structure import Pairs
+
+COULOMB = 14.399645478
+"""e² / (4π ε0), in eV·Å (CODATA 2018)."""
+
+_WEIGHTS = (0.18175, 0.50986, 0.28022, 0.02817)
+_DECAYS = (3.19980, 0.94229, 0.40290, 0.20162)
+
+
+class ZBL(Potential):
+    r"""Universal screened Coulomb repulsion, switched off smoothly within the sum of the covalent radii.
+
+        V(r) = k Z_i Z_j / r · φ(r/a) · f(r),   φ(x) = Σ_n w_n exp(−d_n x),   a = 0.46850 Å / (Z_i^0.23 + Z_j^0.23)
+
+    with the polynomial cutoff f at the smaller of `cutoff` and the sum of both covalent radii.
+
+    Args:
+        elements: Chemical symbols.
+        cutoff: Upper limit of the range, in Å.
+
+    Raises:
+        ValueError: If an element is not known or the cutoff is not positive.
+    """
+
+    def __init__(self, elements: tuple[str, ...], cutoff: float = 3.0) -> None:
+        super().__init__()
+        if not cutoff > 0:
+            raise ValueError(f"cutoff must be positive, got {cutoff} Å")
+        self.elements = check_elements(elements)
+        radii = [float(covalent_radii[atomic_numbers[e]]) for e in self.elements]
+        self.cutoff = min(cutoff, 2 * max(radii, default=cutoff))
+        self.charges = tuple(float(atomic_numbers[e]) for e in self.elements)
+        self.ranges = tuple(tuple(min(cutoff, a + b) for b in radii) for a in radii)
+
+    def atomic_energies(self, pairs: Pairs) -> Tensor:
+        """Return half of each pair energy to each of its atoms, in eV, float64, shape (N,)."""
+        r_ij = pairs.r_ij.double()
+        i, j = pairs.species[pairs.pair_i], pairs.species[pairs.pair_j]
+        reach = r_ij.new_tensor(self.ranges)[i, j]
+        square = (r_ij * r_ij).sum(dim=1)
+        inside = square < reach**2
+        r = torch.where(inside, square, reach**2).sqrt()
+        z_i, z_j = r_ij.new_tensor(self.charges)[i], r_ij.new_tensor(self.charges)[j]
+        x = r * (z_i**0.23 + z_j**0.23) / 0.46850
+        screening = sum((w * torch.exp(-d * x) for w, d in zip(_WEIGHTS, _DECAYS, strict=True)), torch.zeros_like(x))
+        switch = CUTOFFS["polynomial"].shape(r / reach)
+        energy = torch.where(inside, COULOMB * z_i * z_j / r * screening * switch, torch.zeros_like(r))
+        return segment_sum(0.5 * energy, pairs.pair_i, len(pairs.species))

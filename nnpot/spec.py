@@ -1,0 +1,90 @@
+"""Modules that remember how they were built, so that a model file can hold them as plain JSON.
+
+A specification is `{"class": "ACSF", "arguments": {"cutoff": 6.0, …}}`, nested where an argument is itself such a
+module.  Classes are found by their name among the subclasses of :class:`Module` that Python has imported: a file can
+name a class, it can never make Python import or run anything.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+_classes: dict[str, type["Module"]] = {}
+
+
+class Module(nn.Module):
+    """A torch module that remembers its constructor arguments.
+
+    Attributes:
+        arguments: The arguments of the constructor, by name, defaults included.
+    """
+
+    arguments: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _classes[cls.__name__] = cls
+        if "__init__" in vars(cls):
+            cls.__init__ = _remembering(cls.__init__)  # type: ignore[method-assign]
+
+    def replaced(self, **changes: Any) -> Any:
+        """Build a new module of the same class with some constructor arguments changed."""
+        return type(self)(**{**self.arguments, **changes})
+
+
+def _remembering(constructor: Callable[..., None]) -> Callable[..., None]:
+    signature = inspect.signature(constructor)
+
+    @functools.wraps(constructor)
+    def wrapper(self: Module, *args: Any, **kwargs: Any) -> None:
+        if "arguments" not in self.__dict__:  # only the constructor that the user called, not those it calls
+            bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            arguments = {k: v for k, v in bound.arguments.items() if k != "self"}
+            object.__setattr__(self, "arguments", arguments)
+        constructor(self, *args, **kwargs)
+
+    return wrapper
+
+
+def to_spec(value: Any) -> Any:
+    """Describe a module, or an argument of one, by values that JSON can hold.
+
+    Raises:
+        TypeError: If an argument is neither a :class:`Module` nor plain data.
+    """
+    match value:
+        case Module():
+            arguments = {name: to_spec(v) for name, v in value.arguments.items()}
+            return {"class": type(value).__name__, "arguments": arguments}
+        case dict():
+            return {str(k): to_spec(v) for k, v in value.items()}
+        case list() | tuple():
+            return [to_spec(v) for v in value]
+        case None | bool() | int() | float() | str():
+            return value
+    raise TypeError(f"cannot describe an argument of type {type(value).__name__} in a model file: {value!r}")
+
+
+def build(spec: Any) -> Any:
+    """Rebuild what :func:`to_spec` described; lists come back as tuples.
+
+    Raises:
+        ValueError: If the specification names a class that is not known.
+    """
+    match spec:
+        case {"class": name, "arguments": dict() as arguments}:
+            if name not in _classes:
+                raise ValueError(
+                    f"the model uses the class {name!r}, which is not part of this nnpot; import the module "
+                    "that defines it first, or update nnpot"
+                )
+            return _classes[name](**{k: build(v) for k, v in arguments.items()})
+        case dict():
+            return {k: build(v) for k, v in spec.items()}
+        case list():
+            return tuple(build(v) for v in spec)
+    return spec

@@ -1,0 +1,278 @@
+"""Structures with their labels, and batches of them with their neighbour pairs.
+
+Units are eV, Å, eV/Å and eV/Å³ throughout.  A pair vector `r_ij = r_j − r_i + S·cell` points from the centre i to
+the neighbour j; every pair is there twice, once from each side.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import atomic_numbers, chemical_symbols
+from ase.stress import full_3x3_to_voigt_6_stress
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """Atoms of one configuration, with the labels that are known for it.
+
+    Attributes:
+        numbers: Atomic numbers, shape (N,), int64.
+        positions: Cartesian positions, in Å, shape (N, 3), float64.
+        cell: Rows are the cell vectors, in Å, shape (3, 3), float64; zero where there is none.
+        pbc: Periodic or not along each cell vector.
+        energy: Total energy, in eV, or None.
+        forces: Forces, in eV/Å, shape (N, 3), or None.
+        stress: Stress in Voigt order xx, yy, zz, yz, xz, xy, in eV/Å³, positive under tension, shape (6,), or None.
+        name: Where it comes from, for messages, e.g. `train.xyz, frame 12`.
+        group: Configuration type, for error tables; empty if unknown.
+    """
+
+    numbers: Tensor
+    positions: Tensor
+    cell: Tensor
+    pbc: tuple[bool, bool, bool]
+    energy: float | None = None
+    forces: Tensor | None = None
+    stress: Tensor | None = None
+    name: str = ""
+    group: str = ""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def volume(self) -> float | None:
+        """Cell volume, in Å³, or None unless the structure is periodic in three dimensions."""
+        return float(torch.linalg.det(self.cell).abs()) if all(self.pbc) else None
+
+    @classmethod
+    def from_ase(cls, atoms: Atoms, name: str = "") -> Self:
+        """Take over atoms and the results that their calculator already holds; nothing is calculated.
+
+        Where both `energy` and `free_energy` are known the latter is taken: it is the one that forces derive from.
+        """
+        known = dict(atoms.calc.results) if atoms.calc is not None else {}
+        energy = known.get("free_energy", known.get("energy"))
+        stress = known.get("stress")
+        if stress is not None and np.shape(stress) == (3, 3):
+            stress = full_3x3_to_voigt_6_stress(np.asarray(stress))
+        pbc = tuple(bool(p) for p in atoms.pbc)
+        return cls(
+            numbers=torch.tensor(atoms.numbers, dtype=torch.int64),
+            positions=torch.tensor(atoms.positions, dtype=torch.float64),
+            cell=torch.tensor(atoms.cell.array, dtype=torch.float64),
+            pbc=(pbc[0], pbc[1], pbc[2]),
+            energy=None if energy is None else float(energy),
+            forces=_optional(known.get("forces")),
+            stress=_optional(stress) if all(pbc) else None,
+            name=name,
+            group=str(atoms.info.get("config_type", "")),
+        )
+
+    def to_ase(self) -> Atoms:
+        """Return ASE atoms, the labels in a `SinglePointCalculator`."""
+        atoms = Atoms(self.numbers.numpy(), self.positions.numpy(), cell=self.cell.numpy(), pbc=self.pbc)
+        if self.group:
+            atoms.info["config_type"] = self.group
+        labels = {
+            "energy": self.energy,
+            "forces": None if self.forces is None else self.forces.numpy(),
+            "stress": None if self.stress is None else self.stress.numpy(),
+        }
+        atoms.calc = SinglePointCalculator(atoms, **labels)
+        return atoms
+
+
+def _optional(values: Any) -> Tensor | None:
+    return None if values is None else torch.tensor(np.asarray(values), dtype=torch.float64)
+
+
+def species_index(numbers: Tensor, elements: Sequence[str]) -> Tensor:
+    """Return the position of each atom's element among the elements of a model, shape (N,).
+
+    Raises:
+        ValueError: If an atom is of another element; it names the elements and the first such atom.
+    """
+    lookup = torch.full((len(chemical_symbols),), -1, dtype=torch.int64)
+    for k, element in enumerate(elements):
+        lookup[atomic_numbers[element]] = k
+    species = lookup.to(numbers.device)[numbers]
+    if bool((species < 0).any()):
+        atom = int((species < 0).nonzero()[0])
+        raise ValueError(
+            f"atom {atom} is {chemical_symbols[int(numbers[atom])]}, but the model knows only {', '.join(elements)}; "
+            "train a model with this element or remove the atom"
+        )
+    return species
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """All that a descriptor or a potential may see of a structure: ordered pairs of atoms.
+
+    Attributes:
+        r_ij: Vectors from centre to neighbour, in Å, shape (P, 3).
+        pair_i: Centre of each pair, shape (P,), in 0 … N−1.
+        pair_j: Neighbour of each pair, shape (P,), in 0 … N−1.
+        species: Index of each atom's element among the elements of the model, shape (N,).
+    """
+
+    r_ij: Tensor
+    pair_i: Tensor
+    pair_j: Tensor
+    species: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class CachedFeatures:
+    """Features of a fixed descriptor and their derivatives, calculated once and kept.
+
+    The derivative is kept per structure b as a padded table over its n_b atoms and M_b neighbour slots, so that the
+    chain rule is one batched matrix product.
+
+    Attributes:
+        features: G, shape (N, D).
+        jacobians: ∂G_i/∂r_ij for each structure, shape (n_b, D, 3·M_b).
+        slots: Row of each pair in the tables, joined and flattened to (Σ n_b·M_b, 3), shape (P,).
+    """
+
+    features: Tensor
+    jacobians: tuple[Tensor, ...]
+    slots: Tensor
+
+    def pullback(self, feature_gradient: Tensor) -> Tensor:
+        """Chain rule ∂E/∂r_ij = Σ_d ∂E/∂G_id · ∂G_id/∂r_ij.
+
+        Args:
+            feature_gradient: ∂E/∂G, shape (N, D).
+
+        Returns:
+            ∂E/∂r_ij, shape (P, 3).
+        """
+        per_structure = feature_gradient.unsqueeze(dim=1).split([len(j) for j in self.jacobians])
+        rows = [torch.bmm(g, j).reshape(-1, 3) for g, j in zip(per_structure, self.jacobians, strict=True)]
+        return torch.cat(rows).index_select(0, self.slots)
+
+    @staticmethod
+    def join(parts: Sequence["CachedFeatures"]) -> "CachedFeatures":
+        """Put the caches of several batches one after the other."""
+        rows = [sum(len(j) * j.shape[2] // 3 for j in part.jacobians) for part in parts]
+        return CachedFeatures(
+            torch.cat([part.features for part in parts]),
+            tuple(j for part in parts for j in part.jacobians),
+            _join_indices([part.slots for part in parts], rows),
+        )
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "CachedFeatures":
+        """Move to a device, floating-point parts also to a dtype."""
+        return CachedFeatures(
+            self.features.to(device, dtype),
+            tuple(j.to(device, dtype) for j in self.jacobians),
+            self.slots.to(device),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Structures side by side as one disconnected graph, with their neighbour pairs and labels.
+
+    ============  =========  ============================================================  ======
+    attribute     shape      meaning                                                       unit
+    ============  =========  ============================================================  ======
+    numbers       (N,)       atomic numbers
+    r_ij          (P, 3)     vectors from centre to neighbour                              Å
+    pair_i        (P,)       centre of each pair
+    pair_j        (P,)       neighbour of each pair
+    structure_of  (N,)       structure that each atom belongs to
+    n_atoms       (B,)       atoms per structure
+    volumes       (B,)       cell volume, NaN unless periodic in three dimensions          Å³
+    energy        (B,)       label, float64, NaN where missing                             eV
+    forces        (N, 3)     label, NaN where missing                                      eV/Å
+    stress        (B, 6)     label, NaN where missing                                      eV/Å³
+    cached                   features and derivatives of a fixed descriptor, or None
+    ============  =========  ============================================================  ======
+    """
+
+    numbers: Tensor
+    r_ij: Tensor
+    pair_i: Tensor
+    pair_j: Tensor
+    structure_of: Tensor
+    n_atoms: Tensor
+    volumes: Tensor
+    energy: Tensor
+    forces: Tensor
+    stress: Tensor
+    cached: CachedFeatures | None = None
+
+    @property
+    def n_structures(self) -> int:
+        """Number of structures B."""
+        return len(self.n_atoms)
+
+    @classmethod
+    def of_structure(cls, structure: Structure, r_ij: Tensor, pair_i: Tensor, pair_j: Tensor) -> Self:
+        """Make a batch of one structure from its neighbour pairs (shapes (P, 3), (P,), (P,))."""
+        n = len(structure)
+        nan = float("nan")
+        energy = nan if structure.energy is None else structure.energy
+        float64 = torch.float64
+        return cls(
+            numbers=structure.numbers,
+            r_ij=r_ij,
+            pair_i=pair_i,
+            pair_j=pair_j,
+            structure_of=torch.zeros(n, dtype=torch.int64),
+            n_atoms=torch.tensor([n]),
+            volumes=torch.tensor([nan if structure.volume is None else structure.volume], dtype=float64),
+            energy=torch.tensor([energy], dtype=float64),
+            forces=_or_nan(structure.forces, (n, 3)),
+            stress=_or_nan(structure.stress, (6,)).reshape(1, 6),
+        )
+
+    @classmethod
+    def join(cls, batches: Sequence["Batch"]) -> Self:
+        """Put batches one after the other into one.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if not batches:
+            raise ValueError("a batch needs at least one structure")
+        n_atoms = [len(b.numbers) for b in batches]
+        indices = {
+            "pair_i": _join_indices([b.pair_i for b in batches], n_atoms),
+            "pair_j": _join_indices([b.pair_j for b in batches], n_atoms),
+            "structure_of": _join_indices([b.structure_of for b in batches], [b.n_structures for b in batches]),
+        }
+        names = [f.name for f in fields(cls) if f.name not in {*indices, "cached"}]
+        values = {name: torch.cat([getattr(b, name) for b in batches]) for name in names}
+        caches = [b.cached for b in batches if b.cached is not None]
+        cached = CachedFeatures.join(caches) if len(caches) == len(batches) else None
+        return cls(**values, **indices, cached=cached)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Batch":
+        """Move to a device; the floating-point parts but the energy, which stays float64, also to a dtype."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        cached = values.pop("cached")
+        moved = {
+            name: v.to(device, dtype if v.is_floating_point() and name != "energy" else None)
+            for name, v in values.items()
+        }
+        return replace(self, **moved, cached=None if cached is None else cached.to(device, dtype))
+
+
+def _or_nan(values: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+    return torch.full(shape, float("nan"), dtype=torch.float64) if values is None else values
+
+
+def _join_indices(parts: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
+    """Join index vectors, each shifted by the sizes of those before it."""
+    offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).tolist()
+    return torch.cat([part + offset for part, offset in zip(parts, offsets, strict=True)])

@@ -1,0 +1,1 @@
+"""Training with PyTorch Lightning: data, loss, task.  Knows nothing of descriptors or networks."""

@@ -1,0 +1,145 @@
+"""Structures become batches once; they then stay in memory."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from nnpot.descriptors.base import Descriptor
+from nnpot.neighbors import single_batch, table_slots
+from nnpot.potential import NeuralNetworkPotential, Potential
+from nnpot.reading import read_structures, require_labels
+from nnpot.structure import Batch, CachedFeatures, Pairs, Structure, species_index
+from nnpot.training.options import DataOptions
+
+log = logging.getLogger("nnpot")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Training and validation structures."""
+
+    train: list[Structure]
+    validation: list[Structure]
+
+    @classmethod
+    def read(cls, options: DataOptions, seed: int) -> Self:
+        """Read the files, or set a random part of the training structures aside.
+
+        Raises:
+            FileNotFoundError: If a file is not there.
+            ValueError: If a file cannot be read, holds numbers that are not finite, or has no energies.
+        """
+        structures = read_structures(options.train, options.keys)
+        require_labels(structures, str(options.train))
+        if not isinstance(options.validation, float | int):
+            return cls(structures, read_structures(options.validation, options.keys))
+        order = torch.randperm(len(structures), generator=torch.Generator().manual_seed(seed)).tolist()
+        n = round(options.validation * len(structures))
+        aside = set(order[: min(n, len(structures) - 1)])
+        train = [s for k, s in enumerate(structures) if k not in aside]
+        return cls(train, [s for k, s in enumerate(structures) if k in aside])
+
+    def minus(self, baseline: Potential) -> "Split":
+        """Subtract the energies, forces and stresses of another potential from the labels."""
+        return Split([_residual(s, baseline) for s in self.train], [_residual(s, baseline) for s in self.validation])
+
+
+class StructureData(pl.LightningDataModule):
+    """Serves batches of structures with their neighbour pairs, and with features where the descriptor is fixed.
+
+    Args:
+        split: Training and validation structures.
+        potential: The potential that will be trained: its cutoff, descriptor and dtype count.
+        options: Batch size and memory for kept features.
+        seed: Of the order of the structures; the order is a function of seed and epoch, also across processes.
+    """
+
+    def __init__(self, split: Split, potential: NeuralNetworkPotential, options: DataOptions, seed: int = 0) -> None:
+        super().__init__()
+        self.options, self.seed = options, seed
+        dtype, _ = potential.dtype_and_device()
+        structures = [*split.train, *split.validation]
+        batches = [single_batch(s, potential.cutoff) for s in structures]
+        if self._keeps_features(batches, potential.descriptor, dtype):
+            log.info("features of %d structures are calculated once and kept", len(batches))
+            batches = [with_features(b, potential.descriptor, dtype) for b in batches]
+        batches = [b.to(dtype=dtype) for b in batches]
+        self.train, self.validation = batches[: len(split.train)], batches[len(split.train) :]
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches in a new order in every epoch, each process its part."""
+        size, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        dataset = _Batches(self.train)
+        sampler: DistributedSampler[Batch] = DistributedSampler(dataset, size, rank, shuffle=True, seed=self.seed)
+        return DataLoader(dataset, self.options.batch_size, sampler=sampler, collate_fn=Batch.join)
+
+    def val_dataloader(self) -> list[DataLoader[Batch]]:
+        """Validation batches in fixed order; no loader where nothing was set aside."""
+        if not self.validation:
+            return []
+        return [DataLoader(_Batches(self.validation), self.options.batch_size, collate_fn=Batch.join)]
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move a batch where Lightning wants it."""
+        return batch.to(device)
+
+    def _keeps_features(self, batches: Sequence[Batch], descriptor: Descriptor, dtype: torch.dtype) -> bool:
+        if self.options.cache == "off" or not descriptor.is_cacheable:
+            return False
+        size = sum(_table_rows(b) for b in batches) * 3 * descriptor.n_features * dtype.itemsize / 2**30
+        if self.options.cache == "on" or size <= self.options.cache_gib:
+            return True
+        log.warning(
+            "features and derivatives would take %.1f GiB, more than data.cache_gib = %.1f: not kept, so slower",
+            size, self.options.cache_gib,
+        )  # fmt: skip
+        return False
+
+
+class _Batches(Dataset[Batch]):
+    """Structures as batches of one."""
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, k: int) -> Batch:
+        return self.batches[k]
+
+
+def with_features(batch: Batch, descriptor: Descriptor, dtype: torch.dtype) -> Batch:
+    """Attach the features of a fixed descriptor and their derivatives to a batch of one structure.
+
+    They are calculated in the dtype of the pair vectors and kept in `dtype`.
+    """
+    species = species_index(batch.numbers, descriptor.elements)
+    pairs = Pairs(batch.r_ij, batch.pair_i, batch.pair_j, species)
+    n, d = len(batch.numbers), descriptor.n_features
+    with torch.no_grad():
+        features, jacobian = descriptor(pairs).to(dtype), descriptor.jacobian(pairs).to(dtype)
+    slots, width = table_slots(batch.pair_i, n)
+    table = features.new_zeros(n * width, d, 3).index_copy(0, slots, jacobian)
+    table = table.view(n, width, d, 3).transpose(1, 2).reshape(n, d, 3 * width)
+    return replace(batch, cached=CachedFeatures(features, (table,), slots))
+
+
+def _table_rows(batch: Batch) -> int:
+    counts = torch.bincount(batch.pair_i, minlength=len(batch.numbers))
+    return len(counts) * int(counts.max())
+
+
+def _residual(structure: Structure, baseline: Potential) -> Structure:
+    prediction = baseline.predict(structure)
+    return replace(
+        structure,
+        energy=None if structure.energy is None else structure.energy - float(prediction.energy),
+        forces=None if structure.forces is None else structure.forces - prediction.forces.double(),
+        stress=None if structure.stress is None else structure.stress - prediction.stress[0].double(),
+    )

@@ -1,0 +1,133 @@
+"""What a user may set about training; every default is meant to be right for most data."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from nnpot.reading import LabelKeys
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where the training data are and how they are served.
+
+    Args:
+        train: File of training structures, any format of ASE; extended XYZ may be compressed (.xz, .gz, .bz2).
+        validation: Fraction of the training structures set aside at random, or a file.
+        keys: Names of the labels, if not ASE's own.
+        batch_size: Structures per step and process.
+        cache: Keep features and derivatives of a fixed descriptor: always, never, or if they fit into `cache_gib`.
+        cache_gib: Memory that the kept features may take, in GiB per process.
+
+    Raises:
+        ValueError: If the batch size is not positive or the validation fraction not in [0, 1).
+    """
+
+    train: Path
+    validation: float | Path = 0.1
+    keys: LabelKeys = field(default_factory=LabelKeys)
+    batch_size: int = 8
+    cache: Literal["auto", "on", "off"] = "auto"
+    cache_gib: float = 6.0
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        if isinstance(self.validation, float | int) and not 0 <= self.validation < 1:
+            raise ValueError(f"validation must be a fraction in [0, 1) or a file, got {self.validation}")
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """L = mean over structures of  w_E (ΔE/N)² + w_F |ΔF|²/3N + w_S |Δσ|²/6  (eV, eV/Å, eV/Å³).
+
+    Args:
+        energy: w_E.
+        forces: w_F.
+        stress: w_S; a stress error of 1 GPa is 0.0062 eV/Å³.
+        late_energy: w_E from the fraction `late_from` of the epochs on; `energy` if None.
+        late_from: In [0, 1].
+
+    Raises:
+        ValueError: If a weight is negative or all of them are 0.
+    """
+
+    energy: float = 1.0
+    forces: float = 1.0
+    stress: float = 0.0
+    late_energy: float | None = None
+    late_from: float = 0.6
+
+    def __post_init__(self) -> None:
+        weights = (self.energy, self.forces, self.stress)
+        if min(weights) < 0 or max(weights) == 0:
+            raise ValueError(f"loss weights must not be negative nor all 0, got {weights}")
+        if not 0 <= self.late_from <= 1:
+            raise ValueError(f"late_from must be a fraction of the epochs, got {self.late_from}")
+
+    def energy_weight(self, progress: float) -> float:
+        """Return w_E at a fraction of the epochs."""
+        late = self.late_energy is not None and progress >= self.late_from
+        return self.late_energy if late and self.late_energy is not None else self.energy
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """AdamW with a linear warm-up and a cosine decay of the learning rate, and averaged weights.
+
+    Args:
+        lr: Peak learning rate.
+        weight_decay: Decoupled weight decay of AdamW.
+        warm_up: Fraction of all steps in which the rate rises from 0.
+        final_lr: Rate at the end, as a fraction of the peak.
+        ema: Decay per step of the exponential moving average of the weights that is validated and saved; 0 for none.
+
+    Raises:
+        ValueError: If a value is out of range.
+    """
+
+    lr: float = 2e-3
+    weight_decay: float = 1e-5
+    warm_up: float = 0.02
+    final_lr: float = 0.01
+    ema: float = 0.99
+
+    def __post_init__(self) -> None:
+        if not self.lr > 0:
+            raise ValueError(f"lr must be positive, got {self.lr}")
+        if not (0 <= self.warm_up < 1 and 0 <= self.final_lr <= 1 and 0 <= self.ema < 1 and self.weight_decay >= 0):
+            raise ValueError("warm_up, final_lr and ema must be fractions and weight_decay not negative")
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """How long and on what to train; handed on to Lightning's Trainer.
+
+    Args:
+        max_epochs: Passes over the training data.
+        accelerator: `auto`, `cpu`, `gpu`, …
+        devices: Number of devices or processes per node, or `auto`.
+        num_nodes: Number of nodes.
+        strategy: `auto` or e.g. `ddp`.
+        dtype: Floating-point type of the network.
+        gradient_clip: Largest norm of the gradient; 0 for no limit.
+        patience: Stop when the validation loss has not improved for so many epochs; 0 for never.
+        validate_every: Epochs between validations.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    max_epochs: int = 300
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    num_nodes: int = 1
+    strategy: str = "auto"
+    dtype: Literal["float32", "float64"] = "float32"
+    gradient_clip: float = 0.0
+    patience: int = 0
+    validate_every: int = 1
+
+    def __post_init__(self) -> None:
+        if self.max_epochs < 1 or self.validate_every < 1 or self.patience < 0:
+            raise ValueError("max_epochs and validate_every must be at least 1 and patience not negative")

@@ -1,0 +1,76 @@
+"""A progress bar over epochs in physical units, or plain lines where nobody watches a terminal."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_SHOWN = (
+    ("E", "val/energy_rmse_mev_per_atom", "meV/atom"),
+    ("F", "val/force_rmse_mev_per_ang", "meV/Å"),
+    ("S", "val/stress_rmse_gpa", "GPa"),
+)
+
+
+class PhysicalProgress(Callback):
+    """Shows epoch, validation RMSE of energy, forces and stress, elapsed and remaining time.
+
+    Args:
+        lines: About how many lines to print where the output is not a terminal.
+    """
+
+    def __init__(self, lines: int = 25) -> None:
+        self.lines = lines
+        self.console = Console()
+        self.progress: Progress | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the bar."""
+        if not (trainer.is_global_zero and self.console.is_terminal):
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("<"),
+            TimeRemainingColumn(),
+        )
+        self.progress = Progress(*columns, console=self.console)
+        self.progress.start()
+        self.task = self.progress.add_task("training", total=int(trainer.estimated_stepping_batches))
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        """Advance the bar."""
+        if self.progress is not None:
+            self.progress.update(self.task, completed=trainer.global_step, description=describe(trainer))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print a line now and then where there is no bar."""
+        if self.progress is not None or not trainer.is_global_zero:
+            return
+        last = trainer.max_epochs or 1
+        epoch = trainer.current_epoch + 1
+        if epoch in {1, last} or epoch % max(1, last // self.lines) == 0:
+            print(describe(trainer), flush=True)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the bar."""
+        if self.progress is not None:
+            self.progress.stop()
+            self.progress = None
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Close the bar so that the message can be read."""
+        self.on_train_end(trainer, pl_module)
+
+
+def describe(trainer: pl.Trainer) -> str:
+    """Return e.g. `epoch 12/300  E 3.1 meV/atom  F 92 meV/Å  (validation RMSE)`."""
+    parts = [f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"]
+    known = trainer.callback_metrics
+    parts += [f"{label} {float(known[key]):.3g} {unit}" for label, key, unit in _SHOWN if key in known]
+    if len(parts) == 1 and "train/loss" in known:
+        parts.append(f"loss {float(known['train/loss']):.3g}")
+    return "  ".join(parts) + ("  (validation RMSE)" if "val/loss" in known else "")

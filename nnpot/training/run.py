@@ -1,0 +1,137 @@
+"""One training run: its folder, its Trainer, its model file."""
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import yaml
+from pytorch_lightning.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+)
+from pytorch_lightning.loggers import CSVLogger
+
+from nnpot.spec import Module
+from nnpot.training.options import OptimizerOptions, TrainerOptions
+from nnpot.training.progress import PhysicalProgress
+
+log = logging.getLogger("nnpot")
+
+
+def run_folder(out: Path, resume: Path | None) -> Path:
+    """Return the folder to write to: that of the checkpoint to resume from, else `out`, else `out-2` and so on.
+
+    A folder that holds a model or a checkpoint is never written over.
+
+    Raises:
+        FileNotFoundError: If the checkpoint to resume from is not there.
+    """
+    if resume is not None:
+        checkpoint = checkpoint_of(resume)
+        return checkpoint.parent
+    candidate, k = out, 2
+    while any((candidate / name).exists() for name in ("model.nnpot", "last.ckpt")):
+        candidate, k = out.with_name(f"{out.name}-{k}"), k + 1
+    if candidate != out:
+        log.warning("%s already holds a run, writing to %s", out, candidate)
+    return candidate
+
+
+def checkpoint_of(resume: Path) -> Path:
+    """Return the checkpoint in a run folder, or the file itself.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    checkpoint = resume / "last.ckpt" if resume.is_dir() else resume
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {checkpoint} to resume from")
+    return checkpoint
+
+
+def build_trainer(
+    options: TrainerOptions,
+    optimizer: OptimizerOptions,
+    folder: Path,
+    *,
+    validates: bool,
+) -> pl.Trainer:
+    """Return Lightning's Trainer with progress in physical units, atomic checkpoints, averaged weights, CSV log."""
+    callbacks: list[Callback] = [PhysicalProgress(), LearningRateMonitor("epoch")]
+    if optimizer.ema > 0:
+        callbacks.append(EMAWeightAveraging(decay=optimizer.ema, use_buffers=False))
+    if options.patience > 0 and validates:
+        callbacks.append(EarlyStopping("val/loss", patience=options.patience))
+    monitor = "val/loss" if validates else None
+    callbacks.append(ModelCheckpoint(folder, "best", monitor=monitor, save_last=True, enable_version_counter=False))
+    return pl.Trainer(
+        max_epochs=options.max_epochs,
+        accelerator=options.accelerator,
+        devices=options.devices,
+        num_nodes=options.num_nodes,
+        strategy=options.strategy,
+        gradient_clip_val=options.gradient_clip or None,
+        check_val_every_n_epoch=options.validate_every,
+        callbacks=callbacks,
+        logger=CSVLogger(folder, name="", version=""),
+        default_root_dir=folder,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+        inference_mode=False,  # with Lightning's default, forces fail in validate
+    )
+
+
+def best_state(folder: Path) -> dict[str, torch.Tensor] | None:
+    """Return the weights of the best checkpoint of a run, or None where there is none yet."""
+    path = folder / "best.ckpt"
+    if not path.is_file():
+        return None
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    return {name.removeprefix("potential."): t for name, t in state.items() if name.startswith("potential.")}
+
+
+def write_config(folder: Path, settings: dict[str, Any]) -> None:
+    """Write every setting of a run, defaults included, as a configuration that reproduces it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = {name: _plain(value) for name, value in settings.items()}
+    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    write_atomically(folder / "config.yaml", text)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a crash leaves either the old or the new one."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+def to_json(values: dict[str, Any]) -> str:
+    """Return indented JSON with a final newline."""
+    return json.dumps(values, indent=2) + "\n"
+
+
+def _plain(value: Any, *, polymorphic: bool = False) -> Any:
+    """Constructor arguments as plain data; a module inside another names its class."""
+    if isinstance(value, Module):
+        arguments = {k: _plain(v, polymorphic=True) for k, v in value.arguments.items()}
+        return {"class_path": type(value).__name__, "init_args": arguments} if polymorphic else arguments
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,98 @@
+"""The Lightning module: loss, metrics, optimiser.  It takes any potential."""
+
+import math
+from typing import cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+
+from nnpot.potential import Potential
+from nnpot.structure import Batch
+from nnpot.training.loss import known_difference, loss_terms
+from nnpot.training.metrics import LabelErrors
+from nnpot.training.options import LossOptions, OptimizerOptions
+from nnpot.units import GPA, MEV
+
+UNITS = {"energy": ("mev_per_atom", MEV), "force": ("mev_per_ang", MEV), "stress": ("gpa", GPA)}
+
+
+class PotentialTask(pl.LightningModule):
+    """Train a potential on energies, forces and stresses.
+
+    Logged: `train/loss`; at each validation `val/loss` (with the final weights of the loss) and MAE and RMSE such as
+    `val/energy_rmse_mev_per_atom`, `val/force_mae_mev_per_ang`, `val/stress_rmse_gpa`.
+
+    Args:
+        potential: What is trained.
+        loss: Weights of the loss.
+        optimizer: Optimiser, learning-rate schedule.
+    """
+
+    def __init__(
+        self,
+        potential: Potential,
+        loss: LossOptions | None = None,
+        optimizer: OptimizerOptions | None = None,
+    ) -> None:
+        super().__init__()
+        self.potential = potential
+        self.loss, self.optimizer = loss or LossOptions(), optimizer or OptimizerOptions()
+        self.errors = nn.ModuleDict({label: LabelErrors() for label in UNITS})
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        terms = loss_terms(self.potential(batch), batch)
+        weight = self.loss.energy_weight(self.current_epoch / max(self.trainer.max_epochs or 1, 1))
+        loss = weight * terms.energy + self.loss.forces * terms.forces + self.loss.stress * terms.stress
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=batch.n_structures, sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the errors of this validation."""
+        prediction = self.potential(batch)
+        per_atom = 1 / batch.n_atoms
+        pairs = {
+            "energy": (prediction.energy * per_atom, batch.energy * per_atom),
+            "force": (prediction.forces, batch.forces),
+            "stress": (prediction.stress, batch.stress),
+        }
+        for label, (predicted, wanted) in pairs.items():
+            difference, known = known_difference(predicted, wanted)
+            self._errors(label).update(difference[known])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the errors in the units of the field."""
+        weights = {"energy": self.loss.energy_weight(1.0), "force": self.loss.forces, "stress": self.loss.stress}
+        loss = 0.0
+        for label, (unit, factor) in UNITS.items():
+            errors = self._errors(label).compute()
+            self._errors(label).reset()
+            loss += weights[label] * errors.get("rmse", 0.0) ** 2
+            for kind, value in errors.items():
+                self.log(f"val/{label}_{kind}_{unit}", value / factor)
+        self.log("val/loss", loss)
+
+    def _errors(self, label: str) -> LabelErrors:
+        return cast(LabelErrors, self.errors[label])
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW; the rate rises linearly, then falls as a cosine, step by step."""
+        o = self.optimizer
+        optimizer = torch.optim.AdamW(self.potential.parameters(), lr=o.lr, weight_decay=o.weight_decay)
+        total = max(int(self.trainer.estimated_stepping_batches), 1)
+
+        def factor(step: int) -> float:
+            return learning_rate_factor(step / total, o.warm_up, o.final_lr)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def learning_rate_factor(progress: float, warm_up: float, final: float) -> float:
+    """Return the rate relative to its peak at a fraction of all steps: linear rise, then half a cosine to `final`."""
+    if progress < warm_up:
+        return max(progress / warm_up, 1e-3)
+    x = min((progress - warm_up) / (1 - warm_up), 1.0)
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * x))

@@ -1,0 +1,112 @@
+"""Small named systems, and small named potentials, over which the laws run."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.build import bulk, fcc100, molecule
+
+from nnpot.descriptors import ACSF, Descriptor
+from nnpot.neighbors import single_batch
+from nnpot.potential import NeuralNetworkPotential, Potential
+from nnpot.repulsion import ZBL
+from nnpot.structure import Pairs, Structure, species_index
+
+CUTOFF = 3.6
+ELEMENTS = ("H", "O", "Cu", "Au")
+
+
+def rattled(atoms: Atoms, size: float = 0.08, seed: int = 0) -> Atoms:
+    """Move every atom by normally distributed displacements, in Å."""
+    moved = atoms.copy()
+    moved.positions += np.random.default_rng(seed).normal(scale=size, size=moved.positions.shape)
+    return moved
+
+
+def _alloy() -> Atoms:
+    atoms = bulk("Cu", cubic=True)
+    atoms.symbols[[0, 2]] = "Au"
+    return rattled(atoms)
+
+
+def _triclinic() -> Atoms:
+    cell = [[3.1, 0.2, 0.0], [1.3, 3.4, 0.3], [-0.7, 0.9, 3.9]]
+    return Atoms("CuAuO", positions=[[0.1, 0.2, 0.0], [1.7, 1.9, 1.6], [2.2, 0.4, 2.9]], cell=cell, pbc=True)
+
+
+def _slab() -> Atoms:
+    atoms = rattled(fcc100("Cu", (1, 1, 3), vacuum=4.0))
+    atoms.pbc = (True, True, False)
+    return atoms
+
+
+SYSTEMS: dict[str, Callable[[], Atoms]] = {
+    "one atom": lambda: Atoms("Cu"),
+    "no neighbors": lambda: Atoms("CuO", positions=[[0, 0, 0], [0, 0, 9.0]]),
+    "dimer": lambda: Atoms("OH", positions=[[0, 0, 0], [0.3, 0.2, 0.95]]),
+    "collinear": lambda: Atoms("OCuO", positions=[[0, 0, -1.8], [0, 0, 0], [0, 0, 1.9]]),
+    "water": lambda: rattled(molecule("H2O")),
+    "molecule in a dummy cell": lambda: Atoms(rattled(molecule("H2O")), cell=[50, 50, 50], pbc=False),
+    "primitive cell": lambda: bulk("Cu"),
+    "alloy": _alloy,
+    "triclinic": _triclinic,
+    "slab": _slab,
+}
+
+
+def structure(name: str) -> Structure:
+    """Return a named system without labels."""
+    return Structure.from_ase(SYSTEMS[name](), name=name)
+
+
+def pairs_of(atoms: Structure, cutoff: float = CUTOFF) -> Pairs:
+    """Return its neighbour pairs for the four elements of the tests, float64."""
+    batch = single_batch(atoms, cutoff)
+    return Pairs(batch.r_ij, batch.pair_i, batch.pair_j, species_index(batch.numbers, ELEMENTS))
+
+
+def acsf(elements: tuple[str, ...] = ELEMENTS, **changes: object) -> ACSF:
+    """Return an ACSF with every kind of function."""
+    arguments = {
+        "cutoff": CUTOFF,
+        "elements": elements,
+        "angular_cutoff": 3.3,
+        "g1": True,
+        "g2": ((0.5, 0.0), (2.0, 1.5)),
+        "g3": (1.2,),
+        "g4": ((0.05, 1.0, -1.0, 0.0), (0.1, 2.5, 1.0, 0.8)),
+        "g5": ((0.3, 1.0, 1.0, 1.2), (0.02, 4.0, -1.0, 0.0)),
+    }
+    return ACSF(**{**arguments, **changes})
+
+
+DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
+    "ACSF cosine": lambda: acsf(cutoff_function="cosine"),
+    "ACSF tanh3": lambda: acsf(cutoff_function="tanh3"),
+    "ACSF polynomial": lambda: acsf(cutoff_function="polynomial"),
+    "ACSF radial only": lambda: acsf(g4=(), g5=()),
+    "ACSF pruned": lambda: acsf(keep=(0, 3, 9, 20, 33)),
+}
+"""Every descriptor, by name.  A new one adds a line and gets all laws."""
+
+
+def network_potential(descriptor: Descriptor, seed: int = 1, activation: str = "tanh") -> NeuralNetworkPotential:
+    """Return a float64 potential with random weights, scales and reference energies everywhere."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        energies = {e: float(-k - 1) for k, e in enumerate(descriptor.elements)}
+        potential = NeuralNetworkPotential(descriptor, (6, 5), activation, energies, energy_scale=0.7).double()
+        for parameter in potential.parameters():
+            torch.nn.init.normal_(parameter, std=0.4)
+        torch.nn.init.normal_(potential.scaling.mean, std=0.2)
+        torch.nn.init.uniform_(potential.scaling.scale, 0.5, 2.0)
+    return potential.eval()
+
+
+POTENTIALS: dict[str, Callable[[], Potential]] = {
+    **{name: lambda make=make: network_potential(make()) for name, make in DESCRIPTORS.items()},  # type: ignore[misc]
+    "ZBL": lambda: ZBL(ELEMENTS),
+    "ACSF + ZBL": lambda: network_potential(acsf()) + ZBL(ELEMENTS),
+}
+"""Every potential, by name."""

@@ -1,0 +1,85 @@
+"""Splits, order, and the cache of features."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import labelled_alloys, write
+from systems import acsf, network_potential
+
+from nnpot.repulsion import ZBL
+from nnpot.structure import Batch
+from nnpot.training.data import Split, StructureData
+from nnpot.training.options import DataOptions
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write(tmp_path / "train.xyz", labelled_alloys())
+
+
+def served(path: Path, **options: object) -> StructureData:
+    settings = DataOptions(path, **options)
+    return StructureData(Split.read(settings, seed=0), network_potential(acsf(("Cu", "Au"))), settings)
+
+
+def test_training_and_validation_share_no_structure_and_lose_none(path: Path) -> None:
+    split = Split.read(DataOptions(path, validation=0.25), seed=0)
+    names = sorted([s.name for s in split.train] + [s.name for s in split.validation])
+    assert (len(split.validation), len(set(names))) == (3, 12)
+
+
+def test_the_split_is_a_function_of_the_seed(path: Path) -> None:
+    first, second, third = (Split.read(DataOptions(path), seed) for seed in (0, 0, 1))
+    names = [[s.name for s in split.validation] for split in (first, second, third)]
+    assert names[0] == names[1] != names[2]
+
+
+def test_one_structure_always_remains_to_train_on(tmp_path: Path) -> None:
+    path = write(tmp_path / "one.xyz", labelled_alloys(1))
+    assert len(Split.read(DataOptions(path, validation=0.9), seed=0).train) == 1
+
+
+def test_a_validation_file_is_taken_whole(path: Path, tmp_path: Path) -> None:
+    other = write(tmp_path / "val.xyz", labelled_alloys(5, seed=3))
+    split = Split.read(DataOptions(path, validation=other), seed=0)
+    assert (len(split.train), len(split.validation)) == (12, 5)
+
+
+@pytest.mark.parametrize("cache", ["on", "off"])
+def test_predictions_do_not_depend_on_the_cache(path: Path, cache: str) -> None:
+    data = served(path, cache=cache)
+    batch = Batch.join(data.train)
+    prediction = network_potential(acsf(("Cu", "Au")))(batch)
+    reference = network_potential(acsf(("Cu", "Au")))(Batch.join(served(path, cache="off").train))
+    # the same sums in another order, float64
+    torch.testing.assert_close(prediction.forces, reference.forces, rtol=1e-10, atol=1e-12)
+
+
+def test_features_that_do_not_fit_into_memory_are_not_kept(path: Path) -> None:
+    assert served(path, cache="auto", cache_gib=1e-6).train[0].cached is None
+
+
+def test_every_epoch_serves_all_structures_in_a_new_order(path: Path) -> None:
+    loader = served(path, batch_size=5, validation=0.0).train_dataloader()
+    orders = []
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        orders.append([float(e) for batch in loader for e in batch.energy])
+    assert orders[0] != orders[1]
+    assert sorted(orders[0]) == sorted(orders[1])
+
+
+def test_a_batch_larger_than_the_data_set_is_the_data_set(path: Path) -> None:
+    (batch,) = served(path, batch_size=1000, validation=0.0).train_dataloader()
+    assert batch.n_structures == 12
+
+
+def test_a_baseline_is_subtracted_from_every_label(path: Path) -> None:
+    split = Split.read(DataOptions(path, validation=0.25), seed=0)
+    zbl = ZBL(("Cu", "Au"))
+    rest = split.minus(zbl)
+    s, r = split.validation[0], rest.validation[0]
+    prediction = zbl.predict(s)
+    assert r.energy + float(prediction.energy) == pytest.approx(s.energy, abs=1e-10)
+    torch.testing.assert_close(r.stress + prediction.stress[0], s.stress, rtol=0, atol=1e-12)
