@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("nnpot").setLevel(logging.INFO)
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(_usage())
         return
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     function = getattr(importlib.import_module(f"nnpot.commands.{command}"), command)
     parser = _parser(command, function)
-    settings = parser.instantiate_classes(_parse(parser, rest))
+    settings = _settings(parser, rest)
     settings.pop("config", None)
     try:
         function(**settings)
@@ -72,15 +73,15 @@ def complain(message: str, code: int) -> NoReturn:
 
 def _parser(command: str, function: Any) -> Parser:
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
-    parser = Parser(prog=f"nnpot {command}", description=COMMANDS[command], exit_on_error=True)
+    parser = Parser(prog=f"nnpot {command}", description=COMMANDS[command], allow_abbrev=False)
     parser.add_argument("--config", action="config", help="file of settings; later options override it")
     parser.add_function_arguments(function, as_positional=command != "train", sub_configs=False)
     return parser
 
 
-def _parse(parser: Parser, arguments: Sequence[str]) -> Any:
+def _settings(parser: Parser, arguments: Sequence[str]) -> Any:
     try:
-        return parser.parse_args(arguments)
+        return parser.instantiate(parser.parse_args(arguments))
     except (ValueError, TypeError) as error:  # raised by a constructor while its arguments are checked
         complain(_one_line(str(error)), code=2)
 

@@ -8,7 +8,6 @@ Nothing is unpickled, so an untrusted model file cannot run code.  Metadata:
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from nnpot.files import write_atomically
 from nnpot.potential import Potential
 from nnpot.spec import build, to_spec
 
@@ -30,14 +30,10 @@ def save_potential(potential: Potential, path: str | Path, summary: dict[str, An
         path: Where to, usually `*.nnpot`.
         summary: Anything JSON can hold about the training.
     """
-    path = Path(path)
-    tensors = {name: t.detach().cpu().contiguous() for name, t in potential.state_dict().items()}
+    # copies, because safetensors refuses tensors that share memory, as those of a sum of a potential with itself do
+    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in potential.state_dict().items()}
     metadata = {"nnpot": FORMAT, "spec": json.dumps(to_spec(potential)), "summary": json.dumps(summary or {})}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(save(tensors, metadata))
-    os.replace(partial, path)
-    return path
+    return write_atomically(Path(path), save(tensors, metadata))
 
 
 def load(path: str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> Potential:
@@ -56,7 +52,10 @@ def load(path: str | Path, dtype: torch.dtype = torch.float32, device: str | tor
         ValueError: If it is not a complete model file, or one that this version cannot read.
     """
     metadata, state = _read(Path(path))
-    potential = build(json.loads(metadata["spec"]))
+    try:
+        potential = build(json.loads(metadata["spec"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds a description that this nnpot cannot follow: {error}") from error
     if not isinstance(potential, Potential):
         raise ValueError(f"{path} describes a {type(potential).__name__}, not a potential")
     potential.to(next((t.dtype for t in state.values() if t.is_floating_point()), dtype))

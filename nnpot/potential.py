@@ -87,7 +87,7 @@ class Potential(Module, ABC):
             energies=energies,
             energy=segment_sum(energies, batch.structure_of, batch.n_structures),
             forces=forces_from_pairs(gradient, batch.pair_i, batch.pair_j, len(batch.numbers)),
-            stress=strain / batch.volumes.unsqueeze(dim=1),
+            stress=_stress(strain, batch.volumes.unsqueeze(dim=1)),
         )
 
     def predict(self, structure: Structure) -> Prediction:
@@ -179,7 +179,7 @@ class NeuralNetworkPotential(Potential):
     def energies_of_features(self, features: Tensor, species: Tensor) -> Tensor:
         """Return atomic energies, in eV, float64, shape (N,), from features (N, D) and element indices (N,)."""
         x = self.scaling(features, species)
-        learned = (self.networks(x, species) + self.linear(x, species)).squeeze(dim=1)
+        learned: Tensor = (self.networks(x, species) + self.linear(x, species)).squeeze(dim=1)
         reference = torch.tensor(self.reference, dtype=torch.float64, device=x.device)
         return reference.index_select(0, species) + self.energy_scale * learned.double()
 
@@ -236,6 +236,15 @@ def _gradient(energies: Tensor, x: Tensor, *, keep_graph: bool) -> Tensor:
         return torch.zeros_like(x)
     (gradient,) = torch.autograd.grad(energies.sum(), x, create_graph=keep_graph, allow_unused=True)
     return torch.zeros_like(x) if gradient is None else gradient
+
+
+def _stress(strain: Tensor, volumes: Tensor) -> Tensor:
+    """Divide strain derivatives (B, 6) by volumes (B, 1); NaN without a volume.
+
+    Double where: a molecule then has the derivative 0, where 0/NaN would make the gradient of its whole batch NaN.
+    """
+    known = torch.isfinite(volumes)
+    return torch.where(known, strain / torch.where(known, volumes, 1.0), torch.nan)
 
 
 def _reference_energies(given: AtomicEnergies, elements: Sequence[str]) -> tuple[float, ...]:

@@ -35,7 +35,7 @@ class FeatureScaling(nn.Module):
         """Take mean and standard deviation from the features (N, D) of training atoms with element index (N,).
 
         A feature that is nearly constant for an element keeps a scale comparable to the others of that element, so that
-        a new environment cannot blow it up.
+        a new environment cannot blow it up.  Where all environments of an element are the same the scale is 1.
         """
         for s in range(len(self.mean)):
             rows = x[species == s].double()
@@ -43,7 +43,8 @@ class FeatureScaling(nn.Module):
                 continue
             spread = rows.var(dim=0, correction=0).sqrt()
             self.mean[s] = rows.mean(dim=0)
-            self.scale[s] = spread.clamp(min=max(1e-3 * float(spread.max()), 1e-8))
+            largest = float(spread.max())
+            self.scale[s] = spread.clamp(min=1e-3 * largest) if largest > 1e-8 else 1.0
 
 
 def least_squares_energies(structures: Sequence[Structure], elements: Sequence[str]) -> tuple[float, ...]:

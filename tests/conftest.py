@@ -23,7 +23,6 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
-def double() -> Iterator[None]:
+def double() -> None:
     """Make float64 the default dtype of new parameters; restored by `_seeded`."""
     torch.set_default_dtype(torch.float64)
-    yield

@@ -35,7 +35,7 @@ def write(path: Path, frames: list[Atoms]) -> Path:
 
 TINY_CONFIG = """
 potential:
-  descriptor: {class_path: ACSF, init_args: {cutoff: 4.0, size: 24}}
+  descriptor: {class_path: ACSF, init_args: {cutoff: 4.0, size: 40}}
   hidden: [8]
 data: {train: TRAIN, validation: 0.25, batch_size: 4}
 loss: {energy: 1.0, stress: 1.0}

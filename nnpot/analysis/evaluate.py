@@ -1,6 +1,7 @@
 """Errors of a potential on labelled structures."""
 
 import io
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -67,9 +68,13 @@ class Evaluation:
     n_structures: int
     n_atoms: int
 
-    def to_json(self) -> dict[str, float | int]:
+    def to_json(self) -> str:
+        """Return the errors as JSON text."""
+        return json.dumps(self.errors(), indent=2) + "\n"
+
+    def errors(self) -> dict[str, float]:
         """Return the errors under the keys of `nnpot evaluate --json`; a kind without labels is left out."""
-        values: dict[str, float | int] = {}
+        values: dict[str, float] = {}
         for name, unit, labelled in self._kinds():
             if labelled.errors.n > 0:
                 values |= {f"{name}_mae_{unit}": labelled.errors.mae, f"{name}_rmse_{unit}": labelled.errors.rmse}

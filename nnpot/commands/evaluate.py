@@ -6,9 +6,9 @@ import torch
 
 from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import parity
+from nnpot.files import write_atomically
 from nnpot.model_file import load
 from nnpot.reading import LabelKeys, read_structures, require_labels
-from nnpot.training.run import to_json, write_atomically
 
 
 def evaluate(
@@ -42,8 +42,8 @@ def evaluate(
     result = evaluate_potential(potential, structures)
     print(table(result, title=f"{model} on {data}"))
     if json is not None:
-        write_atomically(json, to_json(result.to_json()))
+        write_atomically(json, result.to_json())
     if plots is not None:
         plots.mkdir(parents=True, exist_ok=True)
         parity(plots / "parity.png", result.panels())
-    return result.to_json()
+    return result.errors()

@@ -36,9 +36,6 @@ def predict(model: Path, structures: Path, out: Path, device: str = "cpu") -> Pa
             calculator.calculate(atoms)
         except ValueError as error:
             raise ValueError(f"{structures}, frame {k}: {error}") from error
-        for name in ("forces", "energies", "momenta"):
-            if name != "momenta":
-                atoms.arrays.pop(name, None)
         atoms.calc = SinglePointCalculator(atoms, **calculator.results)
     partial = out.with_name(out.name + ".partial")
     out.parent.mkdir(parents=True, exist_ok=True)

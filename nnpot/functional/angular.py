@@ -30,14 +30,22 @@ def angular_part(c: Tensor, zeta: Tensor, sign: Tensor) -> Tensor:
     Returns:
         Shape (..., K).
     """
-    base = (1 + sign * c.unsqueeze(dim=-1)).clamp(min=0)  # rounding may leave −1e-17
-    return 2 ** (1 - zeta) * base**zeta
+    return 2 ** (1 - zeta) * _angular_base(c, sign) ** zeta
 
 
 def angular_part_derivative(c: Tensor, zeta: Tensor, sign: Tensor) -> Tensor:
     """Return dp_k/dc = 2^(1−ζ) ζ λ (1 + λc)^(ζ−1), shape (..., K); arguments as `angular_part`."""
-    base = (1 + sign * c.unsqueeze(dim=-1)).clamp(min=0)
-    return 2 ** (1 - zeta) * zeta * sign * base ** (zeta - 1)
+    return 2 ** (1 - zeta) * zeta * sign * _angular_base(c, sign) ** (zeta - 1)
+
+
+def _angular_base(c: Tensor, sign: Tensor) -> Tensor:
+    """1 + λc, held above 0 (rounding may leave −1e-17), where its power ζ − 2 in the second derivative is infinite.
+
+    Only the value is held: the slope stays λ, or the second derivative by the vectors, p' ∂²c, would be lost for ζ = 1.
+    """
+    base = 1 + sign * c.unsqueeze(dim=-1)
+    floor = torch.finfo(c.dtype).eps ** 2
+    return torch.where(base > floor, base, floor + (base - base.detach()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,6 @@
 """One training run: its folder, its Trainer, its model file."""
 
-import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -18,9 +16,10 @@ from pytorch_lightning.callbacks import (
     LearningRateMonitor,
     ModelCheckpoint,
 )
-from pytorch_lightning.loggers import CSVLogger
 
+from nnpot.files import write_atomically
 from nnpot.spec import Module
+from nnpot.training.metrics_log import MetricsLog
 from nnpot.training.options import OptimizerOptions, TrainerOptions
 from nnpot.training.progress import PhysicalProgress
 
@@ -82,7 +81,7 @@ def build_trainer(
         gradient_clip_val=options.gradient_clip or None,
         check_val_every_n_epoch=options.validate_every,
         callbacks=callbacks,
-        logger=CSVLogger(folder, name="", version=""),
+        logger=MetricsLog(folder / "metrics.csv"),
         default_root_dir=folder,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -103,22 +102,9 @@ def best_state(folder: Path) -> dict[str, torch.Tensor] | None:
 
 def write_config(folder: Path, settings: dict[str, Any]) -> None:
     """Write every setting of a run, defaults included, as a configuration that reproduces it."""
-    folder.mkdir(parents=True, exist_ok=True)
     plain = {name: _plain(value) for name, value in settings.items()}
     text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
     write_atomically(folder / "config.yaml", text)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a crash leaves either the old or the new one."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
-
-
-def to_json(values: dict[str, Any]) -> str:
-    """Return indented JSON with a final newline."""
-    return json.dumps(values, indent=2) + "\n"
 
 
 def _plain(value: Any, *, polymorphic: bool = False) -> Any:

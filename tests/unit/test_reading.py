@@ -84,7 +84,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_structures(tmp_path / "nowhere.xyz")
 
 
-@pytest.mark.parametrize("text", ["", "3\n", 'not a structure\nat all\n', '2\nProperties=species:S:1:pos:R:3\nCu 0 0 0\n'])
+@pytest.mark.parametrize("text", ["", "3\n", "not\na structure\n", "2\nProperties=species:S:1:pos:R:3\nCu 0 0 0\n"])
 def test_an_unreadable_file_is_one_clear_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "broken.xyz"
     path.write_text(text)

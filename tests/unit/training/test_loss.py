@@ -46,5 +46,5 @@ def test_the_energy_weight_changes_late(progress: float, weight: float) -> None:
 
 @pytest.mark.parametrize("weights", [{"energy": -1.0}, {"energy": 0.0, "forces": 0.0}, {"late_from": 1.5}])
 def test_senseless_weights_are_refused(weights: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="loss weights|late_from"):
+    with pytest.raises(ValueError, match=r"loss weights|late_from"):
         LossOptions(**weights)

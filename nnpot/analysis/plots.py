@@ -1,0 +1,382 @@
+"""Figures of errors, learning curves and material properties, as PNG files.
+
+Every figure is an object of its own: pyplot and its global state are not used.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.ticker import LogFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from nnpot.analysis.drawing import (
+    BLUE,
+    GRAY,
+    PALETTE,
+    SKY,
+    VERMILION,
+    colors,
+    limits,
+    new_figure,
+    prefix,
+    save,
+    subscripts,
+    with_unit,
+)
+from nnpot.analysis.materials import EquationOfState, Trajectory
+
+Array = NDArray[np.float64]
+
+DENSE = 2000
+"""Points from which a panel shows their density instead of their groups."""
+
+DRAWN = 200_000
+"""Points drawn at most; errors are always of all."""
+
+_DOT: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0.0, "alpha": 0.6}
+
+
+@dataclass(frozen=True, eq=False)
+class ParityPanel:
+    """Predictions against reference values of one quantity.
+
+    Args:
+        title: Such as `Energy`.
+        unit: Such as `eV/atom`.
+        reference: In `unit`, shape (n,).
+        predicted: In `unit`, shape (n,).
+        groups: One name per point, to colour them by; None for one colour.
+
+    Raises:
+        ValueError: If the lengths differ.
+    """
+
+    title: str
+    unit: str
+    reference: Array
+    predicted: Array
+    groups: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.reference)
+        if len(self.predicted) != n or (self.groups is not None and len(self.groups) != n):
+            lengths = (n, len(self.predicted), None if self.groups is None else len(self.groups))
+            raise ValueError(f"{self.title}: reference, predicted and groups must be equally long, got {lengths}")
+
+
+@dataclass(frozen=True, eq=False)
+class GroupErrors:
+    """Errors of one quantity, one bar per group.
+
+    Args:
+        title: Such as `Forces by element`.
+        unit: Of the errors, such as `meV/Å`.
+        names: Of the groups, length n.
+        mae: Mean absolute errors, shape (n,).
+        rmse: Root mean square errors, shape (n,).
+    """
+
+    title: str
+    unit: str
+    names: tuple[str, ...]
+    mae: Array
+    rmse: Array
+
+
+def parity(path: Path, panels: Sequence[ParityPanel]) -> Path:
+    """Draw predictions against reference values, and the distribution of errors below.
+
+    Pairs with a number that is not finite are left out and counted in the panel. From 2000 points on, colour shows
+    their density.
+
+    Args:
+        path: PNG file to write.
+        panels: One to three quantities, side by side.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If there is no panel.
+    """
+    if not panels:
+        raise ValueError("panels must hold at least one quantity, got none")
+    figure = new_figure(3.6 * len(panels), 4.9)
+    axes = figure.subplots(2, len(panels), squeeze=False, height_ratios=(3.6, 1.0))
+    for (above, below), panel in zip(axes.T, panels, strict=True):
+        finite = np.isfinite(panel.reference) & np.isfinite(panel.predicted)
+        _scatter(above, panel, finite)
+        _histogram(below, (panel.predicted - panel.reference)[finite], panel.unit)
+    return save(figure, path)
+
+
+def learning_curves(path: Path, metrics_csv: Path) -> Path:
+    """Draw losses, validation errors and the learning rate of a training run.
+
+    Args:
+        path: PNG file to write.
+        metrics_csv: Table of a CSV logger with `epoch`, perhaps `step`, and any of `train/loss`, `val/loss`, `lr`,
+            `val/energy_{mae,rmse}_mev_per_atom`, `val/force_{mae,rmse}_mev_per_ang`. Cells may be empty.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If the file has no column `epoch`.
+    """
+    columns = _read_columns(metrics_csv)
+    figure = new_figure(10.6, 3.3)
+    loss, energy, force = figure.subplots(1, 3)
+    _curve(loss, columns, "train/loss", BLUE, label="training")
+    _curve(loss, columns, "val/loss", VERMILION, label="validation")
+    _finish_curves(loss, "Loss", "loss")
+    if np.isfinite(columns.get("lr", np.zeros(0))).any():
+        rate = loss.twinx()
+        _curve(rate, columns, "lr", GRAY, label="learning rate", linestyle=":")
+        rate.set_ylabel("learning rate", color=GRAY)
+        rate.tick_params(which="both", colors=GRAY)
+        _legend(loss, rate)
+    else:
+        _legend(loss)
+    for ax, name, unit, suffix in (
+        (energy, "Energy", "meV/atom", "mev_per_atom"),
+        (force, "Force", "meV/Å", "mev_per_ang"),
+    ):
+        _curve(ax, columns, f"val/{name.lower()}_rmse_{suffix}", VERMILION, label="RMSE")
+        _curve(ax, columns, f"val/{name.lower()}_mae_{suffix}", BLUE, label="MAE")
+        _finish_curves(ax, f"{name}, validation", f"{name.lower()} error ({unit})")
+        if ax.lines:
+            ax.yaxis.set_major_formatter(LogFormatter())
+            ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
+        _legend(ax)
+    return save(figure, path)
+
+
+def equations_of_state(path: Path, curves: Mapping[str, tuple[EquationOfState, EquationOfState]]) -> Path:
+    """Draw energy against volume, reference and prediction, and their difference below.
+
+    Args:
+        path: PNG file to write.
+        curves: For each crystal, the reference and the predicted equation of state.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If there is no curve.
+    """
+    if not curves:
+        raise ValueError("curves must hold at least one crystal, got none")
+    figure = new_figure(3.4 * len(curves), 4.4)
+    axes = figure.subplots(2, len(curves), squeeze=False, sharex="col", sharey="row", height_ratios=(3.0, 1.0))
+    for (above, below), (label, (reference, predicted)) in zip(axes.T, curves.items(), strict=True):
+        _energy_volume(above, reference, predicted)
+        above.set_title(subscripts(label))
+        difference = 1000.0 * (predicted.fitted(reference.volumes) - reference.fitted(reference.volumes))
+        below.axhline(0.0, color=GRAY, linewidth=0.7)
+        below.plot(reference.volumes, difference, "x-", color=VERMILION, markersize=5, linewidth=1.2)
+        below.set_xlabel("volume (Å³/atom)")
+    axes[0, 0].set_ylabel("$E-E_0$ (meV/atom)")
+    axes[1, 0].set_ylabel("difference\n(meV/atom)")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside upper center", ncols=2)
+    return save(figure, path)
+
+
+def md_trace(path: Path, trajectories: Mapping[str, Trajectory]) -> Path:
+    """Draw the deviation of the total energy from its mean, and the temperature, against time.
+
+    Args:
+        path: PNG file to write.
+        trajectories: By the name to show in the legend.
+
+    Returns:
+        The path.
+    """
+    figure = new_figure(6.0, 4.4)
+    energy, temperature = figure.subplots(2, 1, sharex=True)
+    for (label, run), color in zip(trajectories.items(), colors(len(trajectories)), strict=True):
+        picoseconds = run.times / 1000.0
+        text = f"{subscripts(label)}, drift {with_unit(run.drift, 'eV/atom')}"
+        energy.plot(picoseconds, 1000.0 * (run.energies - run.energies.mean()), color=color, label=text)
+        temperature.plot(picoseconds, run.temperatures, color=color)
+    energy.set_ylabel("total energy − mean\n(meV/atom)")
+    energy.axhline(0.0, color=GRAY, linewidth=0.7, zorder=0)
+    energy.margins(y=0.25)
+    temperature.set_ylabel("temperature (K)")
+    temperature.set_xlabel("time (ps)")
+    _legend(energy)
+    return save(figure, path)
+
+
+def error_by_group(path: Path, panels: Sequence[GroupErrors]) -> Path:
+    """Draw one bar per group: MAE as the bar, RMSE as the mark beyond it, largest error on top.
+
+    Args:
+        path: PNG file to write.
+        panels: Quantities, side by side.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If there is no panel.
+    """
+    if not panels:
+        raise ValueError("panels must hold at least one quantity, got none")
+    longest = max(len(panel.names) for panel in panels)
+    figure = new_figure(4.2 * len(panels), 1.2 + 0.26 * longest)
+    for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        order = np.argsort(panel.rmse)
+        rows = np.arange(len(order))
+        ax.barh(rows, panel.mae[order], height=0.62, color=SKY, label="MAE")
+        ax.hlines(rows, panel.mae[order], panel.rmse[order], color=BLUE, linewidth=1.0)
+        ax.plot(panel.rmse[order], rows, "o", color=BLUE, markersize=4, label="RMSE")
+        ax.set_yticks(rows, [subscripts(panel.names[k]) for k in order])
+        ax.tick_params(axis="y", length=0)
+        ax.set_xlim(left=0.0)
+        ax.set_ylim(len(order) - longest - 0.6, len(order) - 0.4)
+        ax.set_xlabel(f"error ({panel.unit})")
+        ax.set_title(panel.title)
+        ax.legend(frameon=False, loc="lower right")
+    return save(figure, path)
+
+
+def _scatter(ax: Axes, panel: ParityPanel, finite: NDArray[np.bool_]) -> None:
+    reference, predicted = panel.reference[finite], panel.predicted[finite]
+    low, high = limits(np.concatenate([reference, predicted]))
+    ax.plot([low, high], [low, high], color=GRAY, linewidth=0.8, zorder=1)
+    names = sorted(set(panel.groups or ()))
+    if len(reference) > DENSE:
+        _density(ax, reference, predicted)
+    elif 1 < len(names) <= len(PALETTE):
+        groups = np.array(panel.groups)[finite]
+        for name, color in zip(names, PALETTE, strict=False):
+            chosen = groups == name
+            ax.plot(reference[chosen], predicted[chosen], "o", color=color, label=subscripts(name), **_DOT)
+        ax.legend(frameon=False, loc="lower right", fontsize=8, handletextpad=0.1, borderaxespad=0.2)
+    else:
+        ax.plot(reference, predicted, "o", color=BLUE, **_DOT)
+    ax.set(xlim=(low, high), ylim=(low, high), box_aspect=1.0, title=panel.title)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.set_xlabel(f"reference ({panel.unit})")
+    ax.set_ylabel(f"predicted ({panel.unit})")
+    text = _error_text(predicted - reference, panel.unit, missing=int(np.count_nonzero(~finite)))
+    ax.text(0.04, 0.96, text, transform=ax.transAxes, va="top", fontsize=9, linespacing=1.4)
+
+
+def _density(ax: Axes, reference: Array, predicted: Array) -> None:
+    """Draw the points coloured by how many share their cell of a 120 × 120 grid, the densest last."""
+    chosen = np.linspace(0, len(reference) - 1, min(len(reference), DRAWN)).astype(int)
+    x, y = reference[chosen], predicted[chosen]
+    counts, x_edges, y_edges = np.histogram2d(x, y, bins=120)
+    row = np.clip(np.searchsorted(x_edges, x, side="right") - 1, 0, 119)
+    column = np.clip(np.searchsorted(y_edges, y, side="right") - 1, 0, 119)
+    density = counts[row, column]
+    order = np.argsort(density, kind="stable")
+    dots = ax.scatter(
+        x[order], y[order], c=density[order], s=5.0, cmap="viridis", norm=LogNorm(), linewidths=0.0, zorder=2
+    )
+    bar = ax.figure.colorbar(dots, cax=ax.inset_axes((0.56, 0.15, 0.38, 0.03)), orientation="horizontal")
+    bar.ax.set_title("points per cell", fontsize=8, pad=3)
+    bar.minorticks_off()
+    bar.outline.set_linewidth(0.5)
+
+
+def _histogram(ax: Axes, errors: Array, unit: str) -> None:
+    """Distribution of the errors; the outermost 1 % may lie outside."""
+    factor, unit = prefix(float(np.abs(errors).max(initial=0.0)), unit)
+    reach = factor * float(np.quantile(np.abs(errors), 0.99)) if len(errors) else 0.0
+    reach = 1.05 * reach or 1.0
+    bins = 2 * int(np.clip(np.sqrt(len(errors)) / 1.5, 5, 25)) + 1
+    ax.hist(factor * errors, bins=bins, range=(-reach, reach), color=SKY, edgecolor="none")
+    ax.axvline(0.0, color=GRAY, linewidth=0.8)
+    ax.set(xlim=(-reach, reach), yticks=[])
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    for side in ("left", "right", "top"):
+        ax.spines[side].set_visible(False)
+    ax.set_xlabel(f"predicted − reference ({unit})")
+
+
+def _error_text(errors: Array, unit: str, missing: int) -> str:
+    lines = [f"n = {len(errors):,}".replace(",", "\u2009")]
+    if len(errors):
+        lines.insert(0, f"RMSE {with_unit(float(np.sqrt(np.mean(errors**2))), unit)}")
+        lines.insert(0, f"MAE {with_unit(float(np.mean(np.abs(errors))), unit)}")
+    if missing:
+        lines.append(f"{missing} not finite")
+    return "\n".join(lines)
+
+
+def _read_columns(path: Path) -> dict[str, Array]:
+    """Columns of a table of numbers, NaN where a cell is empty; epochs that are missing follow from the steps."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = list(rows[0]) if rows else []
+    columns = {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
+    if "epoch" not in columns:
+        raise ValueError(f"{path} must have a column epoch and at least one row, got columns {names}")
+    epoch, step = columns["epoch"], columns.get("step")
+    known = np.isfinite(epoch)
+    if step is not None and known.any():
+        columns["epoch"] = np.where(known, epoch, np.interp(step, step[known], epoch[known]))
+    return columns
+
+
+def _curve(
+    ax: Axes,
+    columns: Mapping[str, Array],
+    name: str,
+    color: str,
+    label: str,
+    linestyle: str = "-",
+) -> None:
+    """Draw the mean of a column over each epoch, where it is positive; nothing if there is none."""
+    epochs, values = columns["epoch"], columns.get(name, np.zeros(0))
+    if not len(values):
+        return
+    shown = np.isfinite(epochs) & np.isfinite(values) & (values > 0.0)
+    distinct, members = np.unique(epochs[shown], return_inverse=True)
+    if not len(distinct):
+        return
+    means = np.bincount(members, values[shown]) / np.bincount(members)
+    marker = "o" if len(distinct) <= 20 and linestyle == "-" else ""
+    ax.plot(distinct + 1.0, means, color=color, label=label, linestyle=linestyle, linewidth=1.3, marker=marker, ms=3)
+    ax.set_yscale("log")
+
+
+def _finish_curves(ax: Axes, title: str, quantity: str) -> None:
+    ax.set(title=title, xlabel="epoch", ylabel=quantity)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.grid(color="0.92", linewidth=0.6)
+    ax.set_axisbelow(True)
+    if not ax.lines:
+        ax.set(xticks=[], yticks=[])
+        ax.text(0.5, 0.5, "not recorded", transform=ax.transAxes, ha="center", va="center", color=GRAY)
+
+
+def _legend(*axes: Axes) -> None:
+    """One legend for axes that lie on one another, in the uppermost."""
+    handles = [handle for ax in axes for handle in ax.get_legend_handles_labels()[0]]
+    if handles:
+        axes[-1].legend(handles=handles, frameon=False, fontsize=9)
+
+
+def _energy_volume(ax: Axes, reference: EquationOfState, predicted: EquationOfState) -> None:
+    """Energies above the reference's minimum: points as calculated, lines as fitted."""
+    kinds = (("reference", reference, GRAY, "o"), ("predicted", predicted, VERMILION, "x"))
+    for row, (label, state, color, marker) in enumerate(kinds):
+        volumes = np.linspace(state.volumes.min(), state.volumes.max(), 100)
+        ax.plot(volumes, 1000.0 * (state.fitted(volumes) - reference.e0), color=color, linewidth=1.2)
+        energies = 1000.0 * (state.energies - reference.e0)
+        ax.plot(state.volumes, energies, marker, color=color, markersize=5, fillstyle="none", label=label)
+        numbers = f"$V_0$ = {state.v0:.2f} Å³   $B$ = {state.bulk_modulus:.0f} GPa"
+        ax.text(0.5, 0.95 - 0.09 * row, numbers, transform=ax.transAxes, ha="center", va="top", fontsize=9, color=color)
+    ax.margins(y=0.12)

@@ -1,0 +1,239 @@
+"""Make training data: molecular dynamics with any ASE calculator, labelled on the way."""
+
+import importlib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import BaseCalculator
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.md.langevin import Langevin
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from nnpot.analysis.materials import deformed, thermal_momenta
+from nnpot.files import write_atomically
+from nnpot.reading import read_atoms
+
+MAX_FORCE = 50.0
+"""Largest force on an atom that is still taken for matter, in eV/Å."""
+
+FRICTION = 0.02 / units.fs
+"""Of the Langevin thermostat: strong, because frames are wanted, not dynamics."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One trajectory to come."""
+
+    atoms: Atoms
+    name: str
+    temperature: float
+    generator: np.random.Generator
+
+
+def sample(
+    start: Path,
+    out: Path,
+    calculator: str = "ase.calculators.emt.EMT",
+    temperatures: tuple[float, ...] = (300.0, 800.0, 1500.0),
+    strains: tuple[float, ...] = (-0.04, 0.0, 0.04),
+    snapshots: int = 4,
+    interval_fs: float = 40.0,
+    timestep_fs: float = 2.0,
+    seed: int = 0,
+) -> Path:
+    """Run molecular dynamics from start structures and label snapshots for training.
+
+    One Langevin trajectory per structure, strain and temperature. Every snapshot is labelled with
+    energy, forces and, where the structure is periodic in 3 directions and the calculator has it,
+    stress. `info["config_type"]` says what it is, for example `Cu3Au_800K`: the start structure's
+    own `config_type` or else its formula, and the temperature. A trajectory ends where it blows up
+    (a force above 50 eV/Å, or a number that is not finite). Whatever ends the run, the frames
+    labelled until then are in the file, whole. Constraints of the start structures are dropped.
+
+    Args:
+        start: Start structures, any file that ASE reads.
+        out: Extended XYZ file to write; replaced if it exists.
+        calculator: Import path of an ASE calculator class, or of a function that makes one. It is
+            called without arguments.
+        temperatures: In K.
+        strains: Relative changes of the periodic cell vectors. A strain other than zero also brings
+            a random shear of about half its size. Structures that are not periodic are run once,
+            without strain.
+        snapshots: Labelled frames per trajectory.
+        interval_fs: Time between two snapshots, and before the first, in fs.
+        timestep_fs: Time step, in fs.
+        seed: Of shears, momenta and thermostat; the same seed gives the same file.
+
+    Returns:
+        The path of the written file.
+
+    Raises:
+        FileNotFoundError: If there is no start file.
+        ValueError: If a number is out of range, the start file cannot be read, the calculator
+            cannot be made, or every trajectory blew up before its first snapshot.
+    """
+    _check(temperatures, strains, snapshots, interval_fs, timestep_fs)
+    starts = read_atoms(start)
+    labeller = _make_calculator(calculator)
+    runs = list(_plan(starts, strains, temperatures, seed))
+    interval = max(1, round(interval_fs / timestep_fs))
+    console = Console(stderr=True)
+    frames: list[Atoms] = []
+    blown_up = 0
+    try:
+        with _progress(console) as progress:
+            bar = progress.add_task("labelling", total=len(runs) * snapshots)
+            for run in runs:
+                missing = snapshots
+                for frame in _labelled_frames(run, labeller, snapshots, interval, timestep_fs):
+                    frames.append(frame)
+                    missing -= 1
+                    progress.advance(bar)
+                blown_up += missing
+                progress.advance(bar, missing)
+    except BaseException as error:
+        console.print(f"stopped early by {type(error).__name__}", style="bold red")
+        raise
+    finally:
+        _write(out, frames)
+        console.print(_summary(out, len(frames), blown_up, len(runs) * snapshots))
+    if not frames:
+        raise ValueError(
+            f"no frame of {start} survived: look at the start structures, or choose a smaller "
+            f"timestep_fs than {timestep_fs}"
+        )
+    return out
+
+
+def _check(
+    temperatures: Sequence[float],
+    strains: Sequence[float],
+    snapshots: int,
+    interval_fs: float,
+    timestep_fs: float,
+) -> None:
+    if not temperatures or min(temperatures) <= 0.0:
+        raise ValueError(f"temperatures must be positive, got {tuple(temperatures)} K")
+    if not strains or max(abs(strain) for strain in strains) > 0.5:
+        raise ValueError(f"strains must lie between -0.5 and 0.5, got {tuple(strains)}")
+    if snapshots < 1:
+        raise ValueError(f"snapshots must be at least 1, got {snapshots}")
+    if not 0.0 < timestep_fs <= interval_fs:
+        raise ValueError(
+            f"timestep_fs must be positive and not above interval_fs, got {timestep_fs} fs and {interval_fs} fs"
+        )
+
+
+def _make_calculator(path: str) -> BaseCalculator:
+    module, _, name = path.rpartition(".")
+    try:
+        calculator: BaseCalculator = getattr(importlib.import_module(module), name)()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"calculator must be the import path of a class or function that makes an ASE "
+            f"calculator without arguments, such as ase.calculators.emt.EMT; {path!r} fails: "
+            f"{error}"
+        ) from error
+    return calculator
+
+
+def _plan(
+    starts: Sequence[Atoms], strains: Sequence[float], temperatures: Sequence[float], seed: int
+) -> Iterator[_Run]:
+    """All trajectories, each with its own stream of random numbers."""
+    cases = [
+        (atoms, strain, temperature)
+        for atoms in starts
+        for strain in (strains if any(atoms.pbc) else (0.0,))
+        for temperature in temperatures
+    ]
+    streams = np.random.SeedSequence(seed).spawn(len(cases))
+    for (atoms, strain, temperature), stream in zip(cases, streams, strict=True):
+        generator = np.random.default_rng(stream)
+        formula = atoms.get_chemical_formula(empirical=True)
+        name = f"{atoms.info.get('config_type', formula)}_{temperature:.0f}K"
+        yield _Run(_strained(atoms, strain, generator), name, temperature, generator)
+
+
+def _strained(atoms: Atoms, strain: float, generator: np.random.Generator) -> Atoms:
+    """Scale by 1 + strain, and shear (symmetric, no trace) by about half of it."""
+    noise = generator.standard_normal((3, 3))
+    shear = (noise + noise.T) / 2.0
+    shear -= np.trace(shear) / 3.0 * np.eye(3)
+    strained = deformed(atoms, (1.0 + strain) * np.eye(3) + 0.5 * strain * shear)
+    strained.set_constraint()
+    return strained
+
+
+def _labelled_frames(
+    run: _Run, calculator: BaseCalculator, snapshots: int, interval: int, timestep_fs: float
+) -> Iterator[Atoms]:
+    """Snapshots of one trajectory, until all are taken or it blows up."""
+    atoms = run.atoms.copy()
+    atoms.calc = calculator
+    atoms.set_momenta(thermal_momenta(atoms.get_masses(), run.temperature, run.generator))
+    dynamics = Langevin(
+        atoms,
+        timestep=timestep_fs * units.fs,
+        temperature_K=run.temperature,
+        friction=FRICTION,
+        fixcm=False,
+        rng=run.generator,
+    )
+    for step, _ in enumerate(dynamics.irun(snapshots * interval)):
+        largest = np.linalg.norm(atoms.get_forces(), axis=1).max()
+        if not (largest <= MAX_FORCE and np.isfinite(atoms.get_potential_energy())):
+            return
+        if step > 0 and step % interval == 0:
+            yield _labelled(atoms, run)
+
+
+def _labelled(atoms: Atoms, run: _Run) -> Atoms:
+    """A frame with its labels and nothing that the start file carried along."""
+    frame = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    frame.info = {"config_type": run.name, "temperature": run.temperature}
+    labels = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+    if all(atoms.pbc) and "stress" in atoms.calc.implemented_properties:
+        labels["stress"] = atoms.get_stress()
+    frame.calc = SinglePointCalculator(frame, **labels)
+    return frame
+
+
+def _write(out: Path, frames: Sequence[Atoms]) -> None:
+    """Write all frames or, where there are none, nothing."""
+    if frames:
+        text = io.StringIO()
+        ase.io.write(text, frames, format="extxyz")
+        write_atomically(out, text.getvalue())
+
+
+def _summary(out: Path, labelled: int, blown_up: int, planned: int) -> str:
+    file = f"written to {out}" if labelled else f"{out} not written"
+    skipped = f", {blown_up} skipped (blown up)" if blown_up else ""
+    return f"{labelled} of {planned} structures labelled{skipped}, {file}"
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("structures · elapsed"),
+        TimeElapsedColumn(),
+        TextColumn("· remaining"),
+        TimeRemainingColumn(),
+        console=console,
+    )

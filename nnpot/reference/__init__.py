@@ -1,0 +1,65 @@
+"""State the mathematics of nnpot in NumPy alone, to be read and to be checked against.
+
+One short function per equation, in float64, every derivative written by hand: the network and its
+backpropagation, the radial-basis layer, Behler's symmetry functions, and the potential made of
+them. `loss` and `loss_gradient` are those of the potential, `network.loss` that of a network.
+"""
+
+from nnpot.reference.acsf import SymmetryFunctions, acsf_derivatives, acsf_values
+from nnpot.reference.activations import ACTIVATIONS, Activation
+from nnpot.reference.cutoffs import CUTOFFS, Cutoff
+from nnpot.reference.network import (
+    augment,
+    deltas,
+    forward,
+    gradient_descent,
+    input_gradient,
+    tangent_deltas,
+    tangent_forward,
+    tangent_weight_gradients,
+    weight_gradients,
+)
+from nnpot.reference.potential import (
+    Environment,
+    ReferencePotential,
+    energy,
+    feature_gradient,
+    features,
+    forces,
+    loss,
+    loss_gradient,
+    pair_gradient,
+    strain_derivative,
+)
+from nnpot.reference.rbf import rbf_backward, rbf_value
+
+__all__ = [
+    "ACTIVATIONS",
+    "CUTOFFS",
+    "Activation",
+    "Cutoff",
+    "Environment",
+    "ReferencePotential",
+    "SymmetryFunctions",
+    "acsf_derivatives",
+    "acsf_values",
+    "augment",
+    "deltas",
+    "energy",
+    "feature_gradient",
+    "features",
+    "forces",
+    "forward",
+    "gradient_descent",
+    "input_gradient",
+    "loss",
+    "loss_gradient",
+    "pair_gradient",
+    "rbf_backward",
+    "rbf_value",
+    "strain_derivative",
+    "tangent_deltas",
+    "tangent_forward",
+    "tangent_weight_gradients",
+    "weight_gradients",
+]

@@ -1,0 +1,125 @@
+"""Features of the atomic cluster expansion, from the formulas: Drautz, Phys. Rev. B 99, 014104 (2019).
+
+Products use the table of Gaunt coefficients, integrated once on a product grid; nothing here is fast.
+"""
+
+from dataclasses import dataclass
+from math import factorial
+
+import numpy as np
+from numpy.polynomial.legendre import leggauss
+
+from nnpot.reference.arrays import Floats, Integers
+
+
+def legendre(degree: int, order: int, x: Floats) -> Floats:
+    """P_l^m(x) for m ≥ 0 without the Condon–Shortley phase, by (l−m) P_l^m = (2l−1) x P_(l−1)^m − (l+m−1) P_(l−2)^m."""
+    below = np.zeros_like(x)
+    current = np.prod(np.arange(1, 2 * order, 2)) * (1 - x * x) ** (order / 2)  # P_m^m = (2m − 1)!! (1 − x²)^(m/2)
+    for n in range(order + 1, degree + 1):
+        below, current = current, ((2 * n - 1) * x * current - (n + order - 1) * below) / (n - order)
+    return np.asarray(current)
+
+
+def real_harmonics(u: Floats, l_max: int) -> Floats:
+    """Y_lm of unit vectors (n, 3), normalised to ∫ Y² dΩ = 4π, shape (n, (l_max + 1)²).
+
+    Y_lm = √[(2l+1) (2 − δ_m0) (l−|m|)!/(l+|m|)!] P_l^|m|(z) · {cos mφ for m ≥ 0, sin |m|φ for m < 0}.
+    """
+    phi = np.arctan2(u[:, 1], u[:, 0])
+    columns = []
+    for degree in range(l_max + 1):
+        for m in range(-degree, degree + 1):
+            k = abs(m)
+            norm = (2 * degree + 1) * (1 if m == 0 else 2) * factorial(degree - k) / factorial(degree + k)
+            turn = np.sin(k * phi) if m < 0 else np.cos(k * phi)
+            columns.append(np.sqrt(norm) * legendre(degree, k, u[:, 2]) * turn)
+    return np.stack(columns, axis=1)
+
+
+def gaunt_coefficients(l_max: int) -> Floats:
+    """G^LM_(l1m1 l2m2) = 1/4π ∫ Y_l1m1 Y_l2m2 Y_LM dΩ, shape (L, L, L) with L = (l_max + 1)².
+
+    Gauss–Legendre points in cos θ and equidistant ones in φ integrate polynomials of degree 3 l_max exactly.
+    """
+    n = 3 * l_max + 2
+    z, weights = leggauss(n)
+    phi = 2 * np.pi * np.arange(n) / n
+    z, phi = (a.ravel() for a in np.meshgrid(z, phi, indexing="ij"))
+    rho = np.sqrt(1 - z * z)
+    y = real_harmonics(np.stack([rho * np.cos(phi), rho * np.sin(phi), z], axis=1), l_max)
+    return np.asarray(np.einsum("np,nq,nr,n->pqr", y, y, y, np.repeat(weights, n) / (2 * n), optimize=True))
+
+
+def radial_basis(r: float, n_radial: int, cutoff: float) -> Floats:
+    """R_k(r) = √(2/r_c) sin(kπ r/r_c)/r · (1 − 10x³ + 15x⁴ − 6x⁵) with x = r/r_c, 0 beyond r_c; shape (K,)."""
+    if r >= cutoff:
+        return np.zeros(n_radial)
+    x = r / cutoff
+    k = np.arange(1, n_radial + 1)
+    return np.asarray(np.sqrt(2 / cutoff) * np.sin(k * np.pi * x) / r * (1 - 10 * x**3 + 15 * x**4 - 6 * x**5))
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterExpansion:
+    """Parameters of the expansion.
+
+    Attributes:
+        cutoff: r_c, in Å.
+        l_max: Highest degree.
+        body_order: 2 … 5.
+        density_scale: 1/√n̄.
+        channel_weights: W, shape (S, l_max + 1, S·K, C).
+        pair, product, product_pair: U, V, U', shape (l_max + 1, C, C); unused ones may be None.
+    """
+
+    cutoff: float
+    l_max: int
+    body_order: int
+    density_scale: float
+    channel_weights: Floats
+    pair: Floats | None = None
+    product: Floats | None = None
+    product_pair: Floats | None = None
+
+
+def density(p: ClusterExpansion, r_ij: Floats, pair_i: Integers, pair_j: Integers, species: Integers) -> Floats:
+    """A_i,lm,sk = n̄^(−1/2) Σ_(j of element s) R_k(r_ij) Y_lm(r̂_ij), shape (N, L, S·K)."""
+    n_elements = len(p.channel_weights)
+    n_radial = p.channel_weights.shape[2] // n_elements
+    a = np.zeros((len(species), (p.l_max + 1) ** 2, n_elements, n_radial))
+    for r, i, j in zip(r_ij, pair_i, pair_j, strict=True):
+        length = float(np.linalg.norm(r))
+        y = real_harmonics((r / length)[None, :], p.l_max)[0]
+        a[i, :, species[j]] += p.density_scale * np.outer(y, radial_basis(length, n_radial, p.cutoff))
+    return a.reshape(len(species), (p.l_max + 1) ** 2, -1)
+
+
+def ace_features(p: ClusterExpansion, r_ij: Floats, pair_i: Integers, pair_j: Integers, species: Integers) -> Floats:
+    """Features of every atom, shape (N, D): B_00, then for every l the means over m of B·BU, T·B, T·TU'."""
+    degree = [d for d in range(p.l_max + 1) for _ in range(2 * d + 1)]
+    gaunt = gaunt_coefficients(p.l_max)
+    a = density(p, r_ij, pair_i, pair_j, species)
+    features = []
+    for a_i, z in zip(a, species, strict=True):
+        b = _per_degree(a_i, p.channel_weights[z], degree)  # (L, C)
+        blocks = [b[:1]]
+        if p.pair is not None:
+            blocks.append(_mean_over_m(b * _per_degree(b, p.pair, degree), degree))
+        if p.product is not None:
+            t = np.einsum("pqr,pc,qc->rc", gaunt, b, _per_degree(b, p.product, degree))
+            blocks.append(_mean_over_m(t * b, degree))
+            if p.product_pair is not None:
+                blocks.append(_mean_over_m(t * _per_degree(t, p.product_pair, degree), degree))
+        features.append(np.concatenate(blocks).ravel())
+    return np.stack(features)
+
+
+def _per_degree(x: Floats, weights: Floats, degree: list[int]) -> Floats:
+    """Multiply row lm of x (L, in) by the matrix of degree l, weights (l_max + 1, in, out)."""
+    return np.stack([row @ weights[d] for row, d in zip(x, degree, strict=True)])
+
+
+def _mean_over_m(x: Floats, degree: list[int]) -> Floats:
+    """Mean over m for each l, (L, C) → (l_max + 1, C)."""
+    return np.stack([x[np.array(degree) == d].mean(axis=0) for d in range(max(degree) + 1)])

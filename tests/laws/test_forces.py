@@ -1,0 +1,103 @@
+"""Forces, stress and parameter gradients of every potential against central differences."""
+
+from functools import cache
+
+import pytest
+import torch
+from proofs import (
+    DIFFERENCE,
+    assert_close,
+    central_stress,
+    compare_forces_with_differences,
+    compare_parameter_gradient_with_differences,
+    labelled,
+)
+from systems import DESCRIPTORS, POTENTIALS, SYSTEMS, pairs_of, structure
+
+from nnpot.descriptors import Descriptor
+from nnpot.neighbors import single_batch
+from nnpot.potential import Prediction
+from nnpot.structure import Pairs
+
+pytestmark = pytest.mark.usefixtures("double")
+
+PERIODIC = [name for name in SYSTEMS if all(SYSTEMS[name]().pbc)]
+EXPLICIT = [name for name, make in DESCRIPTORS.items() if type(make()).jacobian is not Descriptor.jacobian]
+TRAINABLE = [name for name, make in POTENTIALS.items() if list(make().parameters())]
+
+
+@cache
+def prediction_of(name: str, system: str) -> Prediction:
+    return POTENTIALS[name]().predict(structure(system))
+
+
+@cache
+def force_scale(name: str, system: str) -> float:
+    """Norm of the terms whose sums are the forces: where these cancel, errors are relative to the terms."""
+    potential = POTENTIALS[name]().eval()
+    return float(potential.energies_and_pair_gradient(single_batch(structure(system), potential.cutoff))[1].norm())
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("name", POTENTIALS)
+def test_forces_are_minus_the_gradient_of_the_energy(name: str, system: str) -> None:
+    compare_forces_with_differences(POTENTIALS[name](), structure(system), force_scale(name, system))
+
+
+@pytest.mark.parametrize("system", PERIODIC)
+@pytest.mark.parametrize("name", POTENTIALS)
+def test_stress_is_the_strain_derivative_by_the_volume(name: str, system: str) -> None:
+    wanted = central_stress(POTENTIALS[name](), structure(system))
+    assert_close(prediction_of(name, system).stress, wanted, DIFFERENCE)
+
+
+@pytest.mark.parametrize("system", ["water", "slab", "alloy", "triclinic"])
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_the_loss_has_the_derivative_that_training_uses(name: str, system: str) -> None:
+    potential = POTENTIALS[name]()
+    batch = single_batch(labelled(structure(system)), potential.cutoff)
+    compare_parameter_gradient_with_differences(potential, batch, w_e=0.7, w_f=1.3, w_s=2.0)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("name", POTENTIALS)
+def test_forces_sum_to_zero(name: str, system: str) -> None:
+    total = prediction_of(name, system).forces.sum(dim=0)
+    # a sum of some hundred terms that cancel in pairs, float64
+    assert_close(total, torch.zeros(3), 1e-13, force_scale(name, system))
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("name", POTENTIALS)
+def test_there_is_a_stress_exactly_where_there_is_a_volume(name: str, system: str) -> None:
+    assert torch.isfinite(prediction_of(name, system).stress).tolist() == [[system in PERIODIC] * 6]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("name", EXPLICIT)
+def test_explicit_derivatives_of_descriptors_are_those_of_autograd(name: str, system: str) -> None:
+    descriptor, pairs = DESCRIPTORS[name](), pairs_of(structure(system))
+    r_ij = pairs.r_ij.clone().requires_grad_()
+    features = descriptor(Pairs(r_ij, pairs.pair_i, pairs.pair_j, pairs.species)).sum(dim=0)  # (D,)
+    # each pair belongs to one centre, so the derivative of a sum over atoms keeps all entries apart
+    rows = torch.eye(len(features))
+    (wanted,) = torch.autograd.grad(features, r_ij, rows, is_grads_batched=True)  # (D, P, 3)
+    # the same products in another order, float64
+    assert_close(descriptor.jacobian(pairs), wanted.transpose(0, 1), 1e-12)
+
+
+@pytest.mark.parametrize("name", EXPLICIT)
+def test_explicit_derivatives_carry_no_graph(name: str) -> None:
+    pairs = pairs_of(structure("alloy"))
+    r_ij = pairs.r_ij.clone().requires_grad_()
+    jacobian = DESCRIPTORS[name]().jacobian(Pairs(r_ij, pairs.pair_i, pairs.pair_j, pairs.species))
+    assert not jacobian.requires_grad
+
+
+def test_a_descriptor_without_explicit_derivative_says_so() -> None:
+    class Bare(Descriptor):
+        def forward(self, pairs: Pairs) -> torch.Tensor:
+            return pairs.r_ij
+
+    with pytest.raises(NotImplementedError, match="Bare has no explicit derivative"):
+        Bare().jacobian(pairs_of(structure("water")))

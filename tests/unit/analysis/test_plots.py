@@ -1,0 +1,145 @@
+"""Figures are drawn from whatever comes: one point, none, numbers that are not finite, missing columns."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from matplotlib.image import imread
+
+from nnpot.analysis.drawing import prefix, subscripts, with_unit
+from nnpot.analysis.materials import Trajectory, equation_of_state
+from nnpot.analysis.plots import (
+    GroupErrors,
+    ParityPanel,
+    equations_of_state,
+    error_by_group,
+    learning_curves,
+    md_trace,
+    parity,
+)
+
+METRICS = """epoch,step,train/loss,val/loss,val/energy_rmse_mev_per_atom,val/force_mae_mev_per_ang,lr
+0,10,1.5,2.5,30,200,0.001
+1,20,0.9,,,,
+,25,,,,,0.0005
+2,30,nan,0.5,3,,0.0
+"""
+
+
+def shown(path: Path) -> bool:
+    """A picture with something in it."""
+    pixels = imread(path)[..., :3]
+    return min(pixels.shape[:2]) > 100 and bool((pixels < 0.5).any())
+
+
+def panel(reference: list[float], predicted: list[float], groups: tuple[str, ...] | None = None) -> ParityPanel:
+    return ParityPanel("Energy", "eV/atom", np.array(reference), np.array(predicted), groups)
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        pytest.param(panel([], []), id="no point"),
+        pytest.param(panel([-3.2], [-3.2003]), id="one point"),
+        pytest.param(panel([0.0], [0.0]), id="one point at zero, no error"),
+        pytest.param(panel([1.0, np.nan, 2.0], [1.1, 1.0, np.inf]), id="not finite"),
+        pytest.param(panel([1.0, 2.0], [1.1, 2.1], ("Cu3Au", "Au")), id="two groups"),
+        pytest.param(panel([1.0] * 9, [1.1] * 9, tuple("abcdefghi")), id="more groups than colours"),
+        pytest.param(panel(list(range(3000)), list(range(3000))), id="dense"),
+    ],
+)
+def test_parity_draws(drawn: ParityPanel, tmp_path: Path) -> None:
+    assert shown(parity(tmp_path / "new/folder/parity.png", [drawn]))
+
+
+def test_parity_draws_three_panels_of_forty_thousand_points(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    reference = rng.normal(size=40_000)
+    drawn = ParityPanel("Force", "meV/Å", reference, reference + 0.1 * rng.normal(size=40_000))
+    assert shown(parity(tmp_path / "parity.png", [drawn, drawn, drawn]))
+
+
+@pytest.mark.parametrize("draw", [parity, error_by_group], ids=lambda f: f.__name__)
+def test_no_panels_are_refused(draw: object, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least one quantity"):
+        draw(tmp_path / "empty.png", [])
+
+
+def test_a_panel_of_unequal_lengths_is_refused() -> None:
+    with pytest.raises(ValueError, match="equally long"):
+        panel([1.0, 2.0], [1.0])
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pytest.param(METRICS, id="missing and NaN cells"),
+        pytest.param("epoch,train/loss\n0,1.0\n", id="one epoch, no validation"),
+        pytest.param("epoch,lr\n0,0.1\n1,0.1\n", id="learning rate only"),
+    ],
+)
+def test_learning_curves_draw(table: str, tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(table)
+    assert shown(learning_curves(tmp_path / "learning.png", tmp_path / "metrics.csv"))
+
+
+@pytest.mark.parametrize("table", ["", "step,loss\n1,2\n"], ids=["empty", "no epoch"])
+def test_a_table_without_epochs_is_refused(table: str, tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(table)
+    with pytest.raises(ValueError, match="column epoch"):
+        learning_curves(tmp_path / "learning.png", tmp_path / "metrics.csv")
+
+
+def test_equations_of_state_draw(tmp_path: Path) -> None:
+    state = equation_of_state(bulk("Cu", a=3.6), EMT(), np.linspace(-0.02, 0.02, 5))
+    shifted = replace(state, e0=state.e0 + 0.01)
+    assert shown(equations_of_state(tmp_path / "eos.png", {"Cu": (state, shifted), "Cu again": (state, state)}))
+
+
+def test_equations_of_state_of_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least one crystal"):
+        equations_of_state(tmp_path / "eos.png", {})
+
+
+@pytest.mark.parametrize("n", [1, 50], ids=["one sample", "many samples"])
+def test_md_trace_draws(n: int, tmp_path: Path) -> None:
+    times = np.arange(float(n))
+    run = Trajectory(times, np.sin(times), 300.0 + times)
+    assert shown(md_trace(tmp_path / "md.png", {"Cu3Au": run, "again": run}))
+
+
+def test_error_by_group_draws_panels_of_unequal_length(tmp_path: Path) -> None:
+    types = GroupErrors("Energy", "meV/atom", ("Cu_300K", "Au_300K", "x"), np.array([1.0, 2, 3]), np.array([2.0, 3, 4]))
+    elements = GroupErrors("Forces", "meV/Å", ("Cu",), np.array([20.0]), np.array([30.0]))
+    assert shown(error_by_group(tmp_path / "groups.png", [types, elements]))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Cu3Au_800K", r"Cu$_{3}$Au 800K"),
+        ("test2", "test2"),
+        ("T300", "T300"),
+        ("H2O-Al2O3", r"H$_{2}$O-Al$_{2}$O$_{3}$"),
+        ("5 $", r"5 \$"),
+    ],
+)
+def test_formulas_get_subscripts_and_words_do_not(text: str, expected: str) -> None:
+    assert subscripts(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "expected"),
+    [
+        (0.0123, "eV/Å", "12.3 meV/Å"),
+        (3e-6, "eV/atom", "3.00 µeV/atom"),
+        (1234.6, "meV/Å", "1235 meV/Å"),
+        (0.5, "GPa", "0.500 GPa"),
+    ],
+)
+def test_small_energies_get_a_smaller_unit(value: float, unit: str, expected: str) -> None:
+    assert with_unit(value, unit) == expected
+    assert prefix(value, unit)[0] >= 1.0

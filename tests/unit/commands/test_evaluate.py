@@ -1,0 +1,122 @@
+"""`nnpot evaluate`, `predict`, `info` and the door."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from datasets import labelled_alloys, write
+from systems import acsf, network_potential
+
+from nnpot.__main__ import main
+from nnpot.commands.evaluate import evaluate
+from nnpot.model_file import save_potential
+from nnpot.structure import Structure
+from nnpot.units import GPA
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return save_potential(network_potential(acsf(("Cu", "Au"))), tmp_path / "m.nnpot")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write(tmp_path / "test.xyz", labelled_alloys(6))
+
+
+def test_errors_are_those_of_the_definition(model: Path, data: Path) -> None:
+    found = evaluate(model, data)
+    potential = network_potential(acsf(("Cu", "Au")))
+    frames = labelled_alloys(6)
+    predictions = [potential.predict(Structure.from_ase(a)) for a in frames]
+    cases = list(zip(predictions, frames, strict=True))
+    energy = [(float(p.energy) - a.get_potential_energy()) / len(a) * 1000 for p, a in cases]
+    force = [(p.forces.numpy() - a.get_forces()) * 1000 for p, a in cases]
+    stress = [(p.stress[0].numpy() - a.get_stress()) / GPA for p, a in cases]
+    wanted = {
+        "energy_mae_mev_per_atom": np.abs(energy).mean(),
+        "energy_rmse_mev_per_atom": np.sqrt(np.square(energy).mean()),
+        "force_mae_mev_per_ang": np.abs(force).mean(),
+        "force_rmse_mev_per_ang": np.sqrt(np.square(force).mean()),
+        "stress_mae_gpa": np.abs(stress).mean(),
+        "stress_rmse_gpa": np.sqrt(np.square(stress).mean()),
+        "n_structures": 6,
+        "n_atoms": 24,
+    }
+    # evaluation runs in float32
+    assert found == pytest.approx(wanted, rel=1e-4)
+
+
+def test_json_and_plots_are_written(model: Path, data: Path, tmp_path: Path) -> None:
+    main(["evaluate", str(model), str(data), "--json", str(tmp_path / "e.json"), "--plots", str(tmp_path / "p")])
+    assert json.loads((tmp_path / "e.json").read_text())["n_structures"] == 6
+    assert (tmp_path / "p/parity.png").stat().st_size > 10_000
+
+
+def test_the_table_lists_configuration_types_and_elements(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(model, data)
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in ("Au0", "Au4", "forces on Cu", "forces on Au", "meV/atom"))
+
+
+def test_a_set_without_forces_and_stress_has_energy_errors_only(model: Path, tmp_path: Path) -> None:
+    frames = labelled_alloys(2)
+    for atoms in frames:
+        del atoms.calc.results["forces"], atoms.calc.results["stress"]
+    keys = set(evaluate(model, write(tmp_path / "e.xyz", frames)))
+    assert keys == {"energy_mae_mev_per_atom", "energy_rmse_mev_per_atom", "n_structures", "n_atoms"}
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    assert stop.value.code in {1, 2}
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_an_unknown_element_is_named_with_its_frame(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    frames = [*labelled_alloys(1), Atoms("Ni")]
+    path = write(tmp_path / "n.xyz", frames)
+    error = complaint(capsys, command, model, path, *([tmp_path / "out.xyz"] if command == "predict" else []))
+    assert "frame 1" in error
+    assert "Ni" in error
+
+
+@pytest.mark.parametrize("length", [0, 5, 200, 3000])
+def test_a_truncated_model_is_one_clear_sentence(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str], length: int
+) -> None:
+    model.write_bytes(model.read_bytes()[:length])
+    assert "is not a complete nnpot model file" in complaint(capsys, "evaluate", model, data)
+
+
+def test_prediction_keeps_the_frames_and_adds_atomic_energies(model: Path, data: Path, tmp_path: Path) -> None:
+    import ase.io
+
+    main(["predict", str(model), str(data), str(tmp_path / "out.xyz")])
+    frames = ase.io.read(tmp_path / "out.xyz", ":")
+    assert len(frames) == 6
+    np.testing.assert_allclose(frames[3].positions, labelled_alloys(6)[3].positions, atol=1e-7)
+    assert frames[3].calc.results["energies"].sum() == pytest.approx(frames[3].get_potential_energy(), abs=1e-5)
+
+
+def test_info_shows_elements_and_descriptor(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["info", str(model)])
+    assert "Cu, Au" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("word", "answer"), [("trian", "did you mean train?"), ("zzz", "there is no command 'zzz'")])
+def test_a_wrong_command_is_told(capsys: pytest.CaptureFixture[str], word: str, answer: str) -> None:
+    assert answer in complaint(capsys, word)
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    assert all(name in capsys.readouterr().out for name in ("train",))

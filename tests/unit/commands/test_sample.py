@@ -1,0 +1,204 @@
+"""`nnpot sample`: what it writes is labelled, repeatable and whole, whatever ends it."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, fcc100, molecule
+from ase.calculators.calculator import Calculator
+from ase.calculators.emt import EMT
+
+from nnpot.commands import sample as command
+from nnpot.commands.sample import sample
+from nnpot.reading import read_structures
+
+QUICK = {"temperatures": (300.0,), "strains": (-0.02, 0.02), "snapshots": 2, "interval_fs": 10.0, "timestep_fs": 5.0}
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Path:
+    path = tmp_path / "start.xyz"
+    ase.io.write(path, [bulk("Cu", cubic=True, a=3.6)])
+    return path
+
+
+def frames_of(path: Path) -> list[Atoms]:
+    return ase.io.read(path, ":")
+
+
+class Interrupted(EMT):
+    """The user presses Ctrl-C in the second trajectory."""
+
+    calls = 0
+
+    def calculate(self, *args: object, **kwargs: object) -> None:
+        Interrupted.calls += 1
+        if Interrupted.calls > 7:  # 1 + 4 steps of the first trajectory, and 2
+            raise KeyboardInterrupt
+        super().calculate(*args, **kwargs)
+
+
+class Exploding(EMT):
+    """Forces are out of bounds at the end of the first trajectory."""
+
+    calls = 0
+
+    def calculate(self, *args: object, **kwargs: object) -> None:
+        super().calculate(*args, **kwargs)
+        Exploding.calls += 1
+        if Exploding.calls == 5:
+            self.results["forces"] = self.results["forces"] + 1e3
+
+
+class NotANumber(Exploding):
+    """Forces are not a number from the start."""
+
+    def calculate(self, *args: object, **kwargs: object) -> None:
+        super().calculate(*args, **kwargs)
+        self.results["forces"] = self.results["forces"] * np.nan
+
+
+class EnergyAndForces(Calculator):
+    """A calculator without stress."""
+
+    implemented_properties: ClassVar = ["energy", "forces"]
+
+    def calculate(self, atoms: Atoms, *args: object) -> None:
+        super().calculate(atoms, *args)
+        self.results = {"energy": 0.0, "forces": np.zeros((len(atoms), 3))}
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `test:Name` stand for the classes above, which have no import path."""
+    calculators = {c.__name__: c for c in (Interrupted, Exploding, NotANumber, EnergyAndForces)}
+    for c in (Interrupted, Exploding, NotANumber):
+        c.calls = 0
+    monkeypatch.setattr(command, "_make_calculator", lambda name: calculators[name]())
+
+
+def test_labels_are_those_of_the_calculator(start: Path, tmp_path: Path) -> None:
+    frames = frames_of(sample(start, tmp_path / "out.xyz", **QUICK))
+    assert len(frames) == 4
+    for frame in frames:
+        again = frame.copy()
+        again.calc = EMT()
+        # Positions are written to 1e-8 Å: times force constants of some eV/Å², 1e-7.
+        np.testing.assert_allclose(frame.get_forces(), again.get_forces(), atol=1e-6)
+        np.testing.assert_allclose(frame.get_potential_energy(), again.get_potential_energy(), atol=1e-6)
+        np.testing.assert_allclose(frame.get_stress(), again.get_stress(), atol=1e-7)
+
+
+def test_nnpot_reads_what_it_wrote(start: Path, tmp_path: Path) -> None:
+    structures = read_structures(sample(start, tmp_path / "out.xyz", **QUICK))
+    assert all(s.energy is not None and s.forces is not None and s.stress is not None for s in structures)
+
+
+def test_the_same_seed_gives_the_same_file(start: Path, tmp_path: Path) -> None:
+    first, second, other = (
+        sample(start, tmp_path / f"{k}.xyz", seed=seed, **QUICK).read_text() for k, seed in enumerate((5, 5, 6))
+    )
+    assert first == second
+    assert first != other
+
+
+def test_config_type_is_the_name_and_the_temperature(tmp_path: Path) -> None:
+    named, alloy = bulk("Cu", cubic=True), bulk("Cu", cubic=True, a=3.8)
+    named.info["config_type"] = "pure"
+    alloy.symbols[0] = "Au"
+    ase.io.write(tmp_path / "start.xyz", [named, alloy], format="extxyz")
+    frames = frames_of(sample(tmp_path / "start.xyz", tmp_path / "out.xyz", **QUICK))
+    assert {frame.info["config_type"] for frame in frames} == {"pure_300K", "AuCu3_300K"}
+
+
+def test_strain_is_of_the_cell_and_a_molecule_is_not_strained(tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "start.xyz", [bulk("Cu", cubic=True, a=3.6), molecule("C2H6")], format="extxyz")
+    frames = frames_of(sample(tmp_path / "start.xyz", tmp_path / "out.xyz", **QUICK))
+    crystals = [frame for frame in frames if all(frame.pbc)]
+    molecules = [frame for frame in frames if not any(frame.pbc)]
+    assert (len(crystals), len(molecules)) == (4, 2)
+    edges = np.cbrt([frame.get_volume() for frame in crystals]) / 3.6 - 1.0
+    # The shear has no trace and changes the volume in second order only.
+    np.testing.assert_allclose(edges, [-0.02, -0.02, 0.02, 0.02], atol=2e-3)
+    assert all(np.ptp(frame.cell.angles()) > 0.01 for frame in crystals)
+
+
+def test_a_slab_has_no_stress_label(tmp_path: Path) -> None:
+    slab = fcc100("Cu", (1, 1, 3), vacuum=5.0)
+    slab.info.clear()
+    ase.io.write(tmp_path / "start.xyz", slab, format="extxyz")
+    frames = frames_of(sample(tmp_path / "start.xyz", tmp_path / "out.xyz", **QUICK))
+    assert all("stress" not in frame.calc.results and "forces" in frame.calc.results for frame in frames)
+
+
+@pytest.mark.usefixtures("made")
+def test_a_calculator_without_stress_will_do(start: Path, tmp_path: Path) -> None:
+    frames = frames_of(sample(start, tmp_path / "out.xyz", "EnergyAndForces", **QUICK))
+    assert all("stress" not in frame.calc.results for frame in frames)
+
+
+@pytest.mark.usefixtures("made")
+def test_an_interrupted_run_leaves_what_is_labelled(
+    start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        sample(start, tmp_path / "out.xyz", "Interrupted", **QUICK)
+    assert len(frames_of(tmp_path / "out.xyz")) == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.xyz", "start.xyz"]
+    said = " ".join(capsys.readouterr().err.split())
+    assert "stopped early by KeyboardInterrupt" in said
+    assert "2 of 4 structures labelled" in said
+
+
+@pytest.mark.usefixtures("made")
+def test_a_trajectory_that_blows_up_is_counted_aloud(
+    start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = frames_of(sample(start, tmp_path / "out.xyz", "Exploding", **QUICK))
+    assert len(frames) == 3
+    assert "1 skipped (blown up)" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.usefixtures("made")
+def test_nothing_is_written_where_nothing_survives(start: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no frame of .* survived"):
+        sample(start, tmp_path / "out.xyz", "NotANumber", **QUICK)
+    assert not (tmp_path / "out.xyz").exists()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "EMT",
+        "ase.calculators.emt.EMTT",
+        "no.such.module.Calculator",
+        "ase.calculators.singlepoint.SinglePointCalculator",
+    ],
+)
+def test_a_calculator_that_cannot_be_made_is_one_clear_error(path: str, start: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"import path .*{path}"):
+        sample(start, tmp_path / "out.xyz", path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("temperatures", ()),
+        ("temperatures", (0.0,)),
+        ("strains", (-0.9,)),
+        ("snapshots", 0),
+        ("timestep_fs", 0.0),
+        ("timestep_fs", 20.0),
+    ],
+)
+def test_numbers_out_of_range_are_refused(name: str, value: object, start: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=name):
+        sample(start, tmp_path / "out.xyz", **{**QUICK, name: value})
+
+
+def test_a_missing_start_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.xyz"):
+        sample(tmp_path / "nowhere.xyz", tmp_path / "out.xyz")

@@ -1,0 +1,253 @@
+"""`nnpot train` from the command line to the model file."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+import torch
+import yaml
+from datasets import labelled_alloys, tiny_config, write
+
+from nnpot.__main__ import main
+from nnpot.calculator import NNPotCalculator
+from nnpot.model_file import load, read_summary
+from nnpot.repulsion import ZBL
+
+
+def weights(model: Path) -> torch.Tensor:
+    """All numbers of a model, in one vector."""
+    return torch.cat([t.flatten().double() for t in load(model, torch.float64).state_dict().values()])
+
+
+def nnpot(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Run the program in a process of its own."""
+    command = [sys.executable, "-m", "nnpot", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def started(*arguments: str | Path) -> "subprocess.Popen[str]":
+    """Start the program in a process of its own."""
+    command = [sys.executable, "-m", "nnpot", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path: Path, process: "subprocess.Popen[str]", then: float) -> None:
+    """Wait until a process has written a file, and some seconds more."""
+    while not path.exists() and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(then)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of one finished run of four epochs."""
+    folder = tmp_path_factory.mktemp("run")
+    main(["train", "--config", str(tiny_config(folder)), "--out", str(folder / "out")])
+    return folder / "out"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["model.nnpot", "last.ckpt", "config.yaml", "metrics.csv", "learning.png", "parity.png", "report.txt"],
+)
+def test_a_run_leaves_its_files(run: Path, name: str) -> None:
+    assert (run / name).stat().st_size > 0
+
+
+def test_the_loss_falls(run: Path) -> None:
+    with (run / "metrics.csv").open() as file:
+        losses = [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
+    assert losses[-1] < losses[0]
+
+
+def test_the_model_runs_in_ase(run: Path) -> None:
+    (atoms,) = labelled_alloys(1, seed=5)
+    atoms.calc = NNPotCalculator(run / "model.nnpot")
+    assert np.isfinite(atoms.get_forces()).all()
+
+
+def test_the_summary_says_what_it_was_trained_on(run: Path) -> None:
+    assert read_summary(run / "model.nnpot")["training structures"] == 9
+
+
+def test_the_written_configuration_reproduces_the_run(run: Path, tmp_path: Path) -> None:
+    main(["train", "--config", str(run / "config.yaml"), "--out", str(tmp_path / "again")])
+    torch.testing.assert_close(weights(tmp_path / "again/model.nnpot"), weights(run / "model.nnpot"), rtol=0, atol=0)
+
+
+def test_a_finished_run_is_never_written_over(run: Path) -> None:
+    before = (run / "model.nnpot").read_bytes()
+    main(["train", "--config", str(run / "config.yaml"), "--trainer.max_epochs", "1"])
+    assert ((run / "model.nnpot").read_bytes(), (run.parent / "out-2/model.nnpot").exists()) == (before, True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("trainer.max_epochs", 2),
+        ("optimizer.lr", 0.02),
+        ("data.batch_size", 3),
+        ("loss.forces", 0.5),
+        ("potential.hidden", [3, 3]),
+        ("potential.activation", "tanh"),
+        ("potential.descriptor.init_args.cutoff", 3.5),
+        ("seed", 7),
+    ],
+)
+def test_every_key_can_be_overridden(tmp_path: Path, key: str, value: object) -> None:
+    config = tiny_config(tmp_path)
+    short = ["--trainer.max_epochs", "1"]
+    main(["train", "--config", str(config), "--out", str(tmp_path / "o"), *short, f"--{key}", str(value)])
+    found = yaml.safe_load((tmp_path / "o/config.yaml").read_text())
+    for part in key.split("."):
+        found = found[part]
+    assert found == value
+
+
+@pytest.mark.parametrize("missing", ["forces", "stress", "validation", "ema"])
+def test_training_goes_without(tmp_path: Path, missing: str) -> None:
+    frames = labelled_alloys()
+    for atoms in frames:
+        atoms.calc.results.pop(missing, None)
+    extra = {"validation": ["--data.validation", "0"], "ema": ["--optimizer.ema", "0"]}.get(missing, [])
+    main(["train", "--config", str(tiny_config(tmp_path, frames)), "--out", str(tmp_path / "o"), *extra])
+    assert torch.isfinite(weights(tmp_path / "o/model.nnpot")).all()
+
+
+def test_some_structures_may_lack_labels(tmp_path: Path) -> None:
+    frames = labelled_alloys()
+    del frames[0].calc.results["forces"], frames[1].calc.results["stress"], frames[2].calc.results["energy"]
+    main(["train", "--config", str(tiny_config(tmp_path, frames)), "--out", str(tmp_path / "o")])
+    assert torch.isfinite(weights(tmp_path / "o/model.nnpot")).all()
+
+
+def test_a_batch_larger_than_the_data_set_works(tmp_path: Path) -> None:
+    main(["train", "--config", str(tiny_config(tmp_path)), "--out", str(tmp_path / "o"), "--data.batch_size", "500"])
+    assert (tmp_path / "o/model.nnpot").exists()
+
+
+def test_repulsion_becomes_part_of_the_model(tmp_path: Path) -> None:
+    main(["train", "--config", str(tiny_config(tmp_path)), "--out", str(tmp_path / "o"), "--repulsion", "true"])
+    potential = load(tmp_path / "o/model.nnpot")
+    assert any(isinstance(part, ZBL) for part in potential.modules())
+
+
+def test_early_stopping_stops(tmp_path: Path) -> None:
+    arguments = ["--trainer.max_epochs", "60", "--trainer.patience", "2"]
+    arguments += ["--optimizer.lr", "1e-12", "--optimizer.ema", "0"]
+    main(["train", "--config", str(tiny_config(tmp_path)), "--out", str(tmp_path / "o"), *arguments])
+    assert read_summary(tmp_path / "o/model.nnpot")["epochs"] < 60
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_very_same_weights(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    epochs = ["--trainer.max_epochs", "300", "--data.batch_size", "2"]
+    arguments = ["train", "--config", str(config), *epochs, "--out"]
+    assert nnpot(*arguments, tmp_path / "straight").returncode == 0
+    process = started(*arguments, tmp_path / "killed")
+    wait_for(tmp_path / "killed/last.ckpt", process, then=1.0)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "killed/model.nnpot").exists(), "the run ended before it could be killed"
+    assert nnpot(*arguments, "ignored", "--resume", tmp_path / "killed").returncode == 0
+    straight, resumed = weights(tmp_path / "straight/model.nnpot"), weights(tmp_path / "killed/model.nnpot")
+    torch.testing.assert_close(resumed, straight, rtol=0, atol=0)
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_leaves_a_usable_model(tmp_path: Path) -> None:
+    endless = ["--trainer.max_epochs", "100000"]
+    process = started("train", "--config", tiny_config(tmp_path), "--out", tmp_path / "o", *endless)
+    wait_for(tmp_path / "o/last.ckpt", process, then=0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert torch.isfinite(weights(tmp_path / "o/model.nnpot")).all()
+    assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, labelled_alloys(16))
+    validation = write(tmp_path / "v.xyz", labelled_alloys(4, 9))
+    common = ["train", "--config", str(config), "--data.validation", str(validation)]
+    common += ["--trainer.dtype", "float64", "--trainer.max_epochs", "6"]
+    one = nnpot(*common, "--data.batch_size", "8", "--out", tmp_path / "one")
+    parallel = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    two = nnpot(*common, "--data.batch_size", "4", *parallel, "--out", tmp_path / "two")
+    assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
+    with (tmp_path / "one/metrics.csv").open() as a, (tmp_path / "two/metrics.csv").open() as b:
+        rows = [[float(r["train/loss"]) for r in csv.DictReader(f) if r["train/loss"]] for f in (a, b)]
+    # the same sums in float64, but loss and metrics are logged in float32
+    np.testing.assert_allclose(rows[0], rows[1], rtol=1e-5)
+    trained = [weights(tmp_path / name / "model.nnpot") for name in ("one", "two")]
+    torch.testing.assert_close(trained[0], trained[1], rtol=1e-8, atol=1e-10)
+
+
+BAD: dict[str, tuple[list[str], str]] = {
+    "missing file": (["--data.train", "nowhere.xyz"], "there is no file nowhere.xyz"),
+    "wrong key": (["--trainer.max_epoch", "3"], "did you mean trainer.max_epochs?"),
+    "wrong key of the descriptor": (["--potential.descriptor.init_args.cutof", "3"], "did you mean cutoff?"),
+    "wrong value": (["--data.batch_size", "0"], "batch_size must be at least 1, got 0"),
+    "wrong type": (["--optimizer.lr", "fast"], "optimizer.lr"),
+    "wrong activation": (["--potential.activation", "relux"], "activation must be one of"),
+    "wrong cutoff": (["--potential.descriptor.init_args.cutoff", "-1"], "cutoff must be positive, got -1.0 Å"),
+    "nothing to resume": (["--resume", "nowhere"], "there is no checkpoint nowhere"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_no_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str) -> None:
+    extra, message = BAD[case]
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--config", str(tiny_config(tmp_path)), "--out", str(tmp_path / "o"), *extra])
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert stop.value.code in {1, 2}
+    assert message in errors[-1]
+    assert errors[-1].startswith("nnpot: ")
+
+
+def test_a_wrong_key_in_the_file_is_named_with_the_right_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny_config(tmp_path)
+    config.write_text(config.read_text().replace("cutoff:", "cuttoff:"))
+    with pytest.raises(SystemExit):
+        main(["train", "--config", str(config)])
+    error = capsys.readouterr().err
+    assert "cuttoff" in error
+    assert "did you mean cutoff?" in error
+
+
+@pytest.mark.parametrize("label", ["energy", "forces"])
+def test_nan_in_the_data_names_the_frame(tmp_path: Path, capsys: pytest.CaptureFixture[str], label: str) -> None:
+    frames = labelled_alloys()
+    frames[7].calc.results[label] = np.nan * np.asarray(frames[7].calc.results[label])
+    with pytest.raises(SystemExit):
+        main(["train", "--config", str(tiny_config(tmp_path, frames)), "--out", str(tmp_path / "o")])
+    assert "train.xyz, frame 7" in capsys.readouterr().err
+
+
+def test_a_file_without_energies_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = labelled_alloys(3)
+    for atoms in frames:
+        atoms.calc = None
+    with pytest.raises(SystemExit):
+        main(["train", "--config", str(tiny_config(tmp_path, frames)), "--out", str(tmp_path / "o")])
+    assert "no energies" in capsys.readouterr().err
+
+
+def test_predictions_of_the_run_are_written(run: Path, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.xyz", labelled_alloys(3, seed=4))
+    main(["predict", str(run / "model.nnpot"), str(source), str(tmp_path / "out.xyz")])
+    frames = ase.io.read(tmp_path / "out.xyz", ":")
+    calculator = NNPotCalculator(run / "model.nnpot")
+    assert frames[2].get_potential_energy() == pytest.approx(calculator.get_potential_energy(frames[2]), abs=1e-5)

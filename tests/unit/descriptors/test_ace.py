@@ -1,0 +1,53 @@
+"""ACE against its NumPy statement."""
+
+import numpy as np
+import pytest
+import torch
+from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, structure
+
+from nnpot.descriptors.ace import ACE
+from nnpot.reference.ace import ClusterExpansion, ace_features
+
+
+def numbers_of(ace: ACE) -> ClusterExpansion:
+    """The same expansion for the reference."""
+    mixing = {name: w.detach().numpy() for name, w in ace.mixing.items()}
+    weights = ace.channel_weights.detach().numpy()
+    return ClusterExpansion(ace.cutoff, ace.l_max, ace.body_order, ace.density_scale, weights, **mixing)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(("body_order", "l_max"), [(2, 0), (3, 2), (4, 3), (5, 3), (5, 4)])
+def test_features_are_those_of_the_formulas(system: str, body_order: int, l_max: int) -> None:
+    ace = ACE(CUTOFF, ELEMENTS, channels=3, n_radial=4, l_max=l_max, body_order=body_order).double()
+    pairs = pairs_of(structure(system))
+    arrays = (a.numpy() for a in (pairs.r_ij, pairs.pair_i, pairs.pair_j, pairs.species))
+    # sums of some hundred terms in another order
+    np.testing.assert_allclose(ace(pairs).detach().numpy(), ace_features(numbers_of(ace), *arrays), atol=1e-12)
+
+
+@pytest.mark.parametrize("body_order", [2, 3, 4, 5])
+def test_the_number_of_features_is_told(body_order: int) -> None:
+    ace = ACE(CUTOFF, ELEMENTS, channels=5, body_order=body_order).double()
+    assert ace(pairs_of(structure("water"))).shape == (3, ace.n_features)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cutoff": 0.0}, "cutoff must be positive"),
+        ({"l_max": 5}, "l_max must lie in"),
+        ({"body_order": 6}, "body_order must lie in"),
+        ({"channels": 0}, "channels, n_radial, neighbors must be positive"),
+    ],
+)
+def test_senseless_arguments_are_refused(arguments: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ACE(elements=("Cu",), **arguments)
+
+
+def test_all_weights_get_a_gradient() -> None:
+    ace = ACE(CUTOFF, ELEMENTS, channels=3, n_radial=3).double()
+    batch = [pairs_of(structure(name)) for name in ("water", "alloy", "triclinic")]
+    sum(ace(pairs).square().sum() for pairs in batch).backward()
+    assert all(bool((p.grad != 0).any()) and bool(torch.isfinite(p.grad).all()) for p in ace.parameters())

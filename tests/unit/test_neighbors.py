@@ -1,0 +1,222 @@
+"""Neighbour pairs against a search of all images written here, over any cell and periodicity."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from systems import SYSTEMS, structure
+
+from nnpot.neighbors import neighbor_pairs, single_batch, table_slots
+from nnpot.structure import Structure
+
+CUTOFF = 2.5
+Array = NDArray[np.float64]
+some = settings(derandomize=True, deadline=None, max_examples=60, database=None)
+
+
+def image_ranges(atoms: Structure, cutoff: float) -> list[range]:
+    """Images that can hold a neighbour: cutoff and extent of the atoms over the height of the cell."""
+    cell, pbc = atoms.cell.numpy(), atoms.pbc
+    filled = cell.copy()
+    vectors = cell[list(pbc)]
+    if not all(pbc):
+        q, _ = np.linalg.qr(np.vstack([vectors, np.eye(3)]).T)
+        filled[~np.array(pbc)] = q.T[len(vectors) : 3]
+    reciprocal = np.linalg.inv(filled)  # columns of length 1 / height
+    spread = np.ptp(atoms.positions.numpy() @ reciprocal, axis=0)
+    reach = np.ceil(cutoff * np.linalg.norm(reciprocal, axis=0) + spread).astype(int)
+    return [range(-n, n + 1) if p else range(1) for n, p in zip(reach, pbc, strict=True)]
+
+
+def brute_force(atoms: Structure, cutoff: float) -> dict[tuple[int, ...], Array]:
+    """Return r_ij by (i, j, S) of every pair within the cutoff."""
+    positions, cell = atoms.positions.numpy(), atoms.cell.numpy()
+    found = {}
+    for shift in product(*image_ranges(atoms, cutoff)):
+        vectors = positions[None, :] - positions[:, None] + np.array(shift) @ cell
+        d = np.linalg.norm(vectors, axis=2)
+        if not any(shift):
+            np.fill_diagonal(d, np.inf)
+        for i, j in zip(*np.nonzero(d < cutoff), strict=True):
+            found[(int(i), int(j), *shift)] = vectors[i, j]
+    return found
+
+
+def found_by_nnpot(atoms: Structure, cutoff: float) -> dict[tuple[int, ...], Array]:
+    pairs = neighbor_pairs(atoms, cutoff)
+    vectors = pairs.vectors(atoms.positions, atoms.cell).numpy()
+    keys = [
+        (i, j, *map(int, s)) for i, j, s in zip(pairs.i.tolist(), pairs.j.tolist(), pairs.shifts.tolist(), strict=True)
+    ]
+    assert len(set(keys)) == len(keys)
+    return dict(zip(keys, vectors, strict=True))
+
+
+def clear_of(cutoff: float, found: dict[tuple[int, ...], Array]) -> dict[tuple[int, ...], Array]:
+    """Leave out the pairs at the cutoff itself, which rounding may put in or out."""
+    return {key: v for key, v in found.items() if abs(np.linalg.norm(v) - cutoff) > 1e-9}
+
+
+def assert_complete(atoms: Structure, cutoff: float) -> None:
+    wanted, actual = (clear_of(cutoff, search(atoms, cutoff)) for search in (brute_force, found_by_nnpot))
+    assert actual.keys() == wanted.keys()
+    np.testing.assert_allclose(
+        np.array([actual[k] for k in wanted]).reshape(-1, 3),
+        np.array(list(wanted.values())).reshape(-1, 3),
+        rtol=0,
+        atol=1e-12,  # sums of a few lengths of 10 Å
+    )
+
+
+def random_structure(seed: int, n_atoms: int, pbc: tuple[bool, bool, bool], size: float, skew: float) -> Structure:
+    """Atoms in and around a random triclinic cell whose heights are not far below `size`, in Å."""
+    rng = np.random.default_rng(seed)
+    cell = np.diag(size * rng.uniform(0.8, 1.6, 3))
+    cell[np.tril_indices(3, -1)] = size * skew * rng.uniform(-1, 1, 3)  # any shear keeps the volume
+    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    fractional = rng.uniform(-0.5, 1.5, (n_atoms, 3))
+    return Structure.from_ase(Atoms(f"Cu{n_atoms}", positions=fractional @ cell @ turn, cell=cell @ turn, pbc=pbc))
+
+
+cells = {"seed": st.integers(0, 2**32 - 1), "pbc": st.tuples(st.booleans(), st.booleans(), st.booleans())}
+
+
+@some
+@given(**cells, n_atoms=st.integers(1, 7), size=st.floats(2.0, 7.0), skew=st.floats(0.0, 1.0))
+def test_every_pair_is_found_once(**arguments: object) -> None:
+    assert_complete(random_structure(**arguments), CUTOFF)
+
+
+@some
+@given(**cells, n_atoms=st.integers(1, 2), size=st.floats(0.6, 1.2), skew=st.floats(0.0, 1.0))
+def test_every_image_is_found_in_a_cell_much_smaller_than_the_cutoff(**arguments: object) -> None:
+    assert_complete(random_structure(**arguments), CUTOFF)
+
+
+@some
+@given(**cells, n_atoms=st.integers(1, 4), size=st.floats(2.0, 4.0), skew=st.floats(3.0, 8.0))
+def test_every_pair_is_found_in_a_strongly_skewed_cell(**arguments: object) -> None:
+    assert_complete(random_structure(**arguments), CUTOFF)
+
+
+@some
+@given(seed=st.integers(0, 2**32 - 1), n_atoms=st.integers(1, 7), cell=st.sampled_from([0.0, 1e-3, 3.0, 1e4]))
+def test_the_cell_of_a_molecule_does_not_matter(seed: int, n_atoms: int, cell: float) -> None:
+    positions = np.random.default_rng(seed).uniform(-3, 3, (n_atoms, 3))
+    assert_complete(Structure.from_ase(Atoms(f"Cu{n_atoms}", positions=positions, cell=[cell] * 3)), CUTOFF)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_pair_of_the_named_systems_is_found_once(name: str) -> None:
+    assert_complete(structure(name), CUTOFF)
+
+
+def test_the_search_of_this_test_finds_the_neighbors_of_fcc() -> None:
+    assert len(brute_force(structure("primitive cell"), 2.6)) == 12
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_pairs_are_sorted_by_centre(name: str) -> None:
+    i = neighbor_pairs(structure(name), 3.6).i
+    assert torch.equal(i, i.sort().values)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_pair_is_there_from_both_sides(name: str) -> None:
+    found = found_by_nnpot(structure(name), 3.6)
+    assert found.keys() == {(j, i, *(-s for s in shift)) for i, j, *shift in found}
+
+
+@pytest.mark.parametrize("name", ["one atom", "no neighbors"])
+def test_a_structure_without_pairs_has_empty_ones(name: str) -> None:
+    batch = single_batch(structure(name), 3.6)
+    assert (batch.r_ij.shape, batch.r_ij.dtype, batch.pair_i.dtype) == ((0, 3), torch.float64, torch.int64)
+
+
+def test_the_structure_is_left_as_it_is() -> None:
+    atoms = structure("slab")
+    cell = atoms.cell.clone()
+    neighbor_pairs(atoms, 3.6)
+    assert torch.equal(atoms.cell, cell)
+
+
+# complaints -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cutoff", [0.0, -1.0, float("nan")])
+def test_a_cutoff_must_be_positive(cutoff: float) -> None:
+    with pytest.raises(ValueError, match="cutoff must be positive, got"):
+        neighbor_pairs(structure("water"), cutoff)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("where", ["positions", "cell"])
+def test_numbers_that_are_not_finite_are_refused(where: str, value: float) -> None:
+    atoms = structure("alloy")
+    getattr(atoms, where)[0, 0] = value
+    with pytest.raises(ValueError, match="alloy: positions or cell are not finite"):
+        neighbor_pairs(atoms, 3.0)
+
+
+CELLS_WITHOUT_VOLUME = {
+    "no cell": ([0, 0, 0], (True, True, True)),
+    "one vector missing": ([3, 3, 0], (True, True, True)),
+    "parallel vectors": ([[3, 0, 0], [6, 0, 0], [0, 0, 3]], (True, True, True)),
+    "parallel vectors of a slab": ([[3, 0, 0], [6, 0, 0], [0, 0, 3]], (True, True, False)),
+}
+
+
+@pytest.mark.parametrize(("cell", "pbc"), CELLS_WITHOUT_VOLUME.values(), ids=CELLS_WITHOUT_VOLUME.keys())
+def test_a_period_without_extent_is_refused(cell: list, pbc: tuple[bool, ...]) -> None:
+    atoms = Structure.from_ase(Atoms("Cu", cell=cell, pbc=pbc), name="a.xyz, frame 3")
+    with pytest.raises(ValueError, match=r"a\.xyz, frame 3: the cell has no extent along a periodic direction"):
+        neighbor_pairs(atoms, 3.0)
+
+
+@pytest.mark.parametrize("pbc", [(True, False, False), (False, True, True)])
+def test_directions_without_a_period_need_no_cell(pbc: tuple[bool, bool, bool]) -> None:
+    cell = np.diag([2.0 if p else 0.0 for p in pbc])
+    assert_complete(Structure.from_ase(Atoms("Cu", cell=cell, pbc=pbc)), CUTOFF)
+
+
+# padded tables --------------------------------------------------------------------------------------------------------
+
+
+centers = st.lists(st.integers(0, 6), max_size=30)
+
+
+@some
+@given(pair_i=centers)
+def test_table_slots_lie_in_the_row_of_the_centre(pair_i: list[int]) -> None:
+    slots, width = table_slots(torch.tensor(pair_i, dtype=torch.int64), 7)
+    assert [s // max(width, 1) for s in slots.tolist()] == pair_i
+
+
+@some
+@given(pair_i=centers)
+def test_table_slots_are_filled_from_the_left_without_collision(pair_i: list[int]) -> None:
+    slots, width = table_slots(torch.tensor(pair_i, dtype=torch.int64), 7)
+    wanted = {i * width + k for i in range(7) for k in range(pair_i.count(i))}
+    assert (set(slots.tolist()), len(slots)) == (wanted, len(wanted))
+
+
+@some
+@given(pair_i=centers)
+def test_a_table_is_as_wide_as_the_longest_row(pair_i: list[int]) -> None:
+    _, width = table_slots(torch.tensor(pair_i, dtype=torch.int64), 7)
+    assert width == max(pair_i.count(i) for i in range(7))
+
+
+def test_table_slots_keep_the_order_of_pairs() -> None:
+    slots, _ = table_slots(torch.tensor([1, 0, 1, 1]), 2)
+    assert slots.tolist() == [3, 0, 4, 5]
+
+
+def test_a_table_without_atoms_is_empty() -> None:
+    slots, width = table_slots(torch.empty(0, dtype=torch.int64), 0)
+    assert (len(slots), width) == (0, 0)

@@ -1,0 +1,202 @@
+"""Structures to and from ASE, and batches of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.singlepoint import SinglePointCalculator
+from systems import SYSTEMS, pairs_of, structure
+from torch import Tensor
+
+from nnpot.neighbors import single_batch, table_slots
+from nnpot.structure import Batch, CachedFeatures, Structure, species_index
+
+STRESS = np.array([[1.0, 6.0, 5.0], [6.0, 2.0, 4.0], [5.0, 4.0, 3.0]])
+
+
+def labelled(atoms: Atoms, **results: object) -> Atoms:
+    atoms.calc = SinglePointCalculator(atoms)
+    atoms.calc.results = {"energy": -1.5, "forces": np.full((len(atoms), 3), 0.25), **results}
+    return atoms
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_structure_of_ase_comes_back_unchanged(name: str) -> None:
+    atoms = SYSTEMS[name]()
+    assert Structure.from_ase(atoms).to_ase() == atoms
+
+
+@pytest.mark.parametrize("label", ["energy", "forces", "stress"])
+def test_labels_come_back_unchanged(label: str) -> None:
+    atoms = labelled(bulk("Cu", cubic=True), stress=np.arange(6.0))
+    again = Structure.from_ase(Structure.from_ase(atoms).to_ase())
+    torch.testing.assert_close(getattr(again, label), getattr(Structure.from_ase(atoms), label), rtol=0, atol=0)
+
+
+def test_the_group_comes_back_unchanged() -> None:
+    atoms = bulk("Cu")
+    atoms.info["config_type"] = "liquid"
+    assert Structure.from_ase(Structure.from_ase(atoms).to_ase()).group == "liquid"
+
+
+@pytest.mark.parametrize("label", ["energy", "forces", "stress"])
+def test_labels_that_are_not_there_are_none(label: str) -> None:
+    assert getattr(Structure.from_ase(bulk("Cu")), label) is None
+
+
+def test_labels_that_are_not_there_stay_unknown_to_ase() -> None:
+    with pytest.raises(PropertyNotImplementedError):
+        structure("water").to_ase().get_forces()
+
+
+def test_nothing_is_calculated() -> None:
+    atoms = bulk("Cu")
+    atoms.calc = SinglePointCalculator(atoms)  # raises when asked for what it does not hold
+    assert Structure.from_ase(atoms).energy is None
+
+
+def test_the_energy_that_forces_derive_from_is_preferred() -> None:
+    assert Structure.from_ase(labelled(bulk("Cu"), free_energy=-2.0)).energy == -2.0
+
+
+def test_a_stress_matrix_becomes_voigt() -> None:
+    stress = Structure.from_ase(labelled(bulk("Cu"), stress=STRESS)).stress
+    assert stress.tolist() == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+
+
+def test_a_stress_without_a_volume_is_dropped() -> None:
+    assert Structure.from_ase(labelled(molecule("H2O"), stress=np.ones(6))).stress is None
+
+
+def test_the_atoms_are_copied() -> None:
+    atoms = bulk("Cu")
+    taken = Structure.from_ase(atoms)
+    atoms.positions += 1.0
+    assert float(taken.positions.abs().sum()) == 0.0
+
+
+def test_the_volume_is_positive_in_a_left_handed_cell() -> None:
+    atoms = Atoms("Cu", cell=[[0, 2, 0], [3, 0, 0], [0, 0, 4]], pbc=True)
+    assert Structure.from_ase(atoms).volume == pytest.approx(24.0, rel=1e-14)
+
+
+@pytest.mark.parametrize("pbc", [(False, False, False), (True, True, False)], ids=["molecule", "slab"])
+def test_there_is_no_volume_without_three_periods(pbc: tuple[bool, ...]) -> None:
+    assert Structure.from_ase(Atoms("Cu", cell=[2, 3, 4], pbc=pbc)).volume is None
+
+
+# elements -------------------------------------------------------------------------------------------------------------
+
+
+def test_species_follow_the_order_of_the_elements() -> None:
+    assert species_index(torch.tensor([8, 1, 1, 79]), ("Au", "H", "O")).tolist() == [2, 1, 1, 0]
+
+
+def test_an_unknown_element_is_named_with_its_atom() -> None:
+    with pytest.raises(ValueError, match=r"atom 2 is Cu, but the model knows only H, O"):
+        species_index(torch.tensor([8, 1, 29]), ("H", "O"))
+
+
+# batches --------------------------------------------------------------------------------------------------------------
+
+
+def joined() -> Batch:
+    parts = [structure("water"), structure("alloy"), structure("slab")]
+    parts[1] = replace(parts[1], energy=-3.0, forces=torch.ones(4, 3).double(), stress=torch.arange(6).double())
+    return Batch.join([single_batch(s, 3.0) for s in parts])
+
+
+def test_indices_count_through_the_batch() -> None:
+    batch = joined()
+    assert batch.structure_of.tolist() == [0] * 3 + [1] * 4 + [2] * 3
+
+
+def test_sizes_are_kept() -> None:
+    assert (joined().n_structures, joined().n_atoms.tolist()) == (3, [3, 4, 3])
+
+
+def test_pairs_stay_within_their_structure() -> None:
+    batch = joined()
+    assert torch.equal(batch.structure_of[batch.pair_i], batch.structure_of[batch.pair_j])
+
+
+def test_pairs_keep_their_vectors() -> None:
+    alone = single_batch(structure("alloy"), 3.0)
+    batch = joined()
+    mine = batch.structure_of[batch.pair_i] == 1
+    assert torch.equal(batch.r_ij[mine], alone.r_ij)
+
+
+@pytest.mark.parametrize(
+    ("label", "known"),
+    [
+        ("energy", [False, True, False]),
+        ("forces", [False] * 3 + [True] * 4 + [False] * 3),
+        ("stress", [False, True, False]),
+        ("volumes", [False, True, False]),
+    ],
+)
+def test_what_is_not_known_is_nan(label: str, known: list[bool]) -> None:
+    values = getattr(joined(), label)
+    assert torch.isfinite(values).reshape(len(values), -1).all(dim=1).tolist() == known
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("r_ij", torch.float32),
+        ("forces", torch.float32),
+        ("volumes", torch.float32),
+        ("energy", torch.float64),  # thousands of eV with meV of interest do not fit into float32
+        ("pair_i", torch.int64),
+    ],
+)
+def test_a_batch_converts_all_but_the_energy(name: str, dtype: torch.dtype) -> None:
+    assert getattr(joined().to(dtype=torch.float32), name).dtype == dtype
+
+
+def test_converting_leaves_the_original() -> None:
+    batch = joined()
+    batch.to(dtype=torch.float32)
+    assert batch.r_ij.dtype == torch.float64
+
+
+# kept features --------------------------------------------------------------------------------------------------------
+
+
+def cache_of(name: str, jacobian: Tensor) -> CachedFeatures:
+    """Put derivatives (P, D, 3) into the padded table of a system."""
+    pairs = pairs_of(structure(name))
+    slots, width = table_slots(pairs.pair_i, len(pairs.species))
+    n, d = len(pairs.species), jacobian.shape[1]
+    table = jacobian.new_zeros(n * width, d, 3).index_copy(0, slots, jacobian).view(n, width, d, 3)
+    return CachedFeatures(torch.zeros(n, d).double(), (table.transpose(1, 2).reshape(n, d, 3 * width),), slots)
+
+
+NAMES = ["one atom", "alloy", "no neighbors", "water"]
+
+
+def test_the_pullback_is_the_chain_rule() -> None:
+    pairs = [pairs_of(structure(name)) for name in NAMES]
+    jacobians = [torch.randn(len(p.pair_i), 5, 3).double() for p in pairs]
+    cached = CachedFeatures.join([cache_of(name, j) for name, j in zip(NAMES, jacobians, strict=True)])
+    gradients = [torch.randn(len(p.species), 5).double() for p in pairs]
+    wanted = torch.cat(
+        [torch.einsum("pd,pdx->px", g[p.pair_i], j) for g, p, j in zip(gradients, pairs, jacobians, strict=True)]
+    )
+    # five products each, float64
+    torch.testing.assert_close(cached.pullback(torch.cat(gradients)), wanted, rtol=1e-13, atol=1e-13)
+
+
+def test_kept_features_convert_with_their_batch() -> None:
+    cached = cache_of("water", torch.randn(6, 5, 3).double())
+    batch = replace(single_batch(structure("water"), 3.6), cached=cached).to(dtype=torch.float32)
+    assert (batch.cached.features.dtype, batch.cached.jacobians[0].dtype, batch.cached.slots.dtype) == (
+        torch.float32,
+        torch.float32,
+        torch.int64,
+    )
