@@ -1,7 +1,7 @@
 """Neural-network interatomic potentials whose every derivative is written down, checked three ways, and fast."""
 
 from nnpot.calculator import NNPotCalculator
-from nnpot.descriptors import ACSF
+from nnpot.descriptors import ACE, ACSF
 from nnpot.model_file import load, save_potential
 from nnpot.potential import NeuralNetworkPotential, Potential, Prediction, SumPotential
 from nnpot.repulsion import ZBL
@@ -10,6 +10,7 @@ from nnpot.structure import Batch, Pairs, Structure
 __version__ = "0.1.0"
 
 __all__ = [
+    "ACE",
     "ACSF",
     "ZBL",
     "Batch",

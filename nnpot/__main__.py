@@ -6,6 +6,7 @@ import inspect
 import logging
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -43,7 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("nnpot").setLevel(logging.INFO)
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(_usage())
         return
@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"there is no command {command!r}" + (f"; did you mean {close[0]}?" if close else f"\n{_usage()}"), code=2
         )
     function = getattr(importlib.import_module(f"nnpot.commands.{command}"), command)
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # set to INFO when it was imported
+    warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on workers, its own deprecated calls
     parser = _parser(command, function)
     settings = _settings(parser, rest)
     settings.pop("config", None)

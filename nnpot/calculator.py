@@ -1,5 +1,6 @@
 """Any potential as an ASE calculator."""
 
+import copy
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ class NNPotCalculator(Calculator):
     the periodicity or the elements change.
 
     Args:
-        potential: A potential, or the path of a model file.
+        potential: A potential, which is copied, or the path of a model file.
         device: `cpu`, `cuda`, …
         dtype: Floating-point type to calculate in, `float32` or `float64`.
         skin: In Å; 0 finds the neighbours anew at each step.
@@ -50,7 +51,7 @@ class NNPotCalculator(Calculator):
             raise ValueError(f"skin must not be negative, got {skin} Å")
         self.dtype, self.device, self.skin = _DTYPES[dtype], torch.device(device), skin
         if isinstance(potential, Potential):
-            self.potential = potential.to(self.device, self.dtype).eval()
+            self.potential = copy.deepcopy(potential).to(self.device, self.dtype).eval()
         else:
             self.potential = load(potential, self.dtype, self.device)
         self._pairs: NeighborPairs | None = None

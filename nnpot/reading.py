@@ -5,7 +5,7 @@ import gzip
 import io
 import lzma
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,13 @@ class LabelKeys:
         energy: Key in `atoms.info` of the total energy in eV; ASE's own results if empty.
         forces: Key in `atoms.arrays` of the forces in eV/Å.
         stress: Key in `atoms.info` of the stress in eV/Å³, ASE's sign, as 6 Voigt components or a 3×3 matrix.
+        group: Key in `atoms.info` of the configuration type, by which errors are listed.
     """
 
     energy: str = ""
     forces: str = ""
     stress: str = ""
+    group: str = "config_type"
 
 
 def read_atoms(path: str | Path) -> list[Atoms]:
@@ -77,10 +79,11 @@ def read_structures(path: str | Path, keys: LabelKeys | None = None) -> list[Str
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be read or a frame holds numbers that are not finite; the frame is named.
     """
-    name = Path(path).name
+    name, keys = Path(path).name, keys or LabelKeys()
     structures = []
     for k, atoms in enumerate(read_atoms(path)):
-        structure = Structure.from_ase(_with_labels(atoms, keys or LabelKeys()), name=f"{name}, frame {k}")
+        structure = Structure.from_ase(_with_labels(atoms, keys), name=f"{name}, frame {k}")
+        structure = replace(structure, group=str(atoms.info.get(keys.group, "")))
         _check(structure)
         structures.append(structure)
     return structures

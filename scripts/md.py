@@ -6,14 +6,15 @@ python scripts/md.py --model runs/train/model.nnpot --start start.xyz --temperat
 from pathlib import Path
 
 import jsonargparse
+import numpy as np
 from ase import units
 from ase.io import read
 from ase.io.trajectory import Trajectory
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 
 from nnpot import NNPotCalculator
+from nnpot.analysis.materials import thermal_momenta
 
 
 def md(
@@ -25,6 +26,7 @@ def md(
     friction_per_ps: float = 10.0,
     out: Path = Path("md.traj"),
     device: str = "cpu",
+    seed: int = 0,
 ) -> None:
     """Run NVT (Langevin) dynamics, or NVE where the friction is 0.
 
@@ -37,14 +39,22 @@ def md(
         friction_per_ps: Langevin friction in 1/ps; 0 for constant energy.
         out: ASE trajectory to write, a frame every 0.1 ps.
         device: `cpu` or `cuda`.
+        seed: Of the momenta and the random forces.
     """
     atoms = read(start)
     atoms.calc = NNPotCalculator(model, device=device)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=temperature)
-    Stationary(atoms)
+    generator = np.random.default_rng(seed)
+    atoms.set_momenta(thermal_momenta(atoms.get_masses(), temperature, generator))
     step = timestep_fs * units.fs
     if friction_per_ps > 0:
-        dynamics = Langevin(atoms, step, temperature_K=temperature, friction=1e-3 * friction_per_ps / units.fs)
+        dynamics = Langevin(
+            atoms,
+            step,
+            temperature_K=temperature,
+            friction=1e-3 * friction_per_ps / units.fs,
+            fixcm=False,
+            rng=generator,
+        )
     else:
         dynamics = VelocityVerlet(atoms, step)
 

@@ -66,7 +66,7 @@ def train(
     served = StructureData(targets, fitted, data, seed)
     task = PotentialTask(fitted, loss, optimizer)
 
-    engine = build_trainer(trainer, optimizer, folder, validates=bool(split.validation))
+    engine = build_trainer(trainer, optimizer, folder, split)
     if engine.is_global_zero:
         settings = {"potential": potential, "data": data, "loss": loss, "optimizer": optimizer, "trainer": trainer}
         write_config(folder, {**settings, "out": out, "seed": seed, "repulsion": repulsion})

@@ -1,6 +1,7 @@
 """Descriptors: from neighbour pairs to invariant features, one published descriptor per file."""
 
+from nnpot.descriptors.ace import ACE
 from nnpot.descriptors.acsf import ACSF
 from nnpot.descriptors.base import Descriptor
 
-__all__ = ["ACSF", "Descriptor"]
+__all__ = ["ACE", "ACSF", "Descriptor"]

@@ -28,8 +28,9 @@ class ACE(Descriptor):
         features  = B_c,00;  Σ_m B_lm (B U)_lm;  Σ_m T_lm B_lm;  Σ_m T_lm (T U')_lm   for every l and c
 
     of which body order 2, 3, 4, 5 takes the first 1, 2, 3, 4 kinds.  W, V, U, U' are trainable.  The cost is linear in
-    the number of neighbours: there are no triplets.  The radial basis is R_k(r) = √(2/r_c) sin(kπ r/r_c)/r f_c(r)
-    (J. Gasteiger et al., ICLR 2020) with the polynomial cutoff f_c.
+    the number of neighbours: there are no triplets.  The radial basis is R_k(r) = √(2/r_c) sin(kπ r/r_c)/(k r) f_c(r)
+    (J. Gasteiger et al., ICLR 2020) with the polynomial cutoff f_c; the factor 1/k makes smooth radial channels the
+    likely ones, a prior that lowers the errors on structures unlike the training set.
 
     Args:
         cutoff: r_c, in Å.
@@ -99,26 +100,23 @@ class ACE(Descriptor):
 
     def _density(self, pairs: Pairs) -> Tensor:
         """A for every neighbour element, shape (L, N, S·K)."""
-        n_atoms = len(pairs.species)
+        n_atoms, n_elements = len(pairs.species), len(self.elements)
         with torch.no_grad():
-            near = (pairs.r_ij * pairs.r_ij).sum(dim=1) < self.cutoff**2
-        element = pairs.species[pairs.pair_j]
-        parts = []
-        for s in range(len(self.elements)):
-            chosen = torch.nonzero(near & (element == s)).flatten()
-            r_ij = pairs.r_ij.index_select(0, chosen)
-            r = torch.linalg.vector_norm(r_ij, dim=1)
-            slots, width = table_slots(pairs.pair_i[chosen], n_atoms)
-            radial = _table(self._radial(r), slots, n_atoms, width)  # (N, M, K)
-            angular = _table(spherical_harmonics(r_ij / r.unsqueeze(dim=1), self.l_max), slots, n_atoms, width)
-            parts.append(torch.bmm(angular.transpose(1, 2), radial))  # (N, L, K)
-        return torch.cat(parts, dim=2).transpose(0, 1) * self.density_scale
+            near = torch.nonzero((pairs.r_ij * pairs.r_ij).sum(dim=1) < self.cutoff**2).flatten()
+        r_ij = pairs.r_ij.index_select(0, near)
+        r = torch.linalg.vector_norm(r_ij, dim=1)
+        n_rows = n_atoms * n_elements  # one row of the table per atom and neighbour element
+        slots, width = table_slots(pairs.pair_i[near] * n_elements + pairs.species[pairs.pair_j[near]], n_rows)
+        radial = _table(self._radial(r), slots, n_rows, width)  # (N·S, M, K)
+        angular = _table(spherical_harmonics(r_ij / r.unsqueeze(dim=1), self.l_max), slots, n_rows, width)
+        density = torch.bmm(angular.transpose(1, 2), radial) * self.density_scale  # (N·S, L, K)
+        return density.view(n_atoms, n_elements, -1, self.n_radial).permute(2, 0, 1, 3).flatten(start_dim=2)
 
     def _radial(self, r: Tensor) -> Tensor:
         """R_k(r), shape (..., K)."""
         k = torch.arange(1, self.n_radial + 1, dtype=r.dtype, device=r.device)
         switch = CUTOFFS["polynomial"].value(r, self.cutoff) * math.sqrt(2 / self.cutoff) / r
-        return torch.sin(k * (math.pi / self.cutoff) * r.unsqueeze(dim=-1)) * switch.unsqueeze(dim=-1)
+        return torch.sin(k * (math.pi / self.cutoff) * r.unsqueeze(dim=-1)) * switch.unsqueeze(dim=-1) / k
 
     def _invariants(self, b: Tensor) -> Tensor:
         """Features from the channels B (L, N, C), shape (N, D)."""
@@ -157,6 +155,7 @@ def _near_identity(degrees: int, channels: int) -> nn.Parameter:
     return nn.Parameter(torch.eye(channels) + noise)
 
 
-def _table(rows: Tensor, slots: Tensor, n_atoms: int, width: int) -> Tensor:
-    """Put the row of each pair (P, X) into a table (N, M, X) with zeros in the empty slots."""
-    return rows.new_zeros(n_atoms * width, rows.shape[1]).index_copy(0, slots, rows).view(n_atoms, width, rows.shape[1])
+def _table(values: Tensor, slots: Tensor, n_rows: int, width: int) -> Tensor:
+    """Put the values of each pair (P, X) into a table (n_rows, width, X) with zeros in the empty slots."""
+    empty = values.new_zeros(n_rows * width, values.shape[1])
+    return empty.index_copy(0, slots, values).view(n_rows, width, values.shape[1])

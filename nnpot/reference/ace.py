@@ -52,12 +52,12 @@ def gaunt_coefficients(l_max: int) -> Floats:
 
 
 def radial_basis(r: float, n_radial: int, cutoff: float) -> Floats:
-    """R_k(r) = √(2/r_c) sin(kπ r/r_c)/r · (1 − 10x³ + 15x⁴ − 6x⁵) with x = r/r_c, 0 beyond r_c; shape (K,)."""
+    """R_k(r) = √(2/r_c) sin(kπ r/r_c)/(k r) · (1 − 10x³ + 15x⁴ − 6x⁵) with x = r/r_c, 0 beyond r_c; shape (K,)."""
     if r >= cutoff:
         return np.zeros(n_radial)
     x = r / cutoff
     k = np.arange(1, n_radial + 1)
-    return np.asarray(np.sqrt(2 / cutoff) * np.sin(k * np.pi * x) / r * (1 - 10 * x**3 + 15 * x**4 - 6 * x**5))
+    return np.asarray(np.sqrt(2 / cutoff) * np.sin(k * np.pi * x) / (k * r) * (1 - 10 * x**3 + 15 * x**4 - 6 * x**5))
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,8 +43,7 @@ class MetricsLog(Logger):
         """Add to the row of the epoch."""
         if "epoch" in metrics:
             epoch = int(metrics["epoch"])
-            renamed = {"lr" if name.startswith("lr-") else name: float(v) for name, v in metrics.items()}
-            self.rows.setdefault(epoch, {}).update(renamed, epoch=epoch)
+            self.rows.setdefault(epoch, {}).update({name: float(v) for name, v in metrics.items()}, epoch=epoch)
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:

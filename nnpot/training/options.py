@@ -6,6 +6,9 @@ from typing import Literal
 
 from nnpot.reading import LabelKeys
 
+ATOM_VISITS = 20_000_000
+"""Atoms seen in a whole training of automatic length."""
+
 
 @dataclass(frozen=True)
 class DataOptions:
@@ -104,7 +107,7 @@ class TrainerOptions:
     """How long and on what to train; handed on to Lightning's Trainer.
 
     Args:
-        max_epochs: Passes over the training data.
+        max_epochs: Passes over the training data; `auto` so many that 20 million atoms are seen, 100 to 3000.
         accelerator: `auto`, `cpu`, `gpu`, …
         devices: Number of devices or processes per node, or `auto`.
         num_nodes: Number of nodes.
@@ -118,7 +121,7 @@ class TrainerOptions:
         ValueError: If a number is out of range.
     """
 
-    max_epochs: int = 300
+    max_epochs: int | Literal["auto"] = 300
     accelerator: str = "auto"
     devices: int | str = "auto"
     num_nodes: int = 1
@@ -129,5 +132,13 @@ class TrainerOptions:
     validate_every: int = 1
 
     def __post_init__(self) -> None:
-        if self.max_epochs < 1 or self.validate_every < 1 or self.patience < 0:
-            raise ValueError("max_epochs and validate_every must be at least 1 and patience not negative")
+        if self.max_epochs != "auto" and self.max_epochs < 1:
+            raise ValueError(f"max_epochs must be at least 1, got {self.max_epochs}")
+        if self.validate_every < 1 or self.patience < 0:
+            raise ValueError("validate_every must be at least 1 and patience not negative")
+
+    def epochs(self, n_atoms: int) -> int:
+        """Return the number of epochs for a training set of so many atoms in all."""
+        if self.max_epochs != "auto":
+            return self.max_epochs
+        return min(max(round(ATOM_VISITS / max(n_atoms, 1)), 100), 3000)

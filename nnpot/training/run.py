@@ -13,12 +13,12 @@ from pytorch_lightning.callbacks import (
     Callback,
     EarlyStopping,
     EMAWeightAveraging,
-    LearningRateMonitor,
     ModelCheckpoint,
 )
 
 from nnpot.files import write_atomically
 from nnpot.spec import Module
+from nnpot.training.data import Split
 from nnpot.training.metrics_log import MetricsLog
 from nnpot.training.options import OptimizerOptions, TrainerOptions
 from nnpot.training.progress import PhysicalProgress
@@ -61,19 +61,18 @@ def build_trainer(
     options: TrainerOptions,
     optimizer: OptimizerOptions,
     folder: Path,
-    *,
-    validates: bool,
+    split: Split,
 ) -> pl.Trainer:
     """Return Lightning's Trainer with progress in physical units, atomic checkpoints, averaged weights, CSV log."""
-    callbacks: list[Callback] = [PhysicalProgress(), LearningRateMonitor("epoch")]
+    callbacks: list[Callback] = [PhysicalProgress()]
     if optimizer.ema > 0:
         callbacks.append(EMAWeightAveraging(decay=optimizer.ema, use_buffers=False))
-    if options.patience > 0 and validates:
+    if options.patience > 0 and split.validation:
         callbacks.append(EarlyStopping("val/loss", patience=options.patience))
-    monitor = "val/loss" if validates else None
+    monitor = "val/loss" if split.validation else None
     callbacks.append(ModelCheckpoint(folder, "best", monitor=monitor, save_last=True, enable_version_counter=False))
     return pl.Trainer(
-        max_epochs=options.max_epochs,
+        max_epochs=options.epochs(sum(map(len, split.train))),
         accelerator=options.accelerator,
         devices=options.devices,
         num_nodes=options.num_nodes,

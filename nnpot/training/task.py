@@ -21,7 +21,7 @@ UNITS = {"energy": ("mev_per_atom", MEV), "force": ("mev_per_ang", MEV), "stress
 class PotentialTask(pl.LightningModule):
     """Train a potential on energies, forces and stresses.
 
-    Logged: `train/loss`; at each validation `val/loss` (with the final weights of the loss) and MAE and RMSE such as
+    Logged: `train/loss`, `lr`; at each validation `val/loss` (with the final weights of the loss), MAE and RMSE such as
     `val/energy_rmse_mev_per_atom`, `val/force_mae_mev_per_ang`, `val/stress_rmse_gpa`.
 
     Args:
@@ -48,6 +48,10 @@ class PotentialTask(pl.LightningModule):
         loss = weight * terms.energy + self.loss.forces * terms.forces + self.loss.stress * terms.stress
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=batch.n_structures, sync_dist=True)
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the learning rate."""
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the errors of this validation."""

@@ -1,0 +1,211 @@
+"""The floors of the building, and the limits of its rooms, read off the source by `ast`.
+
+=====  =======================================================================  ================================
+floor  rooms                                                                    may import
+=====  =======================================================================  ================================
+0      structure, spec, units, files                                            nothing of nnpot
+1      functional/, neighbors, reading                                          floor 0
+2      descriptors/, nn/, scaling                                               floors 0–1
+3      potential, repulsion, committee, model_file                              floors 0–2, each other
+4      training/, analysis/, engines/, formats/, calculator                     floors 0–3, see BESIDE
+5      commands/, __main__                                                      floors 0–4
+—      reference/                                                               NumPy only: no torch, no nnpot
+=====  =======================================================================  ================================
+
+Modules import freely within their own room.  `nnpot/__init__` re-exports and stands outside; whoever imports
+`nnpot.descriptors` imports its `__init__`.  The reference is for tests and for `analysis/`.
+"""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = (
+    ("structure", "spec", "units", "files"),
+    ("functional", "neighbors", "reading"),
+    ("descriptors", "nn", "scaling"),
+    ("potential", "repulsion", "committee", "model_file"),
+    ("training", "analysis", "engines", "formats", "calculator"),
+    ("commands", "__main__"),
+)
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+OPEN_FLOORS = {3}
+"""Floors whose rooms may import one another; the absence of cycles is asserted apart."""
+
+BESIDE = {
+    "training": set(),
+    "calculator": set(),
+    "engines": set(),
+    "formats": set(),
+    "analysis": {"calculator", "engines", "formats"},
+}
+"""What the rooms of floor 4 may import of their own floor: engines never meet training, the report meets engines."""
+
+FREE_OF_NNPOT = {"reference"}
+NO_NAMES = {"utils", "util", "misc", "helpers", "helper", "common", "tools"}
+MAX_LINES, MAX_BODY = 400, 60
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "nnpot").rglob("*.py"))
+}
+INSIDE = [name for name in MODULES if name != "nnpot"]
+every_module = pytest.mark.parametrize("name", MODULES)
+every_room = pytest.mark.parametrize("name", INSIDE)
+
+
+@cache
+def tree_of(name: str) -> ast.Module:
+    return ast.parse(MODULES[name].read_text(encoding="utf-8"))
+
+
+def imports_in(tree: ast.AST) -> Iterator[str]:
+    """Modules that a piece of code imports, absolute names; `from a import b` is `a.b` where that is a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            yield from (f"{base}.{a.name}" if f"{base}.{a.name}" in MODULES else base for a in node.names)
+
+
+def own_imports(name: str) -> set[str]:
+    return {m for m in imports_in(tree_of(name)) if m == "nnpot" or m.startswith("nnpot.")}
+
+
+def room_of(name: str) -> str:
+    return name.split(".")[1]
+
+
+def allowed(importer: str, imported: str) -> bool:
+    """Whether one room may import another."""
+    if importer == imported:
+        return True
+    if imported in FREE_OF_NNPOT:
+        return importer == "analysis"
+    above, below = FLOOR_OF[importer], FLOOR_OF[imported]
+    if above != below:
+        return above > below
+    return above in OPEN_FLOORS or imported in BESIDE.get(importer, set())
+
+
+def functions_of(name: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [n for n in ast.walk(tree_of(name)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+# the floors -----------------------------------------------------------------------------------------------------------
+
+
+@every_room
+def test_every_module_has_a_floor(name: str) -> None:
+    assert room_of(name) in {*FLOOR_OF, *FREE_OF_NNPOT}
+
+
+@every_room
+def test_rooms_import_from_the_floors_below(name: str) -> None:
+    forbidden = {m for m in own_imports(name) if m != "nnpot" and not allowed(room_of(name), room_of(m))}
+    assert forbidden == set()
+
+
+@every_room
+def test_no_room_imports_the_whole_building(name: str) -> None:
+    assert "nnpot" not in own_imports(name)
+
+
+@every_module
+def test_imports_are_absolute(name: str) -> None:
+    assert [m for m in imports_in(tree_of(name)) if m.startswith(".")] == []
+
+
+@pytest.mark.parametrize("name", [n for n in INSIDE if room_of(n) in FREE_OF_NNPOT])
+def test_the_reference_stands_on_numpy_alone(name: str) -> None:
+    foreign = {m.split(".")[0] for m in imports_in(tree_of(name))} - {"nnpot"}
+    assert foreign - {"collections", "dataclasses", "functools", "itertools", "math", "typing", "numpy"} == set()
+
+
+@pytest.mark.parametrize("name", [n for n in INSIDE if room_of(n) in FREE_OF_NNPOT])
+def test_the_reference_knows_nothing_of_the_other_rooms(name: str) -> None:
+    assert {room_of(m) for m in own_imports(name)} <= FREE_OF_NNPOT
+
+
+@pytest.mark.parametrize("name", [n for n in INSIDE if room_of(n) != "training"])
+def test_only_training_and_its_commands_import_lightning(name: str) -> None:
+    lightning = [m for m in imports_in(tree_of(name)) if m.startswith(("pytorch_lightning", "lightning"))]
+    assert lightning == [] or name == "nnpot.commands.train"
+
+
+def test_there_is_no_import_cycle() -> None:
+    left = {name: own_imports(name) & set(INSIDE) - {name} for name in INSIDE}
+    while free := {name for name, needs in left.items() if not needs}:
+        left = {name: needs - free for name, needs in left.items() if name not in free}
+    assert left == {}
+
+
+@every_module
+def test_functions_import_nothing_of_nnpot(name: str) -> None:
+    inside = {m for f in functions_of(name) for m in imports_in(f) if m.startswith("nnpot")}
+    assert inside == set()
+
+
+# the limits -----------------------------------------------------------------------------------------------------------
+
+
+@every_module
+def test_files_are_short(name: str) -> None:
+    assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+@every_module
+def test_functions_are_short(name: str) -> None:
+    def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+        body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+        return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+    assert {f.name: n for f in functions_of(name) if (n := body_lines(f)) > MAX_BODY} == {}
+
+
+@every_module
+def test_modules_are_named_after_what_they_hold(name: str) -> None:
+    assert set(name.split(".")) & NO_NAMES == set()
+
+
+@every_module
+def test_squeeze_names_its_dimension(name: str) -> None:
+    calls = [n for n in ast.walk(tree_of(name)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+    bare = [n.lineno for n in calls if n.func.attr in {"squeeze", "squeeze_"} and not n.args and not n.keywords]
+    assert bare == []
+
+
+# the test itself ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "wanted"),
+    [
+        ("neighbors", "structure", True),
+        ("structure", "neighbors", False),
+        ("potential", "nn", True),
+        ("nn", "descriptors", False),
+        ("repulsion", "potential", True),
+        ("training", "calculator", False),
+        ("training", "analysis", False),
+        ("calculator", "training", False),
+        ("analysis", "calculator", True),
+        ("analysis", "training", False),
+        ("commands", "training", True),
+        ("analysis", "reference", True),
+        ("potential", "reference", False),
+    ],
+)
+def test_the_table_says_who_may_import_whom(importer: str, imported: str, wanted: bool) -> None:
+    assert allowed(importer, imported) is wanted
+
+
+def test_imports_are_found_wherever_they_stand() -> None:
+    lines = ["from nnpot import spec", "from nnpot.structure import Batch, Pairs", "import nnpot.nn.mlp"]
+    code = "import os\ndef f():\n    " + "\n    ".join(lines)
+    assert set(imports_in(ast.parse(code))) == {"os", "nnpot.spec", "nnpot.structure", "nnpot.nn.mlp"}
