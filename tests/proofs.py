@@ -15,9 +15,10 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call
 
 from nnpot import reference
+from nnpot.functional.segment import segment_sum
 from nnpot.neighbors import single_batch
 from nnpot.potential import NeuralNetworkPotential, Potential
-from nnpot.structure import Batch, Structure
+from nnpot.structure import Batch, Pairs, Structure, species_index
 from nnpot.training.loss import loss_terms
 
 STEP = 2e-4
@@ -29,6 +30,11 @@ STENCIL = {1: 8 / 12, -1: -8 / 12, 2: -1 / 12, -2: 1 / 12}
 DIFFERENCE = 1e-8
 """Error, relative to the norm, that these differences may have in float64: 1e-16 · |E| / STEP ≈ 1e-11 from rounding for
 |E| of some 10 eV, and STEP⁴ f⁽⁵⁾ / 30 f' < 1e-9 from truncation for functions that vary over 0.05 Å and more."""
+
+
+CHECKED = {"eps": 1e-6, "atol": 1e-7, "rtol": 1e-6}
+"""Step and errors of autograd's check in float64: 1e-16 / eps = 1e-10 from rounding of numbers of order 1, and far less
+from truncation, with room for sums of some hundred entries."""
 
 
 def assert_close(actual: Tensor, wanted: Tensor | NDArray[np.float64], tolerance: float, scale: float = 0.0) -> None:
@@ -58,12 +64,12 @@ def with_parameters(module: nn.Module, *rest: object) -> tuple[Callable[..., Ten
 
 def check_first(function: Callable[..., Tensor], inputs: tuple[Tensor, ...], *, fast: bool = False) -> None:
     """Assert that backward is the derivative of forward."""
-    gradcheck(function, inputs, fast_mode=fast, check_undefined_grad=not fast)
+    gradcheck(function, inputs, fast_mode=fast, check_undefined_grad=not fast, **CHECKED)
 
 
 def check_second(function: Callable[..., Tensor], inputs: tuple[Tensor, ...], *, fast: bool = False) -> None:
     """Assert that backward of backward is the second derivative."""
-    gradgradcheck(function, inputs, fast_mode=fast, check_undefined_grad=not fast)
+    gradgradcheck(function, inputs, fast_mode=fast, check_undefined_grad=not fast, **CHECKED)
 
 
 # second proof: the NumPy reference ------------------------------------------------------------------------------------
@@ -122,10 +128,11 @@ def compare_loss_gradients(actual: dict[str, Tensor], wanted: dict[str, NDArray[
 
 
 def energies(potential: Potential, structures: list[Structure]) -> Tensor:
-    """Return the energies of structures, as one batch, shape (B,)."""
+    """Return the energies of structures, as one batch, without any derivative, shape (B,)."""
+    batch = Batch.join([single_batch(s, potential.cutoff) for s in structures])
+    pairs = Pairs(batch.r_ij, batch.pair_i, batch.pair_j, species_index(batch.numbers, potential.elements))
     with torch.no_grad():
-        prediction = potential(Batch.join([single_batch(s, potential.cutoff) for s in structures]))
-    return prediction.energy
+        return segment_sum(potential.atomic_energies(pairs), batch.structure_of, batch.n_structures)
 
 
 def central_forces(potential: Potential, structure: Structure) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from ase import Atoms
 from ase.build import bulk, fcc100, molecule
 
-from nnpot.descriptors import ACSF, Descriptor
+from nnpot.descriptors import ACE, ACSF, Descriptor
 from nnpot.neighbors import single_batch
 from nnpot.potential import NeuralNetworkPotential, Potential
 from nnpot.repulsion import ZBL
@@ -81,12 +81,21 @@ def acsf(elements: tuple[str, ...] = ELEMENTS, **changes: object) -> ACSF:
     return ACSF(**{**arguments, **changes})
 
 
+def ace(**changes: int) -> ACE:
+    """Return a small ACE, the same at every call."""
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        return ACE(CUTOFF, ELEMENTS, **{"channels": 2, "n_radial": 3, "l_max": 2, **changes}).double()
+
+
 DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
     "ACSF cosine": lambda: acsf(cutoff_function="cosine"),
     "ACSF tanh3": lambda: acsf(cutoff_function="tanh3"),
     "ACSF polynomial": lambda: acsf(cutoff_function="polynomial"),
     "ACSF radial only": lambda: acsf(g4=(), g5=()),
     "ACSF pruned": lambda: acsf(keep=(0, 3, 9, 20, 33)),
+    "ACE": ace,
+    "ACE of pairs": lambda: ace(body_order=2, l_max=0),
 }
 """Every descriptor, by name.  A new one adds a line and gets all laws."""
 

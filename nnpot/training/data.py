@@ -62,6 +62,7 @@ class StructureData(pl.LightningDataModule):
     def __init__(self, split: Split, potential: NeuralNetworkPotential, options: DataOptions, seed: int = 0) -> None:
         super().__init__()
         self.options, self.seed = options, seed
+        self.batch_size = options.structures_per_batch(len(split.train), sum(map(len, split.train)))
         dtype, _ = potential.dtype_and_device()
         structures = [*split.train, *split.validation]
         batches = [single_batch(s, potential.cutoff) for s in structures]
@@ -76,13 +77,13 @@ class StructureData(pl.LightningDataModule):
         size, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         dataset = _Batches(self.train)
         sampler: DistributedSampler[Batch] = DistributedSampler(dataset, size, rank, shuffle=True, seed=self.seed)
-        return DataLoader(dataset, self.options.batch_size, sampler=sampler, collate_fn=Batch.join)
+        return DataLoader(dataset, self.batch_size, sampler=sampler, collate_fn=Batch.join)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
         """Validation batches in fixed order; no loader where nothing was set aside."""
         if not self.validation:
             return []
-        return [DataLoader(_Batches(self.validation), self.options.batch_size, collate_fn=Batch.join)]
+        return [DataLoader(_Batches(self.validation), self.batch_size, collate_fn=Batch.join)]
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch where Lightning wants it."""

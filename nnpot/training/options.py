@@ -1,5 +1,6 @@
 """What a user may set about training; every default is meant to be right for most data."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -8,6 +9,9 @@ from nnpot.reading import LabelKeys
 
 ATOM_VISITS = 20_000_000
 """Atoms seen in a whole training of automatic length."""
+
+ATOMS_PER_BATCH = 250
+"""Atoms seen in a step of automatic size."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class DataOptions:
         train: File of training structures, any format of ASE; extended XYZ may be compressed (.xz, .gz, .bz2).
         validation: Fraction of the training structures set aside at random, or a file.
         keys: Names of the labels, if not ASE's own.
-        batch_size: Structures per step and process.
+        batch_size: Structures per step and process; `auto` so many that a step sees about 250 atoms.
         cache: Keep features and derivatives of a fixed descriptor: always, never, or if they fit into `cache_gib`.
         cache_gib: Memory that the kept features may take, in GiB per process.
 
@@ -29,15 +33,21 @@ class DataOptions:
     train: Path
     validation: float | Path = 0.1
     keys: LabelKeys = field(default_factory=LabelKeys)
-    batch_size: int = 8
+    batch_size: int | Literal["auto"] = 8
     cache: Literal["auto", "on", "off"] = "auto"
     cache_gib: float = 6.0
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
+        if self.batch_size != "auto" and self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
         if isinstance(self.validation, float | int) and not 0 <= self.validation < 1:
             raise ValueError(f"validation must be a fraction in [0, 1) or a file, got {self.validation}")
+
+    def structures_per_batch(self, n_structures: int, n_atoms: int) -> int:
+        """Return the batch size for a training set of so many structures with so many atoms in all."""
+        if self.batch_size != "auto":
+            return self.batch_size
+        return max(1, round(ATOMS_PER_BATCH * n_structures / max(n_atoms, 1)))
 
 
 @dataclass(frozen=True)
@@ -48,8 +58,9 @@ class LossOptions:
         energy: w_E.
         forces: w_F.
         stress: w_S; a stress error of 1 GPa is 0.0062 eV/Å³.
-        late_energy: w_E from the fraction `late_from` of the epochs on; `energy` if None.
-        late_from: In [0, 1].
+        late_energy: w_E at the end, to which it rises geometrically (a jump would throw the optimiser off); constant if
+            None.
+        late_from: Fraction of the epochs at which the rise begins.
 
     Raises:
         ValueError: If a weight is negative or all of them are 0.
@@ -59,19 +70,23 @@ class LossOptions:
     forces: float = 1.0
     stress: float = 0.0
     late_energy: float | None = None
-    late_from: float = 0.6
+    late_from: float = 0.3
 
     def __post_init__(self) -> None:
         weights = (self.energy, self.forces, self.stress)
         if min(weights) < 0 or max(weights) == 0:
             raise ValueError(f"loss weights must not be negative nor all 0, got {weights}")
+        if self.late_energy is not None and min(self.late_energy, self.energy) <= 0:
+            raise ValueError("late_energy needs positive weights of the energy, at the start and at the end")
         if not 0 <= self.late_from <= 1:
             raise ValueError(f"late_from must be a fraction of the epochs, got {self.late_from}")
 
     def energy_weight(self, progress: float) -> float:
         """Return w_E at a fraction of the epochs."""
-        late = self.late_energy is not None and progress >= self.late_from
-        return self.late_energy if late and self.late_energy is not None else self.energy
+        if self.late_energy is None:
+            return self.energy
+        rise = min(max((progress - self.late_from) / max(1 - self.late_from, 1e-9), 0.0), 1.0)
+        return math.exp((1 - rise) * math.log(self.energy) + rise * math.log(self.late_energy))
 
 
 @dataclass(frozen=True)

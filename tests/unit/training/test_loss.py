@@ -39,12 +39,16 @@ def test_a_missing_label_adds_nothing_and_no_nan(case: tuple[Prediction, Batch, 
     assert float(getattr(loss_terms(prediction, batch), label)) == 0.0
 
 
-@pytest.mark.parametrize(("progress", "weight"), [(0.0, 1.0), (0.59, 1.0), (0.6, 20.0), (1.0, 20.0)])
-def test_the_energy_weight_changes_late(progress: float, weight: float) -> None:
-    assert LossOptions(energy=1.0, late_energy=20.0).energy_weight(progress) == weight
+@pytest.mark.parametrize(("progress", "weight"), [(0.0, 2.0), (0.5, 2.0), (0.75, 20.0), (1.0, 200.0), (1.1, 200.0)])
+def test_the_energy_weight_rises_geometrically(progress: float, weight: float) -> None:
+    options = LossOptions(energy=2.0, late_energy=200.0, late_from=0.5)
+    assert options.energy_weight(progress) == pytest.approx(weight, rel=1e-12)
 
 
-@pytest.mark.parametrize("weights", [{"energy": -1.0}, {"energy": 0.0, "forces": 0.0}, {"late_from": 1.5}])
+@pytest.mark.parametrize(
+    "weights",
+    [{"energy": -1.0}, {"energy": 0.0, "forces": 0.0}, {"late_from": 1.5}, {"energy": 0.0, "late_energy": 1.0}],
+)
 def test_senseless_weights_are_refused(weights: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"loss weights|late_from"):
+    with pytest.raises(ValueError, match=r"loss weights|late_from|late_energy"):
         LossOptions(**weights)
