@@ -26,6 +26,9 @@ class Module(nn.Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        known = _classes.get(cls.__name__)
+        if known is not None and known.__module__.startswith("nnpot.") and known.__module__ != cls.__module__:
+            raise TypeError(f"{cls.__name__} is the name of a class of nnpot, used in model files; choose another")
         _classes[cls.__name__] = cls
         if "__init__" in vars(cls):
             cls.__init__ = _remembering(cls.__init__)  # type: ignore[method-assign]

@@ -52,9 +52,9 @@ def main() -> None:
     step("4  Molecular dynamics of Cu3Au at constant energy, 2 ps")
     calculator = NNPotCalculator(model, dtype="float64")
     # Twice 600 K to begin with: a crystal at its minimum gives half of it to the potential energy.
-    atoms = crystals()["Cu3Au"].repeat((2, 2, 2))
-    trajectory = nve(atoms, calculator, temperature=1200.0, picoseconds=2.0, timestep_fs=4.0, sample_every=2)
-    md_trace(RUN / "md.png", {f"Cu3Au, {len(atoms)} atoms, 4 fs steps": trajectory})
+    atoms = crystals()["Cu3Au"].repeat((3, 3, 3))
+    trajectory = nve(atoms, calculator, temperature=1200.0, picoseconds=2.0, timestep_fs=2.0, sample_every=4)
+    md_trace(RUN / "md.png", {f"Cu3Au, {len(atoms)} atoms, 2 fs steps": trajectory})
 
     step("5  Equations of state and elastic constants, against EMT")
     CONSOLE.print(properties(calculator))

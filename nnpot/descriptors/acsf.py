@@ -138,10 +138,14 @@ class ACSF(Descriptor):
         tables = self._tables(pairs, self.angular_cutoff) if self.families else []
         angular = []
         for a, b in self.element_pairs:
+            n_triples = tables[a].width * tables[b].width if tables else 0  # per atom
             for basis, grid in self._bases(pairs.r_ij):
+                if n_triples == 0:
+                    angular.append(pairs.r_ij.new_zeros(n_atoms, len(grid)))
+                    continue
                 sums = [
                     basis.sums(tables[a].rows(chunk), None if a == b else tables[b].rows(chunk))
-                    for chunk in _chunks(n_atoms, tables[a].width * tables[b].width)
+                    for chunk in _chunks(n_atoms, n_triples)
                 ]
                 angular.append(torch.cat(sums).index_select(1, grid))
         features = torch.cat([*radial, *angular], dim=1) if radial else pairs.r_ij.new_zeros(n_atoms, 0)

@@ -1,4 +1,4 @@
-"""Cutoff functions f_c(r): 1 at the centre, exactly 0 with zero slope at and beyond the cutoff r_c.
+"""Cutoff functions f_c(r): from 1 (tanh3: 0.44) at the centre to exactly 0, with zero slope, at the cutoff r_c.
 
 With x = r / r_c, for x < 1:
 

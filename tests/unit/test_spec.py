@@ -112,3 +112,8 @@ def test_a_specification_makes_python_import_nothing() -> None:
 @pytest.mark.parametrize("kind", [ACSF, Potential])
 def test_descriptors_and_potentials_remember(kind: type) -> None:
     assert issubclass(kind, Module)
+
+
+def test_the_name_of_a_class_of_nnpot_cannot_be_taken() -> None:
+    with pytest.raises(TypeError, match="ACSF is the name of a class of nnpot"):
+        type("ACSF", (Module,), {})
