@@ -44,8 +44,8 @@ def _angular_base(c: Tensor, sign: Tensor) -> Tensor:
     Only the value is held: the slope stays λ, or the second derivative by the vectors, p' ∂²c, would be lost for ζ = 1.
     """
     base = 1 + sign * c.unsqueeze(dim=-1)
-    floor = torch.finfo(c.dtype).eps ** 2
-    return torch.where(base > floor, base, floor + (base - base.detach()))
+    missing = (torch.finfo(c.dtype).eps ** 2 - base.detach()).clamp(min=0)
+    return base + missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +104,12 @@ class AngularBasis:
         """
         j, k = _pair_slots(first, second)
         other = first if second is None else second
-        c = (first.directions[:, j] * other.directions[:, k]).sum(dim=-1)  # (n, T)
-        factors = self.radial(first.distances)[:, j] * self.radial(other.distances)[:, k]  # (n, T, n_η)
+        c = (first.directions.index_select(1, j) * other.directions.index_select(1, k)).sum(dim=-1)  # (n, T)
+        radial_j, radial_k = self.radial(first.distances), self.radial(other.distances)
+        factors = radial_j.index_select(1, j) * radial_k.index_select(1, k)  # (n, T, n_η)
         if self.narrow:
-            factors = factors * self.radial(_length(first.vectors[:, j] - other.vectors[:, k]))
+            between = first.vectors.index_select(1, j) - other.vectors.index_select(1, k)
+            factors = factors * self.radial(_length(between))
         parts = angular_part(c, self.zeta, self.sign)  # (n, T, n_p)
         return torch.bmm(factors.transpose(1, 2), parts).flatten(start_dim=1)
 
