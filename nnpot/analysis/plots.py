@@ -139,11 +139,9 @@ def learning_curves(path: Path, metrics_csv: Path) -> Path:
     if np.isfinite(columns.get("lr", np.zeros(0))).any():
         rate = loss.twinx()
         _curve(rate, columns, "lr", GRAY, label="learning rate", linestyle=":")
-        rate.set_ylabel("learning rate", color=GRAY)
+        rate.set_ylabel("learning rate (dotted)", color=GRAY)
         rate.tick_params(which="both", colors=GRAY)
-        _legend(loss, rate)
-    else:
-        _legend(loss)
+    _legend(loss)
     for ax, name, unit, suffix in (
         (energy, "Energy", "meV/atom", "mev_per_atom"),
         (force, "Force", "meV/Å", "mev_per_ang"),
@@ -362,11 +360,10 @@ def _finish_curves(ax: Axes, title: str, quantity: str) -> None:
         ax.text(0.5, 0.5, "not recorded", transform=ax.transAxes, ha="center", va="center", color=GRAY)
 
 
-def _legend(*axes: Axes) -> None:
-    """One legend for axes that lie on one another, in the uppermost."""
-    handles = [handle for ax in axes for handle in ax.get_legend_handles_labels()[0]]
-    if handles:
-        axes[-1].legend(handles=handles, frameon=False, fontsize=9)
+def _legend(ax: Axes) -> None:
+    """A legend where there is something to name."""
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(frameon=False, fontsize=9)
 
 
 def _energy_volume(ax: Axes, reference: EquationOfState, predicted: EquationOfState) -> None:
