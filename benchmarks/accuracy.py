@@ -73,10 +73,11 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", help="only these")
     arguments, overrides = parser.parse_known_args()
     known = list(dict.fromkeys(row.data for row in ROWS))
-    results = {}
+    record = arguments.out / "accuracy.json"
+    results = json.loads(record.read_text()) if record.is_file() else {}
     for name in arguments.sets or [n for n in known if (arguments.folder / n / "train.xyz").is_file()]:
         results[name] = run(name, arguments.folder / name, arguments.config, arguments.out / name, overrides)
-        (arguments.out / "accuracy.json").write_text(json.dumps(results, indent=2) + "\n")
+        record.write_text(json.dumps(results, indent=2) + "\n")
         (arguments.out / "accuracy.md").write_text(table(results))
     print(table(results))
 
