@@ -1,6 +1,6 @@
 """`nnpot predict`: energies, forces and stresses of structures."""
 
-import os
+import io
 from pathlib import Path
 
 import ase.io
@@ -9,6 +9,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from rich.progress import track
 
 from nnpot.calculator import NNPotCalculator
+from nnpot.files import write_atomically
 from nnpot.model_file import load
 from nnpot.reading import read_atoms
 
@@ -37,9 +38,8 @@ def predict(model: Path, structures: Path, out: Path, device: str = "cpu") -> Pa
         except ValueError as error:
             raise ValueError(f"{structures}, frame {k}: {error}") from error
         atoms.calc = SinglePointCalculator(atoms, **calculator.results)
-    partial = out.with_name(out.name + ".partial")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    ase.io.write(partial, frames, format="extxyz")
-    os.replace(partial, out)
+    text = io.StringIO()
+    ase.io.write(text, frames, format="extxyz")
+    write_atomically(out, text.getvalue())
     print(f"{len(frames)} structures written to {out}")
     return out
