@@ -9,6 +9,8 @@ import torch
 
 from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import learning_curves, parity
+from nnpot.descriptors.base import elements_of
+from nnpot.files import write_atomically
 from nnpot.model_file import save_potential
 from nnpot.potential import NeuralNetworkPotential, Potential
 from nnpot.repulsion import ZBL
@@ -60,7 +62,7 @@ def train(
     pl.seed_everything(seed, verbose=False)
     split = Split.read(data, seed)
     log.info("%d training and %d validation structures", len(split.train), len(split.validation))
-    baseline = ZBL(potential.descriptor.fitted(split.train).elements) if repulsion else None
+    baseline = ZBL(potential.elements or elements_of(split.train)) if repulsion else None
     targets = split if baseline is None else split.minus(baseline)
     fitted = potential.fitted(targets.train, getattr(torch, trainer.dtype))
     served = StructureData(targets, fitted, data, seed)
@@ -95,7 +97,7 @@ def _report(potential: Potential, split: Split, folder: Path) -> None:
     name, structures = ("validation", split.validation) if split.validation else ("training", split.train)
     result = evaluate_potential(potential, structures)
     text = table(result, title=f"{folder / 'model.nnpot'}: {name} errors")
-    (folder / "report.txt").write_text(text + "\n")
+    write_atomically(folder / "report.txt", text + "\n")
     parity(folder / "parity.png", result.panels())
     learning_curves(folder / "learning.png", folder / "metrics.csv")
     print(text)
