@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nnpot.descriptors.base import Descriptor
+from nnpot.functional.rows import ElementRows
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
 from nnpot.neighbors import single_batch
 from nnpot.nn.layers import Activation, Affine
@@ -21,7 +22,7 @@ from nnpot.nn.mlp import MLP
 from nnpot.nn.per_element import PerElement
 from nnpot.scaling import FeatureScaling, isolated_atom_energies, least_squares_energies
 from nnpot.spec import Module
-from nnpot.structure import Batch, Pairs, Structure, species_index
+from nnpot.structure import Batch, Linearized, Pairs, Structure, species_index
 
 log = logging.getLogger("nnpot")
 
@@ -174,25 +175,34 @@ class NeuralNetworkPotential(Potential):
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, shape (N,)."""
-        return self.energies_of_features(self.descriptor(pairs), pairs.species)
+        features = self.descriptor(pairs)
+        rows = ElementRows.of(pairs.species, len(self.elements), features.dtype)
+        return self.energies_of_features(features, pairs.species, rows)
 
-    def energies_of_features(self, features: Tensor, species: Tensor) -> Tensor:
+    def energies_of_features(self, features: Tensor, species: Tensor, rows: ElementRows) -> Tensor:
         """Return atomic energies, in eV, float64, shape (N,), from features (N, D) and element indices (N,)."""
-        x = self.scaling(features, species)
-        learned: Tensor = (self.networks(x, species) + self.linear(x, species)).squeeze(dim=1)
+        x = rows.spread(self.scaling(features, species))
+        blocks = x.view(rows.n_elements, rows.width, x.shape[1])
+        learned = rows.collect((self.networks(blocks) + self.linear(blocks)).flatten())
         reference = torch.tensor(self.reference, dtype=torch.float64, device=x.device)
         return reference.index_select(0, species) + self.energy_scale * learned.double()
 
     def energies_and_pair_gradient(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """As every potential; where the batch brings the features, by the chain rule from their derivatives."""
-        if batch.cached is None:
+        """As every potential; but autograd goes only as far as there are parameters, then the explicit derivative."""
+        species = species_index(batch.numbers, self.elements)
+        pairs = Pairs(batch.r_ij.detach(), batch.pair_i, batch.pair_j, species)
+        fixed: Linearized | None = batch.cached or self.descriptor.linearized(pairs)
+        if fixed is None:
             return super().energies_and_pair_gradient(batch)
         keep_graph = self.training and torch.is_grad_enabled()
         with torch.enable_grad():
-            features = batch.cached.features.detach().requires_grad_()
-            energies = self.energies_of_features(features, species_index(batch.numbers, self.elements))
-            gradient = batch.cached.pullback(_gradient(energies, features, keep_graph=keep_graph))
-        return (energies, gradient) if keep_graph else (energies.detach(), gradient)
+            values = fixed.values.detach().requires_grad_()
+            rows = ElementRows.of(species, len(self.elements), values.dtype)
+            energies = self.energies_of_features(self.descriptor.features_of(values, rows), species, rows)
+            gradient = _gradient(energies, values, keep_graph=keep_graph)
+        if not keep_graph:
+            energies = energies.detach()
+        return energies, fixed.pullback(gradient)
 
     def fitted(self, structures: Sequence[Structure], dtype: torch.dtype = torch.float32) -> Self:
         """Return a potential in which everything that depends on data has been taken from training structures.

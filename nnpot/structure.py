@@ -6,7 +6,7 @@ the neighbour j; every pair is there twice, once from each side.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -129,6 +129,19 @@ class Pairs:
     species: Tensor
 
 
+class Linearized(Protocol):
+    """Values that depend on the pair vectors, and the transpose of their derivative."""
+
+    @property
+    def values(self) -> Tensor:
+        """Shape (N, ...)."""
+        ...
+
+    def pullback(self, gradient: Tensor, /) -> Tensor:
+        """Chain rule: ∂E/∂r_ij, shape (P, 3), from ∂E/∂values, shape (N, ...)."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class CachedFeatures:
     """Features of a fixed descriptor and their derivatives, calculated once and kept.
@@ -145,6 +158,11 @@ class CachedFeatures:
     features: Tensor
     jacobians: tuple[Tensor, ...]
     slots: Tensor
+
+    @property
+    def values(self) -> Tensor:
+        """The features."""
+        return self.features
 
     def pullback(self, feature_gradient: Tensor) -> Tensor:
         """Chain rule ∂E/∂r_ij = Σ_d ∂E/∂G_id · ∂G_id/∂r_ij.

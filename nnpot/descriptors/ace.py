@@ -4,15 +4,16 @@ Products are taken channel by channel, as in I. Batatia et al., NeurIPS 2022 (ar
 sphere instead of a table of Gaunt coefficients (S. Luo et al., ICLR 2024, arXiv:2401.10216).
 """
 
-import math
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor, check_elements
-from nnpot.functional.cutoffs import CUTOFFS
-from nnpot.functional.harmonics import MAX_DEGREE, product_grid, spherical_harmonics
+from nnpot.functional.density import DensityTables, density
+from nnpot.functional.harmonics import MAX_DEGREE, product_grid
+from nnpot.functional.rows import ElementRows
 from nnpot.neighbors import table_slots
 from nnpot.structure import Pairs
 
@@ -82,14 +83,28 @@ class ACE(Descriptor):
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Return the features of every atom, shape (N, D)."""
-        order = torch.argsort(pairs.species, stable=True)
-        counts = torch.bincount(pairs.species, minlength=len(self.elements)).tolist()
-        density = self._density(pairs).index_select(1, order)  # (L, N, S·K), atoms sorted by element
-        blocks = zip(density.split(counts, dim=1), self.channel_weights, strict=True)
-        b = torch.cat([self._per_degree(a, w) for a, w in blocks], dim=1)  # (L, N, C)
-        features = self._invariants(b)
-        place = torch.empty_like(order).index_copy(0, order, torch.arange(len(order), device=order.device))
-        return features.index_select(0, place)
+        table = self._table(pairs)
+        vectors = table.vectors.index_copy(0, table.slots, pairs.r_ij.index_select(0, table.near))
+        values = density(vectors.view(*table.shape, 3), table.weights, self.cutoff, self.n_radial, self.l_max)
+        return self.features_of(values, ElementRows.of(pairs.species, len(self.elements), values.dtype))
+
+    def linearized(self, pairs: Pairs) -> "DensityExpansion":
+        """Return the density A of every atom, shape (N, L, S·K), and the transpose of its derivative."""
+        with torch.no_grad():
+            table = self._table(pairs)
+            vectors = table.vectors.index_copy(0, table.slots, pairs.r_ij.index_select(0, table.near))
+            tables = DensityTables.of(
+                vectors.view(*table.shape, 3), table.weights, self.cutoff, self.n_radial, self.l_max
+            )
+            return DensityExpansion(tables.density(), tables, table.near, table.slots, len(pairs.r_ij))
+
+    def features_of(self, values: Tensor, rows: ElementRows) -> Tensor:
+        """Return the features, shape (N, D), from the density, shape (N, L, S·K)."""
+        weights = self._of_every_m(self.channel_weights.transpose(0, 1))  # (L, S, S·K, C)
+        sorted_by_element = rows.spread(values.transpose(0, 1), dim=1)  # (L, S·R, S·K)
+        blocks = sorted_by_element.view(-1, rows.width, values.shape[2])
+        channels = torch.bmm(blocks, weights.flatten(end_dim=1))  # (L·S, R, C)
+        return self._invariants(rows.collect(channels.view(len(weights), len(rows.order), self.channels), dim=1))
 
     def extra_repr(self) -> str:
         """Say what is there in one line."""
@@ -98,25 +113,16 @@ class ACE(Descriptor):
             f"l ≤ {self.l_max}, body order {self.body_order}, {self.n_features} features"
         )
 
-    def _density(self, pairs: Pairs) -> Tensor:
-        """A for every neighbour element, shape (L, N, S·K)."""
-        n_atoms, n_elements = len(pairs.species), len(self.elements)
+    def _table(self, pairs: Pairs) -> "_NeighborTable":
+        n_atoms = len(pairs.species)
         with torch.no_grad():
             near = torch.nonzero((pairs.r_ij * pairs.r_ij).sum(dim=1) < self.cutoff**2).flatten()
-        r_ij = pairs.r_ij.index_select(0, near)
-        r = torch.linalg.vector_norm(r_ij, dim=1)
-        n_rows = n_atoms * n_elements  # one row of the table per atom and neighbour element
-        slots, width = table_slots(pairs.pair_i[near] * n_elements + pairs.species[pairs.pair_j[near]], n_rows)
-        radial = _table(self._radial(r), slots, n_rows, width)  # (N·S, M, K)
-        angular = _table(spherical_harmonics(r_ij / r.unsqueeze(dim=1), self.l_max), slots, n_rows, width)
-        density = torch.bmm(angular.transpose(1, 2), radial) * self.density_scale  # (N·S, L, K)
-        return density.view(n_atoms, n_elements, -1, self.n_radial).permute(2, 0, 1, 3).flatten(start_dim=2)
-
-    def _radial(self, r: Tensor) -> Tensor:
-        """R_k(r), shape (..., K)."""
-        k = torch.arange(1, self.n_radial + 1, dtype=r.dtype, device=r.device)
-        switch = CUTOFFS["polynomial"].value(r, self.cutoff) * math.sqrt(2 / self.cutoff) / r
-        return torch.sin(k * (math.pi / self.cutoff) * r.unsqueeze(dim=-1)) * switch.unsqueeze(dim=-1) / k
+            slots, width = table_slots(pairs.pair_i[near], n_atoms)
+            vectors = pairs.r_ij.new_full((n_atoms * width, 3), self.cutoff)  # empty places lie beyond the cutoff
+            weights = pairs.r_ij.new_zeros(n_atoms * width * len(self.elements))
+            filled = slots * len(self.elements) + pairs.species[pairs.pair_j[near]]
+            weights = weights.index_fill(0, filled, self.density_scale)
+        return _NeighborTable(near, slots, vectors, weights.view(n_atoms, width, len(self.elements)))
 
     def _invariants(self, b: Tensor) -> Tensor:
         """Features from the channels B (L, N, C), shape (N, D)."""
@@ -132,8 +138,12 @@ class ACE(Descriptor):
 
     def _per_degree(self, x: Tensor, weights: Tensor) -> Tensor:
         """Multiply x (L, N, in) by one matrix per degree l, weights (l_max + 1, in, out)."""
-        degree = torch.tensor([d for d in range(self.l_max + 1) for _ in range(2 * d + 1)], device=x.device)
-        return torch.bmm(x, weights.index_select(0, degree))
+        return torch.bmm(x, self._of_every_m(weights))
+
+    def _of_every_m(self, weights: Tensor) -> Tensor:
+        """Repeat what is there for every degree l, shape (l_max + 1, ...), for every l, m, shape (L, ...)."""
+        degree = torch.tensor([d for d in range(self.l_max + 1) for _ in range(2 * d + 1)], device=weights.device)
+        return weights.index_select(0, degree)
 
     def _sum_over_m(self, x: Tensor) -> Tensor:
         """Mean of x (L, N, C) over m for each l, shape (l_max + 1, N, C)."""
@@ -155,7 +165,39 @@ def _near_identity(degrees: int, channels: int) -> nn.Parameter:
     return nn.Parameter(torch.eye(channels) + noise)
 
 
-def _table(values: Tensor, slots: Tensor, n_rows: int, width: int) -> Tensor:
-    """Put the values of each pair (P, X) into a table (n_rows, width, X) with zeros in the empty slots."""
-    empty = values.new_zeros(n_rows * width, values.shape[1])
-    return empty.index_copy(0, slots, values).view(n_rows, width, values.shape[1])
+@dataclass(frozen=True, eq=False)
+class DensityExpansion:
+    """The density of the neighbours, shape (N, L, S·K), as a part of the descriptor without parameters.
+
+    Attributes:
+        values: A, shape (N, L, S·K).
+        tables: Radial functions and harmonics of the neighbours.
+        near: Pairs within the cutoff.
+        slots: Their places in the tables.
+        n_pairs: Number of all pairs P.
+    """
+
+    values: Tensor
+    tables: DensityTables
+    near: Tensor
+    slots: Tensor
+    n_pairs: int
+
+    def pullback(self, gradient: Tensor) -> Tensor:
+        """Return ∂E/∂r_ij, shape (P, 3), from ∂E/∂A, shape (N, L, S·K)."""
+        by_place = self.tables.pullback(gradient).view(-1, 3).index_select(0, self.slots)
+        return by_place.new_zeros(self.n_pairs, 3).index_copy(0, self.near, by_place)
+
+
+@dataclass(frozen=True, eq=False)
+class _NeighborTable:
+    """Pairs within the cutoff (`near`), their places (`slots`) in a table (N, M), vectors for the empty places."""
+
+    near: Tensor
+    slots: Tensor
+    vectors: Tensor
+    weights: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.weights.shape[0], self.weights.shape[1]

@@ -7,8 +7,9 @@ from typing import Self
 from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor
 
+from nnpot.functional.rows import ElementRows
 from nnpot.spec import Module
-from nnpot.structure import Pairs, Structure
+from nnpot.structure import Linearized, Pairs, Structure
 
 
 class Descriptor(Module, ABC):
@@ -33,6 +34,18 @@ class Descriptor(Module, ABC):
 
         Pairs beyond the cutoff are allowed and have no influence.
         """
+
+    def linearized(self, pairs: Pairs) -> Linearized | None:
+        """Return what the descriptor makes of the pairs before any trainable parameter comes in, or None.
+
+        Where there is such a part, forces need no derivative through it by autograd, and training none of second order:
+        `features_of` does the rest.
+        """
+        return None
+
+    def features_of(self, values: Tensor, rows: ElementRows) -> Tensor:
+        """Return the features, shape (N, D), from the values of `linearized`; the same for a fixed descriptor."""
+        return values
 
     def jacobian(self, pairs: Pairs) -> Tensor:
         """Return ∂G_i/∂r_ij for the centre i of each pair, in 1/Å, shape (P, D, 3).

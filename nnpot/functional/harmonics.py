@@ -24,18 +24,18 @@ def spherical_harmonics(u: Tensor, l_max: int) -> Tensor:
     l − 1.  So the derivative is a constant matrix times the harmonics themselves, to any order.
 
     Args:
-        u: Unit vectors, shape (n, 3).
+        u: Unit vectors, shape (..., 3).
         l_max: Highest degree, at most 4.
 
     Returns:
-        Shape (n, (l_max + 1)²).
+        Shape (..., (l_max + 1)²).
 
     Raises:
         ValueError: If l_max is not in 0 … 4.
     """
     if not 0 <= l_max <= MAX_DEGREE:
         raise ValueError(f"l_max must lie in 0 … {MAX_DEGREE}, got {l_max}")
-    return _Harmonics.apply(u, u.new_tensor(_gradient_matrix(l_max)))  # type: ignore[no-any-return]
+    return _Harmonics.apply(u, u.new_tensor(gradient_matrix(l_max)))  # type: ignore[no-any-return]
 
 
 class _Harmonics(torch.autograd.Function):
@@ -51,11 +51,11 @@ class _Harmonics(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, z_bar: Tensor) -> tuple[Tensor, None]:
         matrix, z = ctx.saved_tensors
-        return torch.stack([((z @ d) * z_bar).sum(dim=1) for d in matrix], dim=1), None
+        return torch.stack([((z @ d) * z_bar).sum(dim=-1) for d in matrix], dim=-1), None
 
 
 def _polynomials(u: Tensor, l_max: int) -> Tensor:
-    """r^l Y_lm as polynomials in x, y, z, shape (n, (l_max + 1)²)."""
+    """r^l Y_lm as polynomials in x, y, z, shape (..., (l_max + 1)²)."""
     x, y, z = u.unbind(dim=-1)
     columns = [torch.ones_like(x)]
     if l_max >= 1:
@@ -93,8 +93,8 @@ def _polynomials(u: Tensor, l_max: int) -> Tensor:
 
 
 @cache
-def _gradient_matrix(l_max: int) -> NDArray[np.float64]:
-    """D_aqp with ∂(r^l Y_p)/∂u_a = Σ_q D_aqp (r^(l−1) Y_q), by exact projection on the sphere, shape (3, L, L)."""
+def gradient_matrix(l_max: int) -> NDArray[np.float64]:
+    """Return D_aqp with ∂(r^l Y_p)/∂u_a = Σ_q D_aqp (r^(l−1) Y_q), by projection on the sphere, shape (3, L, L)."""
     points, weights = lebedev_rule(2 * max(l_max, 1) + 1)
     u = torch.from_numpy(np.ascontiguousarray(points.T)).requires_grad_()
     with torch.enable_grad():

@@ -1,9 +1,12 @@
 """Functions of distances, and of distances to centres."""
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from nnpot.functional.cutoffs import CUTOFFS
 
 
 def shifted_gaussians(r: Tensor, eta: Tensor, r_s: Tensor) -> Tensor:
@@ -23,6 +26,29 @@ def shifted_gaussians(r: Tensor, eta: Tensor, r_s: Tensor) -> Tensor:
 def shifted_gaussians_derivative(r: Tensor, eta: Tensor, r_s: Tensor) -> Tensor:
     """Return dg_k/dr = −2 η_k (r − r_s,k) g_k(r), in 1/Å, shape (..., K); arguments as `shifted_gaussians`."""
     return -2 * eta * (r.unsqueeze(dim=-1) - r_s) * shifted_gaussians(r, eta, r_s)
+
+
+def bessel_basis(r: Tensor, cutoff: float, n_radial: int) -> tuple[Tensor, Tensor]:
+    """Return R_k(r) = √(2/r_c) sin(kπ r/r_c)/(k r) f_c(r) for k = 1 … K, and dR_k/dr in 1/Å.
+
+    These are the radial functions of J. Gasteiger et al., ICLR 2020 (arXiv:2003.03123), times 1/k, with the polynomial
+    cutoff f_c; both are 0 at and beyond the cutoff.
+
+    Args:
+        r: Distances, in Å, positive, shape (..., 1).
+        cutoff: r_c, in Å.
+        n_radial: K.
+
+    Returns:
+        Values and derivatives, each of shape (..., K).
+    """
+    k = torch.arange(1, n_radial + 1, dtype=r.dtype, device=r.device)
+    wave = k * (math.pi / cutoff)
+    f_c = CUTOFFS["polynomial"]
+    envelope = math.sqrt(2 / cutoff) * f_c.value(r, cutoff) / r
+    envelope_slope = (math.sqrt(2 / cutoff) * f_c.derivative(r, cutoff) - envelope) / r
+    sine, cosine = torch.sin(wave * r) / k, torch.cos(wave * r) * (math.pi / cutoff)
+    return sine * envelope, cosine * envelope + sine * envelope_slope
 
 
 def gaussian_basis(x: Tensor, centers: Tensor, gamma: Tensor) -> Tensor:

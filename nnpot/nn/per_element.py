@@ -5,35 +5,36 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from nnpot.functional.affine import affine
+from nnpot.nn.layers import Affine
+
 
 class PerElement(nn.ModuleList):
-    """Networks of which each serves the atoms of one element.
+    """Networks of one make, each of which serves the atoms of one element.
 
-    Atoms are sorted by element once, so that every network sees one contiguous block: one matrix product per element
-    and layer, no masks.
+    All of them are evaluated at once: one batched matrix product per layer.
 
     Args:
-        networks: One network per element, in the order of the species index.
+        networks: One per element, in the order of the species index: layers, or sequences of layers, of equal sizes.
     """
 
     def __init__(self, networks: Iterable[nn.Module]) -> None:
         super().__init__(networks)
 
-    def forward(self, x: Tensor, species: Tensor) -> Tensor:
-        """Apply to each atom the network of its element.
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply to each block the network of its element.
 
         Args:
-            x: Features, shape (N, D).
-            species: Element index of each atom, shape (N,).
+            x: Features of atoms sorted by element (`nnpot.functional.rows.ElementRows`), shape (S, R, D).
 
         Returns:
-            Shape (N, n_out).
+            Shape (S, R, n_out).
         """
-        if len(self) == 1:
-            return self[0](x)  # type: ignore[no-any-return]
-        order = torch.argsort(species, stable=True)
-        counts = torch.bincount(species, minlength=len(self)).tolist()
-        blocks = x.index_select(0, order).split(counts)
-        outputs = torch.cat([network(block) for network, block in zip(self, blocks, strict=True)])
-        place = torch.empty_like(order).index_copy(0, order, torch.arange(len(order), device=order.device))
-        return outputs.index_select(0, place)
+        for layers in zip(*map(_layers, self), strict=True):
+            weights: list[Tensor] = [layer.weight for layer in layers if isinstance(layer, Affine)]
+            x = affine(x, torch.stack(weights)) if weights else layers[0](x)
+        return x
+
+
+def _layers(network: nn.Module) -> list[nn.Module]:
+    return list(network) if isinstance(network, nn.Sequential) else [network]

@@ -91,30 +91,38 @@ class LossOptions:
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """AdamW with a linear warm-up and a cosine decay of the learning rate, and averaged weights.
+    """The optimiser, a linear warm-up and a cosine decay of the learning rate, and averaged weights.
 
     Args:
+        method: `adamw`, or `soap`: Adam in the eigenbasis of the gradients (N. Vyas et al., arXiv:2409.11321).
         lr: Peak learning rate.
-        weight_decay: Decoupled weight decay of AdamW.
+        weight_decay: Decoupled weight decay.
         warm_up: Fraction of all steps in which the rate rises from 0.
         final_lr: Rate at the end, as a fraction of the peak.
-        ema: Decay per step of the exponential moving average of the weights that is validated and saved; 0 for none.
+        ema: Decay per step of the exponential moving average of the weights that is validated and saved; 0 for none;
+            `auto` to remember a hundredth of all steps.
 
     Raises:
         ValueError: If a value is out of range.
     """
 
+    method: Literal["adamw", "soap"] = "adamw"
     lr: float = 2e-3
     weight_decay: float = 1e-5
     warm_up: float = 0.02
     final_lr: float = 0.01
-    ema: float = 0.99
+    ema: float | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
         if not self.lr > 0:
             raise ValueError(f"lr must be positive, got {self.lr}")
-        if not (0 <= self.warm_up < 1 and 0 <= self.final_lr <= 1 and 0 <= self.ema < 1 and self.weight_decay >= 0):
+        ema = 0.0 if self.ema == "auto" else self.ema
+        if not (0 <= self.warm_up < 1 and 0 <= self.final_lr <= 1 and 0 <= ema < 1 and self.weight_decay >= 0):
             raise ValueError("warm_up, final_lr and ema must be fractions and weight_decay not negative")
+
+    def averaging(self, n_steps: int) -> float:
+        """Return the decay of the moving average for a training of so many steps."""
+        return 1 - 1 / max(0.01 * n_steps, 5) if self.ema == "auto" else self.ema
 
 
 @dataclass(frozen=True)

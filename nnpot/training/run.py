@@ -12,8 +12,8 @@ import yaml
 from pytorch_lightning.callbacks import (
     Callback,
     EarlyStopping,
-    EMAWeightAveraging,
     ModelCheckpoint,
+    WeightAveraging,
 )
 
 from nnpot.files import write_atomically
@@ -65,8 +65,8 @@ def build_trainer(
 ) -> pl.Trainer:
     """Return Lightning's Trainer with progress in physical units, atomic checkpoints, averaged weights, CSV log."""
     callbacks: list[Callback] = [PhysicalProgress()]
-    if optimizer.ema > 0:
-        callbacks.append(EMAWeightAveraging(decay=optimizer.ema, use_buffers=False))
+    if optimizer.ema != 0:
+        callbacks.append(AveragedWeights(optimizer))
     if options.patience > 0 and split.validation:
         callbacks.append(EarlyStopping("val/loss", patience=options.patience))
     monitor = "val/loss" if split.validation else None
@@ -88,6 +88,21 @@ def build_trainer(
         num_sanity_val_steps=0,
         inference_mode=False,  # with Lightning's default, forces fail in validate
     )
+
+
+class AveragedWeights(WeightAveraging):
+    """Exponential moving average of the weights, validated and saved in place of the last ones."""
+
+    def __init__(self, optimizer: OptimizerOptions) -> None:
+        super().__init__(use_buffers=False, multi_avg_fn=self._average)
+        self._options, self._decay = optimizer, 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Choose the decay, now that the number of steps is known."""
+        self._decay = self._options.averaging(int(trainer.estimated_stepping_batches))
+
+    def _average(self, averaged: list[torch.Tensor], current: list[torch.Tensor], n_averaged: Any) -> None:
+        torch._foreach_lerp_(averaged, current, 1 - self._decay)
 
 
 def best_state(folder: Path) -> dict[str, torch.Tensor] | None:

@@ -13,6 +13,7 @@ from nnpot.structure import Batch
 from nnpot.training.loss import known_difference, loss_terms
 from nnpot.training.metrics import LabelErrors
 from nnpot.training.options import LossOptions, OptimizerOptions
+from nnpot.training.soap import SOAP
 from nnpot.units import GPA, MEV
 
 UNITS = {"energy": ("mev_per_atom", MEV), "force": ("mev_per_ang", MEV), "stress": ("gpa", GPA)}
@@ -82,9 +83,10 @@ class PotentialTask(pl.LightningModule):
         return cast(LabelErrors, self.errors[label])
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW; the rate rises linearly, then falls as a cosine, step by step."""
+        """The rate rises linearly, then falls as a cosine, step by step."""
         o = self.optimizer
-        optimizer = torch.optim.AdamW(self.potential.parameters(), lr=o.lr, weight_decay=o.weight_decay)
+        method = {"adamw": torch.optim.AdamW, "soap": SOAP}[o.method]
+        optimizer = method(self.potential.parameters(), lr=o.lr, weight_decay=o.weight_decay)
         total = max(int(self.trainer.estimated_stepping_batches), 1)
 
         def factor(step: int) -> float:

@@ -9,6 +9,7 @@ from systems import DESCRIPTORS, SYSTEMS, pairs_of, structure
 from torch import Tensor, nn
 
 from nnpot.functional import ACTIVATIONS, affine, gaussian_basis
+from nnpot.functional.rows import ElementRows
 from nnpot.nn import MLP, Activation, Affine, GaussianBasis, PerElement
 from nnpot.structure import Pairs
 
@@ -24,6 +25,7 @@ def random(*shape: int) -> Tensor:
 
 FUNCTIONS: dict[str, Callable[[], tuple[Callable[..., Tensor], tuple[Tensor, ...]]]] = {
     "affine": lambda: (affine, (random(4, 3), random(2, 4))),
+    "affine in blocks": lambda: (affine, (random(3, 4, 2), random(3, 5, 3))),
     "affine without inputs": lambda: (affine, (random(4, 0), random(2, 1))),
     "gaussian basis": lambda: (gaussian_basis, (random(4, 3), random(5, 3), random(5).detach().abs().requires_grad_())),
     **{name: lambda name=name: (ACTIVATIONS[name], (random(3, 4),)) for name in ACTIVATIONS},
@@ -38,7 +40,7 @@ def test_functions(name: str, check: Check) -> None:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("name", [n for n in FUNCTIONS if n != "affine without inputs"])
+@pytest.mark.parametrize("name", [n for n in FUNCTIONS if n not in {"affine without inputs", "affine in blocks"}])
 def test_functions_of_transposed_memory(name: str, check: Check) -> None:
     function, inputs = FUNCTIONS[name]()
     # the same shapes, but no input of two dimensions is contiguous
@@ -74,8 +76,23 @@ def test_layers_and_their_parameters(name: str, check: Check) -> None:
 )
 def test_networks_per_element(n_elements: int, species: list[int], check: Check) -> None:
     module = PerElement(MLP((3, 2, 1), "tanh") for _ in range(n_elements))
-    function, parameters = with_parameters(module, torch.tensor(species))
-    check(function, (random(4, 3), *parameters))
+    rows = ElementRows.of(torch.tensor(species), n_elements, torch.float64)
+    function, parameters = with_parameters(module)
+
+    def outputs(x: Tensor, *parameters: Tensor) -> Tensor:
+        return rows.collect(function(rows.spread(x).view(n_elements, -1, 3), *parameters).flatten(end_dim=1))
+
+    check(outputs, (random(4, 3), *parameters))
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("dim", [0, 1])
+@pytest.mark.parametrize("direction", ["spread", "collect"])
+def test_rows_of_elements(direction: str, dim: int, check: Check) -> None:
+    rows = ElementRows.of(torch.tensor([2, 0, 2, 2]), 3, torch.float64)
+    n = {"spread": 4, "collect": len(rows.order)}[direction]
+    shape = (n, 2) if dim == 0 else (2, n)
+    check(lambda x: getattr(rows, direction)(x, dim), (random(*shape),))
 
 
 TWINS = {"molecule in a dummy cell"}  # its pairs are those of water

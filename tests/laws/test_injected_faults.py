@@ -62,7 +62,7 @@ def affine_forgets_the_bias(patch: Patch) -> None:
         x_bar, weight_bar = right(ctx, z_bar)
         if weight_bar is None:
             return x_bar, None
-        return x_bar, torch.cat([weight_bar[:, :-1], torch.zeros_like(weight_bar[:, -1:])], dim=1)
+        return x_bar, torch.cat([weight_bar[..., :-1], torch.zeros_like(weight_bar[..., -1:])], dim=-1)
 
     patch.setattr(_Affine, "backward", staticmethod(backward))
 
@@ -73,7 +73,7 @@ def affine_pulls_back_with_the_wrong_sign_of_one_weight(patch: Patch) -> None:
     def backward(ctx: Any, z_bar: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x_bar, weight_bar = right(ctx, z_bar)
         _, weight = ctx.saved_tensors
-        return None if x_bar is None else x_bar - 2 * z_bar[:, :1] * weight[:1, :-1], weight_bar
+        return None if x_bar is None else x_bar - 2 * z_bar[..., :1] * weight[..., :1, :-1], weight_bar
 
     patch.setattr(_Affine, "backward", staticmethod(backward))
 

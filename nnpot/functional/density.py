@@ -1,0 +1,101 @@
+"""The neighbour density expanded in radial functions and spherical harmonics, with its derivative written out.
+
+    A_i,lm,x = Σ_j Y_lm(r̂_ij) g_x(r_ij)
+
+Nothing in it can be trained, so that during training only the transpose of its derivative is needed, once per step:
+
+    ∂E/∂r_ij = Σ_lm,x Ā_i,lm,x [ ∇Y_lm(r̂_ij) g_x(r_ij) + Y_lm(r̂_ij) r̂_ij g'_x(r_ij) ],    Ā = ∂E/∂A
+
+Neighbours stand in a padded table, one row of M per atom; both sums are batched matrix products.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from nnpot.functional.harmonics import gradient_matrix, spherical_harmonics
+from nnpot.functional.radial import bessel_basis
+
+
+@dataclass(frozen=True, eq=False)
+class DensityTables:
+    """Radial functions and spherical harmonics at every neighbour, and what their derivatives need.
+
+    Attributes:
+        units: r̂, shape (N, M, 3).
+        distances: r, in Å, shape (N, M, 1).
+        harmonics: Y_lm, shape (N, M, L) with L = (l_max + 1)².
+        radial: g_x for neighbour element and radial function x = (s, k), 0 for the other elements, shape (N, M, S·K).
+        slopes: g'_x, in 1/Å, shape (N, M, S·K).
+    """
+
+    units: Tensor
+    distances: Tensor
+    harmonics: Tensor
+    radial: Tensor
+    slopes: Tensor
+
+    @classmethod
+    def of(cls, vectors: Tensor, weights: Tensor, cutoff: float, n_radial: int, l_max: int) -> Self:
+        """Evaluate all functions, with operations that can be differentiated.
+
+        Args:
+            vectors: r_ij, in Å, not zero, shape (N, M, 3).
+            weights: Weight of each neighbour in the density of each element, shape (N, M, S); 0 in empty places.
+            cutoff: In Å.
+            n_radial: Number K of radial functions.
+            l_max: Highest degree.
+        """
+        distances = (vectors * vectors).sum(dim=-1, keepdim=True).sqrt()
+        units = vectors / distances
+        values, slopes = bessel_basis(distances, cutoff, n_radial)  # (N, M, K)
+        return cls(
+            units=units,
+            distances=distances,
+            harmonics=spherical_harmonics(units, l_max),
+            radial=(weights.unsqueeze(dim=3) * values.unsqueeze(dim=2)).flatten(start_dim=2),
+            slopes=(weights.unsqueeze(dim=3) * slopes.unsqueeze(dim=2)).flatten(start_dim=2),
+        )
+
+    def density(self) -> Tensor:
+        """Return A, shape (N, L, S·K)."""
+        return torch.bmm(self.harmonics.transpose(1, 2), self.radial)
+
+    def pullback(self, density_bar: Tensor) -> Tensor:
+        """Return ∂E/∂r_ij, in eV/Å, shape (N, M, 3), from Ā = ∂E/∂A, shape (N, L, S·K).
+
+        On the unit sphere ∇Y_lm = [∂Z_lm − l r̂ Z_lm] / r for the harmonic polynomials Z_lm, which are of degree l.
+        """
+        by_harmonics = torch.bmm(self.radial, density_bar.transpose(1, 2))  # (N, M, L)
+        by_radial = torch.bmm(self.harmonics, density_bar)  # (N, M, S·K)
+        l_max = math.isqrt(self.harmonics.shape[2]) - 1
+        degree = torch.tensor([float(d) for d in range(l_max + 1) for _ in range(2 * d + 1)]).to(by_harmonics)
+        weighted = by_harmonics * self.harmonics
+        outward = (self.slopes * by_radial).sum(dim=2) - (weighted @ degree) / self.distances.squeeze(dim=2)
+        matrices = by_harmonics.new_tensor(gradient_matrix(l_max))  # (3, L, L): ∂_a Z_p = Σ_q D_aqp Z_q
+        turned = [((by_harmonics @ d.T) * self.harmonics).sum(dim=2) for d in matrices]
+        return torch.stack(turned, dim=2) / self.distances + self.units * outward.unsqueeze(dim=2)
+
+
+def density(vectors: Tensor, weights: Tensor, cutoff: float, n_radial: int, l_max: int) -> Tensor:
+    """Return A, shape (N, L, S·K); arguments as `DensityTables.of`, differentiable in the vectors to any order."""
+    return _Density.apply(vectors, weights, cutoff, n_radial, l_max)  # type: ignore[no-any-return]
+
+
+class _Density(torch.autograd.Function):
+    @staticmethod
+    def forward(vectors: Tensor, weights: Tensor, cutoff: float, n_radial: int, l_max: int) -> Tensor:
+        return DensityTables.of(vectors, weights, cutoff, n_radial, l_max).density()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, float, int, int], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2])
+        ctx.basis = inputs[2:]
+
+    @staticmethod
+    def backward(ctx: Any, density_bar: Tensor) -> tuple[Tensor, None, None, None, None]:
+        tables = DensityTables.of(*ctx.saved_tensors, *ctx.basis)
+        return tables.pullback(density_bar), None, None, None, None

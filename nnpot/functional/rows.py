@@ -1,0 +1,88 @@
+"""Atoms sorted by element into equally long blocks, so that one batched matrix product serves all elements."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ElementRows:
+    """A place for every atom in a table of S blocks of R rows; block s holds the atoms of element s.
+
+    Attributes:
+        order: Atom in each row, shape (S·R,); any atom in the empty rows.
+        place: Row of each atom, shape (N,).
+        filled: 1 for the rows that hold an atom, 0 for the empty ones, shape (S·R,), floating point.
+        n_elements: S.
+    """
+
+    order: Tensor
+    place: Tensor
+    filled: Tensor
+    n_elements: int
+
+    @classmethod
+    def of(cls, species: Tensor, n_elements: int, dtype: torch.dtype) -> Self:
+        """Sort atoms by their element index, shape (N,)."""
+        counts = torch.bincount(species, minlength=n_elements)
+        width = int(counts.max()) if len(species) > 0 else 0
+        by_element = torch.argsort(species, stable=True)
+        starts = torch.cumsum(counts, dim=0) - counts
+        sorted_species = species.index_select(0, by_element)
+        rank = torch.arange(len(species), device=species.device) - starts.index_select(0, sorted_species)
+        rows = sorted_species * width + rank
+        order = torch.zeros(n_elements * width, dtype=torch.int64, device=species.device)
+        filled = torch.zeros(n_elements * width, dtype=dtype, device=species.device)
+        place = torch.empty_like(species).index_copy(0, by_element, rows)
+        return cls(order.index_copy(0, rows, by_element), place, filled.index_fill(0, rows, 1), n_elements)
+
+    @property
+    def width(self) -> int:
+        """R."""
+        return len(self.order) // self.n_elements
+
+    def spread(self, x: Tensor, dim: int = 0) -> Tensor:
+        """Put atoms into their rows: along `dim` from N to S·R, zero in the empty rows."""
+        return _Spread.apply(x, self.order, self.place, self.filled, dim)  # type: ignore[no-any-return]
+
+    def collect(self, x: Tensor, dim: int = 0) -> Tensor:
+        """Take atoms out of their rows again: along `dim` from S·R to N."""
+        return _Collect.apply(x, self.order, self.place, self.filled, dim)  # type: ignore[no-any-return]
+
+
+def _along(mask: Tensor, dim: int, n_dim: int) -> Tensor:
+    return mask.view([-1 if d == dim else 1 for d in range(n_dim)])
+
+
+class _Spread(torch.autograd.Function):
+    # y = P x with P_ri = filled_r δ(order_r = i);   x̄ = Pᵀ ȳ, a gather as well because each atom has one row
+    @staticmethod
+    def forward(x: Tensor, order: Tensor, place: Tensor, filled: Tensor, dim: int) -> Tensor:
+        return x.index_select(dim, order) * _along(filled, dim, x.ndim)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Tensor, int], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[1:4])
+        ctx.dim = inputs[4]
+
+    @staticmethod
+    def backward(ctx: Any, y_bar: Tensor) -> tuple[Tensor, None, None, None, None]:
+        return _Collect.apply(y_bar, *ctx.saved_tensors, ctx.dim), None, None, None, None
+
+
+class _Collect(torch.autograd.Function):
+    # y = Pᵀ x;   x̄ = P ȳ
+    @staticmethod
+    def forward(x: Tensor, order: Tensor, place: Tensor, filled: Tensor, dim: int) -> Tensor:
+        return x.index_select(dim, place)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Tensor, int], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[1:4])
+        ctx.dim = inputs[4]
+
+    @staticmethod
+    def backward(ctx: Any, y_bar: Tensor) -> tuple[Tensor, None, None, None, None]:
+        return _Spread.apply(y_bar, *ctx.saved_tensors, ctx.dim), None, None, None, None

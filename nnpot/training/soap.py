@@ -1,0 +1,129 @@
+"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner (N. Vyas et al., ICLR 2025, arXiv:2409.11321)."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class SOAP(torch.optim.Optimizer):
+    r"""Adam, not on the entries of a weight matrix W, but in the coordinates in which its gradients are uncorrelated.
+
+    With the gradient Ḡ of a matrix (a, b), averages L of Ḡ Ḡᵀ and R of Ḡᵀ Ḡ and their eigenvectors Q_L and Q_R,
+
+        Ĝ = Q_Lᵀ Ḡ Q_R,   M ← β₁ M + (1 − β₁) Ḡ,   V ← β₂ V + (1 − β₂) Ĝ²,
+        W ← W − γ Q_L [ Q_Lᵀ M Q_R / (√V + ε) ] Q_Rᵀ      (averages corrected for their start from zero)
+
+    Every `every` steps the eigenvectors are refined by one step of orthogonal iteration.  A loss of forces is far
+    better conditioned in these coordinates: on small molecules it falls to the same value in a tenth of the epochs.
+
+    A parameter of more than two dimensions is a stack of matrices.  Parameters of one shape are stacked as well and
+    share the batched matrix products, so that a network per element costs little more than one network.
+
+    Args:
+        params: Parameters, or groups of them as in any PyTorch optimiser.
+        lr: γ.
+        betas: β₁ and β₂.
+        memory: Decay of the averages L and R.
+        eps: ε.
+        weight_decay: Decoupled weight decay, as in AdamW.
+        every: Steps between refinements of the eigenvectors.
+        largest: No eigenvectors for a side longer than this (there the coordinates stay as they are).
+
+    Raises:
+        ValueError: If a value is out of range.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 3e-3,
+        betas: tuple[float, float] = (0.95, 0.99),
+        memory: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        every: int = 10,
+        largest: int = 1024,
+    ) -> None:
+        if not (lr > 0 and all(0 <= b < 1 for b in (*betas, memory)) and eps > 0 and weight_decay >= 0 and every >= 1):
+            raise ValueError(
+                "lr, eps and every must be positive, betas and memory in [0, 1), weight_decay not negative"
+            )
+        defaults = {"betas": betas, "memory": memory, "eps": eps, "weight_decay": weight_decay, "every": every}
+        super().__init__(params, {"lr": lr, **defaults, "largest": largest})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take one step; `closure` evaluates the loss again and is called first."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            by_shape: dict[tuple[int, ...], list[Tensor]] = {}
+            for p in group["params"]:
+                if p.grad is not None and p.numel() > 0:
+                    by_shape.setdefault(tuple(p.shape), []).append(p)
+            for parameters in by_shape.values():
+                self._update(parameters, group)
+        return loss
+
+    def _update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        """Step for parameters of one shape; their common state belongs to the first of them."""
+        first = parameters[0]
+        shape = (-1, *first.shape[-2:]) if first.ndim >= 2 else (1, 1, first.numel())
+        gradient = torch.cat([p.grad.reshape(shape) for p in parameters])  # type: ignore[union-attr]
+        state = self.state[first]
+        if not state:
+            state.update(_initial_state(gradient, group["largest"]))
+        state["step"] += 1
+        t, (beta_1, beta_2) = int(state["step"]), group["betas"]
+        left, right = state.get("left_basis"), state.get("right_basis")
+        state["mean"].lerp_(gradient, 1 - beta_1)
+        turned = _turn(gradient, left, right)
+        state["square"].mul_(beta_2).addcmul_(turned, turned, value=1 - beta_2)
+        scale = (state["square"] / (1 - beta_2**t)).sqrt_().add_(group["eps"]).mul_(1 - beta_1**t)
+        update = _turn_back(_turn(state["mean"], left, right) / scale, left, right)
+        for p, change in zip(parameters, update.split(len(update) // len(parameters)), strict=True):
+            p.mul_(1 - group["lr"] * group["weight_decay"]).add_(change.view_as(p), alpha=-group["lr"])
+        for side, product in (("left", gradient @ gradient.mT), ("right", gradient.mT @ gradient)):
+            if f"{side}_basis" in state:
+                state[side].lerp_(product, 1 - group["memory"])
+                if t % group["every"] == 0:
+                    _refine(state, side)
+
+
+def _initial_state(gradient: Tensor, largest: int) -> dict[str, Tensor]:
+    """Zero averages, and the eigenvectors of the first gradient."""
+    state = {
+        "step": torch.zeros((), dtype=torch.int64),
+        "mean": torch.zeros_like(gradient),
+        "square": torch.zeros_like(gradient),
+    }
+    for side, product in (("left", gradient @ gradient.mT), ("right", gradient.mT @ gradient)):
+        if 1 < product.shape[-1] <= largest:
+            basis = torch.linalg.eigh(product.double())[1].flip(-1).to(gradient.dtype)
+            state |= {side: torch.zeros_like(product), f"{side}_basis": basis}
+    return state
+
+
+def _turn(x: Tensor, left: Tensor | None, right: Tensor | None) -> Tensor:
+    x = x if left is None else left.mT @ x
+    return x if right is None else x @ right
+
+
+def _turn_back(x: Tensor, left: Tensor | None, right: Tensor | None) -> Tensor:
+    x = x if left is None else left @ x
+    return x if right is None else x @ right.mT
+
+
+def _refine(state: dict[str, Tensor], side: str) -> None:
+    """One step of orthogonal iteration, eigenvectors in falling order of their eigenvalues."""
+    basis, average = state[f"{side}_basis"], state[side]
+    image = average @ basis
+    order = (basis * image).sum(dim=-2).argsort(dim=-1, descending=True, stable=True)
+    along = order.unsqueeze(dim=-1 if side == "left" else -2)
+    state["square"] = torch.take_along_dim(state["square"], along, dim=-2 if side == "left" else -1)
+    image = torch.take_along_dim(image, order.unsqueeze(dim=-2), dim=-1)
+    state[f"{side}_basis"] = torch.linalg.qr(image)[0]
