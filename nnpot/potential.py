@@ -8,14 +8,15 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor
 from nnpot.functional.rows import ElementRows
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
+from nnpot.graph import CompiledGraph
 from nnpot.neighbors import single_batch
 from nnpot.nn.layers import Activation, Affine
 from nnpot.nn.mlp import MLP
@@ -172,6 +173,7 @@ class NeuralNetworkPotential(Potential):
             torch.nn.init.zeros_(weight)
         self.energy_scale = energy_scale
         self.reference = _reference_energies(atomic_energies, self.elements)
+        self.graph: CompiledGraph | None = None
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, shape (N,)."""
@@ -181,9 +183,8 @@ class NeuralNetworkPotential(Potential):
 
     def energies_of_features(self, features: Tensor, species: Tensor, rows: ElementRows) -> Tensor:
         """Return atomic energies, in eV, float64, shape (N,), from features (N, D) and element indices (N,)."""
-        x = rows.spread(self.scaling(features, species))
-        blocks = x.view(rows.n_elements, rows.width, x.shape[1])
-        learned = rows.collect((self.networks(blocks) + self.linear(blocks)).flatten())
+        x = rows.spread(self.scaling(features, species))  # (S, R, D)
+        learned = rows.collect((self.networks(x) + self.linear(x)).squeeze(dim=2))
         reference = torch.tensor(self.reference, dtype=torch.float64, device=x.device)
         return reference.index_select(0, species) + self.energy_scale * learned.double()
 
@@ -194,15 +195,28 @@ class NeuralNetworkPotential(Potential):
         fixed: Linearized | None = batch.cached or self.descriptor.linearized(pairs)
         if fixed is None:
             return super().energies_and_pair_gradient(batch)
+        rows = ElementRows.of(species, len(self.elements), fixed.values.dtype)
+        inputs = (fixed.values, species, rows.order, rows.place, rows.filled)
         keep_graph = self.training and torch.is_grad_enabled()
-        with torch.enable_grad():
-            values = fixed.values.detach().requires_grad_()
-            rows = ElementRows.of(species, len(self.elements), values.dtype)
-            energies = self.energies_of_features(self.descriptor.features_of(values, rows), species, rows)
-            gradient = _gradient(energies, values, keep_graph=keep_graph)
-        if not keep_graph:
-            energies = energies.detach()
+        if keep_graph and self.graph is not None and rows.order.shape[1] > 1:
+            energies, gradient = self.graph(inputs, lambda: self._example(fixed.values))
+        else:
+            energies, gradient = _Trainable(self, keep_graph=keep_graph)(*inputs)
         return energies, fixed.pullback(gradient)
+
+    def compiled(self, *, on: bool = True) -> Self:
+        """Compile, or not, what training evaluates; at its first call, which then takes about half a minute."""
+        self.graph = CompiledGraph(_Trainable(self, keep_graph=True)) if on else None
+        return self
+
+    def _example(self, values: Tensor) -> tuple[Tensor, ...]:
+        """Inputs of `_Trainable` whose numbers of atoms and rows are no size of anything else."""
+        n_rows = max(max(p.shape, default=0) for p in self.parameters()) + max(values.shape[1:]) + 1
+        species = torch.zeros(n_rows + 3 * len(self.elements) - 3, dtype=torch.int64, device=values.device)
+        for s in range(1, len(self.elements)):
+            species[n_rows + 3 * s - 3 : n_rows + 3 * s] = s
+        rows = ElementRows.of(species, len(self.elements), values.dtype)
+        return values.new_zeros(len(species), *values.shape[1:]), species, rows.order, rows.place, rows.filled
 
     def fitted(self, structures: Sequence[Structure], dtype: torch.dtype = torch.float32) -> Self:
         """Return a potential in which everything that depends on data has been taken from training structures.
@@ -238,6 +252,24 @@ class NeuralNetworkPotential(Potential):
                 species.append(species_index(batch.numbers, self.elements))
                 rows.append(self.descriptor(Pairs(batch.r_ij, batch.pair_i, batch.pair_j, species[-1])))
         self.scaling.fit(torch.cat(rows), torch.cat(species))
+
+
+class _Trainable(nn.Module):
+    """The part of a potential behind the values of `Descriptor.linearized`, with its derivative by them."""
+
+    def __init__(self, potential: NeuralNetworkPotential, *, keep_graph: bool) -> None:
+        super().__init__()
+        self.potential, self.keep_graph = potential, keep_graph
+
+    def forward(self, values: Tensor, species: Tensor, order: Tensor, place: Tensor, filled: Tensor) -> Any:
+        """Return atomic energies, shape (N,), and their derivative, of the shape of `values`."""
+        rows = ElementRows(order, place, filled)
+        with torch.enable_grad():
+            values = values.detach().requires_grad_()
+            features = self.potential.descriptor.features_of(values, rows)
+            energies = self.potential.energies_of_features(features, species, rows)
+            gradient = _gradient(energies, values, keep_graph=self.keep_graph)
+        return (energies if self.keep_graph else energies.detach()), gradient
 
 
 def _gradient(energies: Tensor, x: Tensor, *, keep_graph: bool) -> Tensor:

@@ -25,7 +25,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = (
-    ("structure", "spec", "units", "files"),
+    ("structure", "spec", "graph", "units", "files"),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
     ("potential", "repulsion", "committee", "model_file"),

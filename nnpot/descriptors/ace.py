@@ -101,10 +101,10 @@ class ACE(Descriptor):
     def features_of(self, values: Tensor, rows: ElementRows) -> Tensor:
         """Return the features, shape (N, D), from the density, shape (N, L, S·K)."""
         weights = self._of_every_m(self.channel_weights.transpose(0, 1))  # (L, S, S·K, C)
-        sorted_by_element = rows.spread(values.transpose(0, 1), dim=1)  # (L, S·R, S·K)
-        blocks = sorted_by_element.view(-1, rows.width, values.shape[2])
-        channels = torch.bmm(blocks, weights.flatten(end_dim=1))  # (L·S, R, C)
-        return self._invariants(rows.collect(channels.view(len(weights), len(rows.order), self.channels), dim=1))
+        blocks = rows.spread(values.transpose(0, 1), dim=1)  # (L, S, R, S·K)
+        channels = torch.bmm(blocks.flatten(end_dim=1), weights.flatten(end_dim=1))  # (L·S, R, C)
+        shape = (*blocks.shape[:3], self.channels)
+        return self._invariants(rows.collect(channels.view(shape), dim=1))
 
     def extra_repr(self) -> str:
         """Say what is there in one line."""

@@ -12,16 +12,14 @@ class ElementRows:
     """A place for every atom in a table of S blocks of R rows; block s holds the atoms of element s.
 
     Attributes:
-        order: Atom in each row, shape (S·R,); any atom in the empty rows.
-        place: Row of each atom, shape (N,).
-        filled: 1 for the rows that hold an atom, 0 for the empty ones, shape (S·R,), floating point.
-        n_elements: S.
+        order: Atom in each row, shape (S, R); any atom in the empty rows.
+        place: Row of each atom, counted through all blocks, shape (N,).
+        filled: 1 for the rows that hold an atom, 0 for the empty ones, shape (S, R), floating point.
     """
 
     order: Tensor
     place: Tensor
     filled: Tensor
-    n_elements: int
 
     @classmethod
     def of(cls, species: Tensor, n_elements: int, dtype: torch.dtype) -> Self:
@@ -35,21 +33,21 @@ class ElementRows:
         rows = sorted_species * width + rank
         order = torch.zeros(n_elements * width, dtype=torch.int64, device=species.device)
         filled = torch.zeros(n_elements * width, dtype=dtype, device=species.device)
-        place = torch.empty_like(species).index_copy(0, by_element, rows)
-        return cls(order.index_copy(0, rows, by_element), place, filled.index_fill(0, rows, 1), n_elements)
-
-    @property
-    def width(self) -> int:
-        """R."""
-        return len(self.order) // self.n_elements
+        return cls(
+            order=order.index_copy(0, rows, by_element).view(n_elements, width),
+            place=torch.empty_like(species).index_copy(0, by_element, rows),
+            filled=filled.index_fill(0, rows, 1).view(n_elements, width),
+        )
 
     def spread(self, x: Tensor, dim: int = 0) -> Tensor:
-        """Put atoms into their rows: along `dim` from N to S·R, zero in the empty rows."""
-        return _Spread.apply(x, self.order, self.place, self.filled, dim)  # type: ignore[no-any-return]
+        """Put atoms into their rows, dimension `dim` from N to (S, R); zero in the empty rows."""
+        rows = _Spread.apply(x, self.order.flatten(), self.place, self.filled.flatten(), dim)
+        return rows.view(*x.shape[:dim], *self.order.shape, *x.shape[dim + 1 :])  # type: ignore[no-any-return]
 
     def collect(self, x: Tensor, dim: int = 0) -> Tensor:
-        """Take atoms out of their rows again: along `dim` from S·R to N."""
-        return _Collect.apply(x, self.order, self.place, self.filled, dim)  # type: ignore[no-any-return]
+        """Take atoms out of their rows again, dimensions `dim` and `dim + 1` from (S, R) to N."""
+        rows = x.flatten(start_dim=dim, end_dim=dim + 1)
+        return _Collect.apply(rows, self.order.flatten(), self.place, self.filled.flatten(), dim)  # type: ignore[no-any-return]
 
 
 def _along(mask: Tensor, dim: int, n_dim: int) -> Tensor:

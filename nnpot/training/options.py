@@ -7,7 +7,7 @@ from typing import Literal
 
 from nnpot.reading import LabelKeys
 
-ATOM_VISITS = 20_000_000
+ATOM_VISITS = 12_000_000
 """Atoms seen in a whole training of automatic length."""
 
 ATOMS_PER_BATCH = 250
@@ -130,7 +130,7 @@ class TrainerOptions:
     """How long and on what to train; handed on to Lightning's Trainer.
 
     Args:
-        max_epochs: Passes over the training data; `auto` so many that 20 million atoms are seen, 100 to 3000.
+        max_epochs: Passes over the training data; `auto` so many that 12 million atoms are seen, 100 to 3000.
         accelerator: `auto`, `cpu`, `gpu`, …
         devices: Number of devices or processes per node, or `auto`.
         num_nodes: Number of nodes.
@@ -138,7 +138,9 @@ class TrainerOptions:
         dtype: Floating-point type of the network.
         gradient_clip: Largest norm of the gradient; 0 for no limit.
         patience: Stop when the validation loss has not improved for so many epochs; 0 for never.
-        validate_every: Epochs between validations.
+        validate_every: Epochs between validations; `auto` for about 200 of them.
+        compile: Compile the trainable part of the potential (half a minute at the start, then up to twice as fast), or
+            only if more than 3 million atoms will be seen.
 
     Raises:
         ValueError: If a number is out of range.
@@ -152,12 +154,13 @@ class TrainerOptions:
     dtype: Literal["float32", "float64"] = "float32"
     gradient_clip: float = 0.0
     patience: int = 0
-    validate_every: int = 1
+    validate_every: int | Literal["auto"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
 
     def __post_init__(self) -> None:
         if self.max_epochs != "auto" and self.max_epochs < 1:
             raise ValueError(f"max_epochs must be at least 1, got {self.max_epochs}")
-        if self.validate_every < 1 or self.patience < 0:
+        if (self.validate_every != "auto" and self.validate_every < 1) or self.patience < 0:
             raise ValueError("validate_every must be at least 1 and patience not negative")
 
     def epochs(self, n_atoms: int) -> int:
@@ -165,3 +168,11 @@ class TrainerOptions:
         if self.max_epochs != "auto":
             return self.max_epochs
         return min(max(round(ATOM_VISITS / max(n_atoms, 1)), 100), 3000)
+
+    def epochs_between_validations(self, n_atoms: int) -> int:
+        """Return it for a training set of so many atoms in all."""
+        return max(1, self.epochs(n_atoms) // 200) if self.validate_every == "auto" else self.validate_every
+
+    def compiles(self, n_atoms: int) -> bool:
+        """Return whether to compile for a training set of so many atoms in all."""
+        return self.compile == "on" or (self.compile == "auto" and self.epochs(n_atoms) * n_atoms > 3_000_000)

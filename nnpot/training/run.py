@@ -71,14 +71,15 @@ def build_trainer(
         callbacks.append(EarlyStopping("val/loss", patience=options.patience))
     monitor = "val/loss" if split.validation else None
     callbacks.append(ModelCheckpoint(folder, "best", monitor=monitor, save_last=True, enable_version_counter=False))
+    n_atoms = sum(map(len, split.train))
     return pl.Trainer(
-        max_epochs=options.epochs(sum(map(len, split.train))),
+        max_epochs=options.epochs(n_atoms),
         accelerator=options.accelerator,
         devices=options.devices,
         num_nodes=options.num_nodes,
         strategy=options.strategy,
         gradient_clip_val=options.gradient_clip or None,
-        check_val_every_n_epoch=options.validate_every,
+        check_val_every_n_epoch=options.epochs_between_validations(n_atoms),
         callbacks=callbacks,
         logger=MetricsLog(folder / "metrics.csv"),
         default_root_dir=folder,

@@ -12,11 +12,12 @@ class SOAP(torch.optim.Optimizer):
 
     With the gradient Ḡ of a matrix (a, b), averages L of Ḡ Ḡᵀ and R of Ḡᵀ Ḡ and their eigenvectors Q_L and Q_R,
 
-        Ĝ = Q_Lᵀ Ḡ Q_R,   M ← β₁ M + (1 − β₁) Ḡ,   V ← β₂ V + (1 − β₂) Ĝ²,
-        W ← W − γ Q_L [ Q_Lᵀ M Q_R / (√V + ε) ] Q_Rᵀ      (averages corrected for their start from zero)
+        Ĝ = Q_Lᵀ Ḡ Q_R,   M ← β₁ M + (1 − β₁) Ĝ,   V ← β₂ V + (1 − β₂) Ĝ²,
+        W ← W − γ Q_L [ M / (√V + ε) ] Q_Rᵀ      (averages corrected for their start from zero)
 
-    Every `every` steps the eigenvectors are refined by one step of orthogonal iteration.  A loss of forces is far
-    better conditioned in these coordinates: on small molecules it falls to the same value in a tenth of the epochs.
+    Every `every` steps the eigenvectors are refined by one step of orthogonal iteration, and M follows them.  A loss of
+    forces is far better conditioned in these coordinates: on small molecules it falls to the same value in a tenth of
+    the epochs.
 
     A parameter of more than two dimensions is a stack of matrices.  Parameters of one shape are stacked as well and
     share the batched matrix products, so that a network per element costs little more than one network.
@@ -43,7 +44,7 @@ class SOAP(torch.optim.Optimizer):
         memory: float = 0.99,
         eps: float = 1e-8,
         weight_decay: float = 0.0,
-        every: int = 10,
+        every: int = 25,
         largest: int = 1024,
     ) -> None:
         if not (lr > 0 and all(0 <= b < 1 for b in (*betas, memory)) and eps > 0 and weight_decay >= 0 and every >= 1):
@@ -80,18 +81,19 @@ class SOAP(torch.optim.Optimizer):
         state["step"] += 1
         t, (beta_1, beta_2) = int(state["step"]), group["betas"]
         left, right = state.get("left_basis"), state.get("right_basis")
-        state["mean"].lerp_(gradient, 1 - beta_1)
         turned = _turn(gradient, left, right)
+        state["mean"].lerp_(turned, 1 - beta_1)
         state["square"].mul_(beta_2).addcmul_(turned, turned, value=1 - beta_2)
         scale = (state["square"] / (1 - beta_2**t)).sqrt_().add_(group["eps"]).mul_(1 - beta_1**t)
-        update = _turn_back(_turn(state["mean"], left, right) / scale, left, right)
+        update = _turn_back(state["mean"] / scale, left, right)
         for p, change in zip(parameters, update.split(len(update) // len(parameters)), strict=True):
             p.mul_(1 - group["lr"] * group["weight_decay"]).add_(change.view_as(p), alpha=-group["lr"])
-        for side, product in (("left", gradient @ gradient.mT), ("right", gradient.mT @ gradient)):
+        for side in ("left", "right"):
             if f"{side}_basis" in state:
+                product = gradient @ gradient.mT if side == "left" else gradient.mT @ gradient
                 state[side].lerp_(product, 1 - group["memory"])
-                if t % group["every"] == 0:
-                    _refine(state, side)
+        if t % group["every"] == 0:
+            _refine(state)
 
 
 def _initial_state(gradient: Tensor, largest: int) -> dict[str, Tensor]:
@@ -118,12 +120,17 @@ def _turn_back(x: Tensor, left: Tensor | None, right: Tensor | None) -> Tensor:
     return x if right is None else x @ right.mT
 
 
-def _refine(state: dict[str, Tensor], side: str) -> None:
+def _refine(state: dict[str, Tensor]) -> None:
     """One step of orthogonal iteration, eigenvectors in falling order of their eigenvalues."""
-    basis, average = state[f"{side}_basis"], state[side]
-    image = average @ basis
-    order = (basis * image).sum(dim=-2).argsort(dim=-1, descending=True, stable=True)
-    along = order.unsqueeze(dim=-1 if side == "left" else -2)
-    state["square"] = torch.take_along_dim(state["square"], along, dim=-2 if side == "left" else -1)
-    image = torch.take_along_dim(image, order.unsqueeze(dim=-2), dim=-1)
-    state[f"{side}_basis"] = torch.linalg.qr(image)[0]
+    mean = _turn_back(state["mean"], state.get("left_basis"), state.get("right_basis"))
+    for side, dim in (("left", -2), ("right", -1)):
+        if f"{side}_basis" not in state:
+            continue
+        basis = state[f"{side}_basis"]
+        image = state[side] @ basis
+        order = (basis * image).sum(dim=-2).argsort(dim=-1, descending=True, stable=True)
+        along = order.unsqueeze(dim=-1 if dim == -2 else -2)
+        state["square"] = torch.take_along_dim(state["square"], along, dim=dim)
+        image = torch.take_along_dim(image, order.unsqueeze(dim=-2), dim=-1)
+        state[f"{side}_basis"] = torch.linalg.qr(image)[0]
+    state["mean"] = _turn(mean, state.get("left_basis"), state.get("right_basis"))

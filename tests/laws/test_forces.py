@@ -12,11 +12,11 @@ from proofs import (
     compare_parameter_gradient_with_differences,
     labelled,
 )
-from systems import DESCRIPTORS, POTENTIALS, SYSTEMS, pairs_of, structure
+from systems import CUTOFF, DESCRIPTORS, POTENTIALS, SYSTEMS, pairs_of, structure
 
 from nnpot.descriptors import Descriptor
 from nnpot.neighbors import single_batch
-from nnpot.potential import Prediction
+from nnpot.potential import Potential, Prediction
 from nnpot.structure import Pairs
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -84,6 +84,17 @@ def test_explicit_derivatives_of_descriptors_are_those_of_autograd(name: str, sy
     (wanted,) = torch.autograd.grad(features, r_ij, rows, is_grads_batched=True)  # (D, P, 3)
     # the same products in another order, float64
     assert_close(descriptor.jacobian(pairs), wanted.transpose(0, 1), 1e-12)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("name", POTENTIALS)
+def test_the_pair_gradient_is_that_of_autograd_alone(name: str, system: str) -> None:
+    potential, batch = POTENTIALS[name]().eval(), single_batch(structure(system), 1.2 * CUTOFF)
+    energies, gradient = potential.energies_and_pair_gradient(batch)
+    wanted_energies, wanted = Potential.energies_and_pair_gradient(potential, batch)
+    # the same sums in another order, float64
+    torch.testing.assert_close(energies, wanted_energies, rtol=1e-12, atol=1e-12)
+    assert_close(gradient, wanted, 1e-11, 1e-3)
 
 
 @pytest.mark.parametrize("name", EXPLICIT)

@@ -80,7 +80,7 @@ def test_networks_per_element(n_elements: int, species: list[int], check: Check)
     function, parameters = with_parameters(module)
 
     def outputs(x: Tensor, *parameters: Tensor) -> Tensor:
-        return rows.collect(function(rows.spread(x).view(n_elements, -1, 3), *parameters).flatten(end_dim=1))
+        return rows.collect(function(rows.spread(x), *parameters))
 
     check(outputs, (random(4, 3), *parameters))
 
@@ -90,8 +90,8 @@ def test_networks_per_element(n_elements: int, species: list[int], check: Check)
 @pytest.mark.parametrize("direction", ["spread", "collect"])
 def test_rows_of_elements(direction: str, dim: int, check: Check) -> None:
     rows = ElementRows.of(torch.tensor([2, 0, 2, 2]), 3, torch.float64)
-    n = {"spread": 4, "collect": len(rows.order)}[direction]
-    shape = (n, 2) if dim == 0 else (2, n)
+    atoms = {"spread": (4,), "collect": rows.order.shape}[direction]
+    shape = (*atoms, 2) if dim == 0 else (2, *atoms)
     check(lambda x: getattr(rows, direction)(x, dim), (random(*shape),))
 
 

@@ -1,0 +1,76 @@
+"""One traced and compiled graph in place of a function and its derivative by autograd.
+
+`make_fx` records what autograd does, as plain tensor operations with symbolic sizes; `torch.compile` then fuses them.
+The derivative of this graph, which the force loss needs, is an ordinary first derivative to the compiler.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+
+log = logging.getLogger("nnpot")
+
+Outputs = tuple[Tensor, Tensor]
+
+
+class CompiledGraph:
+    """A module from tensors to two tensors, one of which may be a derivative, compiled at its first call.
+
+    Sizes may change from call to call without compiling again.  The first result is compared with that of the module
+    itself.  Where nothing can be compiled (no C++ compiler, say) the module is called, and the log says so once.
+
+    Args:
+        module: What is to be compiled; its parameters stay its own.
+        tolerance: Largest difference, relative to the norm, between the compiled and the plain result.
+    """
+
+    def __init__(self, module: nn.Module, tolerance: float = 1e-4) -> None:
+        self.module, self.tolerance = module, tolerance
+        self.compiled: Callable[..., Any] | None = None
+        self.refused = False
+
+    def __call__(self, inputs: Sequence[Tensor], example: Callable[[], Sequence[Tensor]]) -> Outputs:
+        """Return what the module makes of the inputs.
+
+        Args:
+            inputs: As the module takes them.
+            example: Makes inputs to trace with, in which sizes are equal only where they must be.
+        """
+        if not self.refused and self.compiled is None:
+            self._compile(inputs, example())
+        if self.compiled is None:
+            return self.module(*inputs)  # type: ignore[no-any-return]
+        return self.compiled(list(self.module.parameters()), *inputs)  # type: ignore[no-any-return]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copied module is not compiled again: copies serve to keep weights, not to calculate."""
+        copy = type(self)(nn.Module(), self.tolerance)
+        copy.refused = True
+        return copy
+
+    def _compile(self, inputs: Sequence[Tensor], example: Sequence[Tensor]) -> None:
+        names = [name for name, _ in self.module.named_parameters()]
+        parameters = list(self.module.parameters())
+
+        def function(parameters: Sequence[Tensor], *inputs: Tensor) -> Any:
+            return torch.func.functional_call(self.module, dict(zip(names, parameters, strict=True)), inputs)
+
+        wanted = self.module(*inputs)  # also fills the caches of constants, which must not happen while tracing
+        try:
+            traced = make_fx(function, tracing_mode="symbolic", _allow_non_fake_inputs=True)(parameters, *example)
+            traced.graph.eliminate_dead_code()
+            traced.recompile()
+            compiled = torch.compile(traced, dynamic=True)
+            for ours, plain in zip(compiled(parameters, *inputs), wanted, strict=True):
+                if not torch.linalg.vector_norm(ours - plain) <= self.tolerance * torch.linalg.vector_norm(plain):
+                    raise RuntimeError("the compiled graph gives other results")
+        except Exception as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            log.warning("calculating without compilation, which is slower: %s", lines[0][:200])
+            self.refused = True
+        else:
+            self.compiled = compiled

@@ -1,0 +1,74 @@
+"""The compiled graph gives what the potential gives, for any sizes, or steps aside."""
+
+import copy
+import logging
+import shutil
+
+import pytest
+import torch
+from proofs import labelled, loss_gradients
+from systems import ace, acsf, network_potential, structure
+
+from nnpot.neighbors import single_batch
+from nnpot.potential import NeuralNetworkPotential
+from nnpot.structure import Batch
+
+pytestmark = pytest.mark.usefixtures("double")
+
+
+def batch_of(*names: str) -> Batch:
+    return Batch.join([single_batch(labelled(structure(name)), 3.6) for name in names])
+
+
+@pytest.fixture(scope="module")
+def compiled() -> NeuralNetworkPotential:
+    if shutil.which("g++") is None and shutil.which("clang++") is None:
+        pytest.skip("no C++ compiler")
+    return network_potential(ace(body_order=5, l_max=1)).compiled()
+
+
+@pytest.mark.parametrize("names", [("alloy",), ("water", "alloy", "triclinic"), ("slab", "alloy")], ids=str)
+def test_gradients_of_the_loss_are_those_without_compilation(
+    names: tuple[str, ...], compiled: NeuralNetworkPotential
+) -> None:
+    batch = batch_of(*names)
+    plain = network_potential(ace(body_order=5, l_max=1))
+    actual, wanted = loss_gradients(compiled, batch, 0.7, 1.3, 0.4), loss_gradients(plain, batch, 0.7, 1.3, 0.4)
+    assert compiled.graph is not None
+    assert compiled.graph.compiled is not None
+    for name, gradient in actual.items():
+        # the same sums in another order, float64
+        torch.testing.assert_close(gradient, wanted[name], rtol=1e-10, atol=1e-10 * float(wanted[name].abs().max()))
+
+
+def test_a_single_atom_is_not_compiled() -> None:
+    potential = network_potential(ace()).compiled()
+    loss_gradients(potential, batch_of("one atom"), 1.0, 0.0)
+    assert potential.graph is not None
+    assert potential.graph.compiled is None
+
+
+def test_copies_do_not_compile() -> None:
+    potential = copy.deepcopy(network_potential(ace()).compiled())
+    assert potential.graph is not None
+    assert potential.graph.refused
+
+
+def test_where_nothing_compiles_the_log_says_so_and_the_result_is_right(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("no compiler\nand a long story")
+
+    monkeypatch.setattr(torch, "compile", fail)
+    batch = batch_of("alloy")
+    with caplog.at_level(logging.WARNING, "nnpot"):
+        actual = loss_gradients(network_potential(acsf()).compiled(), batch, 1.0, 1.0)
+    wanted = loss_gradients(network_potential(acsf()), batch, 1.0, 1.0)
+    assert caplog.messages == []  # without kept features there is nothing to compile
+    potential = network_potential(ace()).compiled()
+    with caplog.at_level(logging.WARNING, "nnpot"):
+        for _ in range(2):
+            loss_gradients(potential, batch, 1.0, 1.0)
+    assert caplog.messages == ["calculating without compilation, which is slower: no compiler"]
+    assert all(torch.equal(gradient, wanted[name]) for name, gradient in actual.items())
