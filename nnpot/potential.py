@@ -192,17 +192,19 @@ class NeuralNetworkPotential(Potential):
         """As every potential; but autograd goes only as far as there are parameters, then the explicit derivative."""
         species = species_index(batch.numbers, self.elements)
         pairs = Pairs(batch.r_ij.detach(), batch.pair_i, batch.pair_j, species)
-        fixed: Linearized | None = batch.cached or self.descriptor.linearized(pairs)
-        if fixed is None:
-            return super().energies_and_pair_gradient(batch)
-        rows = ElementRows.of(species, len(self.elements), fixed.values.dtype)
-        inputs = (fixed.values, species, rows.order, rows.place, rows.filled)
         keep_graph = self.training and torch.is_grad_enabled()
-        if keep_graph and self.graph is not None and rows.order.shape[1] > 1:
-            energies, gradient = self.graph(inputs, lambda: self._example(fixed.values))
-        else:
-            energies, gradient = _Trainable(self, keep_graph=keep_graph)(*inputs)
-        return energies, fixed.pullback(gradient)
+        with torch.set_grad_enabled(keep_graph):
+            fixed: Linearized | None = batch.cached or self.descriptor.linearized(pairs)
+            if fixed is None:
+                return super().energies_and_pair_gradient(batch)
+            values = fixed.values if fixed.values.requires_grad else fixed.values.detach().requires_grad_()
+            rows = ElementRows.of(species, len(self.elements), values.dtype)
+            inputs = (values, species, rows.order, rows.place, rows.filled)
+            if keep_graph and self.graph is not None and rows.order.shape[1] > 1:
+                energies, gradient = self.graph(inputs, lambda: self._example(values))
+            else:
+                energies, gradient = _Trainable(self, keep_graph=keep_graph)(*inputs)
+            return energies, fixed.pullback(gradient)
 
     def compiled(self, *, on: bool = True) -> Self:
         """Compile, or not, what training evaluates; at its first call, which then takes about half a minute."""
@@ -216,7 +218,8 @@ class NeuralNetworkPotential(Potential):
         for s in range(1, len(self.elements)):
             species[n_rows + 3 * s - 3 : n_rows + 3 * s] = s
         rows = ElementRows.of(species, len(self.elements), values.dtype)
-        return values.new_zeros(len(species), *values.shape[1:]), species, rows.order, rows.place, rows.filled
+        zeros = values.new_zeros(len(species), *values.shape[1:]).requires_grad_()
+        return zeros, species, rows.order, rows.place, rows.filled
 
     def fitted(self, structures: Sequence[Structure], dtype: torch.dtype = torch.float32) -> Self:
         """Return a potential in which everything that depends on data has been taken from training structures.
@@ -265,7 +268,6 @@ class _Trainable(nn.Module):
         """Return atomic energies, shape (N,), and their derivative, of the shape of `values`."""
         rows = ElementRows(order, place, filled)
         with torch.enable_grad():
-            values = values.detach().requires_grad_()
             features = self.potential.descriptor.features_of(values, rows)
             energies = self.potential.energies_of_features(features, species, rows)
             gradient = _gradient(energies, values, keep_graph=self.keep_graph)

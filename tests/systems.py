@@ -95,6 +95,7 @@ DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
     "ACSF radial only": lambda: acsf(g4=(), g5=()),
     "ACSF pruned": lambda: acsf(keep=(0, 3, 9, 20, 33)),
     "ACE": ace,
+    "ACE with learned elements": lambda: ace(element_channels=2, l_max=1),
     "ACE of pairs": lambda: ace(body_order=2, l_max=0),
 }
 """Every descriptor, by name.  A new one adds a line and gets all laws."""

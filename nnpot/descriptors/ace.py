@@ -5,7 +5,7 @@ sphere instead of a table of Gaunt coefficients (S. Luo et al., ICLR 2024, arXiv
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,19 +17,23 @@ from nnpot.functional.rows import ElementRows
 from nnpot.neighbors import table_slots
 from nnpot.structure import Pairs
 
+MANY_ELEMENTS, LEARNED_CHANNELS = 5, 4
+
 
 class ACE(Descriptor):
     r"""Invariants of the neighbour density up to body order 5, with trainable radial channels.
 
     For an atom i of element z, with neighbours j of elements s:
 
-        A_s,k,lm  = Σ_j R_k(r_ij) Y_lm(r̂_ij) / √n̄                       density, R_k a radial basis
-        B_c,lm    = Σ_s,k A_s,k,lm W^z_(l,sk),c                          channels
+        A_q,k,lm  = Σ_j E_sq R_k(r_ij) Y_lm(r̂_ij) / √n̄                  density, R_k a radial basis
+        B_c,lm    = Σ_q,k A_q,k,lm W^z_(l,qk),c                          channels
         T_c,LM    = Σ G^LM_(l1m1 l2m2) B_c,l1m1 (B V)_c,l2m2             product, G the Gaunt coefficients
         features  = B_c,00;  Σ_m B_lm (B U)_lm;  Σ_m T_lm B_lm;  Σ_m T_lm (T U')_lm   for every l and c
 
-    of which body order 2, 3, 4, 5 takes the first 1, 2, 3, 4 kinds.  W, V, U, U' are trainable.  The cost is linear in
-    the number of neighbours: there are no triplets.  The radial basis is R_k(r) = √(2/r_c) sin(kπ r/r_c)/(k r) f_c(r)
+    of which body order 2, 3, 4, 5 takes the first 1, 2, 3, 4 kinds.  W, V, U, U' are trainable.  With few elements E is
+    the identity, one density for each; with many it is trainable as well, of low rank, so that the cost does not grow
+    with the number of elements (N. Lopanitsyna et al., Phys. Rev. Mater. 7, 045802 (2023)).  The cost is linear in the
+    number of neighbours: there are no triplets.  The radial basis is R_k(r) = √(2/r_c) sin(kπ r/r_c)/(k r) f_c(r)
     (J. Gasteiger et al., ICLR 2020) with the polynomial cutoff f_c; the factor 1/k makes smooth radial channels the
     likely ones, a prior that lowers the errors on structures unlike the training set.
 
@@ -41,6 +45,7 @@ class ACE(Descriptor):
         l_max: Highest degree of the spherical harmonics, at most 4.
         body_order: From 2 to 5.
         neighbors: n̄, about the number of neighbours within the cutoff.
+        element_channels: Number of columns of a trainable E; None for the identity up to 5 elements, 4 columns beyond.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -55,6 +60,7 @@ class ACE(Descriptor):
         l_max: int = 3,
         body_order: Literal[2, 3, 4, 5] = 5,
         neighbors: float = 40.0,
+        element_channels: int | None = None,
     ) -> None:
         super().__init__()
         if not cutoff > 0:
@@ -63,6 +69,8 @@ class ACE(Descriptor):
             raise ValueError(f"l_max must lie in 0 … {MAX_DEGREE}, got {l_max}")
         if body_order not in (2, 3, 4, 5):
             raise ValueError(f"body_order must lie in 2 … 5, got {body_order}")
+        if element_channels is not None and element_channels < 1:
+            raise ValueError(f"element_channels must be positive, got {element_channels}")
         if min(channels, n_radial) < 1 or not neighbors > 0:
             raise ValueError(f"channels, n_radial, neighbors must be positive, got {channels}, {n_radial}, {neighbors}")
         self.cutoff, self.elements = cutoff, check_elements(elements)
@@ -70,7 +78,13 @@ class ACE(Descriptor):
         self.density_scale: float = neighbors**-0.5
         self.n_features = channels * (1 + (body_order - 2) * (l_max + 1))
 
-        n_in = len(elements) * n_radial
+        if element_channels is None and len(elements) > MANY_ELEMENTS:
+            element_channels = LEARNED_CHANNELS
+        if element_channels is None:
+            self.register_buffer("element_weights", torch.eye(len(elements)), persistent=False)
+        else:
+            self.element_weights = nn.Parameter(torch.randn(len(elements), element_channels))
+        n_in = self.element_weights.shape[1] * n_radial
         degrees = l_max + 1
         self.channel_weights = nn.Parameter(torch.randn(len(elements), degrees, n_in, channels) / n_radial**0.5)
         self.mixing = nn.ParameterDict()
@@ -81,27 +95,26 @@ class ACE(Descriptor):
         if body_order >= 5:
             self.mixing["product_pair"] = _near_identity(degrees, channels)
 
+    element_weights: Tensor
+
     def forward(self, pairs: Pairs) -> Tensor:
         """Return the features of every atom, shape (N, D)."""
-        table = self._table(pairs)
-        vectors = table.vectors.index_copy(0, table.slots, pairs.r_ij.index_select(0, table.near))
-        values = density(vectors.view(*table.shape, 3), table.weights, self.cutoff, self.n_radial, self.l_max)
+        table = _NeighborTable.of(pairs, self.cutoff)
+        vectors = table.vectors(pairs.r_ij, self.cutoff)
+        values = density(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
         return self.features_of(values, ElementRows.of(pairs.species, len(self.elements), values.dtype))
 
     def linearized(self, pairs: Pairs) -> "DensityExpansion":
-        """Return the density A of every atom, shape (N, L, S·K), and the transpose of its derivative."""
-        with torch.no_grad():
-            table = self._table(pairs)
-            vectors = table.vectors.index_copy(0, table.slots, pairs.r_ij.index_select(0, table.near))
-            tables = DensityTables.of(
-                vectors.view(*table.shape, 3), table.weights, self.cutoff, self.n_radial, self.l_max
-            )
-            return DensityExpansion(tables.density(), tables, table.near, table.slots, len(pairs.r_ij))
+        """Return the density A of every atom, shape (N, L, Q·K), and the transpose of its derivative."""
+        table = _NeighborTable.of(pairs, self.cutoff)
+        vectors = table.vectors(pairs.r_ij, self.cutoff).detach()
+        tables = DensityTables.of(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
+        return DensityExpansion(tables.density(), tables, table, len(pairs.r_ij))
 
     def features_of(self, values: Tensor, rows: ElementRows) -> Tensor:
-        """Return the features, shape (N, D), from the density, shape (N, L, S·K)."""
-        weights = self._of_every_m(self.channel_weights.transpose(0, 1))  # (L, S, S·K, C)
-        blocks = rows.spread(values.transpose(0, 1), dim=1)  # (L, S, R, S·K)
+        """Return the features, shape (N, D), from the density, shape (N, L, Q·K)."""
+        weights = self._of_every_m(self.channel_weights.transpose(0, 1))  # (L, S, Q·K, C)
+        blocks = rows.spread(values.transpose(0, 1), dim=1)  # (L, S, R, Q·K)
         channels = torch.bmm(blocks.flatten(end_dim=1), weights.flatten(end_dim=1))  # (L·S, R, C)
         shape = (*blocks.shape[:3], self.channels)
         return self._invariants(rows.collect(channels.view(shape), dim=1))
@@ -113,16 +126,11 @@ class ACE(Descriptor):
             f"l ≤ {self.l_max}, body order {self.body_order}, {self.n_features} features"
         )
 
-    def _table(self, pairs: Pairs) -> "_NeighborTable":
-        n_atoms = len(pairs.species)
-        with torch.no_grad():
-            near = torch.nonzero((pairs.r_ij * pairs.r_ij).sum(dim=1) < self.cutoff**2).flatten()
-            slots, width = table_slots(pairs.pair_i[near], n_atoms)
-            vectors = pairs.r_ij.new_full((n_atoms * width, 3), self.cutoff)  # empty places lie beyond the cutoff
-            weights = pairs.r_ij.new_zeros(n_atoms * width * len(self.elements))
-            filled = slots * len(self.elements) + pairs.species[pairs.pair_j[near]]
-            weights = weights.index_fill(0, filled, self.density_scale)
-        return _NeighborTable(near, slots, vectors, weights.view(n_atoms, width, len(self.elements)))
+    def _weights(self, pairs: Pairs, table: "_NeighborTable") -> Tensor:
+        """E_sq / √n̄ of every neighbour, 0 in empty places, shape (N, M, Q)."""
+        of_pairs = self.element_weights.index_select(0, pairs.species[pairs.pair_j[table.near]]) * self.density_scale
+        empty = of_pairs.new_zeros(table.n_atoms * table.width, of_pairs.shape[1])
+        return empty.index_copy(0, table.slots, of_pairs).view(table.n_atoms, table.width, of_pairs.shape[1])
 
     def _invariants(self, b: Tensor) -> Tensor:
         """Features from the channels B (L, N, C), shape (N, D)."""
@@ -166,38 +174,44 @@ def _near_identity(degrees: int, channels: int) -> nn.Parameter:
 
 
 @dataclass(frozen=True, eq=False)
+class _NeighborTable:
+    """Pairs within the cutoff (`near`) and their places (`slots`) in a padded table (n_atoms, width)."""
+
+    near: Tensor
+    slots: Tensor
+    n_atoms: int
+    width: int
+
+    @classmethod
+    def of(cls, pairs: Pairs, cutoff: float) -> Self:
+        with torch.no_grad():
+            near = torch.nonzero((pairs.r_ij * pairs.r_ij).sum(dim=1) < cutoff**2).flatten()
+            slots, width = table_slots(pairs.pair_i[near], len(pairs.species))
+        return cls(near, slots, len(pairs.species), width)
+
+    def vectors(self, r_ij: Tensor, cutoff: float) -> Tensor:
+        """Pair vectors, shape (n_atoms, width, 3); in the empty places one beyond the cutoff."""
+        empty = r_ij.new_full((self.n_atoms * self.width, 3), cutoff)
+        return empty.index_copy(0, self.slots, r_ij.index_select(0, self.near)).view(self.n_atoms, self.width, 3)
+
+
+@dataclass(frozen=True, eq=False)
 class DensityExpansion:
-    """The density of the neighbours, shape (N, L, S·K), as a part of the descriptor without parameters.
+    """The density of the neighbours, and the transpose of its derivative by the pair vectors.
 
     Attributes:
-        values: A, shape (N, L, S·K).
+        values: A, shape (N, L, Q·K).
         tables: Radial functions and harmonics of the neighbours.
-        near: Pairs within the cutoff.
-        slots: Their places in the tables.
+        neighbors: Which pair is where in the tables.
         n_pairs: Number of all pairs P.
     """
 
     values: Tensor
     tables: DensityTables
-    near: Tensor
-    slots: Tensor
+    neighbors: _NeighborTable
     n_pairs: int
 
     def pullback(self, gradient: Tensor) -> Tensor:
-        """Return ∂E/∂r_ij, shape (P, 3), from ∂E/∂A, shape (N, L, S·K)."""
-        by_place = self.tables.pullback(gradient).view(-1, 3).index_select(0, self.slots)
-        return by_place.new_zeros(self.n_pairs, 3).index_copy(0, self.near, by_place)
-
-
-@dataclass(frozen=True, eq=False)
-class _NeighborTable:
-    """Pairs within the cutoff (`near`), their places (`slots`) in a table (N, M), vectors for the empty places."""
-
-    near: Tensor
-    slots: Tensor
-    vectors: Tensor
-    weights: Tensor
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.weights.shape[0], self.weights.shape[1]
+        """Return ∂E/∂r_ij, shape (P, 3), from ∂E/∂A, shape (N, L, Q·K)."""
+        by_place = self.tables.pullback(gradient).view(-1, 3).index_select(0, self.neighbors.slots)
+        return by_place.new_zeros(self.n_pairs, 3).index_copy(0, self.neighbors.near, by_place)

@@ -2,7 +2,8 @@
 
     A_i,lm,x = Σ_j Y_lm(r̂_ij) g_x(r_ij)
 
-Nothing in it can be trained, so that during training only the transpose of its derivative is needed, once per step:
+Nothing in it but the weights of the neighbours' elements in g can be trained, so that during training only the
+transpose of its derivative is needed, once per step:
 
     ∂E/∂r_ij = Σ_lm,x Ā_i,lm,x [ ∇Y_lm(r̂_ij) g_x(r_ij) + Y_lm(r̂_ij) r̂_ij g'_x(r_ij) ],    Ā = ∂E/∂A
 
@@ -28,13 +29,15 @@ class DensityTables:
         units: r̂, shape (N, M, 3).
         distances: r, in Å, shape (N, M, 1).
         harmonics: Y_lm, shape (N, M, L) with L = (l_max + 1)².
-        radial: g_x for neighbour element and radial function x = (s, k), 0 for the other elements, shape (N, M, S·K).
-        slopes: g'_x, in 1/Å, shape (N, M, S·K).
+        values: R_k, shape (N, M, K).
+        radial: g_x = w_q R_k for element channel and radial function x = (q, k), shape (N, M, Q·K).
+        slopes: g'_x, in 1/Å, shape (N, M, Q·K).
     """
 
     units: Tensor
     distances: Tensor
     harmonics: Tensor
+    values: Tensor
     radial: Tensor
     slopes: Tensor
 
@@ -44,7 +47,7 @@ class DensityTables:
 
         Args:
             vectors: r_ij, in Å, not zero, shape (N, M, 3).
-            weights: Weight of each neighbour in the density of each element, shape (N, M, S); 0 in empty places.
+            weights: w, weight of each neighbour in each element channel, shape (N, M, Q); 0 in empty places.
             cutoff: In Å.
             n_radial: Number K of radial functions.
             l_max: Highest degree.
@@ -56,21 +59,28 @@ class DensityTables:
             units=units,
             distances=distances,
             harmonics=spherical_harmonics(units, l_max),
+            values=values,
             radial=(weights.unsqueeze(dim=3) * values.unsqueeze(dim=2)).flatten(start_dim=2),
             slopes=(weights.unsqueeze(dim=3) * slopes.unsqueeze(dim=2)).flatten(start_dim=2),
         )
 
     def density(self) -> Tensor:
-        """Return A, shape (N, L, S·K)."""
+        """Return A, shape (N, L, Q·K)."""
         return torch.bmm(self.harmonics.transpose(1, 2), self.radial)
 
+    def weights_bar(self, density_bar: Tensor) -> Tensor:
+        """Return ∂E/∂w, shape (N, M, Q), from Ā."""
+        by_radial = torch.bmm(self.harmonics, density_bar)  # (N, M, Q·K)
+        shape = (*self.values.shape[:2], by_radial.shape[2] // self.values.shape[2], self.values.shape[2])
+        return (by_radial.view(shape) * self.values.unsqueeze(dim=2)).sum(dim=3)
+
     def pullback(self, density_bar: Tensor) -> Tensor:
-        """Return ∂E/∂r_ij, in eV/Å, shape (N, M, 3), from Ā = ∂E/∂A, shape (N, L, S·K).
+        """Return ∂E/∂r_ij, in eV/Å, shape (N, M, 3), from Ā = ∂E/∂A, shape (N, L, Q·K).
 
         On the unit sphere ∇Y_lm = [∂Z_lm − l r̂ Z_lm] / r for the harmonic polynomials Z_lm, which are of degree l.
         """
         by_harmonics = torch.bmm(self.radial, density_bar.transpose(1, 2))  # (N, M, L)
-        by_radial = torch.bmm(self.harmonics, density_bar)  # (N, M, S·K)
+        by_radial = torch.bmm(self.harmonics, density_bar)  # (N, M, Q·K)
         l_max = math.isqrt(self.harmonics.shape[2]) - 1
         degree = torch.tensor([float(d) for d in range(l_max + 1) for _ in range(2 * d + 1)]).to(by_harmonics)
         weighted = by_harmonics * self.harmonics
@@ -81,7 +91,7 @@ class DensityTables:
 
 
 def density(vectors: Tensor, weights: Tensor, cutoff: float, n_radial: int, l_max: int) -> Tensor:
-    """Return A, shape (N, L, S·K); arguments as `DensityTables.of`, differentiable in the vectors to any order."""
+    """Return A, shape (N, L, Q·K); arguments as `DensityTables.of`, differentiable in vectors and weights."""
     return _Density.apply(vectors, weights, cutoff, n_radial, l_max)  # type: ignore[no-any-return]
 
 
@@ -96,6 +106,7 @@ class _Density(torch.autograd.Function):
         ctx.basis = inputs[2:]
 
     @staticmethod
-    def backward(ctx: Any, density_bar: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: Any, density_bar: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
         tables = DensityTables.of(*ctx.saved_tensors, *ctx.basis)
-        return tables.pullback(density_bar), None, None, None, None
+        weights_bar = tables.weights_bar(density_bar) if ctx.needs_input_grad[1] else None
+        return tables.pullback(density_bar), weights_bar, None, None, None

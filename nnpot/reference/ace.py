@@ -69,7 +69,8 @@ class ClusterExpansion:
         l_max: Highest degree.
         body_order: 2 … 5.
         density_scale: 1/√n̄.
-        channel_weights: W, shape (S, l_max + 1, S·K, C).
+        element_weights: E, shape (S, Q).
+        channel_weights: W, shape (S, l_max + 1, Q·K, C).
         pair, product, product_pair: U, V, U', shape (l_max + 1, C, C); unused ones may be None.
     """
 
@@ -77,6 +78,7 @@ class ClusterExpansion:
     l_max: int
     body_order: int
     density_scale: float
+    element_weights: Floats
     channel_weights: Floats
     pair: Floats | None = None
     product: Floats | None = None
@@ -84,14 +86,15 @@ class ClusterExpansion:
 
 
 def density(p: ClusterExpansion, r_ij: Floats, pair_i: Integers, pair_j: Integers, species: Integers) -> Floats:
-    """A_i,lm,sk = n̄^(−1/2) Σ_(j of element s) R_k(r_ij) Y_lm(r̂_ij), shape (N, L, S·K)."""
-    n_elements = len(p.channel_weights)
-    n_radial = p.channel_weights.shape[2] // n_elements
-    a = np.zeros((len(species), (p.l_max + 1) ** 2, n_elements, n_radial))
+    """A_i,lm,qk = n̄^(−1/2) Σ_j E_sq R_k(r_ij) Y_lm(r̂_ij), s the element of j, shape (N, L, Q·K)."""
+    n_channels = p.element_weights.shape[1]
+    n_radial = p.channel_weights.shape[2] // n_channels
+    a = np.zeros((len(species), (p.l_max + 1) ** 2, n_channels, n_radial))
     for r, i, j in zip(r_ij, pair_i, pair_j, strict=True):
         length = float(np.linalg.norm(r))
         y = real_harmonics((r / length)[None, :], p.l_max)[0]
-        a[i, :, species[j]] += p.density_scale * np.outer(y, radial_basis(length, n_radial, p.cutoff))
+        g = np.outer(p.element_weights[species[j]], radial_basis(length, n_radial, p.cutoff))  # (Q, K)
+        a[i] += p.density_scale * y[:, None, None] * g
     return a.reshape(len(species), (p.l_max + 1) ** 2, -1)
 
 

@@ -13,7 +13,8 @@ def numbers_of(ace: ACE) -> ClusterExpansion:
     """The same expansion for the reference."""
     mixing = {name: w.detach().numpy() for name, w in ace.mixing.items()}
     weights = ace.channel_weights.detach().numpy()
-    return ClusterExpansion(ace.cutoff, ace.l_max, ace.body_order, ace.density_scale, weights, **mixing)
+    elements = ace.element_weights.detach().numpy()
+    return ClusterExpansion(ace.cutoff, ace.l_max, ace.body_order, ace.density_scale, elements, weights, **mixing)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -24,6 +25,22 @@ def test_features_are_those_of_the_formulas(system: str, body_order: int, l_max:
     arrays = (a.numpy() for a in (pairs.r_ij, pairs.pair_i, pairs.pair_j, pairs.species))
     # sums of some hundred terms in another order
     np.testing.assert_allclose(ace(pairs).detach().numpy(), ace_features(numbers_of(ace), *arrays), atol=1e-12)
+
+
+@pytest.mark.parametrize("element_channels", [1, 3, 6])
+def test_features_with_learned_element_channels(element_channels: int) -> None:
+    ace = ACE(CUTOFF, ELEMENTS, channels=3, n_radial=4, l_max=2, element_channels=element_channels).double()
+    pairs = pairs_of(structure("triclinic"))
+    arrays = (a.numpy() for a in (pairs.r_ij, pairs.pair_i, pairs.pair_j, pairs.species))
+    np.testing.assert_allclose(ace(pairs).detach().numpy(), ace_features(numbers_of(ace), *arrays), atol=1e-12)
+
+
+def test_many_elements_share_a_few_learned_channels() -> None:
+    few, many = ACE(elements=("H", "C", "N", "O", "F")), ACE(elements=("H", "C", "N", "O", "F", "S"))
+    assert few.element_weights.shape == (5, 5)
+    assert not few.element_weights.requires_grad
+    assert many.element_weights.shape == (6, 4)
+    assert many.element_weights.requires_grad
 
 
 @pytest.mark.parametrize("body_order", [2, 3, 4, 5])
@@ -38,6 +55,7 @@ def test_the_number_of_features_is_told(body_order: int) -> None:
         ({"cutoff": 0.0}, "cutoff must be positive"),
         ({"l_max": 5}, "l_max must lie in"),
         ({"body_order": 6}, "body_order must lie in"),
+        ({"element_channels": 0}, "element_channels must be positive"),
         ({"channels": 0}, "channels, n_radial, neighbors must be positive"),
     ],
 )
