@@ -148,9 +148,11 @@ class NeuralNetworkPotential(Potential):
         activation: Name of the activation function.
         atomic_energies: The reference energies e_s, in eV by symbol; or how to get them from the training data.
         energy_scale: σ, in eV; set by the training data.
+        least_scale: Smallest scale_s of a feature, relative to the largest: features that vary less count less.
 
     Raises:
-        ValueError: If the activation or an element is not known, or an element has no reference energy.
+        ValueError: If the activation or an element is not known, an element has no reference energy, or a value is out
+            of range.
     """
 
     def __init__(
@@ -160,8 +162,11 @@ class NeuralNetworkPotential(Potential):
         activation: str = "silu",
         atomic_energies: AtomicEnergies = "least_squares",
         energy_scale: float = 1.0,
+        least_scale: float = 1e-3,
     ) -> None:
         super().__init__()
+        if not 0 < least_scale <= 1:
+            raise ValueError(f"least_scale must be a fraction of the largest scale, got {least_scale}")
         Activation(activation)  # complains about a wrong name even while the elements are still open
         self.descriptor = descriptor
         self.elements, self.cutoff = descriptor.elements, descriptor.cutoff
@@ -254,7 +259,7 @@ class NeuralNetworkPotential(Potential):
                 batch = single_batch(structure, self.cutoff)
                 species.append(species_index(batch.numbers, self.elements))
                 rows.append(self.descriptor(Pairs(batch.r_ij, batch.pair_i, batch.pair_j, species[-1])))
-        self.scaling.fit(torch.cat(rows), torch.cat(species))
+        self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["least_scale"])
 
 
 class _Trainable(nn.Module):

@@ -31,11 +31,11 @@ class FeatureScaling(nn.Module):
         """Standardise features (N, D) of atoms with element index (N,)."""
         return (x - self.mean.index_select(0, species)) / self.scale.index_select(0, species)
 
-    def fit(self, x: Tensor, species: Tensor) -> None:
+    def fit(self, x: Tensor, species: Tensor, least: float = 1e-3) -> None:
         """Take mean and standard deviation from the features (N, D) of training atoms with element index (N,).
 
-        A feature that hardly varies for an element keeps a thousandth of the largest scale of that element, so that
-        a new environment cannot blow it up.  Where all environments of an element are the same the scale is 1.
+        A feature that hardly varies for an element keeps a fraction `least` of the largest scale of that element, so
+        that a new environment cannot blow it up.  Where all environments of an element are the same the scale is 1.
         """
         for s in range(len(self.mean)):
             rows = x[species == s].double()
@@ -44,7 +44,7 @@ class FeatureScaling(nn.Module):
             spread = rows.var(dim=0, correction=0).sqrt()
             self.mean[s] = rows.mean(dim=0)
             largest = float(spread.max())
-            self.scale[s] = spread.clamp(min=1e-3 * largest) if largest > 1e-8 else 1.0
+            self.scale[s] = spread.clamp(min=least * largest) if largest > 1e-8 else 1.0
 
 
 def least_squares_energies(structures: Sequence[Structure], elements: Sequence[str]) -> tuple[float, ...]:

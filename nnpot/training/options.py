@@ -97,10 +97,11 @@ class OptimizerOptions:
         method: `adamw`, or `soap`: Adam in the eigenbasis of the gradients (N. Vyas et al., arXiv:2409.11321).
         lr: Peak learning rate.
         weight_decay: Decoupled weight decay.
+        schedule: `cosine`: the rate falls over all epochs; `adaptive`: only once the validation loss stops falling.
         warm_up: Fraction of all steps in which the rate rises from 0.
         final_lr: Rate at the end, as a fraction of the peak.
         ema: Decay per step of the exponential moving average of the weights that is validated and saved; 0 for none;
-            `auto` to remember a hundredth of all steps.
+            `auto` to remember half a per cent of all steps.
 
     Raises:
         ValueError: If a value is out of range.
@@ -109,6 +110,7 @@ class OptimizerOptions:
     method: Literal["adamw", "soap"] = "adamw"
     lr: float = 2e-3
     weight_decay: float = 1e-5
+    schedule: Literal["cosine", "adaptive"] = "cosine"
     warm_up: float = 0.02
     final_lr: float = 0.01
     ema: float | Literal["auto"] = "auto"
@@ -122,7 +124,7 @@ class OptimizerOptions:
 
     def averaging(self, n_steps: int) -> float:
         """Return the decay of the moving average for a training of so many steps."""
-        return 1 - 1 / max(0.01 * n_steps, 5) if self.ema == "auto" else self.ema
+        return 1 - 1 / max(0.005 * n_steps, 5) if self.ema == "auto" else self.ema
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The Lightning module: loss, metrics, optimiser.  It takes any potential."""
 
-import math
-from typing import cast
+import logging
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -13,8 +13,11 @@ from nnpot.structure import Batch
 from nnpot.training.loss import known_difference, loss_terms
 from nnpot.training.metrics import LabelErrors
 from nnpot.training.options import LossOptions, OptimizerOptions
+from nnpot.training.schedule import Schedule
 from nnpot.training.soap import SOAP
 from nnpot.units import GPA, MEV
+
+log = logging.getLogger("nnpot")
 
 UNITS = {"energy": ("mev_per_atom", MEV), "force": ("mev_per_ang", MEV), "stress": ("gpa", GPA)}
 
@@ -40,12 +43,13 @@ class PotentialTask(pl.LightningModule):
         super().__init__()
         self.potential = potential
         self.loss, self.optimizer = loss or LossOptions(), optimizer or OptimizerOptions()
+        self.schedule: Schedule | None = None
         self.errors = nn.ModuleDict({label: LabelErrors() for label in UNITS})
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         terms = loss_terms(self.potential(batch), batch)
-        weight = self.loss.energy_weight(self.current_epoch / max(self.trainer.max_epochs or 1, 1))
+        weight = self._schedule().energy_weight(self.current_epoch)
         loss = weight * terms.energy + self.loss.forces * terms.forces + self.loss.stress * terms.stress
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=batch.n_structures, sync_dist=True)
         return loss
@@ -70,14 +74,36 @@ class PotentialTask(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the errors in the units of the field."""
         weights = {"energy": self.loss.energy_weight(1.0), "force": self.loss.forces, "stress": self.loss.stress}
-        loss = 0.0
+        loss, first_loss = 0.0, 0.0
         for label, (unit, factor) in UNITS.items():
             errors = self._errors(label).compute()
             self._errors(label).reset()
-            loss += weights[label] * errors.get("rmse", 0.0) ** 2
+            square = errors.get("rmse", 0.0) ** 2
+            loss += weights[label] * square
+            first_loss += (self.loss.energy if label == "energy" else weights[label]) * square
             for kind, value in errors.items():
                 self.log(f"val/{label}_{kind}_{unit}", value / factor)
         self.log("val/loss", loss)
+        if self._schedule().observe(self.current_epoch + 1, first_loss):
+            log.info("the validation loss has stopped falling: annealing from epoch %d on", self.current_epoch + 1)
+            self.trainer.fit_loop.max_epochs = self._schedule().last_epoch
+
+    def on_train_start(self) -> None:
+        """Tell Lightning, if it goes on after an interruption, how many epochs are left."""
+        self.trainer.fit_loop.max_epochs = self._schedule().last_epoch
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the state of the schedule."""
+        checkpoint["schedule"] = self._schedule().state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it over again."""
+        self._schedule().load_state_dict(checkpoint["schedule"])
+
+    def _schedule(self) -> Schedule:
+        if self.schedule is None:
+            self.schedule = Schedule(self.optimizer, self.loss, max(self.trainer.max_epochs or 1, 1))
+        return self.schedule
 
     def _errors(self, label: str) -> LabelErrors:
         return cast(LabelErrors, self.errors[label])
@@ -87,18 +113,11 @@ class PotentialTask(pl.LightningModule):
         o = self.optimizer
         method = {"adamw": torch.optim.AdamW, "soap": SOAP}[o.method]
         optimizer = method(self.potential.parameters(), lr=o.lr, weight_decay=o.weight_decay)
-        total = max(int(self.trainer.estimated_stepping_batches), 1)
+        planned = self._schedule()
+        steps_per_epoch = max(int(self.trainer.estimated_stepping_batches) / planned.max_epochs, 1)
 
         def factor(step: int) -> float:
-            return learning_rate_factor(step / total, o.warm_up, o.final_lr)
+            return planned.rate(step / steps_per_epoch)
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def learning_rate_factor(progress: float, warm_up: float, final: float) -> float:
-    """Return the rate relative to its peak at a fraction of all steps: linear rise, then half a cosine to `final`."""
-    if progress < warm_up:
-        return max(progress / warm_up, 1e-3)
-    x = min((progress - warm_up) / (1 - warm_up), 1.0)
-    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * x))
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

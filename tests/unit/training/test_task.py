@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from nnpot.training.metrics import LabelErrors
-from nnpot.training.task import learning_rate_factor
+from nnpot.training.schedule import cosine_rate
 
 
 @pytest.mark.parametrize(
     ("progress", "factor"), [(0.0, 1e-3), (0.05, 0.5), (0.1, 1.0), (0.55, 0.505), (1.0, 0.01), (1.2, 0.01)]
 )
 def test_the_learning_rate_rises_then_falls_as_a_cosine(progress: float, factor: float) -> None:
-    assert learning_rate_factor(progress, warm_up=0.1, final=0.01) == pytest.approx(factor, abs=1e-12)
+    assert cosine_rate(progress, warm_up=0.1, final=0.01) == pytest.approx(factor, abs=1e-12)
 
 
 def test_errors_over_batches_are_those_of_all_numbers_together() -> None:

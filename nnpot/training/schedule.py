@@ -1,0 +1,89 @@
+"""Learning rate and weight of the energies over the epochs of a training."""
+
+import math
+from typing import Any
+
+from nnpot.training.options import LossOptions, OptimizerOptions
+
+ANNEALING = 0.5
+"""Length of the annealing, relative to the epochs before it."""
+
+PATIENCE = 0.3
+"""How long, relative to the epochs before, the validation loss may go without falling by `LEAST`."""
+
+LEAST = 0.01
+
+
+class Schedule:
+    """Says what the rate and the weight of the energies are at a time, in epochs.
+
+    - `cosine`: the rate rises, then falls as half a cosine to the last epoch.
+    - `adaptive`: the rate stays at its peak until the validation loss stops falling, then falls as half a cosine in
+      half as many epochs, while the weight of the energies rises.  So small data are not trained until the network
+      knows them by heart, and large ones not stopped too early; `max_epochs` is the longest that it takes.
+
+    Args:
+        optimizer: Its `schedule`, `warm_up`, `final_lr` count.
+        loss: Its weights of the energy count.
+        max_epochs: The number of epochs, or the largest.  Without a validation loss, `adaptive` takes all of them.
+    """
+
+    def __init__(self, optimizer: OptimizerOptions, loss: LossOptions, max_epochs: int) -> None:
+        self.optimizer, self.loss, self.max_epochs = optimizer, loss, max_epochs
+        self.best, self.best_epoch = math.inf, 0
+        self.latest = math.ceil(max_epochs / (1 + ANNEALING))
+        self.annealing_from = self.latest if optimizer.schedule == "adaptive" else 0
+
+    @property
+    def last_epoch(self) -> int:
+        """Number of epochs, as far as known."""
+        if self.optimizer.schedule == "cosine" or self.annealing_from == self.latest:
+            return self.max_epochs
+        return math.ceil(self.annealing_from * (1 + ANNEALING))
+
+    def observe(self, epoch: int, loss: float) -> bool:
+        """Take note of the validation loss after so many epochs; return whether annealing begins now."""
+        if self.optimizer.schedule == "cosine" or epoch >= self.annealing_from:
+            return False
+        if loss < (1 - LEAST) * self.best:
+            self.best, self.best_epoch = loss, epoch
+        if epoch < self.best_epoch * (1 + PATIENCE) + 0.005 * self.max_epochs:
+            return False
+        self.annealing_from = epoch
+        return True
+
+    def rate(self, time: float) -> float:
+        """Return the learning rate relative to its peak."""
+        o = self.optimizer
+        if o.schedule == "cosine":
+            return cosine_rate(time / self.max_epochs, o.warm_up, o.final_lr)
+        warm = min(1.0, max(time / min(max(o.warm_up * self.max_epochs, 1e-9), 5.0), 1e-3))
+        return warm * (o.final_lr + (1 - o.final_lr) * 0.5 * (1 + math.cos(math.pi * self._annealed(time))))
+
+    def energy_weight(self, time: float) -> float:
+        """Return w_E."""
+        if self.optimizer.schedule == "cosine":
+            return self.loss.energy_weight(time / self.max_epochs)
+        rise = self._annealed(time)
+        return self.loss.energy_weight(self.loss.late_from + rise * (1 - self.loss.late_from))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed training has to know."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "annealing_from": self.annealing_from}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it over."""
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.annealing_from = state["annealing_from"]
+
+    def _annealed(self, time: float) -> float:
+        """Fraction of the annealing that is over."""
+        return min(max((time - self.annealing_from) / max(self.last_epoch - self.annealing_from, 1), 0.0), 1.0)
+
+
+def cosine_rate(progress: float, warm_up: float, final: float) -> float:
+    """Return the rate relative to its peak at a fraction of all steps: linear rise, then half a cosine to `final`."""
+    if progress < warm_up:
+        return max(progress / warm_up, 1e-3)
+    x = min((progress - warm_up) / (1 - warm_up), 1.0)
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * x))

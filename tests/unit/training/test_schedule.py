@@ -1,0 +1,69 @@
+"""Rates and weights over the epochs; when annealing begins."""
+
+import pytest
+
+from nnpot.training.options import LossOptions, OptimizerOptions
+from nnpot.training.schedule import ANNEALING, Schedule
+
+LOSS = LossOptions(energy=1.0, late_energy=100.0, late_from=0.3)
+
+
+def schedule(kind: str, max_epochs: int = 90) -> Schedule:
+    return Schedule(OptimizerOptions(schedule=kind, warm_up=0.02, final_lr=0.01), LOSS, max_epochs)  # type: ignore[arg-type]
+
+
+def observe(s: Schedule, losses: list[float]) -> list[int]:
+    """Feed one loss per epoch; return the epochs at which annealing began."""
+    return [epoch for epoch, loss in enumerate(losses, start=1) if s.observe(epoch, loss)]
+
+
+def test_a_cosine_takes_no_notice_of_the_losses() -> None:
+    s = schedule("cosine")
+    assert observe(s, [1.0] * 89) == []
+    assert (s.last_epoch, s.rate(90), s.energy_weight(0), s.energy_weight(90)) == (90, 0.01, 1.0, pytest.approx(100))
+
+
+def test_a_falling_loss_is_followed_to_the_latest_time() -> None:
+    s = schedule("adaptive")
+    assert observe(s, [0.9**k for k in range(89)]) == []
+    assert s.last_epoch == 90
+    assert s.rate(59.9) == 1.0
+    assert s.rate(90) == pytest.approx(0.01)
+
+
+def test_annealing_begins_when_the_loss_has_stopped_falling() -> None:
+    s = schedule("adaptive", 900)
+    (start,) = observe(s, [max(0.9**k, 0.9**100) for k in range(400)])
+    # the loss is lowest after 101 epochs, then 30 % of this time passes, and half a per cent of all epochs
+    assert start == pytest.approx(1.3 * 101 + 4.5, abs=1)
+    assert s.last_epoch == pytest.approx((1 + ANNEALING) * start, abs=1)
+    assert s.rate(start) == 1.0
+    assert 0.4 < s.rate((start + s.last_epoch) / 2) < 0.6
+    assert s.rate(s.last_epoch) == pytest.approx(0.01)
+
+
+def test_the_energy_gains_weight_only_while_annealing() -> None:
+    s = schedule("adaptive")
+    weights = [s.energy_weight(t) for t in (0, 59, 75, 90)]
+    assert weights == pytest.approx([1.0, 1.0, 10.0, 100.0])
+
+
+def test_small_improvements_do_not_count() -> None:
+    s = schedule("adaptive", 900)
+    assert observe(s, [1.0 - 1e-5 * k for k in range(50)]) != []
+
+
+@pytest.mark.parametrize("kind", ["cosine", "adaptive"])
+def test_a_single_epoch_works(kind: str) -> None:
+    s = schedule(kind, 1)
+    s.observe(1, 1.0)
+    assert s.last_epoch == 1
+    assert 0 < s.rate(0.5) <= 1
+
+
+def test_a_resumed_schedule_goes_on_as_it_was() -> None:
+    first, second = schedule("adaptive", 900), schedule("adaptive", 900)
+    observe(first, [1.0] * 60)
+    second.load_state_dict(first.state_dict())
+    assert [second.rate(t) for t in range(100)] == [first.rate(t) for t in range(100)]
+    assert second.last_epoch == first.last_epoch < 900
