@@ -5,7 +5,7 @@ from typing import Any
 
 from nnpot.training.options import LossOptions, OptimizerOptions
 
-ANNEALING = 0.5
+ANNEALING = 1.0
 """Length of the annealing, relative to the epochs before it."""
 
 PATIENCE = 0.3
@@ -18,8 +18,8 @@ class Schedule:
     """Says what the rate and the weight of the energies are at a time, in epochs.
 
     - `cosine`: the rate rises, then falls as half a cosine to the last epoch.
-    - `adaptive`: the rate stays at its peak until the validation loss stops falling, then falls as half a cosine in
-      half as many epochs, while the weight of the energies rises.  So small data are not trained until the network
+    - `adaptive`: the rate stays at its peak until the validation loss stops falling, then falls as half a cosine in as
+      many epochs again, while the weight of the energies rises.  So small data are not trained until the network
       knows them by heart, and large ones not stopped too early; `max_epochs` is the longest that it takes.
 
     Args:
