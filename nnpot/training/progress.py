@@ -44,7 +44,8 @@ class PhysicalProgress(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
         """Advance the bar."""
         if self.progress is not None:
-            self.progress.update(self.task, completed=trainer.global_step, description=describe(trainer))
+            total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)  # an adaptive schedule may shorten it
+            self.progress.update(self.task, completed=trainer.global_step, total=total, description=describe(trainer))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print a line now and then where there is no bar."""

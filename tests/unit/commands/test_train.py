@@ -147,10 +147,18 @@ def test_early_stopping_stops(tmp_path: Path) -> None:
     assert read_summary(tmp_path / "o/model.nnpot")["epochs"] < 60
 
 
+def test_an_adaptive_run_ends_once_the_validation_loss_stops_falling(tmp_path: Path) -> None:
+    arguments = ["--trainer.max_epochs", "400", "--trainer.validate_every", "1", "--optimizer.schedule", "adaptive"]
+    arguments += ["--optimizer.lr", "1e-12", "--optimizer.ema", "0"]
+    main(["train", "--config", str(tiny_config(tmp_path)), "--out", str(tmp_path / "o"), *arguments])
+    assert read_summary(tmp_path / "o/model.nnpot")["epochs"] < 20
+
+
 @pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_very_same_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("recipe", [[], ["--optimizer.method", "soap", "--optimizer.schedule", "adaptive"]], ids=str)
+def test_a_killed_run_goes_on_to_the_very_same_weights(tmp_path: Path, recipe: list[str]) -> None:
     config = tiny_config(tmp_path)
-    epochs = ["--trainer.max_epochs", "300", "--data.batch_size", "2"]
+    epochs = ["--trainer.max_epochs", "300", "--data.batch_size", "2", *recipe]
     arguments = ["train", "--config", str(config), *epochs, "--out"]
     assert nnpot(*arguments, tmp_path / "straight").returncode == 0
     process = started(*arguments, tmp_path / "killed")
