@@ -11,7 +11,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from nnpot.model_file import load
 from nnpot.neighbors import NeighborPairs, neighbor_pairs
-from nnpot.potential import Potential
+from nnpot.potential import NeuralNetworkPotential, Potential
 from nnpot.structure import Batch, Structure
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -28,6 +28,7 @@ class NNPotCalculator(Calculator):
         device: `cpu`, `cuda`, …
         dtype: Floating-point type to calculate in, `float32` or `float64`.
         skin: In Å; 0 finds the neighbours anew at each step.
+        compile: Compile networks at the first call, which then takes about half a minute: for long runs.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -42,6 +43,8 @@ class NNPotCalculator(Calculator):
         device: str = "cpu",
         dtype: str = "float32",
         skin: float = 1.0,
+        *,
+        compile: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -54,6 +57,9 @@ class NNPotCalculator(Calculator):
             self.potential = copy.deepcopy(potential).to(self.device, self.dtype).eval()
         else:
             self.potential = load(potential, self.dtype, self.device)
+        for part in self.potential.modules():
+            if compile and isinstance(part, NeuralNetworkPotential):
+                part.compiled(evaluation=True)
         self._pairs: NeighborPairs | None = None
         self._pairs_of: Structure | None = None
 

@@ -5,6 +5,7 @@ The derivative of this graph, which the force loss needs, is an ordinary first d
 """
 
 import logging
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -61,11 +62,12 @@ class CompiledGraph:
 
         wanted = self.module(*inputs)  # also fills the caches of constants, which must not happen while tracing
         try:
-            traced = make_fx(function, tracing_mode="symbolic", _allow_non_fake_inputs=True)(parameters, *example)
-            traced.graph.eliminate_dead_code()
-            traced.recompile()
-            compiled = torch.compile(traced, dynamic=True)
-            for ours, plain in zip(compiled(parameters, *inputs), wanted, strict=True):
+            with warnings.catch_warnings(action="ignore"):  # those of compilers are not for users
+                traced = make_fx(function, tracing_mode="symbolic", _allow_non_fake_inputs=True)(parameters, *example)
+                _reconnect(traced)
+                compiled = torch.compile(traced, dynamic=True)
+                outputs = compiled(parameters, *inputs)
+            for ours, plain in zip(outputs, wanted, strict=True):
                 if not torch.linalg.vector_norm(ours - plain) <= self.tolerance * torch.linalg.vector_norm(plain):
                     raise RuntimeError("the compiled graph gives other results")
         except Exception as error:
@@ -74,3 +76,16 @@ class CompiledGraph:
             self.refused = True
         else:
             self.compiled = compiled
+
+
+def _reconnect(traced: torch.fx.GraphModule) -> None:
+    """Take the `detach` out of a recorded derivative.
+
+    Autograd hands a saved output to backward without its history and remembers the connection elsewhere; the record
+    knows only the former, so that a derivative of the record would lack the terms through saved outputs.
+    """
+    for node in traced.graph.find_nodes(op="call_function", target=torch.ops.aten.detach.default):
+        node.replace_all_uses_with(node.args[0])
+        traced.graph.erase_node(node)
+    traced.graph.eliminate_dead_code()
+    traced.recompile()

@@ -178,7 +178,7 @@ class NeuralNetworkPotential(Potential):
             torch.nn.init.zeros_(weight)
         self.energy_scale = energy_scale
         self.reference = _reference_energies(atomic_energies, self.elements)
-        self.graph: CompiledGraph | None = None
+        self.graphs: dict[bool, CompiledGraph] = {}  # by whether the result is differentiated again
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, shape (N,)."""
@@ -205,15 +205,17 @@ class NeuralNetworkPotential(Potential):
             values = fixed.values if fixed.values.requires_grad else fixed.values.detach().requires_grad_()
             rows = ElementRows.of(species, len(self.elements), values.dtype)
             inputs = (values, species, rows.order, rows.place, rows.filled)
-            if keep_graph and self.graph is not None and rows.order.shape[1] > 1:
-                energies, gradient = self.graph(inputs, lambda: self._example(values))
+            graph = self.graphs.get(keep_graph)
+            if graph is not None and rows.order.shape[1] > 1:
+                energies, gradient = graph(inputs, lambda: self._example(values))
             else:
                 energies, gradient = _Trainable(self, keep_graph=keep_graph)(*inputs)
             return energies, fixed.pullback(gradient)
 
-    def compiled(self, *, on: bool = True) -> Self:
-        """Compile, or not, what training evaluates; at its first call, which then takes about half a minute."""
-        self.graph = CompiledGraph(_Trainable(self, keep_graph=True)) if on else None
+    def compiled(self, *, training: bool = False, evaluation: bool = False) -> Self:
+        """Compile what lies behind `Descriptor.linearized`, for these uses; at their first call, half a minute each."""
+        wanted = {True: training, False: evaluation}
+        self.graphs = {keep: CompiledGraph(_Trainable(self, keep_graph=keep)) for keep, use in wanted.items() if use}
         return self
 
     def _example(self, values: Tensor) -> tuple[Tensor, ...]:

@@ -27,6 +27,8 @@ def md(
     out: Path = Path("md.traj"),
     device: str = "cpu",
     seed: int = 0,
+    *,
+    compile: bool = False,
 ) -> None:
     """Run NVT (Langevin) dynamics, or NVE where the friction is 0.
 
@@ -40,9 +42,10 @@ def md(
         out: ASE trajectory to write, a frame every 0.1 ps.
         device: `cpu` or `cuda`.
         seed: Of the momenta and the random forces.
+        compile: Compile the networks first.
     """
     atoms = read(start)
-    atoms.calc = NNPotCalculator(model, device=device)
+    atoms.calc = NNPotCalculator(model, device=device, compile=compile)
     generator = np.random.default_rng(seed)
     atoms.set_momenta(thermal_momenta(atoms.get_masses(), temperature, generator))
     step = timestep_fs * units.fs

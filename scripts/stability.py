@@ -59,6 +59,8 @@ def stability(
     out: Path | None = None,
     device: str = "cpu",
     seed: int = 0,
+    *,
+    compile: bool = False,
 ) -> bool:
     """Run NVT dynamics and watch it.
 
@@ -72,13 +74,14 @@ def stability(
         out: Folder for `stability.json` and the last structure.
         device: `cpu` or `cuda`.
         seed: Of the momenta and the random forces.
+        compile: Compile the networks first.
 
     Returns:
         Whether nothing was wrong until the end.
     """
     atoms = read(start, 0)
     generator = np.random.default_rng(seed)
-    atoms.calc = NNPotCalculator(model, device=device)
+    atoms.calc = NNPotCalculator(model, device=device, compile=compile)
     atoms.set_momenta(thermal_momenta(atoms.get_masses(), temperature, generator))
     step, friction = timestep_fs * units.fs, 1e-3 * friction_per_ps / units.fs
     dynamics = Langevin(atoms, step, temperature_K=temperature, friction=friction, fixcm=False, rng=generator)

@@ -65,7 +65,7 @@ def train(
     baseline = ZBL(potential.elements or elements_of(split.train)) if repulsion else None
     targets = split if baseline is None else split.minus(baseline)
     fitted = potential.fitted(targets.train, getattr(torch, trainer.dtype))
-    fitted.compiled(on=trainer.compiles(sum(map(len, split.train))))
+    fitted.compiled(training=trainer.compiles(sum(map(len, split.train))))
     served = StructureData(targets, fitted, data, seed)
     task = PotentialTask(fitted, loss, optimizer)
 

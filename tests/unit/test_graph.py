@@ -4,11 +4,13 @@ import copy
 import logging
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from proofs import labelled, loss_gradients
-from systems import ace, acsf, network_potential, structure
+from systems import SYSTEMS, ace, acsf, network_potential, structure
 
+from nnpot.calculator import NNPotCalculator
 from nnpot.neighbors import single_batch
 from nnpot.potential import NeuralNetworkPotential
 from nnpot.structure import Batch
@@ -24,7 +26,7 @@ def batch_of(*names: str) -> Batch:
 def compiled() -> NeuralNetworkPotential:
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         pytest.skip("no C++ compiler")
-    return network_potential(ace(body_order=5, l_max=1)).compiled()
+    return network_potential(ace(body_order=5, l_max=1)).compiled(training=True)
 
 
 @pytest.mark.parametrize("names", [("alloy",), ("water", "alloy", "triclinic"), ("slab", "alloy")], ids=str)
@@ -34,24 +36,32 @@ def test_gradients_of_the_loss_are_those_without_compilation(
     batch = batch_of(*names)
     plain = network_potential(ace(body_order=5, l_max=1))
     actual, wanted = loss_gradients(compiled, batch, 0.7, 1.3, 0.4), loss_gradients(plain, batch, 0.7, 1.3, 0.4)
-    assert compiled.graph is not None
-    assert compiled.graph.compiled is not None
+    assert compiled.graphs[True].compiled is not None
     for name, gradient in actual.items():
         # the same sums in another order, float64
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-10, atol=1e-10 * float(wanted[name].abs().max()))
 
 
+def test_a_compiled_calculator_gives_the_same() -> None:
+    if shutil.which("g++") is None and shutil.which("clang++") is None:
+        pytest.skip("no C++ compiler")
+    potential, atoms = network_potential(ace(body_order=3, l_max=1)), SYSTEMS["alloy"]()
+    calculators = [NNPotCalculator(potential, dtype="float64", compile=compile) for compile in (True, False)]
+    actual, wanted = ([c.get_property(name, atoms) for name in ("energies", "forces", "stress")] for c in calculators)
+    assert calculators[0].potential.graphs[False].compiled is not None  # type: ignore[union-attr]
+    for a, b in zip(actual, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
 def test_a_single_atom_is_not_compiled() -> None:
-    potential = network_potential(ace()).compiled()
+    potential = network_potential(ace()).compiled(training=True)
     loss_gradients(potential, batch_of("one atom"), 1.0, 0.0)
-    assert potential.graph is not None
-    assert potential.graph.compiled is None
+    assert potential.graphs[True].compiled is None
 
 
 def test_copies_do_not_compile() -> None:
-    potential = copy.deepcopy(network_potential(ace()).compiled())
-    assert potential.graph is not None
-    assert potential.graph.refused
+    potential = copy.deepcopy(network_potential(ace()).compiled(training=True))
+    assert potential.graphs[True].refused
 
 
 def test_where_nothing_compiles_the_log_says_so_and_the_result_is_right(
@@ -63,10 +73,10 @@ def test_where_nothing_compiles_the_log_says_so_and_the_result_is_right(
     monkeypatch.setattr(torch, "compile", fail)
     batch = batch_of("alloy")
     with caplog.at_level(logging.WARNING, "nnpot"):
-        actual = loss_gradients(network_potential(acsf()).compiled(), batch, 1.0, 1.0)
+        actual = loss_gradients(network_potential(acsf()).compiled(training=True), batch, 1.0, 1.0)
     wanted = loss_gradients(network_potential(acsf()), batch, 1.0, 1.0)
     assert caplog.messages == []  # without kept features there is nothing to compile
-    potential = network_potential(ace()).compiled()
+    potential = network_potential(ace()).compiled(training=True)
     with caplog.at_level(logging.WARNING, "nnpot"):
         for _ in range(2):
             loss_gradients(potential, batch, 1.0, 1.0)
