@@ -21,12 +21,13 @@ Outputs = tuple[Tensor, Tensor]
 class CompiledGraph:
     """A module from tensors to two tensors, one of which may be a derivative, compiled at its first call.
 
-    Sizes may change from call to call without compiling again.  The first result is compared with that of the module
-    itself.  Where nothing can be compiled (no C++ compiler, say) the module is called, and the log says so once.
+    Sizes may change from call to call without compiling again.  The first result and its derivative by the parameters
+    are compared with those of the module itself.  Where nothing can be compiled (no C++ compiler, say) the module is
+    called, and the log says so once.
 
     Args:
         module: What is to be compiled; its parameters stay its own.
-        tolerance: Largest difference, relative to the norm, between the compiled and the plain result.
+        tolerance: Largest difference, relative to the norm, between compiled and plain results.
     """
 
     def __init__(self, module: nn.Module, tolerance: float = 1e-4) -> None:
@@ -67,7 +68,8 @@ class CompiledGraph:
                 _reconnect(traced)
                 compiled = torch.compile(traced, dynamic=True)
                 outputs = compiled(parameters, *inputs)
-            for ours, plain in zip(outputs, wanted, strict=True):
+                results = [*outputs, *_derivatives(outputs, parameters)]
+            for ours, plain in zip(results, [*wanted, *_derivatives(wanted, parameters)], strict=True):
                 if not torch.linalg.vector_norm(ours - plain) <= self.tolerance * torch.linalg.vector_norm(plain):
                     raise RuntimeError("the compiled graph gives other results")
         except Exception as error:
@@ -76,6 +78,14 @@ class CompiledGraph:
             self.refused = True
         else:
             self.compiled = compiled
+
+
+def _derivatives(outputs: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[Tensor]:
+    """Derivative of some function of the outputs by each parameter; none where they have no history."""
+    if not any(x.requires_grad for x in outputs):
+        return []
+    total = torch.stack([x.double().square().sum() for x in outputs]).sum()
+    return list(torch.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True))
 
 
 def _reconnect(traced: torch.fx.GraphModule) -> None:
