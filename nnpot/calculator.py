@@ -57,8 +57,8 @@ class NNPotCalculator(Calculator):
             self.potential = copy.deepcopy(potential).to(self.device, self.dtype).eval()
         else:
             self.potential = load(potential, self.dtype, self.device)
-        for part in self.potential.modules():
-            if compile and isinstance(part, NeuralNetworkPotential):
+        for part in self.potential.modules() if compile else ():
+            if isinstance(part, NeuralNetworkPotential):
                 part.compiled(evaluation=True)
         self._pairs: NeighborPairs | None = None
         self._pairs_of: Structure | None = None

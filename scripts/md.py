@@ -10,11 +10,10 @@ import numpy as np
 from ase import units
 from ase.io import read
 from ase.io.trajectory import Trajectory
-from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
 
 from nnpot import NNPotCalculator
-from nnpot.analysis.materials import thermal_momenta
+from nnpot.analysis.materials import langevin, thermal_momenta
 
 
 def md(
@@ -47,19 +46,11 @@ def md(
     atoms = read(start)
     atoms.calc = NNPotCalculator(model, device=device, compile=compile)
     generator = np.random.default_rng(seed)
-    atoms.set_momenta(thermal_momenta(atoms.get_masses(), temperature, generator))
-    step = timestep_fs * units.fs
     if friction_per_ps > 0:
-        dynamics = Langevin(
-            atoms,
-            step,
-            temperature_K=temperature,
-            friction=1e-3 * friction_per_ps / units.fs,
-            fixcm=False,
-            rng=generator,
-        )
+        dynamics = langevin(atoms, temperature, timestep_fs, friction_per_ps, generator)
     else:
-        dynamics = VelocityVerlet(atoms, step)
+        atoms.set_momenta(thermal_momenta(atoms.get_masses(), temperature, generator))
+        dynamics = VelocityVerlet(atoms, timestep_fs * units.fs)
 
     def report() -> None:
         time = dynamics.get_time() / (1000 * units.fs)

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import jsonargparse
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 from ase.data import covalent_radii
 from ase.io import read, write
-from ase.md.langevin import Langevin
 from ase.neighborlist import neighbor_list
 
 from nnpot import NNPotCalculator
-from nnpot.analysis.materials import thermal_momenta
+from nnpot.analysis.materials import langevin
 
 
 def contacts(atoms: Atoms, reach: float) -> dict[tuple[int, int], float]:
@@ -82,9 +81,7 @@ def stability(
     atoms = read(start, 0)
     generator = np.random.default_rng(seed)
     atoms.calc = NNPotCalculator(model, device=device, compile=compile)
-    atoms.set_momenta(thermal_momenta(atoms.get_masses(), temperature, generator))
-    step, friction = timestep_fs * units.fs, 1e-3 * friction_per_ps / units.fs
-    dynamics = Langevin(atoms, step, temperature_K=temperature, friction=friction, fixcm=False, rng=generator)
+    dynamics = langevin(atoms, temperature, timestep_fs, friction_per_ps, generator)
     bonds = set() if atoms.pbc.any() else set(contacts(atoms, reach=1.3))
     every = max(1, round(100 / timestep_fs))
     n_looks = max(1, round(1000 * picoseconds / timestep_fs / every))

@@ -7,6 +7,7 @@ import ase.eos
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator
+from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
@@ -250,6 +251,29 @@ def thermal_momenta(masses: FloatArray, temperature: float, generator: np.random
     if len(masses) > 1:
         momenta -= masses[:, None] / masses.sum() * momenta.sum(axis=0)
     return momenta
+
+
+def langevin(
+    atoms: Atoms, temperature: float, timestep_fs: float, friction_per_ps: float, generator: np.random.Generator
+) -> Langevin:
+    """Return dynamics at constant temperature, with momenta drawn at it.
+
+    Args:
+        atoms: With a calculator; their momenta are replaced.
+        temperature: In K.
+        timestep_fs: In fs.
+        friction_per_ps: In 1/ps.
+        generator: Of the momenta and the random forces.
+    """
+    atoms.set_momenta(thermal_momenta(atoms.get_masses(), temperature, generator))
+    return Langevin(
+        atoms,
+        timestep=timestep_fs * units.fs,
+        temperature_K=temperature,
+        friction=1e-3 * friction_per_ps / units.fs,
+        fixcm=False,
+        rng=generator,
+    )
 
 
 def nve(

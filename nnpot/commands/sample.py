@@ -8,10 +8,9 @@ from pathlib import Path
 
 import ase.io
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.md.langevin import Langevin
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,14 +21,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from nnpot.analysis.materials import deformed, thermal_momenta
+from nnpot.analysis.materials import deformed, langevin
 from nnpot.files import write_atomically
 from nnpot.reading import read_atoms
 
 MAX_FORCE = 50.0
 """Largest force on an atom that is still taken for matter, in eV/Å."""
 
-FRICTION = 0.02 / units.fs
+FRICTION_PER_PS = 20.0
 """Of the Langevin thermostat: strong, because frames are wanted, not dynamics."""
 
 
@@ -184,15 +183,7 @@ def _labelled_frames(
     """Snapshots of one trajectory, until all are taken or it blows up."""
     atoms = run.atoms.copy()
     atoms.calc = calculator
-    atoms.set_momenta(thermal_momenta(atoms.get_masses(), run.temperature, run.generator))
-    dynamics = Langevin(
-        atoms,
-        timestep=timestep_fs * units.fs,
-        temperature_K=run.temperature,
-        friction=FRICTION,
-        fixcm=False,
-        rng=run.generator,
-    )
+    dynamics = langevin(atoms, run.temperature, timestep_fs, FRICTION_PER_PS, run.generator)
     for step, _ in enumerate(dynamics.irun(snapshots * interval)):
         largest = np.linalg.norm(atoms.get_forces(), axis=1).max()
         if not (largest <= MAX_FORCE and np.isfinite(atoms.get_potential_energy())):

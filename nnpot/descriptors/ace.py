@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor, check_elements
 from nnpot.functional.density import DensityTables, density
-from nnpot.functional.harmonics import MAX_DEGREE, product_grid
+from nnpot.functional.harmonics import MAX_DEGREE, degrees, product_grid
 from nnpot.functional.rows import ElementRows
 from nnpot.neighbors import table_slots
 from nnpot.structure import Pairs
@@ -100,14 +100,14 @@ class ACE(Descriptor):
     def forward(self, pairs: Pairs) -> Tensor:
         """Return the features of every atom, shape (N, D)."""
         table = _NeighborTable.of(pairs, self.cutoff)
-        vectors = table.vectors(pairs.r_ij, self.cutoff)
+        vectors = table.filled(pairs.r_ij.index_select(0, table.near), empty=self.cutoff)
         values = density(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
         return self.features_of(values, ElementRows.of(pairs.species, len(self.elements), values.dtype))
 
     def linearized(self, pairs: Pairs) -> "DensityExpansion":
         """Return the density A of every atom, shape (N, L, Q·K), and the transpose of its derivative."""
         table = _NeighborTable.of(pairs, self.cutoff)
-        vectors = table.vectors(pairs.r_ij, self.cutoff).detach()
+        vectors = table.filled(pairs.r_ij.detach().index_select(0, table.near), empty=self.cutoff)
         tables = DensityTables.of(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
         return DensityExpansion(tables.density(), tables, table, len(pairs.r_ij))
 
@@ -129,8 +129,7 @@ class ACE(Descriptor):
     def _weights(self, pairs: Pairs, table: "_NeighborTable") -> Tensor:
         """E_sq / √n̄ of every neighbour, 0 in empty places, shape (N, M, Q)."""
         of_pairs = self.element_weights.index_select(0, pairs.species[pairs.pair_j[table.near]]) * self.density_scale
-        empty = of_pairs.new_zeros(table.n_atoms * table.width, of_pairs.shape[1])
-        return empty.index_copy(0, table.slots, of_pairs).view(table.n_atoms, table.width, of_pairs.shape[1])
+        return table.filled(of_pairs, empty=0.0)
 
     def _invariants(self, b: Tensor) -> Tensor:
         """Features from the channels B (L, N, C), shape (N, D)."""
@@ -150,8 +149,7 @@ class ACE(Descriptor):
 
     def _of_every_m(self, weights: Tensor) -> Tensor:
         """Repeat what is there for every degree l, shape (l_max + 1, ...), for every l, m, shape (L, ...)."""
-        degree = torch.tensor([d for d in range(self.l_max + 1) for _ in range(2 * d + 1)], device=weights.device)
-        return weights.index_select(0, degree)
+        return weights.index_select(0, torch.tensor(degrees(self.l_max), device=weights.device))
 
     def _sum_over_m(self, x: Tensor) -> Tensor:
         """Mean of x (L, N, C) over m for each l, shape (l_max + 1, N, C)."""
@@ -189,10 +187,10 @@ class _NeighborTable:
             slots, width = table_slots(pairs.pair_i[near], len(pairs.species))
         return cls(near, slots, len(pairs.species), width)
 
-    def vectors(self, r_ij: Tensor, cutoff: float) -> Tensor:
-        """Pair vectors, shape (n_atoms, width, 3); in the empty places one beyond the cutoff."""
-        empty = r_ij.new_full((self.n_atoms * self.width, 3), cutoff)
-        return empty.index_copy(0, self.slots, r_ij.index_select(0, self.near)).view(self.n_atoms, self.width, 3)
+    def filled(self, values: Tensor, empty: float) -> Tensor:
+        """Put values of the near pairs (P, X) into the table (n_atoms, width, X), one number in the empty places."""
+        table = values.new_full((self.n_atoms * self.width, values.shape[1]), empty)
+        return table.index_copy(0, self.slots, values).view(self.n_atoms, self.width, values.shape[1])
 
 
 @dataclass(frozen=True, eq=False)

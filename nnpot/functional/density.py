@@ -17,7 +17,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from nnpot.functional.harmonics import gradient_matrix, spherical_harmonics
+from nnpot.functional.harmonics import degrees, gradient_matrix, polynomial_pullback, spherical_harmonics
 from nnpot.functional.radial import bessel_basis
 
 
@@ -82,12 +82,12 @@ class DensityTables:
         by_harmonics = torch.bmm(self.radial, density_bar.transpose(1, 2))  # (N, M, L)
         by_radial = torch.bmm(self.harmonics, density_bar)  # (N, M, Q·K)
         l_max = math.isqrt(self.harmonics.shape[2]) - 1
-        degree = torch.tensor([float(d) for d in range(l_max + 1) for _ in range(2 * d + 1)]).to(by_harmonics)
+        degree = by_harmonics.new_tensor(degrees(l_max))
         weighted = by_harmonics * self.harmonics
         outward = (self.slopes * by_radial).sum(dim=2) - (weighted @ degree) / self.distances.squeeze(dim=2)
-        matrices = by_harmonics.new_tensor(gradient_matrix(l_max))  # (3, L, L): ∂_a Z_p = Σ_q D_aqp Z_q
-        turned = [((by_harmonics @ d.T) * self.harmonics).sum(dim=2) for d in matrices]
-        return torch.stack(turned, dim=2) / self.distances + self.units * outward.unsqueeze(dim=2)
+        matrix = by_harmonics.new_tensor(gradient_matrix(l_max))
+        turned = polynomial_pullback(by_harmonics, self.harmonics, matrix)
+        return turned / self.distances + self.units * outward.unsqueeze(dim=2)
 
 
 def density(vectors: Tensor, weights: Tensor, cutoff: float, n_radial: int, l_max: int) -> Tensor:

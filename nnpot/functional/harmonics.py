@@ -51,7 +51,17 @@ class _Harmonics(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, z_bar: Tensor) -> tuple[Tensor, None]:
         matrix, z = ctx.saved_tensors
-        return torch.stack([((z @ d) * z_bar).sum(dim=-1) for d in matrix], dim=-1), None
+        return polynomial_pullback(z_bar, z, matrix), None
+
+
+def polynomial_pullback(z_bar: Tensor, z: Tensor, matrix: Tensor) -> Tensor:
+    """Return ū_a = Σ_p Z̄_p ∂Z_p/∂u_a, shape (..., 3), from Z̄ and Z, shape (..., L), and D of `gradient_matrix`."""
+    return torch.stack([((z @ d) * z_bar).sum(dim=-1) for d in matrix], dim=-1)
+
+
+def degrees(l_max: int) -> list[int]:
+    """Return the degree l of every lm, of length L."""
+    return [degree for degree in range(l_max + 1) for _ in range(2 * degree + 1)]
 
 
 def _polynomials(u: Tensor, l_max: int) -> Tensor:

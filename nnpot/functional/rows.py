@@ -54,32 +54,31 @@ def _along(mask: Tensor, dim: int, n_dim: int) -> Tensor:
     return mask.view([-1 if d == dim else 1 for d in range(n_dim)])
 
 
-class _Spread(torch.autograd.Function):
+class _Permutation(torch.autograd.Function):
+    """Common part: save where the atoms are; a subclass states the gather and its transpose."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Tensor, int], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[1:4])
+        ctx.dim = inputs[4]
+
+
+class _Spread(_Permutation):
     # y = P x with P_ri = filled_r δ(order_r = i);   x̄ = Pᵀ ȳ, a gather as well because each atom has one row
     @staticmethod
     def forward(x: Tensor, order: Tensor, place: Tensor, filled: Tensor, dim: int) -> Tensor:
         return x.index_select(dim, order) * _along(filled, dim, x.ndim)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Tensor, int], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[1:4])
-        ctx.dim = inputs[4]
-
-    @staticmethod
     def backward(ctx: Any, y_bar: Tensor) -> tuple[Tensor, None, None, None, None]:
         return _Collect.apply(y_bar, *ctx.saved_tensors, ctx.dim), None, None, None, None
 
 
-class _Collect(torch.autograd.Function):
+class _Collect(_Permutation):
     # y = Pᵀ x;   x̄ = P ȳ
     @staticmethod
     def forward(x: Tensor, order: Tensor, place: Tensor, filled: Tensor, dim: int) -> Tensor:
         return x.index_select(dim, place)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Tensor, int], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[1:4])
-        ctx.dim = inputs[4]
 
     @staticmethod
     def backward(ctx: Any, y_bar: Tensor) -> tuple[Tensor, None, None, None, None]:

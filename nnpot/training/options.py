@@ -141,8 +141,8 @@ class TrainerOptions:
         gradient_clip: Largest norm of the gradient; 0 for no limit.
         patience: Stop when the validation loss has not improved for so many epochs; 0 for never.
         validate_every: Epochs between validations; `auto` for about 200 of them.
-        compile: Compile the trainable part of the potential (half a minute at the start, then up to twice as fast), or
-            only if more than 3 million atoms will be seen.
+        compile: Compile the trainable part of the potential (half a minute at the start, then faster by about a
+            third), or only if more than 3 million atoms will be seen.
 
     Raises:
         ValueError: If a number is out of range.
