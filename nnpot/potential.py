@@ -7,7 +7,7 @@ every potential.  Potentials add: `a + b`.
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import torch
@@ -26,6 +26,9 @@ from nnpot.spec import Module
 from nnpot.structure import Batch, Linearized, Pairs, Structure, species_index
 
 log = logging.getLogger("nnpot")
+
+CENTERS_AT_ONCE = 4096
+"""Atoms evaluated at a time where nothing is trained."""
 
 AtomicEnergies = Literal["least_squares", "isolated_atoms"] | dict[str, float]
 
@@ -66,13 +69,17 @@ class Potential(Module, ABC):
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, float64, shape (N,), twice differentiable in `pairs.r_ij`."""
 
-    def energies_and_pair_gradient(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å; differentiable again while training."""
+    def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
+        """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å; differentiable again while training.
+
+        Args:
+            pairs: Ordered pairs within at least the cutoff.
+            cached: Features of these pairs and their derivative, if calculated before.
+        """
         keep_graph = self.training and torch.is_grad_enabled()
         with torch.enable_grad():
-            r_ij = batch.r_ij.detach().requires_grad_()
-            species = species_index(batch.numbers, self.elements)
-            energies = self.atomic_energies(Pairs(r_ij, batch.pair_i, batch.pair_j, species))
+            r_ij = pairs.r_ij.detach().requires_grad_()
+            energies = self.atomic_energies(replace(pairs, r_ij=r_ij))
             gradient = _gradient(energies, r_ij, keep_graph=keep_graph)
         return (energies, gradient) if keep_graph else (energies.detach(), gradient)
 
@@ -82,7 +89,12 @@ class Potential(Module, ABC):
         Raises:
             ValueError: If an atom is of an element that the potential does not know.
         """
-        energies, gradient = self.energies_and_pair_gradient(batch)
+        pairs = batch.pairs(self.elements)
+        if batch.cached is not None or (self.training and torch.is_grad_enabled()):
+            energies, gradient = self.energies_and_pair_gradient(pairs, batch.cached)
+        else:  # in parts, so that large systems fit into memory
+            parts = [self.energies_and_pair_gradient(part) for part in pairs.parts(CENTERS_AT_ONCE)]
+            energies, gradient = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
         structure_of_pair = batch.structure_of.index_select(0, batch.pair_i)
         strain = strain_derivative(batch.r_ij, gradient, structure_of_pair, batch.n_structures)
         return Prediction(
@@ -130,11 +142,18 @@ class SumPotential(Potential):
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the sum of both, shape (N,)."""
-        return self._term(self.first, pairs) + self._term(self.second, pairs)
+        first, second = (p.atomic_energies(self._seen_by(p, pairs)) for p in (self.first, self.second))
+        return first + second
 
-    def _term(self, potential: Potential, pairs: Pairs) -> Tensor:
+    def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
+        """As every potential, each term in its own way."""
+        first, second = (p.energies_and_pair_gradient(self._seen_by(p, pairs)) for p in (self.first, self.second))
+        return first[0] + second[0], first[1] + second[1]
+
+    def _seen_by(self, potential: Potential, pairs: Pairs) -> Pairs:
+        """The same pairs, elements counted as one of the terms counts them."""
         place = torch.tensor([potential.elements.index(e) for e in self.elements], device=pairs.species.device)
-        return potential.atomic_energies(Pairs(pairs.r_ij, pairs.pair_i, pairs.pair_j, place[pairs.species]))
+        return replace(pairs, species=place[pairs.species])
 
 
 class NeuralNetworkPotential(Potential):
@@ -183,8 +202,8 @@ class NeuralNetworkPotential(Potential):
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, shape (N,)."""
         features = self.descriptor(pairs)
-        rows = ElementRows.of(pairs.species, len(self.elements), features.dtype)
-        return self.energies_of_features(features, pairs.species, rows)
+        rows = ElementRows.of(pairs.center_species, len(self.elements), features.dtype)
+        return self.energies_of_features(features, pairs.center_species, rows)
 
     def energies_of_features(self, features: Tensor, species: Tensor, rows: ElementRows) -> Tensor:
         """Return atomic energies, in eV, float64, shape (N,), from features (N, D) and element indices (N,)."""
@@ -193,15 +212,14 @@ class NeuralNetworkPotential(Potential):
         reference = torch.tensor(self.reference, dtype=torch.float64, device=x.device)
         return reference.index_select(0, species) + self.energy_scale * learned.double()
 
-    def energies_and_pair_gradient(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
         """As every potential; but autograd goes only as far as there are parameters, then the explicit derivative."""
-        species = species_index(batch.numbers, self.elements)
-        pairs = Pairs(batch.r_ij.detach(), batch.pair_i, batch.pair_j, species)
+        species = pairs.center_species
         keep_graph = self.training and torch.is_grad_enabled()
         with torch.set_grad_enabled(keep_graph):
-            fixed: Linearized | None = batch.cached or self.descriptor.linearized(pairs)
+            fixed: Linearized | None = cached or self.descriptor.linearized(pairs)
             if fixed is None:
-                return super().energies_and_pair_gradient(batch)
+                return super().energies_and_pair_gradient(pairs)
             values = fixed.values if fixed.values.requires_grad else fixed.values.detach().requires_grad_()
             rows = ElementRows.of(species, len(self.elements), values.dtype)
             inputs = (values, species, rows.order, rows.place, rows.filled)
@@ -258,9 +276,9 @@ class NeuralNetworkPotential(Potential):
         rows, species = [], []
         with torch.no_grad():
             for structure in structures[::step]:
-                batch = single_batch(structure, self.cutoff)
-                species.append(species_index(batch.numbers, self.elements))
-                rows.append(self.descriptor(Pairs(batch.r_ij, batch.pair_i, batch.pair_j, species[-1])))
+                pairs = single_batch(structure, self.cutoff).pairs(self.elements)
+                species.append(pairs.species)
+                rows.append(self.descriptor(pairs))
         self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["least_scale"])
 
 

@@ -55,4 +55,4 @@ class ZBL(Potential):
         screening = sum((w * torch.exp(-d * x) for w, d in zip(_WEIGHTS, _DECAYS, strict=True)), torch.zeros_like(x))
         switch = CUTOFFS["polynomial"].shape(r / reach)
         energy = torch.where(inside, COULOMB * z_i * z_j / r * screening * switch, torch.zeros_like(r))
-        return segment_sum(0.5 * energy, pairs.pair_i, len(pairs.species))
+        return segment_sum(0.5 * energy, pairs.pair_i, len(pairs.center_species))

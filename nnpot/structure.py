@@ -4,7 +4,7 @@ Units are eV, Å, eV/Å and eV/Å³ throughout.  A pair vector `r_ij = r_j − r
 the neighbour j; every pair is there twice, once from each side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, Self
 
@@ -116,17 +116,44 @@ def species_index(numbers: Tensor, elements: Sequence[str]) -> Tensor:
 class Pairs:
     """All that a descriptor or a potential may see of a structure: ordered pairs of atoms.
 
+    The N centres come first among the atoms; further ones are neighbours only, as the ghost atoms of parallel MD are.
+
     Attributes:
         r_ij: Vectors from centre to neighbour, in Å, shape (P, 3).
         pair_i: Centre of each pair, shape (P,), in 0 … N−1.
-        pair_j: Neighbour of each pair, shape (P,), in 0 … N−1.
-        species: Index of each atom's element among the elements of the model, shape (N,).
+        pair_j: Neighbour of each pair, shape (P,), in 0 … N'−1.
+        species: Index of each atom's element among the elements of the model, shape (N',).
+        n_centers: N; all N' atoms if None.
     """
 
     r_ij: Tensor
     pair_i: Tensor
     pair_j: Tensor
     species: Tensor
+    n_centers: int | None = None
+
+    @property
+    def center_species(self) -> Tensor:
+        """Element index of each centre, shape (N,)."""
+        return self.species if self.n_centers is None else self.species[: self.n_centers]
+
+    def parts(self, size: int) -> Iterator["Pairs"]:
+        """Yield the pairs in order, up to `size` centres at a time; all at once unless they are sorted by centre."""
+        n = len(self.center_species)
+        if n <= size or not bool((self.pair_i[1:] >= self.pair_i[:-1]).all()):
+            yield self
+            return
+        starts = torch.arange(0, n, size, device=self.pair_i.device)
+        ends = [*torch.searchsorted(self.pair_i, starts).tolist(), len(self.pair_i)]
+        for start, first, end in zip(starts.tolist(), ends, ends[1:], strict=False):
+            centers = self.species[start : min(start + size, n)]
+            yield Pairs(
+                self.r_ij[first:end],
+                self.pair_i[first:end] - start,
+                self.pair_j[first:end] + len(centers),
+                torch.cat([centers, self.species]),
+                len(centers),
+            )
 
 
 class Linearized(Protocol):
@@ -233,6 +260,14 @@ class Batch:
     def n_structures(self) -> int:
         """Number of structures B."""
         return len(self.n_atoms)
+
+    def pairs(self, elements: Sequence[str]) -> Pairs:
+        """Return what a model of these elements may see of it.
+
+        Raises:
+            ValueError: If an atom is of another element.
+        """
+        return Pairs(self.r_ij, self.pair_i, self.pair_j, species_index(self.numbers, elements))
 
     @classmethod
     def of_structure(cls, structure: Structure, r_ij: Tensor, pair_i: Tensor, pair_j: Tensor) -> Self:

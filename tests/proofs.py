@@ -18,7 +18,7 @@ from nnpot import reference
 from nnpot.functional.segment import segment_sum
 from nnpot.neighbors import single_batch
 from nnpot.potential import NeuralNetworkPotential, Potential
-from nnpot.structure import Batch, Pairs, Structure, species_index
+from nnpot.structure import Batch, Structure
 from nnpot.training.loss import loss_terms
 
 STEP = 2e-4
@@ -130,7 +130,7 @@ def compare_loss_gradients(actual: dict[str, Tensor], wanted: dict[str, NDArray[
 def energies(potential: Potential, structures: list[Structure]) -> Tensor:
     """Return the energies of structures, as one batch, without any derivative, shape (B,)."""
     batch = Batch.join([single_batch(s, potential.cutoff) for s in structures])
-    pairs = Pairs(batch.r_ij, batch.pair_i, batch.pair_j, species_index(batch.numbers, potential.elements))
+    pairs = batch.pairs(potential.elements)
     with torch.no_grad():
         return segment_sum(potential.atomic_energies(pairs), batch.structure_of, batch.n_structures)
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from nnpot import reference
 from nnpot.descriptors import ACSF
 from nnpot.potential import NeuralNetworkPotential
-from nnpot.structure import Batch, Pairs, species_index
+from nnpot.structure import Batch, Pairs
 
 Array = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ def environment_of(pairs: Pairs) -> reference.Environment:
 
 def environment_of_batch(batch: Batch, elements: tuple[str, ...]) -> reference.Environment:
     """Return the pairs of a batch of one structure as NumPy arrays."""
-    return environment_of(Pairs(batch.r_ij, batch.pair_i, batch.pair_j, species_index(batch.numbers, elements)))
+    return environment_of(batch.pairs(elements))
 
 
 def reference_of(potential: NeuralNetworkPotential) -> reference.ReferencePotential:

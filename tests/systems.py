@@ -11,7 +11,7 @@ from nnpot.descriptors import ACE, ACSF, Descriptor
 from nnpot.neighbors import single_batch
 from nnpot.potential import NeuralNetworkPotential, Potential
 from nnpot.repulsion import ZBL
-from nnpot.structure import Pairs, Structure, species_index
+from nnpot.structure import Pairs, Structure
 
 CUTOFF = 3.6
 ELEMENTS = ("H", "O", "Cu", "Au")
@@ -62,8 +62,7 @@ def structure(name: str) -> Structure:
 
 def pairs_of(atoms: Structure, cutoff: float = CUTOFF) -> Pairs:
     """Return its neighbour pairs for the four elements of the tests, float64."""
-    batch = single_batch(atoms, cutoff)
-    return Pairs(batch.r_ij, batch.pair_i, batch.pair_j, species_index(batch.numbers, ELEMENTS))
+    return single_batch(atoms, cutoff).pairs(ELEMENTS)
 
 
 def acsf(elements: tuple[str, ...] = ELEMENTS, **changes: object) -> ACSF:

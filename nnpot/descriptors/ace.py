@@ -102,7 +102,7 @@ class ACE(Descriptor):
         table = _NeighborTable.of(pairs, self.cutoff)
         vectors = table.filled(pairs.r_ij.index_select(0, table.near), empty=self.cutoff)
         values = density(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
-        return self.features_of(values, ElementRows.of(pairs.species, len(self.elements), values.dtype))
+        return self.features_of(values, ElementRows.of(pairs.center_species, len(self.elements), values.dtype))
 
     def linearized(self, pairs: Pairs) -> "DensityExpansion":
         """Return the density A of every atom, shape (N, L, Q·K), and the transpose of its derivative."""
@@ -184,8 +184,8 @@ class _NeighborTable:
     def of(cls, pairs: Pairs, cutoff: float) -> Self:
         with torch.no_grad():
             near = torch.nonzero((pairs.r_ij * pairs.r_ij).sum(dim=1) < cutoff**2).flatten()
-            slots, width = table_slots(pairs.pair_i[near], len(pairs.species))
-        return cls(near, slots, len(pairs.species), width)
+            slots, width = table_slots(pairs.pair_i[near], len(pairs.center_species))
+        return cls(near, slots, len(pairs.center_species), width)
 
     def filled(self, values: Tensor, empty: float) -> Tensor:
         """Put values of the near pairs (P, X) into the table (n_atoms, width, X), one number in the empty places."""

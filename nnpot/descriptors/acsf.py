@@ -133,7 +133,7 @@ class ACSF(Descriptor):
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Return the features of every atom, shape (N, D)."""
-        n_atoms = len(pairs.species)
+        n_atoms = len(pairs.center_species)
         radial = [t.sum_over_neighbors(self._radial) for t in self._tables(pairs, self.cutoff)]
         tables = self._tables(pairs, self.angular_cutoff) if self.families else []
         angular = []
@@ -166,7 +166,7 @@ class ACSF(Descriptor):
                 for basis, grid in self._bases(pairs.r_ij):
                     block = full[:, column : column + len(grid)]
                     for this, other in {(a, b), (b, a)}:
-                        chunks = _chunks(len(pairs.species), tables[this].width * tables[other].width)
+                        chunks = _chunks(len(pairs.center_species), tables[this].width * tables[other].width)
                         parts = [
                             basis.jacobian(
                                 tables[this].rows(c), None if a == b else tables[other].rows(c)
@@ -236,7 +236,7 @@ class _Table:
     @classmethod
     def of(cls, pairs: Pairs, selected: Tensor, far: float) -> Self:
         """Sort the selected pairs into a table; empty slots hold a vector of length `far`."""
-        n_atoms = len(pairs.species)
+        n_atoms = len(pairs.center_species)
         slots, width = table_slots(pairs.pair_i[selected], n_atoms)
         empty = pairs.r_ij.new_tensor([far, 0.0, 0.0]).repeat(n_atoms * width, 1)
         vectors = empty.index_copy(0, slots, pairs.r_ij.index_select(0, selected)).view(n_atoms, width, 3)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nnpot.neighbors import single_batch
-from nnpot.structure import Batch, Pairs, Structure, species_index
+from nnpot.structure import Batch, Structure
 
 log = logging.getLogger("nnpot")
 
@@ -145,6 +145,5 @@ def _sample(structures: Sequence[Structure], cutoff: float) -> Batch:
 
 
 def _features(descriptor: Any, batch: Batch) -> Tensor:
-    species = species_index(batch.numbers, descriptor.elements)
     with torch.no_grad():
-        return descriptor(Pairs(batch.r_ij, batch.pair_i, batch.pair_j, species))  # type: ignore[no-any-return]
+        return descriptor(batch.pairs(descriptor.elements))  # type: ignore[no-any-return]

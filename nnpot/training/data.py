@@ -13,7 +13,7 @@ from nnpot.descriptors.base import Descriptor
 from nnpot.neighbors import single_batch, table_slots
 from nnpot.potential import NeuralNetworkPotential, Potential
 from nnpot.reading import read_structures, require_labels
-from nnpot.structure import Batch, CachedFeatures, Pairs, Structure, species_index
+from nnpot.structure import Batch, CachedFeatures, Structure
 from nnpot.training.options import DataOptions
 
 log = logging.getLogger("nnpot")
@@ -120,8 +120,7 @@ def with_features(batch: Batch, descriptor: Descriptor, dtype: torch.dtype) -> B
 
     They are calculated in the dtype of the pair vectors and kept in `dtype`.
     """
-    species = species_index(batch.numbers, descriptor.elements)
-    pairs = Pairs(batch.r_ij, batch.pair_i, batch.pair_j, species)
+    pairs = batch.pairs(descriptor.elements)
     n, d = len(batch.numbers), descriptor.n_features
     with torch.no_grad():
         features, jacobian = descriptor(pairs).to(dtype), descriptor.jacobian(pairs).to(dtype)

@@ -69,9 +69,15 @@ def build_trainer(
         callbacks.append(AveragedWeights(optimizer))
     if options.patience > 0 and split.validation:
         callbacks.append(EarlyStopping("val/loss", patience=options.patience))
-    monitor = "val/loss" if split.validation else None
-    callbacks.append(ModelCheckpoint(folder, "best", monitor=monitor, save_last=True, enable_version_counter=False))
     n_atoms = sum(map(len, split.train))
+    between = options.epochs_between_validations(n_atoms)
+    # not `save_last`: that follows the best checkpoint and would leave out every epoch since
+    last = ModelCheckpoint(
+        folder, "last", every_n_epochs=between, save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    callbacks.append(last)
+    if split.validation:
+        callbacks.append(ModelCheckpoint(folder, "best", monitor="val/loss", enable_version_counter=False))
     return pl.Trainer(
         max_epochs=options.epochs(n_atoms),
         accelerator=options.accelerator,
@@ -79,7 +85,7 @@ def build_trainer(
         num_nodes=options.num_nodes,
         strategy=options.strategy,
         gradient_clip_val=options.gradient_clip or None,
-        check_val_every_n_epoch=options.epochs_between_validations(n_atoms),
+        check_val_every_n_epoch=between,
         callbacks=callbacks,
         logger=MetricsLog(folder / "metrics.csv"),
         default_root_dir=folder,

@@ -35,7 +35,8 @@ def prediction_of(name: str, system: str) -> Prediction:
 def force_scale(name: str, system: str) -> float:
     """Norm of the terms whose sums are the forces: where these cancel, errors are relative to the terms."""
     potential = POTENTIALS[name]().eval()
-    return float(potential.energies_and_pair_gradient(single_batch(structure(system), potential.cutoff))[1].norm())
+    pairs = single_batch(structure(system), potential.cutoff).pairs(potential.elements)
+    return float(potential.energies_and_pair_gradient(pairs)[1].norm())
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -89,9 +90,10 @@ def test_explicit_derivatives_of_descriptors_are_those_of_autograd(name: str, sy
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize("name", POTENTIALS)
 def test_the_pair_gradient_is_that_of_autograd_alone(name: str, system: str) -> None:
-    potential, batch = POTENTIALS[name]().eval(), single_batch(structure(system), 1.2 * CUTOFF)
-    energies, gradient = potential.energies_and_pair_gradient(batch)
-    wanted_energies, wanted = Potential.energies_and_pair_gradient(potential, batch)
+    potential = POTENTIALS[name]().eval()
+    pairs = single_batch(structure(system), 1.2 * CUTOFF).pairs(potential.elements)
+    energies, gradient = potential.energies_and_pair_gradient(pairs)
+    wanted_energies, wanted = Potential.energies_and_pair_gradient(potential, pairs)
     # the same sums in another order, float64
     torch.testing.assert_close(energies, wanted_energies, rtol=1e-12, atol=1e-12)
     assert_close(gradient, wanted, 1e-11, 1e-3)

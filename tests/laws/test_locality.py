@@ -99,6 +99,21 @@ def test_there_are_pairs_beyond_the_cutoff_to_be_ignored() -> None:
     assert len(long.pair_i) > len(short.pair_i) > 0
 
 
+@each_potential
+@pytest.mark.parametrize("system", ["one atom", "no neighbors", "water", "alloy", "triclinic"])
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_structure_evaluated_in_parts_is_the_same(
+    name: str, system: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    potential = POTENTIALS[name]().eval()
+    whole = potential.predict(structure(system))
+    monkeypatch.setattr("nnpot.potential.CENTERS_AT_ONCE", size)
+    in_parts = potential.predict(structure(system))
+    # matrix products of other sizes sum in another order, float64
+    torch.testing.assert_close(in_parts.energies, whole.energies, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(in_parts.forces, whole.forces, rtol=1e-11, atol=1e-11)
+
+
 def approached(potential: Potential, distance: float) -> Structure:
     """Water, and a copper atom at a distance from its oxygen, farther from its hydrogens."""
     water = rattled(molecule("H2O"))

@@ -42,7 +42,8 @@ def prediction_of(name: str, system: str) -> Prediction:
 def force_scale(name: str, system: str) -> float:
     """Norm of the terms whose sums are the forces: where these cancel, errors are relative to the terms."""
     potential = potential_of(name)
-    return float(potential.energies_and_pair_gradient(single_batch(structure(system), potential.cutoff))[1].norm())
+    pairs = single_batch(structure(system), potential.cutoff).pairs(potential.elements)
+    return float(potential.energies_and_pair_gradient(pairs)[1].norm())
 
 
 def assert_same(name: str, system: str, moved: Structure, wanted_forces: Callable[[Tensor], Tensor]) -> None:

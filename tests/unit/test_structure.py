@@ -13,7 +13,7 @@ from systems import SYSTEMS, pairs_of, structure
 from torch import Tensor
 
 from nnpot.neighbors import single_batch, table_slots
-from nnpot.structure import Batch, CachedFeatures, Structure, species_index
+from nnpot.structure import Batch, CachedFeatures, Pairs, Structure, species_index
 
 STRESS = np.array([[1.0, 6.0, 5.0], [6.0, 2.0, 4.0], [5.0, 4.0, 3.0]])
 
@@ -200,3 +200,21 @@ def test_kept_features_convert_with_their_batch() -> None:
         torch.float32,
         torch.int64,
     )
+
+
+def test_parts_of_pairs_hold_every_pair_of_their_centers() -> None:
+    pairs = pairs_of(structure("alloy"))
+    parts = list(pairs.parts(3))
+    assert torch.equal(torch.cat([part.r_ij for part in parts]), pairs.r_ij)
+    assert torch.equal(torch.cat([part.center_species for part in parts]), pairs.species)
+    for part in parts:
+        assert len(part.center_species) <= 3
+        assert int(part.pair_i.max()) < len(part.center_species)
+    neighbors = torch.cat([part.species[part.pair_j] for part in parts])
+    assert torch.equal(neighbors, pairs.species[pairs.pair_j])
+
+
+def test_pairs_in_another_order_stay_together() -> None:
+    pairs = pairs_of(structure("alloy"))
+    backwards = Pairs(*(t.flip(0) for t in (pairs.r_ij, pairs.pair_i, pairs.pair_j)), pairs.species)
+    assert len(list(backwards.parts(3))) == 1

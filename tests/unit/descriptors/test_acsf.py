@@ -15,7 +15,7 @@ from systems import ELEMENTS, SYSTEMS, acsf, pairs_of, rattled, structure
 
 from nnpot.descriptors import ACSF
 from nnpot.neighbors import single_batch
-from nnpot.structure import Pairs, Structure, species_index
+from nnpot.structure import Pairs, Structure
 
 CUTOFF = 4.2
 G2 = ((0.5, 0.0), (2.0, 1.5), (0.0, 1.0))
@@ -44,9 +44,7 @@ def by_dscribe(atoms: Atoms, elements: tuple[str, ...]) -> NDArray[np.float64]:
 def by_nnpot(atoms: Atoms, elements: tuple[str, ...]) -> NDArray[np.float64]:
     g4, g5 = (tuple((*parameters, 0.0) for parameters in g) for g in (G4, G5))
     descriptor = ACSF(CUTOFF, elements, cutoff_function="cosine", g1=True, g2=G2, g3=G3, g4=g4, g5=g5)
-    batch = single_batch(Structure.from_ase(atoms), CUTOFF)
-    species = species_index(batch.numbers, elements)
-    return descriptor(Pairs(batch.r_ij, batch.pair_i, batch.pair_j, species)).numpy()
+    return descriptor(single_batch(Structure.from_ase(atoms), CUTOFF).pairs(elements)).numpy()
 
 
 def ethanol_on_copper() -> Atoms:

@@ -13,7 +13,7 @@ from torch import Tensor
 from nnpot.descriptors import ACSF
 from nnpot.descriptors.acsf_setup import cur_selection, pruned, shifted_grid
 from nnpot.neighbors import single_batch
-from nnpot.structure import Batch, Pairs, Structure, species_index
+from nnpot.structure import Batch, Structure
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -29,8 +29,7 @@ def dimers() -> list[Structure]:
 
 def features(descriptor: ACSF, structures: list[Structure]) -> Tensor:
     batch = Batch.join([single_batch(s, descriptor.cutoff) for s in structures])
-    species = species_index(batch.numbers, descriptor.elements)
-    return descriptor(Pairs(batch.r_ij, batch.pair_i, batch.pair_j, species))
+    return descriptor(batch.pairs(descriptor.elements))
 
 
 # from data ------------------------------------------------------------------------------------------------------------
