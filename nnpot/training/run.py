@@ -77,7 +77,7 @@ def build_trainer(
     )
     callbacks.append(last)
     if split.validation:
-        callbacks.append(ModelCheckpoint(folder, "best", monitor="val/loss", enable_version_counter=False))
+        callbacks.append(ModelCheckpoint(folder, "best", monitor="val/error", enable_version_counter=False))
     return pl.Trainer(
         max_epochs=options.epochs(n_atoms),
         accelerator=options.accelerator,
@@ -113,9 +113,9 @@ class AveragedWeights(WeightAveraging):
 
 
 def best_state(folder: Path) -> dict[str, torch.Tensor] | None:
-    """Return the weights of the best checkpoint of a run, or None where there is none yet."""
-    path = folder / "best.ckpt"
-    if not path.is_file():
+    """Return the weights of the best checkpoint of a run, the last without validation, None where there is none yet."""
+    path = next((p for p in (folder / "best.ckpt", folder / "last.ckpt") if p.is_file()), None)
+    if path is None:
         return None
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     return {name.removeprefix("potential."): t for name, t in state.items() if name.startswith("potential.")}

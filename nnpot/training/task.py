@@ -1,6 +1,7 @@
 """The Lightning module: loss, metrics, optimiser.  It takes any potential."""
 
 import logging
+import math
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -26,7 +27,9 @@ class PotentialTask(pl.LightningModule):
     """Train a potential on energies, forces and stresses.
 
     Logged: `train/loss`, `lr`; at each validation `val/loss` (with the final weights of the loss), MAE and RMSE such as
-    `val/energy_rmse_mev_per_atom`, `val/force_mae_mev_per_ang`, `val/stress_rmse_gpa`.
+    `val/energy_rmse_mev_per_atom`, `val/force_mae_mev_per_ang`, `val/stress_rmse_gpa`, and `val/error`, the geometric
+    mean of the RMSEs of what is trained on.  It says which weights are best: the loss, in which the forces outweigh
+    the energies, would take those from before the energies were learned.
 
     Args:
         potential: What is trained.
@@ -74,16 +77,19 @@ class PotentialTask(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the errors in the units of the field."""
         weights = {"energy": self.loss.energy_weight(1.0), "force": self.loss.forces, "stress": self.loss.stress}
-        loss, first_loss = 0.0, 0.0
+        loss, first_loss, trained = 0.0, 0.0, []
         for label, (unit, factor) in UNITS.items():
             errors = self._errors(label).compute()
             self._errors(label).reset()
             square = errors.get("rmse", 0.0) ** 2
             loss += weights[label] * square
             first_loss += (self.loss.energy if label == "energy" else weights[label]) * square
+            if errors and weights[label] > 0:
+                trained.append(errors["rmse"] / factor)
             for kind, value in errors.items():
                 self.log(f"val/{label}_{kind}_{unit}", value / factor)
         self.log("val/loss", loss)
+        self.log("val/error", math.prod(trained) ** (1 / max(len(trained), 1)))
         if self._schedule().observe(self.current_epoch + 1, first_loss):
             log.info("the validation loss has stopped falling: annealing from epoch %d on", self.current_epoch + 1)
             self.trainer.fit_loop.max_epochs = self._schedule().last_epoch
