@@ -3,7 +3,7 @@
 =====  =======================================================================  ================================
 floor  rooms                                                                    may import
 =====  =======================================================================  ================================
-0      structure, spec, units, files                                            nothing of nnpot
+0      structure, spec, graph, native, units, files                             nothing of nnpot
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/, scaling                                               floors 0–1
 3      potential, repulsion, committee, model_file                              floors 0–2, each other
@@ -25,7 +25,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = (
-    ("structure", "spec", "graph", "units", "files"),
+    ("structure", "spec", "graph", "native", "units", "files"),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
     ("potential", "repulsion", "committee", "model_file"),

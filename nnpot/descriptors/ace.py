@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nnpot.descriptors.base import Descriptor, check_elements
 from nnpot.functional.density import DensityTables, density
 from nnpot.functional.harmonics import MAX_DEGREE, degrees, product_grid
+from nnpot.functional.pair_density import PairDensity
 from nnpot.functional.rows import ElementRows
 from nnpot.neighbors import table_slots
 from nnpot.structure import Pairs
@@ -104,8 +105,13 @@ class ACE(Descriptor):
         values = density(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
         return self.features_of(values, ElementRows.of(pairs.center_species, len(self.elements), values.dtype))
 
-    def linearized(self, pairs: Pairs) -> "DensityExpansion":
+    def linearized(self, pairs: Pairs) -> "DensityExpansion | PairDensity":
         """Return the density A of every atom, shape (N, L, Q·K), and the transpose of its derivative."""
+        if not (torch.is_grad_enabled() and self.element_weights.requires_grad):
+            weights = self.element_weights.to(pairs.r_ij.dtype) * self.density_scale
+            compiled = PairDensity.of(pairs, weights, self.cutoff, self.n_radial, self.l_max)
+            if compiled is not None:
+                return compiled
         table = _NeighborTable.of(pairs, self.cutoff)
         vectors = table.filled(pairs.r_ij.detach().index_select(0, table.near), empty=self.cutoff)
         tables = DensityTables.of(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)

@@ -1,0 +1,10 @@
+"""Hand-written C++ for what PyTorch's operations do slowly; compiled at first use, kept, and never needed.
+
+The source is compiled by the machine's own C++ compiler for the machine's own processor, with nothing but the standard
+library, so that it goes with every version of PyTorch.  Where there is no compiler, plain tensor operations calculate
+the same.  `NNPOT_NATIVE=off` in the environment has them do so anyway.
+"""
+
+from nnpot.native.library import Function, function
+
+__all__ = ["Function", "function"]

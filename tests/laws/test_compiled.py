@@ -1,0 +1,88 @@
+"""Compiled C++ calculates what plain tensor operations do."""
+
+import pytest
+import torch
+from proofs import assert_close
+from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, structure
+
+from nnpot.descriptors import ACE
+from nnpot.functional.pair_density import PairDensity
+from nnpot.native import function
+from nnpot.structure import Linearized, Pairs
+
+CPU = torch.device("cpu")
+pytestmark = pytest.mark.skipif(function("density", torch.float64, CPU) is None, reason="no C++ compiler")
+
+# sums of some hundred terms in another order: eps times that, with room for cancellation
+PRECISION = {torch.float64: 1e-12, torch.float32: 1e-4}
+each_precision = pytest.mark.parametrize("dtype", PRECISION, ids=str)
+each_system = pytest.mark.parametrize("system", SYSTEMS)
+
+
+def ace(l_max: int, dtype: torch.dtype, element_channels: int | None, n_radial: int = 5) -> ACE:
+    torch.manual_seed(0)
+    return ACE(CUTOFF, ELEMENTS, 3, n_radial, l_max, element_channels=element_channels).to(dtype)
+
+
+def of_dtype(pairs: Pairs, dtype: torch.dtype) -> Pairs:
+    return Pairs(pairs.r_ij.to(dtype), pairs.pair_i, pairs.pair_j, pairs.species)
+
+
+def both(descriptor: ACE, pairs: Pairs, monkeypatch: pytest.MonkeyPatch) -> tuple[Linearized, Linearized]:
+    with torch.no_grad():
+        compiled = descriptor.linearized(pairs)
+        monkeypatch.setattr("nnpot.functional.pair_density.function", lambda *_: None)
+        plain = descriptor.linearized(pairs)
+    assert isinstance(compiled, PairDensity)
+    assert not isinstance(plain, PairDensity)
+    return compiled, plain
+
+
+@each_precision
+@each_system
+@pytest.mark.parametrize("l_max", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("element_channels", [None, 2], ids=["identity", "learned elements"])
+def test_the_density_and_its_pullback(
+    l_max: int, system: str, dtype: torch.dtype, element_channels: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = of_dtype(pairs_of(structure(system), 1.3 * CUTOFF), dtype)
+    compiled, plain = both(ace(l_max, dtype, element_channels), pairs, monkeypatch)
+    assert_close(compiled.values, plain.values, PRECISION[dtype])
+    gradient = torch.randn(plain.values.shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    assert_close(compiled.pullback(gradient), plain.pullback(gradient), PRECISION[dtype])
+
+
+@pytest.mark.parametrize("n_radial", [1, 8, 9, 16, 17, 32])
+def test_any_number_of_radial_functions(n_radial: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, plain = both(ace(3, torch.float64, None, n_radial), pairs_of(structure("alloy")), monkeypatch)
+    # the recurrence of sin(kx) loses some k² eps
+    assert_close(compiled.values, plain.values, 1e-11)
+    gradient = torch.ones_like(plain.values)
+    assert_close(compiled.pullback(gradient), plain.pullback(gradient), 1e-11)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_any_number_of_threads(threads: int) -> None:
+    descriptor, pairs = ace(3, torch.float64, None), pairs_of(structure("alloy"))
+    many = Pairs(
+        pairs.r_ij.repeat(40, 1),
+        torch.cat([pairs.pair_i + k * len(pairs.species) for k in range(40)]),
+        torch.cat([pairs.pair_j + k * len(pairs.species) for k in range(40)]),
+        pairs.species.repeat(40),
+    )
+    before = torch.get_num_threads()
+    results = []
+    for n in (1, threads):
+        torch.set_num_threads(n)
+        linearized = descriptor.linearized(many)
+        results.append((linearized.values, linearized.pullback(torch.ones_like(linearized.values))))
+    torch.set_num_threads(before)
+    assert len(many.species) >= 128, "too few atoms to be shared out"
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_what_is_not_compiled_is_left_to_tensors() -> None:
+    pairs = pairs_of(structure("alloy"))
+    assert not isinstance(ace(3, torch.float64, None, 33).linearized(pairs), PairDensity)
+    backwards = Pairs(*(t.flip(0) for t in (pairs.r_ij, pairs.pair_i, pairs.pair_j)), pairs.species)
+    assert not isinstance(ace(3, torch.float64, None).linearized(backwards), PairDensity)

@@ -1,0 +1,69 @@
+"""Compiled code is optional: without a compiler there is a word in the log and nothing else changes."""
+
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from nnpot.native import function, library
+
+CPU = torch.device("cpu")
+needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
+
+
+@pytest.fixture(autouse=True)
+def _forget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    library._library.cache_clear()
+    yield
+    library._library.cache_clear()
+
+
+@needs_compiler
+def test_the_library_is_compiled_once_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "nnpot")
+    for _ in range(2):
+        assert function("density", torch.float32, CPU) is not None
+        library._library.cache_clear()
+    assert caplog.text.count("compiling") == 1
+    assert [p.suffix for p in (tmp_path / "nnpot").iterdir()] == [".so"]
+
+
+def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NNPOT_NATIVE", "off")
+    assert function("density", torch.float32, CPU) is None
+
+
+def test_there_is_none_for_other_numbers_and_devices() -> None:
+    assert function("density", torch.float16, CPU) is None
+    assert function("density", torch.float32, torch.device("cuda")) is None
+
+
+def test_without_a_compiler_the_log_says_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert function("density", torch.float32, CPU) is None
+    assert "no C++ compiler" in caplog.text
+
+
+@needs_compiler
+def test_a_compiler_that_fails_is_no_reason_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\n[ \"$1\" = --version ] && exit 0\necho 'no room on the moon' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CXX", str(broken))
+    assert function("density", torch.float32, CPU) is None
+    assert "no room on the moon" in caplog.text
+    assert list((tmp_path / "nnpot").iterdir()) == []
+
+
+@needs_compiler
+def test_tensors_must_be_contiguous() -> None:
+    density = function("density", torch.float32, CPU)
+    assert density is not None
+    with pytest.raises(ValueError, match="contiguous"):
+        density(torch.zeros(4, 4).T)
