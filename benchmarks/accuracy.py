@@ -83,9 +83,9 @@ def main() -> None:
 
 
 def run(name: str, data: Path, config: Path, out: Path, overrides: list[str]) -> dict[str, dict[str, float]]:
-    """Train one set unless its model is there; return the errors of every row of it."""
+    """Train one set unless that is done, going on where it was interrupted; return the errors of every row of it."""
     started = time.perf_counter()
-    if not (out / "model.nnpot").exists():
+    if not (out / "minutes.txt").exists():
         options = ["--config", str(config), "--data.train", str(data / "train.xyz"), "--out", str(out), *overrides]
         resume = ["--resume", str(out)] if (out / "last.ckpt").exists() else []
         subprocess.run([sys.executable, "-m", "nnpot", "train", *options, *resume], check=True)

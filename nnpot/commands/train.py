@@ -16,7 +16,7 @@ from nnpot.potential import NeuralNetworkPotential, Potential
 from nnpot.repulsion import ZBL
 from nnpot.training.data import Split, StructureData
 from nnpot.training.options import DataOptions, LossOptions, OptimizerOptions, TrainerOptions
-from nnpot.training.run import best_state, build_trainer, checkpoint_of, run_folder, write_config
+from nnpot.training.run import build_trainer, checkpoint_of, ended_well, run_folder, saved_state, write_config
 from nnpot.training.task import PotentialTask
 
 log = logging.getLogger("nnpot")
@@ -36,8 +36,8 @@ def train(
 ) -> Path:
     """Train a potential on energies, forces and stresses.
 
-    Writes into the folder `out`: model.nnpot (the potential, best on validation), last.ckpt (to resume from),
-    config.yaml (all settings), metrics.csv, learning.png, parity.png, report.txt.
+    Writes into the folder `out`: model.nnpot (the potential: the weights at the end, or the best on validation if it was
+    cut short), last.ckpt (to resume from), config.yaml (all settings), metrics.csv, learning.png, parity.png, report.txt.
 
     Args:
         potential: What to train; what it leaves open is taken from the data.
@@ -75,10 +75,11 @@ def train(
         write_config(folder, {**settings, "out": out, "seed": seed, "repulsion": repulsion})
     try:
         engine.fit(task, served, ckpt_path=checkpoint_of(resume) if resume else None)
-    finally:  # also after Ctrl-C: the best so far becomes a model file
-        state = best_state(folder)
+    finally:  # also after Ctrl-C or an error: the best so far becomes a model file
+        state = saved_state(folder)
         if engine.is_global_zero and state is not None:
-            fitted.load_state_dict(state)
+            if not ended_well(engine):
+                fitted.load_state_dict(state)
             final: Potential = fitted if baseline is None else fitted + baseline
             summary = {
                 "training file": str(data.train),

@@ -13,6 +13,7 @@ from nnpot.descriptors.base import Descriptor, check_elements, elements_of
 from nnpot.functional.angular import AngularBasis, Neighbors
 from nnpot.functional.cutoffs import CUTOFFS
 from nnpot.functional.radial import shifted_gaussians, shifted_gaussians_derivative
+from nnpot.functional.symmetry_functions import AngularFamily, FunctionTable, SymmetryFunctions
 from nnpot.neighbors import table_slots
 from nnpot.structure import Pairs, Structure
 
@@ -94,8 +95,10 @@ class ACSF(Descriptor):
         self.n_features = len(keep) if keep else self.n_all
 
         self.g2, self.g3 = g2, g3
-        self.families = tuple(_Family.of(narrow, g) for narrow, g in ((True, g4), (False, g5)) if g)
+        self.families = tuple(AngularFamily.of(g, narrow=narrow) for narrow, g in ((True, g4), (False, g5)) if g)
         self.keep = keep or tuple(range(self.n_all))
+        cutoffs, radial = (self.cutoff, self.angular_cutoff), (g1, g2, g3)
+        self.function_table = FunctionTable.of(len(elements), cutoff_function, cutoffs, radial, self.families)
 
     @classmethod
     def from_data(
@@ -151,12 +154,18 @@ class ACSF(Descriptor):
         features = torch.cat([*radial, *angular], dim=1) if radial else pairs.r_ij.new_zeros(n_atoms, 0)
         return features[:, self.keep]
 
+    def linearized(self, pairs: Pairs) -> SymmetryFunctions | None:
+        """Return the features and the transpose of their derivative by compiled code, None where there is none."""
+        if self.function_table is None:
+            return None
+        return SymmetryFunctions.of(pairs, self.function_table, self.n_all, self.keep)
+
     def jacobian(self, pairs: Pairs) -> Tensor:
         """Return ∂G_i/∂r_ij for the centre i of each pair, in 1/Å, shape (P, D, 3), written out by hand."""
         with torch.no_grad():
             full = pairs.r_ij.new_zeros(len(pairs.pair_i), self.n_all, 3)
             column = 0
-            for table in self._tables(pairs, self.cutoff):
+            for table in self._tables(pairs, self.cutoff) if self.n_radial > 0 else ():
                 unit = (table.vectors / table.distances.unsqueeze(dim=-1)).reshape(-1, 1, 3)
                 slope = self._radial_derivative(table.distances).reshape(-1, self.n_radial, 1)
                 table.scatter(full[:, column : column + self.n_radial], slope * unit)
@@ -255,23 +264,6 @@ class _Table:
     def scatter(self, target: Tensor, rows: Tensor) -> None:
         """Write the row of every filled slot, out of (N·M, ...), to its pair in `target` (P, ...)."""
         target[self.pairs] = rows.index_select(0, self.slots)
-
-
-@dataclass(frozen=True)
-class _Family:
-    """Angular functions as positions in a grid of distinct radial factors (η, r_s) and angular parts (ζ, λ)."""
-
-    narrow: bool
-    radial: tuple[Radial, ...]
-    parts: tuple[tuple[float, float], ...]
-    grid: tuple[int, ...]
-
-    @classmethod
-    def of(cls, narrow: bool, functions: Sequence[Angular]) -> Self:
-        radial = tuple(dict.fromkeys((eta, r_s) for eta, _, _, r_s in functions))
-        parts = tuple(dict.fromkeys((zeta, sign) for _, zeta, sign, _ in functions))
-        place = [(radial.index((eta, r_s)), parts.index((zeta, sign))) for eta, zeta, sign, r_s in functions]
-        return cls(narrow, radial, parts, tuple(r * len(parts) + p for r, p in place))
 
 
 def _columns(rows: Sequence[tuple[float, float]], like: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,13 +1,18 @@
-// The neighbour density and the transpose of its derivative, straight from the pair list.
+// The neighbour density, the transpose of its derivative, and its derivative along given changes of the pair vectors,
+// straight from the pair list.
 //
 //     A_i,lm,(q,k) = sum_j  w_{s(j),q} R_k(r_ij) Y_lm(r_ij / |r_ij|)
 //     dE/dr_ij     = sum_{lm,q,k}  Abar_i,lm,(q,k) w_{s(j),q} d[R_k Y_lm] / dr_ij
+//     dA_i,lm,(q,k) = sum_j  w_{s(j),q} d[R_k Y_lm] / dr_ij . v_ij
+//
+// The last two are transposes of each other, so that each is the derivative of the other by what it is applied to.
 //
 // The same formulas, in the same notation, are in nnpot/functional/density.py, radial.py and harmonics.py, with which the
 // tests compare these.  Neighbours within the cutoff are gathered into blocks of one vector register; functions of the
 // distance and of the direction are evaluated for a whole block, sums over (lm, k) for one neighbour with k (or lm) along
 // the register.
 
+#include "elementary.h"
 #include "parallel.h"
 
 #include <algorithm>
@@ -38,19 +43,6 @@ struct Block {
     T harmonics[MAX_HARMONICS][LANES];
     T radial[LANES][KP], slopes[LANES][KP];  // R_k and dR_k/dr of each neighbour, zero beyond k = K
 };
-
-// sin(pi t) and cos(pi t) for 0 <= t <= 1: Taylor series about t = 1/2, exact to rounding in double.
-template <class T>
-inline void sine_and_cosine(T t, T& sine, T& cosine) {
-    const T u = T(M_PI) * (t - T(0.5)), s = -u * u;
-    T even = 1, odd = 1;
-    for (int n = 22; n >= 2; n -= 2) {
-        even = 1 + even * s / T((n - 1) * n);
-        odd = 1 + odd * s / T(n * (n + 1));
-    }
-    sine = even;
-    cosine = -u * odd;
-}
 
 template <class T, int KP>
 void evaluate(Block<T, KP>& b, const Shape& shape, T cutoff, bool with_slopes) {
@@ -168,25 +160,69 @@ void for_blocks(const Pairs<T>& p, int64_t atom, Block<T, KP>& b, Work work) {
     if (b.count > 0) work(b);
 }
 
+// Entry of D: the derivative of harmonic polynomial p by the coordinate a contains q with a coefficient.
+struct Entries {
+    int count;
+    const int32_t* aqp;
+    const double* coefficients;
+};
+
+// Derivatives of the functions of every neighbour along the change v of its vector, in place of the slopes and beside
+// the harmonics:  dR_k = R'_k u.v,   dY_lm = [sum_a v_a sum_q D_aqp Y_q - l (u.v) Y_lm] / r.
 template <class T, int KP>
-void density(const Pairs<T>& p, const T* weights, const Shape& shape, T* out, int64_t first, int64_t last) {
+void along(Block<T, KP>& b, const Shape& shape, const Entries& entries, const T* direction,
+           T (&harmonics)[MAX_HARMONICS][Block<T, KP>::LANES]) {
+    constexpr int W = Block<T, KP>::LANES;
+    T v[3][W] = {}, outward[W], inverse[W];
+    for (int w = 0; w < b.count; ++w)
+        for (int a = 0; a < 3; ++a) v[a][w] = direction[3 * b.pair[w] + a];
+    for (int w = 0; w < W; ++w) {
+        outward[w] = b.x[w] * v[0][w] + b.y[w] * v[1][w] + b.z[w] * v[2][w];
+        inverse[w] = 1 / b.r[w];
+    }
+    for (int l = 0, lm = 0; l <= shape.l_max; ++l)
+        for (int m = 0; m < 2 * l + 1; ++m, ++lm)
+            for (int w = 0; w < W; ++w) harmonics[lm][w] = -T(l) * outward[w] * inverse[w] * b.harmonics[lm][w];
+    for (int e = 0; e < entries.count; ++e) {
+        const int32_t a = entries.aqp[3 * e], q = entries.aqp[3 * e + 1], lm = entries.aqp[3 * e + 2];
+        const T c = T(entries.coefficients[e]);
+        for (int w = 0; w < W; ++w) harmonics[lm][w] += c * v[a][w] * inverse[w] * b.harmonics[q][w];
+    }
+    for (int w = 0; w < W; ++w)
+        for (int k = 0; k < KP; ++k) b.slopes[w][k] *= outward[w];
+}
+
+// The density, or with a direction its derivative along that.
+template <class T, int KP>
+void density(const Pairs<T>& p, const T* weights, const Shape& shape, const Entries& entries, const T* direction, T* out,
+             int64_t first, int64_t last) {
     const int L = shape.n_harmonics(), Q = shape.n_weights, K = shape.n_radial;
     Block<T, KP> block;
+    T changes[MAX_HARMONICS][Block<T, KP>::LANES];
     std::vector<T> sums(size_t(Q) * L * KP);
     for (int64_t atom = first; atom < last; ++atom) {
         std::fill(sums.begin(), sums.end(), T(0));
         for_blocks(p, atom, block, [&](Block<T, KP>& b) {
-            evaluate(b, shape, p.cutoff, false);
+            evaluate(b, shape, p.cutoff, direction != nullptr);
+            if (direction) along(b, shape, entries, direction, changes);
             for (int w = 0; w < b.count; ++w)
                 for (int q = 0; q < Q; ++q) {
                     const T weight = weights[b.species[w] * Q + q];
                     if (weight == 0) continue;
-                    T scaled[KP];
+                    T scaled[KP], scaled_slope[KP];
                     for (int k = 0; k < KP; ++k) scaled[k] = weight * b.radial[w][k];
                     T* sum = sums.data() + size_t(q) * L * KP;
+                    if (!direction) {
+                        for (int lm = 0; lm < L; ++lm) {
+                            const T y = b.harmonics[lm][w];
+                            for (int k = 0; k < KP; ++k) sum[lm * KP + k] += y * scaled[k];
+                        }
+                        continue;
+                    }
+                    for (int k = 0; k < KP; ++k) scaled_slope[k] = weight * b.slopes[w][k];
                     for (int lm = 0; lm < L; ++lm) {
-                        const T y = b.harmonics[lm][w];
-                        for (int k = 0; k < KP; ++k) sum[lm * KP + k] += y * scaled[k];
+                        const T y = b.harmonics[lm][w], change = changes[lm][w];
+                        for (int k = 0; k < KP; ++k) sum[lm * KP + k] += y * scaled_slope[k] + change * scaled[k];
                     }
                 }
         });
@@ -196,13 +232,6 @@ void density(const Pairs<T>& p, const T* weights, const Shape& shape, T* out, in
                 for (int k = 0; k < K; ++k) row[(lm * Q + q) * K + k] = sums[(size_t(q) * L + lm) * KP + k];
     }
 }
-
-// Entry of D: the derivative of harmonic polynomial p by the coordinate a contains q with a coefficient.
-struct Entries {
-    int count;
-    const int32_t* aqp;
-    const double* coefficients;
-};
 
 template <class T, int KP>
 void pullback(const Pairs<T>& p, const T* weights, int n_species, const Shape& shape, const Entries& entries, const T* bar,
@@ -279,10 +308,11 @@ bool with_padding(int n_radial, Work work) {
 }
 
 template <class T>
-int density_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads, T* out) {
+int density_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads,
+                   const Entries& entries, const T* direction, T* out) {
     return with_padding(shape.n_radial, [&](auto padded) {
         parallel(n_centers, threads, [&](int64_t first, int64_t last) {
-            density<T, padded.value>(pairs, weights, shape, out, first, last);
+            density<T, padded.value>(pairs, weights, shape, entries, direction, out, first, last);
         });
     });
 }
@@ -299,7 +329,7 @@ int pullback_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights, 
 
 }  // namespace
 
-// Both return 0 if they are not compiled for so many radial functions.  `bytes` per number says float or double.
+// All return 0 if they are not compiled for so many radial functions.  `bytes` per number says float or double.
 
 extern "C" int nnpot_density(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
                              const int64_t* species, const void* vectors, double cutoff, const void* weights,
@@ -308,7 +338,24 @@ extern "C" int nnpot_density(int64_t bytes, int64_t n_centers, const int64_t* st
     const auto run = [&](auto zero) {
         using T = decltype(zero);
         const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors), T(cutoff)};
-        return density_of_all(n_centers, pairs, static_cast<const T*>(weights), shape, threads, static_cast<T*>(out));
+        return density_of_all(n_centers, pairs, static_cast<const T*>(weights), shape, threads, Entries{},
+                              static_cast<const T*>(nullptr), static_cast<T*>(out));
+    };
+    return bytes == 4 ? run(0.0f) : run(0.0);
+}
+
+extern "C" int nnpot_density_tangent(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
+                                     const int64_t* species, const void* vectors, double cutoff, const void* weights,
+                                     int64_t n_weights, int64_t n_radial, int64_t l_max, int64_t threads,
+                                     int64_t n_entries, const int32_t* aqp, const double* coefficients,
+                                     const void* direction, void* out) {
+    const Shape shape{int(n_weights), int(n_radial), int(l_max)};
+    const Entries entries{int(n_entries), aqp, coefficients};
+    const auto run = [&](auto zero) {
+        using T = decltype(zero);
+        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors), T(cutoff)};
+        return density_of_all(n_centers, pairs, static_cast<const T*>(weights), shape, threads, entries,
+                              static_cast<const T*>(direction), static_cast<T*>(out));
     };
     return bytes == 4 ? run(0.0f) : run(0.0);
 }

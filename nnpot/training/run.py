@@ -25,6 +25,9 @@ from nnpot.training.progress import PhysicalProgress
 
 log = logging.getLogger("nnpot")
 
+TOLERATED = 0.2
+"""How much larger than the best the last validation error may be without a suspicion that the training diverged."""
+
 
 def run_folder(out: Path, resume: Path | None) -> Path:
     """Return the folder to write to: that of the checkpoint to resume from, else `out`, else `out-2` and so on.
@@ -112,13 +115,26 @@ class AveragedWeights(WeightAveraging):
         torch._foreach_lerp_(averaged, current, 1 - self._decay)
 
 
-def best_state(folder: Path) -> dict[str, torch.Tensor] | None:
+def saved_state(folder: Path) -> dict[str, torch.Tensor] | None:
     """Return the weights of the best checkpoint of a run, the last without validation, None where there is none yet."""
     path = next((p for p in (folder / "best.ckpt", folder / "last.ckpt") if p.is_file()), None)
     if path is None:
         return None
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     return {name.removeprefix("potential."): t for name, t in state.items() if name.startswith("potential.")}
+
+
+def ended_well(trainer: pl.Trainer) -> bool:
+    """Return whether a run took all its epochs and its last weights are nearly as good on validation as the best.
+
+    Then the last ones are the result: a few validation structures say little about which weights are best, while
+    those at the end of the annealing are so on the whole.
+    """
+    if trainer.interrupted or trainer.current_epoch < (trainer.max_epochs or 0):
+        return False
+    scores = [c.best_model_score for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor]
+    last = trainer.callback_metrics.get("val/error")
+    return last is None or all(s is None or bool(last < (1 + TOLERATED) * s) for s in scores)
 
 
 def write_config(folder: Path, settings: dict[str, Any]) -> None:

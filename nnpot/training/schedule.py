@@ -11,6 +11,9 @@ ANNEALING = 1.0
 PATIENCE = 0.3
 """How long, relative to the epochs before, the validation loss may go without falling by `LEAST`."""
 
+LEAST_PATIENCE = 15
+"""Epochs that it may go so in any case: at the start the energies are still all noise."""
+
 LEAST = 0.01
 
 
@@ -47,7 +50,7 @@ class Schedule:
             return False
         if loss < (1 - LEAST) * self.best:
             self.best, self.best_epoch = loss, epoch
-        if epoch < self.best_epoch * (1 + PATIENCE) + 0.005 * self.max_epochs:
+        if epoch < self.best_epoch * (1 + PATIENCE) + max(0.01 * self.max_epochs, LEAST_PATIENCE):
             return False
         self.annealing_from = epoch
         return True

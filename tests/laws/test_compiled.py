@@ -3,15 +3,20 @@
 import pytest
 import torch
 from proofs import assert_close
-from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, structure
+from systems import CUTOFF, DESCRIPTORS, ELEMENTS, SYSTEMS, pairs_of, structure
+from torch import Tensor
 
-from nnpot.descriptors import ACE
+from nnpot.descriptors import ACE, ACSF
 from nnpot.functional.pair_density import PairDensity
+from nnpot.functional.symmetry_functions import SymmetryFunctions
 from nnpot.native import function
 from nnpot.structure import Linearized, Pairs
 
 CPU = torch.device("cpu")
-pytestmark = pytest.mark.skipif(function("density", torch.float64, CPU) is None, reason="no C++ compiler")
+pytestmark = [
+    pytest.mark.usefixtures("double"),
+    pytest.mark.skipif(function("density", torch.float64, CPU) is None, reason="no C++ compiler"),
+]
 
 # sums of some hundred terms in another order: eps times that, with room for cancellation
 PRECISION = {torch.float64: 1e-12, torch.float32: 1e-4}
@@ -81,8 +86,59 @@ def test_any_number_of_threads(threads: int) -> None:
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+@each_system
+@pytest.mark.parametrize("name", DESCRIPTORS)
+def test_the_pullback_is_differentiable_in_what_it_pulls_back(name: str, system: str) -> None:
+    with torch.no_grad():  # trainable elements are left to tensors
+        linearized = DESCRIPTORS[name]().linearized(pairs_of(structure(system), 1.3 * CUTOFF))
+    assert isinstance(linearized, PairDensity | SymmetryFunctions)
+    gradient = torch.randn(linearized.values.shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert torch.autograd.gradcheck(linearized.pullback, gradient)
+    assert torch.autograd.gradgradcheck(linearized.pullback, gradient)
+
+
 def test_what_is_not_compiled_is_left_to_tensors() -> None:
     pairs = pairs_of(structure("alloy"))
     assert not isinstance(ace(3, torch.float64, None, 33).linearized(pairs), PairDensity)
     backwards = Pairs(*(t.flip(0) for t in (pairs.r_ij, pairs.pair_i, pairs.pair_j)), pairs.species)
     assert not isinstance(ace(3, torch.float64, None).linearized(backwards), PairDensity)
+
+
+ACSFS = [name for name, make in DESCRIPTORS.items() if isinstance(make(), ACSF)]
+
+
+def full_gradient(descriptor: ACSF, pairs: Pairs, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Features by tensor operations, and the chain rule with their derivative written out."""
+    with torch.no_grad():
+        return descriptor(pairs), torch.einsum("nd,ndx->nx", gradient[pairs.pair_i], descriptor.jacobian(pairs))
+
+
+@each_precision
+@each_system
+@pytest.mark.parametrize("name", ACSFS)
+def test_symmetry_functions_and_their_pullback(name: str, system: str, dtype: torch.dtype) -> None:
+    pairs = of_dtype(pairs_of(structure(system), 1.3 * CUTOFF), dtype)
+    descriptor = DESCRIPTORS[name]().to(dtype)
+    compiled = descriptor.linearized(pairs)
+    assert isinstance(compiled, SymmetryFunctions)
+    gradient = torch.randn(compiled.values.shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    features, pulled = full_gradient(descriptor, pairs, gradient)
+    assert_close(compiled.values, features, PRECISION[dtype])
+    assert_close(compiled.pullback(gradient), pulled, PRECISION[dtype])
+
+
+@pytest.mark.parametrize("zeta", [1.0, 2.0, 2.5, 7.0, 64.0, 1000.0])
+def test_any_exponent_of_the_angle(zeta: float) -> None:
+    pairs = pairs_of(structure("alloy"))
+    descriptor = ACSF(CUTOFF, ELEMENTS, g4=((0.01, zeta, 1.0, 0.0),), g5=((0.02, zeta, -1.0, 1.5),))
+    compiled = descriptor.linearized(pairs)
+    assert compiled is not None
+    features, pulled = full_gradient(descriptor, pairs, torch.ones_like(compiled.values))
+    # the power loses ζ eps
+    assert_close(compiled.values, features, 1e-11)
+    assert_close(compiled.pullback(torch.ones_like(compiled.values)), pulled, 1e-11)
+
+
+def test_too_many_kinds_of_functions_are_left_to_tensors() -> None:
+    g5 = tuple((0.01 * k, 1.0, 1.0, 0.0) for k in range(20))
+    assert ACSF(CUTOFF, ELEMENTS, g5=g5).linearized(pairs_of(structure("alloy"))) is None

@@ -1,0 +1,500 @@
+// Atom-centred symmetry functions, the transpose of their derivative, and their derivative along given changes of the pair
+// vectors, straight from the pair list.  The last two are transposes of each other.
+//
+// Radial functions (G1, G2, G3) are sums over neighbours j of one element.  Angular ones (G4 narrow, G5 wide) are, for all
+// radial factors e = (eta, r_s) and angular parts p = (zeta, lambda) of a family at once, sums over pairs of neighbours
+//
+//     G_ep = sum_(j<k) R_e(r_ij) R_e(r_ik) Q_e(r_jk) P_p(c),   c the cosine of the angle at i,
+//     R_e(r) = exp[-eta (r - r_s)^2] f_c(r),   Q = R (narrow) or 1 (wide),   P_p(c) = 2^(1-zeta) (1 + lambda c)^zeta.
+//
+// With Gbar = dE/dG and S_e = sum_p Gbar_ep P_p the derivatives of a pair's share of E are
+//
+//     by r_ij  sum_e R'_e(r_ij) R_e(r_ik) Q_e S_e,   by r_jk  sum_e R_e(r_ij) R_e(r_ik) Q'_e S_e,
+//     by c     sum_e R_e(r_ij) R_e(r_ik) Q_e sum_p Gbar_ep P'_p.
+//
+// The same formulas are in nnpot/descriptors/acsf.py and nnpot/functional/angular.py, with which the tests compare these.
+// For one neighbour j, neighbours k stand side by side in a vector register.
+
+#include "elementary.h"
+#include "parallel.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+namespace {
+
+template <class T> constexpr int LANES = 64 / sizeof(T);
+constexpr int MOST = 16;  // of radial factors or angular parts in a family
+
+enum Switch { COSINE = 0, TANH3 = 1, POLYNOMIAL = 2 };
+
+// f_c and its derivative by r, both 0 at and beyond the cutoff
+template <int KIND, class T>
+inline void cutoff_function(T r, T cutoff, T& value, T& slope) {
+    const T x = r < cutoff ? r / cutoff : T(1);
+    if constexpr (KIND == COSINE) {
+        T sine, cosine;
+        sine_and_cosine(x, sine, cosine);
+        value = T(0.5) * (1 + cosine);
+        slope = T(-0.5) * T(M_PI) / cutoff * sine;
+    } else if constexpr (KIND == TANH3) {
+        const T e = exponential(-2 * (1 - x)), t = (1 - e) / (1 + e);
+        value = t * t * t;
+        slope = -3 * t * t * (1 - t * t) / cutoff;
+    } else {
+        value = 1 + x * x * x * (-10 + x * (15 - 6 * x));
+        slope = -30 * x * x * (1 - x) * (1 - x) / cutoff;
+    }
+    value = r < cutoff ? value : T(0);
+    slope = r < cutoff ? slope : T(0);
+}
+
+template <int KIND, class T>
+void cutoff_functions(const T* r, size_t n, T cutoff, T* values, T* slopes) {
+    for (size_t k = 0; k < n; ++k) {
+        T value, slope;
+        cutoff_function<KIND>(r[k], cutoff, value, slope);
+        values[k] = value;
+        slopes[k] = slope;
+    }
+}
+
+template <class T>
+inline void cutoff_functions(int kind, const T* r, size_t n, T cutoff, T* values, T* slopes) {
+    if (kind == COSINE) cutoff_functions<COSINE>(r, n, cutoff, values, slopes);
+    else if (kind == TANH3) cutoff_functions<TANH3>(r, n, cutoff, values, slopes);
+    else cutoff_functions<POLYNOMIAL>(r, n, cutoff, values, slopes);
+}
+
+struct Family {
+    int narrow, n_radial, n_parts, n_functions;
+    const double *eta, *r_s, *zeta, *sign;
+    const int64_t* grid;  // place of each function in the table (radial factor, angular part)
+};
+
+struct Functions {
+    int g1, n_g2, n_g3, n_elements, kind;
+    double cutoff, angular_cutoff;
+    const double *eta, *r_s, *kappa;  // of G2 (eta, r_s) and G3
+    std::vector<Family> families;
+    int n_radial() const { return g1 + n_g2 + n_g3; }
+    int columns() const {
+        int of_pair = 0;
+        for (const auto& f : families) of_pair += f.n_functions;
+        return n_elements * n_radial() + n_elements * (n_elements + 1) / 2 * of_pair;
+    }
+};
+
+// Neighbours within the angular cutoff, those of one element together, filled up to whole registers.
+template <class T>
+struct Neighbors {
+    std::vector<int> starts;  // of each element, and the end
+    std::vector<int64_t> pair;  // -1 for what only fills up
+    std::vector<T> r, x, y, z;
+    std::vector<T> gradient_x, gradient_y, gradient_z;  // dE/dr_ij, or the change of r_ij
+
+    void resize(size_t n) {
+        pair.assign(n, -1);
+        r.assign(n, T(1));
+        x.assign(n, T(0));
+        y.assign(n, T(0));
+        z.assign(n, T(1));
+        for (auto* g : {&gradient_x, &gradient_y, &gradient_z}) g->assign(n, T(0));
+    }
+};
+
+template <class T>
+struct Pairs {
+    const int64_t *starts, *neighbors, *species;
+    const T* vectors;
+};
+
+template <class T>
+void gather(const Pairs<T>& p, int64_t atom, int n_elements, T cutoff, Neighbors<T>& n) {
+    std::vector<int> counts(n_elements, 0);
+    const auto near = [&](int64_t pair) {
+        const T* v = p.vectors + 3 * pair;
+        return v[0] * v[0] + v[1] * v[1] + v[2] * v[2] < cutoff * cutoff;
+    };
+    for (int64_t pair = p.starts[atom]; pair < p.starts[atom + 1]; ++pair)
+        if (near(pair)) ++counts[p.species[p.neighbors[pair]]];
+    n.starts.assign(1, 0);
+    for (int c : counts) n.starts.push_back(n.starts.back() + (c + LANES<T> - 1) / LANES<T> * LANES<T>);
+    n.resize(n.starts.back());
+    std::vector<int> next(n.starts.begin(), n.starts.end() - 1);
+    for (int64_t pair = p.starts[atom]; pair < p.starts[atom + 1]; ++pair) {
+        if (!near(pair)) continue;
+        const T* v = p.vectors + 3 * pair;
+        const int m = next[p.species[p.neighbors[pair]]]++;
+        n.pair[m] = pair;
+        n.r[m] = std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+        n.x[m] = v[0] / n.r[m];
+        n.y[m] = v[1] / n.r[m];
+        n.z[m] = v[2] / n.r[m];
+    }
+}
+
+// R_e and dR_e/dr of every neighbour, tables (e, neighbour); 0 for what only fills up.
+template <class T>
+void radial_factors(const Functions& g, const Family& f, const Neighbors<T>& n, std::vector<T>& values, std::vector<T>& slopes) {
+    const size_t m = n.r.size();
+    values.resize(f.n_radial * m);
+    slopes.resize(f.n_radial * m);
+    std::vector<T> cut(m), cut_slope(m);
+    cutoff_functions(g.kind, n.r.data(), m, T(g.angular_cutoff), cut.data(), cut_slope.data());
+    for (size_t k = 0; k < m; ++k)
+        if (n.pair[k] < 0) cut[k] = cut_slope[k] = 0;
+    for (int e = 0; e < f.n_radial; ++e) {
+        const T eta = T(f.eta[e]), r_s = T(f.r_s[e]);
+        T *value = values.data() + e * m, *slope = slopes.data() + e * m;
+        for (size_t k = 0; k < m; ++k) {
+            const T d = n.r[k] - r_s, gauss = exponential(-eta * d * d);
+            value[k] = gauss * cut[k];
+            slope[k] = gauss * (cut_slope[k] - 2 * eta * d * cut[k]);
+        }
+    }
+}
+
+// One neighbour j beside a register of neighbours k.
+template <class T>
+struct Triples {
+    static constexpr int W = LANES<T>;
+    T c[W], v_x[W], v_y[W], v_z[W], r_jk[W];
+    T between[MOST][W], between_slope[MOST][W];  // Q_e and dQ_e/dr_jk
+    T parts[MOST][W], part_slopes[MOST][W];      // P_p and dP_p/dc
+
+    void evaluate(const Functions& g, const Family& f, const Neighbors<T>& n, int j, int k, bool with_slopes) {
+        const T x = n.x[j], y = n.y[j], z = n.z[j], r = n.r[j];
+        for (int w = 0; w < W; ++w) c[w] = x * n.x[k + w] + y * n.y[k + w] + z * n.z[k + w];
+        if (f.narrow) {
+            T cut[W], cut_slope[W];
+            for (int w = 0; w < W; ++w) {
+                v_x[w] = r * x - n.r[k + w] * n.x[k + w];
+                v_y[w] = r * y - n.r[k + w] * n.y[k + w];
+                v_z[w] = r * z - n.r[k + w] * n.z[k + w];
+                r_jk[w] = std::sqrt(std::max(v_x[w] * v_x[w] + v_y[w] * v_y[w] + v_z[w] * v_z[w], T(1e-20)));
+            }
+            cutoff_functions(g.kind, r_jk, W, T(g.angular_cutoff), cut, cut_slope);
+            for (int e = 0; e < f.n_radial; ++e) {
+                const T eta = T(f.eta[e]), r_s = T(f.r_s[e]);
+                T gauss[W];
+                for (int w = 0; w < W; ++w) gauss[w] = exponential(-eta * (r_jk[w] - r_s) * (r_jk[w] - r_s));
+                for (int w = 0; w < W; ++w) {
+                    between[e][w] = gauss[w] * cut[w];
+                    between_slope[e][w] = gauss[w] * (cut_slope[w] - 2 * eta * (r_jk[w] - r_s) * cut[w]);
+                }
+            }
+        } else {
+            for (int e = 0; e < f.n_radial; ++e)
+                for (int w = 0; w < W; ++w) between[e][w] = 1, between_slope[e][w] = 0;
+        }
+        for (int p = 0; p < f.n_parts; ++p) {
+            const T sign = T(f.sign[p]), zeta = T(f.zeta[p]), norm = T(std::pow(2.0, 1 - f.zeta[p]));
+            T base[W], power[W];  // 1 + lambda c, and that to zeta - 1
+            for (int w = 0; w < W; ++w) {
+                base[w] = std::max(1 + sign * c[w], T(0));
+                power[w] = 1;
+            }
+            if (f.zeta[p] == std::floor(f.zeta[p]) && f.zeta[p] < 1e4) {
+                T square[W];
+                for (int w = 0; w < W; ++w) square[w] = base[w];
+                for (int n_left = int(f.zeta[p]) - 1; n_left > 0; n_left /= 2) {
+                    if (n_left % 2)
+                        for (int w = 0; w < W; ++w) power[w] *= square[w];
+                    for (int w = 0; w < W; ++w) square[w] *= square[w];
+                }
+            } else {
+                for (int w = 0; w < W; ++w) power[w] = std::pow(base[w], zeta - 1);
+            }
+            for (int w = 0; w < W; ++w) parts[p][w] = norm * power[w] * base[w];
+            if (with_slopes)
+                for (int w = 0; w < W; ++w) part_slopes[p][w] = norm * zeta * sign * power[w];
+        }
+    }
+};
+
+// Calls work(j, k) for every j of element a and every register of k of element b; within one element from that of j + 1.
+template <class T, class Work>
+void for_triples(const Neighbors<T>& n, int a, int b, Work work) {
+    for (int j = n.starts[a]; j < n.starts[a + 1]; ++j) {
+        if (n.pair[j] < 0) continue;
+        const int first = a == b ? n.starts[b] + (j + 1 - n.starts[b]) / LANES<T> * LANES<T> : n.starts[b];
+        for (int k = first; k < n.starts[b + 1]; k += LANES<T>) work(j, k);
+    }
+}
+
+// Rates of change of r_ij, r_ik, r_jk and c.
+template <class T>
+struct Rates {
+    static constexpr int W = LANES<T>;
+    T of_j, of_k[W], of_jk[W], of_c[W];
+
+    void evaluate(const Neighbors<T>& n, const Triples<T>& t, bool narrow, int j, int k) {
+        const T x = n.x[j], y = n.y[j], z = n.z[j];
+        const T d_x = n.gradient_x[j], d_y = n.gradient_y[j], d_z = n.gradient_z[j];
+        of_j = x * d_x + y * d_y + z * d_z;
+        for (int w = 0; w < W; ++w) {
+            const int m = k + w;
+            const T e_x = n.gradient_x[m], e_y = n.gradient_y[m], e_z = n.gradient_z[m];
+            of_k[w] = n.x[m] * e_x + n.y[m] * e_y + n.z[m] * e_z;
+            const T across_j = n.x[m] * d_x + n.y[m] * d_y + n.z[m] * d_z, across_k = x * e_x + y * e_y + z * e_z;
+            of_c[w] = (across_j - t.c[w] * of_j) / n.r[j] + (across_k - t.c[w] * of_k[w]) / n.r[m];
+        }
+        if (narrow)
+            for (int w = 0; w < W; ++w) {
+                const int m = k + w;
+                of_jk[w] = (t.v_x[w] * (d_x - n.gradient_x[m]) + t.v_y[w] * (d_y - n.gradient_y[m]) +
+                            t.v_z[w] * (d_z - n.gradient_z[m])) / t.r_jk[w];
+            }
+        else
+            for (int w = 0; w < W; ++w) of_jk[w] = 0;
+    }
+};
+
+// The functions, or with a direction their derivative along that.
+template <class T>
+void values(const Functions& g, const Pairs<T>& p, const T* direction, T* out, int64_t first, int64_t last) {
+    constexpr int W = LANES<T>;
+    Neighbors<T> n;
+    Triples<T> t;
+    Rates<T> rates;
+    std::vector<T> factor, slope;
+    const int n_radial = g.n_radial(), columns = g.columns();
+    for (int64_t atom = first; atom < last; ++atom) {
+        T* row = out + atom * columns;
+        std::fill(row, row + columns, T(0));
+        for (int64_t pair = p.starts[atom]; pair < p.starts[atom + 1]; ++pair) {
+            const T *v = p.vectors + 3 * pair, r = std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+            if (!(r < T(g.cutoff))) continue;
+            T *sums = row + p.species[p.neighbors[pair]] * n_radial, cut, cut_slope;
+            cutoff_functions(g.kind, &r, 1, T(g.cutoff), &cut, &cut_slope);
+            // each function is f(r) cut(r); along a direction f and cut change by their slopes times the rate of r
+            T rate = 0;
+            if (direction)
+                for (int x = 0; x < 3; ++x) rate += v[x] * direction[3 * pair + x] / r;
+            if (g.g1) *sums++ += direction ? cut_slope * rate : cut;
+            for (int f = 0; f < g.n_g2; ++f) {
+                const T eta = T(g.eta[f]), d = r - T(g.r_s[f]), gauss = exponential(-eta * d * d);
+                sums[f] += direction ? gauss * (cut_slope - 2 * eta * d * cut) * rate : gauss * cut;
+            }
+            for (int f = 0; f < g.n_g3; ++f) {
+                const T kappa = T(g.kappa[f]), wave = std::cos(kappa * r);
+                sums[g.n_g2 + f] += direction ? (wave * cut_slope - kappa * std::sin(kappa * r) * cut) * rate : wave * cut;
+            }
+        }
+        if (g.families.empty()) continue;
+        gather(p, atom, g.n_elements, T(g.angular_cutoff), n);
+        T* column = row + g.n_elements * n_radial;
+        const size_t m = n.r.size();
+        for (size_t k = 0; k < m && direction; ++k) {
+            if (n.pair[k] < 0) continue;
+            n.gradient_x[k] = direction[3 * n.pair[k]];
+            n.gradient_y[k] = direction[3 * n.pair[k] + 1];
+            n.gradient_z[k] = direction[3 * n.pair[k] + 2];
+        }
+        for (int a = 0; a < g.n_elements; ++a)
+            for (int b = a; b < g.n_elements; ++b)
+                for (const auto& f : g.families) {
+                    radial_factors(g, f, n, factor, slope);
+                    T sums[MOST * MOST][W] = {};
+                    for_triples(n, a, b, [&](int j, int k) {
+                        t.evaluate(g, f, n, j, k, direction != nullptr);
+                        if (direction) rates.evaluate(n, t, f.narrow, j, k);
+                        T wanted[W];  // each pair of neighbours once
+                        for (int w = 0; w < W; ++w) wanted[w] = T((a != b) | (k + w > j));
+                        for (int e = 0; e < f.n_radial; ++e) {
+                            T weight[W], change[W];
+                            const T factor_j = factor[e * m + j], slope_j = slope[e * m + j];
+                            const T *factor_k = factor.data() + e * m + k, *slope_k = slope.data() + e * m + k;
+                            for (int w = 0; w < W; ++w) weight[w] = wanted[w] * factor_j * factor_k[w] * t.between[e][w];
+                            if (!direction) {
+                                for (int q = 0; q < f.n_parts; ++q)
+                                    for (int w = 0; w < W; ++w) sums[e * f.n_parts + q][w] += weight[w] * t.parts[q][w];
+                                continue;
+                            }
+                            for (int w = 0; w < W; ++w) {
+                                const T of_both = slope_j * rates.of_j * factor_k[w] + factor_j * slope_k[w] * rates.of_k[w];
+                                const T of_between = factor_j * factor_k[w] * t.between_slope[e][w] * rates.of_jk[w];
+                                change[w] = wanted[w] * (of_both * t.between[e][w] + of_between);
+                            }
+                            for (int q = 0; q < f.n_parts; ++q)
+                                for (int w = 0; w < W; ++w)
+                                    sums[e * f.n_parts + q][w] +=
+                                        change[w] * t.parts[q][w] + weight[w] * t.part_slopes[q][w] * rates.of_c[w];
+                        }
+                    });
+                    for (int i = 0; i < f.n_functions; ++i) {
+                        T total = 0;
+                        for (int w = 0; w < W; ++w) total += sums[f.grid[i]][w];
+                        *column++ = total;
+                    }
+                }
+    }
+}
+
+template <class T>
+void pullback(const Functions& g, const Pairs<T>& p, const T* bar, T* gradient, int64_t first, int64_t last) {
+    constexpr int W = LANES<T>;
+    Neighbors<T> n;
+    Triples<T> t;
+    std::vector<T> factor, slope;
+    const int n_radial = g.n_radial(), columns = g.columns();
+    for (int64_t atom = first; atom < last; ++atom) {
+        const T* row = bar + atom * columns;
+        for (int64_t pair = p.starts[atom]; pair < p.starts[atom + 1]; ++pair) {
+            const T *v = p.vectors + 3 * pair, r = std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+            T* result = gradient + 3 * pair;
+            result[0] = result[1] = result[2] = 0;
+            if (!(r < T(g.cutoff))) continue;
+            const T* of = row + p.species[p.neighbors[pair]] * n_radial;
+            T cut, cut_slope, sum = 0;
+            cutoff_functions(g.kind, &r, 1, T(g.cutoff), &cut, &cut_slope);
+            if (g.g1) sum += *of++ * cut_slope;
+            for (int f = 0; f < g.n_g2; ++f) {
+                const T eta = T(g.eta[f]), d = r - T(g.r_s[f]);
+                sum += of[f] * exponential(-eta * d * d) * (cut_slope - 2 * eta * d * cut);
+            }
+            for (int f = 0; f < g.n_g3; ++f) {
+                const T kappa = T(g.kappa[f]);
+                sum += of[g.n_g2 + f] * (std::cos(kappa * r) * cut_slope - kappa * std::sin(kappa * r) * cut);
+            }
+            for (int x = 0; x < 3; ++x) result[x] = sum * v[x] / r;
+        }
+        if (g.families.empty()) continue;
+        gather(p, atom, g.n_elements, T(g.angular_cutoff), n);
+        const T* column = row + g.n_elements * n_radial;
+        const size_t m = n.r.size();
+        for (int a = 0; a < g.n_elements; ++a)
+            for (int b = a; b < g.n_elements; ++b)
+                for (const auto& f : g.families) {
+                    radial_factors(g, f, n, factor, slope);
+                    T weights[MOST][MOST] = {};
+                    for (int i = 0; i < f.n_functions; ++i)
+                        weights[f.grid[i] / f.n_parts][f.grid[i] % f.n_parts] += *column++;
+                    for_triples(n, a, b, [&](int j, int k) {
+                        t.evaluate(g, f, n, j, k, true);
+                        T by_j[W] = {}, by_k[W] = {}, by_jk[W] = {}, by_c[W] = {};
+                        for (int e = 0; e < f.n_radial; ++e) {
+                            T sum[W] = {}, slope_sum[W] = {};
+                            for (int q = 0; q < f.n_parts; ++q)
+                                for (int w = 0; w < W; ++w) {
+                                    sum[w] += weights[e][q] * t.parts[q][w];
+                                    slope_sum[w] += weights[e][q] * t.part_slopes[q][w];
+                                }
+                            const T factor_j = factor[e * m + j], slope_j = slope[e * m + j];
+                            const T *factor_k = factor.data() + e * m + k, *slope_k = slope.data() + e * m + k;
+                            for (int w = 0; w < W; ++w) {
+                                const T q_sum = t.between[e][w] * sum[w], both = factor_j * factor_k[w];
+                                by_j[w] += slope_j * factor_k[w] * q_sum;
+                                by_k[w] += factor_j * slope_k[w] * q_sum;
+                                by_c[w] += both * t.between[e][w] * slope_sum[w];
+                                by_jk[w] += both * t.between_slope[e][w] * sum[w];
+                            }
+                        }
+                        T total_x = 0, total_y = 0, total_z = 0;
+                        const T x = n.x[j], y = n.y[j], z = n.z[j], inverse = 1 / n.r[j];
+                        T wanted[W], along_jk[W] = {};  // each pair of neighbours once
+                        for (int w = 0; w < W; ++w) wanted[w] = T((a != b) | (k + w > j));
+                        if (f.narrow)
+                            for (int w = 0; w < W; ++w) along_jk[w] = wanted[w] * by_jk[w] / t.r_jk[w];
+                        else
+                            for (int w = 0; w < W; ++w) t.v_x[w] = t.v_y[w] = t.v_z[w] = 0;
+                        for (int w = 0; w < W; ++w) {
+                            const T c = t.c[w], of_j = wanted[w] * by_j[w], of_k = wanted[w] * by_k[w];
+                            const T turn_j = wanted[w] * by_c[w] * inverse, turn_k = wanted[w] * by_c[w] / n.r[k + w];
+                            const T along = along_jk[w], v_x = t.v_x[w], v_y = t.v_y[w], v_z = t.v_z[w];
+                            total_x += of_j * x + turn_j * (n.x[k + w] - c * x) + along * v_x;
+                            total_y += of_j * y + turn_j * (n.y[k + w] - c * y) + along * v_y;
+                            total_z += of_j * z + turn_j * (n.z[k + w] - c * z) + along * v_z;
+                            n.gradient_x[k + w] += of_k * n.x[k + w] + turn_k * (x - c * n.x[k + w]) - along * v_x;
+                            n.gradient_y[k + w] += of_k * n.y[k + w] + turn_k * (y - c * n.y[k + w]) - along * v_y;
+                            n.gradient_z[k + w] += of_k * n.z[k + w] + turn_k * (z - c * n.z[k + w]) - along * v_z;
+                        }
+                        n.gradient_x[j] += total_x;
+                        n.gradient_y[j] += total_y;
+                        n.gradient_z[j] += total_z;
+                    });
+                }
+        for (size_t k = 0; k < m; ++k) {
+            if (n.pair[k] < 0) continue;
+            T* result = gradient + 3 * n.pair[k];
+            result[0] += n.gradient_x[k];
+            result[1] += n.gradient_y[k];
+            result[2] += n.gradient_z[k];
+        }
+    }
+}
+
+// From flat arrays: `sizes` holds g1, n_g2, n_g3, n_elements, kind, number of families, then for each family narrow,
+// n_radial, n_parts, n_functions and the grid; `numbers` holds both cutoffs, eta and r_s of G2, kappa of G3, then for
+// each family eta, r_s, zeta and lambda.  Empty if a family has more radial factors or angular parts than there is room for.
+bool read(const int64_t* sizes, const double* numbers, Functions& g) {
+    g.g1 = int(sizes[0]), g.n_g2 = int(sizes[1]), g.n_g3 = int(sizes[2]), g.n_elements = int(sizes[3]), g.kind = int(sizes[4]);
+    g.cutoff = numbers[0], g.angular_cutoff = numbers[1];
+    g.eta = numbers + 2, g.r_s = g.eta + g.n_g2, g.kappa = g.r_s + g.n_g2;
+    const int64_t* s = sizes + 6;
+    const double* x = g.kappa + g.n_g3;
+    for (int64_t k = 0; k < sizes[5]; ++k) {
+        Family f{int(s[0]), int(s[1]), int(s[2]), int(s[3]), x, x + s[1], x + 2 * s[1], x + 2 * s[1] + s[2], s + 4};
+        if (f.n_radial > MOST || f.n_parts > MOST) return false;
+        s += 4 + f.n_functions;
+        x += 2 * f.n_radial + 2 * f.n_parts;
+        g.families.push_back(f);
+    }
+    return true;
+}
+
+}  // namespace
+
+// All return 0 if they have no room for the functions.  `bytes` per number says float or double.
+
+extern "C" int nnpot_acsf(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
+                          const int64_t* species, const void* vectors, const int64_t* sizes, const double* numbers,
+                          int64_t threads, void* out) {
+    Functions g;
+    if (!read(sizes, numbers, g)) return 0;
+    const auto run = [&](auto zero) {
+        using T = decltype(zero);
+        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
+        parallel(n_centers, threads,
+                 [&](int64_t first, int64_t last) {
+                     values(g, pairs, static_cast<const T*>(nullptr), static_cast<T*>(out), first, last);
+                 });
+    };
+    bytes == 4 ? run(0.0f) : run(0.0);
+    return 1;
+}
+
+extern "C" int nnpot_acsf_tangent(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
+                                  const int64_t* species, const void* vectors, const int64_t* sizes, const double* numbers,
+                                  int64_t threads, const void* direction, void* out) {
+    Functions g;
+    if (!read(sizes, numbers, g)) return 0;
+    const auto run = [&](auto zero) {
+        using T = decltype(zero);
+        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
+        parallel(n_centers, threads, [&](int64_t first, int64_t last) {
+            values(g, pairs, static_cast<const T*>(direction), static_cast<T*>(out), first, last);
+        });
+    };
+    bytes == 4 ? run(0.0f) : run(0.0);
+    return 1;
+}
+
+extern "C" int nnpot_acsf_pullback(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
+                                   const int64_t* species, const void* vectors, const int64_t* sizes,
+                                   const double* numbers, int64_t threads, const void* bar, void* gradient) {
+    Functions g;
+    if (!read(sizes, numbers, g)) return 0;
+    const auto run = [&](auto zero) {
+        using T = decltype(zero);
+        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
+        parallel(n_centers, threads, [&](int64_t first, int64_t last) {
+            pullback(g, pairs, static_cast<const T*>(bar), static_cast<T*>(gradient), first, last);
+        });
+    };
+    bytes == 4 ? run(0.0f) : run(0.0);
+    return 1;
+}
