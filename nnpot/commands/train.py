@@ -36,8 +36,9 @@ def train(
 ) -> Path:
     """Train a potential on energies, forces and stresses.
 
-    Writes into the folder `out`: model.nnpot (the potential: the weights at the end, or the best on validation if it was
-    cut short), last.ckpt (to resume from), config.yaml (all settings), metrics.csv, learning.png, parity.png, report.txt.
+    Writes into the folder `out`: model.nnpot (the potential: the weights at the end, or the best on validation if the
+    run was cut short), last.ckpt (to resume from), config.yaml (all settings), metrics.csv, learning.png, parity.png,
+    report.txt.
 
     Args:
         potential: What to train; what it leaves open is taken from the data.
