@@ -33,7 +33,7 @@ enum Switch { COSINE = 0, TANH3 = 1, POLYNOMIAL = 2 };
 // f_c and its derivative by r, both 0 at and beyond the cutoff
 template <int KIND, class T>
 inline void cutoff_function(T r, T cutoff, T& value, T& slope) {
-    const T x = r < cutoff ? r / cutoff : T(1);
+    const T scaled = r / cutoff, x = scaled < 1 ? scaled : T(1);
     if constexpr (KIND == COSINE) {
         T sine, cosine;
         sine_and_cosine(x, sine, cosine);
@@ -47,8 +47,9 @@ inline void cutoff_function(T r, T cutoff, T& value, T& slope) {
         value = 1 + x * x * x * (-10 + x * (15 - 6 * x));
         slope = -30 * x * x * (1 - x) * (1 - x) / cutoff;
     }
-    value = r < cutoff ? value : T(0);
-    slope = r < cutoff ? slope : T(0);
+    const T inside = T(r < cutoff);
+    value *= inside;
+    slope *= inside;
 }
 
 template <int KIND, class T>
@@ -72,6 +73,8 @@ struct Family {
     int narrow, n_radial, n_parts, n_functions;
     const double *eta, *r_s, *zeta, *sign;
     const int64_t* grid;  // place of each function in the table (radial factor, angular part)
+    double norm[MOST];    // 2^(1-zeta)
+    int power[MOST];      // zeta - 1 if zeta is an integer, else -1
 };
 
 struct Functions {
@@ -191,16 +194,16 @@ struct Triples {
                 for (int w = 0; w < W; ++w) between[e][w] = 1, between_slope[e][w] = 0;
         }
         for (int p = 0; p < f.n_parts; ++p) {
-            const T sign = T(f.sign[p]), zeta = T(f.zeta[p]), norm = T(std::pow(2.0, 1 - f.zeta[p]));
+            const T sign = T(f.sign[p]), zeta = T(f.zeta[p]), norm = T(f.norm[p]);
             T base[W], power[W];  // 1 + lambda c, and that to zeta - 1
             for (int w = 0; w < W; ++w) {
                 base[w] = std::max(1 + sign * c[w], T(0));
                 power[w] = 1;
             }
-            if (f.zeta[p] == std::floor(f.zeta[p]) && f.zeta[p] < 1e4) {
+            if (f.power[p] >= 0) {
                 T square[W];
                 for (int w = 0; w < W; ++w) square[w] = base[w];
-                for (int n_left = int(f.zeta[p]) - 1; n_left > 0; n_left /= 2) {
+                for (int n_left = f.power[p]; n_left > 0; n_left /= 2) {
                     if (n_left % 2)
                         for (int w = 0; w < W; ++w) power[w] *= square[w];
                     for (int w = 0; w < W; ++w) square[w] *= square[w];
@@ -437,8 +440,12 @@ bool read(const int64_t* sizes, const double* numbers, Functions& g) {
     const int64_t* s = sizes + 6;
     const double* x = g.kappa + g.n_g3;
     for (int64_t k = 0; k < sizes[5]; ++k) {
-        Family f{int(s[0]), int(s[1]), int(s[2]), int(s[3]), x, x + s[1], x + 2 * s[1], x + 2 * s[1] + s[2], s + 4};
+        Family f{int(s[0]), int(s[1]), int(s[2]), int(s[3]), x, x + s[1], x + 2 * s[1], x + 2 * s[1] + s[2], s + 4, {}, {}};
         if (f.n_radial > MOST || f.n_parts > MOST) return false;
+        for (int p = 0; p < f.n_parts; ++p) {
+            f.norm[p] = std::pow(2.0, 1 - f.zeta[p]);
+            f.power[p] = f.zeta[p] == std::floor(f.zeta[p]) && f.zeta[p] < 1e4 ? int(f.zeta[p]) - 1 : -1;
+        }
         s += 4 + f.n_functions;
         x += 2 * f.n_radial + 2 * f.n_parts;
         g.families.push_back(f);
