@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+from nnpot.functional.linear import applied
+from nnpot.native import function
+
 
 def segment_sum(values: Tensor, index: Tensor, n_segments: int) -> Tensor:
     """Return Σ over the rows that carry the same index.
@@ -23,7 +26,20 @@ def forces_from_pairs(pair_gradient: Tensor, pair_i: Tensor, pair_j: Tensor, n_a
 
     It follows from r_ij = r_j − r_i + S·cell and F_k = −∂E/∂r_k.
     """
-    return segment_sum(pair_gradient, pair_i, n_atoms) - segment_sum(pair_gradient, pair_j, n_atoms)
+    compiled = function("forces", pair_gradient.dtype, pair_gradient.device)
+    i, j = pair_i.contiguous(), pair_j.contiguous()
+
+    def summed(gradient: Tensor) -> Tensor:
+        if compiled is None:
+            return segment_sum(gradient, i, n_atoms) - segment_sum(gradient, j, n_atoms)
+        result = gradient.new_zeros(n_atoms, 3)
+        compiled(len(i), i, j, gradient.contiguous(), result)
+        return result
+
+    def spread(forces: Tensor) -> Tensor:
+        return forces.index_select(0, i) - forces.index_select(0, j)
+
+    return applied(summed, spread, pair_gradient)
 
 
 def strain_derivative(r_ij: Tensor, pair_gradient: Tensor, structure_of_pair: Tensor, n_structures: int) -> Tensor:
@@ -31,8 +47,11 @@ def strain_derivative(r_ij: Tensor, pair_gradient: Tensor, structure_of_pair: Te
 
     A strain maps every pair vector to (1 + ε) r_ij, whatever the cell.
     """
-    outer = r_ij.unsqueeze(dim=2) * pair_gradient.unsqueeze(dim=1)  # (P, 3, 3)
-    full = segment_sum(outer.reshape(-1, 9), structure_of_pair, n_structures)  # (B, 9)
+    if n_structures == 1:
+        full = (r_ij.T @ pair_gradient).reshape(1, 9)
+    else:
+        outer = r_ij.unsqueeze(dim=2) * pair_gradient.unsqueeze(dim=1)  # (P, 3, 3)
+        full = segment_sum(outer.reshape(-1, 9), structure_of_pair, n_structures)  # (B, 9)
     transposed = full.reshape(-1, 3, 3).transpose(1, 2).reshape(-1, 9)
     voigt = torch.tensor([0, 4, 8, 5, 2, 1], device=full.device)
     return (0.5 * (full + transposed)).index_select(1, voigt)
