@@ -141,7 +141,7 @@ def learning_curves(path: Path, metrics_csv: Path) -> Path:
         _curve(rate, columns, "lr", GRAY, label="learning rate", linestyle=":")
         rate.set_ylabel("learning rate (dotted)", color=GRAY)
         rate.tick_params(which="both", colors=GRAY)
-    _legend(loss)
+    _legend(loss, "lower left")  # out of the way of the learning rate
     for ax, name, unit, suffix in (
         (energy, "Energy", "meV/atom", "mev_per_atom"),
         (force, "Force", "meV/Å", "mev_per_ang"),
@@ -360,10 +360,10 @@ def _finish_curves(ax: Axes, title: str, quantity: str) -> None:
         ax.text(0.5, 0.5, "not recorded", transform=ax.transAxes, ha="center", va="center", color=GRAY)
 
 
-def _legend(ax: Axes) -> None:
+def _legend(ax: Axes, place: str = "best") -> None:
     """A legend where there is something to name."""
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize=9)
+        ax.legend(frameon=False, fontsize=9, loc=place)
 
 
 def _energy_volume(ax: Axes, reference: EquationOfState, predicted: EquationOfState) -> None:
