@@ -7,7 +7,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -360,7 +360,7 @@ def _finish_curves(ax: Axes, title: str, quantity: str) -> None:
         ax.text(0.5, 0.5, "not recorded", transform=ax.transAxes, ha="center", va="center", color=GRAY)
 
 
-def _legend(ax: Axes, place: str = "best") -> None:
+def _legend(ax: Axes, place: Literal["best", "lower left"] = "best") -> None:
     """A legend where there is something to name."""
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False, fontsize=9, loc=place)

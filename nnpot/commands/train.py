@@ -16,6 +16,7 @@ from nnpot.potential import NeuralNetworkPotential, Potential
 from nnpot.repulsion import ZBL
 from nnpot.training.data import Split, StructureData
 from nnpot.training.options import DataOptions, LossOptions, OptimizerOptions, TrainerOptions
+from nnpot.training.plan import forecast
 from nnpot.training.run import build_trainer, checkpoint_of, ended_well, run_folder, saved_state, write_config
 from nnpot.training.task import PotentialTask
 
@@ -33,6 +34,7 @@ def train(
     resume: Path | None = None,
     *,
     repulsion: bool = False,
+    plan: bool = False,
 ) -> Path:
     """Train a potential on energies, forces and stresses.
 
@@ -50,6 +52,7 @@ def train(
         seed: Of the split, the initial weights and the order of the structures.
         resume: Folder or checkpoint of an interrupted run that is to go on.
         repulsion: Add the ZBL repulsion of the nuclei and train on what remains.
+        plan: Only say how long it will take and how much memory, after a few steps; write nothing.
 
     Returns:
         The model file.
@@ -68,6 +71,9 @@ def train(
     fitted = potential.fitted(targets.train, getattr(torch, trainer.dtype))
     fitted.compiled(training=trainer.compiles(sum(map(len, split.train))))
     served = StructureData(targets, fitted, data, seed)
+    if plan:
+        print(forecast(fitted, served, optimizer, trainer))
+        return folder / "model.nnpot"
     task = PotentialTask(fitted, loss, optimizer)
 
     engine = build_trainer(trainer, optimizer, folder, split)

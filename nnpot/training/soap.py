@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from nnpot.training.options import OptimizerOptions
 
 
 class SOAP(torch.optim.Optimizer):
@@ -94,6 +96,13 @@ class SOAP(torch.optim.Optimizer):
                 state[side].lerp_(product, 1 - group["memory"])
         if t % group["every"] == 0:
             _refine(state)
+
+
+def optimizer_of(options: OptimizerOptions, potential: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimiser of all parameters that options ask for."""
+    if options.method == "soap":
+        return SOAP(potential.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+    return torch.optim.AdamW(potential.parameters(), lr=options.lr, weight_decay=options.weight_decay)
 
 
 def _initial_state(gradient: Tensor, largest: int) -> dict[str, Tensor]:

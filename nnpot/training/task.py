@@ -15,7 +15,7 @@ from nnpot.training.loss import known_difference, loss_terms
 from nnpot.training.metrics import LabelErrors
 from nnpot.training.options import LossOptions, OptimizerOptions
 from nnpot.training.schedule import Schedule
-from nnpot.training.soap import SOAP
+from nnpot.training.soap import optimizer_of
 from nnpot.units import GPA, MEV
 
 log = logging.getLogger("nnpot")
@@ -116,9 +116,7 @@ class PotentialTask(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The rate rises linearly, then falls as a cosine, step by step."""
-        o = self.optimizer
-        method = {"adamw": torch.optim.AdamW, "soap": SOAP}[o.method]
-        optimizer = method(self.potential.parameters(), lr=o.lr, weight_decay=o.weight_decay)
+        optimizer = optimizer_of(self.optimizer, self.potential)
         planned = self._schedule()
         steps_per_epoch = max(int(self.trainer.estimated_stepping_batches) / planned.max_epochs, 1)
 

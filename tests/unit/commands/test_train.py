@@ -140,6 +140,17 @@ def test_repulsion_becomes_part_of_the_model(tmp_path: Path) -> None:
     assert any(isinstance(part, ZBL) for part in potential.modules())
 
 
+def test_a_plan_tells_the_prospects_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tiny_config(tmp_path)
+    arguments = ["--plan", "true", "--data.batch_size", "2", "--trainer.max_epochs", "50"]
+    main(["train", "--config", str(config), "--out", str(tmp_path / "o"), *arguments])
+    told = capsys.readouterr().out
+    assert "2 structures per step, 5 steps per epoch, 50 epochs" in told
+    assert "ms per step" in told
+    assert "GiB of memory" in told
+    assert not (tmp_path / "o").exists()
+
+
 def test_early_stopping_stops(tmp_path: Path) -> None:
     arguments = ["--trainer.max_epochs", "60", "--trainer.patience", "2"]
     arguments += ["--optimizer.lr", "1e-12", "--optimizer.ema", "0"]

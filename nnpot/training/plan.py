@@ -1,0 +1,49 @@
+"""What a training will take, measured on a few steps of it."""
+
+import itertools
+import resource
+import statistics
+import sys
+import time
+
+import torch
+
+from nnpot.potential import NeuralNetworkPotential
+from nnpot.training.data import StructureData
+from nnpot.training.loss import loss_terms
+from nnpot.training.options import OptimizerOptions, TrainerOptions
+from nnpot.training.soap import optimizer_of
+
+STEPS = 8
+
+
+def forecast(
+    potential: NeuralNetworkPotential, data: StructureData, optimizer: OptimizerOptions, trainer: TrainerOptions
+) -> str:
+    """Take some steps on the CPU, the first of them to warm up and compile, and return the prospects in words.
+
+    The potential is changed by it.  Validations (about 200, of a small part of the data) are not in the times.
+    """
+    n_atoms = sum(len(b.numbers) for b in data.train)
+    epochs, loader = trainer.epochs(n_atoms), data.train_dataloader()
+    method, times = optimizer_of(optimizer, potential.train()), []
+    for batch in itertools.islice(itertools.cycle(loader), STEPS):
+        started = time.perf_counter()
+        terms = loss_terms(potential(batch), batch)
+        method.zero_grad()
+        torch.autograd.backward(terms.energy + terms.forces + terms.stress)
+        method.step()
+        times.append(time.perf_counter() - started)
+    step = statistics.median(times[2:])
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+    last = "at most " if optimizer.schedule == "adaptive" else ""
+    epoch, threads = step * len(loader), torch.get_num_threads()
+    return "\n".join(
+        [
+            f"{len(data.train)} training structures with {n_atoms} atoms, {len(data.validation)} for validation",
+            f"{data.batch_size} structures per step, {len(loader)} steps per epoch, {last}{epochs} epochs",
+            f"{1000 * step:.3g} ms per step, {epoch:.3g} s per epoch, {last}{epoch * epochs / 60:.3g} min in all, "
+            f"on {threads} thread(s) of this CPU",
+            f"{used:.2g} GiB of memory",
+        ]
+    )
