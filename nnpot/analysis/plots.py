@@ -7,7 +7,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -141,7 +141,7 @@ def learning_curves(path: Path, metrics_csv: Path) -> Path:
         _curve(rate, columns, "lr", GRAY, label="learning rate", linestyle=":")
         rate.set_ylabel("learning rate (dotted)", color=GRAY)
         rate.tick_params(which="both", colors=GRAY)
-    _legend(loss, "lower left")  # out of the way of the learning rate
+    _legend(loss, below_top=0.12)  # between the learning rate and the losses
     for ax, name, unit, suffix in (
         (energy, "Energy", "meV/atom", "mev_per_atom"),
         (force, "Force", "meV/Å", "mev_per_ang"),
@@ -360,10 +360,14 @@ def _finish_curves(ax: Axes, title: str, quantity: str) -> None:
         ax.text(0.5, 0.5, "not recorded", transform=ax.transAxes, ha="center", va="center", color=GRAY)
 
 
-def _legend(ax: Axes, place: Literal["best", "lower left"] = "best") -> None:
-    """A legend where there is something to name."""
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize=9, loc=place)
+def _legend(ax: Axes, below_top: float | None = None) -> None:
+    """A legend where there is something to name; at the left, this fraction below the top, or where there is room."""
+    if not ax.get_legend_handles_labels()[0]:
+        return
+    if below_top is None:
+        ax.legend(frameon=False, fontsize=9)
+    else:
+        ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(below_top, 1 - below_top))
 
 
 def _energy_volume(ax: Axes, reference: EquationOfState, predicted: EquationOfState) -> None:
