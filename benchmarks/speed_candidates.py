@@ -124,15 +124,22 @@ def md(make: Callable[..., NeuralNetworkPotential], **options: Any) -> Builder:
     return lambda atoms: moving(atoms, NNPotCalculator(make([atoms]), **options))
 
 
-def md_ani(atoms: Atoms) -> Callable[[], Any] | None:
-    """TorchANI with its cell list: AEV and networks of ANI-1x size for the elements at hand."""
+def ani(atoms: Atoms, neighborlist: str) -> Any:
+    """A model of TorchANI for the elements at hand, None where it is not installed."""
     if importlib.util.find_spec("torchani") is None:
         return None
     from torchani.arch import simple_ani
 
     symbols = sorted(set(atoms.get_chemical_symbols()))
-    options = {"ensemble_size": 1, "repulsion": False, "neighborlist": "cell_list", "self_energies": "zero"}
-    model = simple_ani(symbols, lot="wb97x-631gd", **options).float()
+    options = {"ensemble_size": 1, "repulsion": False, "neighborlist": neighborlist, "self_energies": "zero"}
+    return simple_ani(symbols, lot="wb97x-631gd", **options).float()
+
+
+def md_ani(atoms: Atoms) -> Callable[[], Any] | None:
+    """TorchANI with its cell list: AEV and networks of ANI-1x size for the elements at hand."""
+    model = ani(atoms, neighborlist="cell_list")
+    if model is None:
+        return None
     model.requires_grad_(False)
     return moving(atoms, model.ase())
 
@@ -185,13 +192,9 @@ def training(
 
 def training_ani(frames: list[Atoms], batch_size: int) -> Callable[[], Any] | None:
     """TorchANI, its neighbour list within the forward pass as usual."""
-    if importlib.util.find_spec("torchani") is None:
+    model = ani(frames[0], neighborlist="all_pairs")
+    if model is None:
         return None
-    from torchani.arch import simple_ani
-
-    symbols = sorted(set(frames[0].get_chemical_symbols()))
-    options = {"ensemble_size": 1, "repulsion": False, "neighborlist": "all_pairs", "self_energies": "zero"}
-    model = simple_ani(symbols, lot="wb97x-631gd", **options).float()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     numbers = torch.tensor(np.stack([f.numbers for f in frames]))
     positions = torch.tensor(np.stack([f.positions for f in frames])).float()

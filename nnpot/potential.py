@@ -65,6 +65,11 @@ class Potential(Module, ABC):
     elements: tuple[str, ...]
     cutoff: float
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether results are to be differentiated again: in training mode, while gradients are recorded."""
+        return self.training and torch.is_grad_enabled()
+
     @abstractmethod
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, float64, shape (N,), twice differentiable in `pairs.r_ij`."""
@@ -76,7 +81,7 @@ class Potential(Module, ABC):
             pairs: Ordered pairs within at least the cutoff.
             cached: Features of these pairs and their derivative, if calculated before.
         """
-        keep_graph = self.training and torch.is_grad_enabled()
+        keep_graph = self.is_trained
         with torch.enable_grad():
             r_ij = pairs.r_ij.detach().requires_grad_()
             energies = self.atomic_energies(replace(pairs, r_ij=r_ij))
@@ -90,7 +95,7 @@ class Potential(Module, ABC):
             ValueError: If an atom is of an element that the potential does not know.
         """
         pairs = batch.pairs(self.elements)
-        if batch.cached is not None or (self.training and torch.is_grad_enabled()):
+        if batch.cached is not None or self.is_trained:
             energies, gradient = self.energies_and_pair_gradient(pairs, batch.cached)
         else:  # in parts, so that large systems fit into memory
             parts = [self.energies_and_pair_gradient(part) for part in pairs.parts(CENTERS_AT_ONCE)]
@@ -215,7 +220,7 @@ class NeuralNetworkPotential(Potential):
     def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
         """As every potential; but autograd goes only as far as there are parameters, then the explicit derivative."""
         species = pairs.center_species
-        keep_graph = self.training and torch.is_grad_enabled()
+        keep_graph = self.is_trained
         with torch.set_grad_enabled(keep_graph):
             fixed: Linearized | None = cached or self.descriptor.linearized(pairs)
             if fixed is None:

@@ -137,10 +137,15 @@ class Pairs:
         """Element index of each centre, shape (N,)."""
         return self.species if self.n_centers is None else self.species[: self.n_centers]
 
+    @property
+    def is_sorted(self) -> bool:
+        """Whether the pairs of a centre stand together, in the order of the centres."""
+        return bool((self.pair_i[1:] >= self.pair_i[:-1]).all())
+
     def parts(self, size: int) -> Iterator["Pairs"]:
         """Yield the pairs in order, up to `size` centres at a time; all at once unless they are sorted by centre."""
         n = len(self.center_species)
-        if n <= size or not bool((self.pair_i[1:] >= self.pair_i[:-1]).all()):
+        if n <= size or not self.is_sorted:
             yield self
             return
         starts = torch.arange(0, n, size, device=self.pair_i.device)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nnpot.functional.linear import applied
+from nnpot.functional.pair_density import sorted_pairs
 from nnpot.native import Function, function
 from nnpot.structure import Pairs
 
@@ -100,17 +101,16 @@ class SymmetryFunctions:
     @classmethod
     def of(cls, pairs: Pairs, table: FunctionTable, n_all: int, keep: Sequence[int]) -> Self | None:
         """Return None where there is no compiled code for it: on a GPU, without a compiler."""
-        i, r_ij = pairs.pair_i, pairs.r_ij.contiguous()
         names = ("acsf", "acsf_pullback", "acsf_tangent")
-        valued, pulled, pushed = (function(name, r_ij.dtype, r_ij.device) for name in names)
-        if valued is None or pulled is None or pushed is None or not bool((i[1:] >= i[:-1]).all()):
+        valued, pulled, pushed = (function(name, pairs.r_ij.dtype, pairs.r_ij.device) for name in names)
+        if valued is None or pulled is None or pushed is None:
             return None
-        n = len(pairs.center_species)
-        starts = torch.searchsorted(i, torch.arange(n + 1))
-        atoms = (starts, pairs.pair_j.contiguous(), pairs.species.contiguous(), r_ij)
+        atoms = sorted_pairs(pairs)
+        if atoms is None:
+            return None
         functions = (torch.tensor(table.sizes), torch.tensor(table.numbers, dtype=torch.float64))
-        arguments = (n, *atoms, *functions, torch.get_num_threads())
-        values = r_ij.new_empty(n, n_all)
+        arguments = (*atoms, *functions, torch.get_num_threads())
+        values = pairs.r_ij.new_empty(len(pairs.center_species), n_all)
         valued(*arguments, values)
         return cls(pairs, arguments, pulled, pushed, torch.tensor(keep, dtype=torch.int64), values)
 

@@ -16,6 +16,7 @@
 // For one neighbour j, neighbours k stand side by side in a vector register.
 
 #include "elementary.h"
+#include "pairs.h"
 #include "parallel.h"
 
 #include <algorithm>
@@ -25,7 +26,6 @@
 
 namespace {
 
-template <class T> constexpr int LANES = 64 / sizeof(T);
 constexpr int MOST = 16;  // of radial factors or angular parts in a family
 
 enum Switch { COSINE = 0, TANH3 = 1, POLYNOMIAL = 2 };
@@ -109,12 +109,6 @@ struct Neighbors {
 };
 
 template <class T>
-struct Pairs {
-    const int64_t *starts, *neighbors, *species;
-    const T* vectors;
-};
-
-template <class T>
 void gather(const Pairs<T>& p, int64_t atom, int n_elements, T cutoff, Neighbors<T>& n) {
     std::vector<int> counts(n_elements, 0);
     const auto near = [&](int64_t pair) {
@@ -139,26 +133,35 @@ void gather(const Pairs<T>& p, int64_t atom, int n_elements, T cutoff, Neighbors
     }
 }
 
-// R_e and dR_e/dr of every neighbour, tables (e, neighbour); 0 for what only fills up.
+// R_e and dR_e/dr of every neighbour, tables (e, neighbour) for each family; 0 for what only fills up.
 template <class T>
-void radial_factors(const Functions& g, const Family& f, const Neighbors<T>& n, std::vector<T>& values, std::vector<T>& slopes) {
-    const size_t m = n.r.size();
-    values.resize(f.n_radial * m);
-    slopes.resize(f.n_radial * m);
-    std::vector<T> cut(m), cut_slope(m);
-    cutoff_functions(g.kind, n.r.data(), m, T(g.angular_cutoff), cut.data(), cut_slope.data());
-    for (size_t k = 0; k < m; ++k)
-        if (n.pair[k] < 0) cut[k] = cut_slope[k] = 0;
-    for (int e = 0; e < f.n_radial; ++e) {
-        const T eta = T(f.eta[e]), r_s = T(f.r_s[e]);
-        T *value = values.data() + e * m, *slope = slopes.data() + e * m;
-        for (size_t k = 0; k < m; ++k) {
-            const T d = n.r[k] - r_s, gauss = exponential(-eta * d * d);
-            value[k] = gauss * cut[k];
-            slope[k] = gauss * (cut_slope[k] - 2 * eta * d * cut[k]);
+struct RadialFactors {
+    std::vector<std::vector<T>> values, slopes;
+
+    void evaluate(const Functions& g, const Neighbors<T>& n) {
+        const size_t m = n.r.size();
+        values.resize(g.families.size());
+        slopes.resize(g.families.size());
+        std::vector<T> cut(m), cut_slope(m);
+        cutoff_functions(g.kind, n.r.data(), m, T(g.angular_cutoff), cut.data(), cut_slope.data());
+        for (size_t k = 0; k < m; ++k)
+            if (n.pair[k] < 0) cut[k] = cut_slope[k] = 0;
+        for (size_t i = 0; i < g.families.size(); ++i) {
+            const Family& f = g.families[i];
+            values[i].resize(f.n_radial * m);
+            slopes[i].resize(f.n_radial * m);
+            for (int e = 0; e < f.n_radial; ++e) {
+                const T eta = T(f.eta[e]), r_s = T(f.r_s[e]);
+                T *value = values[i].data() + e * m, *slope = slopes[i].data() + e * m;
+                for (size_t k = 0; k < m; ++k) {
+                    const T d = n.r[k] - r_s, gauss = exponential(-eta * d * d);
+                    value[k] = gauss * cut[k];
+                    slope[k] = gauss * (cut_slope[k] - 2 * eta * d * cut[k]);
+                }
+            }
         }
     }
-}
+};
 
 // One neighbour j beside a register of neighbours k.
 template <class T>
@@ -258,15 +261,16 @@ struct Rates {
 
 // The functions, or with a direction their derivative along that.
 template <class T>
-void values(const Functions& g, const Pairs<T>& p, const T* direction, T* out, int64_t first, int64_t last) {
+void values(const Functions& g, const Pairs<T>& p, const void* along, void* out, int64_t first, int64_t last) {
     constexpr int W = LANES<T>;
+    const T* direction = static_cast<const T*>(along);
     Neighbors<T> n;
     Triples<T> t;
     Rates<T> rates;
-    std::vector<T> factor, slope;
+    RadialFactors<T> radial;
     const int n_radial = g.n_radial(), columns = g.columns();
     for (int64_t atom = first; atom < last; ++atom) {
-        T* row = out + atom * columns;
+        T* row = static_cast<T*>(out) + atom * columns;
         std::fill(row, row + columns, T(0));
         for (int64_t pair = p.starts[atom]; pair < p.starts[atom + 1]; ++pair) {
             const T *v = p.vectors + 3 * pair, r = std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
@@ -289,6 +293,7 @@ void values(const Functions& g, const Pairs<T>& p, const T* direction, T* out, i
         }
         if (g.families.empty()) continue;
         gather(p, atom, g.n_elements, T(g.angular_cutoff), n);
+        radial.evaluate(g, n);
         T* column = row + g.n_elements * n_radial;
         const size_t m = n.r.size();
         for (size_t k = 0; k < m && direction; ++k) {
@@ -299,8 +304,9 @@ void values(const Functions& g, const Pairs<T>& p, const T* direction, T* out, i
         }
         for (int a = 0; a < g.n_elements; ++a)
             for (int b = a; b < g.n_elements; ++b)
-                for (const auto& f : g.families) {
-                    radial_factors(g, f, n, factor, slope);
+                for (size_t i_family = 0; i_family < g.families.size(); ++i_family) {
+                    const Family& f = g.families[i_family];
+                    const T *factor = radial.values[i_family].data(), *slope = radial.slopes[i_family].data();
                     T sums[MOST * MOST][W] = {};
                     for_triples(n, a, b, [&](int j, int k) {
                         t.evaluate(g, f, n, j, k, direction != nullptr);
@@ -310,7 +316,7 @@ void values(const Functions& g, const Pairs<T>& p, const T* direction, T* out, i
                         for (int e = 0; e < f.n_radial; ++e) {
                             T weight[W], change[W];
                             const T factor_j = factor[e * m + j], slope_j = slope[e * m + j];
-                            const T *factor_k = factor.data() + e * m + k, *slope_k = slope.data() + e * m + k;
+                            const T *factor_k = factor + e * m + k, *slope_k = slope + e * m + k;
                             for (int w = 0; w < W; ++w) weight[w] = wanted[w] * factor_j * factor_k[w] * t.between[e][w];
                             if (!direction) {
                                 for (int q = 0; q < f.n_parts; ++q)
@@ -338,17 +344,17 @@ void values(const Functions& g, const Pairs<T>& p, const T* direction, T* out, i
 }
 
 template <class T>
-void pullback(const Functions& g, const Pairs<T>& p, const T* bar, T* gradient, int64_t first, int64_t last) {
+void pullback(const Functions& g, const Pairs<T>& p, const void* bar, void* gradient, int64_t first, int64_t last) {
     constexpr int W = LANES<T>;
     Neighbors<T> n;
     Triples<T> t;
-    std::vector<T> factor, slope;
+    RadialFactors<T> radial;
     const int n_radial = g.n_radial(), columns = g.columns();
     for (int64_t atom = first; atom < last; ++atom) {
-        const T* row = bar + atom * columns;
+        const T* row = static_cast<const T*>(bar) + atom * columns;
         for (int64_t pair = p.starts[atom]; pair < p.starts[atom + 1]; ++pair) {
             const T *v = p.vectors + 3 * pair, r = std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
-            T* result = gradient + 3 * pair;
+            T* result = static_cast<T*>(gradient) + 3 * pair;
             result[0] = result[1] = result[2] = 0;
             if (!(r < T(g.cutoff))) continue;
             const T* of = row + p.species[p.neighbors[pair]] * n_radial;
@@ -367,12 +373,14 @@ void pullback(const Functions& g, const Pairs<T>& p, const T* bar, T* gradient, 
         }
         if (g.families.empty()) continue;
         gather(p, atom, g.n_elements, T(g.angular_cutoff), n);
+        radial.evaluate(g, n);
         const T* column = row + g.n_elements * n_radial;
         const size_t m = n.r.size();
         for (int a = 0; a < g.n_elements; ++a)
             for (int b = a; b < g.n_elements; ++b)
-                for (const auto& f : g.families) {
-                    radial_factors(g, f, n, factor, slope);
+                for (size_t i_family = 0; i_family < g.families.size(); ++i_family) {
+                    const Family& f = g.families[i_family];
+                    const T *factor = radial.values[i_family].data(), *slope = radial.slopes[i_family].data();
                     T weights[MOST][MOST] = {};
                     for (int i = 0; i < f.n_functions; ++i)
                         weights[f.grid[i] / f.n_parts][f.grid[i] % f.n_parts] += *column++;
@@ -387,7 +395,7 @@ void pullback(const Functions& g, const Pairs<T>& p, const T* bar, T* gradient, 
                                     slope_sum[w] += weights[e][q] * t.part_slopes[q][w];
                                 }
                             const T factor_j = factor[e * m + j], slope_j = slope[e * m + j];
-                            const T *factor_k = factor.data() + e * m + k, *slope_k = slope.data() + e * m + k;
+                            const T *factor_k = factor + e * m + k, *slope_k = slope + e * m + k;
                             for (int w = 0; w < W; ++w) {
                                 const T q_sum = t.between[e][w] * sum[w], both = factor_j * factor_k[w];
                                 by_j[w] += slope_j * factor_k[w] * q_sum;
@@ -422,7 +430,7 @@ void pullback(const Functions& g, const Pairs<T>& p, const T* bar, T* gradient, 
                 }
         for (size_t k = 0; k < m; ++k) {
             if (n.pair[k] < 0) continue;
-            T* result = gradient + 3 * n.pair[k];
+            T* result = static_cast<T*>(gradient) + 3 * n.pair[k];
             result[0] += n.gradient_x[k];
             result[1] += n.gradient_y[k];
             result[2] += n.gradient_z[k];
@@ -432,7 +440,7 @@ void pullback(const Functions& g, const Pairs<T>& p, const T* bar, T* gradient, 
 
 // From flat arrays: `sizes` holds g1, n_g2, n_g3, n_elements, kind, number of families, then for each family narrow,
 // n_radial, n_parts, n_functions and the grid; `numbers` holds both cutoffs, eta and r_s of G2, kappa of G3, then for
-// each family eta, r_s, zeta and lambda.  Empty if a family has more radial factors or angular parts than there is room for.
+// each family eta, r_s, zeta and lambda.  False if a family has more radial factors or angular parts than there is room for.
 bool read(const int64_t* sizes, const double* numbers, Functions& g) {
     g.g1 = int(sizes[0]), g.n_g2 = int(sizes[1]), g.n_g3 = int(sizes[2]), g.n_elements = int(sizes[3]), g.kind = int(sizes[4]);
     g.cutoff = numbers[0], g.angular_cutoff = numbers[1];
@@ -453,55 +461,45 @@ bool read(const int64_t* sizes, const double* numbers, Functions& g) {
     return true;
 }
 
-}  // namespace
-
-// All return 0 if they have no room for the functions.  `bytes` per number says float or double.
-
-extern "C" int nnpot_acsf(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
-                          const int64_t* species, const void* vectors, const int64_t* sizes, const double* numbers,
-                          int64_t threads, void* out) {
+// Reads the functions, then calls work(functions, pairs, first, last) for parts of the centres with numbers of the right size.
+template <class Work>
+int for_centers(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors, const int64_t* species,
+                const void* vectors, const int64_t* sizes, const double* numbers, int64_t threads, Work work) {
     Functions g;
     if (!read(sizes, numbers, g)) return 0;
     const auto run = [&](auto zero) {
         using T = decltype(zero);
         const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
-        parallel(n_centers, threads,
-                 [&](int64_t first, int64_t last) {
-                     values(g, pairs, static_cast<const T*>(nullptr), static_cast<T*>(out), first, last);
-                 });
+        parallel(n_centers, threads, [&](int64_t first, int64_t last) { work(g, pairs, first, last); });
     };
     bytes == 4 ? run(0.0f) : run(0.0);
     return 1;
 }
 
+}  // namespace
+
+// All return 0 if they have no room for the functions.  `bytes` per number says float or double.
+
 extern "C" int nnpot_acsf_tangent(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
                                   const int64_t* species, const void* vectors, const int64_t* sizes, const double* numbers,
                                   int64_t threads, const void* direction, void* out) {
-    Functions g;
-    if (!read(sizes, numbers, g)) return 0;
-    const auto run = [&](auto zero) {
-        using T = decltype(zero);
-        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
-        parallel(n_centers, threads, [&](int64_t first, int64_t last) {
-            values(g, pairs, static_cast<const T*>(direction), static_cast<T*>(out), first, last);
-        });
-    };
-    bytes == 4 ? run(0.0f) : run(0.0);
-    return 1;
+    return for_centers(bytes, n_centers, starts, neighbors, species, vectors, sizes, numbers, threads,
+                       [&](const Functions& g, const auto& pairs, int64_t first, int64_t last) {
+                           values(g, pairs, direction, out, first, last);
+                       });
+}
+
+extern "C" int nnpot_acsf(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
+                          const int64_t* species, const void* vectors, const int64_t* sizes, const double* numbers,
+                          int64_t threads, void* out) {
+    return nnpot_acsf_tangent(bytes, n_centers, starts, neighbors, species, vectors, sizes, numbers, threads, nullptr, out);
 }
 
 extern "C" int nnpot_acsf_pullback(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
                                    const int64_t* species, const void* vectors, const int64_t* sizes,
                                    const double* numbers, int64_t threads, const void* bar, void* gradient) {
-    Functions g;
-    if (!read(sizes, numbers, g)) return 0;
-    const auto run = [&](auto zero) {
-        using T = decltype(zero);
-        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
-        parallel(n_centers, threads, [&](int64_t first, int64_t last) {
-            pullback(g, pairs, static_cast<const T*>(bar), static_cast<T*>(gradient), first, last);
-        });
-    };
-    bytes == 4 ? run(0.0f) : run(0.0);
-    return 1;
+    return for_centers(bytes, n_centers, starts, neighbors, species, vectors, sizes, numbers, threads,
+                       [&](const Functions& g, const auto& pairs, int64_t first, int64_t last) {
+                           pullback(g, pairs, bar, gradient, first, last);
+                       });
 }

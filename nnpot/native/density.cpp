@@ -13,6 +13,7 @@
 // the register.
 
 #include "elementary.h"
+#include "pairs.h"
 #include "parallel.h"
 
 #include <algorithm>
@@ -29,24 +30,26 @@ struct Shape {
     int n_weights;  // q
     int n_radial;   // k
     int l_max;
+    double cutoff;
     int n_harmonics() const { return (l_max + 1) * (l_max + 1); }
 };
 
 // Neighbours of one atom side by side: a lane each.
 template <class T, int KP>
 struct Block {
-    static constexpr int LANES = 64 / sizeof(T);
+    static constexpr int W = LANES<T>;
     int count = 0;
-    int64_t pair[LANES];
-    int64_t species[LANES];
-    T r[LANES], x[LANES], y[LANES], z[LANES];  // distance, then the unit vector
-    T harmonics[MAX_HARMONICS][LANES];
-    T radial[LANES][KP], slopes[LANES][KP];  // R_k and dR_k/dr of each neighbour, zero beyond k = K
+    int64_t pair[W];
+    int64_t species[W];
+    T r[W], x[W], y[W], z[W];  // distance, then the unit vector
+    T harmonics[MAX_HARMONICS][W];
+    T radial[W][KP], slopes[W][KP];  // R_k and dR_k/dr of each neighbour, zero beyond k = K
 };
 
 template <class T, int KP>
-void evaluate(Block<T, KP>& b, const Shape& shape, T cutoff, bool with_slopes) {
-    constexpr int W = Block<T, KP>::LANES;
+void evaluate(Block<T, KP>& b, const Shape& shape, bool with_slopes) {
+    constexpr int W = LANES<T>;
+    const T cutoff = T(shape.cutoff);
     for (int w = b.count; w < W; ++w) {  // idle lanes: anything finite
         b.r[w] = T(0.5) * cutoff;
         b.x[w] = b.y[w] = 0;
@@ -128,22 +131,13 @@ void evaluate(Block<T, KP>& b, const Shape& shape, T cutoff, bool with_slopes) {
     }
 }
 
-template <class T>
-struct Pairs {
-    const int64_t* starts;     // first pair of each centre, and the number of pairs
-    const int64_t* neighbors;  // atom j of each pair
-    const int64_t* species;    // element of each atom
-    const T* vectors;          // r_ij, three numbers each
-    T cutoff;
-};
-
 // Calls work(block) for full and last blocks of the neighbours of one atom within the cutoff.
 template <class T, int KP, class Work>
-void for_blocks(const Pairs<T>& p, int64_t atom, Block<T, KP>& b, Work work) {
+void for_blocks(const Pairs<T>& p, T cutoff, int64_t atom, Block<T, KP>& b, Work work) {
     b.count = 0;
     for (int64_t pair = p.starts[atom]; pair < p.starts[atom + 1]; ++pair) {
         const T *v = p.vectors + 3 * pair, square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
-        if (!(square < p.cutoff * p.cutoff)) continue;
+        if (!(square < cutoff * cutoff)) continue;
         const int w = b.count++;
         const T r = std::sqrt(square), inverse = 1 / r;
         b.pair[w] = pair;
@@ -152,7 +146,7 @@ void for_blocks(const Pairs<T>& p, int64_t atom, Block<T, KP>& b, Work work) {
         b.x[w] = v[0] * inverse;
         b.y[w] = v[1] * inverse;
         b.z[w] = v[2] * inverse;
-        if (b.count == Block<T, KP>::LANES) {
+        if (b.count == LANES<T>) {
             work(b);
             b.count = 0;
         }
@@ -171,8 +165,8 @@ struct Entries {
 // the harmonics:  dR_k = R'_k u.v,   dY_lm = [sum_a v_a sum_q D_aqp Y_q - l (u.v) Y_lm] / r.
 template <class T, int KP>
 void along(Block<T, KP>& b, const Shape& shape, const Entries& entries, const T* direction,
-           T (&harmonics)[MAX_HARMONICS][Block<T, KP>::LANES]) {
-    constexpr int W = Block<T, KP>::LANES;
+           T (&harmonics)[MAX_HARMONICS][LANES<T>]) {
+    constexpr int W = LANES<T>;
     T v[3][W] = {}, outward[W], inverse[W];
     for (int w = 0; w < b.count; ++w)
         for (int a = 0; a < 3; ++a) v[a][w] = direction[3 * b.pair[w] + a];
@@ -198,12 +192,12 @@ void density(const Pairs<T>& p, const T* weights, const Shape& shape, const Entr
              int64_t first, int64_t last) {
     const int L = shape.n_harmonics(), Q = shape.n_weights, K = shape.n_radial;
     Block<T, KP> block;
-    T changes[MAX_HARMONICS][Block<T, KP>::LANES];
+    T changes[MAX_HARMONICS][LANES<T>];
     std::vector<T> sums(size_t(Q) * L * KP);
     for (int64_t atom = first; atom < last; ++atom) {
         std::fill(sums.begin(), sums.end(), T(0));
-        for_blocks(p, atom, block, [&](Block<T, KP>& b) {
-            evaluate(b, shape, p.cutoff, direction != nullptr);
+        for_blocks(p, T(shape.cutoff), atom, block, [&](Block<T, KP>& b) {
+            evaluate(b, shape, direction != nullptr);
             if (direction) along(b, shape, entries, direction, changes);
             for (int w = 0; w < b.count; ++w)
                 for (int q = 0; q < Q; ++q) {
@@ -236,7 +230,7 @@ void density(const Pairs<T>& p, const T* weights, const Shape& shape, const Entr
 template <class T, int KP>
 void pullback(const Pairs<T>& p, const T* weights, int n_species, const Shape& shape, const Entries& entries, const T* bar,
               T* gradient, int64_t first, int64_t last) {
-    constexpr int W = Block<T, KP>::LANES, LP = PADDED_HARMONICS;
+    constexpr int W = LANES<T>, LP = PADDED_HARMONICS;
     const int L = shape.n_harmonics(), Q = shape.n_weights, K = shape.n_radial;
     Block<T, KP> block;
     // of one atom, for each element of its neighbours: sum_q w_q Abar as a table by (lm, k) and by (k, lm)
@@ -246,8 +240,8 @@ void pullback(const Pairs<T>& p, const T* weights, int n_species, const Shape& s
     for (int l = 0, lm = 0; l <= shape.l_max; ++l)
         for (int m = 0; m < 2 * l + 1; ++m) degree[lm++] = T(l);
     for (int64_t atom = first; atom < last; ++atom)
-        for_blocks(p, atom, block, [&](Block<T, KP>& b) {
-            evaluate(b, shape, p.cutoff, true);
+        for_blocks(p, T(shape.cutoff), atom, block, [&](Block<T, KP>& b) {
+            evaluate(b, shape, true);
             T harmonics_bar[MAX_HARMONICS][W];
             T outward[W] = {};
             for (int w = 0; w < b.count; ++w) {
@@ -331,33 +325,27 @@ int pullback_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights, 
 
 // All return 0 if they are not compiled for so many radial functions.  `bytes` per number says float or double.
 
-extern "C" int nnpot_density(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
-                             const int64_t* species, const void* vectors, double cutoff, const void* weights,
-                             int64_t n_weights, int64_t n_radial, int64_t l_max, int64_t threads, void* out) {
-    const Shape shape{int(n_weights), int(n_radial), int(l_max)};
-    const auto run = [&](auto zero) {
-        using T = decltype(zero);
-        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors), T(cutoff)};
-        return density_of_all(n_centers, pairs, static_cast<const T*>(weights), shape, threads, Entries{},
-                              static_cast<const T*>(nullptr), static_cast<T*>(out));
-    };
-    return bytes == 4 ? run(0.0f) : run(0.0);
-}
-
 extern "C" int nnpot_density_tangent(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
                                      const int64_t* species, const void* vectors, double cutoff, const void* weights,
                                      int64_t n_weights, int64_t n_radial, int64_t l_max, int64_t threads,
                                      int64_t n_entries, const int32_t* aqp, const double* coefficients,
                                      const void* direction, void* out) {
-    const Shape shape{int(n_weights), int(n_radial), int(l_max)};
+    const Shape shape{int(n_weights), int(n_radial), int(l_max), cutoff};
     const Entries entries{int(n_entries), aqp, coefficients};
     const auto run = [&](auto zero) {
         using T = decltype(zero);
-        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors), T(cutoff)};
+        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
         return density_of_all(n_centers, pairs, static_cast<const T*>(weights), shape, threads, entries,
                               static_cast<const T*>(direction), static_cast<T*>(out));
     };
     return bytes == 4 ? run(0.0f) : run(0.0);
+}
+
+extern "C" int nnpot_density(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
+                             const int64_t* species, const void* vectors, double cutoff, const void* weights,
+                             int64_t n_weights, int64_t n_radial, int64_t l_max, int64_t threads, void* out) {
+    return nnpot_density_tangent(bytes, n_centers, starts, neighbors, species, vectors, cutoff, weights, n_weights,
+                                 n_radial, l_max, threads, 0, nullptr, nullptr, nullptr, out);
 }
 
 // The gradient of pairs beyond the cutoff is left as it is.
@@ -366,11 +354,11 @@ extern "C" int nnpot_density_pullback(int64_t bytes, int64_t n_centers, const in
                                       int64_t n_weights, int64_t n_radial, int64_t l_max, int64_t threads,
                                       int64_t n_species, int64_t n_entries, const int32_t* aqp,
                                       const double* coefficients, const void* bar, void* gradient) {
-    const Shape shape{int(n_weights), int(n_radial), int(l_max)};
+    const Shape shape{int(n_weights), int(n_radial), int(l_max), cutoff};
     const Entries entries{int(n_entries), aqp, coefficients};
     const auto run = [&](auto zero) {
         using T = decltype(zero);
-        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors), T(cutoff)};
+        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
         return pullback_of_all(n_centers, pairs, static_cast<const T*>(weights), n_species, shape, threads, entries,
                                static_cast<const T*>(bar), static_cast<T*>(gradient));
     };

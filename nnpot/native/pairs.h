@@ -1,0 +1,14 @@
+// Neighbour pairs sorted by centre, as the descriptors hand them over.
+#pragma once
+
+#include <cstdint>
+
+template <class T> constexpr int LANES = 64 / sizeof(T);  // numbers in a vector register
+
+template <class T>
+struct Pairs {
+    const int64_t* starts;     // first pair of each centre, and the number of pairs
+    const int64_t* neighbors;  // atom j of each pair
+    const int64_t* species;    // element of each atom
+    const T* vectors;          // r_ij, three numbers each
+};
