@@ -23,10 +23,10 @@ class ElementRows:
     filled: Tensor
 
     @classmethod
-    def of(cls, species: Tensor, n_elements: int, dtype: torch.dtype) -> Self:
-        """Sort atoms by their element index, shape (N,)."""
+    def of(cls, species: Tensor, n_elements: int, dtype: torch.dtype, least_width: int = 0) -> Self:
+        """Sort atoms by their element index, shape (N,), into at least so many rows each."""
         counts = torch.bincount(species, minlength=n_elements)
-        width = int(counts.max()) if len(species) > 0 else 0
+        width = max(int(counts.max()) if len(species) > 0 else 0, least_width)
         by_element = torch.argsort(species, stable=True)
         starts = torch.cumsum(counts, dim=0) - counts
         sorted_species = species.index_select(0, by_element)
