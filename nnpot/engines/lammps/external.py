@@ -6,6 +6,7 @@ neighbours, so that nothing need be sent back; ghosts therefore reach twice as f
 """
 
 import ctypes
+import importlib.util
 import re
 import shlex
 import tempfile
@@ -32,22 +33,20 @@ LAMMPS_SKIN = 2.0
 """What LAMMPS adds to the cutoff in `units metal` unless the input says otherwise, in Å."""
 
 
-def run(
-    script: str | Path, dtype: str = "float64", arguments: Sequence[str] = ("-log", "none"), comm: Any = None
-) -> Any:
-    """Run a LAMMPS input script that has `pair_style nnpot`, without the plugin.
+def run(script: str | Path, dtype: str = "float64", arguments: Sequence[str] = ("-log", "none")) -> Any:
+    """Run a LAMMPS input script that has `pair_style nnpot`, without the plugin; under `mpiexec`, on all ranks.
 
     Args:
         script: File with the input; its `pair_coeff * * MODEL ELEMENTS` may name a model file or a package.
         dtype: Floating-point type to calculate in, `float32` or `float64`.
         arguments: Command-line arguments of LAMMPS.
-        comm: Communicator of mpi4py whose ranks work together under `mpiexec`.
 
     Returns:
         The `lammps.lammps` object after the script, to be asked for results.
 
     Raises:
         FileNotFoundError: If there is no such script or model.
+        ModuleNotFoundError: If there are several ranks, but not mpi4py.
         ValueError: If the script has not one `pair_coeff` for a `pair_style nnpot`, or that does not name a model and
             the element of each atom type.
     """
@@ -60,10 +59,10 @@ def run(
         raise ValueError(f"{script} needs one line `pair_style nnpot` and one `pair_coeff * * MODEL ELEMENTS`")
     skins = [float(x) for x in re.findall(r"^\s*neighbor\s+(\S+)", "\n".join(lines), re.MULTILINE)]
     _load_mpi()
-    program = lammps(cmdargs=["-nocite", *arguments], comm=comm)
+    program = lammps(cmdargs=["-nocite", *arguments])
     _file(program, [line for k, line in enumerate(lines[: coefficients[0]]) if k != styles[0]])
     words = shlex.split(lines[coefficients[0]], comments=True)
-    External(program, words, dtype, max([LAMMPS_SKIN, *skins]), comm).attach()
+    External(program, words, dtype, max([LAMMPS_SKIN, *skins])).attach()
     _file(program, lines[coefficients[0] + 1 :])
     return program
 
@@ -76,15 +75,14 @@ class External:
         words: The words of `pair_coeff * * MODEL ELEMENTS`.
         dtype: Floating-point type to calculate in.
         skin: In Å; at least that of LAMMPS.
-        comm: Communicator, or None for one process.
 
     Raises:
         FileNotFoundError: If there is no such model.
         ValueError: If the words do not name a model and the element of each atom type.
     """
 
-    def __init__(self, program: Any, words: Sequence[str], dtype: str, skin: float, comm: Any = None) -> None:
-        self.program, self.skin, self.comm = program, skin, comm
+    def __init__(self, program: Any, words: Sequence[str], dtype: str, skin: float) -> None:
+        self.program, self.skin, self.comm = program, skin, _communicator(program)
         n_types = program.extract_setting("ntypes")
         if len(words) != 4 + n_types or list(words[1:3]) != ["*", "*"]:
             raise ValueError(f"it must be: pair_coeff * * MODEL and the elements of all {n_types} atom types")
@@ -180,6 +178,15 @@ def _file(program: Any, lines: Sequence[str]) -> None:
         file.write("\n".join([*lines, ""]))
         file.flush()
         program.file(file.name)
+
+
+def _communicator(program: Any) -> Any:
+    """All ranks of LAMMPS, None where there is one only."""
+    if program.extract_setting("world_size") == 1:
+        return None
+    if importlib.util.find_spec("mpi4py") is None:
+        raise ModuleNotFoundError("several ranks need mpi4py; pip install mpi4py, or run one rank")
+    return importlib.import_module("mpi4py.MPI").COMM_WORLD
 
 
 def _load_mpi() -> None:
