@@ -4,6 +4,8 @@ import logging
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from nnpot.engines.lammps import plugin
 from nnpot.files import write_atomically
 from nnpot.model_file import load
@@ -37,7 +39,7 @@ def export(model: str, out: str, to: Literal["lammps", "package"] = "lammps", dt
     Returns:
         What was written.
     """
-    potential = load(model)
+    potential = load(model, torch.float64)  # no weight loses digits
     if to == "package":
         return _said(write_package(potential, out, dtype))
     return _said(_lammps(potential, Path(out), dtype))
