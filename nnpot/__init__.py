@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nnpot.calculator import NNPotCalculator
+    from nnpot.committee import Committee, Spread
     from nnpot.descriptors import ACE, ACSF
     from nnpot.model_file import load, save_potential
     from nnpot.potential import NeuralNetworkPotential, Potential, Prediction, SumPotential
@@ -18,11 +19,13 @@ __all__ = [
     "ACSF",
     "ZBL",
     "Batch",
+    "Committee",
     "NNPotCalculator",
     "NeuralNetworkPotential",
     "Pairs",
     "Potential",
     "Prediction",
+    "Spread",
     "Structure",
     "SumPotential",
     "load",
@@ -34,11 +37,13 @@ _ROOM_OF = {
     "ACSF": "descriptors",
     "ZBL": "repulsion",
     "Batch": "structure",
+    "Committee": "committee",
     "NNPotCalculator": "calculator",
     "NeuralNetworkPotential": "potential",
     "Pairs": "structure",
     "Potential": "potential",
     "Prediction": "potential",
+    "Spread": "committee",
     "Structure": "structure",
     "SumPotential": "potential",
     "load": "model_file",

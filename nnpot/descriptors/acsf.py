@@ -160,6 +160,10 @@ class ACSF(Descriptor):
             return None
         return SymmetryFunctions.of(pairs, self.function_table, self.n_all, self.keep)
 
+    def linearizes_as(self, other: Descriptor) -> bool:
+        """Whether it has the same functions: nothing in them is trained."""
+        return isinstance(other, ACSF) and other.arguments == self.arguments
+
     def jacobian(self, pairs: Pairs) -> Tensor:
         """Return ∂G_i/∂r_ij for the centre i of each pair, in 1/Å, shape (P, D, 3), written out by hand."""
         with torch.no_grad():
