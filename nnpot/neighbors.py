@@ -137,5 +137,5 @@ class NeighborTable:
         return table.index_copy(0, self.slots, values).view(self.n_atoms, self.width, values.shape[1])
 
     def vectors(self, pairs: Pairs, cutoff: float) -> Tensor:
-        """Return r_ij in the table, in Å, shape (N, M, 3); what stands in the empty places is longer than the cutoff."""
+        """Return r_ij in the table, in Å, shape (N, M, 3), vectors longer than the cutoff in the empty places."""
         return self.filled(pairs.r_ij.index_select(0, self.near), empty=cutoff)
