@@ -33,7 +33,7 @@ from nnpot.calculator import NNPotCalculator
 from nnpot.engines.metatomic import export_metatomic
 from nnpot.repulsion import ZBL
 
-KINDS = ("ACE", "ACSF", "ACE + ZBL")
+KINDS = ("ACE", "ACSF + ZBL")
 LIMITS = {"energy": 1e-9, "energies": 1e-9, "forces": 1e-9, "stress": 1e-7}
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 
@@ -74,10 +74,10 @@ def test_systems_evaluated_together_are_those_evaluated_alone(models: dict[str, 
 
 def test_selected_atoms_have_the_energies_that_they_have_among_all(models: dict[str, Path]) -> None:
     systems, selected = [alloy(1), alloy(2, seed=1)], [[0, 2], [1, 0], [1, 7], [1, 31]]
-    every = evaluated(models["ACE + ZBL"], systems, "atom")
-    some = evaluated(models["ACE + ZBL"], systems, "atom", selected)
+    every = evaluated(models["ACSF + ZBL"], systems, "atom")
+    some = evaluated(models["ACSF + ZBL"], systems, "atom", selected)
     torch.testing.assert_close(some, every[[2, 4, 11, 35]], rtol=0, atol=1e-12)
-    totals = evaluated(models["ACE + ZBL"], systems, "system", selected)
+    totals = evaluated(models["ACSF + ZBL"], systems, "system", selected)
     torch.testing.assert_close(totals, torch.stack([some[0], some[1:].sum()]), rtol=0, atol=1e-12)
 
 
@@ -94,13 +94,13 @@ def test_a_process_without_nnpot_runs_it(models: dict[str, Path], tmp_path: Path
     code = f"""
 import json, sys, ase.io, metatomic_ase
 atoms = ase.io.read("start.xyz")
-atoms.calc = metatomic_ase.MetatomicCalculator({str(models["ACSF"])!r}, device="cpu")
+atoms.calc = metatomic_ase.MetatomicCalculator({str(models["ACSF + ZBL"])!r}, device="cpu")
 print(json.dumps([atoms.get_potential_energy(), atoms.get_forces().tolist(), "nnpot" in sys.modules]))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     energy, forces, imported = json.loads(done.stdout.strip().splitlines()[-1])
     atoms = ase.io.read(tmp_path / "start.xyz")
-    atoms.calc = NNPotCalculator(trained("ACSF"), dtype="float64")
+    atoms.calc = NNPotCalculator(trained("ACSF + ZBL"), dtype="float64")
     assert not imported
     assert energy == pytest.approx(atoms.get_potential_energy(), abs=1e-9 * len(atoms))
     np.testing.assert_allclose(forces, atoms.get_forces(), rtol=0, atol=1e-9)
@@ -113,12 +113,12 @@ def test_the_file_asks_for_no_library(models: dict[str, Path]) -> None:
 
 
 def test_the_file_says_what_it_is(models: dict[str, Path]) -> None:
-    metadata = read_model_metadata(str(models["ACE + ZBL"]))
-    capabilities = load_atomistic_model(models["ACE + ZBL"]).capabilities()
-    assert metadata.description.startswith("ACE + ZBL for Cu, Au")
+    metadata = read_model_metadata(str(models["ACSF + ZBL"]))
+    capabilities = load_atomistic_model(models["ACSF + ZBL"]).capabilities()
+    assert metadata.description.startswith("ACSF + ZBL for Cu, Au")
     assert len(metadata.references["architecture"]) == 2
     assert capabilities.atomic_types == [29, 79]
-    assert capabilities.interaction_range == trained("ACE + ZBL").cutoff
+    assert capabilities.interaction_range == trained("ACSF + ZBL").cutoff
     assert capabilities.supported_devices == ["cuda", "cpu"]
 
 
