@@ -105,9 +105,7 @@ def test_energy_and_forces_in_openmm(atoms: Atoms) -> None:
     script = example("openmm/md.py")
     atoms = script.in_openmm_form(atoms)
     system = script.system_of(atoms, NNPotCalculator(trained("ACE"), dtype="float64"))
-    context = openmm.Context(
-        system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference")
-    )
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
     context.setPositions(atoms.positions / units.nm)
     state = context.getState(getEnergy=True, getForces=True)
     per_ev = units.mol / units.kJ

@@ -99,11 +99,14 @@ def md(
     every = max(1, steps // 100)
     for step in range(0, steps, every):
         integrator.step(min(every, steps - step))
-        energies = context.getState(getEnergy=True)
-        potential, kinetic = energies.getPotentialEnergy(), energies.getKineticEnergy()
-        per_ev = unit.kilojoule_per_mole * PER_EV
-        kelvin = 2 * kinetic / per_ev / (3 * len(atoms) * units.kB)
-        print(f"{energies.getTime() / unit.picosecond:8.3f} ps  {potential / per_ev:14.6f} eV  {kelvin:8.1f} K", flush=True)
+        state = context.getState(getEnergy=True)
+        potential, kinetic = (
+            energy.value_in_unit(unit.kilojoule_per_mole) / PER_EV
+            for energy in (state.getPotentialEnergy(), state.getKineticEnergy())
+        )
+        time = state.getTime().value_in_unit(unit.picosecond)
+        kelvin = 2 * kinetic / (3 * len(atoms) * units.kB)
+        print(f"{time:8.3f} ps  {potential:14.6f} eV  {kelvin:8.1f} K", flush=True)
 
 
 if __name__ == "__main__":

@@ -99,6 +99,18 @@ def test_a_cell_that_changes_in_place_is_noticed() -> None:
     torch.testing.assert_close(model(state)["energy"], fresh(state)["energy"], rtol=1e-12, atol=1e-12)
 
 
+def test_a_slab_is_as_in_ase() -> None:
+    slab = alloy()
+    slab.pbc = (True, True, False)
+    slab.center(vacuum=5.0, axis=2)
+    state = state_of([slab])
+    state.pbc = torch.tensor([True, True, False])  # `atoms_to_state` of this release knows one truth for all
+    slab.calc = NNPotCalculator(trained("ACE"), dtype="float64")
+    results = TorchSimModel(trained("ACE"), dtype=torch.float64)(state)
+    np.testing.assert_allclose(results["forces"], slab.get_forces(), rtol=0, atol=1e-9)
+    assert results["stress"].isnan().all()
+
+
 def test_it_conforms_to_the_interface() -> None:
     potential = NeuralNetworkPotential(
         ACE(4.0, ("Si", "Fe"), channels=2, n_radial=3, l_max=1), (4,), atomic_energies={"Si": 0.0, "Fe": 0.0}
