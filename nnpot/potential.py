@@ -100,9 +100,8 @@ class Potential(Module, ABC):
         pairs = batch.pairs(self.elements)
         if batch.cached is not None or self.is_trained:
             energies, gradient = self.energies_and_pair_gradient(pairs, batch.cached)
-        else:  # in parts, so that large systems fit into memory
-            parts = [self.energies_and_pair_gradient(part) for part in pairs.parts(CENTERS_AT_ONCE)]
-            energies, gradient = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        else:
+            energies, gradient = self.evaluated(pairs)
         structure_of_pair = batch.structure_of.index_select(0, batch.pair_i)
         strain = strain_derivative(batch.r_ij, gradient, structure_of_pair, batch.n_structures)
         return Prediction(
@@ -111,6 +110,13 @@ class Potential(Module, ABC):
             forces=forces_from_pairs(gradient, batch.pair_i, batch.pair_j, len(batch.numbers)),
             stress=_stress(strain, batch.volumes.unsqueeze(dim=1)),
         )
+
+    def evaluated(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å, in parts, so that large systems have room."""
+        with torch.no_grad():
+            parts = [self.energies_and_pair_gradient(part) for part in pairs.parts(CENTERS_AT_ONCE)]
+        energies, gradient = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        return energies, gradient
 
     def predict(self, structure: Structure) -> Prediction:
         """Predict one structure, on the device and in the dtype of the potential; results are detached."""

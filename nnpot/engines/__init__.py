@@ -1,1 +1,1 @@
-"""Potentials in the simulation engines of others; each engine is a module of its own, which imports its library."""
+"""Potentials in other programs; every engine imports its own library, and none is needed by the rest of nnpot."""

@@ -14,6 +14,7 @@ from torch_sim.state import SimState
 
 from nnpot.model_file import load
 from nnpot.neighbors import NeighborPairs, neighbor_pairs
+from nnpot.packaged import PackagedPotential
 from nnpot.potential import Potential
 from nnpot.structure import Batch, Structure
 
@@ -25,9 +26,9 @@ class TorchSimModel(ModelInterface):
     (Verlet), or its cell changes.
 
     Args:
-        potential: A potential, which is copied, or the path of a model file.
+        potential: A potential, which is copied, or the path of a model file or of a package.
         device: Where to calculate; states must lie there.
-        dtype: Floating-point type to calculate in.
+        dtype: Floating-point type to calculate in; a package has its own, and runs on the CPU.
         skin: In Å; 0 finds the neighbours anew at each step.
 
     Raises:
@@ -51,6 +52,8 @@ class TorchSimModel(ModelInterface):
             self.potential = copy.deepcopy(potential).to(self.device, dtype).eval()
         else:
             self.potential = load(potential, dtype, self.device)
+        if isinstance(self.potential, PackagedPotential):
+            self._dtype, self._device = self.potential.dtype_and_device()
         self._neighbors = _VerletLists(self.potential.cutoff + skin, skin)
 
     def forward(self, state: SimState | dict[str, Any], **_: Any) -> dict[str, Tensor]:

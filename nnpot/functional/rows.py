@@ -25,9 +25,9 @@ class ElementRows:
     filled: Tensor
 
     @classmethod
-    def of(cls, species: Tensor, n_elements: int, dtype: torch.dtype) -> Self:
-        """Sort atoms by their element index, shape (N,)."""
-        return cls(*rows_by_element(species, n_elements, dtype))
+    def of(cls, species: Tensor, n_elements: int, dtype: torch.dtype, least_width: int = 0) -> Self:
+        """Sort atoms by their element index, shape (N,), into at least so many rows each."""
+        return cls(*rows_by_element(species, n_elements, dtype, least_width))
 
     @classmethod
     def of_centers(cls, pairs: Pairs, n_elements: int, dtype: torch.dtype) -> Self:
@@ -57,10 +57,12 @@ class ElementRows:
         return _Collect.apply(rows, self.order.flatten(), self.place, self.filled.flatten(), dim)  # type: ignore[no-any-return]
 
 
-def rows_by_element(species: Tensor, n_elements: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+def rows_by_element(
+    species: Tensor, n_elements: int, dtype: torch.dtype, least_width: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return `order`, `place` and `filled` of :class:`ElementRows`; TorchScript compiles it for engines."""
     counts = torch.bincount(species, minlength=n_elements)
-    width = int(counts.max()) if len(species) > 0 else 0
+    width = max(int(counts.max()) if len(species) > 0 else 0, least_width)
     by_element = torch.argsort(species, stable=True)
     starts = torch.cumsum(counts, dim=0) - counts
     sorted_species = species.index_select(0, by_element)

@@ -21,7 +21,7 @@ _DENSITY = "Tensor weights, int n_elements, int n_weights, float cutoff, int n_r
 _GRADIENTS = "Tensor places, Tensor coefficients, int n_entries"
 _FUNCTIONS = "Tensor sizes, Tensor numbers, int n_functions"
 
-_library = torch.library.Library("nnpot", "DEF")
+_library = torch.library.Library("nnpot", "FRAGMENT")
 
 
 def are_compiled(dtype: torch.dtype, device: torch.device) -> bool:
@@ -46,8 +46,9 @@ def _define(name: str, arguments: str, blank: Callable[..., Tensor]) -> None:
         compiled(torch.get_num_threads(), starts.shape[0] - 1, vectors, starts, *rest, result)
         return result
 
-    _library.define(f"{name}({arguments}) -> Tensor")
-    _library.impl(name, calculated, "CPU")
+    if not hasattr(torch.ops.nnpot, name):  # else a plugin in this process has brought it
+        _library.define(f"{name}({arguments}) -> Tensor")
+        _library.impl(name, calculated, "CPU")
     torch.library.register_fake(f"nnpot::{name}", blank, lib=_library)
 
 

@@ -13,6 +13,7 @@ import torch
 from alloys import SYSTEMS, alloy, trained
 from ase import Atoms
 from ase.build import bulk
+from packages import EXPORTED, package_of
 from torch_sim.models.interface import validate_model_outputs
 
 from nnpot.calculator import NNPotCalculator
@@ -20,6 +21,7 @@ from nnpot.descriptors import ACE
 from nnpot.engines import torchsim
 from nnpot.engines.torchsim import TorchSimModel
 from nnpot.model_file import save_potential
+from nnpot.native import are_compiled
 from nnpot.potential import NeuralNetworkPotential
 
 KINDS = ("ACE", "ACSF", "ACE + ZBL")
@@ -122,6 +124,15 @@ def test_a_model_file_in_float32_gives_float32_results(tmp_path: Path) -> None:
     path = save_potential(trained("ACE"), tmp_path / "model.nnpot")
     results = TorchSimModel(path)(state_of([alloy()], torch.float32))
     assert {values.dtype for values in results.values()} == {torch.float32}
+
+
+@pytest.mark.skipif(not are_compiled(torch.float64, CPU), reason="no C++ compiler")
+def test_a_package_keeps_its_dtype() -> None:
+    model = TorchSimModel(package_of("ACE + ZBL"))
+    systems = [alloy(1, seed=0), alloy(1, seed=1)]
+    wanted = TorchSimModel(EXPORTED["ACE + ZBL"](), dtype=torch.float64)(state_of(systems))
+    assert model.dtype is torch.float64
+    torch.testing.assert_close(model(state_of(systems))["forces"], wanted["forces"], rtol=1e-10, atol=1e-10)
 
 
 def test_an_unknown_element_is_named() -> None:
