@@ -1,13 +1,14 @@
 """Neighbour pairs within a cutoff: one function in front of the `vesin` library, and padded tables of pairs."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
 import vesin
 from torch import Tensor
 
-from nnpot.structure import Batch, Structure
+from nnpot.structure import Batch, Pairs, Structure
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ def single_batch(structure: Structure, cutoff: float) -> Batch:
 
 
 def table_slots(pair_i: Tensor, n_atoms: int) -> tuple[Tensor, int]:
-    """Give each pair a place in a padded table with one row per atom.
+    """Give each pair a place in a padded table with one row per atom; TorchScript compiles it for engines.
 
     Args:
         pair_i: Centre of each pair, in any order, shape (P,).
@@ -96,3 +97,45 @@ def table_slots(pair_i: Tensor, n_atoms: int) -> tuple[Tensor, int]:
     slots = torch.empty_like(pair_i)
     slots[order] = pair_i[order] * width + rank - starts[pair_i[order]]
     return slots, width
+
+
+@dataclass(frozen=True, eq=False)
+class NeighborTable:
+    """Places of pairs within a cutoff in a padded table (N, M) with one row per centre.
+
+    Attributes:
+        near: Which pairs, shape (P',).
+        slots: Place of each, counted through all rows, shape (P',).
+        n_atoms: Number of rows N.
+        width: Largest number of neighbours M.
+    """
+
+    near: Tensor
+    slots: Tensor
+    n_atoms: int
+    width: int
+
+    @classmethod
+    def of(cls, pairs: Pairs, cutoff: float, element: int | None = None) -> Self:
+        """Return the table of the pairs closer than a cutoff in Å, of all neighbours or of those of one element."""
+        return pairs.once((cls, cutoff, element), lambda: cls._made_of(pairs, cutoff, element))
+
+    @classmethod
+    def _made_of(cls, pairs: Pairs, cutoff: float, element: int | None) -> Self:
+        with torch.no_grad():
+            chosen = pairs.once(("near", cutoff), lambda: (pairs.r_ij * pairs.r_ij).sum(dim=1) < cutoff**2)
+            if element is not None:
+                chosen = chosen & (pairs.species[pairs.pair_j] == element)
+            near = torch.nonzero(chosen).flatten()
+            n_atoms = len(pairs.center_species)
+            slots, width = table_slots(pairs.pair_i[near], n_atoms)
+        return cls(near, slots, n_atoms, width)
+
+    def filled(self, values: Tensor, empty: float) -> Tensor:
+        """Put a row for each of these pairs (P', X) into the table (N, M, X), one number in the empty places."""
+        table = values.new_full((self.n_atoms * self.width, values.shape[1]), empty)
+        return table.index_copy(0, self.slots, values).view(self.n_atoms, self.width, values.shape[1])
+
+    def vectors(self, pairs: Pairs, cutoff: float) -> Tensor:
+        """Return r_ij in the table, in Å, shape (N, M, 3), vectors longer than the cutoff in the empty places."""
+        return self.filled(pairs.r_ij.index_select(0, self.near), empty=cutoff)

@@ -224,7 +224,7 @@ class NeuralNetworkPotential(Potential):
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, shape (N,)."""
         features = self.descriptor(pairs)
-        rows = ElementRows.of(pairs.center_species, len(self.elements), features.dtype)
+        rows = ElementRows.of_centers(pairs, len(self.elements), features.dtype)
         return self.energies_of_features(features, pairs.center_species, rows)
 
     def energies_of_features(self, features: Tensor, species: Tensor, rows: ElementRows) -> Tensor:

@@ -4,9 +4,9 @@ Units are eV, Å, eV/Å and eV/Å³ throughout.  A pair vector `r_ij = r_j − r
 the neighbour j; every pair is there twice, once from each side.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, Self
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import atomic_numbers, chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +127,7 @@ class Pairs:
         species: Index of each atom's element among the elements of the model, shape (N',).
         centers: The same of each centre, shape (N,); None if the atoms are the centres.
         known_as_sorted: Whether the pairs are known to be sorted by centre.
+        made: What :meth:`once` has made of these pairs; a copy by `dataclasses.replace` starts without.
     """
 
     r_ij: Tensor
@@ -133,6 +136,17 @@ class Pairs:
     species: Tensor
     centers: Tensor | None = None
     known_as_sorted: bool = False
+    made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what was made of these pairs before under the same key, else make it now and keep it.
+
+        For all whose size depends on where the atoms are (tables of neighbours, rows by element): a graph that is
+        recorded for other pairs takes it as an input (`engines/metatomic.py`).
+        """
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]  # type: ignore[no-any-return]
 
     @property
     def center_species(self) -> Tensor:

@@ -5,17 +5,17 @@ sphere instead of a table of Gaunt coefficients (S. Luo et al., ICLR 2024, arXiv
 """
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor, check_elements
 from nnpot.functional.density import DensityTables, density
-from nnpot.functional.harmonics import MAX_DEGREE, degrees, product_grid
+from nnpot.functional.harmonics import MAX_DEGREE, degrees, mean_over_m, product_grid
 from nnpot.functional.pair_density import PairDensity
 from nnpot.functional.rows import ElementRows
-from nnpot.neighbors import table_slots
+from nnpot.neighbors import NeighborTable
 from nnpot.structure import Pairs
 
 MANY_ELEMENTS, LEARNED_CHANNELS = 5, 4
@@ -100,10 +100,10 @@ class ACE(Descriptor):
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Return the features of every atom, shape (N, D)."""
-        table = _NeighborTable.of(pairs, self.cutoff)
-        vectors = table.filled(pairs.r_ij.index_select(0, table.near), empty=self.cutoff)
+        table = NeighborTable.of(pairs, self.cutoff)
+        vectors = table.vectors(pairs, self.cutoff)
         values = density(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
-        return self.features_of(values, ElementRows.of(pairs.center_species, len(self.elements), values.dtype))
+        return self.features_of(values, ElementRows.of_centers(pairs, len(self.elements), values.dtype))
 
     def linearized(self, pairs: Pairs) -> "DensityExpansion | PairDensity":
         """Return the density A of every atom, shape (N, L, Q·K), and the transpose of its derivative."""
@@ -112,8 +112,8 @@ class ACE(Descriptor):
             compiled = PairDensity.of(pairs, weights, self.cutoff, self.n_radial, self.l_max)
             if compiled is not None:
                 return compiled
-        table = _NeighborTable.of(pairs, self.cutoff)
-        vectors = table.filled(pairs.r_ij.detach().index_select(0, table.near), empty=self.cutoff)
+        table = NeighborTable.of(pairs, self.cutoff)
+        vectors = table.vectors(pairs, self.cutoff).detach()
         tables = DensityTables.of(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
         return DensityExpansion(tables.density(), tables, table, len(pairs.r_ij))
 
@@ -140,7 +140,7 @@ class ACE(Descriptor):
             f"l ≤ {self.l_max}, body order {self.body_order}, {self.n_features} features"
         )
 
-    def _weights(self, pairs: Pairs, table: "_NeighborTable") -> Tensor:
+    def _weights(self, pairs: Pairs, table: NeighborTable) -> Tensor:
         """E_sq / √n̄ of every neighbour, 0 in empty places, shape (N, M, Q)."""
         of_pairs = self.element_weights.index_select(0, pairs.species[pairs.pair_j[table.near]]) * self.density_scale
         return table.filled(of_pairs, empty=0.0)
@@ -167,9 +167,7 @@ class ACE(Descriptor):
 
     def _sum_over_m(self, x: Tensor) -> Tensor:
         """Mean of x (L, N, C) over m for each l, shape (l_max + 1, N, C)."""
-        weights = x.new_zeros(self.l_max + 1, len(x))
-        for degree in range(self.l_max + 1):
-            weights[degree, degree**2 : (degree + 1) ** 2] = 1 / (2 * degree + 1)
+        weights = x.new_tensor(mean_over_m(self.l_max))
         return (weights @ x.flatten(start_dim=1)).view(-1, *x.shape[1:])
 
     def _product(self, x: Tensor, y: Tensor) -> Tensor:
@@ -186,28 +184,6 @@ def _near_identity(degrees: int, channels: int) -> nn.Parameter:
 
 
 @dataclass(frozen=True, eq=False)
-class _NeighborTable:
-    """Pairs within the cutoff (`near`) and their places (`slots`) in a padded table (n_atoms, width)."""
-
-    near: Tensor
-    slots: Tensor
-    n_atoms: int
-    width: int
-
-    @classmethod
-    def of(cls, pairs: Pairs, cutoff: float) -> Self:
-        with torch.no_grad():
-            near = torch.nonzero((pairs.r_ij * pairs.r_ij).sum(dim=1) < cutoff**2).flatten()
-            slots, width = table_slots(pairs.pair_i[near], len(pairs.center_species))
-        return cls(near, slots, len(pairs.center_species), width)
-
-    def filled(self, values: Tensor, empty: float) -> Tensor:
-        """Put values of the near pairs (P, X) into the table (n_atoms, width, X), one number in the empty places."""
-        table = values.new_full((self.n_atoms * self.width, values.shape[1]), empty)
-        return table.index_copy(0, self.slots, values).view(self.n_atoms, self.width, values.shape[1])
-
-
-@dataclass(frozen=True, eq=False)
 class DensityExpansion:
     """The density of the neighbours, and the transpose of its derivative by the pair vectors.
 
@@ -220,7 +196,7 @@ class DensityExpansion:
 
     values: Tensor
     tables: DensityTables
-    neighbors: _NeighborTable
+    neighbors: NeighborTable
     n_pairs: int
 
     def pullback(self, gradient: Tensor) -> Tensor:

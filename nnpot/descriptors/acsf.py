@@ -14,7 +14,7 @@ from nnpot.functional.angular import AngularBasis, Neighbors
 from nnpot.functional.cutoffs import CUTOFFS
 from nnpot.functional.radial import shifted_gaussians, shifted_gaussians_derivative
 from nnpot.functional.symmetry_functions import AngularFamily, FunctionTable, SymmetryFunctions
-from nnpot.neighbors import table_slots
+from nnpot.neighbors import NeighborTable
 from nnpot.structure import Pairs, Structure
 
 Radial = tuple[float, float]
@@ -136,7 +136,7 @@ class ACSF(Descriptor):
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Return the features of every atom, shape (N, D)."""
-        n_atoms = len(pairs.center_species)
+        n_atoms = pairs.center_species.shape[0]
         radial = [t.sum_over_neighbors(self._radial) for t in self._tables(pairs, self.cutoff)]
         tables = self._tables(pairs, self.angular_cutoff) if self.families else []
         angular = []
@@ -228,13 +228,7 @@ class ACSF(Descriptor):
 
     def _tables(self, pairs: Pairs, cutoff: float) -> list["_Table"]:
         """Padded neighbours within a cutoff, one table per neighbour element."""
-        with torch.no_grad():
-            near = (pairs.r_ij * pairs.r_ij).sum(dim=1) < cutoff**2
-        element = pairs.species[pairs.pair_j]
-        return [
-            _Table.of(pairs, torch.nonzero(near & (element == s)).flatten(), 2 * cutoff)
-            for s in range(len(self.elements))
-        ]
+        return [_Table.of(pairs, cutoff, s) for s in range(len(self.elements))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,17 +237,14 @@ class _Table:
 
     vectors: Tensor
     distances: Tensor
-    pairs: Tensor
-    slots: Tensor
+    places: NeighborTable
 
     @classmethod
-    def of(cls, pairs: Pairs, selected: Tensor, far: float) -> Self:
-        """Sort the selected pairs into a table; empty slots hold a vector of length `far`."""
-        n_atoms = len(pairs.center_species)
-        slots, width = table_slots(pairs.pair_i[selected], n_atoms)
-        empty = pairs.r_ij.new_tensor([far, 0.0, 0.0]).repeat(n_atoms * width, 1)
-        vectors = empty.index_copy(0, slots, pairs.r_ij.index_select(0, selected)).view(n_atoms, width, 3)
-        return cls(vectors, torch.linalg.vector_norm(vectors, dim=-1), selected, slots)
+    def of(cls, pairs: Pairs, cutoff: float, element: int) -> Self:
+        """Sort the pairs with neighbours of an element within a cutoff into a table."""
+        places = NeighborTable.of(pairs, cutoff, element)
+        vectors = places.vectors(pairs, cutoff)
+        return cls(vectors, torch.linalg.vector_norm(vectors, dim=-1), places)
 
     @property
     def width(self) -> int:
@@ -267,7 +258,7 @@ class _Table:
 
     def scatter(self, target: Tensor, rows: Tensor) -> None:
         """Write the row of every filled slot, out of (N·M, ...), to its pair in `target` (P, ...)."""
-        target[self.pairs] = rows.index_select(0, self.slots)
+        target[self.places.near] = rows.index_select(0, self.places.slots)
 
 
 def _columns(rows: Sequence[tuple[float, float]], like: Tensor) -> tuple[Tensor, Tensor]:
@@ -277,6 +268,8 @@ def _columns(rows: Sequence[tuple[float, float]], like: Tensor) -> tuple[Tensor,
 
 def _chunks(n_atoms: int, triples_per_atom: int) -> list[slice]:
     """Split atoms into chunks with a bounded number of neighbour pairs each; at least one chunk."""
+    if isinstance(n_atoms, torch.SymInt):  # a graph is being recorded, and holds no loop over atoms
+        return [slice(0, n_atoms)]
     step = max(1, _TRIPLES_PER_CHUNK // max(1, triples_per_atom))
     return [slice(a, min(a + step, n_atoms)) for a in range(0, max(n_atoms, 1), step)]
 

@@ -156,9 +156,10 @@ class AngularBasis:
 def _pair_slots(first: Neighbors, second: Neighbors | None) -> tuple[Tensor, Tensor]:
     """Slots (j, k) of all pairs: j < k within one table, or the product of two tables; shapes (T,), (T,)."""
     m, device = first.distances.shape[1], first.distances.device
-    if second is None:
-        j, k = torch.triu_indices(m, m, offset=1, device=device)
-        return j, k
+    if second is None:  # pair number t = j + k (k − 1) / 2; its k as a formula, which a graph can hold for any m
+        t = torch.arange(m * (m - 1) // 2, device=device)
+        k = ((1 + (1 + 8 * t).double().sqrt()) / 2).long()
+        return t - k * (k - 1) // 2, k
     n = second.distances.shape[1]
     slots = torch.arange(m * n, device=device)
     return slots // max(n, 1), slots % max(n, 1)

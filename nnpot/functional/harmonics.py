@@ -64,6 +64,13 @@ def degrees(l_max: int) -> list[int]:
     return [degree for degree in range(l_max + 1) for _ in range(2 * degree + 1)]
 
 
+@cache
+def mean_over_m(l_max: int) -> NDArray[np.float64]:
+    """Return the matrix that takes the mean over m for every degree l, shape (l_max + 1, L)."""
+    of_degree = np.array(degrees(l_max))
+    return np.where(of_degree == np.arange(l_max + 1)[:, None], 1 / (2 * of_degree + 1), 0.0)
+
+
 def _polynomials(u: Tensor, l_max: int) -> Tensor:
     """r^l Y_lm as polynomials in x, y, z, shape (..., (l_max + 1)²)."""
     x, y, z = u.unbind(dim=-1)

@@ -7,6 +7,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from nnpot.structure import Pairs
+
 
 @dataclass(frozen=True, eq=False)
 class ElementRows:
@@ -25,20 +27,12 @@ class ElementRows:
     @classmethod
     def of(cls, species: Tensor, n_elements: int, dtype: torch.dtype, least_width: int = 0) -> Self:
         """Sort atoms by their element index, shape (N,), into at least so many rows each."""
-        counts = torch.bincount(species, minlength=n_elements)
-        width = max(int(counts.max()) if len(species) > 0 else 0, least_width)
-        by_element = torch.argsort(species, stable=True)
-        starts = torch.cumsum(counts, dim=0) - counts
-        sorted_species = species.index_select(0, by_element)
-        rank = torch.arange(len(species), device=species.device) - starts.index_select(0, sorted_species)
-        rows = sorted_species * width + rank
-        order = torch.zeros(n_elements * width, dtype=torch.int64, device=species.device)
-        filled = torch.zeros(n_elements * width, dtype=dtype, device=species.device)
-        return cls(
-            order=order.index_copy(0, rows, by_element).view(n_elements, width),
-            place=torch.empty_like(species).index_copy(0, by_element, rows),
-            filled=filled.index_fill(0, rows, 1).view(n_elements, width),
-        )
+        return cls(*rows_by_element(species, n_elements, dtype, least_width))
+
+    @classmethod
+    def of_centers(cls, pairs: Pairs, n_elements: int, dtype: torch.dtype) -> Self:
+        """Sort the centres of pairs by their element."""
+        return pairs.once((cls, n_elements), lambda: cls.of(pairs.center_species, n_elements, dtype))
 
     def among(self, n_elements: int, blocks: Sequence[int]) -> "ElementRows":
         """Return the same rows where block s is number `blocks[s]` of `n_elements` blocks; the others are empty."""
@@ -61,6 +55,26 @@ class ElementRows:
         """Take atoms out of their rows again, dimensions `dim` and `dim + 1` from (S, R) to N."""
         rows = x.flatten(start_dim=dim, end_dim=dim + 1)
         return _Collect.apply(rows, self.order.flatten(), self.place, self.filled.flatten(), dim)  # type: ignore[no-any-return]
+
+
+def rows_by_element(
+    species: Tensor, n_elements: int, dtype: torch.dtype, least_width: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return `order`, `place` and `filled` of :class:`ElementRows`; TorchScript compiles it for engines."""
+    counts = torch.bincount(species, minlength=n_elements)
+    width = max(int(counts.max()) if len(species) > 0 else 0, least_width)
+    by_element = torch.argsort(species, stable=True)
+    starts = torch.cumsum(counts, dim=0) - counts
+    sorted_species = species.index_select(0, by_element)
+    rank = torch.arange(len(species), device=species.device) - starts.index_select(0, sorted_species)
+    rows = sorted_species * width + rank
+    order = torch.zeros(n_elements * width, dtype=torch.int64, device=species.device)
+    filled = torch.zeros(n_elements * width, dtype=dtype, device=species.device)
+    return (
+        order.index_copy(0, rows, by_element).view(n_elements, width),
+        torch.empty_like(species).index_copy(0, by_element, rows),
+        filled.index_fill(0, rows, 1).view(n_elements, width),
+    )
 
 
 def _along(mask: Tensor, dim: int, n_dim: int) -> Tensor:

@@ -9,9 +9,9 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from systems import SYSTEMS, structure
+from systems import SYSTEMS, pairs_of, structure
 
-from nnpot.neighbors import neighbor_pairs, single_batch, table_slots
+from nnpot.neighbors import NeighborTable, neighbor_pairs, single_batch, table_slots
 from nnpot.structure import Structure
 
 CUTOFF = 2.5
@@ -220,3 +220,22 @@ def test_table_slots_keep_the_order_of_pairs() -> None:
 def test_a_table_without_atoms_is_empty() -> None:
     slots, width = table_slots(torch.empty(0, dtype=torch.int64), 0)
     assert (len(slots), width) == (0, 0)
+
+
+@pytest.mark.parametrize("element", [None, 0, 2], ids=["all", "H", "Cu"])
+def test_a_table_holds_the_pairs_within_the_cutoff(element: int | None) -> None:
+    pairs = pairs_of(structure("alloy"), 4.5)
+    table = NeighborTable.of(pairs, 3.6, element)
+    distances = pairs.r_ij.norm(dim=1)
+    chosen = (distances < 3.6) & (pairs.species[pairs.pair_j] == element if element is not None else True)
+    assert table.near.tolist() == chosen.nonzero().flatten().tolist()
+    vectors = table.vectors(pairs, 3.6)
+    assert vectors.shape == (table.n_atoms, table.width, 3)
+    assert torch.equal(vectors.flatten(end_dim=1)[table.slots], pairs.r_ij[chosen])
+    assert int((vectors.norm(dim=2) < 3.6).sum()) == int(chosen.sum())
+
+
+def test_a_table_is_made_once() -> None:
+    pairs = pairs_of(structure("alloy"))
+    assert NeighborTable.of(pairs, 3.6) is NeighborTable.of(pairs, 3.6)
+    assert NeighborTable.of(pairs, 3.6) is not NeighborTable.of(pairs, 3.5)

@@ -218,3 +218,16 @@ def test_pairs_in_another_order_stay_together() -> None:
     pairs = pairs_of(structure("alloy"))
     backwards = Pairs(*(t.flip(0) for t in (pairs.r_ij, pairs.pair_i, pairs.pair_j)), pairs.species)
     assert len(list(backwards.parts(3))) == 1
+
+
+def test_what_pairs_keep_is_made_once() -> None:
+    pairs = pairs_of(structure("water"))
+    first = pairs.once("key", lambda: [1])
+    assert pairs.once("key", lambda: [2]) is first
+    assert pairs.once("another key", lambda: [2]) == [2]
+
+
+def test_other_vectors_start_with_nothing_kept() -> None:
+    pairs = pairs_of(structure("water"))
+    pairs.once("key", lambda: 1)
+    assert replace(pairs, r_ij=2 * pairs.r_ij).once("key", lambda: 2) == 2

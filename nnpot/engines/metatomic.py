@@ -1,0 +1,155 @@
+"""Export to metatomic (https://docs.metatensor.org/metatomic): one file that runs in ASE, i-PI and other engines.
+
+The file holds TorchScript and weights.  It needs PyTorch and metatomic, but neither nnpot nor a compiler, and runs on
+the CPU and on CUDA.  The engine finds the neighbours, and differentiates the energy to get forces and stress.
+"""
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Dict, List, Optional  # noqa: UP035  metatomic compares the annotations of `forward` with these
+
+import torch
+from ase.data import atomic_numbers
+from metatensor.torch import Labels, TensorBlock, TensorMap
+from metatomic.torch import (
+    AtomisticModel,
+    ModelCapabilities,
+    ModelMetadata,
+    ModelOutput,
+    NeighborListOptions,
+    System,
+)
+from torch import Tensor, nn
+
+from nnpot.engines.torchscript import ScriptedEnergies, terms_of
+from nnpot.files import write_atomically
+from nnpot.potential import NeuralNetworkPotential, Potential
+
+SUFFIX = ".pt"
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_EXTRA_FILES = ("torch-version", "metatomic-version", "export-metadata", "model-metadata")
+_REFERENCES = {
+    "ACE": "R. Drautz, Phys. Rev. B 99, 014104 (2019)",
+    "ACSF": "J. Behler, J. Chem. Phys. 134, 074106 (2011)",
+    "ZBL": "J. F. Ziegler, J. P. Biersack, U. Littmark, The Stopping and Range of Ions in Solids (1985)",
+}
+
+
+def export_metatomic(potential: Potential, path: str | Path, dtype: str = "float32", name: str = "nnpot") -> Path:
+    """Write a potential as a metatomic model.
+
+    Args:
+        potential: Any potential that can be recorded (:mod:`nnpot.engines.torchscript`).
+        path: Where to, `*.pt`; an existing file is replaced only once the new one is complete.
+        dtype: Floating-point type that the model calculates in, `float32` or `float64`.
+        name: What the model calls itself.
+
+    Raises:
+        ValueError: If the dtype is not known, the path ends in another way, or the potential cannot be recorded.
+    """
+    if dtype not in _DTYPES:
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+    if Path(path).suffix != SUFFIX:
+        raise ValueError(f"the name of a metatomic model ends in {SUFFIX}, that of {path} does not")
+    capabilities = ModelCapabilities(
+        outputs={"energy": ModelOutput(unit="eV", sample_kind="atom")},
+        atomic_types=[atomic_numbers[e] for e in potential.elements],
+        interaction_range=potential.cutoff,
+        length_unit="angstrom",
+        supported_devices=["cuda", "cpu"],
+        dtype=dtype,
+    )
+    with warnings.catch_warnings(action="ignore"), tempfile.TemporaryDirectory() as folder:  # those of TorchScript
+        module = _MetatomicModel(potential, _DTYPES[dtype]).eval()
+        unfinished = Path(folder) / Path(path).name
+        AtomisticModel(module, _metadata(potential, name), capabilities).save(unfinished)
+        _forget_extensions(unfinished)
+        return write_atomically(Path(path), unfinished.read_bytes())
+
+
+class _MetatomicModel(nn.Module):
+    """Energies of systems in the form that metatomic prescribes; `torch.jit.script` compiles it."""
+
+    def __init__(self, potential: Potential, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.energies = ScriptedEnergies(potential, dtype)
+        self.neighbors = NeighborListOptions(cutoff=potential.cutoff, full_list=True, strict=True)
+        self.dtype = dtype
+
+    def requested_neighbor_lists(self) -> List[NeighborListOptions]:  # noqa: UP006
+        return [self.neighbors]
+
+    def forward(
+        self,
+        systems: List[System],  # noqa: UP006
+        outputs: Dict[str, ModelOutput],  # noqa: UP006
+        selected_atoms: Optional[Labels] = None,  # noqa: UP045
+    ) -> Dict[str, TensorMap]:  # noqa: UP006
+        if "energy" not in outputs:
+            return {}
+        device = systems[0].positions.device
+        atoms = torch.cat([_atoms_of(s, len(system), device) for s, system in enumerate(systems)])  # (A, 2)
+        starts = torch.bincount(atoms[:, 0], minlength=len(systems)).cumsum(0)
+        centers = torch.arange(atoms.shape[0], device=device)
+        if selected_atoms is not None:
+            chosen = selected_atoms.values.to(torch.int64)
+            centers = torch.where(chosen[:, 0] > 0, starts[chosen[:, 0] - 1], 0) + chosen[:, 1]
+        by_center = self._by_center(systems, centers, atoms.shape[0])
+
+        samples, names = atoms[centers], ["system", "atom"]
+        if outputs["energy"].sample_kind == "system":
+            totals = torch.zeros(len(systems), dtype=torch.float64, device=device)
+            by_center = totals.index_add(0, samples[:, 0], by_center)
+            samples, names = torch.arange(len(systems), device=device).unsqueeze(1), ["system"]
+        block = TensorBlock(
+            values=by_center.unsqueeze(1).to(self.dtype),
+            samples=Labels(names, samples.to(torch.int32)),
+            components=torch.jit.annotate(List[Labels], []),  # noqa: UP006
+            properties=Labels(["energy"], torch.zeros(1, 1, dtype=torch.int32, device=device)),
+        )
+        keys = Labels(["_"], torch.zeros(1, 1, dtype=torch.int32, device=device))
+        return {"energy": TensorMap(keys, [block])}
+
+    def _by_center(self, systems: List[System], centers: Tensor, n_atoms: int) -> Tensor:  # noqa: UP006
+        """Energies of some atoms, counted through all systems, shape (N,)."""
+        numbers = torch.cat([system.types for system in systems]).to(torch.int64)
+        place = torch.full((n_atoms,), -1, device=centers.device)
+        place[centers] = torch.arange(centers.shape[0], device=centers.device)
+        vectors: List[Tensor] = []  # noqa: UP006
+        pairs: List[Tensor] = []  # noqa: UP006
+        first = 0
+        for system in systems:
+            block = system.get_neighbor_list(self.neighbors)
+            vectors.append(block.values.reshape(-1, 3))
+            pairs.append(block.samples.values[:, :2].to(torch.int64) + first)
+            first += len(system)
+        r_ij, pair_i, pair_j = torch.cat(vectors), place[torch.cat(pairs)[:, 0]], torch.cat(pairs)[:, 1]
+        if centers.shape[0] < n_atoms:
+            around = torch.nonzero(pair_i >= 0).flatten()
+            r_ij, pair_i, pair_j = r_ij[around], pair_i[around], pair_j[around]
+        energies: Tensor = self.energies(r_ij, pair_i, pair_j, numbers, numbers[centers])
+        return energies
+
+
+def _atoms_of(system: int, n_atoms: int, device: torch.device) -> Tensor:
+    """Number of the system and of each of its atoms, shape (n, 2)."""
+    atoms = torch.arange(n_atoms, device=device)
+    return torch.stack([torch.full_like(atoms, system), atoms], dim=1)
+
+
+def _forget_extensions(path: Path) -> None:
+    """Take out of a file that libraries were loaded when it was written: the model needs none of them."""
+    extra = dict.fromkeys((*_EXTRA_FILES, "extensions", "extensions-deps"), "")
+    model = torch.jit.load(path, _extra_files=extra)
+    torch.jit.save(model, path, {**extra, "extensions": "[]", "extensions-deps": "[]"})
+
+
+def _metadata(potential: Potential, name: str) -> ModelMetadata:
+    parts = [p.descriptor if isinstance(p, NeuralNetworkPotential) else p for p in terms_of(potential)]
+    kinds = list(dict.fromkeys(type(part).__name__ for part in parts))
+    return ModelMetadata(
+        name=name,
+        description=f"{' + '.join(kinds)} for {', '.join(potential.elements)}, made by nnpot",
+        references={"architecture": [_REFERENCES[kind] for kind in kinds if kind in _REFERENCES]},
+    )

@@ -1,0 +1,256 @@
+"""A potential as TorchScript, which runs without nnpot, without Python, and on any device.
+
+Whatever depends on where the atoms are (tables of neighbours, rows by element) is made by functions that TorchScript
+compiles; what a potential makes of it, formulas alone, is recorded as a graph of PyTorch's operations on tensors of any
+size.  The result can be differentiated, more than once.
+"""
+
+import copy
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Self
+
+import torch
+from ase.data import atomic_numbers, chemical_symbols
+from torch import Tensor, fx, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from nnpot.functional.rows import ElementRows, rows_by_element
+from nnpot.neighbors import NeighborTable, single_batch, table_slots
+from nnpot.potential import NeuralNetworkPotential, Potential, SumPotential
+from nnpot.structure import Pairs, Structure
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
+"""Largest difference between the results of the script and of the potential, relative to the norm."""
+
+
+class ScriptedEnergies(nn.Module):
+    """Atomic energies of a potential from pairs in any order; `torch.jit.script` compiles it.
+
+    Args:
+        potential: Any potential; it is copied.
+        dtype: Floating-point type to calculate in.
+
+    Raises:
+        ValueError: If the potential cannot be recorded, because what it does depends on the numbers in its inputs.
+        RuntimeError: If the recorded potential gives other results than the original.
+    """
+
+    def __init__(self, potential: Potential, dtype: torch.dtype) -> None:
+        super().__init__()
+        copied = copy.deepcopy(potential).to("cpu", dtype).eval().requires_grad_(False)
+        self.terms = nn.ModuleList(_ScriptedTerm(term, dtype) for term in terms_of(copied))
+        for size in (1, 2):
+            self._compare(copied, _cluster(copied, size), dtype)
+
+    def forward(self, r_ij: Tensor, pair_i: Tensor, pair_j: Tensor, numbers: Tensor, centers: Tensor) -> Tensor:
+        """Return the energy of every centre, in eV, float64, shape (N,).
+
+        Args:
+            r_ij: Vectors from centre to neighbour, in Å, shape (P, 3); pairs beyond the cutoff have no influence.
+            pair_i: Centre of each pair, in 0 … N−1, shape (P,).
+            pair_j: Atom that is the neighbour in each pair, shape (P,).
+            numbers: Atomic number of each atom.
+            centers: Atomic number of each centre, shape (N,).
+        """
+        energies = torch.zeros(centers.shape[0], dtype=torch.float64, device=r_ij.device)
+        if centers.shape[0] > 0:
+            for term in self.terms:
+                energies = energies + term(r_ij, pair_i, pair_j, numbers, centers)
+        return energies
+
+    @torch.jit.unused
+    def _compare(self, potential: Potential, structure: Structure, dtype: torch.dtype) -> None:
+        """Compare energies and their derivative with those of the potential itself."""
+        batch = single_batch(structure, potential.cutoff).to(dtype=dtype)
+        pairs = batch.pairs(potential.elements)
+        energies, gradient = potential.energies_and_pair_gradient(pairs)
+        r_ij = pairs.r_ij.requires_grad_()
+        ours = self(r_ij, pairs.pair_i, pairs.pair_j, batch.numbers, batch.numbers)
+        (slope,) = torch.autograd.grad(ours.sum(), r_ij)
+        for mine, wanted in ((ours, energies), (slope, gradient)):
+            if not torch.linalg.vector_norm(mine - wanted) <= TOLERANCE[dtype] * torch.linalg.vector_norm(wanted):
+                raise RuntimeError("the potential as TorchScript gives other results than the potential; report this")
+
+
+class _ScriptedTerm(nn.Module):
+    """Atomic energies of a potential that is no sum of others."""
+
+    species_of: Tensor
+    cutoffs: list[float]
+    elements: list[int]
+
+    def __init__(self, potential: Potential, dtype: torch.dtype) -> None:
+        super().__init__()
+        needs = _Needs.of(potential, dtype)
+        self.cutoffs = [cutoff for cutoff, _ in needs.tables]
+        self.elements = [-1 if element is None else element for _, element in needs.tables]  # −1: all of them
+        self.n_elements, self.has_rows, self.dtype = len(potential.elements), needs.has_rows, dtype
+        species_of = torch.full((len(chemical_symbols),), -1)
+        species_of[[atomic_numbers[e] for e in potential.elements]] = torch.arange(len(potential.elements))
+        self.register_buffer("species_of", species_of)
+        self.graph = torch.jit.script(_recorded(potential, needs, dtype))
+
+    def forward(self, r_ij: Tensor, pair_i: Tensor, pair_j: Tensor, numbers: Tensor, centers: Tensor) -> Tensor:
+        """As `ScriptedEnergies`, for at least one centre."""
+        species, center_species = self.species_of[numbers], self.species_of[centers]
+        n_centers = centers.shape[0]
+        inputs = [r_ij, pair_i, pair_j, species, center_species]
+        square, neighbor = (r_ij * r_ij).sum(dim=1).detach(), species[pair_j]
+        for cutoff, element in zip(self.cutoffs, self.elements):  # noqa: B905  TorchScript knows no `strict`
+            chosen = square < cutoff**2
+            if element >= 0:
+                chosen = chosen & (neighbor == element)
+            near = torch.nonzero(chosen).flatten()
+            slots, width = table_slots(pair_i[near], n_centers)
+            inputs += [near, slots, torch.empty(n_centers, width, dtype=torch.bool, device=r_ij.device)]
+        if self.has_rows:
+            inputs += list(rows_by_element(center_species, self.n_elements, self.dtype))
+        energies: Tensor = self.graph(inputs)
+        return energies
+
+
+def terms_of(potential: Potential) -> list[Potential]:
+    """Return the potentials that a potential is the sum of, itself if it is none."""
+    if isinstance(potential, SumPotential):
+        return [*terms_of(potential.first), *terms_of(potential.second)]
+    return [potential]
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What a potential asks for beside pairs, and how it all stands in one list of tensors.
+
+    Attributes:
+        tables: Cutoff in Å and neighbour element, or None for all, of each table of neighbours.
+        has_rows: Whether it asks for the centres in rows by element.
+    """
+
+    tables: tuple[tuple[float, int | None], ...]
+    has_rows: bool
+
+    @classmethod
+    def of(cls, potential: Potential, dtype: torch.dtype) -> Self:
+        """Look what the potential asks for."""
+        batch = single_batch(_cluster(potential, 1), potential.cutoff).to(dtype=dtype)
+        pairs = batch.pairs(potential.elements)
+        potential.atomic_energies(pairs)  # also fills the caches of constants, which must not happen while recording
+        keys = [key for key in pairs.made if isinstance(key, tuple)]
+        tables = tuple((key[1], key[2]) for key in keys if key[0] is NeighborTable)
+        return cls(tables, any(key[0] is ElementRows for key in keys))
+
+    def example(self, potential: Potential, dtype: torch.dtype) -> list[Tensor]:
+        """Inputs no size of which is that of anything else, so that a graph cannot take one for another."""
+        sizes = count(2 + max((n for t in potential.state_dict().values() for n in t.shape), default=0))
+        n_atoms, n_centers, n_pairs, n_rows = (next(sizes) for _ in range(4))
+
+        def indices(*shape: int) -> Tensor:
+            return torch.zeros(shape, dtype=torch.int64)
+
+        inputs = [torch.zeros(n_pairs, 3, dtype=dtype), indices(n_pairs), indices(n_pairs)]
+        inputs += [indices(n_atoms), indices(n_centers)]
+        for _ in self.tables:
+            n_near, width = next(sizes), next(sizes)
+            inputs += [indices(n_near), indices(n_near), torch.zeros(n_centers, width, dtype=torch.bool)]
+        if self.has_rows:
+            n_elements = len(potential.elements)
+            inputs += [indices(n_elements, n_rows), indices(n_centers), torch.zeros(n_elements, n_rows, dtype=dtype)]
+        return inputs
+
+    def pairs(self, inputs: Sequence[Tensor], n_elements: int) -> Pairs:
+        """Pairs of which the tables and rows are already made."""
+        rest = iter(inputs)
+        r_ij, pair_i, pair_j, species, centers = (next(rest) for _ in range(5))
+        pairs = Pairs(r_ij, pair_i, pair_j, species, centers)
+        for cutoff, element in self.tables:
+            near, slots, table = (next(rest) for _ in range(3))
+            pairs.made[NeighborTable, cutoff, element] = NeighborTable(near, slots, *table.shape)
+        if self.has_rows:
+            pairs.made[ElementRows, n_elements] = ElementRows(*rest)
+        return pairs
+
+
+def _cluster(potential: Potential, size: int) -> Structure:
+    """A block of atoms of all elements, and an isolated atom of the first."""
+    n = size + round(len(potential.elements) ** (1 / 3))
+    generator = torch.Generator().manual_seed(size)
+    sites = torch.cartesian_prod(*[torch.arange(n, dtype=torch.float64)] * 3)
+    sites = sites + 0.2 * torch.rand(sites.shape, generator=generator, dtype=torch.float64)
+    sites[0] -= 2 * n
+    numbers = torch.tensor([atomic_numbers[e] for e in potential.elements])
+    return Structure(
+        numbers=numbers[torch.arange(len(sites)) % len(numbers)],
+        positions=0.45 * potential.cutoff * sites,
+        cell=torch.zeros(3, 3, dtype=torch.float64),
+        pbc=(False, False, False),
+    )
+
+
+def _recorded(potential: Potential, needs: _Needs, dtype: torch.dtype) -> fx.GraphModule:
+    """Atomic energies as a graph from a list of tensors.
+
+    Raises:
+        ValueError: If what the potential does depends on the numbers in its inputs.
+    """
+
+    def energies(*inputs: Tensor) -> Tensor:
+        with torch.no_grad():
+            return potential.atomic_energies(needs.pairs(inputs, len(potential.elements)))
+
+    example = needs.example(potential, dtype)
+    try:
+        traced = make_fx(energies, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*example)
+    except Exception as error:  # of many kinds, by where the recording fails
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        part = potential.descriptor if isinstance(potential, NeuralNetworkPotential) else potential
+        raise ValueError(f"{type(part).__name__} cannot be written as TorchScript: {reason[:200]}") from error
+    _fold_constants(traced)
+    _make_scriptable(traced)
+    return traced
+
+
+def _fold_constants(traced: fx.GraphModule) -> None:
+    """Calculate now what does not depend on the inputs, and keep it as buffers, which move with the module."""
+    known: dict[fx.Node, Any] = {}
+    for node in traced.graph.nodes:
+        if node.op == "get_attr":
+            known[node] = getattr(traced, str(node.target)).detach()
+        elif node.op == "call_function" and all(n in known for n in node.all_input_nodes):
+            args, kwargs = fx.node.map_arg((node.args, node.kwargs), known.__getitem__)
+            known[node] = node.target(*args, **kwargs)
+    for k, (node, value) in enumerate(known.items()):
+        if isinstance(value, Tensor) and any(user not in known for user in node.users):
+            traced.register_buffer(f"constant{k}", value.clone())
+            with traced.graph.inserting_before(node):
+                constant = traced.graph.get_attr(f"constant{k}")
+            node.replace_all_uses_with(constant, lambda user: user not in known)
+    traced.graph.eliminate_dead_code()
+
+
+def _make_scriptable(traced: fx.GraphModule) -> None:
+    """Write the graph in the words of TorchScript, with one list of tensors as its argument."""
+    graph, aten = traced.graph, torch.ops.aten
+    placeholders = graph.find_nodes(op="placeholder")
+    with graph.inserting_before(placeholders[0]):
+        inputs = graph.placeholder("inputs", type_expr=list[Tensor])
+        device = graph.call_function(getattr, (graph.call_function(operator.getitem, (inputs, 0)), "device"))
+        for k, node in enumerate(placeholders):
+            node.replace_all_uses_with(graph.call_function(operator.getitem, (inputs, k)))
+    for node in graph.nodes:
+        if not isinstance(node.target, torch._ops.OpOverload):
+            continue
+        kept = {k: v for k, v in node.kwargs.items() if k not in {"pin_memory", "layout"} and v is not None}
+        node.kwargs = {**kept, "device": device} if "device" in kept else kept
+        if node.target == aten.sym_size.int:
+            node.op, node.target = "call_method", "size"
+        elif node.target in {aten.view.default, aten._unsafe_view.default}:
+            node.target = aten.reshape
+        else:
+            node.target = node.target.overloadpacket
+    for node in placeholders:
+        graph.erase_node(node)
+    graph.eliminate_dead_code()
+    graph.lint()
+    traced.recompile()

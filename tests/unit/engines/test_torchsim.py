@@ -1,0 +1,176 @@
+"""A batch in TorchSim gives, for each of its systems, what the potential gives in ASE."""
+
+# ruff: noqa: E402  the library may be missing
+
+from pathlib import Path
+
+import pytest
+
+ts = pytest.importorskip("torch_sim", reason="torch-sim-atomistic is not installed")
+
+import numpy as np
+import torch
+from alloys import SYSTEMS, alloy, trained
+from ase import Atoms
+from ase.build import bulk
+from packages import EXPORTED, package_of
+from torch_sim.models.interface import validate_model_outputs
+
+from nnpot.calculator import NNPotCalculator
+from nnpot.descriptors import ACE
+from nnpot.engines import torchsim
+from nnpot.engines.torchsim import TorchSimModel
+from nnpot.model_file import save_potential
+from nnpot.native import are_compiled
+from nnpot.potential import NeuralNetworkPotential
+
+KINDS = ("ACE", "ACSF", "ACE + ZBL")
+CPU = torch.device("cpu")
+PERIODIC = [name for name in SYSTEMS if all(SYSTEMS[name]().pbc)]
+FREE = [name for name in SYSTEMS if name not in PERIODIC]
+
+
+def state_of(systems: list[Atoms], dtype: torch.dtype = torch.float64) -> ts.SimState:
+    return ts.io.atoms_to_state(systems, device=CPU, dtype=dtype)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(kind: str) -> TorchSimModel:
+    return TorchSimModel(trained(kind), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("names", [PERIODIC, FREE], ids=["periodic", "free"])
+def test_every_system_of_a_batch_is_as_in_ase(kind: str, model: TorchSimModel, names: list[str]) -> None:
+    systems = [SYSTEMS[name]() for name in names]
+    results = model(state_of(systems))
+    starts = np.cumsum([0, *map(len, systems)])
+    for k, atoms in enumerate(systems):
+        atoms.calc = NNPotCalculator(trained(kind), dtype="float64")
+        own = slice(starts[k], starts[k + 1])
+        energy = float(results["energy"][k])
+        assert energy == pytest.approx(atoms.get_potential_energy(), rel=0, abs=1e-9 * len(atoms))
+        np.testing.assert_allclose(results["energies"][own], atoms.get_potential_energies(), rtol=0, atol=1e-9)
+        np.testing.assert_allclose(results["forces"][own], atoms.get_forces(), rtol=0, atol=1e-9)
+        if all(atoms.pbc):
+            stress = atoms.get_stress(voigt=False)
+            np.testing.assert_allclose(results["stress"][k], stress, rtol=0, atol=1e-7 * np.abs(stress).max())
+        else:
+            assert results["stress"][k].isnan().all()
+
+
+def test_kept_neighbours_give_what_new_ones_give(model: TorchSimModel, kind: str) -> None:
+    systems = [alloy(seed=0), alloy(1, seed=1), alloy(seed=2)]
+    fresh = TorchSimModel(trained(kind), dtype=torch.float64, skin=0.0)
+    generator = np.random.default_rng(0)
+    for step in range(6):
+        for k, atoms in enumerate(systems):  # the last system moves too far for its skin
+            atoms.positions += generator.normal(scale=0.4 if k == 2 else 0.02, size=atoms.positions.shape)
+        if step == 4:
+            systems[1].set_cell(systems[1].cell * 1.01, scale_atoms=True)
+        ours, wanted = model(state_of(systems)), fresh(state_of(systems))
+        for name in ours:
+            torch.testing.assert_close(ours[name], wanted[name], rtol=1e-10, atol=1e-10)
+
+
+def test_only_systems_that_moved_are_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = []
+    original = torchsim.neighbor_pairs
+    monkeypatch.setattr(torchsim, "neighbor_pairs", lambda s, r: searched.append(s.name) or original(s, r))
+    model = TorchSimModel(trained("ACE"), skin=1.0)
+    state = state_of([alloy(1, seed=0), alloy(1, seed=1)])
+    model(state)
+    state.positions[4:] += 0.6  # in place, as integrators do
+    model(state)
+    state.positions[:4] += 0.25
+    model(state)
+    state.positions[:4] += 0.25
+    model(state)
+    assert searched == ["system 0", "system 1", "system 1", "system 0"]
+
+
+def test_a_cell_that_changes_in_place_is_noticed() -> None:
+    model, fresh = (TorchSimModel(trained("ACE"), dtype=torch.float64, skin=skin) for skin in (1.0, 0.0))
+    state = state_of([alloy(1)])
+    model(state)
+    state.cell *= 0.8
+    torch.testing.assert_close(model(state)["energy"], fresh(state)["energy"], rtol=1e-12, atol=1e-12)
+
+
+def test_a_slab_is_as_in_ase() -> None:
+    slab = alloy()
+    slab.pbc = (True, True, False)
+    slab.center(vacuum=5.0, axis=2)
+    state = state_of([slab])
+    state.pbc = torch.tensor([True, True, False])  # `atoms_to_state` of this release knows one truth for all
+    slab.calc = NNPotCalculator(trained("ACE"), dtype="float64")
+    results = TorchSimModel(trained("ACE"), dtype=torch.float64)(state)
+    np.testing.assert_allclose(results["forces"], slab.get_forces(), rtol=0, atol=1e-9)
+    assert results["stress"].isnan().all()
+
+
+def test_it_conforms_to_the_interface() -> None:
+    potential = NeuralNetworkPotential(
+        ACE(4.0, ("Si", "Fe"), channels=2, n_radial=3, l_max=1), (4,), atomic_energies={"Si": 0.0, "Fe": 0.0}
+    )
+    validate_model_outputs(TorchSimModel(potential, dtype=torch.float64), CPU, torch.float64)
+
+
+def test_a_model_file_in_float32_gives_float32_results(tmp_path: Path) -> None:
+    path = save_potential(trained("ACE"), tmp_path / "model.nnpot")
+    results = TorchSimModel(path)(state_of([alloy()], torch.float32))
+    assert {values.dtype for values in results.values()} == {torch.float32}
+
+
+@pytest.mark.skipif(not are_compiled(torch.float64, CPU), reason="no C++ compiler")
+def test_a_package_keeps_its_dtype() -> None:
+    model = TorchSimModel(package_of("ACE + ZBL"))
+    systems = [alloy(1, seed=0), alloy(1, seed=1)]
+    wanted = TorchSimModel(EXPORTED["ACE + ZBL"](), dtype=torch.float64)(state_of(systems))
+    assert model.dtype is torch.float64
+    torch.testing.assert_close(model(state_of(systems))["forces"], wanted["forces"], rtol=1e-10, atol=1e-10)
+
+
+def test_an_unknown_element_is_named() -> None:
+    with pytest.raises(ValueError, match="atom 1 is O, but the model knows only Cu, Au"):
+        TorchSimModel(trained("ACE"))(state_of([Atoms("CuO", positions=[[0, 0, 0], [0, 0, 2.0]])]))
+
+
+def test_a_negative_skin_is_refused() -> None:
+    with pytest.raises(ValueError, match="skin must not be negative"):
+        TorchSimModel(trained("ACE"), skin=-1.0)
+
+
+def test_dynamics_of_several_systems_conserve_energy_and_are_those_of_each_alone() -> None:
+    def final(systems: list[Atoms]) -> ts.SimState:
+        return ts.integrate(
+            system=systems, model=TorchSimModel(trained("ACE"), dtype=torch.float64), integrator=ts.nve,
+            n_steps=10, temperature=0.0, timestep=0.001,
+        )  # fmt: skip
+
+    systems = [rattled_copper(seed) for seed in range(3)]
+    together = final(systems)
+    alone = torch.cat([final([atoms]).positions for atoms in systems])
+    torch.testing.assert_close(together.positions, alone, rtol=0, atol=1e-10)
+
+
+def rattled_copper(seed: int) -> Atoms:
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.05, seed=seed)
+    return atoms
+
+
+def test_batches_are_made_by_size() -> None:
+    systems = [alloy(1, seed=seed) for seed in range(5)]
+    model = TorchSimModel(trained("ACE"), dtype=torch.float64)
+    batcher = ts.BinningAutoBatcher(model=model, memory_scales_with="n_atoms", max_memory_scaler=8)
+    final = ts.integrate(
+        system=systems, model=model, integrator=ts.nvt_langevin, n_steps=3, temperature=300.0, timestep=0.001,
+        autobatcher=batcher,
+    )  # fmt: skip
+    assert final.n_systems == 5
+    assert final.energy.isfinite().all()
