@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nnpot.functional.rows import ElementRows
 from nnpot.functional.segment import forces_from_pairs
 from nnpot.neighbors import single_batch
 from nnpot.potential import NeuralNetworkPotential, Potential
@@ -59,13 +58,11 @@ class Committee(Potential):
         """Return the mean, in eV, shape (N,)."""
         return torch.stack([m.atomic_energies(pairs) for m in self._members]).mean(dim=0)
 
-    def energies_and_pair_gradient(
-        self, pairs: Pairs, cached: Linearized | None = None, rows: ElementRows | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
         """Return the means of atomic energies (N,) in eV and of ∂E/∂r_ij (P, 3) in eV/Å."""
         shared = self._shared(pairs)
-        results = [m.energies_and_pair_gradient(pairs, None if shared is None else _AsIs(shared.values), rows)
-                   for m in self._members]  # fmt: skip
+        as_is = None if shared is None else _AsIs(shared.values)
+        results = [m.energies_and_pair_gradient(pairs, as_is) for m in self._members]
         energies, gradient = (torch.stack(r).mean(dim=0) for r in zip(*results, strict=True))
         return energies, gradient if shared is None else shared.pullback(gradient)
 

@@ -124,9 +124,7 @@ class PackagedPotential(Potential):
         """Return the energy of every atom, in eV, shape (N,); without history."""
         return self.energies_and_pair_gradient(pairs)[0]
 
-    def energies_and_pair_gradient(
-        self, pairs: Pairs, cached: Linearized | None = None, rows: ElementRows | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
         """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å; without history.
 
         Sizes that are too small are filled up with atoms of the first element and pairs beyond the cutoff.
@@ -173,8 +171,9 @@ class _PairFunction(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         r_ij, pair_i, pair_j, species, centers, order, place, filled = inputs
         pairs = Pairs(r_ij, pair_i, pair_j, species, centers, known_as_sorted=True)
+        pairs.made[ElementRows, len(self.potential.elements)] = ElementRows(order, place, filled)
         with torch.no_grad():
-            return self.potential.energies_and_pair_gradient(pairs, rows=ElementRows(order, place, filled))
+            return self.potential.energies_and_pair_gradient(pairs)
 
 
 def _recorded(function: _PairFunction, inputs: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
