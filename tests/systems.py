@@ -91,6 +91,7 @@ DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
     "ACSF cosine": lambda: acsf(cutoff_function="cosine"),
     "ACSF tanh3": lambda: acsf(cutoff_function="tanh3"),
     "ACSF polynomial": lambda: acsf(cutoff_function="polynomial"),
+    "ACSF septic with an inner radius": lambda: acsf(cutoff_function="septic", inner=0.4),
     "ACSF radial only": lambda: acsf(g4=(), g5=()),
     "ACSF pruned": lambda: acsf(keep=(0, 3, 9, 20, 33)),
     "ACE": ace,

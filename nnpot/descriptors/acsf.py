@@ -11,7 +11,7 @@ from torch import Tensor
 from nnpot.descriptors.acsf_setup import choose_functions
 from nnpot.descriptors.base import Descriptor, check_elements, elements_of
 from nnpot.functional.angular import AngularBasis, Neighbors
-from nnpot.functional.cutoffs import CUTOFFS
+from nnpot.functional.cutoffs import cutoff_function as find_cutoff_function
 from nnpot.functional.radial import shifted_gaussians, shifted_gaussians_derivative
 from nnpot.functional.symmetry_functions import AngularFamily, FunctionTable, SymmetryFunctions
 from nnpot.neighbors import table_slots
@@ -19,7 +19,7 @@ from nnpot.structure import Pairs, Structure
 
 Radial = tuple[float, float]
 Angular = tuple[float, float, float, float]
-CutoffName = Literal["cosine", "tanh3", "polynomial"]
+CutoffName = Literal["cosine", "tanh3", "polynomial", "hard", "scaled_tanh3", "exponential", "cubic", "septic", "nonic"]
 
 _TRIPLES_PER_CHUNK = 60_000
 
@@ -52,6 +52,7 @@ class ACSF(Descriptor):
         g4: (η in 1/Å², ζ, λ, r_s in Å) of each function.
         g5: As g4.
         keep: Positions of the features that are kept; all of them if empty.
+        inner: Fraction of the cutoffs within which f_c is 1.
 
     Raises:
         ValueError: If a cutoff is not positive, the angular one exceeds the other, or a parameter is out of range.
@@ -70,6 +71,7 @@ class ACSF(Descriptor):
         g4: tuple[Angular, ...] = (),
         g5: tuple[Angular, ...] = (),
         keep: tuple[int, ...] = (),
+        inner: float = 0.0,
     ) -> None:
         super().__init__()
         if not cutoff > 0:
@@ -78,13 +80,11 @@ class ACSF(Descriptor):
         self.angular_cutoff = cutoff if angular_cutoff is None else angular_cutoff
         if not 0 < self.angular_cutoff <= cutoff:
             raise ValueError(f"angular_cutoff must lie in (0, {cutoff}] Å, got {angular_cutoff} Å")
-        if cutoff_function not in CUTOFFS:
-            raise ValueError(f"cutoff_function must be one of {', '.join(CUTOFFS)}, got {cutoff_function!r}")
         if size < 0:
             raise ValueError(f"size must not be negative, got {size}")
         _check_functions(g2, (*g4, *g5))
         self.elements = check_elements(elements)
-        self.cutoff_function = CUTOFFS[cutoff_function]
+        self.cutoff_function = find_cutoff_function(cutoff_function, inner)
         self.g1 = g1
         n_angular = len(g4) + len(g5)
         self.n_radial = int(g1) + len(g2) + len(g3)
@@ -98,7 +98,8 @@ class ACSF(Descriptor):
         self.families = tuple(AngularFamily.of(g, narrow=narrow) for narrow, g in ((True, g4), (False, g5)) if g)
         self.keep = keep or tuple(range(self.n_all))
         cutoffs, radial = (self.cutoff, self.angular_cutoff), (g1, g2, g3)
-        self.function_table = FunctionTable.of(len(elements), cutoff_function, cutoffs, radial, self.families)
+        kind = cutoff_function if inner == 0 else ""
+        self.function_table = FunctionTable.of(len(elements), kind, cutoffs, radial, self.families)
 
     @classmethod
     def from_data(

@@ -58,7 +58,7 @@ class FunctionTable:
         radial: tuple[bool, Sequence[tuple[float, float]], Sequence[float]],
         families: Sequence[AngularFamily],
     ) -> Self | None:
-        """Return None where the compiled code has no room for a family.
+        """Return None where the compiled code does not know the cutoff function or has no room for a family.
 
         Args:
             n_elements: Number of elements.
@@ -67,7 +67,7 @@ class FunctionTable:
             radial: Whether G1 is there, (η, r_s) of G2, κ of G3.
             families: The angular functions.
         """
-        if any(max(len(f.radial), len(f.parts)) > MOST_IN_FAMILY for f in families):
+        if kind not in KINDS or any(max(len(f.radial), len(f.parts)) > MOST_IN_FAMILY for f in families):
             return None
         g1, g2, g3 = radial
         sizes = [int(g1), len(g2), len(g3), n_elements, KINDS[kind], len(families)]

@@ -135,7 +135,7 @@ REFUSED = {
     "negative cutoff": ({"cutoff": -3.0}, "cutoff must be positive"),
     "angular cutoff": ({"angular_cutoff": 3.7}, r"angular_cutoff must lie in \(0, 3.6\] Å, got 3.7 Å"),
     "angular cutoff of 0": ({"angular_cutoff": 0.0}, "angular_cutoff must lie in"),
-    "cutoff function": ({"cutoff_function": "step"}, "one of cosine, tanh3, polynomial, got 'step'"),
+    "cutoff function": ({"cutoff_function": "step"}, "one of cosine, tanh3, polynomial, .*, got 'step'"),
     "size": ({"size": -1}, "size must not be negative"),
     "element": ({"elements": ("H", "Qq")}, "elements must be chemical symbols, got Qq"),
     "element twice": ({"elements": ("H", "H")}, "elements must differ, got H, H"),
