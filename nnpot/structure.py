@@ -151,14 +151,25 @@ class Pairs:
         starts = torch.arange(0, n, size, device=self.pair_i.device)
         ends = [*torch.searchsorted(self.pair_i, starts).tolist(), len(self.pair_i)]
         for start, first, end in zip(starts.tolist(), ends, ends[1:], strict=False):
-            centers = self.species[start : min(start + size, n)]
-            yield Pairs(
+            yield self._selected(
+                self.species[start : min(start + size, n)],
                 self.r_ij[first:end],
                 self.pair_i[first:end] - start,
-                self.pair_j[first:end] + len(centers),
-                torch.cat([centers, self.species]),
-                len(centers),
+                self.pair_j[first:end],
             )
+
+    def around(self, centers: Tensor) -> tuple["Pairs", Tensor]:
+        """Return the pairs of some centres, shape (n,), ascending, and the place of each in this list, shape (P',)."""
+        place = torch.full_like(self.center_species, -1)
+        place[centers] = torch.arange(len(centers), device=centers.device)
+        pair_i = place.index_select(0, self.pair_i)
+        chosen = torch.nonzero(pair_i >= 0).flatten()
+        rows = (t.index_select(0, chosen) for t in (self.r_ij, pair_i, self.pair_j))
+        return self._selected(self.species.index_select(0, centers), *rows), chosen
+
+    def _selected(self, centers: Tensor, r_ij: Tensor, pair_i: Tensor, pair_j: Tensor) -> "Pairs":
+        """Some pairs and their centres alone; all atoms stay as neighbours, behind the centres."""
+        return Pairs(r_ij, pair_i, pair_j + len(centers), torch.cat([centers, self.species]), len(centers))
 
 
 class Linearized(Protocol):

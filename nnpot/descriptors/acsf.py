@@ -97,9 +97,8 @@ class ACSF(Descriptor):
         self.g2, self.g3 = g2, g3
         self.families = tuple(AngularFamily.of(g, narrow=narrow) for narrow, g in ((True, g4), (False, g5)) if g)
         self.keep = keep or tuple(range(self.n_all))
-        cutoffs, radial = (self.cutoff, self.angular_cutoff), (g1, g2, g3)
-        kind = cutoff_function if inner == 0 else ""
-        self.function_table = FunctionTable.of(len(elements), kind, cutoffs, radial, self.families)
+        cutoffs, radial = (self.cutoff, self.angular_cutoff, inner), (g1, g2, g3)
+        self.function_table = FunctionTable.of(len(elements), cutoff_function, cutoffs, radial, self.families)
 
     @classmethod
     def from_data(
@@ -134,6 +133,15 @@ class ACSF(Descriptor):
         if self.n_radial > 0 or self.families:
             return self if self.elements else self.replaced(elements=elements)
         return choose_functions(self.replaced(elements=elements), structures)  # type: ignore[no-any-return]
+
+    def radial_column(self, neighbor: int, k: int) -> int:
+        """Return the place, before `keep`, of the k-th of G1, G2, G3 for a neighbour element."""
+        return neighbor * self.n_radial + k
+
+    def angular_column(self, neighbors: tuple[int, int], k: int) -> int:
+        """Return the place, before `keep`, of the k-th of G4, G5 for two neighbour elements a ≤ b."""
+        n_angular = len(self.arguments["g4"]) + len(self.arguments["g5"])
+        return len(self.elements) * self.n_radial + self.element_pairs.index(neighbors) * n_angular + k
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Return the features of every atom, shape (N, D)."""

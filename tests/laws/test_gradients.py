@@ -54,6 +54,7 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
     "gaussian basis": lambda: GaussianBasis(torch.randn(4, 3), 0.7),
     **{f"activation {name}": lambda name=name: Activation(name) for name in ACTIVATIONS},
     **{f"mlp {name}": lambda name=name: MLP((3, 4, 3, 2), name) for name in ACTIVATIONS},
+    "mlp of two activations": lambda: MLP((3, 4, 3, 2), ("tanh", "gaussian")),
     "mlp without hidden layer": lambda: MLP((3, 2)),
 }
 

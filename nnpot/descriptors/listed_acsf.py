@@ -1,0 +1,280 @@
+"""Symmetry functions one by one, each with its own centre, neighbours and cutoff, as RuNNer and n2p2 list them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement, product
+from math import prod
+from typing import NamedTuple, Self
+
+import torch
+from ase.data import atomic_numbers
+from torch import Tensor
+from torch.nn.functional import pad
+
+from nnpot.descriptors.acsf import ACSF, CutoffName
+from nnpot.descriptors.base import Descriptor, check_elements
+from nnpot.functional.symmetry_functions import MOST_IN_FAMILY
+from nnpot.structure import Linearized, Pairs
+
+N_NEIGHBORS = {"G2": 1, "G4": 2, "G5": 2}
+"""Neighbours in each kind of function."""
+
+PARAMETERS = {"G2": ("eta", "r_s"), "G4": ("eta", "zeta", "lambda", "r_s"), "G5": ("eta", "zeta", "lambda", "r_s")}
+"""Parameters of each kind of function."""
+
+
+class SymmetryFunction(NamedTuple):
+    """One symmetry function of the atoms of one element; formulas in :class:`nnpot.descriptors.acsf.ACSF`.
+
+    Attributes:
+        center: Chemical symbol of the centre.
+        kind: G2, G4 or G5.
+        neighbors: Chemical symbols of the neighbours, one for G2, two for G4 and G5; or none: then neighbours of all
+            elements count, each with its atomic number as a factor (Gastegger et al., JCP 148, 241709 (2018)).
+        cutoff: r_c, in Å.
+        parameters: (η in 1/Å², r_s in Å) of G2, (η in 1/Å², ζ, λ, r_s in Å) of G4 and G5.
+    """
+
+    center: str
+    kind: str
+    neighbors: tuple[str, ...]
+    cutoff: float
+    parameters: tuple[float, ...]
+
+
+class ListedACSF(Descriptor):
+    """Symmetry functions given one by one: those of each element may be others, and differ in their cutoff.
+
+    The features of an atom are the functions of its element in the order of the list; atoms of elements with fewer
+    functions than others have zeros in the remaining features.
+
+    Args:
+        elements: Chemical symbols.
+        functions: The list.
+        cutoff_function: f_c of all functions, see :mod:`nnpot.functional.cutoffs`.
+        inner: Fraction of the cutoffs within which f_c is 1.
+
+    Raises:
+        ValueError: If an element has no function, or a function names other elements, or lacks parameters or has some
+            out of range.
+    """
+
+    def __init__(
+        self,
+        elements: tuple[str, ...],
+        functions: tuple[SymmetryFunction, ...],
+        cutoff_function: CutoffName = "cosine",
+        inner: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.elements = check_elements(elements)
+        self.functions = tuple(SymmetryFunction(*f) for f in functions)
+        for function in self.functions:
+            _check(function, self.elements)
+        missing = [e for e in elements if not self.functions_of(e)]
+        if missing or not elements:
+            raise ValueError(f"there is no symmetry function for the atoms of {', '.join(missing) or 'any element'}")
+        self.cutoff = max(f.cutoff for f in self.functions)
+        self.n_features = max(len(self.functions_of(e)) for e in elements)
+        self.cutoff_function, self.inner = cutoff_function, inner
+        self.sets = [_FunctionSet(self.functions_of(e), self.elements, cutoff_function, inner) for e in elements]
+
+    @classmethod
+    def of(cls, descriptor: ACSF) -> Self:
+        """Return the same functions one by one, for every element in the same order.
+
+        Raises:
+            ValueError: If G3 is among them.
+        """
+        if descriptor.g3:
+            raise ValueError("the symmetry function G3 = Σ cos(κ r) f_c cannot be listed; leave g3 empty")
+        listed = list(_listed(descriptor))
+        functions = (listed[k]._replace(center=e) for e in descriptor.elements for k in descriptor.keep)
+        arguments = descriptor.arguments
+        return cls(descriptor.elements, tuple(functions), arguments["cutoff_function"], arguments["inner"])
+
+    def functions_of(self, element: str) -> tuple[SymmetryFunction, ...]:
+        """Return the functions of the atoms of one element."""
+        return tuple(f for f in self.functions if f.center == element)
+
+    def forward(self, pairs: Pairs) -> Tensor:
+        """Return the features of every atom, shape (N, D)."""
+        features = pairs.r_ij.new_zeros(len(pairs.center_species), self.n_features)
+        for functions, atoms in self._by_element(pairs):
+            values = functions.values(pairs.around(atoms)[0])
+            features = features.index_copy(0, atoms, _widened(values, self.n_features))
+        return features
+
+    def linearized(self, pairs: Pairs) -> "ListedFunctions | None":
+        """Return the features and the transpose of their derivative by compiled code, None where there is none."""
+        parts = []
+        for functions, atoms in self._by_element(pairs):
+            near, places = pairs.around(atoms)
+            linearized = functions.linearized(near)
+            if linearized is None:
+                return None
+            parts.append((atoms, places, linearized))
+        features = pairs.r_ij.new_zeros(len(pairs.center_species), self.n_features)
+        for atoms, _, part in parts:
+            features = features.index_copy(0, atoms, _widened(part.values, self.n_features))
+        return ListedFunctions(features, len(pairs.pair_i), parts)
+
+    def jacobian(self, pairs: Pairs) -> Tensor:
+        """Return ∂G_i/∂r_ij for the centre i of each pair, in 1/Å, shape (P, D, 3), written out by hand."""
+        full = pairs.r_ij.new_zeros(len(pairs.pair_i), self.n_features, 3)
+        with torch.no_grad():
+            for functions, atoms in self._by_element(pairs):
+                near, places = pairs.around(atoms)
+                full[places, : functions.n_features] = functions.jacobian(near)
+        return full
+
+    def extra_repr(self) -> str:
+        """Say what is there in one line."""
+        return f"{self.cutoff:.4g} Å, " + ", ".join(f"{len(self.functions_of(e))} for {e}" for e in self.elements)
+
+    def _by_element(self, pairs: Pairs) -> Iterator[tuple["_FunctionSet", Tensor]]:
+        """The functions of each element that occurs, and its atoms."""
+        for s, functions in enumerate(self.sets):
+            atoms = torch.nonzero(pairs.center_species == s).flatten()
+            if len(atoms) > 0:
+                yield functions, atoms
+
+
+@dataclass(frozen=True, eq=False)
+class ListedFunctions:
+    """Listed symmetry functions of every atom, and the transpose of their derivative.
+
+    Attributes:
+        values: The features, shape (N, D).
+        n_pairs: Number of pairs P.
+        parts: For each element its atoms, its places in the list of pairs, its functions.
+    """
+
+    values: Tensor
+    n_pairs: int
+    parts: Sequence[tuple[Tensor, Tensor, "_LinearizedSet"]]
+
+    def pullback(self, gradient: Tensor) -> Tensor:
+        """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), from ∂E/∂G, shape (N, D); differentiable in it."""
+        result = gradient.new_zeros(self.n_pairs, 3)
+        for atoms, places, part in self.parts:
+            n_features = part.values.shape[1]
+            result = result.index_copy(0, places, part.pullback(gradient.index_select(0, atoms)[:, :n_features]))
+        return result
+
+
+class _FunctionSet:
+    """The functions of the atoms of one element, G = G_all W: what ACSFs of one cutoff each make of all neighbours."""
+
+    def __init__(
+        self,
+        functions: Sequence[SymmetryFunction],
+        elements: tuple[str, ...],
+        cutoff_function: CutoffName,
+        inner: float,
+    ) -> None:
+        self.n_features = len(functions)
+        self.acsfs: list[ACSF] = []
+        weights = []
+        for group in _groups(functions):
+            g2, g4, g5 = (
+                tuple(dict.fromkeys(functions[k].parameters for k in group if functions[k].kind == kind))
+                for kind in N_NEIGHBORS
+            )
+            cutoff = functions[group[0]].cutoff
+            acsf = ACSF(cutoff, elements, cutoff_function=cutoff_function, g2=g2, g4=g4, g5=g5, inner=inner)  # type: ignore[arg-type]
+            rows = torch.zeros(acsf.n_all, len(functions))
+            for k in group:
+                for column, weight in _terms(functions[k], acsf):
+                    rows[column, k] = weight
+            self.acsfs.append(acsf)
+            weights.append(rows)
+        self.weights = torch.cat(weights)  # (d_all, d), of small whole numbers, exact in any precision
+
+    def values(self, pairs: Pairs) -> Tensor:
+        """Return the functions of every centre, shape (n, d)."""
+        return torch.cat([acsf(pairs) for acsf in self.acsfs], dim=1) @ self.weights.to(pairs.r_ij)
+
+    def linearized(self, pairs: Pairs) -> "_LinearizedSet | None":
+        """Return the functions and the transpose of their derivative, None without compiled code."""
+        parts = [part for acsf in self.acsfs if (part := acsf.linearized(pairs)) is not None]
+        return _LinearizedSet(parts, self.weights.to(pairs.r_ij)) if len(parts) == len(self.acsfs) else None
+
+    def jacobian(self, pairs: Pairs) -> Tensor:
+        """Return ∂G_i/∂r_ij, in 1/Å, shape (P, d, 3)."""
+        return self.weights.to(pairs.r_ij).mT @ torch.cat([acsf.jacobian(pairs) for acsf in self.acsfs], dim=1)
+
+
+class _LinearizedSet:
+    """The functions of one element, shape (n, d), and the transpose of their derivative."""
+
+    def __init__(self, parts: Sequence[Linearized], weights: Tensor) -> None:
+        self.parts, self.weights = parts, weights
+        self.values = torch.cat([part.values for part in parts], dim=1) @ weights
+
+    def pullback(self, gradient: Tensor) -> Tensor:
+        """Return ∂E/∂r_ij, shape (P, 3), from ∂E/∂G, shape (n, d)."""
+        of_all = (gradient @ self.weights.mT).split([part.values.shape[1] for part in self.parts], dim=1)
+        pulled = [part.pullback(g.contiguous()) for part, g in zip(self.parts, of_all, strict=True)]
+        return torch.stack(pulled).sum(dim=0)
+
+
+def _widened(values: Tensor, n_features: int) -> Tensor:
+    """Fill up with zeros to (n, D)."""
+    return pad(values, (0, n_features - values.shape[1]))
+
+
+def _groups(functions: Sequence[SymmetryFunction]) -> list[list[int]]:
+    """Places of the functions that one ACSF can hold: of one cutoff, no more than compiled code has room for."""
+    shells: dict[tuple[float, str], list[tuple[float, float]]] = {}
+    groups: dict[tuple[float, int], list[int]] = {}
+    for k, f in enumerate(functions):
+        known, shell = shells.setdefault((f.cutoff, f.kind), []), (f.parameters[0], f.parameters[-1])
+        if shell not in known:
+            known.append(shell)
+        group = 0 if f.kind == "G2" else known.index(shell) // MOST_IN_FAMILY
+        groups.setdefault((f.cutoff, group), []).append(k)
+    return list(groups.values())
+
+
+def _terms(function: SymmetryFunction, acsf: ACSF) -> Iterator[tuple[int, float]]:
+    """Column of each function of an ACSF that belongs to this one, and its weight."""
+    numbers = [atomic_numbers[e] for e in acsf.elements]
+    n = N_NEIGHBORS[function.kind]
+    if function.neighbors:
+        chosen = {tuple(sorted(acsf.elements.index(e) for e in function.neighbors)): 1.0}
+    else:
+        chosen = {s: float(prod(numbers[a] for a in s)) for s in combinations_with_replacement(range(len(numbers)), n)}
+    for species, weight in chosen.items():
+        if n == 1:
+            yield acsf.radial_column(species[0], acsf.g2.index(function.parameters)), weight
+        else:
+            angular = [("G4", p) for p in acsf.arguments["g4"]] + [("G5", p) for p in acsf.arguments["g5"]]
+            yield acsf.angular_column(species, angular.index((function.kind, function.parameters))), weight  # type: ignore[arg-type]
+
+
+def _listed(acsf: ACSF) -> Iterator[SymmetryFunction]:
+    """All functions of an ACSF without G3, in its order, their centres left open."""
+    radial = [*([(0.0, 0.0)] if acsf.g1 else []), *acsf.g2]
+    for neighbor, parameters in product(acsf.elements, radial):
+        yield SymmetryFunction("", "G2", (neighbor,), acsf.cutoff, parameters)
+    for neighbors in combinations_with_replacement(acsf.elements, 2):
+        for kind in ("G4", "G5"):
+            for parameters in acsf.arguments[kind.lower()]:
+                yield SymmetryFunction("", kind, neighbors, acsf.angular_cutoff, parameters)
+
+
+def _check(function: SymmetryFunction, elements: Sequence[str]) -> None:
+    if function.kind not in N_NEIGHBORS:
+        raise ValueError(f"the kind of a symmetry function must be {', '.join(N_NEIGHBORS)}, got {function.kind!r}")
+    unknown = [e for e in (function.center, *function.neighbors) if e not in elements]
+    if unknown:
+        raise ValueError(f"a symmetry function names {', '.join(unknown)}, but the elements are {', '.join(elements)}")
+    if len(function.neighbors) not in {0, N_NEIGHBORS[function.kind]}:
+        raise ValueError(
+            f"{function.kind} needs {N_NEIGHBORS[function.kind]} neighbours, or none for all, got {function.neighbors}"
+        )
+    if len(function.parameters) != len(PARAMETERS[function.kind]):
+        raise ValueError(
+            f"{function.kind} needs {', '.join(PARAMETERS[function.kind])}, got {len(function.parameters)} numbers"
+        )
