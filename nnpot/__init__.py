@@ -1,8 +1,9 @@
 """Neural-network interatomic potentials whose every derivative is written down, checked three ways, and fast."""
 
 from nnpot.calculator import NNPotCalculator
-from nnpot.descriptors import ACE, ACSF
-from nnpot.model_file import load, save_potential
+from nnpot.descriptors import ACE, ACSF, ListedACSF
+from nnpot.formats import load
+from nnpot.model_file import save_potential
 from nnpot.potential import NeuralNetworkPotential, Potential, Prediction, SumPotential
 from nnpot.repulsion import ZBL
 from nnpot.structure import Batch, Pairs, Structure
@@ -14,6 +15,7 @@ __all__ = [
     "ACSF",
     "ZBL",
     "Batch",
+    "ListedACSF",
     "NNPotCalculator",
     "NeuralNetworkPotential",
     "Pairs",

@@ -9,7 +9,7 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from nnpot.model_file import load
+from nnpot.formats import load
 from nnpot.neighbors import NeighborPairs, neighbor_pairs
 from nnpot.potential import NeuralNetworkPotential, Potential
 from nnpot.structure import Batch, Structure
@@ -24,7 +24,7 @@ class NNPotCalculator(Calculator):
     the periodicity or the elements change.
 
     Args:
-        potential: A potential, which is copied, or the path of a model file.
+        potential: A potential, which is copied, or the path of a model file or of a folder with files of n2p2.
         device: `cpu`, `cuda`, …
         dtype: Floating-point type to calculate in, `float32` or `float64`.
         skin: In Å; 0 finds the neighbours anew at each step.

@@ -1,0 +1,123 @@
+"""From a potential to the files."""
+
+from pathlib import Path
+
+from ase.data import atomic_numbers
+from torch import Tensor
+from torch.nn import Module
+
+from nnpot.descriptors import ACSF, ListedACSF
+from nnpot.files import write_atomically
+from nnpot.formats.n2p2.conventions import ACTIVATION_LETTERS, ATOMIC, CUTOFF_TYPES, INPUT, SCALING, WEIGHTS, Units
+from nnpot.formats.n2p2.functions import ListedFunction
+from nnpot.formats.n2p2.scaling import scaling_table
+from nnpot.nn.layers import Affine
+from nnpot.potential import NeuralNetworkPotential, Potential
+
+
+def write(potential: Potential, folder: str | Path, units: Units = ATOMIC) -> Path:
+    """Write a potential as n2p2, RuNNer, CP2K and LAMMPS read it: input.nn, scaling.data, weights.ZZZ.data.
+
+    Every number is written to full precision.  Symmetry functions are named by their values only, so the ranges in
+    scaling.data, beyond which those programs warn, are not those of the training data.
+
+    Args:
+        potential: Symmetry functions (without G3) and networks without a linear term, whose activations n2p2 knows.
+        folder: Where to; made if it is not there.
+        units: What lengths and energies in the files are to be measured in.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: If the files cannot express the potential; it says what stands against it.
+    """
+    network, descriptor = _expressible(potential)
+    folder = Path(folder)
+    elements = sorted(potential.elements, key=atomic_numbers.__getitem__)
+    lines, scales = _head(network, descriptor, elements, units), []
+    for element in elements:
+        s = potential.elements.index(element)
+        functions = [ListedFunction.of(f, units) for f in descriptor.functions_of(element)]
+        order = sorted(range(len(functions)), key=lambda k: functions[k].rank)
+        lines += [functions[k].line() for k in order]
+        scales.append((network.scaling.mean[s, order], network.scaling.scale[s, order]))
+        layers = _layers(network, s, order, units)
+        write_atomically(folder / WEIGHTS.format(atomic_numbers[element]), _weight_table(layers))
+    write_atomically(folder / SCALING, scaling_table(scales))
+    write_atomically(folder / INPUT, "\n".join(lines) + "\n")
+    return folder
+
+
+def _expressible(potential: Potential) -> tuple[NeuralNetworkPotential, ListedACSF]:
+    """Check that the files can hold the potential, and list its symmetry functions."""
+    reason = "files of n2p2 hold symmetry functions and networks alone, "
+    if not isinstance(potential, NeuralNetworkPotential):
+        raise ValueError(reason + f"not a {type(potential).__name__}; train without repulsion")
+    if not isinstance(potential.descriptor, ACSF | ListedACSF):
+        raise ValueError(reason + f"not {type(potential.descriptor).__name__}; train with the descriptor ACSF")
+    if any(bool((weight[:, :-1] != 0).any()) for weight in potential.linear.parameters()):
+        raise ValueError(reason + "no linear term; train with potential.linear: false")
+    unknown = sorted(set(_activations(potential)) - set(ACTIVATION_LETTERS.values()))
+    if unknown:
+        known = ", ".join(ACTIVATION_LETTERS.values())
+        raise ValueError(f"n2p2 does not know the activation {unknown[0]}; train with one of {known}")
+    if not potential.arguments["hidden"]:
+        raise ValueError("n2p2 needs a network with at least one hidden layer")
+    descriptor = potential.descriptor
+    return potential, ListedACSF.of(descriptor) if isinstance(descriptor, ACSF) else descriptor
+
+
+def _activations(potential: NeuralNetworkPotential) -> tuple[str, ...]:
+    given = potential.arguments["activation"]
+    return (given,) * len(potential.arguments["hidden"]) if isinstance(given, str) else tuple(given)
+
+
+def _head(network: NeuralNetworkPotential, descriptor: ListedACSF, elements: list[str], units: Units) -> list[str]:
+    """The lines of input.nn before the symmetry functions."""
+    letters = {name: letter for letter, name in ACTIVATION_LETTERS.items()}
+    hidden = network.arguments["hidden"]
+    energies = dict(zip(network.elements, network.reference, strict=True))
+    return [
+        "# written by nnpot",
+        f"number_of_elements {len(elements)}",
+        f"elements {' '.join(elements)}",
+        *(f"atom_energy {e} {energies[e] / units.energy!r}" for e in elements),
+        "remove_atom_energies",
+        f"cutoff_type {CUTOFF_TYPES.index(descriptor.cutoff_function)} {float(descriptor.inner)!r}",
+        "scale_symmetry_functions_sigma",
+        "scale_min_short 0.0",
+        "scale_max_short 1.0",
+        f"global_hidden_layers_short {len(hidden)}",
+        f"global_nodes_short {' '.join(map(str, hidden))}",
+        f"global_activation_short {' '.join(letters[name] for name in _activations(network))} l",
+    ]
+
+
+def _layers(network: NeuralNetworkPotential, s: int, order: list[int], units: Units) -> list[Tensor]:
+    """Augmented weights of the network of one element in float64, with inputs and output as the files have them."""
+    layers = _weights(network.networks[s])
+    first, last = layers[0], layers[-1]
+    layers[0] = first[:, [*order, -1]]
+    if len(network.linear) > 0:  # what is left of a linear term without slopes is a constant
+        last = last.clone()
+        last[:, -1] += _weights(network.linear[s])[0][:, -1]
+    layers[-1] = last * (network.energy_scale / units.energy)
+    return layers
+
+
+def _weights(module: Module) -> list[Tensor]:
+    return [layer.weight.detach().double().cpu() for layer in module.modules() if isinstance(layer, Affine)]
+
+
+def _weight_table(layers: list[Tensor]) -> str:
+    """The content of weights.ZZZ.data: layer by layer the weights from each node, then the biases."""
+    rows: list[str] = []
+    for end, weight in enumerate(layers, start=1):
+        *columns, biases = weight.mT.tolist()
+        for j, column in enumerate(columns, start=1):
+            for k, value in enumerate(column, start=1):
+                rows.append(f"{value:24.16E} a {len(rows) + 1:9d} {end - 1:5d} {j:5d} {end:5d} {k:5d}")
+        for k, value in enumerate(biases, start=1):
+            rows.append(f"{value:24.16E} b {len(rows) + 1:9d} {end:5d} {k:5d}")
+    return "\n".join(rows) + "\n"
