@@ -97,17 +97,19 @@ def _head(network: NeuralNetworkPotential, descriptor: ListedACSF, elements: lis
 def _layers(network: NeuralNetworkPotential, s: int, order: list[int], units: Units) -> list[Tensor]:
     """Augmented weights of the network of one element in float64, with inputs and output as the files have them."""
     layers = _weights(network.networks[s])
-    first, last = layers[0], layers[-1]
-    layers[0] = first[:, [*order, -1]]
+    absent = [d for d in range(network.descriptor.n_features) if d not in order]
+    of_zero = -(network.scaling.mean[s].double() / network.scaling.scale[s].double()).cpu()
+    layers[0][:, -1] += layers[0][:, absent] @ of_zero[absent]  # features that atoms of this element do not have are 0
+    layers[0] = layers[0][:, [*order, -1]]
     if len(network.linear) > 0:  # what is left of a linear term without slopes is a constant
-        last = last.clone()
-        last[:, -1] += _weights(network.linear[s])[0][:, -1]
-    layers[-1] = last * (network.energy_scale / units.energy)
+        layers[-1][:, -1] += _weights(network.linear[s])[0][:, -1]
+    layers[-1] *= network.energy_scale / units.energy
     return layers
 
 
 def _weights(module: Module) -> list[Tensor]:
-    return [layer.weight.detach().double().cpu() for layer in module.modules() if isinstance(layer, Affine)]
+    """Copies of the augmented weights of each layer, float64."""
+    return [layer.weight.detach().double().cpu().clone() for layer in module.modules() if isinstance(layer, Affine)]
 
 
 def _weight_table(layers: list[Tensor]) -> str:

@@ -1,6 +1,6 @@
 """Files written by hand, in bohr and hartree, against the formulas of n2p2 stated in NumPy in these units."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,8 @@ FUNCTIONS = {  # (type, neighbours, η, λ, ζ, r_s, r_c), in the order that the
         (2, ("H",), 0.3, None, None, 0.0, 8.0),
         (3, ("H", "O"), 0.01, 1.0, 1.0, 0.0, 7.0),
         (3, ("H", "O"), 0.01, -1.0, 1.0, 0.0, 8.0),
-        (3, ("O", "O"), 0.01, -1.0, 1.0, 0.0, 8.0),
-        (3, ("H", "H"), 0.01, 1.0, 4.0, 0.0, 8.0),
+        (3, ("O", "O"), 0.01, 1.0, 1.0, 0.0, 8.0),
+        (3, ("H", "H"), 0.01, -1.0, 4.0, 0.0, 8.0),
         (9, ("H", "O"), 0.02, -1.0, 2.0, 0.0, 8.0),
         (12, (), 0.03, None, None, 0.5, 8.0),
     ],
@@ -101,7 +101,7 @@ class Hand:
         self.layers = {}
         for e, nodes in NODES.items():
             sizes = (len(FUNCTIONS[e]), *nodes, 1)
-            pairs = zip(sizes[:-1], sizes[1:], strict=True)
+            pairs = list(pairwise(sizes))
             self.layers[e] = [(rng.normal(size=(a, b), scale=0.5), rng.normal(size=b, scale=0.2)) for a, b in pairs]
 
     def write(self, folder: Path) -> None:
@@ -272,8 +272,8 @@ def test_atomic_energies_that_are_left_out_are_mentioned(tmp_path: Path, caplog:
 def test_files_in_other_units_are_converted(tmp_path: Path) -> None:
     hand = Hand()
     hand.write(tmp_path)
-    in_nanometres = n2p2.Units(length=10 * BOHR, energy=3 * HARTREE)
+    units = n2p2.Units(length=10 * BOHR, energy=3 * HARTREE)
     atoms = cluster()
     atoms.positions *= 10
-    energies = n2p2.read(tmp_path, in_nanometres).predict(Structure.from_ase(atoms)).energies
+    energies = n2p2.read(tmp_path, units).predict(Structure.from_ase(atoms)).energies
     assert_close(energies / (3 * HARTREE), outputs(hand), SAME)
