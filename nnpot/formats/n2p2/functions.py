@@ -1,5 +1,7 @@
 """Symmetry functions as lines of `input.nn`, and the order in which the other files count them."""
 
+from collections.abc import Iterator, Sequence
+from itertools import combinations_with_replacement, product
 from typing import NamedTuple, Self
 
 from ase.data import atomic_numbers
@@ -51,17 +53,15 @@ class ListedFunction(NamedTuple):
         return (self.type, self.cutoff, self.eta, self.r_s, self.zeta, self.lambda_, *numbers)
 
     @classmethod
-    def parse(cls, line: Line) -> Self:
-        """Read the line `symfunction_short center type neighbours … numbers …`.
+    def parse(cls, line: Line, words: Sequence[str]) -> Self:
+        """Read the words `center type neighbours … numbers …` of a line.
 
         Raises:
             ValueError: If the type is not supported, or there are too few or too many values.
         """
-        _, center, kind, *rest = line.words if len(line.words) > 2 else (*line.words, "", "")
-        if not kind.isdigit() or int(kind) not in _KINDS:
-            supported = ", ".join(map(str, _KINDS))
-            raise line.error(f"symmetry functions of type {kind or '(none)'} are not supported, only {supported}")
-        n_neighbors, layout = _KINDS[int(kind)][1], _LAYOUTS[int(kind)]
+        number = _type(line, words[1:2])
+        center, kind, *rest = words
+        n_neighbors, layout = _KINDS[number][1], _LAYOUTS[number]
         neighbors, numbers = rest[:n_neighbors], line.numbers(rest[n_neighbors:])
         if "r_s" not in layout and len(numbers) == len(layout) + 1:
             layout = (*layout, "r_s")
@@ -72,7 +72,7 @@ class ListedFunction(NamedTuple):
         if unknown:
             raise line.error(f"{', '.join(unknown)} is not a chemical symbol")
         ordered = tuple(sorted(neighbors, key=atomic_numbers.__getitem__))
-        return cls(int(kind), center, ordered, **dict(zip(layout, numbers, strict=True)))
+        return cls(number, center, ordered, **dict(zip(layout, numbers, strict=True)))
 
     @classmethod
     def of(cls, function: SymmetryFunction, units: Units) -> Self:
@@ -90,6 +90,25 @@ class ListedFunction(NamedTuple):
         lengths = function.cutoff / units.length, eta * units.length**2, r_s / units.length
         return cls(number, function.center, neighbors, *lengths, *angular)
 
+    @classmethod
+    def of_line(cls, line: Line, elements: Sequence[str]) -> Iterator[Self]:
+        """Yield what a line stands for: one function, or one for each combination of what it leaves open.
+
+        `symfunction_short` names centre and neighbours, `element_symfunction_short` the centre alone,
+        `global_symfunction_short` neither; the last two are RuNNer's.
+
+        Raises:
+            ValueError: As `parse`.
+        """
+        keyword, *words = line.words
+        if keyword == "symfunction_short":
+            yield cls.parse(line, words)
+            return
+        centers, words = (elements, words) if keyword == "global_symfunction_short" else (words[:1], words[1:])
+        _, n_neighbors = _KINDS[_type(line, words[:1])]
+        for center, neighbors in product(centers, combinations_with_replacement(elements, n_neighbors)):
+            yield cls.parse(line, [center, words[0], *neighbors, *words[1:]])
+
     def converted(self, units: Units) -> SymmetryFunction:
         """Convert to eV and Å."""
         kind, _ = _KINDS[self.type]
@@ -104,3 +123,12 @@ class ListedFunction(NamedTuple):
             layout = (*layout, "r_s")
         numbers = (repr(float(getattr(self, name))) for name in layout)
         return " ".join(["symfunction_short", self.center, str(self.type), *self.neighbors, *numbers])
+
+
+def _type(line: Line, words: Sequence[str]) -> int:
+    """The number of the type of a function, if it is a supported one."""
+    for word in words:
+        if word.isdigit() and int(word) in _KINDS:
+            return int(word)
+    supported = ", ".join(map(str, _KINDS))
+    raise line.error(f"symmetry functions of type {' '.join(words) or '(none)'} are not supported, only {supported}")

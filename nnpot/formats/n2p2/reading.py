@@ -13,7 +13,7 @@ from nnpot.descriptors import ListedACSF
 from nnpot.formats.n2p2.conventions import ACTIVATION_LETTERS, ATOMIC, CUTOFF_TYPES, INPUT, SCALING, WEIGHTS, Units
 from nnpot.formats.n2p2.functions import ListedFunction
 from nnpot.formats.n2p2.scaling import read_scaling
-from nnpot.formats.n2p2.settings import Settings, read_lines
+from nnpot.formats.n2p2.settings import Line, Settings, read_lines
 from nnpot.functional.cutoffs import STEEP
 from nnpot.nn.layers import Affine
 from nnpot.potential import NeuralNetworkPotential
@@ -26,8 +26,6 @@ _UNSUPPORTED = {
     "use_electrostatics": "electrostatic energies",
     "electrostatic_type": "electrostatic energies",
     "use_vdw": "dispersion energies",
-    "global_symfunction_short": "functions without a centre (write symfunction_short for each element)",
-    "element_symfunction_short": "functions without neighbours (write symfunction_short for each of them)",
     "element_hidden_layers_short": "another number of layers for one element",
     "element_activation_short": "another activation for one element",
 }
@@ -108,21 +106,27 @@ def _elements(settings: Settings) -> tuple[str, ...]:
 def _functions(settings: Settings, elements: tuple[str, ...], units: Units) -> Functions:
     """The functions of each element, in the order of scaling.data and of the inputs of the networks."""
     functions: Functions = {e: [] for e in elements}
-    for line in settings.all("symfunction_short"):
-        function = ListedFunction.parse(line)
-        others = [e for e in (function.center, *function.neighbors) if e not in elements]
-        if others:
-            raise line.error(f"{others[0]} is not among the elements {' '.join(elements)}")
-        try:  # let the descriptor check the numbers of this one alone
-            ListedACSF((function.center,), (function.converted(units)._replace(neighbors=()),))
-        except ValueError as error:
-            raise line.error(str(error)) from error
-        functions[function.center].append(function)
+    for keyword in ("symfunction_short", "element_symfunction_short", "global_symfunction_short"):
+        for line in settings.all(keyword):
+            for function in ListedFunction.of_line(line, elements):
+                _check(line, function, elements, units)
+                functions[function.center].append(function)
     for element, listed in functions.items():
         if not listed:
             raise ValueError(f"{settings.path} has no symfunction_short for {element}, an element of the potential")
         listed.sort(key=lambda f: f.rank)
     return functions
+
+
+def _check(line: Line, function: ListedFunction, elements: tuple[str, ...], units: Units) -> None:
+    """Complain about a function in the name of its line."""
+    others = [e for e in (function.center, *function.neighbors) if e not in elements]
+    if others:
+        raise line.error(f"{others[0]} is not among the elements {' '.join(elements)}")
+    try:  # let the descriptor check the numbers of this one alone
+        ListedACSF((function.center,), (function.converted(units)._replace(neighbors=()),))
+    except ValueError as error:
+        raise line.error(str(error)) from error
 
 
 def _cutoff_function(settings: Settings) -> tuple[str, float]:

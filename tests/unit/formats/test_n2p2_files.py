@@ -13,6 +13,8 @@ from systems import ELEMENTS, SYSTEMS, ace, acsf, listed_acsf, network_potential
 import nnpot
 from nnpot.descriptors import ListedACSF
 from nnpot.formats import n2p2
+from nnpot.formats.n2p2.functions import ListedFunction
+from nnpot.formats.n2p2.settings import Line
 from nnpot.potential import NeuralNetworkPotential, Potential
 from nnpot.repulsion import ZBL
 
@@ -178,6 +180,7 @@ INPUT = {
         "line 14: symmetry functions of type 20 are not supported",
     ),
     "no type": (lambda text: text + "symfunction_short H", "line 24: symmetry functions of type .none. are not"),
+    "element without a type": (lambda text: text + "element_symfunction_short H", "line 24: .* type .none. are not"),
     "too few": (lambda text: text + "symfunction_short H 2 O 0.1", "line 24: type 2 needs neighbour, eta, r_s, cutoff"),
     "neighbor": (replaced("short H 2 H", "short H 2 C"), "line 14: C is not among the elements H O"),
     "no symbol": (replaced("short H 2 H", "short H 2 Q"), "line 14: Q is not a chemical symbol"),
@@ -235,6 +238,24 @@ def test_a_missing_file_is_named(name: str, valid: Path, tmp_path: Path) -> None
     (folder / name).unlink()
     with pytest.raises(FileNotFoundError, match=f"there is no file .*{name}"):
         n2p2.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("element_symfunction_short H 2 0.1 0.5 6", ["H 2 H 0.1 0.5 6", "H 2 O 0.1 0.5 6"]),
+        ("element_symfunction_short O 9 0.1 1 2 6", [f"O 9 {pair} 0.1 1 2 6" for pair in ("H H", "H O", "O O")]),
+        (
+            "global_symfunction_short 2 0.1 0.5 6",
+            [f"{pair} 0.1 0.5 6" for pair in ("H 2 H", "H 2 O", "O 2 H", "O 2 O")],
+        ),
+    ],
+    ids=["element, radial", "element, angular", "global"],
+)
+def test_functions_that_leave_elements_open_are_those_of_all_elements(short: str, long: list[str]) -> None:
+    (line,) = (Line(Path("input.nn"), 1, tuple(text.split())) for text in [short])
+    wanted = [ListedFunction.parse(line, text.split()) for text in long]
+    assert list(ListedFunction.of_line(line, ("H", "O"))) == wanted
 
 
 def test_the_last_row_of_runner_is_no_function(valid: Path, tmp_path: Path) -> None:
