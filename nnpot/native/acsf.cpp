@@ -66,7 +66,7 @@ inline void cutoff_function(T r, T cutoff, T inner, T& value, T& slope) {
     }
     const T inside = T(r < cutoff);
     value *= inside;
-    slope *= inside / width;
+    slope *= inside * (1 / width);
 }
 
 struct Family {

@@ -1,5 +1,6 @@
 """From a potential to the files."""
 
+import logging
 from pathlib import Path
 
 from ase.data import atomic_numbers
@@ -14,12 +15,16 @@ from nnpot.formats.n2p2.scaling import scaling_table
 from nnpot.nn.layers import Affine
 from nnpot.potential import NeuralNetworkPotential, Potential
 
+log = logging.getLogger("nnpot")
+
 
 def write(potential: Potential, folder: str | Path, units: Units = ATOMIC) -> Path:
     """Write a potential as n2p2, RuNNer, CP2K and LAMMPS read it: input.nn, scaling.data, weights.ZZZ.data.
 
     Every number is written to full precision.  Symmetry functions are named by their values only, so the ranges in
     scaling.data, beyond which those programs warn, are not those of the training data.
+
+    The log says so where CP2K, which passes over some of what it does not know, cannot run the files.
 
     Args:
         potential: Symmetry functions (without G3) and networks without a linear term, whose activations n2p2 knows.
@@ -36,14 +41,21 @@ def write(potential: Potential, folder: str | Path, units: Units = ATOMIC) -> Pa
     folder = Path(folder)
     elements = sorted(potential.elements, key=atomic_numbers.__getitem__)
     lines, scales = _head(network, descriptor, elements, units), []
+    foreign = descriptor.cutoff_function not in {"cosine", "tanh3"} or descriptor.inner > 0
     for element in elements:
         s = potential.elements.index(element)
         functions = [ListedFunction.of(f, units) for f in descriptor.functions_of(element)]
+        foreign = foreign or any(f.type not in {2, 3} or (f.type == 3 and f.r_s != 0) for f in functions)
         order = sorted(range(len(functions)), key=lambda k: functions[k].rank)
         lines += [functions[k].line() for k in order]
         scales.append((network.scaling.mean[s, order], network.scaling.scale[s, order]))
         layers = _layers(network, s, order, units)
         write_atomically(folder / WEIGHTS.format(atomic_numbers[element]), _weight_table(layers))
+    if foreign:
+        log.warning(
+            "%s is for n2p2, LAMMPS, RuNNer: CP2K knows only symmetry functions G2, G4 without shift, cutoff functions "
+            "cosine and tanh3 without inner radius", folder,
+        )  # fmt: skip
     write_atomically(folder / SCALING, scaling_table(scales))
     write_atomically(folder / INPUT, "\n".join(lines) + "\n")
     return folder

@@ -78,6 +78,25 @@ def test_a_potential_that_was_read_keeps_what_its_elements_do_not_share(tmp_path
     assert [len(descriptor.functions_of(e)) for e in ELEMENTS] == [2, 3, 5, 1]
 
 
+SIMPLE = {"g2": ((0.5, 0.0),), "g4": ((0.1, 1.0, 1.0, 0.0),), "g5": (), "cutoff_function": "cosine"}
+BEYOND_CP2K = {
+    "nothing": ({}, False),
+    "shift of G2": ({"g2": ((0.5, 1.0),)}, False),
+    "shift of G4": ({"g4": ((0.1, 1.0, 1.0, 0.5),)}, True),
+    "G5": ({"g5": ((0.1, 1.0, 1.0, 0.0),)}, True),
+    "cutoff function": ({"cutoff_function": "polynomial"}, True),
+    "inner radius": ({"inner": 0.1}, True),
+}
+
+
+@pytest.mark.parametrize(("changes", "mentioned"), BEYOND_CP2K.values(), ids=BEYOND_CP2K.keys())
+def test_what_cp2k_cannot_run_is_mentioned(
+    changes: dict[str, object], mentioned: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    n2p2.write(potential(**{**SIMPLE, **changes}), tmp_path)
+    assert ("CP2K knows only" in caplog.text) == mentioned
+
+
 # one entrance ---------------------------------------------------------------------------------------------------------
 
 
