@@ -21,10 +21,9 @@ log = logging.getLogger("nnpot")
 def write(potential: Potential, folder: str | Path, units: Units = ATOMIC) -> Path:
     """Write a potential as n2p2, RuNNer, CP2K and LAMMPS read it: input.nn, scaling.data, weights.ZZZ.data.
 
-    Every number is written to full precision.  Symmetry functions are named by their values only, so the ranges in
-    scaling.data, beyond which those programs warn, are not those of the training data.
-
-    The log says so where CP2K, which passes over some of what it does not know, cannot run the files.
+    Every number is written to full precision.  The ranges in scaling.data, beyond which those programs warn, are not
+    those of the training data, which a potential does not keep.  CP2K passes over some of what it does not know: the
+    log says so where it would come to another result.
 
     Args:
         potential: Symmetry functions (without G3) and networks without a linear term, whose activations n2p2 knows.
@@ -39,26 +38,36 @@ def write(potential: Potential, folder: str | Path, units: Units = ATOMIC) -> Pa
     """
     network, descriptor = _expressible(potential)
     folder = Path(folder)
-    elements = sorted(potential.elements, key=atomic_numbers.__getitem__)
-    lines, scales = _head(network, descriptor, elements, units), []
-    foreign = descriptor.cutoff_function not in {"cosine", "tanh3"} or descriptor.inner > 0
-    for element in elements:
-        s = potential.elements.index(element)
-        functions = [ListedFunction.of(f, units) for f in descriptor.functions_of(element)]
-        foreign = foreign or any(f.type not in {2, 3} or (f.type == 3 and f.r_s != 0) for f in functions)
-        order = sorted(range(len(functions)), key=lambda k: functions[k].rank)
-        lines += [functions[k].line() for k in order]
-        scales.append((network.scaling.mean[s, order], network.scaling.scale[s, order]))
-        layers = _layers(network, s, order, units)
-        write_atomically(folder / WEIGHTS.format(atomic_numbers[element]), _weight_table(layers))
-    if foreign:
+    functions = {e: _ordered(descriptor, e, units) for e in sorted(potential.elements, key=atomic_numbers.__getitem__)}
+    scales = []
+    for element, listed in functions.items():
+        s, places = potential.elements.index(element), [place for place, _ in listed]
+        scales.append((network.scaling.mean[s, places], network.scaling.scale[s, places]))
+        weights = _weight_table(_layers(network, s, places, units))
+        write_atomically(folder / WEIGHTS.format(atomic_numbers[element]), weights)
+    write_atomically(folder / SCALING, scaling_table(scales))
+    lines = [f.line() for listed in functions.values() for _, f in listed]
+    write_atomically(folder / INPUT, "\n".join([*_head(network, descriptor, list(functions), units), *lines]) + "\n")
+    if not _runs_in_cp2k(network, descriptor):
         log.warning(
             "%s is for n2p2, LAMMPS, RuNNer: CP2K knows only symmetry functions G2, G4 without shift, cutoff functions "
-            "cosine and tanh3 without inner radius", folder,
+            "cosine and tanh3 without inner radius, and its forces with softplus are wrong", folder,
         )  # fmt: skip
-    write_atomically(folder / SCALING, scaling_table(scales))
-    write_atomically(folder / INPUT, "\n".join(lines) + "\n")
     return folder
+
+
+def _ordered(descriptor: ListedACSF, element: str, units: Units) -> list[tuple[int, ListedFunction]]:
+    """The functions of an element in the order of the files, each with its place among the features."""
+    functions = [ListedFunction.of(f, units) for f in descriptor.functions_of(element)]
+    return sorted(enumerate(functions), key=lambda numbered: numbered[1].rank)
+
+
+def _runs_in_cp2k(network: NeuralNetworkPotential, descriptor: ListedACSF) -> bool:
+    known = all(
+        f.neighbors and (f.kind == "G2" or (f.kind == "G4" and f.parameters[-1] == 0)) for f in descriptor.functions
+    )
+    switched = descriptor.cutoff_function in {"cosine", "tanh3"} and descriptor.inner == 0
+    return known and switched and "softplus" not in _activations(network)
 
 
 def _expressible(potential: Potential) -> tuple[NeuralNetworkPotential, ListedACSF]:
@@ -106,13 +115,13 @@ def _head(network: NeuralNetworkPotential, descriptor: ListedACSF, elements: lis
     ]
 
 
-def _layers(network: NeuralNetworkPotential, s: int, order: list[int], units: Units) -> list[Tensor]:
-    """Augmented weights of the network of one element in float64, with inputs and output as the files have them."""
+def _layers(network: NeuralNetworkPotential, s: int, places: list[int], units: Units) -> list[Tensor]:
+    """Augmented weights of the network of one element in float64: its inputs are the features at `places`."""
     layers = _weights(network.networks[s])
-    absent = [d for d in range(network.descriptor.n_features) if d not in order]
+    absent = [d for d in range(network.descriptor.n_features) if d not in places]
     of_zero = -(network.scaling.mean[s].double() / network.scaling.scale[s].double()).cpu()
     layers[0][:, -1] += layers[0][:, absent] @ of_zero[absent]  # features that atoms of this element do not have are 0
-    layers[0] = layers[0][:, [*order, -1]]
+    layers[0] = layers[0][:, [*places, -1]]
     if len(network.linear) > 0:  # what is left of a linear term without slopes is a constant
         layers[-1][:, -1] += _weights(network.linear[s])[0][:, -1]
     layers[-1] *= network.energy_scale / units.energy

@@ -97,6 +97,13 @@ def test_what_cp2k_cannot_run_is_mentioned(
     assert ("CP2K knows only" in caplog.text) == mentioned
 
 
+def test_that_cp2k_differentiates_softplus_wrongly_is_mentioned(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    n2p2.write(network_potential(acsf(g3=(), **SIMPLE), activation="softplus", linear=False), tmp_path)
+    assert "its forces with softplus are wrong" in caplog.text
+
+
 # one entrance ---------------------------------------------------------------------------------------------------------
 
 
