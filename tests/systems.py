@@ -100,6 +100,23 @@ def listed_acsf(**changes: object) -> ListedACSF:
     return ListedACSF(**{"elements": ELEMENTS, "functions": tuple(functions), **changes}).double()
 
 
+def compact_acsf() -> ListedACSF:
+    """Return compact symmetry functions of two shapes beside one that is not compact."""
+    functions = [
+        SymmetryFunction("O", "C2", ("H",), 2.0, (0.2,), "polynomial"),
+        SymmetryFunction("O", "C4", ("H", "H"), CUTOFF, (-CUTOFF, 60.0, 150.0), "polynomial"),
+        SymmetryFunction("O", "C5", (), CUTOFF, (0.3, 30.0, 170.0), "exponential"),
+        SymmetryFunction("H", "C2", (), CUTOFF, (-CUTOFF,), "polynomial"),
+        SymmetryFunction("Cu", "C2", ("Cu",), CUTOFF, (-CUTOFF,), "nonic"),
+        SymmetryFunction("Cu", "C5", ("O", "Au"), CUTOFF, (-1.0, 20.0, 140.0), "polynomial"),
+        SymmetryFunction("Cu", "C4", ("Cu", "Cu"), CUTOFF, (0.5, 40.0, 100.0), "polynomial"),
+        SymmetryFunction("Cu", "C4", ("Cu", "Cu"), 3.4, (0.5, 40.0, 130.0), "polynomial"),
+        SymmetryFunction("Cu", "G2", ("O",), CUTOFF, (0.1, 0.0)),
+        SymmetryFunction("Au", "C2", (), 3.0, (1.0,), "septic"),
+    ]
+    return ListedACSF(ELEMENTS, tuple(functions)).double()
+
+
 def ace(**changes: int) -> ACE:
     """Return a small ACE, the same at every call."""
     with torch.random.fork_rng():
@@ -116,6 +133,7 @@ DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
     "ACSF pruned": lambda: acsf(keep=(0, 3, 9, 20, 33)),
     "listed ACSF": listed_acsf,
     "listed ACSF with hardly any slope": lambda: listed_acsf(cutoff_function="nonic", inner=0.1),
+    "listed compact ACSF": compact_acsf,
     "ACE": ace,
     "ACE with learned elements": lambda: ace(element_channels=2, l_max=1),
     "ACE of pairs": lambda: ace(body_order=2, l_max=0),

@@ -13,26 +13,35 @@ from torch.nn.functional import pad
 
 from nnpot.descriptors.acsf import ACSF, CutoffName
 from nnpot.descriptors.base import Descriptor, check_elements
+from nnpot.descriptors.compact_acsf import CompactACSF
+from nnpot.descriptors.table_sums import TableSums
 from nnpot.functional.symmetry_functions import MOST_IN_FAMILY
 from nnpot.structure import Linearized, Pairs
 
-N_NEIGHBORS = {"G2": 1, "G4": 2, "G5": 2}
-"""Neighbours in each kind of function."""
-
-PARAMETERS = {"G2": ("eta", "r_s"), "G4": ("eta", "zeta", "lambda", "r_s"), "G5": ("eta", "zeta", "lambda", "r_s")}
+PARAMETERS = {
+    "G2": ("eta", "r_s"),
+    "G4": ("eta", "zeta", "lambda", "r_s"),
+    "G5": ("eta", "zeta", "lambda", "r_s"),
+    "C2": ("r_left",),
+    "C4": ("r_left", "theta_left", "theta_right"),
+    "C5": ("r_left", "theta_left", "theta_right"),
+}
 """Parameters of each kind of function."""
 
 
 class SymmetryFunction(NamedTuple):
-    """One symmetry function of the atoms of one element; formulas in :class:`nnpot.descriptors.acsf.ACSF`.
+    """One symmetry function of the atoms of one element.
 
     Attributes:
         center: Chemical symbol of the centre.
-        kind: G2, G4 or G5.
-        neighbors: Chemical symbols of the neighbours, one for G2, two for G4 and G5; or none: then neighbours of all
+        kind: G2, G4, G5 of :class:`nnpot.descriptors.acsf.ACSF`, or C2 (radial), C4 (narrow), C5 (wide) of
+            :class:`nnpot.descriptors.compact_acsf.CompactACSF`.
+        neighbors: Chemical symbols of the neighbours, one for G2 and C2, two for the others; or none: then those of all
             elements count, each with its atomic number as a factor (Gastegger et al., JCP 148, 241709 (2018)).
-        cutoff: r_c, in Å.
-        parameters: (η in 1/Å², r_s in Å) of G2, (η in 1/Å², ζ, λ, r_s in Å) of G4 and G5.
+        cutoff: r_c, in Å; for compact functions the end of their interval.
+        parameters: (η in 1/Å², r_s in Å) of G2, (η in 1/Å², ζ, λ, r_s in Å) of G4 and G5, the beginning of the interval
+            in Å of C2, that and both ends of the interval of the angle in degrees of C4 and C5.
+        shape: Of compact functions.
     """
 
     center: str
@@ -40,6 +49,7 @@ class SymmetryFunction(NamedTuple):
     neighbors: tuple[str, ...]
     cutoff: float
     parameters: tuple[float, ...]
+    shape: str = ""
 
 
 class ListedACSF(Descriptor):
@@ -51,7 +61,7 @@ class ListedACSF(Descriptor):
     Args:
         elements: Chemical symbols.
         functions: The list.
-        cutoff_function: f_c of all functions, see :mod:`nnpot.functional.cutoffs`.
+        cutoff_function: f_c of G2, G4, G5, see :mod:`nnpot.functional.cutoffs`.
         inner: Fraction of the cutoffs within which f_c is 1.
 
     Raises:
@@ -164,7 +174,7 @@ class ListedFunctions:
 
 
 class _FunctionSet:
-    """The functions of the atoms of one element, G = G_all W: what ACSFs of one cutoff each make of all neighbours."""
+    """The functions of the atoms of one element, G = G_all W, where G_all are functions of all neighbour elements."""
 
     def __init__(
         self,
@@ -174,35 +184,31 @@ class _FunctionSet:
         inner: float,
     ) -> None:
         self.n_features = len(functions)
-        self.acsfs: list[ACSF] = []
+        self.parts: list[TableSums] = []
         weights = []
         for group in _groups(functions):
-            g2, g4, g5 = (
-                tuple(dict.fromkeys(functions[k].parameters for k in group if functions[k].kind == kind))
-                for kind in N_NEIGHBORS
-            )
-            cutoff = functions[group[0]].cutoff
-            acsf = ACSF(cutoff, elements, cutoff_function=cutoff_function, g2=g2, g4=g4, g5=g5, inner=inner)  # type: ignore[arg-type]
-            rows = torch.zeros(acsf.n_all, len(functions))
+            terms = tuple(dict.fromkeys(_term(functions[k]) for k in group))
+            part = _functions_of_all(terms, elements, cutoff_function, inner)
+            rows = torch.zeros(part.n_all, len(functions))
             for k in group:
-                for column, weight in _terms(functions[k], acsf):
+                for column, weight in _columns(functions[k], terms, part):
                     rows[column, k] = weight
-            self.acsfs.append(acsf)
+            self.parts.append(part)
             weights.append(rows)
         self.weights = torch.cat(weights)  # (d_all, d), of small whole numbers, exact in any precision
 
     def values(self, pairs: Pairs) -> Tensor:
         """Return the functions of every centre, shape (n, d)."""
-        return torch.cat([acsf(pairs) for acsf in self.acsfs], dim=1) @ self.weights.to(pairs.r_ij)
+        return torch.cat([part(pairs) for part in self.parts], dim=1) @ self.weights.to(pairs.r_ij)
 
     def linearized(self, pairs: Pairs) -> "_LinearizedSet | None":
         """Return the functions and the transpose of their derivative, None without compiled code."""
-        parts = [part for acsf in self.acsfs if (part := acsf.linearized(pairs)) is not None]
-        return _LinearizedSet(parts, self.weights.to(pairs.r_ij)) if len(parts) == len(self.acsfs) else None
+        parts = [known for part in self.parts if (known := part.linearized(pairs)) is not None]
+        return _LinearizedSet(parts, self.weights.to(pairs.r_ij)) if len(parts) == len(self.parts) else None
 
     def jacobian(self, pairs: Pairs) -> Tensor:
         """Return ∂G_i/∂r_ij, in 1/Å, shape (P, d, 3)."""
-        return self.weights.to(pairs.r_ij).mT @ torch.cat([acsf.jacobian(pairs) for acsf in self.acsfs], dim=1)
+        return self.weights.to(pairs.r_ij).mT @ torch.cat([part.jacobian(pairs) for part in self.parts], dim=1)
 
 
 class _LinearizedSet:
@@ -225,32 +231,63 @@ def _widened(values: Tensor, n_features: int) -> Tensor:
 
 
 def _groups(functions: Sequence[SymmetryFunction]) -> list[list[int]]:
-    """Places of the functions that one ACSF can hold: of one cutoff, no more than compiled code has room for."""
-    shells: dict[tuple[float, str], list[tuple[float, float]]] = {}
-    groups: dict[tuple[float, int], list[int]] = {}
+    """Places of functions that one descriptor can hold.
+
+    Compact ones of one shape; others of one cutoff, and no more than the compiled code has room for.
+    """
+    shells: dict[tuple[str, float], list[tuple[float, float]]] = {}
+    groups: dict[tuple[str, float, int], list[int]] = {}
     for k, f in enumerate(functions):
-        known, shell = shells.setdefault((f.cutoff, f.kind), []), (f.parameters[0], f.parameters[-1])
+        if f.kind[0] == "C":
+            groups.setdefault((f.shape, 0.0, 0), []).append(k)
+            continue
+        known, shell = shells.setdefault((f.kind, f.cutoff), []), (f.parameters[0], f.parameters[-1])
         if shell not in known:
             known.append(shell)
-        group = 0 if f.kind == "G2" else known.index(shell) // MOST_IN_FAMILY
-        groups.setdefault((f.cutoff, group), []).append(k)
+        room = 0 if f.kind == "G2" else known.index(shell) // MOST_IN_FAMILY
+        groups.setdefault(("", f.cutoff, room), []).append(k)
     return list(groups.values())
 
 
-def _terms(function: SymmetryFunction, acsf: ACSF) -> Iterator[tuple[int, float]]:
-    """Column of each function of an ACSF that belongs to this one, and its weight."""
-    numbers = [atomic_numbers[e] for e in acsf.elements]
-    n = N_NEIGHBORS[function.kind]
+def _functions_of_all(
+    terms: Sequence[SymmetryFunction], elements: tuple[str, ...], cutoff_function: CutoffName, inner: float
+) -> TableSums:
+    """The descriptor that has some terms for all neighbour elements."""
+    radial, narrow, wide = (tuple(t for t in terms if t.kind[1] == n) for n in "245")
+    if terms[0].kind[0] == "G":
+        g2, g4, g5 = (tuple(t.parameters for t in part) for part in (radial, narrow, wide))
+        cutoff = terms[0].cutoff
+        return ACSF(cutoff, elements, cutoff_function=cutoff_function, g2=g2, g4=g4, g5=g5, inner=inner)  # type: ignore[arg-type]
+    intervals = tuple((t.parameters[0], t.cutoff) for t in radial)
+    angular = (tuple(((t.parameters[0], t.cutoff), t.parameters[1:]) for t in part) for part in (narrow, wide))
+    return CompactACSF(elements, terms[0].shape, intervals, *angular)  # type: ignore[arg-type]
+
+
+def _columns(
+    function: SymmetryFunction, terms: Sequence[SymmetryFunction], part: TableSums
+) -> Iterator[tuple[int, float]]:
+    """Places of a function in the descriptor of its term, and the weight of each."""
+    n, numbers = _n_neighbors(function.kind), [atomic_numbers[e] for e in part.elements]
     if function.neighbors:
-        chosen = {tuple(sorted(acsf.elements.index(e) for e in function.neighbors)): 1.0}
+        chosen = {tuple(sorted(part.elements.index(e) for e in function.neighbors)): 1.0}
     else:
         chosen = {s: float(prod(numbers[a] for a in s)) for s in combinations_with_replacement(range(len(numbers)), n)}
+    alike = sorted((t for t in terms if _n_neighbors(t.kind) == n), key=lambda t: t.kind)  # narrow before wide
+    k = alike.index(_term(function))
     for species, weight in chosen.items():
-        if n == 1:
-            yield acsf.radial_column(species[0], acsf.g2.index(function.parameters)), weight
-        else:
-            angular = [("G4", p) for p in acsf.arguments["g4"]] + [("G5", p) for p in acsf.arguments["g5"]]
-            yield acsf.angular_column(species, angular.index((function.kind, function.parameters))), weight  # type: ignore[arg-type]
+        yield (
+            (part.radial_column(species[0], k) if n == 1 else part.angular_column((species[0], species[-1]), k)),
+            weight,
+        )
+
+
+def _term(function: SymmetryFunction) -> SymmetryFunction:
+    """What remains of a function without its elements."""
+    return function._replace(center="", neighbors=())
+
+
+def _n_neighbors(kind: str) -> int:
+    return 1 if kind[1] == "2" else 2
 
 
 def _listed(acsf: ACSF) -> Iterator[SymmetryFunction]:
@@ -265,16 +302,14 @@ def _listed(acsf: ACSF) -> Iterator[SymmetryFunction]:
 
 
 def _check(function: SymmetryFunction, elements: Sequence[str]) -> None:
-    if function.kind not in N_NEIGHBORS:
-        raise ValueError(f"the kind of a symmetry function must be {', '.join(N_NEIGHBORS)}, got {function.kind!r}")
+    if function.kind not in PARAMETERS:
+        raise ValueError(f"the kind of a symmetry function must be {', '.join(PARAMETERS)}, got {function.kind!r}")
     unknown = [e for e in (function.center, *function.neighbors) if e not in elements]
     if unknown:
         raise ValueError(f"a symmetry function names {', '.join(unknown)}, but the elements are {', '.join(elements)}")
-    if len(function.neighbors) not in {0, N_NEIGHBORS[function.kind]}:
-        raise ValueError(
-            f"{function.kind} needs {N_NEIGHBORS[function.kind]} neighbours, or none for all, got {function.neighbors}"
-        )
-    if len(function.parameters) != len(PARAMETERS[function.kind]):
-        raise ValueError(
-            f"{function.kind} needs {', '.join(PARAMETERS[function.kind])}, got {len(function.parameters)} numbers"
-        )
+    n = _n_neighbors(function.kind)
+    if len(function.neighbors) not in {0, n}:
+        raise ValueError(f"{function.kind} needs {n} neighbours, or none for all, got {function.neighbors}")
+    names = PARAMETERS[function.kind]
+    if len(function.parameters) != len(names):
+        raise ValueError(f"{function.kind} needs {', '.join(names)}, got {len(function.parameters)} numbers")

@@ -38,13 +38,13 @@ class Cutoff:
     shape: Callable[[Tensor], Tensor]
     slope: Callable[[Tensor], Tensor]
 
-    def value(self, r: Tensor, cutoff: float) -> Tensor:
-        """Return f_c(r) for distances r in Å, any shape; 0 at and beyond the cutoff in Å."""
+    def value(self, r: Tensor, cutoff: float | Tensor) -> Tensor:
+        """Return f_c(r) for distances r in Å, any shape; 0 at and beyond the cutoff (or one for each) in Å."""
         inside = r < cutoff
         x = torch.where(inside, r, cutoff) / cutoff  # double where: finite derivatives beyond r_c as well
         return torch.where(inside, self.shape(x), torch.zeros_like(r))
 
-    def derivative(self, r: Tensor, cutoff: float) -> Tensor:
+    def derivative(self, r: Tensor, cutoff: float | Tensor) -> Tensor:
         """Return df_c/dr, in 1/Å."""
         inside = r < cutoff
         x = torch.where(inside, r, cutoff) / cutoff

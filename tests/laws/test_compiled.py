@@ -89,8 +89,11 @@ def test_any_number_of_threads(threads: int) -> None:
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+COMPILED = [name for name in DESCRIPTORS if "compact" not in name]
+
+
 @each_system
-@pytest.mark.parametrize("name", DESCRIPTORS)
+@pytest.mark.parametrize("name", COMPILED)
 def test_the_pullback_is_differentiable_in_what_it_pulls_back(name: str, system: str) -> None:
     with torch.no_grad():  # trainable elements are left to tensors
         linearized = DESCRIPTORS[name]().linearized(pairs_of(structure(system), 1.3 * CUTOFF))
@@ -107,7 +110,7 @@ def test_what_is_not_compiled_is_left_to_tensors() -> None:
     assert not isinstance(ace(3, torch.float64, None).linearized(backwards), PairDensity)
 
 
-ACSFS = [name for name, make in DESCRIPTORS.items() if isinstance(make(), ACSF | ListedACSF)]
+ACSFS = [name for name in COMPILED if isinstance(DESCRIPTORS[name](), ACSF | ListedACSF)]
 
 
 def full_gradient(descriptor: ACSF | ListedACSF, pairs: Pairs, gradient: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,6 +154,10 @@ def test_any_cutoff_function(name: str, inner: float) -> None:
     features, pulled = full_gradient(descriptor, pairs, torch.ones_like(compiled.values))
     assert_close(compiled.values, features, PRECISION[torch.float64])
     assert_close(compiled.pullback(torch.ones_like(compiled.values)), pulled, PRECISION[torch.float64])
+
+
+def test_compact_functions_are_left_to_tensors() -> None:
+    assert DESCRIPTORS["listed compact ACSF"]().linearized(pairs_of(structure("alloy"))) is None
 
 
 def test_too_many_kinds_of_functions_are_left_to_tensors() -> None:

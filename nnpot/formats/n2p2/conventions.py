@@ -28,6 +28,9 @@ CUTOFF_TYPES = (
 )  # fmt: skip
 """Cutoff functions by their number."""
 
+COMPACT_SHAPES = {"p1": "cubic", "p2": "polynomial", "p3": "septic", "p4": "nonic", "e": "exponential"}
+"""Shapes of compact symmetry functions by their subtype."""
+
 ACTIVATION_LETTERS = {
     "l": "linear",
     "t": "tanh",

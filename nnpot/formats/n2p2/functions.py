@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations_with_replacement, product
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from ase.data import atomic_numbers
 
 from nnpot.descriptors import SymmetryFunction
-from nnpot.formats.n2p2.conventions import Units
+from nnpot.formats.n2p2.conventions import COMPACT_SHAPES, Units
 from nnpot.formats.n2p2.settings import Line
 
-_KINDS = {2: ("G2", 1), 3: ("G4", 2), 9: ("G5", 2), 12: ("G2", 0), 13: ("G4", 0)}
+_KINDS = {
+    2: ("G2", 1), 3: ("G4", 2), 9: ("G5", 2), 12: ("G2", 0), 13: ("G4", 0),
+    20: ("C2", 1), 21: ("C4", 2), 22: ("C5", 2), 23: ("C2", 0), 24: ("C4", 0), 25: ("C5", 0),
+}  # fmt: skip
 """Kind and number of named neighbours of each type."""
 
 _LAYOUTS = {
@@ -19,8 +22,10 @@ _LAYOUTS = {
     9: ("eta", "lambda_", "zeta", "cutoff"),
     12: ("eta", "r_s", "cutoff"),
     13: ("eta", "r_s", "lambda_", "zeta", "cutoff"),
+    **dict.fromkeys((20, 23), ("r_left", "cutoff")),
+    **dict.fromkeys((21, 22, 24, 25), ("r_left", "cutoff", "theta_left", "theta_right")),
 }
-"""Numbers behind the neighbours of each type; those of type 3 and 9 may be followed by r_s."""
+"""Numbers behind the neighbours of each type; then r_s may follow for types 3 and 9, a subtype must from 20 on."""
 
 
 class ListedFunction(NamedTuple):
@@ -35,21 +40,32 @@ class ListedFunction(NamedTuple):
         r_s: Shift.
         zeta: ζ of an angular function.
         lambda_: λ of an angular function.
+        r_left: Beginning of the interval of distances of a compact function, which ends at r_c.
+        theta_left: Beginning of its interval of angles, in degrees.
+        theta_right: End of that.
+        subtype: Shape of a compact function.
     """
 
     type: int
     center: str
     neighbors: tuple[str, ...]
     cutoff: float
-    eta: float
+    eta: float = 0.0
     r_s: float = 0.0
     zeta: float = 0.0
     lambda_: float = 0.0
+    r_left: float = 0.0
+    theta_left: float = 0.0
+    theta_right: float = 0.0
+    subtype: str = ""
 
     @property
-    def rank(self) -> tuple[float, ...]:
+    def rank(self) -> tuple[Any, ...]:
         """What RuNNer, n2p2 and CP2K sort the functions of an element by, before anything else counts them."""
-        numbers = (float(atomic_numbers[e]) for e in self.neighbors)
+        numbers = [atomic_numbers[e] for e in self.neighbors]
+        if self.subtype:
+            ends = (self.cutoff, self.r_left, self.theta_left, self.theta_right)
+            return (self.type, self.subtype, *numbers, *ends)
         return (self.type, self.cutoff, self.eta, self.r_s, self.zeta, self.lambda_, *numbers)
 
     @classmethod
@@ -62,17 +78,23 @@ class ListedFunction(NamedTuple):
         number = _type(line, words[1:2])
         center, kind, *rest = words
         n_neighbors, layout = _KINDS[number][1], _LAYOUTS[number]
+        subtype = _subtype(line, rest.pop()) if number >= 20 and rest else ""
         neighbors, numbers = rest[:n_neighbors], line.numbers(rest[n_neighbors:])
         if "r_s" not in layout and len(numbers) == len(layout) + 1:
             layout = (*layout, "r_s")
         if len(numbers) != len(layout):
-            wanted = [*["neighbour"] * n_neighbors, *(name.rstrip("_") for name in layout)]
+            wanted = [
+                *["neighbour"] * n_neighbors,
+                *(name.rstrip("_") for name in layout),
+                *["subtype"] * (number >= 20),
+            ]
             raise line.error(f"type {kind} needs {', '.join(wanted)}, got {' '.join(rest) or 'nothing'}")
         unknown = [e for e in (center, *neighbors) if e not in atomic_numbers]
         if unknown:
             raise line.error(f"{', '.join(unknown)} is not a chemical symbol")
         ordered = tuple(sorted(neighbors, key=atomic_numbers.__getitem__))
-        return cls(number, center, ordered, **dict(zip(layout, numbers, strict=True)))
+        values: dict[str, Any] = dict(zip(layout, numbers, strict=True))
+        return cls(number, center, ordered, subtype=subtype, **values)
 
     @classmethod
     def of(cls, function: SymmetryFunction, units: Units) -> Self:
@@ -85,10 +107,18 @@ class ListedFunction(NamedTuple):
         if kind not in _KINDS.values():
             raise ValueError(f"files of n2p2 have no type for a {function.kind} that is weighted by atomic numbers")
         number = next(number for number, known in _KINDS.items() if known == kind)
-        eta, *angular, r_s = function.parameters
         neighbors = tuple(sorted(function.neighbors, key=atomic_numbers.__getitem__))
-        lengths = function.cutoff / units.length, eta * units.length**2, r_s / units.length
-        return cls(number, function.center, neighbors, *lengths, *angular)
+        first, *others = function.parameters
+        values: dict[str, Any]
+        if function.shape:
+            subtype = next(word for word, shape in COMPACT_SHAPES.items() if shape == function.shape)
+            angles = dict(zip(("theta_left", "theta_right"), others, strict=False))
+            values = {"r_left": first / units.length, "subtype": subtype, **angles}
+        else:
+            *angular, r_s = others
+            parts = dict(zip(("zeta", "lambda_"), angular, strict=False))
+            values = {"eta": first * units.length**2, "r_s": r_s / units.length, **parts}
+        return cls(number, function.center, neighbors, function.cutoff / units.length, **values)
 
     @classmethod
     def of_line(cls, line: Line, elements: Sequence[str]) -> Iterator[Self]:
@@ -112,9 +142,14 @@ class ListedFunction(NamedTuple):
     def converted(self, units: Units) -> SymmetryFunction:
         """Convert to eV and Å."""
         kind, _ = _KINDS[self.type]
+        cutoff = self.cutoff * units.length
+        if self.subtype:
+            angles = () if kind == "C2" else (self.theta_left, self.theta_right)
+            parameters = (self.r_left * units.length, *angles)
+            return SymmetryFunction(self.center, kind, self.neighbors, cutoff, parameters, COMPACT_SHAPES[self.subtype])
         angular = () if kind == "G2" else (self.zeta, self.lambda_)
         parameters = (self.eta / units.length**2, *angular, self.r_s * units.length)
-        return SymmetryFunction(self.center, kind, self.neighbors, self.cutoff * units.length, parameters)
+        return SymmetryFunction(self.center, kind, self.neighbors, cutoff, parameters)
 
     def line(self) -> str:
         """Return the line of the file; r_s of types 3 and 9, which CP2K does not know, only where it is not 0."""
@@ -122,7 +157,15 @@ class ListedFunction(NamedTuple):
         if "r_s" not in layout and self.r_s != 0:
             layout = (*layout, "r_s")
         numbers = (repr(float(getattr(self, name))) for name in layout)
-        return " ".join(["symfunction_short", self.center, str(self.type), *self.neighbors, *numbers])
+        return " ".join(
+            ["symfunction_short", self.center, str(self.type), *self.neighbors, *numbers, self.subtype]
+        ).strip()
+
+
+def _subtype(line: Line, word: str) -> str:
+    if word not in COMPACT_SHAPES:
+        raise line.error(f"compact functions of subtype {word!r} are not supported, only {', '.join(COMPACT_SHAPES)}")
+    return word
 
 
 def _type(line: Line, words: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 from proofs import assert_close
 from reference_of import environment_of
-from systems import CUTOFF, ELEMENTS, SYSTEMS, acsf, listed_acsf, pairs_of, structure
+from systems import CUTOFF, ELEMENTS, SYSTEMS, acsf, compact_acsf, listed_acsf, pairs_of, structure
 
 from nnpot import reference
 from nnpot.descriptors import ACSF, ListedACSF, SymmetryFunction
@@ -32,6 +32,43 @@ def weight_of(function: SymmetryFunction, neighbors: tuple[str, ...]) -> int:
     if not function.neighbors:
         return int(np.prod([atomic_numbers[e] for e in neighbors]))
     return int(sorted(function.neighbors) == sorted(neighbors))
+
+
+CORES = {
+    "cubic": lambda x: (2 * x - 3) * x**2 + 1,
+    "polynomial": lambda x: ((15 - 6 * x) * x - 10) * x**3 + 1,
+    "septic": lambda x: (x * (x * (20 * x - 70) + 84) - 35) * x**4 + 1,
+    "nonic": lambda x: (x * (x * ((315 - 70 * x) * x - 540) + 420) - 126) * x**5 + 1,
+    "exponential": lambda x: np.exp(1 - 1 / (1 - x**2)),
+}
+
+
+def compact(shape: str, left: float, right: float, x: float) -> float:
+    """The compact functions of n2p2: 1 in the middle, 0 at both ends."""
+    y = abs(x - (left + right) / 2) / ((right - left) / 2)
+    return float(CORES[shape](y)) if y < 1 else 0.0
+
+
+def compact_by_numpy(descriptor: ListedACSF, pairs: Pairs) -> Array:
+    """Values of compact functions, shape (N, D), function by function; 0 for others."""
+    env = environment_of(pairs)
+    symbol = [descriptor.elements[s] for s in env.species]
+    values = np.zeros((len(symbol), descriptor.n_features))
+    for i, center in enumerate(symbol):
+        vectors = [(env.r_ij[p], symbol[env.pair_j[p]]) for p in np.flatnonzero(env.pair_i == i)]
+        for d, f in enumerate(descriptor.functions_of(center)):
+            left, *angles = f.parameters
+            if f.kind == "C2":
+                terms = [weight_of(f, (e,)) * compact(f.shape, left, f.cutoff, np.linalg.norm(v)) for v, e in vectors]
+                values[i, d] = sum(terms)
+            elif f.kind[0] == "C":
+                for (v, e), (w, g) in combinations(vectors, 2):
+                    sides = [np.linalg.norm(v), np.linalg.norm(w), np.linalg.norm(w - v)]
+                    angle = np.degrees(np.arccos(np.clip(v @ w / (sides[0] * sides[1]), -1, 1)))
+                    used = sides if f.kind == "C4" else sides[:2]
+                    factors = [compact(f.shape, left, f.cutoff, r) for r in used]
+                    values[i, d] += weight_of(f, (e, g)) * np.prod(factors) * compact(f.shape, *angles, angle)
+    return values
 
 
 def by_numpy(descriptor: ListedACSF, pairs: Pairs) -> tuple[Array, Array]:
@@ -75,6 +112,38 @@ def test_values_and_derivatives_are_those_of_numpy(name: str, system: str) -> No
     values, slopes = by_numpy(descriptor, pairs)
     assert_close(descriptor(pairs), values, SAME)
     assert_close(descriptor.jacobian(pairs), slopes, SAME)
+
+
+def without_others(descriptor: ListedACSF) -> ListedACSF:
+    return ListedACSF(ELEMENTS, tuple(f for f in descriptor.functions if f.kind[0] == "C"))
+
+
+@pytest.mark.parametrize("system", ["dimer", "collinear", "water", "alloy", "triclinic", "primitive cell"])
+def test_compact_functions_are_those_of_numpy(system: str) -> None:
+    descriptor, pairs = without_others(compact_acsf()), pairs_of(structure(system))
+    assert_close(descriptor(pairs), compact_by_numpy(descriptor, pairs), SAME)
+
+
+@pytest.mark.parametrize("angles", [(-70.0, 70.0), (120.0, 240.0)], ids=["about 0°", "about 180°"])
+@pytest.mark.parametrize("shape", CORES)
+def test_compact_functions_of_angles_about_the_ends(shape: str, angles: tuple[float, float]) -> None:
+    function = SymmetryFunction("Cu", "C5", ("Cu", "Cu"), CUTOFF, (-CUTOFF, *angles), shape)
+    others = [SymmetryFunction(e, "C2", (), CUTOFF, (0.0,), shape) for e in ELEMENTS if e != "Cu"]
+    descriptor, pairs = ListedACSF(ELEMENTS, (function, *others)), pairs_of(structure("slab"))
+    wanted = compact_by_numpy(descriptor, pairs)
+    assert_close(descriptor(pairs), wanted, SAME, scale=1.0)
+    assert abs(wanted).max() > 1e-3
+
+
+@pytest.mark.parametrize("system", ["dimer", "water", "alloy", "triclinic"])
+def test_derivatives_of_compact_functions_are_those_of_autograd(system: str) -> None:
+    descriptor, pairs = compact_acsf(), pairs_of(structure(system))
+    r_ij = pairs.r_ij.clone().requires_grad_()
+    features = descriptor(Pairs(r_ij, pairs.pair_i, pairs.pair_j, pairs.species))
+    weights = torch.randn(features.shape)
+    (wanted,) = torch.autograd.grad(features, r_ij, weights)
+    actual = torch.einsum("pd,pdx->px", weights[pairs.pair_i], descriptor.jacobian(pairs))
+    assert_close(actual, wanted, SAME)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -123,13 +192,19 @@ def test_a_list_is_rebuilt_from_its_description() -> None:
 # complaints -----------------------------------------------------------------------------------------------------------
 
 RADIAL = SymmetryFunction("Cu", "G2", ("Cu",), 4.0, (0.1, 0.0))
+COMPACT = SymmetryFunction("Cu", "C5", ("Cu", "Cu"), 4.0, (1.0, 60.0, 120.0), "cubic")
 REFUSED = {
-    "kind": (RADIAL._replace(kind="G3"), "kind of a symmetry function must be G2, G4, G5, got 'G3'"),
+    "kind": (RADIAL._replace(kind="G3"), "kind of a symmetry function must be G2, G4, G5, C2, C4, C5, got 'G3'"),
     "center": (RADIAL._replace(center="O"), "names O, but the elements are Cu"),
     "neighbor": (RADIAL._replace(neighbors=("H",)), "names H, but the elements are Cu"),
     "number of neighbors": (RADIAL._replace(neighbors=("Cu", "Cu")), "G2 needs 1 neighbours, or none for all"),
     "parameters": (RADIAL._replace(parameters=(0.1,)), "G2 needs eta, r_s, got 1 numbers"),
     "cutoff": (RADIAL._replace(cutoff=0.0), "cutoff must be positive"),
+    "shape": (COMPACT._replace(shape="tanh3"), "shape of a compact function must be one of cubic, .* got 'tanh3'"),
+    "interval": (COMPACT._replace(cutoff=0.5), "an interval of distances, got 1.0 … 0.5 Å"),
+    "angles": (COMPACT._replace(parameters=(1.0, 90.0, 30.0)), "an interval of angles .* got 90.0 … 30.0"),
+    "angles about nothing": (COMPACT._replace(parameters=(1.0, -10.0, 30.0)), "an interval of angles .* got -10.0"),
+    "angles beyond": (COMPACT._replace(parameters=(1.0, 10.0, 190.0)), "an interval of angles .* got 10.0 … 190.0"),
     "eta": (RADIAL._replace(parameters=(-0.1, 0.0)), "eta of a symmetry function must not be negative"),
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from proofs import assert_close
-from systems import ELEMENTS, SYSTEMS, ace, acsf, listed_acsf, network_potential, structure
+from systems import ELEMENTS, SYSTEMS, ace, acsf, compact_acsf, listed_acsf, network_potential, structure
 
 import nnpot
 from nnpot.descriptors import ListedACSF
@@ -37,6 +37,7 @@ WRITTEN: dict[str, Callable[[], NeuralNetworkPotential]] = {
     "listed": lambda: network_potential(
         listed_acsf(functions=tuple(f for f in listed_acsf().functions if f.neighbors or f.kind != "G5")), linear=False
     ),
+    "compact": lambda: network_potential(compact_acsf(), linear=False),
     "two activations": lambda: network_potential(acsf(g3=()), activation=("gaussian", "softplus"), linear=False),
     "a linear term without slopes": lambda: _with_constant_linear(network_potential(acsf(g3=()))),
 }
@@ -201,9 +202,12 @@ INPUT = {
         replaced("short H 2 H", "short H 4 H"),
         "line 14: symmetry functions of type 4 are not supported, only 2, 3",
     ),
-    "compact type": (
-        replaced("short H 2 H", "short H 20 H"),
-        "line 14: symmetry functions of type 20 are not supported",
+    "subtype": (lambda text: text + "symfunction_short H 20 H 1 6 p2a", "line 24: .* subtype 'p2a' are not supported"),
+    "no subtype": (lambda text: text + "symfunction_short H 20", "line 24: type 20 needs .* subtype, got nothing"),
+    "angles": (lambda text: text + "symfunction_short H 25 1 6 90 30 p1", "line 24: .* angles .* got 90.0 … 30.0"),
+    "angle missing": (
+        lambda text: text + "symfunction_short H 25 1 6 90 p1",
+        "line 24: type 25 needs r_left, cutoff, theta_left, theta_right, subtype, got 1 6 90",
     ),
     "no type": (lambda text: text + "symfunction_short H", "line 24: symmetry functions of type .none. are not"),
     "element without a type": (lambda text: text + "element_symfunction_short H", "line 24: .* type .none. are not"),

@@ -38,7 +38,39 @@ FUNCTIONS = {  # (type, neighbours, η, λ, ζ, r_s, r_c), in the order that the
         (13, (), 0.005, 1.0, 2.0, 0.5, 7.5),
     ],
 }
+COMPACT = {  # (type, neighbours, (r_l, r_c), (θ_l, θ_r) in degrees, subtype), in the order that the files follow
+    "H": [
+        (20, ("H",), (1.0, 6.5), None, "p2"),
+        (20, ("O",), (1.0, 6.0), None, "p2"),
+        (20, ("O",), (-7.0, 7.0), None, "p2"),
+        (22, ("H", "O"), (0.5, 7.0), (20.0, 150.0), "e"),
+        (24, (), (-7.5, 7.5), (40.0, 140.0), "p3"),
+    ],
+    "O": [
+        (21, ("H", "H"), (-7.0, 7.0), (60.0, 160.0), "p4"),
+        (23, (), (0.0, 7.5), None, "p1"),
+        (25, (), (1.0, 7.0), (-130.0, 130.0), "p2"),
+        (25, (), (0.5, 7.5), (30.0, 170.0), "p2"),
+    ],
+}
 NODES = {"H": (4, 3), "O": (5, 3)}
+
+
+def core(kind: str, x: float) -> float:
+    """The core functions of n2p2."""
+    return {
+        "e": lambda: np.exp(1 - 1 / (1 - x**2)),
+        "p1": lambda: (2 * x - 3) * x**2 + 1,
+        "p2": lambda: ((15 - 6 * x) * x - 10) * x**3 + 1,
+        "p3": lambda: (x * (x * (20 * x - 70) + 84) - 35) * x**4 + 1,
+        "p4": lambda: (x * (x * ((315 - 70 * x) * x - 540) + 420) - 126) * x**5 + 1,
+    }[kind]()
+
+
+def compact(kind: str, ends: tuple[float, float], x: float) -> float:
+    """The compact functions of n2p2."""
+    left, right = ends
+    return core(kind, abs(x - (left + right) / 2) / ((right - left) / 2)) if left < x < right else 0.0
 
 
 def cutoff(kind: int, inner: float, r: float, r_c: float) -> float:
@@ -52,14 +84,7 @@ def cutoff(kind: int, inner: float, r: float, r_c: float) -> float:
     x = (r - inner * r_c) / (r_c - inner * r_c)
     if kind == 0 or x < 0:
         return 1.0
-    return {
-        1: 0.5 * (np.cos(np.pi * x) + 1),
-        4: np.exp(1 - 1 / (1 - x**2)),
-        5: (2 * x - 3) * x**2 + 1,
-        6: ((15 - 6 * x) * x - 10) * x**3 + 1,
-        7: (x * (x * (20 * x - 70) + 84) - 35) * x**4 + 1,
-        8: (x * (x * ((315 - 70 * x) * x - 540) + 420) - 126) * x**5 + 1,
-    }[kind]
+    return 0.5 * (np.cos(np.pi * x) + 1) if kind == 1 else core({4: "e", 5: "p1", 6: "p2", 7: "p3", 8: "p4"}[kind], x)
 
 
 ACTIVATIONS = {
@@ -96,11 +121,11 @@ class Hand:
     ) -> None:
         rng = np.random.default_rng(3)
         self.cutoff_type, self.letters, self.scaling, self.keywords = cutoff_type, letters, scaling, keywords
-        least = {e: rng.uniform(0, 0.2, len(f)) for e, f in FUNCTIONS.items()}
+        least = {e: rng.uniform(0, 0.2, len(f) + len(COMPACT[e])) for e, f in FUNCTIONS.items()}
         self.rows = {e: [(x, x + 1.1, x + 0.4, 0.3 + x) for x in low] for e, low in least.items()}
         self.layers = {}
         for e, nodes in NODES.items():
-            sizes = (len(FUNCTIONS[e]), *nodes, 1)
+            sizes = (len(self.rows[e]), *nodes, 1)
             pairs = list(pairwise(sizes))
             self.layers[e] = [(rng.normal(size=(a, b), scale=0.5), rng.normal(size=b, scale=0.2)) for a, b in pairs]
 
@@ -125,6 +150,9 @@ class Hand:
                 lines.append(
                     f"symfunction_short {e} {kind} {' '.join(reversed(neighbors))} {' '.join(map(str, numbers))}"
                 )
+            for kind, neighbors, distances, angles, subtype in reversed(COMPACT[e]):
+                numbers = (*distances, *(angles or ()))
+                lines.append(f"symfunction_short {e} {kind} {' '.join((*neighbors, *map(str, numbers), subtype))}")
         (folder / "input.nn").write_text("\n".join(lines))
         rows = [
             " ".join([str(i), str(k), *(f"{x:.16e}" for x in row)])
@@ -158,7 +186,29 @@ class Hand:
                     angle = (1 + sign * (v @ w) / (r[0] * r[1])) ** zeta
                     total += weight * 2 ** (1 - zeta) * angle * np.prod(factors)
             values.append(total)
-        return np.array(values)
+        return np.array([*values, *self.compact_functions(symbols[i], vectors, symbols)])
+
+    @staticmethod
+    def compact_functions(center: str, vectors: dict[int, NDArray[np.float64]], symbols: list[str]) -> list[float]:
+        """Compact functions of an atom with neighbours at these vectors, in bohr."""
+        values = []
+        for kind, neighbors, distances, angles, subtype in COMPACT[center]:
+            total = 0.0
+            if angles is None:
+                for j, v in vectors.items():
+                    weight = Z[symbols[j]] if kind == 23 else (symbols[j],) == neighbors
+                    total += weight * compact(subtype, distances, np.linalg.norm(v))
+            else:
+                for j, k in combinations(vectors, 2):
+                    v, w = vectors[j], vectors[k]
+                    r = [np.linalg.norm(v), np.linalg.norm(w), np.linalg.norm(w - v)]
+                    pair = Z[symbols[j]] * Z[symbols[k]]
+                    weight = pair if kind > 23 else sorted((symbols[j], symbols[k])) == sorted(neighbors)
+                    factors = [compact(subtype, distances, x) for x in r[: 3 if kind in {21, 24} else 2]]
+                    angle = np.degrees(np.arccos((v @ w) / (r[0] * r[1])))
+                    total += weight * np.prod(factors) * compact(subtype, angles, angle)
+            values.append(total)
+        return values
 
     def scaled(self, element: str, g: NDArray[np.float64]) -> NDArray[np.float64]:
         low, high, mean, sigma = np.array(self.rows[element]).T
