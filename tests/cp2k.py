@@ -13,7 +13,7 @@ from nnpot.structure import Structure
 from nnpot.units import BOHR
 
 PROGRAM = shutil.which("cp2k.psmp") or shutil.which("cp2k")
-LAUNCHER = shutil.which("mpirun.openmpi") or shutil.which("mpirun")
+LAUNCHER = shutil.which("mpirun.openmpi")
 PUBLISHED = sorted(path.parent for path in Path("/usr/share/cp2k/NNP").glob("*/*/input.nn"))
 
 _INPUT = """&GLOBAL

@@ -33,7 +33,7 @@ _LONG_RANGE = {"3", "4", "10", "3G", "4G", "3G-HDNNP", "4G-HDNNP", "HDNNP-4G", "
 
 
 def read(folder: str | Path, units: Units = ATOMIC, *, atom_energies: bool | None = None) -> NeuralNetworkPotential:
-    """Read a potential of n2p2 or RuNNer: symmetry functions 2, 3, 9, 12, 13, any cutoff function, any scaling.
+    """Read a potential of n2p2 or RuNNer: symmetry functions of types 2, 3, 9, 12, 13, 20–25, any cutoff, any scaling.
 
     The result is a potential like any other: it can be trained further and written again.  Elements with fewer hidden
     nodes than others are filled up with nodes of weight 0.
@@ -58,13 +58,14 @@ def read(folder: str | Path, units: Units = ATOMIC, *, atom_energies: bool | Non
     elements = _elements(settings)
     functions = _functions(settings, elements, units)
     cutoff_function, inner = _cutoff_function(settings)
-    nodes, activations = _architecture(settings, elements)
+    nodes = _hidden_nodes(settings, elements)
+    hidden = tuple(max(layer) for layer in zip(*nodes.values(), strict=True))
     energies = _reference_energies(settings, elements, wanted=atom_energies)
     listed = tuple(f.converted(units) for e in elements for f in functions[e])
     potential = NeuralNetworkPotential(
         ListedACSF(elements, listed, cutoff_function, inner),  # type: ignore[arg-type]
-        tuple(max(column) for column in zip(*nodes.values(), strict=True)),
-        activations,
+        hidden,
+        _activations(settings, len(hidden)),
         {e: units.energy * energy for e, energy in energies.items()},
         units.energy / settings.number(1.0, "conv_energy"),
         linear=False,
@@ -142,18 +143,24 @@ def _cutoff_function(settings: Settings) -> tuple[str, float]:
     return name, fraction
 
 
-def _architecture(settings: Settings, elements: tuple[str, ...]) -> tuple[dict[str, list[int]], tuple[str, ...]]:
-    """Hidden nodes of each element, activation of each hidden layer."""
+def _hidden_nodes(settings: Settings, elements: tuple[str, ...]) -> dict[str, list[int]]:
+    """Nodes of each hidden layer, for each element."""
     line = settings.require("global_hidden_layers_short")
     n_hidden = int(line.numbers(line.words[1:2])[0])
     line = settings.require("global_nodes_short", n_hidden)
     nodes = {e: [int(n) for n in line.numbers(line.words[1 : n_hidden + 1])] for e in elements}
+    if n_hidden < 1 or min(min(n) for n in nodes.values()) < 1:
+        raise line.error(f"{n_hidden} hidden layers with {' '.join(line.words[1:])} nodes are no network")
     for line in settings.all("element_nodes_short"):
-        element, *numbers = line.words[1:]
-        layer, n = (int(x) for x in line.numbers(numbers))
-        if element not in elements or not 1 <= layer <= n_hidden:
+        element, layer, n = line.words[1:] if len(line.words) == 4 else ("", "", "")
+        if element not in elements or layer not in map(str, range(1, n_hidden + 1)) or not n.isdigit() or int(n) < 1:
             raise line.error(f"element_nodes_short needs an element, a hidden layer 1 … {n_hidden}, a number of nodes")
-        nodes[element][layer - 1] = n
+        nodes[element][int(layer) - 1] = int(n)
+    return nodes
+
+
+def _activations(settings: Settings, n_hidden: int) -> tuple[str, ...]:
+    """Activation of each hidden layer."""
     line = settings.require("global_activation_short", n_hidden)
     unknown = [letter for letter in line.words[1:] if letter not in ACTIVATION_LETTERS]
     if unknown:
@@ -161,7 +168,7 @@ def _architecture(settings: Settings, elements: tuple[str, ...]) -> tuple[dict[s
         raise line.error(f"the activation {unknown[0]!r} is not supported, only {known}")
     if line.words[n_hidden + 1 :] not in {(), ("l",)}:
         raise line.error(f"{n_hidden} hidden layers need as many activations, then l, got {' '.join(line.words[1:])}")
-    return nodes, tuple(ACTIVATION_LETTERS[letter] for letter in line.words[1 : n_hidden + 1])
+    return tuple(ACTIVATION_LETTERS[letter] for letter in line.words[1 : n_hidden + 1])
 
 
 def _reference_energies(settings: Settings, elements: tuple[str, ...], *, wanted: bool | None) -> dict[str, float]:
@@ -172,9 +179,9 @@ def _reference_energies(settings: Settings, elements: tuple[str, ...], *, wanted
     """
     normalization = [k for k in ("mean_energy", "conv_energy", "conv_length") if settings.find(k)]
     if len(normalization) in {1, 2}:
-        raise ValueError(f"{settings.path} has {' and '.join(normalization)} but mean_energy, conv_energy, conv_length "
-                         "belong together")  # fmt: skip
-    energies = dict.fromkeys(elements, settings.number(0.0, "mean_energy"))
+        given = " and ".join(normalization)
+        raise ValueError(f"{settings.path} has {given} but mean_energy, conv_energy, conv_length belong together")
+    mean = settings.number(0.0, "mean_energy")
     lines = settings.all("atom_energy")
     marked = settings.find("remove_atom_energies") is not None
     if lines and not marked and wanted is None:
@@ -182,11 +189,12 @@ def _reference_energies(settings: Settings, elements: tuple[str, ...], *, wanted
             "%s gives atom_energy without remove_atom_energies: not added, as by RuNNer and CP2K; n2p2 would add them",
             settings.path,
         )
+    offsets: dict[str, float] = {}
     for line in lines if (marked if wanted is None else wanted) else []:
-        if len(line.words) < 3 or line.words[1] not in elements:
-            raise line.error(f"atom_energy needs one of the elements {' '.join(elements)} and an energy")
-        energies[line.words[1]] += line.numbers(line.words[2:3])[0]
-    return energies
+        if len(line.words) < 3 or line.words[1] not in elements or line.words[1] in offsets:
+            raise line.error(f"atom_energy needs one of the elements {' '.join(elements)}, each once, and an energy")
+        offsets[line.words[1]] = line.numbers(line.words[2:3])[0]
+    return {e: mean + offsets.get(e, 0.0) for e in elements}
 
 
 def _weights(path: Path, sizes: Sequence[int]) -> list[Tensor]:

@@ -224,6 +224,10 @@ INPUT = {
         "has conv_energy but mean_energy, conv_energy, conv_length",
     ),
     "atomic energy": (replaced("atom_energy H", "atom_energy C"), "line 4: atom_energy needs one of the elements H O"),
+    "atomic energy twice": (lambda text: text + "atom_energy H 1", "line 24: atom_energy needs .* each once"),
+    "empty layer": (replaced("nodes_short 6 5", "nodes_short 6 0"), "line 12: 2 hidden layers with 6 0 nodes are no"),
+    "no hidden layer": (replaced("layers_short 2", "layers_short 0"), "line 12: 0 hidden layers with 6 5 nodes are no"),
+    "element nodes missing": (lambda text: text + "element_nodes_short H 1", "line 24: .* a number of nodes"),
     "scale": (lambda text: text + "scale_min_short_atomic 0", "line 24: scale_min_short_atomic was given before"),
 }
 SCALING = {

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
-from datasets import labelled_alloys
+from datasets import labelled_alloys, write
 from proofs import assert_close
 from systems import acsf, network_potential, structure
 
+import nnpot
+from nnpot.__main__ import main
 from nnpot.formats import n2p2
 from nnpot.potential import NeuralNetworkPotential
 from nnpot.structure import Structure
@@ -48,6 +50,34 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[NeuralNetworkPotent
     before = potential.predict(structure("alloy")).energy
     losses = trained(potential, folder)
     return potential.eval(), before, losses, n2p2.write(potential, folder / "after")
+
+
+CONFIG = """
+potential:
+  descriptor:
+    class_path: ACSF
+    init_args:
+      cutoff: 4.0
+      cutoff_function: cosine
+      g2: [[0.5, 0.0], [2.0, 2.5]]
+      g4: [[0.05, 1.0, 1.0, 0.0], [0.05, 4.0, -1.0, 0.0]]
+  hidden: [6, 6]
+  activation: ACTIVATION
+  linear: false
+data: {train: TRAIN, validation: 0.25, batch_size: 4}
+trainer: {max_epochs: 2, accelerator: cpu, dtype: float64}
+"""
+
+
+@pytest.mark.parametrize("activation", ["tanh", "[tanh, gaussian]"])
+def test_what_the_command_line_trained_is_written(activation: str, tmp_path: Path) -> None:
+    train = write(tmp_path / "train.xyz", labelled_alloys())
+    (tmp_path / "config.yaml").write_text(CONFIG.replace("TRAIN", str(train)).replace("ACTIVATION", activation))
+    main(["train", "--config", str(tmp_path / "config.yaml"), "--out", str(tmp_path / "out")])
+    model = nnpot.load(tmp_path / "out/model.nnpot", torch.float64)
+    again = n2p2.read(n2p2.write(model, tmp_path / "files"))
+    atoms = structure("alloy")
+    assert_close(again.predict(atoms).forces, model.predict(atoms).forces, 1e-11, scale=1.0)
 
 
 def test_the_loss_falls(tuned: tuple[NeuralNetworkPotential, torch.Tensor, list[float], Path]) -> None:
