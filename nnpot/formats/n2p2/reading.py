@@ -9,9 +9,9 @@ import torch
 from ase.data import atomic_numbers
 from torch import Tensor
 
-from nnpot.descriptors import ListedACSF
+from nnpot.descriptors import ListedACSF, SymmetryFunction
 from nnpot.formats.n2p2.conventions import ACTIVATION_LETTERS, ATOMIC, CUTOFF_TYPES, INPUT, SCALING, WEIGHTS, Units
-from nnpot.formats.n2p2.functions import ListedFunction
+from nnpot.formats.n2p2.functions import converted, parse, rank
 from nnpot.formats.n2p2.scaling import read_scaling
 from nnpot.formats.n2p2.settings import Line, Settings, read_lines
 from nnpot.functional.cutoffs import STEEP
@@ -20,7 +20,7 @@ from nnpot.potential import NeuralNetworkPotential
 
 log = logging.getLogger("nnpot")
 
-Functions = dict[str, list[ListedFunction]]
+Functions = dict[str, list[SymmetryFunction]]
 
 _UNSUPPORTED = {
     "use_electrostatics": "electrostatic energies",
@@ -61,7 +61,7 @@ def read(folder: str | Path, units: Units = ATOMIC, *, atom_energies: bool | Non
     nodes = _hidden_nodes(settings, elements)
     hidden = tuple(max(layer) for layer in zip(*nodes.values(), strict=True))
     energies = _reference_energies(settings, elements, wanted=atom_energies)
-    listed = tuple(f.converted(units) for e in elements for f in functions[e])
+    listed = tuple(f for e in elements for f in functions[e])
     potential = NeuralNetworkPotential(
         ListedACSF(elements, listed, cutoff_function, inner),  # type: ignore[arg-type]
         hidden,
@@ -105,27 +105,27 @@ def _elements(settings: Settings) -> tuple[str, ...]:
 
 
 def _functions(settings: Settings, elements: tuple[str, ...], units: Units) -> Functions:
-    """The functions of each element, in the order of scaling.data and of the inputs of the networks."""
+    """The functions of each element in the order of scaling.data and of the inputs of the networks."""
     functions: Functions = {e: [] for e in elements}
     for keyword in ("symfunction_short", "element_symfunction_short", "global_symfunction_short"):
         for line in settings.all(keyword):
-            for function in ListedFunction.of_line(line, elements):
+            for function in parse(line, elements):
                 _check(line, function, elements, units)
                 functions[function.center].append(function)
     for element, listed in functions.items():
         if not listed:
             raise ValueError(f"{settings.path} has no symfunction_short for {element}, an element of the potential")
-        listed.sort(key=lambda f: f.rank)
-    return functions
+        listed.sort(key=rank)  # by the numbers of the file: those that are equal there are equal
+    return {e: [converted(f, units.length) for f in listed] for e, listed in functions.items()}
 
 
-def _check(line: Line, function: ListedFunction, elements: tuple[str, ...], units: Units) -> None:
+def _check(line: Line, function: SymmetryFunction, elements: tuple[str, ...], units: Units) -> None:
     """Complain about a function in the name of its line."""
     others = [e for e in (function.center, *function.neighbors) if e not in elements]
     if others:
         raise line.error(f"{others[0]} is not among the elements {' '.join(elements)}")
     try:  # let the descriptor check the numbers of this one alone
-        ListedACSF((function.center,), (function.converted(units)._replace(neighbors=()),))
+        ListedACSF((function.center,), (converted(function, units.length)._replace(neighbors=()),))
     except ValueError as error:
         raise line.error(str(error)) from error
 

@@ -7,10 +7,10 @@ from ase.data import atomic_numbers
 from torch import Tensor
 from torch.nn import Module
 
-from nnpot.descriptors import ACSF, ListedACSF
+from nnpot.descriptors import ACSF, ListedACSF, SymmetryFunction
 from nnpot.files import write_atomically
 from nnpot.formats.n2p2.conventions import ACTIVATION_LETTERS, ATOMIC, CUTOFF_TYPES, INPUT, SCALING, WEIGHTS, Units
-from nnpot.formats.n2p2.functions import ListedFunction
+from nnpot.formats.n2p2.functions import converted, line_of, rank, type_of
 from nnpot.formats.n2p2.scaling import scaling_table
 from nnpot.nn.layers import Affine
 from nnpot.potential import NeuralNetworkPotential, Potential
@@ -46,7 +46,7 @@ def write(potential: Potential, folder: str | Path, units: Units = ATOMIC) -> Pa
         weights = _weight_table(_layers(network, s, places, units))
         write_atomically(folder / WEIGHTS.format(atomic_numbers[element]), weights)
     write_atomically(folder / SCALING, scaling_table(scales))
-    lines = [f.line() for listed in functions.values() for _, f in listed]
+    lines = [line_of(f) for listed in functions.values() for _, f in listed]
     write_atomically(folder / INPUT, "\n".join([*_head(network, descriptor, list(functions), units), *lines]) + "\n")
     if not _runs_in_cp2k(network, descriptor):
         log.warning(
@@ -56,16 +56,14 @@ def write(potential: Potential, folder: str | Path, units: Units = ATOMIC) -> Pa
     return folder
 
 
-def _ordered(descriptor: ListedACSF, element: str, units: Units) -> list[tuple[int, ListedFunction]]:
+def _ordered(descriptor: ListedACSF, element: str, units: Units) -> list[tuple[int, SymmetryFunction]]:
     """The functions of an element in the order of the files, each with its place among the features."""
-    functions = [ListedFunction.of(f, units) for f in descriptor.functions_of(element)]
-    return sorted(enumerate(functions), key=lambda numbered: numbered[1].rank)
+    functions = [converted(f, 1 / units.length) for f in descriptor.functions_of(element)]
+    return sorted(enumerate(functions), key=lambda numbered: rank(numbered[1]))
 
 
 def _runs_in_cp2k(network: NeuralNetworkPotential, descriptor: ListedACSF) -> bool:
-    known = all(
-        f.neighbors and (f.kind == "G2" or (f.kind == "G4" and f.parameters[-1] == 0)) for f in descriptor.functions
-    )
+    known = all(type_of(f) == 2 or (type_of(f) == 3 and f.parameters[-1] == 0) for f in descriptor.functions)
     switched = descriptor.cutoff_function in {"cosine", "tanh3"} and descriptor.inner == 0
     return known and switched and "softplus" not in _activations(network)
 

@@ -11,9 +11,9 @@ from proofs import assert_close
 from systems import ELEMENTS, SYSTEMS, ace, acsf, compact_acsf, listed_acsf, network_potential, structure
 
 import nnpot
-from nnpot.descriptors import ListedACSF
+from nnpot.descriptors import ListedACSF, SymmetryFunction
 from nnpot.formats import n2p2
-from nnpot.formats.n2p2.functions import ListedFunction
+from nnpot.formats.n2p2.functions import parse
 from nnpot.formats.n2p2.settings import Line
 from nnpot.potential import NeuralNetworkPotential, Potential
 from nnpot.repulsion import ZBL
@@ -202,12 +202,15 @@ INPUT = {
         replaced("short H 2 H", "short H 4 H"),
         "line 14: symmetry functions of type 4 are not supported, only 2, 3",
     ),
-    "subtype": (lambda text: text + "symfunction_short H 20 H 1 6 p2a", "line 24: .* subtype 'p2a' are not supported"),
-    "no subtype": (lambda text: text + "symfunction_short H 20", "line 24: type 20 needs .* subtype, got nothing"),
+    "subtype": (lambda text: text + "symfunction_short H 20 H 1 6 p2a", "line 24: .* subtype p2a are not supported"),
+    "no subtype": (
+        lambda text: text + "symfunction_short H 20",
+        "line 24: type 20 needs neighbour, r_left, cutoff, subtype, got nothing",
+    ),
     "angles": (lambda text: text + "symfunction_short H 25 1 6 90 30 p1", "line 24: .* angles .* got 90.0 … 30.0"),
     "angle missing": (
         lambda text: text + "symfunction_short H 25 1 6 90 p1",
-        "line 24: type 25 needs r_left, cutoff, theta_left, theta_right, subtype, got 1 6 90",
+        "line 24: type 25 needs r_left, cutoff, theta_left, theta_right, subtype, got 1 6 90 p1",
     ),
     "no type": (lambda text: text + "symfunction_short H", "line 24: symmetry functions of type .none. are not"),
     "element without a type": (lambda text: text + "element_symfunction_short H", "line 24: .* type .none. are not"),
@@ -287,9 +290,10 @@ def test_a_missing_file_is_named(name: str, valid: Path, tmp_path: Path) -> None
     ids=["element, radial", "element, angular", "global"],
 )
 def test_functions_that_leave_elements_open_are_those_of_all_elements(short: str, long: list[str]) -> None:
-    (line,) = (Line(Path("input.nn"), 1, tuple(text.split())) for text in [short])
-    wanted = [ListedFunction.parse(line, text.split()) for text in long]
-    assert list(ListedFunction.of_line(line, ("H", "O"))) == wanted
+    def functions(text: str) -> list[SymmetryFunction]:
+        return list(parse(Line(Path("input.nn"), 1, tuple(text.split())), ("H", "O")))
+
+    assert functions(short) == [f for text in long for f in functions(f"symfunction_short {text}")]
 
 
 def test_the_last_row_of_runner_is_no_function(valid: Path, tmp_path: Path) -> None:
