@@ -1,12 +1,16 @@
 """Neural-network interatomic potentials whose every derivative is written down, checked three ways, and fast."""
 
-from nnpot.calculator import NNPotCalculator
-from nnpot.descriptors import ACE, ACSF, ListedACSF
-from nnpot.formats import load
-from nnpot.model_file import save_potential
-from nnpot.potential import NeuralNetworkPotential, Potential, Prediction, SumPotential
-from nnpot.repulsion import ZBL
-from nnpot.structure import Batch, Pairs, Structure
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nnpot.calculator import NNPotCalculator
+    from nnpot.descriptors import ACE, ACSF, ListedACSF
+    from nnpot.formats import load
+    from nnpot.model_file import save_potential
+    from nnpot.potential import NeuralNetworkPotential, Potential, Prediction, SumPotential
+    from nnpot.repulsion import ZBL
+    from nnpot.structure import Batch, Pairs, Structure
 
 __version__ = "0.1.0"
 
@@ -26,3 +30,27 @@ __all__ = [
     "load",
     "save_potential",
 ]
+
+_ROOM_OF = {
+    "ACE": "descriptors",
+    "ACSF": "descriptors",
+    "ZBL": "repulsion",
+    "Batch": "structure",
+    "ListedACSF": "descriptors",
+    "NNPotCalculator": "calculator",
+    "NeuralNetworkPotential": "potential",
+    "Pairs": "structure",
+    "Potential": "potential",
+    "Prediction": "potential",
+    "Structure": "structure",
+    "SumPotential": "potential",
+    "load": "formats",
+    "save_potential": "model_file",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first asked for, so that what needs no PyTorch starts without it."""
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'nnpot' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"nnpot.{_ROOM_OF[name]}"), name)

@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "train a potential on energies, forces and stresses",
     "evaluate": "errors of a potential on labelled structures",
     "predict": "energies, forces and stresses of structures",
+    "export": "write a potential for LAMMPS and other programs",
     "info": "what a model file holds",
     "sample": "label structures from molecular dynamics with any ASE calculator",
 }
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings.pop("config", None)
     try:
         function(**settings)
-    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         complain(_one_line(str(error)), code=1)
     except KeyboardInterrupt:
         complain("interrupted", code=130)

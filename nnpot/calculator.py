@@ -11,6 +11,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from nnpot.formats import load
 from nnpot.neighbors import NeighborPairs, neighbor_pairs
+from nnpot.packaged import PackagedPotential
 from nnpot.potential import NeuralNetworkPotential, Potential
 from nnpot.structure import Batch, Structure
 
@@ -24,9 +25,10 @@ class NNPotCalculator(Calculator):
     the periodicity or the elements change.
 
     Args:
-        potential: A potential, which is copied, or the path of a model file or of a folder with files of n2p2.
+        potential: A potential, which is copied, or the path of a model file, of a package, or of a folder with files of
+            n2p2.
         device: `cpu`, `cuda`, …
-        dtype: Floating-point type to calculate in, `float32` or `float64`.
+        dtype: Floating-point type to calculate in, `float32` or `float64`; a package has its own, and runs on the CPU.
         skin: In Å; 0 finds the neighbours anew at each step.
         compile: Compile networks at the first call, which then takes about half a minute: for long runs.
 
@@ -57,6 +59,8 @@ class NNPotCalculator(Calculator):
             self.potential = copy.deepcopy(potential).to(self.device, self.dtype).eval()
         else:
             self.potential = load(potential, self.dtype, self.device)
+        if isinstance(self.potential, PackagedPotential):
+            self.dtype, self.device = self.potential.dtype_and_device()
         for part in self.potential.modules() if compile else ():
             if isinstance(part, NeuralNetworkPotential):
                 part.compiled(evaluation=True)

@@ -15,7 +15,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from nnpot import descriptors, repulsion  # noqa: F401  whose classes a file may name
 from nnpot.files import write_atomically
+from nnpot.packaged import SUFFIX, PackagedPotential
 from nnpot.potential import Potential
 from nnpot.spec import build, to_spec
 
@@ -37,10 +39,10 @@ def save_potential(potential: Potential, path: str | Path, summary: dict[str, An
 
 
 def load(path: str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> Potential:
-    """Read a potential from a model file.
+    """Read a potential from a model file, or from a package (:mod:`nnpot.packaged`), which has a dtype of its own.
 
     Args:
-        path: A file written by `nnpot train` or `save_potential`.
+        path: A file written by `nnpot train`, `nnpot export` or `save_potential`.
         dtype: Floating-point type to calculate in.
         device: Where to calculate.
 
@@ -51,6 +53,8 @@ def load(path: str | Path, dtype: torch.dtype = torch.float32, device: str | tor
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a complete model file, or one that this version cannot read.
     """
+    if Path(path).suffix == SUFFIX:
+        return PackagedPotential.read(path)
     metadata, state = _read(Path(path))
     try:
         potential = build(json.loads(metadata["spec"]))

@@ -74,12 +74,15 @@ class Potential(Module, ABC):
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, float64, shape (N,), twice differentiable in `pairs.r_ij`."""
 
-    def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
+    def energies_and_pair_gradient(
+        self, pairs: Pairs, cached: Linearized | None = None, rows: ElementRows | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å; differentiable again while training.
 
         Args:
             pairs: Ordered pairs within at least the cutoff.
             cached: Features of these pairs and their derivative, if calculated before.
+            rows: The centres sorted by element, if done before.
         """
         keep_graph = self.is_trained
         with torch.enable_grad():
@@ -97,9 +100,8 @@ class Potential(Module, ABC):
         pairs = batch.pairs(self.elements)
         if batch.cached is not None or self.is_trained:
             energies, gradient = self.energies_and_pair_gradient(pairs, batch.cached)
-        else:  # in parts, so that large systems fit into memory
-            parts = [self.energies_and_pair_gradient(part) for part in pairs.parts(CENTERS_AT_ONCE)]
-            energies, gradient = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        else:
+            energies, gradient = self.evaluated(pairs)
         structure_of_pair = batch.structure_of.index_select(0, batch.pair_i)
         strain = strain_derivative(batch.r_ij, gradient, structure_of_pair, batch.n_structures)
         return Prediction(
@@ -108,6 +110,13 @@ class Potential(Module, ABC):
             forces=forces_from_pairs(gradient, batch.pair_i, batch.pair_j, len(batch.numbers)),
             stress=_stress(strain, batch.volumes.unsqueeze(dim=1)),
         )
+
+    def evaluated(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å, in parts, so that large systems have room."""
+        with torch.no_grad():
+            parts = [self.energies_and_pair_gradient(part) for part in pairs.parts(CENTERS_AT_ONCE)]
+        energies, gradient = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        return energies, gradient
 
     def predict(self, structure: Structure) -> Prediction:
         """Predict one structure, on the device and in the dtype of the potential; results are detached."""
@@ -150,15 +159,23 @@ class SumPotential(Potential):
         first, second = (p.atomic_energies(self._seen_by(p, pairs)) for p in (self.first, self.second))
         return first + second
 
-    def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
+    def energies_and_pair_gradient(
+        self, pairs: Pairs, cached: Linearized | None = None, rows: ElementRows | None = None
+    ) -> tuple[Tensor, Tensor]:
         """As every potential, each term in its own way."""
-        first, second = (p.energies_and_pair_gradient(self._seen_by(p, pairs)) for p in (self.first, self.second))
-        return first[0] + second[0], first[1] + second[1]
+        terms = []
+        for term in (self.first, self.second):
+            blocks = [term.elements.index(e) for e in self.elements]
+            of_term = None if rows is None else rows.among(len(term.elements), blocks)
+            terms.append(term.energies_and_pair_gradient(self._seen_by(term, pairs), rows=of_term))
+        (first, first_gradient), (second, second_gradient) = terms
+        return first + second, first_gradient + second_gradient
 
     def _seen_by(self, potential: Potential, pairs: Pairs) -> Pairs:
         """The same pairs, elements counted as one of the terms counts them."""
         place = torch.tensor([potential.elements.index(e) for e in self.elements], device=pairs.species.device)
-        return replace(pairs, species=place[pairs.species])
+        centers = None if pairs.centers is None else place[pairs.centers]
+        return replace(pairs, species=place[pairs.species], centers=centers)
 
 
 class NeuralNetworkPotential(Potential):
@@ -221,7 +238,9 @@ class NeuralNetworkPotential(Potential):
         reference = torch.tensor(self.reference, dtype=torch.float64, device=x.device)
         return reference.index_select(0, species) + self.energy_scale * learned.double()
 
-    def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
+    def energies_and_pair_gradient(
+        self, pairs: Pairs, cached: Linearized | None = None, rows: ElementRows | None = None
+    ) -> tuple[Tensor, Tensor]:
         """As every potential; but autograd goes only as far as there are parameters, then the explicit derivative."""
         species = pairs.center_species
         keep_graph = self.is_trained
@@ -230,7 +249,7 @@ class NeuralNetworkPotential(Potential):
             if fixed is None:
                 return super().energies_and_pair_gradient(pairs)
             values = fixed.values if fixed.values.requires_grad else fixed.values.detach().requires_grad_()
-            rows = ElementRows.of(species, len(self.elements), values.dtype)
+            rows = rows or ElementRows.of(species, len(self.elements), values.dtype)
             inputs = (values, species, rows.order, rows.place, rows.filled)
             graph = self.graphs.get(keep_graph)
             if graph is not None and rows.order.shape[1] > 1:

@@ -45,7 +45,7 @@ class ZBL(Potential):
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return half of each pair energy to each of its atoms, in eV, float64, shape (N,)."""
         r_ij = pairs.r_ij.double()
-        i, j = pairs.species[pairs.pair_i], pairs.species[pairs.pair_j]
+        i, j = pairs.center_species[pairs.pair_i], pairs.species[pairs.pair_j]
         reach = r_ij.new_tensor(self.ranges)[i, j]
         square = (r_ij * r_ij).sum(dim=1)
         inside = square < reach**2
@@ -55,4 +55,4 @@ class ZBL(Potential):
         screening = sum((w * torch.exp(-d * x) for w, d in zip(_WEIGHTS, _DECAYS, strict=True)), torch.zeros_like(x))
         switch = CUTOFFS["polynomial"].shape(r / reach)
         energy = torch.where(inside, COULOMB * z_i * z_j / r * screening * switch, torch.zeros_like(r))
-        return segment_sum(0.5 * energy, pairs.pair_i, len(pairs.center_species))
+        return segment_sum(0.5 * energy, pairs.pair_i, pairs.center_species.shape[0])

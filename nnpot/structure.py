@@ -116,31 +116,33 @@ def species_index(numbers: Tensor, elements: Sequence[str]) -> Tensor:
 class Pairs:
     """All that a descriptor or a potential may see of a structure: ordered pairs of atoms.
 
-    The N centres come first among the atoms; further ones are neighbours only, as the ghost atoms of parallel MD are.
+    Not every atom that is a neighbour need be a centre: the ghost atoms of parallel MD are not.
 
     Attributes:
         r_ij: Vectors from centre to neighbour, in Å, shape (P, 3).
         pair_i: Centre of each pair, shape (P,), in 0 … N−1.
         pair_j: Neighbour of each pair, shape (P,), in 0 … N'−1.
         species: Index of each atom's element among the elements of the model, shape (N',).
-        n_centers: N; all N' atoms if None.
+        centers: The same of each centre, shape (N,); None if the atoms are the centres.
+        known_as_sorted: Whether the pairs are known to be sorted by centre.
     """
 
     r_ij: Tensor
     pair_i: Tensor
     pair_j: Tensor
     species: Tensor
-    n_centers: int | None = None
+    centers: Tensor | None = None
+    known_as_sorted: bool = False
 
     @property
     def center_species(self) -> Tensor:
         """Element index of each centre, shape (N,)."""
-        return self.species if self.n_centers is None else self.species[: self.n_centers]
+        return self.species if self.centers is None else self.centers
 
     @property
     def is_sorted(self) -> bool:
         """Whether the pairs of a centre stand together, in the order of the centres."""
-        return bool((self.pair_i[1:] >= self.pair_i[:-1]).all())
+        return self.known_as_sorted or bool((self.pair_i[1:] >= self.pair_i[:-1]).all())
 
     def parts(self, size: int) -> Iterator["Pairs"]:
         """Yield the pairs in order, up to `size` centres at a time; all at once unless they are sorted by centre."""
@@ -151,25 +153,14 @@ class Pairs:
         starts = torch.arange(0, n, size, device=self.pair_i.device)
         ends = [*torch.searchsorted(self.pair_i, starts).tolist(), len(self.pair_i)]
         for start, first, end in zip(starts.tolist(), ends, ends[1:], strict=False):
-            yield self._selected(
-                self.species[start : min(start + size, n)],
+            yield Pairs(
                 self.r_ij[first:end],
                 self.pair_i[first:end] - start,
                 self.pair_j[first:end],
+                self.species,
+                self.center_species[start : start + size],
+                known_as_sorted=True,
             )
-
-    def around(self, centers: Tensor) -> tuple["Pairs", Tensor]:
-        """Return the pairs of some centres, shape (n,), ascending, and the place of each in this list, shape (P',)."""
-        place = torch.full_like(self.center_species, -1)
-        place[centers] = torch.arange(len(centers), device=centers.device)
-        pair_i = place.index_select(0, self.pair_i)
-        chosen = torch.nonzero(pair_i >= 0).flatten()
-        rows = (t.index_select(0, chosen) for t in (self.r_ij, pair_i, self.pair_j))
-        return self._selected(self.species.index_select(0, centers), *rows), chosen
-
-    def _selected(self, centers: Tensor, r_ij: Tensor, pair_i: Tensor, pair_j: Tensor) -> "Pairs":
-        """Some pairs and their centres alone; all atoms stay as neighbours, behind the centres."""
-        return Pairs(r_ij, pair_i, pair_j + len(centers), torch.cat([centers, self.species]), len(centers))
 
 
 class Linearized(Protocol):

@@ -9,7 +9,6 @@ from typing import NamedTuple, Self
 import torch
 from ase.data import atomic_numbers
 from torch import Tensor
-from torch.nn.functional import pad
 
 from nnpot.descriptors.acsf import ACSF, CutoffName
 from nnpot.descriptors.base import Descriptor, check_elements
@@ -87,7 +86,7 @@ class ListedACSF(Descriptor):
         self.cutoff = max(f.cutoff for f in self.functions)
         self.n_features = max(len(self.functions_of(e)) for e in elements)
         self.cutoff_function, self.inner = cutoff_function, inner
-        self.sets = [_FunctionSet(self.functions_of(e), self.elements, cutoff_function, inner) for e in elements]
+        self.parts, self.weights = _functions_of_all(self.functions, self.elements, cutoff_function, inner)
 
     @classmethod
     def of(cls, descriptor: ACSF) -> Self:
@@ -109,45 +108,56 @@ class ListedACSF(Descriptor):
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Return the features of every atom, shape (N, D)."""
-        features = pairs.r_ij.new_zeros(len(pairs.center_species), self.n_features)
-        for functions, atoms in self._by_element(pairs):
-            values = functions.values(pairs.around(atoms)[0])
-            features = features.index_copy(0, atoms, _widened(values, self.n_features))
-        return features
+        of_all = torch.cat([part(pairs) for part in self.parts], dim=1)
+        return _Selection.of(self.weights, pairs, of_all.dtype).applied(of_all)
 
     def linearized(self, pairs: Pairs) -> "ListedFunctions | None":
         """Return the features and the transpose of their derivative by compiled code, None where there is none."""
-        parts = []
-        for functions, atoms in self._by_element(pairs):
-            near, places = pairs.around(atoms)
-            linearized = functions.linearized(near)
-            if linearized is None:
-                return None
-            parts.append((atoms, places, linearized))
-        features = pairs.r_ij.new_zeros(len(pairs.center_species), self.n_features)
-        for atoms, _, part in parts:
-            features = features.index_copy(0, atoms, _widened(part.values, self.n_features))
-        return ListedFunctions(features, len(pairs.pair_i), parts)
+        parts = [known for part in self.parts if (known := part.linearized(pairs)) is not None]
+        if len(parts) < len(self.parts):
+            return None
+        return ListedFunctions.of(parts, _Selection.of(self.weights, pairs, pairs.r_ij.dtype))
 
     def jacobian(self, pairs: Pairs) -> Tensor:
         """Return ∂G_i/∂r_ij for the centre i of each pair, in 1/Å, shape (P, D, 3), written out by hand."""
-        full = pairs.r_ij.new_zeros(len(pairs.pair_i), self.n_features, 3)
-        with torch.no_grad():
-            for functions, atoms in self._by_element(pairs):
-                near, places = pairs.around(atoms)
-                full[places, : functions.n_features] = functions.jacobian(near)
-        return full
+        of_all = torch.cat([part.jacobian(pairs) for part in self.parts], dim=1)  # (P, D_all, 3)
+        result = of_all.new_zeros(len(of_all), self.n_features, 3)
+        species = pairs.center_species[pairs.pair_i]
+        for s, weights in enumerate(self.weights.to(of_all)):
+            result[species == s] = weights.mT @ of_all[species == s]
+        return result
 
     def extra_repr(self) -> str:
         """Say what is there in one line."""
         return f"{self.cutoff:.4g} Å, " + ", ".join(f"{len(self.functions_of(e))} for {e}" for e in self.elements)
 
-    def _by_element(self, pairs: Pairs) -> Iterator[tuple["_FunctionSet", Tensor]]:
-        """The functions of each element that occurs, and its atoms."""
-        for s, functions in enumerate(self.sets):
-            atoms = torch.nonzero(pairs.center_species == s).flatten()
-            if len(atoms) > 0:
-                yield functions, atoms
+
+@dataclass(frozen=True, eq=False)
+class _Selection:
+    """The linear map from functions of all neighbours, shape (N, D_all), to those that count for each atom.
+
+    Attributes:
+        weights: W of each element, one under the other, shape (S · D_all, D).
+        is_element: 1 for the element of each atom, 0 for the others, shape (N, S, 1).
+    """
+
+    weights: Tensor
+    is_element: Tensor
+
+    @classmethod
+    def of(cls, weights: Tensor, pairs: Pairs, dtype: torch.dtype) -> Self:
+        species = pairs.center_species
+        is_element = species.unsqueeze(dim=1) == torch.arange(len(weights), device=species.device)
+        return cls(weights.flatten(end_dim=1).to(species.device, dtype), is_element.to(dtype).unsqueeze(dim=2))
+
+    def applied(self, of_all: Tensor) -> Tensor:
+        """Return G_i = W_sᵀ G_all,i, shape (N, D)."""
+        return (self.is_element * of_all.unsqueeze(dim=1)).flatten(start_dim=1) @ self.weights
+
+    def transposed(self, gradient: Tensor) -> Tensor:
+        """Return ∂E/∂G_all, shape (N, D_all), from ∂E/∂G, shape (N, D)."""
+        of_elements = (gradient @ self.weights.mT).view(*self.is_element.shape[:2], -1)  # (N, S, D_all)
+        return (self.is_element * of_elements).sum(dim=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,79 +165,47 @@ class ListedFunctions:
     """Listed symmetry functions of every atom, and the transpose of their derivative.
 
     Attributes:
+        parts: Functions of all neighbours.
+        selection: Which of them count.
         values: The features, shape (N, D).
-        n_pairs: Number of pairs P.
-        parts: For each element its atoms, its places in the list of pairs, its functions.
     """
 
+    parts: Sequence[Linearized]
+    selection: _Selection
     values: Tensor
-    n_pairs: int
-    parts: Sequence[tuple[Tensor, Tensor, "_LinearizedSet"]]
+
+    @classmethod
+    def of(cls, parts: Sequence[Linearized], selection: _Selection) -> Self:
+        """Evaluate the functions."""
+        return cls(parts, selection, selection.applied(torch.cat([part.values for part in parts], dim=1)))
 
     def pullback(self, gradient: Tensor) -> Tensor:
         """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), from ∂E/∂G, shape (N, D); differentiable in it."""
-        result = gradient.new_zeros(self.n_pairs, 3)
-        for atoms, places, part in self.parts:
-            n_features = part.values.shape[1]
-            result = result.index_copy(0, places, part.pullback(gradient.index_select(0, atoms)[:, :n_features]))
-        return result
+        of_all = self.selection.transposed(gradient).split([part.values.shape[1] for part in self.parts], dim=1)
+        return torch.stack([part.pullback(g) for part, g in zip(self.parts, of_all, strict=True)]).sum(dim=0)
 
 
-class _FunctionSet:
-    """The functions of the atoms of one element, G = G_all W, where G_all are functions of all neighbour elements."""
+def _functions_of_all(
+    functions: Sequence[SymmetryFunction], elements: tuple[str, ...], cutoff_function: CutoffName, inner: float
+) -> tuple[list[TableSums], Tensor]:
+    """Descriptors that have all functions for all elements, and the weight W of each of theirs for each element.
 
-    def __init__(
-        self,
-        functions: Sequence[SymmetryFunction],
-        elements: tuple[str, ...],
-        cutoff_function: CutoffName,
-        inner: float,
-    ) -> None:
-        self.n_features = len(functions)
-        self.parts: list[TableSums] = []
-        weights = []
-        for group in _groups(functions):
-            terms = tuple(dict.fromkeys(_term(functions[k]) for k in group))
-            part = _functions_of_all(terms, elements, cutoff_function, inner)
-            rows = torch.zeros(part.n_all, len(functions))
-            for k in group:
-                for column, weight in _columns(functions[k], terms, part):
-                    rows[column, k] = weight
-            self.parts.append(part)
-            weights.append(rows)
-        self.weights = torch.cat(weights)  # (d_all, d), of small whole numbers, exact in any precision
-
-    def values(self, pairs: Pairs) -> Tensor:
-        """Return the functions of every centre, shape (n, d)."""
-        return torch.cat([part(pairs) for part in self.parts], dim=1) @ self.weights.to(pairs.r_ij)
-
-    def linearized(self, pairs: Pairs) -> "_LinearizedSet | None":
-        """Return the functions and the transpose of their derivative, None without compiled code."""
-        parts = [known for part in self.parts if (known := part.linearized(pairs)) is not None]
-        return _LinearizedSet(parts, self.weights.to(pairs.r_ij)) if len(parts) == len(self.parts) else None
-
-    def jacobian(self, pairs: Pairs) -> Tensor:
-        """Return ∂G_i/∂r_ij, in 1/Å, shape (P, d, 3)."""
-        return self.weights.to(pairs.r_ij).mT @ torch.cat([part.jacobian(pairs) for part in self.parts], dim=1)
-
-
-class _LinearizedSet:
-    """The functions of one element, shape (n, d), and the transpose of their derivative."""
-
-    def __init__(self, parts: Sequence[Linearized], weights: Tensor) -> None:
-        self.parts, self.weights = parts, weights
-        self.values = torch.cat([part.values for part in parts], dim=1) @ weights
-
-    def pullback(self, gradient: Tensor) -> Tensor:
-        """Return ∂E/∂r_ij, shape (P, 3), from ∂E/∂G, shape (n, d)."""
-        of_all = (gradient @ self.weights.mT).split([part.values.shape[1] for part in self.parts], dim=1)
-        pulled = [part.pullback(g.contiguous()) for part, g in zip(self.parts, of_all, strict=True)]
-        return torch.stack(pulled).sum(dim=0)
-
-
-def _widened(values: Tensor, n_features: int) -> Tensor:
-    """Fill up with zeros to (n, D)."""
-    return pad(values, (0, n_features - values.shape[1]))
+    W has shape (S, D_all, D) and holds small whole numbers, exact in any precision.
+    """
+    place = {e: [k for k, f in enumerate(functions) if f.center == e] for e in elements}
+    n_features = max(map(len, place.values()))
+    parts, weights = [], []
+    for group in _groups(functions):
+        terms = tuple(dict.fromkeys(_term(functions[k]) for k in group))
+        part = _descriptor(terms, elements, cutoff_function, inner)
+        rows = torch.zeros(len(elements), part.n_all, n_features)
+        for k in group:
+            center = functions[k].center
+            for column, weight in _columns(functions[k], terms, part):
+                rows[elements.index(center), column, place[center].index(k)] = weight
+        parts.append(part)
+        weights.append(rows)
+    return parts, torch.cat(weights, dim=1)
 
 
 def _groups(functions: Sequence[SymmetryFunction]) -> list[list[int]]:
@@ -249,7 +227,7 @@ def _groups(functions: Sequence[SymmetryFunction]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _functions_of_all(
+def _descriptor(
     terms: Sequence[SymmetryFunction], elements: tuple[str, ...], cutoff_function: CutoffName, inner: float
 ) -> TableSums:
     """The descriptor that has some terms for all neighbour elements."""

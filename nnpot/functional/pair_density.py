@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nnpot.functional.harmonics import gradient_matrix
 from nnpot.functional.linear import applied
-from nnpot.native import Function, function
+from nnpot.native import are_compiled
 from nnpot.structure import Pairs
 
 MOST_RADIAL = 32
@@ -22,22 +22,14 @@ class PairDensity:
     """A_i,lm,(q,k) = Σ_j w_sq R_k(r_ij) Y_lm(r̂_ij), s the element of j, and the transpose of its derivative.
 
     Attributes:
-        arguments: What all compiled functions take: pairs sorted by centre, of which those beyond the cutoff do not
-            count, weights w, sizes.
-        derivative: What those of the derivative take beside it.
-        n_elements: Number of elements S.
-        pulled: Compiled transpose of the derivative.
-        pushed: Compiled derivative along a change of the pair vectors.
-        n_pairs: Number of pairs P.
+        arguments: What all operators take: pairs sorted by centre, of which those beyond the cutoff do not count,
+            weights w, sizes.
+        gradients: What those of the derivative take beside it.
         values: A, shape (N, L, Q·K).
     """
 
-    arguments: tuple[Tensor | float, ...]
-    derivative: tuple[Tensor | float, ...]
-    n_elements: int
-    pulled: Function
-    pushed: Function
-    n_pairs: int
+    arguments: tuple[Any, ...]
+    gradients: tuple[Tensor, Tensor, int]
     values: Tensor
 
     @classmethod
@@ -51,53 +43,36 @@ class PairDensity:
             n_radial: Number K of radial functions.
             l_max: Highest degree.
         """
-        names = ("density", "density_pullback", "density_tangent")
-        summed, pulled, pushed = (function(name, pairs.r_ij.dtype, pairs.r_ij.device) for name in names)
-        if summed is None or pulled is None or pushed is None or n_radial > MOST_RADIAL:
+        if not are_compiled(pairs.r_ij.dtype, pairs.r_ij.device) or n_radial > MOST_RADIAL or not pairs.is_sorted:
             return None
-        atoms = sorted_pairs(pairs)
-        if atoms is None:
-            return None
-        sizes = (weights.shape[1], n_radial, l_max, torch.get_num_threads())
-        arguments = (*atoms, float(cutoff), weights.detach().contiguous(), *sizes)
-        places, coefficients = _nonzero_gradients(l_max)
-        derivative = (len(coefficients), places, coefficients)
-        shape = (len(pairs.center_species), (l_max + 1) ** 2, weights.shape[1] * n_radial)
-        values = pairs.r_ij.new_empty(shape)
-        summed(*arguments, values)
-        return cls(arguments, derivative, len(weights), pulled, pushed, len(pairs.r_ij), values)
+        sizes = (*weights.shape, float(cutoff), n_radial, l_max)
+        arguments = (*sorted_pairs(pairs), weights.detach().contiguous(), *sizes)
+        return cls(arguments, _nonzero_gradients(l_max), torch.ops.nnpot.density(*arguments))
 
     def pullback(self, density_bar: Tensor) -> Tensor:
         """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), from Ā = ∂E/∂A, shape (N, L, Q·K); differentiable in Ā."""
         return applied(self._pulled, self._pushed, density_bar)
 
     def _pulled(self, density_bar: Tensor) -> Tensor:
-        result = self.values.new_zeros(self.n_pairs, 3)
-        self.pulled(*self.arguments, self.n_elements, *self.derivative, density_bar.contiguous(), result)
-        return result
+        pulled: Tensor = torch.ops.nnpot.density_pullback(*self.arguments, *self.gradients, density_bar.contiguous())
+        return pulled
 
     def _pushed(self, direction: Tensor) -> Tensor:
         """Change of A, shape (N, L, Q·K), with changes of the pair vectors, shape (P, 3)."""
-        result = torch.empty_like(self.values)
-        self.pushed(*self.arguments, *self.derivative, direction.contiguous(), result)
-        return result
+        pushed: Tensor = torch.ops.nnpot.density_tangent(*self.arguments, *self.gradients, direction.contiguous())
+        return pushed
 
 
-def sorted_pairs(pairs: Pairs) -> tuple[Tensor | float, ...] | None:
-    """Return pairs as compiled functions take them, None if they are not sorted by centre.
-
-    That is the number of centres N, the first pair of each, neighbours, elements of all atoms, vectors.
-    """
-    if not pairs.is_sorted:
-        return None
-    n = len(pairs.center_species)
+def sorted_pairs(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return pairs that are sorted by centre as compiled operators take them, see :mod:`nnpot.native.operators`."""
+    n = pairs.center_species.shape[0]
     starts = torch.searchsorted(pairs.pair_i, torch.arange(n + 1, device=pairs.pair_i.device))
-    return n, starts, pairs.pair_j.contiguous(), pairs.species.contiguous(), pairs.r_ij.contiguous()
+    return pairs.r_ij.contiguous(), starts, pairs.pair_j.contiguous(), pairs.species.contiguous()
 
 
 @cache
-def _nonzero_gradients(l_max: int) -> tuple[Tensor, Tensor]:
-    """Indices (a, q, p) and values of what is not zero in `gradient_matrix`: int32, shape (n, 3), and float64, (n,)."""
+def _nonzero_gradients(l_max: int) -> tuple[Tensor, Tensor, int]:
+    """Indices (a, q, p), int32, shape (n, 3), and values, float64, of what is not 0 in `gradient_matrix`; n."""
     matrix = gradient_matrix(l_max)
     places = torch.from_numpy(np.argwhere(matrix).astype(np.int32, order="C"))
-    return places, torch.from_numpy(matrix[np.nonzero(matrix)])
+    return places, torch.from_numpy(matrix[np.nonzero(matrix)]), len(places)

@@ -1,5 +1,6 @@
 """Atoms sorted by element into equally long blocks, so that one batched matrix product serves all elements."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -22,10 +23,10 @@ class ElementRows:
     filled: Tensor
 
     @classmethod
-    def of(cls, species: Tensor, n_elements: int, dtype: torch.dtype) -> Self:
-        """Sort atoms by their element index, shape (N,)."""
+    def of(cls, species: Tensor, n_elements: int, dtype: torch.dtype, least_width: int = 0) -> Self:
+        """Sort atoms by their element index, shape (N,), into at least so many rows each."""
         counts = torch.bincount(species, minlength=n_elements)
-        width = int(counts.max()) if len(species) > 0 else 0
+        width = max(int(counts.max()) if len(species) > 0 else 0, least_width)
         by_element = torch.argsort(species, stable=True)
         starts = torch.cumsum(counts, dim=0) - counts
         sorted_species = species.index_select(0, by_element)
@@ -37,6 +38,18 @@ class ElementRows:
             order=order.index_copy(0, rows, by_element).view(n_elements, width),
             place=torch.empty_like(species).index_copy(0, by_element, rows),
             filled=filled.index_fill(0, rows, 1).view(n_elements, width),
+        )
+
+    def among(self, n_elements: int, blocks: Sequence[int]) -> "ElementRows":
+        """Return the same rows where block s is number `blocks[s]` of `n_elements` blocks; the others are empty."""
+        if list(blocks) == list(range(n_elements)):
+            return self
+        width = self.order.shape[1]
+        to = torch.tensor(blocks, device=self.order.device)
+        return ElementRows(
+            order=self.order.new_zeros(n_elements, width).index_copy(0, to, self.order),
+            place=to.index_select(0, self.place // width) * width + self.place % width,
+            filled=self.filled.new_zeros(n_elements, width).index_copy(0, to, self.filled),
         )
 
     def spread(self, x: Tensor, dim: int = 0) -> Tensor:

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from nnpot.functional.linear import applied
 from nnpot.functional.pair_density import sorted_pairs
-from nnpot.native import Function, function
+from nnpot.native import are_compiled
 from nnpot.structure import Pairs
 
 KINDS = ("cosine", "tanh3", "polynomial", "hard", "scaled_tanh3", "exponential", "cubic", "septic", "nonic")
@@ -84,36 +84,24 @@ class SymmetryFunctions:
     """Symmetry functions of every atom, and the transpose of their derivative.
 
     Attributes:
-        pairs: Sorted by centre; those beyond the cutoff do not count.
-        arguments: What both compiled functions take.
-        pulled: Compiled transpose of the derivative.
-        pushed: Compiled derivative along a change of the pair vectors.
+        arguments: What all operators take: pairs sorted by centre, of which those beyond the cutoff do not count, and
+            the table of functions.
         keep: Which functions count, int64, shape (D,).
         all_values: Every function, shape (N, D_all).
     """
 
-    pairs: Pairs
-    arguments: tuple[Tensor | float, ...]
-    pulled: Function
-    pushed: Function
+    arguments: tuple[Any, ...]
     keep: Tensor
     all_values: Tensor
 
     @classmethod
     def of(cls, pairs: Pairs, table: FunctionTable, n_all: int, keep: Sequence[int]) -> Self | None:
         """Return None where there is no compiled code for it: on a GPU, without a compiler."""
-        names = ("acsf", "acsf_pullback", "acsf_tangent")
-        valued, pulled, pushed = (function(name, pairs.r_ij.dtype, pairs.r_ij.device) for name in names)
-        if valued is None or pulled is None or pushed is None:
-            return None
-        atoms = sorted_pairs(pairs)
-        if atoms is None:
+        if not are_compiled(pairs.r_ij.dtype, pairs.r_ij.device) or not pairs.is_sorted:
             return None
         functions = (torch.tensor(table.sizes), torch.tensor(table.numbers, dtype=torch.float64))
-        arguments = (*atoms, *functions, torch.get_num_threads())
-        values = pairs.r_ij.new_empty(len(pairs.center_species), n_all)
-        valued(*arguments, values)
-        return cls(pairs, arguments, pulled, pushed, torch.tensor(keep, dtype=torch.int64), values)
+        arguments = (*sorted_pairs(pairs), *functions, n_all)
+        return cls(arguments, torch.tensor(keep, dtype=torch.int64), torch.ops.nnpot.acsf(*arguments))
 
     @property
     def values(self) -> Tensor:
@@ -126,12 +114,10 @@ class SymmetryFunctions:
 
     def _pulled(self, gradient: Tensor) -> Tensor:
         of_all = torch.zeros_like(self.all_values).index_copy(1, self.keep, gradient)
-        result = torch.empty_like(self.pairs.r_ij, memory_format=torch.contiguous_format)
-        self.pulled(*self.arguments, of_all, result)
-        return result
+        pulled: Tensor = torch.ops.nnpot.acsf_pullback(*self.arguments, of_all)
+        return pulled
 
     def _pushed(self, direction: Tensor) -> Tensor:
         """Change of the features, shape (N, D), with changes of the pair vectors, shape (P, 3)."""
-        result = torch.empty_like(self.all_values)
-        self.pushed(*self.arguments, direction.contiguous(), result)
-        return result.index_select(1, self.keep)
+        pushed: Tensor = torch.ops.nnpot.acsf_tangent(*self.arguments, direction.contiguous())
+        return pushed.index_select(1, self.keep)

@@ -6,5 +6,6 @@ the same.  `NNPOT_NATIVE=off` in the environment has them do so anyway.
 """
 
 from nnpot.native.library import Function, function
+from nnpot.native.operators import are_compiled
 
-__all__ = ["Function", "function"]
+__all__ = ["Function", "are_compiled", "function"]

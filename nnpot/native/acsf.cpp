@@ -489,8 +489,8 @@ bool read(const int64_t* sizes, const double* numbers, Functions& g) {
 
 // Reads the functions, then calls work(functions, pairs, first, last) for parts of the centres with numbers of the right size.
 template <class Work>
-int for_centers(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors, const int64_t* species,
-                const void* vectors, const int64_t* sizes, const double* numbers, int64_t threads, Work work) {
+int for_centers(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
+                const int64_t* neighbors, const int64_t* species, const int64_t* sizes, const double* numbers, Work work) {
     Functions g;
     if (!read(sizes, numbers, g)) return 0;
     const auto run = [&](auto zero) {
@@ -504,27 +504,29 @@ int for_centers(int64_t bytes, int64_t n_centers, const int64_t* starts, const i
 
 }  // namespace
 
-// All return 0 if they have no room for the functions.  `bytes` per number says float or double.
+// All take the bytes of a number (float or double), then the arguments of their operator (`operators.py`) behind the number
+// of threads and of centres, and the result.  They return 0 if they have no room for the functions.
 
-extern "C" int nnpot_acsf_tangent(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
-                                  const int64_t* species, const void* vectors, const int64_t* sizes, const double* numbers,
-                                  int64_t threads, const void* direction, void* out) {
-    return for_centers(bytes, n_centers, starts, neighbors, species, vectors, sizes, numbers, threads,
+extern "C" int nnpot_acsf_tangent(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors,
+                                  const int64_t* starts, const int64_t* neighbors, const int64_t* species,
+                                  const int64_t* sizes, const double* numbers, int64_t, const void* direction, void* out) {
+    return for_centers(bytes, threads, n_centers, vectors, starts, neighbors, species, sizes, numbers,
                        [&](const Functions& g, const auto& pairs, int64_t first, int64_t last) {
                            values(g, pairs, direction, out, first, last);
                        });
 }
 
-extern "C" int nnpot_acsf(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
-                          const int64_t* species, const void* vectors, const int64_t* sizes, const double* numbers,
-                          int64_t threads, void* out) {
-    return nnpot_acsf_tangent(bytes, n_centers, starts, neighbors, species, vectors, sizes, numbers, threads, nullptr, out);
+extern "C" int nnpot_acsf(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
+                          const int64_t* neighbors, const int64_t* species, const int64_t* sizes, const double* numbers,
+                          int64_t n_functions, void* out) {
+    return nnpot_acsf_tangent(bytes, threads, n_centers, vectors, starts, neighbors, species, sizes, numbers, n_functions,
+                              nullptr, out);
 }
 
-extern "C" int nnpot_acsf_pullback(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
-                                   const int64_t* species, const void* vectors, const int64_t* sizes,
-                                   const double* numbers, int64_t threads, const void* bar, void* gradient) {
-    return for_centers(bytes, n_centers, starts, neighbors, species, vectors, sizes, numbers, threads,
+extern "C" int nnpot_acsf_pullback(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors,
+                                   const int64_t* starts, const int64_t* neighbors, const int64_t* species,
+                                   const int64_t* sizes, const double* numbers, int64_t, const void* bar, void* gradient) {
+    return for_centers(bytes, threads, n_centers, vectors, starts, neighbors, species, sizes, numbers,
                        [&](const Functions& g, const auto& pairs, int64_t first, int64_t last) {
                            pullback(g, pairs, bar, gradient, first, last);
                        });

@@ -323,12 +323,13 @@ int pullback_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights, 
 
 }  // namespace
 
-// All return 0 if they are not compiled for so many radial functions.  `bytes` per number says float or double.
+// All take the bytes of a number (float or double), then the arguments of their operator (`operators.py`) behind the number
+// of threads and of centres, and the result.  They return 0 if they are not compiled for so many radial functions.
 
-extern "C" int nnpot_density_tangent(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
-                                     const int64_t* species, const void* vectors, double cutoff, const void* weights,
-                                     int64_t n_weights, int64_t n_radial, int64_t l_max, int64_t threads,
-                                     int64_t n_entries, const int32_t* aqp, const double* coefficients,
+extern "C" int nnpot_density_tangent(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors,
+                                     const int64_t* starts, const int64_t* neighbors, const int64_t* species,
+                                     const void* weights, int64_t, int64_t n_weights, double cutoff, int64_t n_radial,
+                                     int64_t l_max, const int32_t* aqp, const double* coefficients, int64_t n_entries,
                                      const void* direction, void* out) {
     const Shape shape{int(n_weights), int(n_radial), int(l_max), cutoff};
     const Entries entries{int(n_entries), aqp, coefficients};
@@ -341,25 +342,25 @@ extern "C" int nnpot_density_tangent(int64_t bytes, int64_t n_centers, const int
     return bytes == 4 ? run(0.0f) : run(0.0);
 }
 
-extern "C" int nnpot_density(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
-                             const int64_t* species, const void* vectors, double cutoff, const void* weights,
-                             int64_t n_weights, int64_t n_radial, int64_t l_max, int64_t threads, void* out) {
-    return nnpot_density_tangent(bytes, n_centers, starts, neighbors, species, vectors, cutoff, weights, n_weights,
-                                 n_radial, l_max, threads, 0, nullptr, nullptr, nullptr, out);
+extern "C" int nnpot_density(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
+                             const int64_t* neighbors, const int64_t* species, const void* weights, int64_t n_elements,
+                             int64_t n_weights, double cutoff, int64_t n_radial, int64_t l_max, void* out) {
+    return nnpot_density_tangent(bytes, threads, n_centers, vectors, starts, neighbors, species, weights, n_elements,
+                                 n_weights, cutoff, n_radial, l_max, nullptr, nullptr, 0, nullptr, out);
 }
 
 // The gradient of pairs beyond the cutoff is left as it is.
-extern "C" int nnpot_density_pullback(int64_t bytes, int64_t n_centers, const int64_t* starts, const int64_t* neighbors,
-                                      const int64_t* species, const void* vectors, double cutoff, const void* weights,
-                                      int64_t n_weights, int64_t n_radial, int64_t l_max, int64_t threads,
-                                      int64_t n_species, int64_t n_entries, const int32_t* aqp,
-                                      const double* coefficients, const void* bar, void* gradient) {
+extern "C" int nnpot_density_pullback(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors,
+                                      const int64_t* starts, const int64_t* neighbors, const int64_t* species,
+                                      const void* weights, int64_t n_elements, int64_t n_weights, double cutoff,
+                                      int64_t n_radial, int64_t l_max, const int32_t* aqp, const double* coefficients,
+                                      int64_t n_entries, const void* bar, void* gradient) {
     const Shape shape{int(n_weights), int(n_radial), int(l_max), cutoff};
     const Entries entries{int(n_entries), aqp, coefficients};
     const auto run = [&](auto zero) {
         using T = decltype(zero);
         const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
-        return pullback_of_all(n_centers, pairs, static_cast<const T*>(weights), n_species, shape, threads, entries,
+        return pullback_of_all(n_centers, pairs, static_cast<const T*>(weights), n_elements, shape, threads, entries,
                                static_cast<const T*>(bar), static_cast<T*>(gradient));
     };
     return bytes == 4 ? run(0.0f) : run(0.0);

@@ -1,11 +1,8 @@
-"""Compile the C++ sources once for a processor and a compiler, keep the library, find its functions."""
+"""The library of compiled functions, and its functions as Python ones."""
 
 import ctypes
-import hashlib
 import logging
 import os
-import platform
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -15,13 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nnpot.compiler import cache_folder, compile_library, complaint, find_compiler, fingerprint
+
 log = logging.getLogger("nnpot")
 
-SOURCES = Path(__file__).parent
-FLAGS = (
-    *("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-pthread"),
-    *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-freciprocal-math"),
-)
+SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
+HEADERS = sorted(Path(__file__).parent.glob("*.h"))
+STANDARD = "-std=c++17"
 Function = Callable[..., None]
 
 
@@ -63,48 +60,29 @@ def _library() -> ctypes.CDLL | None:
     """The library, compiled if it is not there yet; None, with a word in the log, where that is not possible."""
     if os.environ.get("NNPOT_NATIVE", "on") == "off":
         return None
-    compiler = next((c for c in (os.environ.get("CXX"), "g++", "c++", "clang++") if c and shutil.which(c)), None)
+    compiler = find_compiler()
     if compiler is None:
         log.warning("no C++ compiler (g++, clang++) here: descriptors are calculated two to ten times slower")
         return None
     try:
-        path = _folder() / f"kernels-{_fingerprint(compiler)}.so"
+        version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
+        path = _folder() / f"kernels-{fingerprint([*SOURCES, *HEADERS], STANDARD, version)}.so"
         if not path.is_file():
-            _compile(compiler, path)
+            log.info("compiling the C++ kernels, once for this machine")
+            compile_library(compiler, SOURCES, path, STANDARD)
         return ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError) as error:
-        reason = (str(getattr(error, "stderr", "") or error).strip().splitlines() or [""])[0]
-        log.warning("the C++ kernels cannot be compiled, calculating without them, which is slower: %s", reason[:200])
+        log.warning(
+            "the C++ kernels cannot be compiled, calculating without them, which is slower: %s", complaint(error)
+        )
         return None
 
 
 def _folder() -> Path:
     """Where compiled libraries are kept: the user's cache, or a temporary folder if that cannot be written."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nnpot"
+    folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return Path(tempfile.mkdtemp(prefix="nnpot-"))
     return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="nnpot-"))
-
-
-def _fingerprint(compiler: str) -> str:
-    """Of all that the compiled code depends on: sources, flags, compiler, processor."""
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text().splitlines() if cpu.is_file() else []
-    features = sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
-    parts = [*FLAGS, version, platform.machine(), platform.processor(), *features]
-    parts += [path.read_text() for path in sorted(SOURCES.glob("*.cpp")) + sorted(SOURCES.glob("*.h"))]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _compile(compiler: str, path: Path) -> None:
-    """Compile to a temporary name, then rename, so that a process beside this one never loads half a library."""
-    log.info("compiling the C++ kernels, once for this machine")
-    sources = [str(p) for p in sorted(SOURCES.glob("*.cpp"))]
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        unfinished = Path(folder) / path.name
-        command = [compiler, *FLAGS, *sources, "-o", str(unfinished)]
-        subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
-        unfinished.replace(path)

@@ -218,13 +218,3 @@ def test_pairs_in_another_order_stay_together() -> None:
     pairs = pairs_of(structure("alloy"))
     backwards = Pairs(*(t.flip(0) for t in (pairs.r_ij, pairs.pair_i, pairs.pair_j)), pairs.species)
     assert len(list(backwards.parts(3))) == 1
-
-
-def test_pairs_around_some_atoms_are_theirs() -> None:
-    pairs = single_batch(Structure.from_ase(bulk("Cu", cubic=True)), 3.0).pairs(("Cu",))
-    atoms = torch.tensor([1, 3])
-    near, places = pairs.around(atoms)
-    assert torch.equal(atoms[near.pair_i], pairs.pair_i[places])
-    assert torch.equal(near.pair_j - 2, pairs.pair_j[places])
-    assert torch.equal(near.r_ij, pairs.r_ij[places])
-    assert (near.n_centers, len(near.species), len(near.pair_i)) == (2, 6, 24)

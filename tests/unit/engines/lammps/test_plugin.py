@@ -1,0 +1,207 @@
+"""The pair style `nnpot` in LAMMPS does what the ASE calculator does, on any number of ranks."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import lammps_runs
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk
+from ase.md.verlet import VelocityVerlet
+from lammps_runs import read_result, thermo, with_plugin, write_input
+from packages import EXPORTED, package_of
+from systems import ELEMENTS, SYSTEMS, rattled
+
+from nnpot.calculator import NNPotCalculator
+from nnpot.engines.lammps import plugin
+
+pytestmark = [
+    pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="LAMMPS is not installed"),
+    pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _plugin() -> None:
+    plugin.build()
+
+
+def alloy(n: int) -> Atoms:
+    atoms = rattled(bulk("Cu", cubic=True).repeat(n))
+    atoms.symbols[::3] = "Au"
+    return atoms
+
+
+def boxed(name: str) -> Atoms:
+    """A molecule in a box, which LAMMPS cannot do without."""
+    atoms = SYSTEMS[name]()
+    atoms.center(vacuum=4.0)
+    return atoms
+
+
+def corner() -> Atoms:
+    """All atoms in one eighth of the box: most ranks have none."""
+    atoms = alloy(1)
+    atoms.set_cell(4 * atoms.cell.array)
+    return atoms
+
+
+def triclinic() -> Atoms:
+    """Two elements, general cell vectors, shorter than the cutoff."""
+    atoms = SYSTEMS["triclinic"]()
+    atoms.symbols = "CuAuCu"
+    return atoms
+
+
+CASES = {
+    "alloy, 256 atoms": lambda: alloy(4),
+    "cell smaller than the cutoff": lambda: bulk("Cu"),
+    "triclinic": triclinic,
+    "slab": SYSTEMS["slab"],
+    "empty ranks": corner,
+    "no neighbors": lambda: boxed("no neighbors"),
+    "one atom": lambda: boxed("one atom"),
+    "molecule": lambda: boxed("water"),
+}
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("name", EXPORTED)
+@pytest.mark.parametrize("case", CASES)
+def test_energies_forces_and_virial(case: str, name: str, ranks: int, tmp_path: Path) -> None:
+    if ranks > 1 and case not in ("alloy, 256 atoms", "triclinic", "empty ranks"):
+        pytest.skip("one rank suffices")
+    atoms = CASES[case]()
+    script = write_input(tmp_path, atoms, package_of(name), before=lammps_runs.ATOMIC_VIRIALS)
+    done = with_plugin(script, ranks)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = read_result(tmp_path, atoms)
+    calculator = NNPotCalculator(EXPORTED[name](), dtype="float64")
+    atoms.calc = calculator
+    # sums in another order, float64; LAMMPS' coordinates are rotated and written with 16 digits
+    assert abs(result.energy - atoms.get_potential_energy()) < 1e-11 * len(atoms)
+    np.testing.assert_allclose(result.energies, atoms.get_potential_energies(), atol=1e-10)
+    np.testing.assert_allclose(result.forces, atoms.get_forces(), atol=1e-10)
+    if atoms.pbc.all():
+        stress = atoms.get_stress(voigt=False)
+        np.testing.assert_allclose(result.stress, stress, atol=1e-9 * np.abs(stress).max())
+    # the virials of the atoms add up to that of all, whichever way pairs are shared out
+    virials = np.loadtxt(tmp_path / "virials", skiprows=9, ndmin=2).sum(axis=0)
+    total = np.array([result.rows[f"c_s[{k}]"][0] for k in range(1, 7)]) * result.rows["Volume"][0]
+    np.testing.assert_allclose(virials[:6], -total, atol=1e-9 * np.abs(total).max())
+    np.testing.assert_allclose(virials[6:12], -total, atol=1e-9 * np.abs(total).max())
+
+
+def run(folder: Path, atoms: Atoms, commands: str, ranks: int = 1, name: str = "ACE + ZBL") -> dict[str, np.ndarray]:
+    done = with_plugin(write_input(folder, atoms, package_of(name), commands), ranks)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return thermo(folder / "log")
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_atoms_move_as_in_ase(ranks: int, tmp_path: Path) -> None:
+    atoms, steps = alloy(3), 100
+    state = "dump s all custom {n} state xu yu zu vx vy vz\ndump_modify s sort id format float %.17g\n"
+    dynamics = "velocity all create 600 1 loop geom\nfix 1 all nve\n" + state + "thermo 10\nrun {n}\n"
+    rows = run(tmp_path, atoms, dynamics.format(n=steps), ranks)
+    start, end = (np.loadtxt(tmp_path / "state", skiprows=s, max_rows=len(atoms)) for s in (9, 18 + len(atoms)))
+    atoms.calc = NNPotCalculator(EXPORTED["ACE + ZBL"](), dtype="float64")
+    atoms.positions = start[:, :3]
+    atoms.set_velocities(start[:, 3:] / (1000 * units.fs))
+    energies = [atoms.get_total_energy()]
+    dynamics = VelocityVerlet(atoms, 1 * units.fs)
+    dynamics.attach(lambda: energies.append(atoms.get_total_energy()), interval=10)
+    dynamics.run(steps)
+    assert np.abs(start[:, :3] - end[:, :3]).max() > 0.3, "nothing moves"
+    # constants of nature with other last digits
+    np.testing.assert_allclose(atoms.positions, end[:, :3], atol=1e-4)
+    assert np.ptp(rows["TotEng"][2:]) < 1.5 * np.ptp(energies) + 1e-6, "drifts more than in ASE"
+
+
+def test_minimisation_ends_where_forces_vanish(tmp_path: Path) -> None:
+    run(tmp_path, alloy(2), "minimize 0 1e-6 200 1000\ndump e all custom 1 end fx fy fz\nrun 0\n")
+    assert np.abs(np.loadtxt(tmp_path / "end", skiprows=9)).max() < 1e-4
+
+
+def test_the_box_follows_the_pressure(tmp_path: Path) -> None:
+    barostat = "velocity all create 300 1\nfix 1 all npt temp 300 300 0.1 aniso 0 0 1\nthermo 10\nrun 100\n"
+    rows = run(tmp_path, alloy(2), barostat)
+    assert np.ptp(rows["Volume"]) > 1.0
+    assert np.isfinite(rows["TotEng"]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPORTED)
+def test_ten_picoseconds_at_constant_pressure(name: str, tmp_path: Path) -> None:
+    barostat = "velocity all create 100 1\nfix 1 all npt temp 100 100 0.1 iso 0 0 1\nthermo 100\nrun 10000\n"
+    rows = run(tmp_path, alloy(2), barostat, name=name)
+    assert rows["Step"][-1] == 10_000
+    assert np.isfinite(rows["Volume"]).all()
+
+
+def test_it_goes_with_other_styles(tmp_path: Path) -> None:
+    atoms = alloy(2)
+    script = write_input(tmp_path, atoms, package_of("ACSF"))
+    pair = lammps_runs.PAIR.format(model=package_of("ACSF"), elements=" ".join(ELEMENTS))
+    both = f"pair_style hybrid/overlay nnpot zero 4.0\npair_coeff * * nnpot {package_of('ACSF')} {' '.join(ELEMENTS)}\n"
+    script.write_text(script.read_text().replace(pair, both + "pair_coeff * * zero\n"))
+    done = with_plugin(script)
+    assert done.returncode == 0, done.stdout + done.stderr
+    atoms.calc = NNPotCalculator(EXPORTED["ACSF"](), dtype="float64")
+    np.testing.assert_allclose(read_result(tmp_path, atoms).forces, atoms.get_forces(), atol=1e-10)
+
+
+# refusals -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"units": "real"}, "needs units metal, not real"),
+        ({"newton": "off"}, "needs newton on"),
+        ({"elements": "H O Cu"}, "the elements of all 4 atom types"),
+        ({"elements": "H O Cu Ag"}, "knows the elements H O Cu Au, not Ag of atom type 4"),
+        ({"model": "nothing.pt2"}, "cannot use nothing.pt2"),
+        ({"model": "in.lammps"}, "cannot use in.lammps"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_sentence(change: dict[str, str], complaint: str, tmp_path: Path) -> None:
+    done = with_plugin(write_input(tmp_path, alloy(1), package_of("ACSF"), **change))
+    errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
+    assert done.returncode != 0
+    assert len(errors) == 1
+    assert complaint in errors[0]
+
+
+def test_without_the_plugin_for_these_releases_lammps_start_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert plugin.folder().startswith(str(tmp_path))
+    assert capsys.readouterr().err == "", "never used: nothing to say"
+    old = tmp_path / "nnpot" / "lammps-other" / plugin.NAME
+    old.parent.mkdir(parents=True)
+    old.touch()
+    plugin.folder()
+    assert "export the model again" in capsys.readouterr().err
+
+
+def test_a_compiler_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho 'fatal error: no room on the moon' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CXX", str(broken))
+    with pytest.raises(OSError, match="no room on the moon"):
+        plugin.build()
+    monkeypatch.setattr("nnpot.engines.lammps.plugin.find_compiler", lambda: None)
+    with pytest.raises(FileNotFoundError, match=r"install g\+\+"):
+        plugin.build()
+
+
+def test_lammps_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ModuleNotFoundError, match=r"nnpot\[lammps\]"):
+        plugin.build()

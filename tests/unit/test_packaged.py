@@ -1,0 +1,153 @@
+"""A package says what its potential says, and refuses what it cannot do."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from packages import EXPORTED, package_of
+from proofs import assert_close
+from systems import ELEMENTS, SYSTEMS, pairs_of, structure
+
+from nnpot.calculator import NNPotCalculator
+from nnpot.model_file import load
+from nnpot.native import are_compiled
+from nnpot.packaged import PackagedPotential, write_package
+from nnpot.potential import Potential
+from nnpot.repulsion import ZBL
+from nnpot.structure import Pairs
+
+pytestmark = pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler")
+each_potential = pytest.mark.parametrize("name", EXPORTED)
+
+
+@each_potential
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_package_gives_the_same(name: str, system: str) -> None:
+    wanted = EXPORTED[name]().predict(structure(system))
+    packaged = load(package_of(name)).predict(structure(system))
+    assert_close(packaged.energies, wanted.energies, 1e-12)
+    assert_close(packaged.forces, wanted.forces, 1e-11)
+    torch.testing.assert_close(packaged.stress, wanted.stress, rtol=1e-11, atol=1e-13, equal_nan=True)
+
+
+@each_potential
+def test_any_number_of_atoms_in_parts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnpot.potential.CENTERS_AT_ONCE", 50)
+    atoms = SYSTEMS["alloy"]().repeat(3)
+    atoms.calc = NNPotCalculator(package_of(name))
+    potential = NNPotCalculator(EXPORTED[name](), dtype="float64")
+    np.testing.assert_allclose(atoms.get_forces(), potential.get_forces(atoms), atol=1e-11)
+    np.testing.assert_allclose(atoms.get_stress(), potential.get_stress(atoms), atol=1e-12)
+
+
+def test_pairs_need_not_be_sorted() -> None:
+    pairs = pairs_of(structure("alloy"))
+    order = torch.randperm(len(pairs.r_ij))
+    shuffled = Pairs(pairs.r_ij[order], pairs.pair_i[order], pairs.pair_j[order], pairs.species)
+    packaged = load(package_of("ACSF"))
+    (energies, gradient), (wanted, wanted_gradient) = packaged.evaluated(shuffled), packaged.evaluated(pairs)
+    assert_close(energies, wanted, 1e-12)
+    assert_close(gradient, wanted_gradient[order], 1e-12)
+
+
+def test_the_calculator_takes_the_precision_of_the_package() -> None:
+    calculator = NNPotCalculator(package_of("ACSF"), dtype="float32")
+    assert calculator.dtype == torch.float64
+    assert calculator.potential.elements == ELEMENTS
+    assert calculator.potential.cutoff == EXPORTED["ACSF"]().cutoff
+
+
+def test_it_loads_in_a_fresh_process() -> None:
+    code = f"from nnpot import load; print(load({str(package_of('ACSF'))!r}).elements)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == str(ELEMENTS)
+
+
+def test_results_have_no_history() -> None:
+    energies, gradient = load(package_of("ACSF")).train().energies_and_pair_gradient(pairs_of(structure("alloy")))
+    assert not energies.requires_grad
+    assert not gradient.requires_grad
+
+
+def test_packages_add_to_other_potentials() -> None:
+    total = load(package_of("ACSF")) + ZBL(("Cu", "Au"))
+    atoms = structure("alloy")
+    wanted = EXPORTED["ACSF"]().predict(atoms).energy + ZBL(("Cu", "Au")).predict(atoms).energy
+    assert_close(total.predict(atoms).energy, wanted, 1e-12)
+
+
+# refusals -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_package_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no package .*nothing\.pt2"):
+        PackagedPotential.read(tmp_path / "nothing.pt2")
+
+
+@pytest.mark.parametrize("size", [0, 1000, 100_000])
+def test_a_truncated_package_is_refused(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "model.pt2"
+    path.write_bytes(package_of("ACSF").read_bytes()[:size])
+    with pytest.raises(ValueError, match=r"model\.pt2 is not a complete package .*export the model again"):
+        PackagedPotential.read(path)
+
+
+def with_metadata(path: Path, old: str, new: str) -> Path:
+    """A copy of a package that says something else of itself."""
+    with zipfile.ZipFile(package_of("ACSF")) as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            is_metadata = name.endswith("_metadata.json")
+            target.writestr(name, content.replace(old.encode(), new.encode()) if is_metadata else content)
+    return path
+
+
+def test_another_release_of_pytorch_is_refused(tmp_path: Path) -> None:
+    path = with_metadata(tmp_path / "model.pt2", f'"{torch.__version__}"', '"1.0.0"')
+    with pytest.raises(ValueError, match=r"made with PyTorch 1\.0\.0, this is"):
+        PackagedPotential.read(path)
+
+
+def test_a_package_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = with_metadata(tmp_path / "model.pt2", '"nnpot"', '"other"')
+    with pytest.raises(ValueError, match="not a package that this nnpot reads"):
+        PackagedPotential.read(path)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("model.pt2", "float16"), ("model.nnpot", "float32")])
+def test_wrong_arguments_are_refused(tmp_path: Path, name: str, dtype: str) -> None:
+    with pytest.raises(ValueError, match=r"dtype must be|ends in \.pt2"):
+        write_package(ZBL(("Cu",)), tmp_path / name, dtype)
+
+
+def test_it_needs_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnpot.packaged.are_compiled", lambda *_: False)
+    with pytest.raises(FileNotFoundError, match=r"C\+\+ compiler.*install g\+\+"):
+        write_package(ZBL(("Cu",)), tmp_path / "model.pt2")
+
+
+def test_what_depends_on_the_numbers_cannot_be_recorded(tmp_path: Path) -> None:
+    class Loop(Potential):
+        elements, cutoff = ("Cu",), 3.0
+
+        def atomic_energies(self, pairs: Pairs) -> torch.Tensor:
+            return pairs.r_ij.sum() * torch.ones(int(pairs.r_ij.norm()))
+
+    with pytest.raises(ValueError, match="cannot be recorded as one graph"):
+        write_package(Loop(), tmp_path / "model.pt2")
+
+
+def test_an_empty_structure_is_no_trouble() -> None:
+    assert NNPotCalculator(package_of("ACSF")).get_potential_energy(Atoms()) == 0.0
+
+
+def test_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    shutil.copy(package_of("ACSF"), tmp_path / "model.pt2")
+    load(tmp_path / "model.pt2")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt2"]
