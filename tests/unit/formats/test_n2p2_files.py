@@ -15,6 +15,7 @@ from nnpot.descriptors import ListedACSF, SymmetryFunction
 from nnpot.formats import n2p2
 from nnpot.formats.n2p2.functions import parse
 from nnpot.formats.n2p2.settings import Line
+from nnpot.packaged import write_package
 from nnpot.potential import NeuralNetworkPotential, Potential
 from nnpot.repulsion import ZBL
 
@@ -121,6 +122,16 @@ def test_a_folder_runs_in_ase(tmp_path: Path) -> None:
     atoms = SYSTEMS["alloy"]()
     atoms.calc = nnpot.NNPotCalculator(n2p2.write(potential(), tmp_path), dtype="float64")
     np.testing.assert_allclose(atoms.get_forces(), potential().predict(structure("alloy")).forces, rtol=0, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_a_potential_that_was_read_is_compiled_into_a_package(tmp_path: Path) -> None:
+    read = n2p2.read(n2p2.write(WRITTEN["listed"](), tmp_path / "files"))
+    packaged = nnpot.load(write_package(read, tmp_path / "model.pt2", "float64"))
+    for system in ("one atom", "water", "alloy", "slab"):
+        wanted, actual = read.predict(structure(system)), packaged.predict(structure(system))
+        assert_close(actual.energies, wanted.energies, SAME)
+        assert_close(actual.forces, wanted.forces, SAME, scale=1.0)
 
 
 def test_a_potential_that_was_read_is_saved_as_a_model(tmp_path: Path) -> None:
