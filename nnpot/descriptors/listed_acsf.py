@@ -113,9 +113,12 @@ class ListedACSF(Descriptor):
 
     def linearized(self, pairs: Pairs) -> "ListedFunctions | None":
         """Return the features and the transpose of their derivative by compiled code, None where there is none."""
-        parts = [known for part in self.parts if (known := part.linearized(pairs)) is not None]
-        if len(parts) < len(self.parts):
-            return None
+        parts = []
+        for part in self.parts:
+            known = part.linearized(pairs)
+            if known is None:
+                return None
+            parts.append(known)
         return ListedFunctions.of(parts, _Selection.of(self.weights, pairs, pairs.r_ij.dtype))
 
     def jacobian(self, pairs: Pairs) -> Tensor:
@@ -253,10 +256,8 @@ def _columns(
     alike = sorted((t for t in terms if _n_neighbors(t.kind) == n), key=lambda t: t.kind)  # narrow before wide
     k = alike.index(_term(function))
     for species, weight in chosen.items():
-        yield (
-            (part.radial_column(species[0], k) if n == 1 else part.angular_column((species[0], species[-1]), k)),
-            weight,
-        )
+        a, b = species[0], species[-1]
+        yield part.radial_column(a, k) if n == 1 else part.angular_column((a, b), k), weight
 
 
 def _term(function: SymmetryFunction) -> SymmetryFunction:
