@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nnpot.calculator import NNPotCalculator
+    from nnpot.committee import Committee, Spread
     from nnpot.descriptors import ACE, ACSF, ListedACSF
     from nnpot.formats import load
     from nnpot.model_file import save_potential
@@ -19,12 +20,14 @@ __all__ = [
     "ACSF",
     "ZBL",
     "Batch",
+    "Committee",
     "ListedACSF",
     "NNPotCalculator",
     "NeuralNetworkPotential",
     "Pairs",
     "Potential",
     "Prediction",
+    "Spread",
     "Structure",
     "SumPotential",
     "load",
@@ -36,12 +39,14 @@ _ROOM_OF = {
     "ACSF": "descriptors",
     "ZBL": "repulsion",
     "Batch": "structure",
+    "Committee": "committee",
     "ListedACSF": "descriptors",
     "NNPotCalculator": "calculator",
     "NeuralNetworkPotential": "potential",
     "Pairs": "structure",
     "Potential": "potential",
     "Prediction": "potential",
+    "Spread": "committee",
     "Structure": "structure",
     "SumPotential": "potential",
     "load": "formats",

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from nnpot import descriptors, repulsion  # noqa: F401  whose classes a file may name
+from nnpot import committee, descriptors, repulsion  # noqa: F401  whose classes a file may name
 from nnpot.files import write_atomically
 from nnpot.packaged import SUFFIX, PackagedPotential
 from nnpot.potential import Potential

@@ -117,6 +117,14 @@ class ACE(Descriptor):
         tables = DensityTables.of(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
         return DensityExpansion(tables.density(), tables, table, len(pairs.r_ij))
 
+    def linearizes_as(self, other: Descriptor) -> bool:
+        """Whether it has the same density: elements not trained, radial functions and degrees alike."""
+        if not isinstance(other, ACE) or self.element_weights.requires_grad or other.element_weights.requires_grad:
+            return False
+        alike = ("elements", "cutoff", "n_radial", "l_max", "density_scale")
+        same_shape = self.element_weights.shape == other.element_weights.shape
+        return same_shape and all(getattr(self, name) == getattr(other, name) for name in alike)
+
     def features_of(self, values: Tensor, rows: ElementRows) -> Tensor:
         """Return the features, shape (N, D), from the density, shape (N, L, Q·K)."""
         weights = self._of_every_m(self.channel_weights.transpose(0, 1))  # (L, S, Q·K, C)

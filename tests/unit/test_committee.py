@@ -1,0 +1,85 @@
+"""A committee is the mean of its members, knows how far they are apart, and does not calculate the same twice."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from proofs import assert_close
+from systems import ELEMENTS, POTENTIALS, ace, acsf, network_potential, structure
+
+from nnpot.committee import Committee
+from nnpot.descriptors import ACE, ACSF
+from nnpot.model_file import load, save_potential
+from nnpot.neighbors import single_batch
+from nnpot.repulsion import ZBL
+
+MEMBERS = {
+    "ACSF, all alike": lambda: tuple(network_potential(acsf(), seed) for seed in range(3)),
+    "ACE, all alike": lambda: tuple(network_potential(ace(), seed) for seed in range(3)),
+    "ACE and ACSF": lambda: (network_potential(ace()), network_potential(acsf())),
+    "different cutoffs": lambda: (network_potential(acsf()), network_potential(acsf(cutoff=3.4))),
+    "trained elements": lambda: tuple(network_potential(ace(element_channels=2), seed) for seed in range(2)),
+    "sums": lambda: (POTENTIALS["ACSF + ZBL"](), network_potential(ace())),
+}
+
+
+@pytest.mark.parametrize("system", ["alloy", "water", "one atom", "no neighbors"])
+@pytest.mark.parametrize("name", MEMBERS)
+def test_it_is_the_mean(name: str, system: str) -> None:
+    members, atoms = MEMBERS[name](), structure(system)
+    predictions = [m.predict(atoms) for m in members]
+    mean = Committee(members).predict(atoms)
+    for attribute in ("energies", "energy", "forces"):
+        assert_close(getattr(mean, attribute), sum(getattr(p, attribute) for p in predictions) / len(members), 1e-12)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_its_spread_is_that_of_the_predictions(name: str) -> None:
+    members, atoms = MEMBERS[name](), structure("alloy")
+    predictions = [m.predict(atoms) for m in members]
+    spread = Committee(members).spread(atoms)
+    assert_close(spread.energy, torch.stack([p.energy[0] for p in predictions]).std(), 1e-12)
+    assert_close(spread.energies, torch.stack([p.energies for p in predictions]).std(dim=0), 1e-12)
+    forces = torch.stack([p.forces for p in predictions])
+    apart = (forces - forces.mean(dim=0)).square().sum(dim=2).sum(dim=0) / (len(members) - 1)
+    assert_close(spread.forces, apart.sqrt(), 1e-12)
+    assert float(spread.energy) > 0
+
+
+@pytest.mark.parametrize("kind", [ACE, ACSF])
+def test_the_fixed_part_is_calculated_once(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, right = [], kind.linearized
+    monkeypatch.setattr(kind, "linearized", lambda self, pairs: calls.append(1) or right(self, pairs))
+    Committee(MEMBERS[f"{kind.__name__}, all alike"]()).predict(structure("alloy"))
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("change", [{"n_radial": 4}, {"l_max": 1}, {"cutoff": 3.0}, {"neighbors": 9.0}])
+def test_another_density_is_not_shared(change: dict[str, float]) -> None:
+    first = ACE(elements=ELEMENTS, channels=2)
+    assert first.linearizes_as(ACE(elements=ELEMENTS, channels=3, body_order=3))
+    assert not first.linearizes_as(ACE(elements=ELEMENTS, **change))
+    assert not acsf().linearizes_as(acsf(g1=False))
+    assert not acsf().linearizes_as(first)
+
+
+def test_it_is_trained_like_any_potential() -> None:
+    committee = Committee(MEMBERS["ACE, all alike"]()).train()
+    pairs = single_batch(structure("alloy"), committee.cutoff).pairs(committee.elements)
+    energies, gradient = committee.energies_and_pair_gradient(pairs)
+    (energies.sum() + gradient.square().sum()).backward()
+    assert all(p.grad is not None for p in committee.parameters())
+
+
+def test_a_file_holds_it(tmp_path: Path) -> None:
+    committee = Committee(MEMBERS["ACSF, all alike"]())
+    loaded = load(save_potential(committee, tmp_path / "committee.nnpot"), torch.float64)
+    assert isinstance(loaded, Committee)
+    assert_close(loaded.predict(structure("alloy")).energy, committee.predict(structure("alloy")).energy, 1e-12)
+
+
+def test_too_few_or_unlike_members_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least two"):
+        Committee((ZBL(("Cu",)),))
+    with pytest.raises(ValueError, match=r"same elements .*Cu; Cu, Au"):
+        Committee((ZBL(("Cu",)), ZBL(("Cu", "Au"))))
