@@ -189,6 +189,13 @@ def test_a_list_is_rebuilt_from_its_description() -> None:
     assert torch.equal(rebuilt(pairs), listed_acsf()(pairs))
 
 
+@pytest.mark.parametrize(
+    ("changes", "same"), [({}, True), ({"inner": 0.1}, False), ({"cutoff_function": "tanh3"}, False)]
+)
+def test_equal_lists_share_their_functions_in_a_committee(changes: dict[str, object], same: bool) -> None:
+    assert listed_acsf().linearizes_as(listed_acsf(**changes)) is same
+
+
 # complaints -----------------------------------------------------------------------------------------------------------
 
 RADIAL = SymmetryFunction("Cu", "G2", ("Cu",), 4.0, (0.1, 0.0))
