@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nnpot.calculator import NNPotCalculator
     from nnpot.committee import Committee, Spread
-    from nnpot.descriptors import ACE, ACSF
-    from nnpot.model_file import load, save_potential
+    from nnpot.descriptors import ACE, ACSF, ListedACSF
+    from nnpot.formats import load
+    from nnpot.model_file import save_potential
     from nnpot.potential import NeuralNetworkPotential, Potential, Prediction, SumPotential
     from nnpot.repulsion import ZBL
     from nnpot.structure import Batch, Pairs, Structure
@@ -20,6 +21,7 @@ __all__ = [
     "ZBL",
     "Batch",
     "Committee",
+    "ListedACSF",
     "NNPotCalculator",
     "NeuralNetworkPotential",
     "Pairs",
@@ -38,6 +40,7 @@ _ROOM_OF = {
     "ZBL": "repulsion",
     "Batch": "structure",
     "Committee": "committee",
+    "ListedACSF": "descriptors",
     "NNPotCalculator": "calculator",
     "NeuralNetworkPotential": "potential",
     "Pairs": "structure",
@@ -46,7 +49,7 @@ _ROOM_OF = {
     "Spread": "committee",
     "Structure": "structure",
     "SumPotential": "potential",
-    "load": "model_file",
+    "load": "formats",
     "save_potential": "model_file",
 }
 

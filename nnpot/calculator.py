@@ -9,7 +9,7 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from nnpot.model_file import load
+from nnpot.formats import load
 from nnpot.neighbors import NeighborPairs, neighbor_pairs
 from nnpot.packaged import PackagedPotential
 from nnpot.potential import NeuralNetworkPotential, Potential
@@ -25,7 +25,8 @@ class NNPotCalculator(Calculator):
     the periodicity or the elements change.
 
     Args:
-        potential: A potential, which is copied, or the path of a model file or of a package.
+        potential: A potential, which is copied, or the path of a model file, of a package, or of a folder with files of
+            n2p2.
         device: `cpu`, `cuda`, …
         dtype: Floating-point type to calculate in, `float32` or `float64`; a package has its own, and runs on the CPU.
         skin: In Å; 0 finds the neighbours anew at each step.

@@ -18,8 +18,8 @@ from nnpot.functional.rows import ElementRows
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
 from nnpot.graph import CompiledGraph
 from nnpot.neighbors import single_batch
-from nnpot.nn.layers import Activation, Affine
-from nnpot.nn.mlp import MLP
+from nnpot.nn.layers import Affine
+from nnpot.nn.mlp import MLP, activations
 from nnpot.nn.per_element import PerElement
 from nnpot.scaling import FeatureScaling, isolated_atom_energies, least_squares_energies
 from nnpot.spec import Module
@@ -183,13 +183,14 @@ class NeuralNetworkPotential(Potential):
     Args:
         descriptor: From pairs to features G.
         hidden: Units in each hidden layer.
-        activation: Name of the activation function.
+        activation: Name of the activation function, or one for each hidden layer.
         atomic_energies: The reference energies e_s, in eV by symbol; or how to get them from the training data.
         energy_scale: σ, in eV; set by the training data.
         least_scale: Smallest scale_s of a feature, relative to the largest: features that vary less count less.
+        linear: Whether the linear term w_s is there.
 
     Raises:
-        ValueError: If the activation or an element is not known, an element has no reference energy, or a value is out
+        ValueError: If an activation or an element is not known, an element has no reference energy, or a value is out
             of range.
     """
 
@@ -197,21 +198,23 @@ class NeuralNetworkPotential(Potential):
         self,
         descriptor: Descriptor,
         hidden: tuple[int, ...] = (64, 64),
-        activation: str = "silu",
+        activation: str | tuple[str, ...] = "silu",
         atomic_energies: AtomicEnergies = "least_squares",
         energy_scale: float = 1.0,
         least_scale: float = 1e-3,
+        *,
+        linear: bool = True,
     ) -> None:
         super().__init__()
         if not 0 < least_scale <= 1:
             raise ValueError(f"least_scale must be a fraction of the largest scale, got {least_scale}")
-        Activation(activation)  # complains about a wrong name even while the elements are still open
+        sizes = (descriptor.n_features, *hidden, 1)
+        activations(activation, len(hidden))  # complains about a wrong name even while the elements are still open
         self.descriptor = descriptor
         self.elements, self.cutoff = descriptor.elements, descriptor.cutoff
-        sizes = (descriptor.n_features, *hidden, 1)
         self.scaling = FeatureScaling(len(self.elements), descriptor.n_features)
         self.networks = PerElement(MLP(sizes, activation) for _ in self.elements)
-        self.linear = PerElement(Affine(descriptor.n_features, 1) for _ in self.elements)
+        self.linear = PerElement(Affine(descriptor.n_features, 1) for _ in self.elements if linear)
         for weight in self.linear.parameters():
             torch.nn.init.zeros_(weight)
         self.energy_scale = energy_scale
@@ -227,7 +230,8 @@ class NeuralNetworkPotential(Potential):
     def energies_of_features(self, features: Tensor, species: Tensor, rows: ElementRows) -> Tensor:
         """Return atomic energies, in eV, float64, shape (N,), from features (N, D) and element indices (N,)."""
         x = rows.spread(self.scaling(features, species))  # (S, R, D)
-        learned = rows.collect((self.networks(x) + self.linear(x)).squeeze(dim=2))
+        outputs = self.networks(x) + self.linear(x) if len(self.linear) > 0 else self.networks(x)
+        learned = rows.collect(outputs.squeeze(dim=2))
         reference = torch.tensor(self.reference, dtype=torch.float64, device=x.device)
         return reference.index_select(0, species) + self.energy_scale * learned.double()
 

@@ -10,3 +10,9 @@ MEV = 1e-3
 
 GPA = units.GPa
 """1 GPa in eV/Å³."""
+
+BOHR = units.Bohr
+"""1 bohr in Å (CODATA 2014)."""
+
+HARTREE = units.Hartree
+"""1 hartree in eV (CODATA 2014)."""

@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 def symmetry_functions_of(descriptor: ACSF) -> reference.SymmetryFunctions:
     """Return all functions of a descriptor, also those that `keep` drops (the reference knows no `keep`)."""
-    names = ("g1", "g2", "g3", "g4", "g5", "cutoff_function")
+    names = ("g1", "g2", "g3", "g4", "g5", "cutoff_function", "inner")
     return reference.SymmetryFunctions(
         n_elements=len(descriptor.elements),
         cutoff=descriptor.cutoff,

@@ -7,7 +7,7 @@ import torch
 from ase import Atoms
 from ase.build import bulk, fcc100, molecule
 
-from nnpot.descriptors import ACE, ACSF, Descriptor
+from nnpot.descriptors import ACE, ACSF, Descriptor, ListedACSF, SymmetryFunction
 from nnpot.neighbors import single_batch
 from nnpot.potential import NeuralNetworkPotential, Potential
 from nnpot.repulsion import ZBL
@@ -80,6 +80,43 @@ def acsf(elements: tuple[str, ...] = ELEMENTS, **changes: object) -> ACSF:
     return ACSF(**{**arguments, **changes})
 
 
+def listed_acsf(**changes: object) -> ListedACSF:
+    """Return symmetry functions that differ between the elements, with three cutoffs, some of them weighted."""
+    narrow, wide, shifted = (0.05, 1.0, -1.0, 0.0), (0.3, 2.5, 1.0, 0.0), (0.1, 4.0, 1.0, 0.8)
+    functions = [
+        SymmetryFunction("O", "G2", ("H",), CUTOFF, (0.5, 0.0)),
+        SymmetryFunction("Cu", "G2", ("Cu",), 3.3, (2.0, 1.5)),
+        SymmetryFunction("Cu", "G4", ("O", "Au"), CUTOFF, narrow),
+        SymmetryFunction("Cu", "G4", ("Cu", "Cu"), CUTOFF, shifted),
+        SymmetryFunction("Cu", "G5", ("Au", "Cu"), 2.9, wide),
+        SymmetryFunction("Cu", "G2", (), CUTOFF, (0.1, 0.0)),
+        SymmetryFunction("O", "G4", ("H", "H"), 3.3, narrow),
+        SymmetryFunction("O", "G5", (), CUTOFF, wide),
+        SymmetryFunction("H", "G2", ("O",), 2.9, (0.5, 1.0)),
+        SymmetryFunction("H", "G4", (), CUTOFF, shifted),
+        SymmetryFunction("O", "G2", ("Cu",), CUTOFF, (0.2, 0.0)),
+        SymmetryFunction("Au", "G2", ("Cu",), CUTOFF, (0.0, 0.0)),
+    ]
+    return ListedACSF(**{"elements": ELEMENTS, "functions": tuple(functions), **changes}).double()
+
+
+def compact_acsf() -> ListedACSF:
+    """Return compact symmetry functions of two shapes beside one that is not compact."""
+    functions = [
+        SymmetryFunction("O", "C2", ("H",), 2.0, (0.2,), "polynomial"),
+        SymmetryFunction("O", "C4", ("H", "H"), CUTOFF, (-CUTOFF, 60.0, 150.0), "polynomial"),
+        SymmetryFunction("O", "C5", (), CUTOFF, (0.3, 30.0, 170.0), "exponential"),
+        SymmetryFunction("H", "C2", (), CUTOFF, (-CUTOFF,), "polynomial"),
+        SymmetryFunction("Cu", "C2", ("Cu",), CUTOFF, (-CUTOFF,), "nonic"),
+        SymmetryFunction("Cu", "C5", ("O", "Au"), CUTOFF, (-1.0, 20.0, 140.0), "polynomial"),
+        SymmetryFunction("Cu", "C4", ("Cu", "Cu"), CUTOFF, (0.5, 40.0, 100.0), "polynomial"),
+        SymmetryFunction("Cu", "C4", ("Cu", "Cu"), 3.4, (0.5, 40.0, 130.0), "polynomial"),
+        SymmetryFunction("Cu", "G2", ("O",), CUTOFF, (0.1, 0.0)),
+        SymmetryFunction("Au", "C2", (), 3.0, (1.0,), "septic"),
+    ]
+    return ListedACSF(ELEMENTS, tuple(functions)).double()
+
+
 def ace(**changes: int) -> ACE:
     """Return a small ACE, the same at every call."""
     with torch.random.fork_rng():
@@ -91,8 +128,12 @@ DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
     "ACSF cosine": lambda: acsf(cutoff_function="cosine"),
     "ACSF tanh3": lambda: acsf(cutoff_function="tanh3"),
     "ACSF polynomial": lambda: acsf(cutoff_function="polynomial"),
+    "ACSF septic with an inner radius": lambda: acsf(cutoff_function="septic", inner=0.4),
     "ACSF radial only": lambda: acsf(g4=(), g5=()),
     "ACSF pruned": lambda: acsf(keep=(0, 3, 9, 20, 33)),
+    "listed ACSF": listed_acsf,
+    "listed ACSF with hardly any slope": lambda: listed_acsf(cutoff_function="nonic", inner=0.1),
+    "listed compact ACSF": compact_acsf,
     "ACE": ace,
     "ACE with learned elements": lambda: ace(element_channels=2, l_max=1),
     "ACE of pairs": lambda: ace(body_order=2, l_max=0),
@@ -100,12 +141,15 @@ DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
 """Every descriptor, by name.  A new one adds a line and gets all laws."""
 
 
-def network_potential(descriptor: Descriptor, seed: int = 1, activation: str = "tanh") -> NeuralNetworkPotential:
+def network_potential(
+    descriptor: Descriptor, seed: int = 1, activation: str | tuple[str, ...] = "tanh", **changes: object
+) -> NeuralNetworkPotential:
     """Return a float64 potential with random weights, scales and reference energies everywhere."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         energies = {e: float(-k - 1) for k, e in enumerate(descriptor.elements)}
-        potential = NeuralNetworkPotential(descriptor, (6, 5), activation, energies, energy_scale=0.7).double()
+        arguments = {"atomic_energies": energies, "energy_scale": 0.7, **changes}
+        potential = NeuralNetworkPotential(descriptor, (6, 5), activation, **arguments).double()
         for parameter in potential.parameters():
             torch.nn.init.normal_(parameter, std=0.4)
         torch.nn.init.normal_(potential.scaling.mean, std=0.2)
@@ -115,6 +159,7 @@ def network_potential(descriptor: Descriptor, seed: int = 1, activation: str = "
 
 POTENTIALS: dict[str, Callable[[], Potential]] = {
     **{name: lambda make=make: network_potential(make()) for name, make in DESCRIPTORS.items()},  # type: ignore[misc]
+    "ACSF without a linear term": lambda: network_potential(acsf(), linear=False),
     "ZBL": lambda: ZBL(ELEMENTS),
     "ACSF + ZBL": lambda: network_potential(acsf()) + ZBL(ELEMENTS),
 }

@@ -38,12 +38,13 @@ OPEN_FLOORS = {0, 3}
 
 BESIDE = {
     "training": set(),
-    "calculator": set(),
+    "calculator": {"formats"},
     "engines": set(),
     "formats": set(),
     "analysis": {"calculator", "engines", "formats"},
 }
-"""What the rooms of floor 4 may import of their own floor: engines never meet training, the report meets engines."""
+"""What the rooms of floor 4 may import of their own floor: engines never meet training, the report meets engines, and
+whatever loads a potential may find it in a file of another program."""
 
 FREE_OF_NNPOT = {"reference"}
 NO_NAMES = {"utils", "util", "misc", "helpers", "helper", "common", "tools"}

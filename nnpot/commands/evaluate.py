@@ -7,7 +7,7 @@ import torch
 from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import parity
 from nnpot.files import write_atomically
-from nnpot.model_file import load
+from nnpot.formats import load
 from nnpot.reading import LabelKeys, read_structures, require_labels
 
 

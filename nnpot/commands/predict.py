@@ -10,7 +10,7 @@ from rich.progress import track
 
 from nnpot.calculator import NNPotCalculator
 from nnpot.files import write_atomically
-from nnpot.model_file import load
+from nnpot.formats import load
 from nnpot.reading import read_atoms
 
 

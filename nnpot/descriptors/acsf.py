@@ -1,30 +1,26 @@
 """Atom-centred symmetry functions: J. Behler, J. Chem. Phys. 134, 074106 (2011), eqs. 5–9."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations_with_replacement
+from collections.abc import Iterator, Sequence
 from typing import Literal, Self
 
 import torch
 from torch import Tensor
 
 from nnpot.descriptors.acsf_setup import choose_functions
-from nnpot.descriptors.base import Descriptor, check_elements, elements_of
-from nnpot.functional.angular import AngularBasis, Neighbors
-from nnpot.functional.cutoffs import CUTOFFS
+from nnpot.descriptors.base import Descriptor, elements_of
+from nnpot.descriptors.table_sums import TableSums
+from nnpot.functional.angular import AngularBasis
+from nnpot.functional.cutoffs import cutoff_function as find_cutoff_function
 from nnpot.functional.radial import shifted_gaussians, shifted_gaussians_derivative
 from nnpot.functional.symmetry_functions import AngularFamily, FunctionTable, SymmetryFunctions
-from nnpot.neighbors import NeighborTable
 from nnpot.structure import Pairs, Structure
 
 Radial = tuple[float, float]
 Angular = tuple[float, float, float, float]
-CutoffName = Literal["cosine", "tanh3", "polynomial"]
-
-_TRIPLES_PER_CHUNK = 60_000
+CutoffName = Literal["cosine", "tanh3", "polynomial", "hard", "scaled_tanh3", "exponential", "cubic", "septic", "nonic"]
 
 
-class ACSF(Descriptor):
+class ACSF(TableSums):
     r"""Behler's symmetry functions, one set for every neighbour element and for every pair of neighbour elements.
 
     ====  ========================================================================================
@@ -52,6 +48,7 @@ class ACSF(Descriptor):
         g4: (η in 1/Å², ζ, λ, r_s in Å) of each function.
         g5: As g4.
         keep: Positions of the features that are kept; all of them if empty.
+        inner: Fraction of the cutoffs within which f_c is 1.
 
     Raises:
         ValueError: If a cutoff is not positive, the angular one exceeds the other, or a parameter is out of range.
@@ -70,6 +67,7 @@ class ACSF(Descriptor):
         g4: tuple[Angular, ...] = (),
         g5: tuple[Angular, ...] = (),
         keep: tuple[int, ...] = (),
+        inner: float = 0.0,
     ) -> None:
         super().__init__()
         if not cutoff > 0:
@@ -78,26 +76,18 @@ class ACSF(Descriptor):
         self.angular_cutoff = cutoff if angular_cutoff is None else angular_cutoff
         if not 0 < self.angular_cutoff <= cutoff:
             raise ValueError(f"angular_cutoff must lie in (0, {cutoff}] Å, got {angular_cutoff} Å")
-        if cutoff_function not in CUTOFFS:
-            raise ValueError(f"cutoff_function must be one of {', '.join(CUTOFFS)}, got {cutoff_function!r}")
         if size < 0:
             raise ValueError(f"size must not be negative, got {size}")
         _check_functions(g2, (*g4, *g5))
-        self.elements = check_elements(elements)
-        self.cutoff_function = CUTOFFS[cutoff_function]
-        self.g1 = g1
-        n_angular = len(g4) + len(g5)
-        self.n_radial = int(g1) + len(g2) + len(g3)
-        self.element_pairs = tuple(combinations_with_replacement(range(len(elements)), 2))
-        self.n_all = len(elements) * self.n_radial + len(self.element_pairs) * n_angular
+        self.cutoff_function = find_cutoff_function(cutoff_function, inner)
+        self.g1, self.g2, self.g3 = g1, g2, g3
+        families = tuple(AngularFamily.of(g, narrow=narrow) for narrow, g in ((True, g4), (False, g5)) if g)
+        self._arrange(elements, int(g1) + len(g2) + len(g3), families)
         if keep and not 0 <= min(keep) <= max(keep) < self.n_all:
             raise ValueError(f"keep must hold positions in 0 … {self.n_all - 1}, got {min(keep)} … {max(keep)}")
-        self.n_features = len(keep) if keep else self.n_all
-
-        self.g2, self.g3 = g2, g3
-        self.families = tuple(AngularFamily.of(g, narrow=narrow) for narrow, g in ((True, g4), (False, g5)) if g)
-        self.keep = keep or tuple(range(self.n_all))
-        cutoffs, radial = (self.cutoff, self.angular_cutoff), (g1, g2, g3)
+        if keep:
+            self.keep, self.n_features = keep, len(keep)
+        cutoffs, radial = (self.cutoff, self.angular_cutoff, inner), (g1, g2, g3)
         self.function_table = FunctionTable.of(len(elements), cutoff_function, cutoffs, radial, self.families)
 
     @classmethod
@@ -134,26 +124,6 @@ class ACSF(Descriptor):
             return self if self.elements else self.replaced(elements=elements)
         return choose_functions(self.replaced(elements=elements), structures)  # type: ignore[no-any-return]
 
-    def forward(self, pairs: Pairs) -> Tensor:
-        """Return the features of every atom, shape (N, D)."""
-        n_atoms = pairs.center_species.shape[0]
-        radial = [t.sum_over_neighbors(self._radial) for t in self._tables(pairs, self.cutoff)]
-        tables = self._tables(pairs, self.angular_cutoff) if self.families else []
-        angular = []
-        for a, b in self.element_pairs:
-            n_triples = tables[a].width * tables[b].width if tables else 0  # per atom
-            for basis, grid in self._bases(pairs.r_ij):
-                if n_triples == 0:
-                    angular.append(pairs.r_ij.new_zeros(n_atoms, len(grid)))
-                    continue
-                sums = [
-                    basis.sums(tables[a].rows(chunk), None if a == b else tables[b].rows(chunk))
-                    for chunk in _chunks(n_atoms, n_triples)
-                ]
-                angular.append(torch.cat(sums).index_select(1, grid))
-        features = torch.cat([*radial, *angular], dim=1) if radial else pairs.r_ij.new_zeros(n_atoms, 0)
-        return features[:, self.keep]
-
     def linearized(self, pairs: Pairs) -> SymmetryFunctions | None:
         """Return the features and the transpose of their derivative by compiled code, None where there is none."""
         if self.function_table is None:
@@ -164,32 +134,6 @@ class ACSF(Descriptor):
         """Whether it has the same functions: nothing in them is trained."""
         return isinstance(other, ACSF) and other.arguments == self.arguments
 
-    def jacobian(self, pairs: Pairs) -> Tensor:
-        """Return ∂G_i/∂r_ij for the centre i of each pair, in 1/Å, shape (P, D, 3), written out by hand."""
-        with torch.no_grad():
-            full = pairs.r_ij.new_zeros(len(pairs.pair_i), self.n_all, 3)
-            column = 0
-            for table in self._tables(pairs, self.cutoff) if self.n_radial > 0 else ():
-                unit = (table.vectors / table.distances.unsqueeze(dim=-1)).reshape(-1, 1, 3)
-                slope = self._radial_derivative(table.distances).reshape(-1, self.n_radial, 1)
-                table.scatter(full[:, column : column + self.n_radial], slope * unit)
-                column += self.n_radial
-            tables = self._tables(pairs, self.angular_cutoff) if self.families else []
-            for a, b in self.element_pairs:
-                for basis, grid in self._bases(pairs.r_ij):
-                    block = full[:, column : column + len(grid)]
-                    for this, other in {(a, b), (b, a)}:
-                        chunks = _chunks(len(pairs.center_species), tables[this].width * tables[other].width)
-                        parts = [
-                            basis.jacobian(
-                                tables[this].rows(c), None if a == b else tables[other].rows(c)
-                            ).index_select(2, grid)
-                            for c in chunks
-                        ]
-                        tables[this].scatter(block, torch.cat(parts).flatten(end_dim=1))
-                    column += len(grid)
-            return full[:, self.keep]
-
     def extra_repr(self) -> str:
         """Say what is there in one line."""
         counts = ", ".join(
@@ -199,16 +143,16 @@ class ACSF(Descriptor):
             f"{'-'.join(self.elements)}, {self.cutoff} Å, {self.n_features} features of {counts or 'no functions yet'}"
         )
 
-    def _radial(self, r: Tensor) -> Tensor:
-        """Terms of G1, G2, G3 at distances (...,), shape (..., n_radial)."""
+    def radial_terms(self, r: Tensor) -> Tensor:
+        """Return the terms of G1, G2, G3, shape (..., n_radial)."""
         switch = self.cutoff_function.value(r, self.cutoff).unsqueeze(dim=-1)
         eta, r_s = _columns(self.g2, r)
         terms = [torch.ones_like(switch)] if self.g1 else []
         terms += [shifted_gaussians(r, eta, r_s), torch.cos(r.new_tensor(self.g3) * r.unsqueeze(dim=-1))]
         return torch.cat(terms, dim=-1) * switch
 
-    def _radial_derivative(self, r: Tensor) -> Tensor:
-        """Derivatives of `_radial` by r, shape (..., n_radial)."""
+    def radial_terms_derivative(self, r: Tensor) -> Tensor:
+        """Return their derivatives, in 1/Å, shape (..., n_radial)."""
         slope = self.cutoff_function.derivative(r, self.cutoff).unsqueeze(dim=-1)
         switch = self.cutoff_function.value(r, self.cutoff).unsqueeze(dim=-1)
         eta, r_s = _columns(self.g2, r)
@@ -219,59 +163,16 @@ class ACSF(Descriptor):
         terms += [torch.cos(kr) * slope - kappa * torch.sin(kr) * switch]
         return torch.cat(terms, dim=-1)
 
-    def _bases(self, like: Tensor) -> Iterator[tuple[AngularBasis, Tensor]]:
-        """The angular families, each with the positions of its functions in the grid of η and (ζ, λ)."""
+    def triple_sums(self, like: Tensor) -> Iterator[AngularBasis]:
+        """Yield the angular families: G4, then G5."""
         for family in self.families:
             parameters = (*_columns(family.radial, like), *_columns(family.parts, like))
-            basis = AngularBasis(*parameters, self.angular_cutoff, self.cutoff_function, family.narrow)
-            yield basis, torch.tensor(family.grid, device=like.device)
-
-    def _tables(self, pairs: Pairs, cutoff: float) -> list["_Table"]:
-        """Padded neighbours within a cutoff, one table per neighbour element."""
-        return [_Table.of(pairs, cutoff, s) for s in range(len(self.elements))]
-
-
-@dataclass(frozen=True, eq=False)
-class _Table:
-    """Neighbours of one element: vectors (N, M, 3), distances (N, M); where each pair of the list went."""
-
-    vectors: Tensor
-    distances: Tensor
-    places: NeighborTable
-
-    @classmethod
-    def of(cls, pairs: Pairs, cutoff: float, element: int) -> Self:
-        """Sort the pairs with neighbours of an element within a cutoff into a table."""
-        places = NeighborTable.of(pairs, cutoff, element)
-        vectors = places.vectors(pairs, cutoff)
-        return cls(vectors, torch.linalg.vector_norm(vectors, dim=-1), places)
-
-    @property
-    def width(self) -> int:
-        return self.vectors.shape[1]
-
-    def rows(self, chunk: slice) -> Neighbors:
-        return Neighbors(self.vectors[chunk], self.distances[chunk])
-
-    def sum_over_neighbors(self, terms: Callable[[Tensor], Tensor]) -> Tensor:
-        return terms(self.distances).sum(dim=1)
-
-    def scatter(self, target: Tensor, rows: Tensor) -> None:
-        """Write the row of every filled slot, out of (N·M, ...), to its pair in `target` (P, ...)."""
-        target[self.places.near] = rows.index_select(0, self.places.slots)
+            yield AngularBasis(*parameters, self.angular_cutoff, self.cutoff_function, family.narrow)
 
 
 def _columns(rows: Sequence[tuple[float, float]], like: Tensor) -> tuple[Tensor, Tensor]:
     """Two columns of numbers as tensors of the dtype and device of another."""
     return like.new_tensor([a for a, _ in rows]), like.new_tensor([b for _, b in rows])
-
-
-def _chunks(n_atoms: int, triples_per_atom: int) -> list[slice]:
-    """Split atoms into chunks with a bounded number of neighbour pairs each; at least one chunk."""
-    if isinstance(n_atoms, torch.SymInt):  # a graph is being recorded, and holds no loop over atoms
-        return [slice(0, n_atoms)]
-    step = max(1, _TRIPLES_PER_CHUNK // max(1, triples_per_atom))
-    return [slice(a, min(a + step, n_atoms)) for a in range(0, max(n_atoms, 1), step)]
 
 
 def _check_functions(g2: Sequence[Radial], angular: Sequence[Angular]) -> None:

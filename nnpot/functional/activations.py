@@ -87,6 +87,42 @@ class _Gaussian(_Elementwise):
         return -a_bar * z * a
 
 
+class _Cosine(_Elementwise):
+    # f = cos z,  f' = −sin z
+    @staticmethod
+    def forward(z: Tensor) -> Tensor:
+        return torch.cos(z)
+
+    @staticmethod
+    def backward(ctx: Any, a_bar: Tensor) -> Tensor:
+        z, _ = _saved(ctx)
+        return -a_bar * torch.sin(z)
+
+
+class _Exponential(_Elementwise):
+    # f = e⁻ᶻ,  f' = −f
+    @staticmethod
+    def forward(z: Tensor) -> Tensor:
+        return torch.exp(-z)
+
+    @staticmethod
+    def backward(ctx: Any, a_bar: Tensor) -> Tensor:
+        _, a = _saved(ctx)
+        return -a_bar * a
+
+
+class _Harmonic(_Elementwise):
+    # f = z²,  f' = 2 z
+    @staticmethod
+    def forward(z: Tensor) -> Tensor:
+        return z * z
+
+    @staticmethod
+    def backward(ctx: Any, a_bar: Tensor) -> Tensor:
+        z, _ = _saved(ctx)
+        return 2 * a_bar * z
+
+
 def identity(z: Tensor) -> Tensor:
     """Return z: the linear activation, any shape."""
     return z
@@ -117,6 +153,26 @@ def gaussian(z: Tensor) -> Tensor:
     return _Gaussian.apply(z)  # type: ignore[no-any-return]
 
 
+def reversed_sigmoid(z: Tensor) -> Tensor:
+    """Return 1 − 1 / (1 + e⁻ᶻ), any shape (of RuNNer and n2p2, as the following)."""
+    return sigmoid(-z)
+
+
+def cosine(z: Tensor) -> Tensor:
+    """Return cos z, any shape."""
+    return _Cosine.apply(z)  # type: ignore[no-any-return]
+
+
+def exponential(z: Tensor) -> Tensor:
+    """Return e⁻ᶻ, any shape."""
+    return _Exponential.apply(z)  # type: ignore[no-any-return]
+
+
+def harmonic(z: Tensor) -> Tensor:
+    """Return z², any shape."""
+    return _Harmonic.apply(z)  # type: ignore[no-any-return]
+
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": identity,
     "tanh": tanh,
@@ -124,5 +180,9 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": silu,
     "softplus": softplus,
     "gaussian": gaussian,
+    "reversed_sigmoid": reversed_sigmoid,
+    "cosine": cosine,
+    "exponential": exponential,
+    "harmonic": harmonic,
 }
 """Activation functions by the name that configurations use."""

@@ -10,6 +10,7 @@ with R_η(r) = exp[−η (r − r_s)²] f_c(r), the angular part p_ζλ(c) = 2^(
 Neighbours come as padded tables, one row per atom; empty slots lie beyond the cutoff, where every R is exactly 0.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -61,8 +62,91 @@ class Neighbors:
         return self.vectors / self.distances.unsqueeze(dim=-1)
 
 
+class TripleSums(ABC):
+    """Sums over pairs of neighbours of radial factors R_e times angular parts p_k; a subclass states both.
+
+    Attributes:
+        narrow: Whether the factor Q_e of r_jk is there or not.
+    """
+
+    narrow: bool
+
+    @abstractmethod
+    def radial(self, r: Tensor) -> Tensor:
+        """Return R_e(r), shape (..., n_η)."""
+
+    @abstractmethod
+    def radial_derivative(self, r: Tensor) -> Tensor:
+        """Return dR_e/dr, in 1/Å, shape (..., n_η)."""
+
+    @abstractmethod
+    def parts(self, c: Tensor) -> Tensor:
+        """Return p_k(c) at cosines c, shape (..., n_p)."""
+
+    @abstractmethod
+    def parts_derivative(self, c: Tensor) -> Tensor:
+        """Return dp_k/dc, shape (..., n_p)."""
+
+    def sums(self, first: Neighbors, second: Neighbors | None = None) -> Tensor:
+        """Return the sums over all pairs of neighbours, shape (n, n_η · n_p).
+
+        Args:
+            first: Neighbours j of each atom.
+            second: Neighbours k of another element, or None for the unordered pairs within `first`.
+        """
+        j, k = _pair_slots(first, second)
+        other = first if second is None else second
+        c = (first.directions.index_select(1, j) * other.directions.index_select(1, k)).sum(dim=-1)  # (n, T)
+        radial_j, radial_k = self.radial(first.distances), self.radial(other.distances)
+        factors = radial_j.index_select(1, j) * radial_k.index_select(1, k)  # (n, T, n_η)
+        if self.narrow:
+            between = first.vectors.index_select(1, j) - other.vectors.index_select(1, k)
+            factors = factors * self.radial(_length(between))
+        parts = self.parts(c)  # (n, T, n_p)
+        return torch.bmm(factors.transpose(1, 2), parts).flatten(start_dim=1)
+
+    def jacobian(self, first: Neighbors, second: Neighbors | None = None) -> Tensor:
+        r"""Return the derivative of `sums` with respect to the vectors of `first`, written out by hand.
+
+        With u the unit vectors, c = u_j·u_k and v = r_j − r_k (length r_jk), for each j
+
+            ∂G/∂r_j = u_j R'(j) Σ_k R(k)Q p  +  R(j)/r_j Σ_k R(k)Q p' (u_k − c u_j)  +  R(j) Σ_k R(k) Q'/r_jk p v
+
+        and each of the three sums over k is a matrix product.
+
+        Returns:
+            Shape (n, M, n_η · n_p, 3), in 1/Å.
+        """
+        other = first if second is None else second
+        u_j, u_k = first.directions.unsqueeze(dim=2), other.directions.unsqueeze(dim=1)
+        c = (u_j * u_k).sum(dim=-1)  # (n, M, M')
+        parts = self.parts(c)  # (n, M, M', n_p)
+        slopes = self.parts_derivative(c)
+        radial_k = self.radial(other.distances).unsqueeze(dim=1).expand(-1, c.shape[1], -1, -1)  # (n, M, M', n_η)
+        if second is None:  # no pair of a neighbour with itself
+            radial_k = radial_k * (1 - torch.eye(c.shape[1], dtype=c.dtype, device=c.device)).unsqueeze(dim=-1)
+        turn = u_k - c.unsqueeze(dim=-1) * u_j  # (n, M, M', 3)
+        v = first.vectors.unsqueeze(dim=2) - other.vectors.unsqueeze(dim=1)
+        r_jk = _length(v)
+        weights = radial_k * self.radial(r_jk) if self.narrow else radial_k
+
+        radial_j = self.radial(first.distances)  # (n, M, n_η)
+        per_length = radial_j / first.distances.unsqueeze(dim=-1)
+        along = _contract(weights, parts.unsqueeze(dim=-1))  # (n, M, n_η, n_p, 1)
+        result = u_j.unsqueeze(dim=2) * self.radial_derivative(first.distances)[..., None, None] * along
+        result = result + per_length[..., None, None] * _contract(
+            weights, slopes.unsqueeze(dim=-1) * turn.unsqueeze(dim=3)
+        )
+        if self.narrow:
+            stretch = radial_k * self.radial_derivative(r_jk) / r_jk.unsqueeze(dim=-1)
+            result = result + radial_j[..., None, None] * _contract(
+                stretch, parts.unsqueeze(dim=-1) * v.unsqueeze(dim=3)
+            )
+        return result.flatten(start_dim=2, end_dim=3)
+
+
 @dataclass(frozen=True, eq=False)
-class AngularBasis:
+class AngularBasis(TripleSums):
     """The radial factors R_η and angular parts p_ζλ of one family of angular symmetry functions.
 
     Attributes:
@@ -95,62 +179,13 @@ class AngularBasis:
         rise = shifted_gaussians_derivative(r, self.eta, self.r_s)
         return rise * switch + shifted_gaussians(r, self.eta, self.r_s) * slope
 
-    def sums(self, first: Neighbors, second: Neighbors | None = None) -> Tensor:
-        """Return the sums over all pairs of neighbours, shape (n, n_η · n_p).
+    def parts(self, c: Tensor) -> Tensor:
+        """Return p_ζλ(c), shape (..., n_p)."""
+        return angular_part(c, self.zeta, self.sign)
 
-        Args:
-            first: Neighbours j of each atom.
-            second: Neighbours k of another element, or None for the unordered pairs within `first`.
-        """
-        j, k = _pair_slots(first, second)
-        other = first if second is None else second
-        c = (first.directions.index_select(1, j) * other.directions.index_select(1, k)).sum(dim=-1)  # (n, T)
-        radial_j, radial_k = self.radial(first.distances), self.radial(other.distances)
-        factors = radial_j.index_select(1, j) * radial_k.index_select(1, k)  # (n, T, n_η)
-        if self.narrow:
-            between = first.vectors.index_select(1, j) - other.vectors.index_select(1, k)
-            factors = factors * self.radial(_length(between))
-        parts = angular_part(c, self.zeta, self.sign)  # (n, T, n_p)
-        return torch.bmm(factors.transpose(1, 2), parts).flatten(start_dim=1)
-
-    def jacobian(self, first: Neighbors, second: Neighbors | None = None) -> Tensor:
-        r"""Return the derivative of `sums` with respect to the vectors of `first`, written out by hand.
-
-        With u the unit vectors, c = u_j·u_k and v = r_j − r_k (length r_jk), for each j
-
-            ∂G/∂r_j = u_j R'(j) Σ_k R(k)Q p  +  R(j)/r_j Σ_k R(k)Q p' (u_k − c u_j)  +  R(j) Σ_k R(k) Q'/r_jk p v
-
-        and each of the three sums over k is a matrix product.
-
-        Returns:
-            Shape (n, M, n_η · n_p, 3), in 1/Å.
-        """
-        other = first if second is None else second
-        u_j, u_k = first.directions.unsqueeze(dim=2), other.directions.unsqueeze(dim=1)
-        c = (u_j * u_k).sum(dim=-1)  # (n, M, M')
-        parts = angular_part(c, self.zeta, self.sign)  # (n, M, M', n_p)
-        slopes = angular_part_derivative(c, self.zeta, self.sign)
-        radial_k = self.radial(other.distances).unsqueeze(dim=1).expand(-1, c.shape[1], -1, -1)  # (n, M, M', n_η)
-        if second is None:  # no pair of a neighbour with itself
-            radial_k = radial_k * (1 - torch.eye(c.shape[1], dtype=c.dtype, device=c.device)).unsqueeze(dim=-1)
-        turn = u_k - c.unsqueeze(dim=-1) * u_j  # (n, M, M', 3)
-        v = first.vectors.unsqueeze(dim=2) - other.vectors.unsqueeze(dim=1)
-        r_jk = _length(v)
-        weights = radial_k * self.radial(r_jk) if self.narrow else radial_k
-
-        radial_j = self.radial(first.distances)  # (n, M, n_η)
-        per_length = radial_j / first.distances.unsqueeze(dim=-1)
-        along = _contract(weights, parts.unsqueeze(dim=-1))  # (n, M, n_η, n_p, 1)
-        result = u_j.unsqueeze(dim=2) * self.radial_derivative(first.distances)[..., None, None] * along
-        result = result + per_length[..., None, None] * _contract(
-            weights, slopes.unsqueeze(dim=-1) * turn.unsqueeze(dim=3)
-        )
-        if self.narrow:
-            stretch = radial_k * self.radial_derivative(r_jk) / r_jk.unsqueeze(dim=-1)
-            result = result + radial_j[..., None, None] * _contract(
-                stretch, parts.unsqueeze(dim=-1) * v.unsqueeze(dim=3)
-            )
-        return result.flatten(start_dim=2, end_dim=3)
+    def parts_derivative(self, c: Tensor) -> Tensor:
+        """Return dp_ζλ/dc, shape (..., n_p)."""
+        return angular_part_derivative(c, self.zeta, self.sign)
 
 
 def _pair_slots(first: Neighbors, second: Neighbors | None) -> tuple[Tensor, Tensor]:

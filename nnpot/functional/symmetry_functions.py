@@ -12,7 +12,8 @@ from nnpot.functional.pair_density import sorted_pairs
 from nnpot.native import are_compiled
 from nnpot.structure import Pairs
 
-KINDS = {"cosine": 0, "tanh3": 1, "polynomial": 2}
+KINDS = ("cosine", "tanh3", "polynomial", "hard", "scaled_tanh3", "exponential", "cubic", "septic", "nonic")
+"""Cutoff functions, in the order in which the compiled code counts them."""
 MOST_IN_FAMILY = 16
 """Radial factors, or angular parts, of one family that the compiled code has room for."""
 
@@ -54,7 +55,7 @@ class FunctionTable:
         cls,
         n_elements: int,
         kind: str,
-        cutoffs: tuple[float, float],
+        cutoffs: tuple[float, float, float],
         radial: tuple[bool, Sequence[tuple[float, float]], Sequence[float]],
         families: Sequence[AngularFamily],
     ) -> Self | None:
@@ -63,14 +64,14 @@ class FunctionTable:
         Args:
             n_elements: Number of elements.
             kind: Cutoff function.
-            cutoffs: Of the radial and the angular functions, in Å.
+            cutoffs: Of the radial and the angular functions, in Å, and the fraction of them that is the inner radius.
             radial: Whether G1 is there, (η, r_s) of G2, κ of G3.
             families: The angular functions.
         """
         if any(max(len(f.radial), len(f.parts)) > MOST_IN_FAMILY for f in families):
             return None
         g1, g2, g3 = radial
-        sizes = [int(g1), len(g2), len(g3), n_elements, KINDS[kind], len(families)]
+        sizes = [int(g1), len(g2), len(g3), n_elements, KINDS.index(kind), len(families)]
         numbers = [*cutoffs, *(eta for eta, _ in g2), *(r_s for _, r_s in g2), *g3]
         for f in families:
             sizes += [int(f.narrow), len(f.radial), len(f.parts), len(f.grid), *f.grid]

@@ -28,45 +28,45 @@ namespace {
 
 constexpr int MOST = 16;  // of radial factors or angular parts in a family
 
-enum Switch { COSINE = 0, TANH3 = 1, POLYNOMIAL = 2 };
+enum Switch { COSINE = 0, TANH3, POLYNOMIAL, HARD, SCALED_TANH3, EXPONENTIAL, CUBIC, SEPTIC, NONIC };
 
-// f_c and its derivative by r, both 0 at and beyond the cutoff
+// f_c and its derivative by r, both 0 at and beyond the cutoff; flat up to the inner radius
 template <int KIND, class T>
-inline void cutoff_function(T r, T cutoff, T& value, T& slope) {
-    const T scaled = r / cutoff, x = scaled < 1 ? scaled : T(1);
+inline void cutoff_function(T r, T cutoff, T inner, T& value, T& slope) {
+    const T width = cutoff - inner, scaled = r > inner ? (r - inner) / width : T(0), x = scaled < 1 ? scaled : T(1), y = 1 - x;
     if constexpr (KIND == COSINE) {
         T sine, cosine;
         sine_and_cosine(x, sine, cosine);
         value = T(0.5) * (1 + cosine);
-        slope = T(-0.5) * T(M_PI) / cutoff * sine;
-    } else if constexpr (KIND == TANH3) {
-        const T e = exponential(-2 * (1 - x)), t = (1 - e) / (1 + e);
-        value = t * t * t;
-        slope = -3 * t * t * (1 - t * t) / cutoff;
-    } else {
+        slope = T(-0.5) * T(M_PI) * sine;
+    } else if constexpr (KIND == TANH3 || KIND == SCALED_TANH3) {
+        const T e = exponential(-2 * y), t = (1 - e) / (1 + e);
+        constexpr T factor = T(KIND == TANH3 ? 1 : 2.2637537952253513);  // 1 / tanh(1)^3
+        value = factor * t * t * t;
+        slope = factor * -3 * t * t * (1 - t * t);
+    } else if constexpr (KIND == POLYNOMIAL) {
         value = 1 + x * x * x * (-10 + x * (15 - 6 * x));
-        slope = -30 * x * x * (1 - x) * (1 - x) / cutoff;
+        slope = -30 * x * x * y * y;
+    } else if constexpr (KIND == HARD) {
+        value = 1;
+        slope = 0;
+    } else if constexpr (KIND == EXPONENTIAL) {
+        const T below = 1 - x * x, held = below > T(1e-3) ? below : T(1e-3);  // e^-999 is 0: no division by 0
+        value = exponential(1 - 1 / held);
+        slope = -2 * x * value / (held * held);
+    } else if constexpr (KIND == CUBIC) {
+        value = y * y * (1 + 2 * x);
+        slope = -6 * x * y;
+    } else if constexpr (KIND == SEPTIC) {
+        value = y * y * y * y * (1 + x * (4 + x * (10 + 20 * x)));
+        slope = -140 * x * x * x * y * y * y;
+    } else {
+        value = y * y * y * y * y * (1 + x * (5 + x * (15 + x * (35 + 70 * x))));
+        slope = -630 * x * x * x * x * y * y * y * y;
     }
     const T inside = T(r < cutoff);
     value *= inside;
-    slope *= inside;
-}
-
-template <int KIND, class T>
-void cutoff_functions(const T* r, size_t n, T cutoff, T* values, T* slopes) {
-    for (size_t k = 0; k < n; ++k) {
-        T value, slope;
-        cutoff_function<KIND>(r[k], cutoff, value, slope);
-        values[k] = value;
-        slopes[k] = slope;
-    }
-}
-
-template <class T>
-inline void cutoff_functions(int kind, const T* r, size_t n, T cutoff, T* values, T* slopes) {
-    if (kind == COSINE) cutoff_functions<COSINE>(r, n, cutoff, values, slopes);
-    else if (kind == TANH3) cutoff_functions<TANH3>(r, n, cutoff, values, slopes);
-    else cutoff_functions<POLYNOMIAL>(r, n, cutoff, values, slopes);
+    slope *= inside * (1 / width);
 }
 
 struct Family {
@@ -79,7 +79,7 @@ struct Family {
 
 struct Functions {
     int g1, n_g2, n_g3, n_elements, kind;
-    double cutoff, angular_cutoff;
+    double cutoff, angular_cutoff, inner;  // the last as a fraction of the others
     const double *eta, *r_s, *kappa;  // of G2 (eta, r_s) and G3
     std::vector<Family> families;
     int n_radial() const { return g1 + n_g2 + n_g3; }
@@ -89,6 +89,32 @@ struct Functions {
         return n_elements * n_radial() + n_elements * (n_elements + 1) / 2 * of_pair;
     }
 };
+
+template <int KIND, class T>
+void cutoff_functions(const T* r, size_t n, T cutoff, T inner, T* values, T* slopes) {
+    for (size_t k = 0; k < n; ++k) {
+        T value, slope;
+        cutoff_function<KIND>(r[k], cutoff, inner, value, slope);
+        values[k] = value;
+        slopes[k] = slope;
+    }
+}
+
+template <class T>
+inline void cutoff_functions(const Functions& g, const T* r, size_t n, double cutoff, T* values, T* slopes) {
+    const T r_c = T(cutoff), r_i = T(g.inner * cutoff);
+    switch (g.kind) {
+        case COSINE: return cutoff_functions<COSINE>(r, n, r_c, r_i, values, slopes);
+        case TANH3: return cutoff_functions<TANH3>(r, n, r_c, r_i, values, slopes);
+        case POLYNOMIAL: return cutoff_functions<POLYNOMIAL>(r, n, r_c, r_i, values, slopes);
+        case HARD: return cutoff_functions<HARD>(r, n, r_c, r_i, values, slopes);
+        case SCALED_TANH3: return cutoff_functions<SCALED_TANH3>(r, n, r_c, r_i, values, slopes);
+        case EXPONENTIAL: return cutoff_functions<EXPONENTIAL>(r, n, r_c, r_i, values, slopes);
+        case CUBIC: return cutoff_functions<CUBIC>(r, n, r_c, r_i, values, slopes);
+        case SEPTIC: return cutoff_functions<SEPTIC>(r, n, r_c, r_i, values, slopes);
+        default: return cutoff_functions<NONIC>(r, n, r_c, r_i, values, slopes);
+    }
+}
 
 // Neighbours within the angular cutoff, those of one element together, filled up to whole registers.
 template <class T>
@@ -143,7 +169,7 @@ struct RadialFactors {
         values.resize(g.families.size());
         slopes.resize(g.families.size());
         std::vector<T> cut(m), cut_slope(m);
-        cutoff_functions(g.kind, n.r.data(), m, T(g.angular_cutoff), cut.data(), cut_slope.data());
+        cutoff_functions(g, n.r.data(), m, g.angular_cutoff, cut.data(), cut_slope.data());
         for (size_t k = 0; k < m; ++k)
             if (n.pair[k] < 0) cut[k] = cut_slope[k] = 0;
         for (size_t i = 0; i < g.families.size(); ++i) {
@@ -182,7 +208,7 @@ struct Triples {
                 v_z[w] = r * z - n.r[k + w] * n.z[k + w];
                 r_jk[w] = std::sqrt(std::max(v_x[w] * v_x[w] + v_y[w] * v_y[w] + v_z[w] * v_z[w], T(1e-20)));
             }
-            cutoff_functions(g.kind, r_jk, W, T(g.angular_cutoff), cut, cut_slope);
+            cutoff_functions(g, r_jk, W, g.angular_cutoff, cut, cut_slope);
             for (int e = 0; e < f.n_radial; ++e) {
                 const T eta = T(f.eta[e]), r_s = T(f.r_s[e]);
                 T gauss[W];
@@ -276,7 +302,7 @@ void values(const Functions& g, const Pairs<T>& p, const void* along, void* out,
             const T *v = p.vectors + 3 * pair, r = std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
             if (!(r < T(g.cutoff))) continue;
             T *sums = row + p.species[p.neighbors[pair]] * n_radial, cut, cut_slope;
-            cutoff_functions(g.kind, &r, 1, T(g.cutoff), &cut, &cut_slope);
+            cutoff_functions(g, &r, 1, g.cutoff, &cut, &cut_slope);
             // each function is f(r) cut(r); along a direction f and cut change by their slopes times the rate of r
             T rate = 0;
             if (direction)
@@ -359,7 +385,7 @@ void pullback(const Functions& g, const Pairs<T>& p, const void* bar, void* grad
             if (!(r < T(g.cutoff))) continue;
             const T* of = row + p.species[p.neighbors[pair]] * n_radial;
             T cut, cut_slope, sum = 0;
-            cutoff_functions(g.kind, &r, 1, T(g.cutoff), &cut, &cut_slope);
+            cutoff_functions(g, &r, 1, g.cutoff, &cut, &cut_slope);
             if (g.g1) sum += *of++ * cut_slope;
             for (int f = 0; f < g.n_g2; ++f) {
                 const T eta = T(g.eta[f]), d = r - T(g.r_s[f]);
@@ -439,12 +465,12 @@ void pullback(const Functions& g, const Pairs<T>& p, const void* bar, void* grad
 }
 
 // From flat arrays: `sizes` holds g1, n_g2, n_g3, n_elements, kind, number of families, then for each family narrow,
-// n_radial, n_parts, n_functions and the grid; `numbers` holds both cutoffs, eta and r_s of G2, kappa of G3, then for
+// n_radial, n_parts, n_functions and the grid; `numbers` holds both cutoffs, the inner fraction of them, eta and r_s of G2, kappa of G3, then for
 // each family eta, r_s, zeta and lambda.  False if a family has more radial factors or angular parts than there is room for.
 bool read(const int64_t* sizes, const double* numbers, Functions& g) {
     g.g1 = int(sizes[0]), g.n_g2 = int(sizes[1]), g.n_g3 = int(sizes[2]), g.n_elements = int(sizes[3]), g.kind = int(sizes[4]);
-    g.cutoff = numbers[0], g.angular_cutoff = numbers[1];
-    g.eta = numbers + 2, g.r_s = g.eta + g.n_g2, g.kappa = g.r_s + g.n_g2;
+    g.cutoff = numbers[0], g.angular_cutoff = numbers[1], g.inner = numbers[2];
+    g.eta = numbers + 3, g.r_s = g.eta + g.n_g2, g.kappa = g.r_s + g.n_g2;
     const int64_t* s = sizes + 6;
     const double* x = g.kappa + g.n_g3;
     for (int64_t k = 0; k < sizes[5]; ++k) {

@@ -22,7 +22,7 @@ from nnpot.reference.acsf_terms import (
     radial_factor,
 )
 from nnpot.reference.arrays import Floats, Integers
-from nnpot.reference.cutoffs import CUTOFFS
+from nnpot.reference.cutoffs import CUTOFFS, Cutoff, with_inner_radius
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class SymmetryFunctions:
         g3: kappa of each G3, in 1/Å.
         g4: (eta in 1/Å², zeta ≥ 1, lambda = ±1, r_s in Å) of each G4.
         g5: The same of each G5.
+        inner: Fraction of the cutoff within which f_c is 1.
     """
 
     n_elements: int
@@ -53,6 +54,12 @@ class SymmetryFunctions:
     g3: tuple[float, ...]
     g4: tuple[tuple[float, float, float, float], ...]
     g5: tuple[tuple[float, float, float, float], ...]
+    inner: float = 0.0
+
+    @property
+    def switch(self) -> Cutoff:
+        """The cutoff function f_c."""
+        return with_inner_radius(CUTOFFS[self.cutoff_function], self.inner)
 
     @property
     def n_radial(self) -> int:
@@ -94,7 +101,7 @@ def radial_terms(functions: SymmetryFunctions, r_ij: Floats) -> tuple[Floats, Fl
     Returns:
         Terms, shape (n_radial,), and their derivatives, in 1/Å, shape (n_radial, 3).
     """
-    cutoff, r_c, r = CUTOFFS[functions.cutoff_function], functions.cutoff, distance(r_ij)
+    cutoff, r_c, r = functions.switch, functions.cutoff, distance(r_ij)
     terms = [radial_factor(cutoff, r_c, r, 0.0, 0.0)] if functions.g1 else []  # f_c is R at η = 0
     terms += [radial_factor(cutoff, r_c, r, eta, r_s) for eta, r_s in functions.g2]
     terms += [oscillating_factor(cutoff, r_c, r, kappa) for kappa in functions.g3]
@@ -113,7 +120,7 @@ def angular_terms(functions: SymmetryFunctions, r_ij: Floats, r_ik: Floats) -> t
     Returns:
         Terms, shape (n_angular,), their derivatives by r_ij and r_ik, each (n_angular, 3), in 1/Å.
     """
-    cutoff, r_c = CUTOFFS[functions.cutoff_function], functions.angular_cutoff
+    cutoff, r_c = functions.switch, functions.angular_cutoff
     terms = [g4_term(cutoff, r_c, r_ij, r_ik, parameters) for parameters in functions.g4]
     terms += [g5_term(cutoff, r_c, r_ij, r_ik, parameters) for parameters in functions.g5]
     by_ij = np.array([derivative for _, derivative, _ in terms]).reshape(-1, 3)

@@ -113,6 +113,61 @@ def gaussian_second(z: Floats) -> Floats:
     return (z**2 - 1.0) * gaussian(z)
 
 
+def reversed_sigmoid(z: Floats) -> Floats:
+    """State f = 1 - sigmoid(z), the convention of n2p2, as the following."""
+    return 1.0 - sigmoid(z)
+
+
+def reversed_sigmoid_first(z: Floats) -> Floats:
+    """State f' = -s'."""
+    return -sigmoid_first(z)
+
+
+def reversed_sigmoid_second(z: Floats) -> Floats:
+    """State f'' = -s''."""
+    return -sigmoid_second(z)
+
+
+def cosine(z: Floats) -> Floats:
+    """State f = cos z."""
+    return np.cos(z)
+
+
+def cosine_first(z: Floats) -> Floats:
+    """State f' = -sin z."""
+    return -np.sin(z)
+
+
+def cosine_second(z: Floats) -> Floats:
+    """State f'' = -cos z."""
+    return -np.cos(z)
+
+
+def exponential(z: Floats) -> Floats:
+    """State f = f'' = exp(-z)."""
+    return np.exp(-z)
+
+
+def exponential_first(z: Floats) -> Floats:
+    """State f' = -exp(-z)."""
+    return -np.exp(-z)
+
+
+def harmonic(z: Floats) -> Floats:
+    """State f = z²."""
+    return z**2
+
+
+def harmonic_first(z: Floats) -> Floats:
+    """State f' = 2 z."""
+    return 2.0 * z
+
+
+def harmonic_second(z: Floats) -> Floats:
+    """State f'' = 2."""
+    return np.full_like(z, 2.0)
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "linear": Activation(linear, linear_first, linear_second),
     "tanh": Activation(tanh, tanh_first, tanh_second),
@@ -120,4 +175,8 @@ ACTIVATIONS: dict[str, Activation] = {
     "silu": Activation(silu, silu_first, silu_second),
     "softplus": Activation(softplus, softplus_first, softplus_second),
     "gaussian": Activation(gaussian, gaussian_first, gaussian_second),
+    "reversed_sigmoid": Activation(reversed_sigmoid, reversed_sigmoid_first, reversed_sigmoid_second),
+    "cosine": Activation(cosine, cosine_first, cosine_second),
+    "exponential": Activation(exponential, exponential_first, exponential),
+    "harmonic": Activation(harmonic, harmonic_first, harmonic_second),
 }

@@ -3,10 +3,13 @@
 import pytest
 import torch
 from proofs import assert_close
-from systems import CUTOFF, DESCRIPTORS, ELEMENTS, SYSTEMS, pairs_of, structure
+from systems import CUTOFF, DESCRIPTORS, ELEMENTS, SYSTEMS, acsf, pairs_of, structure
 from torch import Tensor
 
-from nnpot.descriptors import ACE, ACSF
+from nnpot.descriptors import ACE, ACSF, ListedACSF
+from nnpot.descriptors.listed_acsf import ListedFunctions
+from nnpot.functional import CUTOFFS
+from nnpot.functional.cutoffs import STEEP
 from nnpot.functional.pair_density import PairDensity
 from nnpot.functional.symmetry_functions import SymmetryFunctions
 from nnpot.native import are_compiled
@@ -86,12 +89,15 @@ def test_any_number_of_threads(threads: int) -> None:
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+COMPILED = [name for name in DESCRIPTORS if "compact" not in name]
+
+
 @each_system
-@pytest.mark.parametrize("name", DESCRIPTORS)
+@pytest.mark.parametrize("name", COMPILED)
 def test_the_pullback_is_differentiable_in_what_it_pulls_back(name: str, system: str) -> None:
     with torch.no_grad():  # trainable elements are left to tensors
         linearized = DESCRIPTORS[name]().linearized(pairs_of(structure(system), 1.3 * CUTOFF))
-    assert isinstance(linearized, PairDensity | SymmetryFunctions)
+    assert isinstance(linearized, PairDensity | SymmetryFunctions | ListedFunctions)
     gradient = torch.randn(linearized.values.shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
     assert torch.autograd.gradcheck(linearized.pullback, gradient)
     assert torch.autograd.gradgradcheck(linearized.pullback, gradient)
@@ -104,10 +110,10 @@ def test_what_is_not_compiled_is_left_to_tensors() -> None:
     assert not isinstance(ace(3, torch.float64, None).linearized(backwards), PairDensity)
 
 
-ACSFS = [name for name, make in DESCRIPTORS.items() if isinstance(make(), ACSF)]
+ACSFS = [name for name in COMPILED if isinstance(DESCRIPTORS[name](), ACSF | ListedACSF)]
 
 
-def full_gradient(descriptor: ACSF, pairs: Pairs, gradient: Tensor) -> tuple[Tensor, Tensor]:
+def full_gradient(descriptor: ACSF | ListedACSF, pairs: Pairs, gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Features by tensor operations, and the chain rule with their derivative written out."""
     with torch.no_grad():
         return descriptor(pairs), torch.einsum("nd,ndx->nx", gradient[pairs.pair_i], descriptor.jacobian(pairs))
@@ -120,7 +126,7 @@ def test_symmetry_functions_and_their_pullback(name: str, system: str, dtype: to
     pairs = of_dtype(pairs_of(structure(system), 1.3 * CUTOFF), dtype)
     descriptor = DESCRIPTORS[name]().to(dtype)
     compiled = descriptor.linearized(pairs)
-    assert isinstance(compiled, SymmetryFunctions)
+    assert isinstance(compiled, SymmetryFunctions | ListedFunctions)
     gradient = torch.randn(compiled.values.shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
     features, pulled = full_gradient(descriptor, pairs, gradient)
     assert_close(compiled.values, features, PRECISION[dtype])
@@ -137,6 +143,21 @@ def test_any_exponent_of_the_angle(zeta: float) -> None:
     # the power loses ζ eps
     assert_close(compiled.values, features, 1e-11)
     assert_close(compiled.pullback(torch.ones_like(compiled.values)), pulled, 1e-11)
+
+
+@pytest.mark.parametrize("inner", [0.0, 0.35])
+@pytest.mark.parametrize("name", CUTOFFS)
+def test_any_cutoff_function(name: str, inner: float) -> None:
+    descriptor = acsf(cutoff_function=name, inner=0.0 if name in STEEP else inner)
+    pairs = pairs_of(structure("alloy"))
+    compiled = descriptor.linearized(pairs)
+    features, pulled = full_gradient(descriptor, pairs, torch.ones_like(compiled.values))
+    assert_close(compiled.values, features, PRECISION[torch.float64])
+    assert_close(compiled.pullback(torch.ones_like(compiled.values)), pulled, PRECISION[torch.float64])
+
+
+def test_compact_functions_are_left_to_tensors() -> None:
+    assert DESCRIPTORS["listed compact ACSF"]().linearized(pairs_of(structure("alloy"))) is None
 
 
 def test_too_many_kinds_of_functions_are_left_to_tensors() -> None:

@@ -54,6 +54,7 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
     "gaussian basis": lambda: GaussianBasis(torch.randn(4, 3), 0.7),
     **{f"activation {name}": lambda name=name: Activation(name) for name in ACTIVATIONS},
     **{f"mlp {name}": lambda name=name: MLP((3, 4, 3, 2), name) for name in ACTIVATIONS},
+    "mlp of two activations": lambda: MLP((3, 4, 3, 2), ("tanh", "gaussian")),
     "mlp without hidden layer": lambda: MLP((3, 2)),
 }
 
@@ -142,7 +143,7 @@ FAR = [-700.0, -30.0, 30.0, 700.0]
 @pytest.mark.parametrize("order", [0, 1, 2], ids=["value", "first", "second"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("z", FAR)
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", [n for n in ACTIVATIONS if n != "exponential"])  # e^700 is no float32
 def test_activations_stay_finite_far_out(name: str, z: float, dtype: torch.dtype, order: int) -> None:
     point = torch.tensor([z], dtype=dtype, requires_grad=True)
     result = ACTIVATIONS[name](point)

@@ -12,6 +12,7 @@ from systems import CUTOFF, POTENTIALS, rattled, structure
 from torch import Tensor
 
 from nnpot.functional import CUTOFFS
+from nnpot.functional.cutoffs import STEEP, cutoff_function
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential, Prediction
 from nnpot.structure import Batch, Structure
@@ -30,7 +31,7 @@ def derivatives(name: str, r: float, order: int) -> Tensor:
     point = torch.tensor([r], requires_grad=True)
     result = CUTOFFS[name].value(point, R_C)
     for _ in range(order):
-        (result,) = torch.autograd.grad(result.sum(), point, create_graph=True)
+        (result,) = torch.autograd.grad(result.sum() + 0 * point.sum(), point, create_graph=True)
     return result.detach()
 
 
@@ -55,21 +56,53 @@ def test_the_written_slope_is_that_of_autograd(name: str) -> None:
     torch.testing.assert_close(CUTOFFS[name].derivative(r.detach(), R_C), slope, rtol=1e-13, atol=1e-14)
 
 
-@each_cutoff
+@pytest.mark.parametrize("name", [n for n in CUTOFFS if n != "hard"])  # a step at the cutoff, by its definition
 def test_value_and_slope_reach_zero_continuously(name: str) -> None:
     inside = (1 - 1e-6) * R_C  # f'' is at most (π/r_c)² ≈ 0.4/Å² here, so f' is at most 0.4 · 1e-6 r_c
     assert abs(float(derivatives(name, inside, 0))) < 1e-11
     assert abs(float(derivatives(name, inside, 1))) < 3e-6
 
 
-@pytest.mark.parametrize("name", [n for n in CUTOFFS if n != "cosine"])  # the cosine's f'' jumps by π²/2r_c²
+# f'' of the cosine jumps by π²/2r_c², that of the cubic by 6/r_c²
+@pytest.mark.parametrize("name", [n for n in CUTOFFS if n not in {"cosine", "cubic"}])
 def test_curvature_reaches_zero_continuously(name: str) -> None:
     assert abs(float(derivatives(name, (1 - 1e-6) * R_C, 2))) < 1e-5  # f''' is at most 60/r_c³
 
 
-@pytest.mark.parametrize(("name", "value"), [("cosine", 1.0), ("tanh3", TANH_1**3), ("polynomial", 1.0)])
-def test_value_at_the_centre(name: str, value: float) -> None:
-    assert float(derivatives(name, 0.0, 0)) == pytest.approx(value, abs=1e-15)  # eps
+@each_cutoff
+def test_value_at_the_centre(name: str) -> None:
+    assert float(derivatives(name, 0.0, 0)) == pytest.approx(TANH_1**3 if name == "tanh3" else 1.0, abs=1e-15)  # eps
+
+
+FLAT = pytest.mark.parametrize("name", [n for n in CUTOFFS if n not in STEEP])
+
+
+@FLAT
+@pytest.mark.parametrize(("r", "value"), [(0.0, 1.0), (0.3 * R_C, 1.0), (R_C, 0.0), (2 * R_C, 0.0)])
+def test_within_the_inner_radius_a_cutoff_function_is_one(name: str, r: float, value: float) -> None:
+    assert float(cutoff_function(name, 0.3).value(torch.tensor([r]), R_C)) == value
+
+
+@FLAT
+def test_beyond_the_inner_radius_the_course_is_that_of_a_smaller_cutoff(name: str) -> None:
+    beyond = torch.linspace(1e-3, 3.0, 20)
+    actual = cutoff_function(name, 0.3).value(0.3 * R_C + beyond, R_C)
+    torch.testing.assert_close(actual, CUTOFFS[name].value(beyond, 0.7 * R_C), rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("name", "inner", "message"),
+    [
+        ("step", 0.0, "one of cosine, tanh3, .* got 'step'"),
+        ("cosine", 1.0, "inner must be a fraction of the cutoff, .* got 1.0"),
+        ("cosine", -0.1, "got -0.1"),
+        ("tanh3", 0.5, "tanh3 has a slope at its start"),
+        ("scaled_tanh3", 0.5, "scaled_tanh3 has a slope at its start"),
+    ],
+)
+def test_senseless_cutoff_functions_are_refused(name: str, inner: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        cutoff_function(name, inner)
 
 
 def with_far_pairs(system: str, cutoff: float) -> tuple[Batch, Batch]:

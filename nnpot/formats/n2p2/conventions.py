@@ -1,0 +1,45 @@
+"""What the numbers and letters of the files mean."""
+
+from typing import NamedTuple
+
+from nnpot.units import BOHR, HARTREE
+
+
+class Units(NamedTuple):
+    """Units of the files, which themselves say nothing of them.
+
+    Attributes:
+        length: In Å.
+        energy: In eV.
+    """
+
+    length: float
+    energy: float
+
+
+ATOMIC = Units(BOHR, HARTREE)
+"""What RuNNer and CP2K assume."""
+
+INPUT, SCALING, WEIGHTS = "input.nn", "scaling.data", "weights.{:03d}.data"
+"""Names of the files, the last one with the atomic number."""
+
+CUTOFF_TYPES = (
+    "hard", "cosine", "tanh3", "scaled_tanh3", "exponential", "cubic", "polynomial", "septic", "nonic",
+)  # fmt: skip
+"""Cutoff functions by their number."""
+
+COMPACT_SHAPES = {"p1": "cubic", "p2": "polynomial", "p3": "septic", "p4": "nonic", "e": "exponential"}
+"""Shapes of compact symmetry functions by their subtype."""
+
+ACTIVATION_LETTERS = {
+    "l": "linear",
+    "t": "tanh",
+    "s": "sigmoid",
+    "p": "softplus",
+    "g": "gaussian",
+    "c": "cosine",
+    "S": "reversed_sigmoid",
+    "e": "exponential",
+    "h": "harmonic",
+}
+"""Activation functions by their letter."""
