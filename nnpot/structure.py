@@ -142,7 +142,7 @@ class Pairs:
         """Return what was made of these pairs before under the same key, else make it now and keep it.
 
         For all whose size depends on where the atoms are (tables of neighbours, rows by element): a graph that is
-        recorded for other pairs takes it as an input (`engines/metatomic.py`).
+        recorded for other pairs takes it as an input (`engines/torchscript.py`).
         """
         if key not in self.made:
             self.made[key] = make()
