@@ -39,7 +39,7 @@ OPEN_FLOORS = {0, 3}
 BESIDE = {
     "training": set(),
     "calculator": {"formats"},
-    "engines": set(),
+    "engines": {"formats"},
     "formats": set(),
     "analysis": {"calculator", "engines", "formats"},
 }

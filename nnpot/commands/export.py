@@ -1,14 +1,15 @@
 """`nnpot export`: a potential as another program takes it."""
 
+import importlib
 import logging
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from nnpot.engines.lammps import plugin
 from nnpot.files import write_atomically
-from nnpot.model_file import load
+from nnpot.formats import load, write_n2p2
 from nnpot.packaged import write_package
 from nnpot.potential import Potential
 
@@ -23,26 +24,46 @@ pair_coeff * * {path} {elements}
 """
 
 
-def export(model: str, out: str, to: Literal["lammps", "package"] = "lammps", dtype: str = "float32") -> Path:
+def export(
+    model: str,
+    out: str,
+    to: Literal["lammps", "package", "metatomic", "n2p2"] = "lammps",
+    dtype: Literal["float32", "float64"] = "float32",
+) -> Path:
     """Write a potential for another program.
 
     - `lammps`: a folder with `model.pt2` for the pair style `nnpot`, and an example of its input; the pair style itself
       is compiled, once, for the installed LAMMPS;
-    - `package`: one file `*.pt2` (AOTInductor) for `NNPotCalculator`, `nnpot predict` and programs without Python.
+    - `package`: one file `*.pt2` (AOTInductor) for `NNPotCalculator`, `nnpot predict` and programs without Python;
+    - `metatomic`: one file `*.pt` for ASE, i-PI and whatever reads metatomic models, on CPU and GPU;
+    - `n2p2`: a folder with `input.nn`, `scaling.data` and weights, for n2p2, LAMMPS' `hdnnp` and CP2K.
 
     Args:
-        model: Model file.
+        model: Model file, or a folder with files of n2p2.
         out: Folder or file to write.
         to: For which program.
-        dtype: Floating-point type to calculate in, `float32` or `float64`.
+        dtype: Floating-point type to calculate in; files of n2p2 have none.
 
     Returns:
         What was written.
+
+    Raises:
+        FileNotFoundError: If there is no such model, or no C++ compiler where one is needed.
+        ModuleNotFoundError: If the other program's package is needed and not installed.
+        ValueError: If the potential cannot be expressed there.
     """
     potential = load(model, torch.float64)  # no weight loses digits
-    if to == "package":
-        return _said(write_package(potential, out, dtype))
-    return _said(_lammps(potential, Path(out), dtype))
+    match to:
+        case "lammps":
+            written = _lammps(potential, Path(out), dtype)
+        case "package":
+            written = write_package(potential, out, dtype)
+        case "metatomic":
+            written = _metatomic().export_metatomic(potential, out, dtype)
+        case "n2p2":
+            written = write_n2p2(potential, out)
+    log.info("written: %s", written)
+    return written
 
 
 def _lammps(potential: Potential, folder: Path, dtype: str) -> Path:
@@ -53,6 +74,11 @@ def _lammps(potential: Potential, folder: Path, dtype: str) -> Path:
     return folder
 
 
-def _said(path: Path) -> Path:
-    log.info("written: %s", path)
-    return path
+def _metatomic() -> Any:
+    """The engine, which needs packages that nothing else does."""
+    try:
+        return importlib.import_module("nnpot.engines.metatomic")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f'exporting to metatomic needs {error.name}; pip install "nnpot[metatomic]"'
+        ) from error

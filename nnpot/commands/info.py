@@ -2,26 +2,29 @@
 
 from pathlib import Path
 
-from nnpot.model_file import load, read_summary
+from nnpot.formats import load
+from nnpot.model_file import read_summary
+from nnpot.packaged import SUFFIX
 
 
 def info(model: Path) -> None:
     """Print the make-up of a model: elements, cutoff, descriptor, networks, reference energies, training.
 
     Args:
-        model: Model file.
+        model: Model file, package, or folder with files of n2p2.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a complete model file.
+        ValueError: If it is not complete.
     """
     potential = load(model)
+    has_summary = model.is_file() and model.suffix != SUFFIX
     rows = {
         "kind": type(potential).__name__,
         "elements": ", ".join(potential.elements),
         "cutoff": f"{potential.cutoff} Å",
         "parameters": f"{sum(p.numel() for p in potential.parameters()):,}",
-        **{name: str(value) for name, value in read_summary(model).items()},
+        **({name: str(value) for name, value in read_summary(model).items()} if has_summary else {}),
     }
     width = max(map(len, rows))
     print(model)

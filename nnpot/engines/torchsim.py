@@ -12,7 +12,7 @@ from torch import Tensor
 from torch_sim.models.interface import ModelInterface
 from torch_sim.state import SimState
 
-from nnpot.model_file import load
+from nnpot.formats import load
 from nnpot.neighbors import NeighborPairs, neighbor_pairs
 from nnpot.packaged import PackagedPotential
 from nnpot.potential import Potential

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnpot.model_file import load
+from nnpot.formats import load
 from nnpot.potential import Potential
 from nnpot.spec import build, to_spec
 from nnpot.structure import Pairs

@@ -10,6 +10,7 @@ from systems import acsf, network_potential
 
 from nnpot.__main__ import main
 from nnpot.calculator import NNPotCalculator
+from nnpot.commands.export import export
 from nnpot.engines.lammps import plugin
 from nnpot.model_file import save_potential
 
@@ -51,3 +52,29 @@ def test_a_missing_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
         main(["export", str(tmp_path / "nothing.nnpot"), str(tmp_path / "out")])
     assert stopped.value.code == 1
     assert "nothing.nnpot" in capsys.readouterr().err
+
+
+def test_files_for_n2p2(tmp_path: Path) -> None:
+    descriptor = acsf(g1=False, g3=(), g4=(), g5=())
+    potential = network_potential(descriptor).replaced(linear=False)
+    save_potential(potential, tmp_path / "model.nnpot")
+    main(["export", str(tmp_path / "model.nnpot"), "--to", "n2p2", str(tmp_path / "out")])
+    assert {"input.nn", "scaling.data"} < {path.name for path in (tmp_path / "out").iterdir()}
+    atoms = bulk("Cu")
+    wanted = NNPotCalculator(tmp_path / "model.nnpot", dtype="float64").get_potential_energy(atoms)
+    assert NNPotCalculator(tmp_path / "out", dtype="float64").get_potential_energy(atoms) == pytest.approx(wanted)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("metatomic") is None, reason="metatomic is not installed")
+def test_a_metatomic_model(model: Path, tmp_path: Path) -> None:
+    main(["export", str(model), "--to", "metatomic", str(tmp_path / "model.pt")])
+    assert (tmp_path / "model.pt").stat().st_size > 1000
+
+
+def test_a_package_that_is_missing_is_named(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: str) -> None:
+        raise ModuleNotFoundError("no", name="metatomic")
+
+    monkeypatch.setattr("nnpot.commands.export.importlib.import_module", missing)
+    with pytest.raises(ModuleNotFoundError, match=r"needs metatomic; pip install .nnpot\[metatomic\]"):
+        export(str(model), str(tmp_path / "model.pt"), "metatomic")
