@@ -97,11 +97,12 @@ class OptimizerOptions:
         method: `adamw`, or `soap`: Adam in the eigenbasis of the gradients (N. Vyas et al., arXiv:2409.11321).
         lr: Peak learning rate.
         weight_decay: Decoupled weight decay.
-        schedule: `cosine`: the rate falls over all epochs; `adaptive`: only once the validation loss stops falling.
+        schedule: `cosine`: the rate falls over all epochs; `adaptive`: over the second half of them, unless the
+            validation error stops falling before: then the best averaged weights are refined for a short time.
         warm_up: Fraction of all steps in which the rate rises from 0.
-        final_lr: Rate at the end, as a fraction of the peak.
+        final_lr: Rate at the end, as a fraction of that from which it falls.
         ema: Decay per step of the exponential moving average of the weights that is validated and saved; 0 for none;
-            `auto` to remember half a per cent of all steps.
+            `auto` to remember half a per cent of all steps, at the start a fifth or so of the steps so far.
 
     Raises:
         ValueError: If a value is out of range.

@@ -9,15 +9,11 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import yaml
-from pytorch_lightning.callbacks import (
-    Callback,
-    EarlyStopping,
-    ModelCheckpoint,
-    WeightAveraging,
-)
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from nnpot.files import write_atomically
 from nnpot.spec import Module
+from nnpot.training.averaging import AveragedWeights
 from nnpot.training.data import Split
 from nnpot.training.metrics_log import MetricsLog
 from nnpot.training.options import OptimizerOptions, TrainerOptions
@@ -25,7 +21,7 @@ from nnpot.training.progress import PhysicalProgress
 
 log = logging.getLogger("nnpot")
 
-TOLERATED = 0.2
+TOLERATED = 1.0
 """How much larger than the best the last validation error may be without a suspicion that the training diverged."""
 
 
@@ -98,21 +94,6 @@ def build_trainer(
         num_sanity_val_steps=0,
         inference_mode=False,  # with Lightning's default, forces fail in validate
     )
-
-
-class AveragedWeights(WeightAveraging):
-    """Exponential moving average of the weights, validated and saved in place of the last ones."""
-
-    def __init__(self, optimizer: OptimizerOptions) -> None:
-        super().__init__(use_buffers=False, multi_avg_fn=self._average)
-        self._options, self._decay = optimizer, 0.0
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Choose the decay, now that the number of steps is known."""
-        self._decay = self._options.averaging(int(trainer.estimated_stepping_batches))
-
-    def _average(self, averaged: list[torch.Tensor], current: list[torch.Tensor], n_averaged: Any) -> None:
-        torch._foreach_lerp_(averaged, current, 1 - self._decay)
 
 
 def saved_state(folder: Path) -> dict[str, torch.Tensor] | None:

@@ -8,22 +8,26 @@ from nnpot.training.options import LossOptions, OptimizerOptions
 ANNEALING = 1.0
 """Length of the annealing, relative to the epochs before it."""
 
+REFINEMENT, REFINING_RATE = 0.4, 0.1
+"""Length of the refinement, relative to the epochs that its weights took, and its first rate, relative to the peak."""
+
 PATIENCE = 0.3
-"""How long, relative to the epochs before, the validation loss may go without falling by `LEAST`."""
+"""How long, relative to the epochs before, the validation error may go without falling by `LEAST`."""
 
 LEAST_PATIENCE = 15
 """Epochs that it may go so in any case: at the start the energies are still all noise."""
 
-LEAST = 0.01
+LEAST = 0.005
 
 
 class Schedule:
     """Says what the rate and the weight of the energies are at a time, in epochs.
 
     - `cosine`: the rate rises, then falls as half a cosine to the last epoch.
-    - `adaptive`: the rate stays at its peak until the validation loss stops falling, then falls as half a cosine in as
-      many epochs again, while the weight of the energies rises.  So small data are not trained until the network
-      knows them by heart, and large ones not stopped too early; `max_epochs` is the longest that it takes.
+    - `adaptive`: the rate stays at its peak for half of the epochs, then falls as half a cosine, while the weight of
+      the energies rises.  But if the validation error stops falling before, what is learned from then on is learned by
+      heart: training goes back to the weights that were best and refines them in a short annealing from a low rate,
+      in which the energies, with the upper half of the rise of their weight, gain and the forces do not lose.
 
     Args:
         optimizer: Its `schedule`, `warm_up`, `final_lr` count.
@@ -36,23 +40,24 @@ class Schedule:
         self.best, self.best_epoch = math.inf, 0
         self.latest = math.ceil(max_epochs / (1 + ANNEALING))
         self.annealing_from = self.latest if optimizer.schedule == "adaptive" else 0
+        self.refines = False
 
     @property
     def last_epoch(self) -> int:
         """Number of epochs, as far as known."""
-        if self.optimizer.schedule == "cosine" or self.annealing_from == self.latest:
+        if not self.refines:
             return self.max_epochs
-        return math.ceil(self.annealing_from * (1 + ANNEALING))
+        return self.annealing_from + math.ceil(self.best_epoch * REFINEMENT)
 
-    def observe(self, epoch: int, loss: float) -> bool:
-        """Take note of the validation loss after so many epochs; return whether annealing begins now."""
+    def observe(self, epoch: int, error: float) -> bool:
+        """Take note of the validation error after so many epochs; return whether refinement begins now."""
         if self.optimizer.schedule == "cosine" or epoch >= self.annealing_from:
             return False
-        if loss < (1 - LEAST) * self.best:
-            self.best, self.best_epoch = loss, epoch
+        if error < (1 - LEAST) * self.best:
+            self.best, self.best_epoch = error, epoch
         if epoch < self.best_epoch * (1 + PATIENCE) + max(0.01 * self.max_epochs, LEAST_PATIENCE):
             return False
-        self.annealing_from = epoch
+        self.annealing_from, self.refines = epoch, True
         return True
 
     def rate(self, time: float) -> float:
@@ -61,27 +66,33 @@ class Schedule:
         if o.schedule == "cosine":
             return cosine_rate(time / self.max_epochs, o.warm_up, o.final_lr)
         warm = min(1.0, max(time / min(max(o.warm_up * self.max_epochs, 1e-9), 5.0), 1e-3))
-        return warm * (o.final_lr + (1 - o.final_lr) * 0.5 * (1 + math.cos(math.pi * self._annealed(time))))
+        highest = REFINING_RATE if self._is_refined(time) else warm
+        return highest * (o.final_lr + (1 - o.final_lr) * 0.5 * (1 + math.cos(math.pi * self._annealed(time))))
 
     def energy_weight(self, time: float) -> float:
         """Return w_E."""
         if self.optimizer.schedule == "cosine":
             return self.loss.energy_weight(time / self.max_epochs)
         rise = self._annealed(time)
+        rise = 0.5 + 0.5 * rise if self._is_refined(time) else rise
         return self.loss.energy_weight(self.loss.late_from + rise * (1 - self.loss.late_from))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training has to know."""
-        return {"best": self.best, "best_epoch": self.best_epoch, "annealing_from": self.annealing_from}
+        names = ("best", "best_epoch", "annealing_from", "refines")
+        return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take it over."""
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
-        self.annealing_from = state["annealing_from"]
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def _annealed(self, time: float) -> float:
-        """Fraction of the annealing that is over."""
+        """Fraction of the annealing or refinement that is over."""
         return min(max((time - self.annealing_from) / max(self.last_epoch - self.annealing_from, 1), 0.0), 1.0)
+
+    def _is_refined(self, time: float) -> bool:
+        return self.refines and time >= self.annealing_from
 
 
 def cosine_rate(progress: float, warm_up: float, final: float) -> float:

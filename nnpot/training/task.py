@@ -29,7 +29,9 @@ class PotentialTask(pl.LightningModule):
     Logged: `train/loss`, `lr`; at each validation `val/loss` (with the final weights of the loss), MAE and RMSE such as
     `val/energy_rmse_mev_per_atom`, `val/force_mae_mev_per_ang`, `val/stress_rmse_gpa`, and `val/error`, the geometric
     mean of the RMSEs of what is trained on.  It says which weights are best: the loss, in which the forces outweigh
-    the energies, would take those from before the energies were learned.
+    the energies, would take those from before the energies were learned.  The schedule watches the MAE of
+    the forces (of the energies without forces): at a high rate energies are mostly noise, and one structure unlike all
+    others would decide squares.
 
     Args:
         potential: What is trained.
@@ -52,7 +54,7 @@ class PotentialTask(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         terms = loss_terms(self.potential(batch), batch)
-        weight = self._schedule().energy_weight(self.current_epoch)
+        weight = self.planned().energy_weight(self.current_epoch)
         loss = weight * terms.energy + self.loss.forces * terms.forces + self.loss.stress * terms.stress
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=batch.n_structures, sync_dist=True)
         return loss
@@ -77,36 +79,37 @@ class PotentialTask(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the errors in the units of the field."""
         weights = {"energy": self.loss.energy_weight(1.0), "force": self.loss.forces, "stress": self.loss.stress}
-        loss, first_loss, trained = 0.0, 0.0, []
+        loss, watched, trained = 0.0, 0.0, []
         for label, (unit, factor) in UNITS.items():
             errors = self._errors(label).compute()
             self._errors(label).reset()
-            square = errors.get("rmse", 0.0) ** 2
-            loss += weights[label] * square
-            first_loss += (self.loss.energy if label == "energy" else weights[label]) * square
+            loss += weights[label] * errors.get("rmse", 0.0) ** 2
             if errors and weights[label] > 0:
                 trained.append(errors["rmse"] / factor)
+                watched = errors["mae"] if label != "stress" else watched
             for kind, value in errors.items():
                 self.log(f"val/{label}_{kind}_{unit}", value / factor)
         self.log("val/loss", loss)
         self.log("val/error", math.prod(trained) ** (1 / max(len(trained), 1)))
-        if self._schedule().observe(self.current_epoch + 1, first_loss):
-            log.info("the validation loss has stopped falling: annealing from epoch %d on", self.current_epoch + 1)
-            self.trainer.fit_loop.max_epochs = self._schedule().last_epoch
+        if self.planned().observe(self.current_epoch + 1, watched):
+            best = self.planned().best_epoch
+            log.info("the validation error has stopped falling: refining the weights of epoch %d", best)
+            self.trainer.fit_loop.max_epochs = self.planned().last_epoch
 
     def on_train_start(self) -> None:
         """Tell Lightning, if it goes on after an interruption, how many epochs are left."""
-        self.trainer.fit_loop.max_epochs = self._schedule().last_epoch
+        self.trainer.fit_loop.max_epochs = self.planned().last_epoch
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the state of the schedule."""
-        checkpoint["schedule"] = self._schedule().state_dict()
+        checkpoint["schedule"] = self.planned().state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it over again."""
-        self._schedule().load_state_dict(checkpoint["schedule"])
+        self.planned().load_state_dict(checkpoint["schedule"])
 
-    def _schedule(self) -> Schedule:
+    def planned(self) -> Schedule:
+        """Return the schedule, which is made once the number of epochs is known."""
         if self.schedule is None:
             self.schedule = Schedule(self.optimizer, self.loss, max(self.trainer.max_epochs or 1, 1))
         return self.schedule
@@ -117,7 +120,7 @@ class PotentialTask(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The rate rises linearly, then falls as a cosine, step by step."""
         optimizer = optimizer_of(self.optimizer, self.potential)
-        planned = self._schedule()
+        planned = self.planned()
         steps_per_epoch = max(int(self.trainer.estimated_stepping_batches) / planned.max_epochs, 1)
 
         def factor(step: int) -> float:

@@ -1,9 +1,9 @@
-"""Rates and weights over the epochs; when annealing begins."""
+"""Rates and weights over the epochs; when refinement begins."""
 
 import pytest
 
 from nnpot.training.options import LossOptions, OptimizerOptions
-from nnpot.training.schedule import ANNEALING, Schedule
+from nnpot.training.schedule import REFINEMENT, REFINING_RATE, Schedule
 
 LOSS = LossOptions(energy=1.0, late_energy=100.0, late_from=0.3)
 
@@ -13,7 +13,7 @@ def schedule(kind: str, max_epochs: int = 90) -> Schedule:
 
 
 def observe(s: Schedule, losses: list[float]) -> list[int]:
-    """Feed one loss per epoch; return the epochs at which annealing began."""
+    """Feed one loss per epoch; return the epochs at which refinement began."""
     return [epoch for epoch, loss in enumerate(losses, start=1) if s.observe(epoch, loss)]
 
 
@@ -31,15 +31,15 @@ def test_a_falling_loss_is_followed_to_the_latest_time() -> None:
     assert s.rate(90) == pytest.approx(0.01)
 
 
-def test_annealing_begins_when_the_loss_has_stopped_falling() -> None:
+def test_refinement_begins_when_the_loss_has_stopped_falling() -> None:
     s = schedule("adaptive", 900)
     (start,) = observe(s, [max(0.9**k, 0.9**100) for k in range(400)])
     # the loss is lowest after 101 epochs, then 30 % of this time passes, and 15 epochs
-    assert start == pytest.approx(1.3 * 101 + 15, abs=1)
-    assert s.last_epoch == pytest.approx((1 + ANNEALING) * start, abs=1)
-    assert s.rate(start) == 1.0
-    assert 0.4 < s.rate((start + s.last_epoch) / 2) < 0.6
-    assert s.rate(s.last_epoch) == pytest.approx(0.01)
+    assert (s.best_epoch, start) == (101, pytest.approx(1.3 * 101 + 15, abs=1))
+    assert s.last_epoch == pytest.approx(start + REFINEMENT * 101, abs=1)
+    rates = [1.0, REFINING_RATE, 0.01 * REFINING_RATE]
+    assert [s.rate(t) for t in (start - 0.1, start, s.last_epoch)] == pytest.approx(rates)
+    assert [s.energy_weight(t) for t in (start - 1, start, s.last_epoch)] == pytest.approx([1.0, 10.0, 100.0])
 
 
 def test_the_energy_gains_weight_only_while_annealing() -> None:

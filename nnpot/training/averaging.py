@@ -1,0 +1,61 @@
+"""Averages of the weights over the steps, and the way back to the best of them."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import WeightAveraging
+from torch import Tensor
+
+from nnpot.training.options import OptimizerOptions
+from nnpot.training.task import PotentialTask
+
+RECENT = 4
+"""The larger, the shorter the averages at the start: 1 / (RECENT + 2) of the steps so far is their mean age."""
+
+
+class AveragedWeights(WeightAveraging):
+    """Average of the weights over past steps, validated and saved in place of the last ones.
+
+    The average is exponential, but at the start over the last part of the steps so far (O. Shamir, T. Zhang, ICML
+    2013), in which nothing is left of the first weights.  A refinement starts from the average that was best on
+    validation, and its own average begins anew.
+    """
+
+    def __init__(self, optimizer: OptimizerOptions) -> None:
+        super().__init__(use_buffers=False, multi_avg_fn=self._average)
+        self._options, self._decay = optimizer, 0.0
+        self._best: list[Tensor] = []
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Choose the decay, now that the number of steps is known."""
+        self._decay = self._options.averaging(int(trainer.estimated_stepping_batches))
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the average if it is the best so far; go back to it where a refinement begins."""
+        assert isinstance(pl_module, PotentialTask)
+        assert self._average_model is not None
+        schedule, average = pl_module.planned(), self._average_model
+        if schedule.best_epoch == trainer.current_epoch > 0:
+            self._best = [p.detach().clone() for p in average.module.parameters()]
+        if schedule.refines and schedule.annealing_from == trainer.current_epoch:
+            with torch.no_grad():
+                for p, best in zip(average.module.parameters(), self._best, strict=True):
+                    p.copy_(best)
+            self._copy_average_to_current(pl_module)
+            average.n_averaged.zero_()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed training has to know."""
+        return {**super().state_dict(), "best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it over."""
+        super().load_state_dict(state_dict)
+        self._best = state_dict.get("best", [])
+
+    def _average(self, averaged: list[Tensor], current: list[Tensor], n_averaged: Any) -> None:
+        newest = 1 - self._decay
+        if self._options.ema == "auto":
+            newest = max(newest, (RECENT + 1) / (RECENT + 1 + float(n_averaged)))
+        torch._foreach_lerp_(averaged, current, newest)
