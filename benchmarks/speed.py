@@ -1,15 +1,17 @@
 """Time nnpot against installed peers: MD inference and training steps, interleaved in one process.
 
-python benchmarks/speed.py [--what md train] [--systems water1536 copper256] [--threads 1] [--rounds 9]
+python benchmarks/speed.py [--what md train scaling] [--systems water1536 copper256] [--threads 1] [--rounds 9]
 
 Each round times every candidate once, so that whatever else the machine does strikes all of them alike.  Given are
 the medians, with the quartiles, of the CPU time of this process per atom (of wall time with more than one thread) and
 the median over the rounds of its ratio to the first candidate.  Atoms move by 0.01 Å before every call, and the
-neighbour list is part of it, with whatever skin a package has.  Peers that are not installed are left out:
-`pip install torchani calorine`.
+neighbour list is part of it, with whatever skin a package has.  `scaling` is the default ACE alone: its cost by
+elements, channels and cutoff.  Peers that are not installed are left out:
+`pip install torchani calorine metatrain[soap-bpnn] deepmd-kit mace-torch sevenn`.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -25,7 +27,7 @@ Work = Callable[[], Any]
 def main() -> None:
     """Measure, print, write `speed.json` and `speed.md`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--what", nargs="*", choices=["md", "train"], default=["md", "train"])
+    parser.add_argument("--what", nargs="*", choices=["md", "train", "scaling"], default=["md", "train"])
     parser.add_argument(
         "--systems", nargs="*", default=["water192", "water1536", "water6000", "copper256", "copper4000"]
     )
@@ -36,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # before torch is imported
 
-    from speed_candidates import MD, TRAINING, system, training_set
+    from speed_candidates import MD, TRAINING, scaling, system, training_set
 
     rows: list[dict[str, Any]] = []
     for name in options.systems if "md" in options.what else []:
@@ -48,6 +50,11 @@ def main() -> None:
         builders = chosen(TRAINING, options.only)
         candidates = {k: build(frames, batch_size) for k, build in builders.items()}
         rows += measured(f"training {name}", candidates, batch_size * len(frames[0]), options)
+    for name, compiled in itertools.product(["elements", "channels", "cutoff"], [True, False]):
+        if "scaling" in options.what:
+            builders = chosen(scaling(name, compiled=compiled), options.only)
+            work = f"{name}, compiled" if compiled else name
+            rows += measured(work, {k: build() for k, build in builders.items()}, 1372, options)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "speed.json").write_text(json.dumps(rows, indent=2) + "\n")
     (options.out / "speed.md").write_text(table(rows))
@@ -72,7 +79,7 @@ def measured(work: str, candidates: dict[str, Work | None], n_atoms: int, option
             for _ in range(repeats[name]):
                 f()
             samples[name].append(1e6 * (clock() - started) / (repeats[name] * n_atoms))
-    print(file=sys.stderr)
+    print(file=sys.stderr, flush=True)
     first = next(iter(samples.values()), [])
     return [
         {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import speed_peers
 import torch
 from ase import Atoms
 from ase.build import bulk, molecule
@@ -78,12 +79,12 @@ def training_set(name: str) -> tuple[list[Atoms], int]:
 # nnpot ----------------------------------------------------------------------------------------------------------------
 
 
-def default_ace(frames: Sequence[Atoms]) -> NeuralNetworkPotential:
+def default_ace(frames: Sequence[Atoms], **changes: Any) -> NeuralNetworkPotential:
     """The network and descriptor of configs/ace.yaml with random weights, fitted to the scale of some structures."""
     import yaml
 
     settings = yaml.safe_load((Path(__file__).parent.parent / "configs/ace.yaml").read_text())["potential"]
-    descriptor = ACE(**settings.pop("descriptor")["init_args"])
+    descriptor = ACE(**settings.pop("descriptor")["init_args"] | changes)
     return fitted(NeuralNetworkPotential(descriptor, **settings), frames)
 
 
@@ -160,6 +161,16 @@ def md_nep(atoms: Atoms) -> Callable[[], Any] | None:
     return moving(atoms, CPUNEP(str(path)))
 
 
+def installed(package: str, build: Builder) -> Builder:
+    """A builder where the package of a peer is there, nothing where it is not."""
+    return lambda *arguments: build(*arguments) if importlib.util.find_spec(package) else None
+
+
+def md_peer(package: str, make: Callable[[Atoms], Any], most_atoms: int = 10_000) -> Builder:
+    """MD with the calculator of a peer, left out for systems that take too much memory or time."""
+    return installed(package, lambda atoms: moving(atoms, make(atoms)) if len(atoms) <= most_atoms else None)
+
+
 def training(
     make: Callable[..., NeuralNetworkPotential], *, compiled: bool = False, cached: bool = False, soap: bool = False
 ) -> Builder:
@@ -227,6 +238,9 @@ MD: dict[str, Builder] = {
     "nnpot ACSF": md(default_acsf),
     "TorchANI": md_ani,
     "NEP4 (C++)": md_nep,
+    "SOAP-BPNN": md_peer("metatrain", speed_peers.soap_bpnn),
+    "DeePMD se_e2_a": md_peer("deepmd", speed_peers.deepmd),
+    "MACE 64x0e": md_peer("mace", speed_peers.mace, most_atoms=2000),
 }
 
 TRAINING: dict[str, Builder] = {
@@ -235,4 +249,36 @@ TRAINING: dict[str, Builder] = {
     "nnpot ACE, compiled, SOAP": training(default_ace, compiled=True, soap=True),
     "nnpot ACSF, features kept": training(default_acsf, cached=True),
     "TorchANI": training_ani,
+    "SevenNet": installed("sevenn", speed_peers.training_sevennet),
 }
+
+# how the cost of ACE grows ------------------------------------------------------------------------------------------
+
+ELEMENTS = ("Cu", "Ni", "Pd", "Ag", "Pt", "Au", "Al", "Pb", "Rh", "Ir")
+"""All of them fcc; the lattice stays that of copper, so that the numbers of atoms and neighbours do, too."""
+
+
+def alloy(n_elements: int) -> Atoms:
+    """A rattled crystal of 1372 atoms, elements at random."""
+    atoms = copper(7)
+    atoms.symbols[:] = np.random.default_rng(0).choice(ELEMENTS[:n_elements], len(atoms))
+    return atoms
+
+
+def scaled(n_elements: int, *, compiled: bool, **changes: Any) -> Callable[[], Callable[[], Any]]:
+    """MD of an alloy with the default ACE, some of it changed."""
+
+    def build() -> Callable[[], Any]:
+        atoms = alloy(n_elements)
+        return moving(atoms, NNPotCalculator(default_ace([atoms], **changes), compile=compiled))
+
+    return build
+
+
+def scaling(what: str, *, compiled: bool) -> dict[str, Callable[[], Callable[[], Any]]]:
+    """Return candidates that differ in one number, `what`: "elements", "channels" or "cutoff"."""
+    if what == "elements":
+        return {f"{n} elements": scaled(n, compiled=compiled) for n in (1, 2, 4, 10)}
+    if what == "channels":
+        return {f"{n} channels": scaled(1, compiled=compiled, channels=n) for n in (8, 16, 24, 32, 48)}
+    return {f"cutoff {r_c} Å": scaled(1, compiled=compiled, cutoff=r_c) for r_c in (4.0, 5.0, 6.0)}
