@@ -18,19 +18,16 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
 
-import numpy as np
 import openmm
 import torch
 import torch_sim as ts
 from ase import Atoms, units
-from ase.build import bulk
 from ase.md.verlet import VelocityVerlet
 from metatomic_ase import MetatomicCalculator
 from speed import measured, table
-from speed_candidates import default_ace, default_acsf
+from speed_candidates import default_ace, default_acsf, heavy_alloy
 
 from nnpot import NNPotCalculator, Potential
-from nnpot.analysis.materials import thermal_momenta
 from nnpot.engines.metatomic import export_metatomic
 from nnpot.engines.torchsim import TorchSimModel
 
@@ -38,15 +35,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "examples" / "openmm"))
 from md import system_of
 
 TIMESTEP_FS = 1.0
-
-
-def alloy(repeat: int, seed: int = 0) -> Atoms:
-    """A disordered alloy of heavy atoms, which stays a crystal whatever the forces are."""
-    atoms = bulk("Cu", cubic=True, a=3.85).repeat(repeat)
-    atoms.symbols[np.random.default_rng(seed).random(len(atoms)) < 0.5] = "Au"
-    atoms.set_masses(atoms.get_masses() * 1000)
-    atoms.set_momenta(thermal_momenta(atoms.get_masses(), 3e5, np.random.default_rng(seed)))
-    return atoms
 
 
 def in_ase(systems: list[Atoms], calculator: Callable[[Any], Any], model: Any) -> Callable[[], None]:
@@ -97,8 +85,8 @@ def main() -> None:
     options.threads = 1
     rows = []
     for name, make in (("ACE", default_ace), ("ACSF", default_acsf)):
-        potential = make([alloy(2)])
-        large, small = [alloy(4)], [alloy(2, seed) for seed in range(8)]
+        potential = make([heavy_alloy(2)])
+        large, small = [heavy_alloy(4)], [heavy_alloy(2, seed) for seed in range(8)]
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
             model = export_metatomic(potential, Path(folder) / "model.pt")
             rows += measured(f"{name}, 256 atoms", {

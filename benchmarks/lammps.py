@@ -16,19 +16,17 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median, quantiles
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
 
-import numpy as np
 from ase import Atoms, units
-from ase.build import bulk
 from ase.io.lammpsdata import write_lammps_data
 from ase.md.verlet import VelocityVerlet
-from speed_candidates import default_ace, default_acsf
+from speed import records, table
+from speed_candidates import default_ace, default_acsf, heavy_alloy
 
 from nnpot import NNPotCalculator, Potential
-from nnpot.analysis.materials import thermal_momenta
 from nnpot.engines.lammps import plugin
 from nnpot.packaged import write_package
 
@@ -44,15 +42,6 @@ thermo 1000000
 run 2
 run {steps}
 """
-
-
-def alloy(repeat: int) -> Atoms:
-    """A disordered alloy of heavy atoms, which stays a crystal whatever the forces are."""
-    atoms = bulk("Cu", cubic=True, a=3.85).repeat(repeat)
-    atoms.symbols[np.random.default_rng(0).random(len(atoms)) < 0.5] = "Au"
-    atoms.set_masses(atoms.get_masses() * 1000)
-    atoms.set_momenta(thermal_momenta(atoms.get_masses(), 3e5, np.random.default_rng(0)))
-    return atoms
 
 
 def in_ase(atoms: Atoms, potential: Potential, steps: int, *, compile: bool = True) -> Callable[[], float]:
@@ -84,17 +73,13 @@ def in_lammps(folder: Path, ranks: int) -> Callable[[], float]:
     return run
 
 
-def compared(name: str, candidates: dict[str, Callable[[], float]], per: int, rounds: int) -> None:
-    """Print a row for each candidate."""
-    times: dict[str, list[float]] = {label: [] for label in candidates}
-    for _ in range(rounds):
+def compared(name: str, candidates: dict[str, Callable[[], float]], per: int, options: Any) -> list[dict[str, Any]]:
+    """Run every candidate in every round; return one record for each, in µs per atom and step."""
+    samples: dict[str, list[float]] = {label: [] for label in candidates}
+    for _ in range(options.rounds):
         for label, run in candidates.items():
-            times[label].append(run() / per * 1e6)
-    first = times[next(iter(times))]
-    for label, values in times.items():
-        low, _, high = quantiles(values, n=4)
-        ratio = median(b / a for a, b in zip(first, values, strict=True))
-        print(f"| {name} | {label} | {median(values):.1f} ({low:.1f}–{high:.1f}) | {ratio:.2f} |", flush=True)
+            samples[label].append(run() / per * 1e6)
+    return records(name, samples, threads=1)
 
 
 def main() -> None:
@@ -105,13 +90,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     plugin.build()
-    print("| work | candidate | µs/atom (quartiles) | relative |\n|---|---|---|---|")
+    rows = []
     for name, make in (("ACE", default_ace), ("ACSF", default_acsf)):
-        potential = make([alloy(2)])
+        potential = make([heavy_alloy(2)])
         with tempfile.TemporaryDirectory() as folder:
             package = write_package(potential, Path(folder) / "model.pt2")
             for repeat in options.repeat:
-                atoms = alloy(repeat)
+                atoms = heavy_alloy(repeat)
                 steps = max(5, 20_000 // len(atoms))
                 write_lammps_data(Path(folder) / "data", atoms, specorder=["Cu", "Au"], masses=True)
                 (Path(folder) / "in.lammps").write_text(INPUT.format(model=package, steps=steps))
@@ -119,7 +104,8 @@ def main() -> None:
                 candidates["ASE, package"] = in_ase(atoms, package, steps, compile=False)
                 for ranks in options.ranks:
                     candidates[f"LAMMPS, {ranks} rank{'s' * (ranks > 1)}"] = in_lammps(Path(folder), ranks)
-                compared(f"{name}, {len(atoms)} atoms", candidates, steps * len(atoms), options.rounds)
+                rows += compared(f"{name}, {len(atoms)} atoms", candidates, steps * len(atoms), options)
+    print(table(rows))
 
 
 if __name__ == "__main__":

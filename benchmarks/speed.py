@@ -80,12 +80,17 @@ def measured(work: str, candidates: dict[str, Work | None], n_atoms: int, option
                 f()
             samples[name].append(1e6 * (clock() - started) / (repeats[name] * n_atoms))
     print(file=sys.stderr, flush=True)
+    return records(work, samples, options.threads)
+
+
+def records(work: str, samples: dict[str, list[float]], threads: int) -> list[dict[str, Any]]:
+    """Return one record for each candidate from the times of its rounds, in µs per atom."""
     first = next(iter(samples.values()), [])
     return [
         {
             "work": work,
             "candidate": name,
-            "threads": options.threads,
+            "threads": threads,
             "us_per_atom": statistics.median(times),
             "quartiles": statistics.quantiles(times, n=4)[::2],
             "ratio_to_first": statistics.median(t / t_0 for t, t_0 in zip(times, first, strict=True)),

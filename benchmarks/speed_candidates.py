@@ -15,6 +15,7 @@ from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from nnpot import NNPotCalculator
+from nnpot.analysis.materials import thermal_momenta
 from nnpot.descriptors import ACE, ACSF
 from nnpot.neighbors import single_batch
 from nnpot.potential import NeuralNetworkPotential
@@ -48,6 +49,15 @@ def copper(n: int) -> Atoms:
     """A rattled crystal of 4n³ atoms."""
     atoms = bulk("Cu", "fcc", a=3.615, cubic=True).repeat(n)
     atoms.rattle(0.08, seed=0)
+    return atoms
+
+
+def heavy_alloy(repeat: int, seed: int = 0) -> Atoms:
+    """A disordered alloy of heavy atoms, which stays a crystal whatever the forces are."""
+    atoms = bulk("Cu", cubic=True, a=3.85).repeat(repeat)
+    atoms.symbols[np.random.default_rng(seed).random(len(atoms)) < 0.5] = "Au"
+    atoms.set_masses(atoms.get_masses() * 1000)
+    atoms.set_momenta(thermal_momenta(atoms.get_masses(), 3e5, np.random.default_rng(seed)))
     return atoms
 
 

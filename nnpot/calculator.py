@@ -1,6 +1,5 @@
 """Any potential as an ASE calculator."""
 
-import copy
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,13 +8,11 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from nnpot.formats import load
-from nnpot.neighbors import NeighborPairs, neighbor_pairs
-from nnpot.packaged import PackagedPotential
+from nnpot.formats import placed
+from nnpot.neighbors import NeighborPairs, left_skin, neighbor_pairs
 from nnpot.potential import NeuralNetworkPotential, Potential
+from nnpot.precision import dtype_of
 from nnpot.structure import Batch, Structure
-
-_DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 class NNPotCalculator(Calculator):
@@ -50,17 +47,11 @@ class NNPotCalculator(Calculator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if dtype not in _DTYPES:
-            raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+        precision = dtype_of(dtype)
         if skin < 0:
             raise ValueError(f"skin must not be negative, got {skin} Å")
-        self.dtype, self.device, self.skin = _DTYPES[dtype], torch.device(device), skin
-        if isinstance(potential, Potential):
-            self.potential = copy.deepcopy(potential).to(self.device, self.dtype).eval()
-        else:
-            self.potential = load(potential, self.dtype, self.device)
-        if isinstance(self.potential, PackagedPotential):
-            self.dtype, self.device = self.potential.dtype_and_device()
+        self.skin = skin
+        self.potential, self.dtype, self.device = placed(potential, precision, torch.device(device))
         for part in self.potential.modules() if compile else ():
             if isinstance(part, NeuralNetworkPotential):
                 part.compiled(evaluation=True)
@@ -108,7 +99,4 @@ class NNPotCalculator(Calculator):
             and np.array_equal(old.numbers.numpy(), new.numbers.numpy())
             and np.array_equal(old.cell.numpy(), new.cell.numpy())
         )
-        if not same:
-            return False
-        moved = (new.positions - old.positions).square().sum(dim=1)
-        return len(moved) == 0 or float(moved.max()) < (0.5 * self.skin) ** 2
+        return same and not bool(left_skin(old.positions, new.positions, self.skin).any())

@@ -50,6 +50,7 @@ def compile_library(compiler: str, sources: Sequence[Path], path: Path, *flags: 
 
 
 def complaint(error: Exception) -> str:
-    """Return the line that says what a compiler, or the system, complains about."""
-    lines = str(getattr(error, "stderr", "") or error).strip().splitlines() or [""]
-    return next((line for line in lines if "error" in line.lower()), lines[0])[:200]
+    """Return the line that says what is wrong: of what a compiler printed, else of the exception itself."""
+    printed = str(getattr(error, "stderr", None) or "")
+    lines = (printed or str(error)).strip().splitlines() or [type(error).__name__]
+    return next((line for line in lines if printed and "error" in line.lower()), lines[0])[:200]

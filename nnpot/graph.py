@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from nnpot.compiler import complaint
+
 log = logging.getLogger("nnpot")
 
 Outputs = tuple[Tensor, Tensor]
@@ -73,8 +75,7 @@ class CompiledGraph:
                 if not torch.linalg.vector_norm(ours - plain) <= self.tolerance * torch.linalg.vector_norm(plain):
                     raise RuntimeError("the compiled graph gives other results")
         except Exception as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            log.warning("calculating without compilation, which is slower: %s", lines[0][:200])
+            log.warning("calculating without compilation, which is slower: %s", complaint(error))
             self.refused = True
         else:
             self.compiled = compiled

@@ -73,6 +73,17 @@ def _completed_cell(structure: Structure) -> np.ndarray:
     return cell
 
 
+def left_skin(old: Tensor, new: Tensor, skin: float) -> Tensor:
+    """Return which atoms have moved by half the skin or more, shape (N,): then pairs may be lacking (Verlet).
+
+    Args:
+        old: Positions for which pairs within cutoff and skin were found, in Å, shape (N, 3).
+        new: Present positions.
+        skin: In Å.
+    """
+    return ~((new - old).square().sum(dim=1) < (0.5 * skin) ** 2)
+
+
 def single_batch(structure: Structure, cutoff: float) -> Batch:
     """Make a batch of one structure, its pairs found within a cutoff in Å."""
     pairs = neighbor_pairs(structure, cutoff)

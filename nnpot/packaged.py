@@ -30,17 +30,18 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from nnpot.compiler import complaint
 from nnpot.files import write_atomically
 from nnpot.functional.rows import ElementRows
 from nnpot.native import are_compiled
 from nnpot.potential import Potential
+from nnpot.precision import dtype_of
 from nnpot.structure import Linearized, Pairs
 
 log = logging.getLogger("nnpot")
 
 FORMAT = "1"
 SUFFIX = ".pt2"
-_DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _DYNAMIC = ({0: "P"}, {0: "P"}, {0: "P"}, {0: "A"}, {0: "N"}, {1: "R"}, {0: "N"}, {1: "R"})
 _LEAST = 2
 """Smallest size of an input: a compiler may take sizes 0 and 1 for special."""
@@ -58,13 +59,12 @@ def write_package(potential: Potential, path: str | Path, dtype: str = "float32"
         ValueError: If the dtype is not known, or the potential cannot be recorded as one graph.
         FileNotFoundError: If there is no C++ compiler.
     """
-    if dtype not in _DTYPES:
-        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-    if not are_compiled(_DTYPES[dtype], torch.device("cpu")):
+    precision = dtype_of(dtype)
+    if not are_compiled(precision, torch.device("cpu")):
         raise FileNotFoundError("a package needs a C++ compiler, and there is none here; install g++")
     if Path(path).suffix != SUFFIX:
         raise ValueError(f"the name of a package ends in {SUFFIX}, that of {path} does not")
-    function = _PairFunction(copy.deepcopy(potential).to("cpu", _DTYPES[dtype]).eval().requires_grad_(False))
+    function = _PairFunction(copy.deepcopy(potential).to("cpu", precision).eval().requires_grad_(False))
     metadata = {
         "nnpot": FORMAT,
         "torch": torch.__version__,
@@ -73,7 +73,7 @@ def write_package(potential: Potential, path: str | Path, dtype: str = "float32"
         "dtype": dtype,
     }
     log.info("compiling the potential into %s, about half a minute", path)
-    exported = _recorded(function, _example(len(potential.elements), _DTYPES[dtype]))
+    exported = _recorded(function, _example(len(potential.elements), precision))
     with warnings.catch_warnings(action="ignore"), tempfile.TemporaryDirectory() as folder:  # compilers' warnings
         unfinished = str(Path(folder) / Path(path).name)
         configs = {"aot_inductor.metadata": metadata}
@@ -94,7 +94,7 @@ class PackagedPotential(Potential):
         self.loader = loader
         self.elements = tuple(metadata["elements"].split())
         self.cutoff = float(metadata["cutoff"])
-        self.dtype = _DTYPES[metadata["dtype"]]
+        self.dtype = dtype_of(metadata["dtype"])
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -109,8 +109,9 @@ class PackagedPotential(Potential):
         try:
             loader = torch._inductor.aoti_load_package(str(path)).loader
         except Exception as error:  # of all kinds, by what is wrong with the file
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"{path} is not a complete package ({reason[:200]}); export the model again") from error
+            raise ValueError(
+                f"{path} is not a complete package ({complaint(error)}); export the model again"
+            ) from error
         metadata = loader.get_metadata()
         if metadata.get("nnpot") != FORMAT:
             raise ValueError(f"{path} is not a package that this nnpot reads; export the model again")
@@ -189,8 +190,7 @@ def _recorded(function: _PairFunction, inputs: tuple[Tensor, ...]) -> torch.expo
         graph = make_fx(function, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*inputs)
         return torch.export.export(graph, inputs, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # of many kinds, by where the recording fails
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"this potential cannot be recorded as one graph: {reason[:200]}") from error
+        raise ValueError(f"this potential cannot be recorded as one graph: {complaint(error)}") from error
 
 
 def _example(n_elements: int, dtype: torch.dtype) -> tuple[Tensor, ...]:

@@ -103,6 +103,16 @@ def read_result(folder: Path, atoms: Atoms) -> Result:
     return Result(rows["PotEng"][0], atomic[:, 1], forces, stress, rows)
 
 
+def assert_as_in_ase(result: Result, atoms: Atoms) -> None:
+    """Compare with the calculator of the atoms: sums in another order, float64, coordinates rotated and printed."""
+    assert abs(result.energy - atoms.get_potential_energy()) < 1e-11 * len(atoms)
+    np.testing.assert_allclose(result.energies, atoms.get_potential_energies(), atol=1e-10)
+    np.testing.assert_allclose(result.forces, atoms.get_forces(), atol=1e-10)
+    if atoms.pbc.all():
+        stress = atoms.get_stress(voigt=False)
+        np.testing.assert_allclose(result.stress, stress, atol=1e-9 * np.abs(stress).max())
+
+
 def thermo(log: Path) -> dict[str, NDArray[np.float64]]:
     """Columns of all thermodynamic output."""
     lines = log.read_text().splitlines()

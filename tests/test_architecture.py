@@ -3,7 +3,7 @@
 =====  =======================================================================  ================================
 floor  rooms                                                                    may import
 =====  =======================================================================  ================================
-0      structure, spec, graph, compiler, native, units, files                   floor 0 only
+0      structure, spec, graph, compiler, native, precision, units, files        floor 0 only
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/, scaling                                               floors 0–1
 3      potential, repulsion, committee, packaged, model_file                    floors 0–2, each other
@@ -25,7 +25,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = (
-    ("structure", "spec", "graph", "compiler", "native", "units", "files"),
+    ("structure", "spec", "graph", "compiler", "native", "precision", "units", "files"),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
     ("potential", "repulsion", "committee", "packaged", "model_file"),

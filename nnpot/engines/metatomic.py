@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from nnpot.engines.torchscript import ScriptedEnergies, terms_of
 from nnpot.files import write_atomically
 from nnpot.potential import NeuralNetworkPotential, Potential
+from nnpot.precision import dtype_of
 
 SUFFIX = ".pt"
-_DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _EXTRA_FILES = ("torch-version", "metatomic-version", "export-metadata", "model-metadata")
 _REFERENCES = {
     "ACE": "R. Drautz, Phys. Rev. B 99, 014104 (2019)",
@@ -48,8 +48,7 @@ def export_metatomic(potential: Potential, path: str | Path, dtype: str = "float
     Raises:
         ValueError: If the dtype is not known, the path ends in another way, or the potential cannot be recorded.
     """
-    if dtype not in _DTYPES:
-        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+    precision = dtype_of(dtype)
     if Path(path).suffix != SUFFIX:
         raise ValueError(f"the name of a metatomic model ends in {SUFFIX}, that of {path} does not")
     capabilities = ModelCapabilities(
@@ -61,7 +60,7 @@ def export_metatomic(potential: Potential, path: str | Path, dtype: str = "float
         dtype=dtype,
     )
     with warnings.catch_warnings(action="ignore"), tempfile.TemporaryDirectory() as folder:  # those of TorchScript
-        module = _MetatomicModel(potential, _DTYPES[dtype]).eval()
+        module = _MetatomicModel(potential, precision).eval()
         unfinished = Path(folder) / Path(path).name
         AtomisticModel(module, _metadata(potential, name), capabilities).save(unfinished)
         _forget_extensions(unfinished)
@@ -78,6 +77,7 @@ class _MetatomicModel(nn.Module):
         self.dtype = dtype
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:  # noqa: UP006
+        """Return the one list that the engine has to find: all pairs within the cutoff."""
         return [self.neighbors]
 
     def forward(
@@ -86,6 +86,13 @@ class _MetatomicModel(nn.Module):
         outputs: Dict[str, ModelOutput],  # noqa: UP006
         selected_atoms: Optional[Labels] = None,  # noqa: UP045
     ) -> Dict[str, TensorMap]:  # noqa: UP006
+        """Return the energies that are asked for, in eV: of each system, or of each atom or selected atom.
+
+        Args:
+            systems: With the neighbour list that `requested_neighbor_lists` names.
+            outputs: `energy`, per system or per atom; nothing else is calculated.
+            selected_atoms: System and atom of those that count; all of them if None.
+        """
         if "energy" not in outputs:
             return {}
         device = systems[0].positions.device

@@ -17,6 +17,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from nnpot.compiler import complaint
 from nnpot.functional.rows import ElementRows, rows_by_element
 from nnpot.neighbors import NeighborTable, single_batch, table_slots
 from nnpot.potential import NeuralNetworkPotential, Potential, SumPotential
@@ -203,9 +204,8 @@ def _recorded(potential: Potential, needs: _Needs, dtype: torch.dtype) -> fx.Gra
     try:
         traced = make_fx(energies, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*example)
     except Exception as error:  # of many kinds, by where the recording fails
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         part = potential.descriptor if isinstance(potential, NeuralNetworkPotential) else potential
-        raise ValueError(f"{type(part).__name__} cannot be written as TorchScript: {reason[:200]}") from error
+        raise ValueError(f"{type(part).__name__} cannot be written as TorchScript: {complaint(error)}") from error
     _fold_constants(traced)
     _make_scriptable(traced)
     return traced

@@ -1,6 +1,5 @@
 """Potentials in TorchSim (https://torchsim.github.io/torch-sim): dynamics and relaxation of many systems at once."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -12,9 +11,8 @@ from torch import Tensor
 from torch_sim.models.interface import ModelInterface
 from torch_sim.state import SimState
 
-from nnpot.formats import load
-from nnpot.neighbors import NeighborPairs, neighbor_pairs
-from nnpot.packaged import PackagedPotential
+from nnpot.formats import placed
+from nnpot.neighbors import NeighborPairs, left_skin, neighbor_pairs
 from nnpot.potential import Potential
 from nnpot.structure import Batch, Structure
 
@@ -46,14 +44,8 @@ class TorchSimModel(ModelInterface):
         super().__init__()
         if skin < 0:
             raise ValueError(f"skin must not be negative, got {skin} Å")
-        self._device, self._dtype = torch.device(device), dtype
         self._compute_forces = self._compute_stress = True
-        if isinstance(potential, Potential):
-            self.potential = copy.deepcopy(potential).to(self.device, dtype).eval()
-        else:
-            self.potential = load(potential, dtype, self.device)
-        if isinstance(self.potential, PackagedPotential):
-            self._dtype, self._device = self.potential.dtype_and_device()
+        self.potential, self._dtype, self._device = placed(potential, dtype, torch.device(device))
         self._neighbors = _VerletLists(self.potential.cutoff + skin, skin)
 
     def forward(self, state: SimState | dict[str, Any], **_: Any) -> dict[str, Tensor]:
@@ -179,9 +171,8 @@ class _VerletLists:
 
     def _stale(self, old: _Systems, new: _Systems) -> Tensor:
         """Whether the pairs of a system may lack some, shape (B,)."""
-        moved = (new.positions - old.positions).square().sum(dim=1)
-        most = moved.new_zeros(len(new.cells)).scatter_reduce(0, new.system, moved, "amax")
-        return ~(most < (0.5 * self.skin) ** 2) | (new.cells != old.cells).flatten(start_dim=1).any(dim=1)
+        stale = (new.cells != old.cells).flatten(start_dim=1).any(dim=1)
+        return stale.index_fill(0, new.system[left_skin(old.positions, new.positions, self.skin)], True)
 
 
 def _are_alike(old: _Systems, new: _Systems) -> bool:

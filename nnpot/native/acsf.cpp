@@ -465,8 +465,8 @@ void pullback(const Functions& g, const Pairs<T>& p, const void* bar, void* grad
 }
 
 // From flat arrays: `sizes` holds g1, n_g2, n_g3, n_elements, kind, number of families, then for each family narrow,
-// n_radial, n_parts, n_functions and the grid; `numbers` holds both cutoffs, the inner fraction of them, eta and r_s of G2, kappa of G3, then for
-// each family eta, r_s, zeta and lambda.  False if a family has more radial factors or angular parts than there is room for.
+// n_radial, n_parts, n_functions and the grid; `numbers` holds both cutoffs, the inner fraction of them, eta and r_s of G2,
+// kappa of G3, then for each family eta, r_s, zeta and lambda.  False if a family has more radial factors or angular parts than there is room for.
 bool read(const int64_t* sizes, const double* numbers, Functions& g) {
     g.g1 = int(sizes[0]), g.n_g2 = int(sizes[1]), g.n_g3 = int(sizes[2]), g.n_elements = int(sizes[3]), g.kind = int(sizes[4]);
     g.cutoff = numbers[0], g.angular_cutoff = numbers[1], g.inner = numbers[2];

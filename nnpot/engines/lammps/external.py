@@ -24,8 +24,9 @@ from torch import Tensor
 
 from nnpot.formats import load
 from nnpot.functional.segment import forces_from_pairs
-from nnpot.neighbors import NeighborPairs, neighbor_pairs
+from nnpot.neighbors import NeighborPairs, left_skin, neighbor_pairs
 from nnpot.potential import Potential
+from nnpot.precision import dtype_of
 from nnpot.structure import Pairs, Structure
 
 FIX = "nnpot"
@@ -86,7 +87,7 @@ class External:
         n_types = program.extract_setting("ntypes")
         if len(words) != 4 + n_types or list(words[1:3]) != ["*", "*"]:
             raise ValueError(f"it must be: pair_coeff * * MODEL and the elements of all {n_types} atom types")
-        self.dtype = {"float32": torch.float32, "float64": torch.float64}[dtype]
+        self.dtype = dtype_of(dtype)
         self.potential: Potential = load(words[3], self.dtype)
         unknown = [name for name in words[4:] if name not in self.potential.elements]
         if unknown:
@@ -146,10 +147,8 @@ class External:
     def _neighbors(self, tags: NDArray[Any], positions: Tensor, n_local: int) -> NeighborPairs:
         """Pairs of local atoms, and of ghosts that see one, kept until an atom has moved by half the skin."""
         known = self._known
-        if known is not None and np.array_equal(known.tags, tags):
-            moved = (positions - known.positions).square().sum(dim=1)
-            if len(moved) == 0 or float(moved.max()) < (0.5 * self.skin) ** 2:
-                return known.pairs
+        if known is not None and known.holds(tags, positions, self.skin):
+            return known.pairs
         pairs = neighbor_pairs(_cluster(positions), self.potential.cutoff + self.skin)
         is_center = torch.arange(len(positions)) < n_local
         is_center[pairs.i[pairs.j < n_local]] = True
@@ -165,6 +164,10 @@ class _Known:
     tags: NDArray[Any]
     positions: Tensor
     pairs: NeighborPairs
+
+    def holds(self, tags: NDArray[Any], positions: Tensor, skin: float) -> bool:
+        """Whether they are the same atoms, none of which has left its skin."""
+        return np.array_equal(self.tags, tags) and not bool(left_skin(self.positions, positions, skin).any())
 
 
 def _cluster(positions: Tensor) -> Structure:

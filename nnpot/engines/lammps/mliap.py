@@ -15,6 +15,7 @@ import torch
 
 from nnpot.formats import load
 from nnpot.potential import Potential
+from nnpot.precision import dtype_of
 from nnpot.spec import build, to_spec
 from nnpot.structure import Pairs
 
@@ -92,7 +93,8 @@ def write_mliap(model: str | Path, path: str | Path, dtype: str = "float64", dev
 
     Raises:
         FileNotFoundError: If there is no such model.
+        ValueError: If it is not complete, or the dtype is not known.
     """
-    potential = load(model, {"float32": torch.float32, "float64": torch.float64}[dtype], device)
+    potential = load(model, dtype_of(dtype), device)
     torch.save(MLIAPModel(potential), path)
     return Path(path)

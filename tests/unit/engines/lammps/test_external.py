@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from lammps_runs import read_result, thermo, with_external, write_input
+from lammps_runs import assert_as_in_ase, read_result, thermo, with_external, write_input
 from systems import ELEMENTS, SYSTEMS, acsf, network_potential, rattled
 
 from nnpot.calculator import NNPotCalculator
@@ -42,12 +42,7 @@ def test_energies_forces_and_virial(case: str, ranks: int, model: Path, tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
     result = read_result(tmp_path, atoms)
     atoms.calc = NNPotCalculator(potential(), dtype="float64")
-    assert abs(result.energy - atoms.get_potential_energy()) < 1e-11 * len(atoms)
-    np.testing.assert_allclose(result.energies, atoms.get_potential_energies(), atol=1e-10)
-    np.testing.assert_allclose(result.forces, atoms.get_forces(), atol=1e-10)
-    if atoms.pbc.all():
-        stress = atoms.get_stress(voigt=False)
-        np.testing.assert_allclose(result.stress, stress, atol=1e-9 * np.abs(stress).max())
+    assert_as_in_ase(result, atoms)
 
 
 @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=needs_mpi4py)])

@@ -10,7 +10,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.md.verlet import VelocityVerlet
-from lammps_runs import read_result, thermo, with_plugin, write_input
+from lammps_runs import assert_as_in_ase, read_result, thermo, with_plugin, write_input
 from packages import EXPORTED, package_of
 from systems import ELEMENTS, SYSTEMS, rattled
 
@@ -78,15 +78,8 @@ def test_energies_forces_and_virial(case: str, name: str, ranks: int, tmp_path: 
     done = with_plugin(script, ranks)
     assert done.returncode == 0, done.stdout + done.stderr
     result = read_result(tmp_path, atoms)
-    calculator = NNPotCalculator(EXPORTED[name](), dtype="float64")
-    atoms.calc = calculator
-    # sums in another order, float64; LAMMPS' coordinates are rotated and written with 16 digits
-    assert abs(result.energy - atoms.get_potential_energy()) < 1e-11 * len(atoms)
-    np.testing.assert_allclose(result.energies, atoms.get_potential_energies(), atol=1e-10)
-    np.testing.assert_allclose(result.forces, atoms.get_forces(), atol=1e-10)
-    if atoms.pbc.all():
-        stress = atoms.get_stress(voigt=False)
-        np.testing.assert_allclose(result.stress, stress, atol=1e-9 * np.abs(stress).max())
+    atoms.calc = NNPotCalculator(EXPORTED[name](), dtype="float64")
+    assert_as_in_ase(result, atoms)
     # the virials of the atoms add up to that of all, whichever way pairs are shared out
     virials = np.loadtxt(tmp_path / "virials", skiprows=9, ndmin=2).sum(axis=0)
     total = np.array([result.rows[f"c_s[{k}]"][0] for k in range(1, 7)]) * result.rows["Volume"][0]
