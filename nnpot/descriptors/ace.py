@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor, check_elements
 from nnpot.functional.density import DensityTables, density
-from nnpot.functional.harmonics import MAX_DEGREE, degrees, mean_over_m, product_grid
+from nnpot.functional.harmonics import MAX_DEGREE, degrees, mean_over_m, product
 from nnpot.functional.pair_density import PairDensity
 from nnpot.functional.rows import ElementRows
 from nnpot.neighbors import NeighborTable
@@ -103,7 +103,8 @@ class ACE(Descriptor):
         table = NeighborTable.of(pairs, self.cutoff)
         vectors = table.vectors(pairs, self.cutoff)
         values = density(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
-        return self.features_of(values, ElementRows.of_centers(pairs, len(self.elements), values.dtype))
+        rows = ElementRows.of_centers(pairs, len(self.elements), values.dtype)
+        return self._invariants(self._channels(values, rows), plain=True)
 
     def linearized(self, pairs: Pairs) -> "DensityExpansion | PairDensity":
         """Return the density A of every atom, shape (N, L, Q·K), and the transpose of its derivative."""
@@ -127,11 +128,15 @@ class ACE(Descriptor):
 
     def features_of(self, values: Tensor, rows: ElementRows) -> Tensor:
         """Return the features, shape (N, D), from the density, shape (N, L, Q·K)."""
+        return self._invariants(self._channels(values, rows), plain=False)
+
+    def _channels(self, values: Tensor, rows: ElementRows) -> Tensor:
+        """Return B, shape (L, N, C), from the density, shape (N, L, Q·K)."""
         weights = self._of_every_m(self.channel_weights.transpose(0, 1))  # (L, S, Q·K, C)
         blocks = rows.spread(values.transpose(0, 1), dim=1)  # (L, S, R, Q·K)
         channels = torch.bmm(blocks.flatten(end_dim=1), weights.flatten(end_dim=1))  # (L·S, R, C)
         shape = (*blocks.shape[:3], self.channels)
-        return self._invariants(rows.collect(channels.view(shape), dim=1))
+        return rows.collect(channels.view(shape), dim=1)
 
     def extra_repr(self) -> str:
         """Say what is there in one line."""
@@ -145,16 +150,16 @@ class ACE(Descriptor):
         of_pairs = self.element_weights.index_select(0, pairs.species[pairs.pair_j[table.near]]) * self.density_scale
         return table.filled(of_pairs, empty=0.0)
 
-    def _invariants(self, b: Tensor) -> Tensor:
-        """Features from the channels B (L, N, C), shape (N, D)."""
+    def _invariants(self, b: Tensor, *, plain: bool) -> Tensor:
+        """Features from the channels B (L, N, C), shape (N, D); plain: by nothing but PyTorch's own operations."""
         blocks = [b[:1]]
         if self.body_order >= 3:
             blocks.append(self._sum_over_m(b * self._per_degree(b, self.mixing["pair"])))
         if self.body_order >= 4:
-            product = self._product(b, self._per_degree(b, self.mixing["product"]))
-            blocks.append(self._sum_over_m(product * b))
+            t = product(b, self._per_degree(b, self.mixing["product"]), self.l_max, plain=plain)
+            blocks.append(self._sum_over_m(t * b))
         if self.body_order >= 5:
-            blocks.append(self._sum_over_m(product * self._per_degree(product, self.mixing["product_pair"])))
+            blocks.append(self._sum_over_m(t * self._per_degree(t, self.mixing["product_pair"])))
         return torch.cat(blocks).transpose(0, 1).flatten(start_dim=1)
 
     def _per_degree(self, x: Tensor, weights: Tensor) -> Tensor:
@@ -169,12 +174,6 @@ class ACE(Descriptor):
         """Mean of x (L, N, C) over m for each l, shape (l_max + 1, N, C)."""
         weights = x.new_tensor(mean_over_m(self.l_max))
         return (weights @ x.flatten(start_dim=1)).view(-1, *x.shape[1:])
-
-    def _product(self, x: Tensor, y: Tensor) -> Tensor:
-        """Gaunt product of x and y (L, N, C), projected back to l ≤ l_max."""
-        values, projection = (x.new_tensor(m) for m in product_grid(self.l_max))
-        on_sphere = (values.T @ x.flatten(start_dim=1)) * (values.T @ y.flatten(start_dim=1))
-        return (projection.T @ on_sphere).view(x.shape)
 
 
 def _near_identity(degrees: int, channels: int) -> nn.Parameter:

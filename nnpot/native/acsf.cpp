@@ -16,6 +16,7 @@
 // For one neighbour j, neighbours k stand side by side in a vector register.
 
 #include "elementary.h"
+#include "lanes.h"
 #include "pairs.h"
 #include "parallel.h"
 

@@ -8,11 +8,12 @@
 // The last two are transposes of each other, so that each is the derivative of the other by what it is applied to.
 //
 // The same formulas, in the same notation, are in nnpot/functional/density.py, radial.py and harmonics.py, with which the
-// tests compare these.  Neighbours within the cutoff are gathered into blocks of one vector register; functions of the
-// distance and of the direction are evaluated for a whole block, sums over (lm, k) for one neighbour with k (or lm) along
-// the register.
+// tests compare these.  Neighbours of one element within the cutoff are gathered into blocks of one vector register.  What
+// belongs to a neighbour (functions, their derivatives, forces) is calculated for a whole block, a neighbour in each lane;
+// sums over neighbours have k along the register.
 
 #include "elementary.h"
+#include "lanes.h"
 #include "pairs.h"
 #include "parallel.h"
 
@@ -24,30 +25,40 @@
 namespace {
 
 constexpr int MAX_HARMONICS = 25;  // l <= 4
-constexpr int PADDED_HARMONICS = 32;
+constexpr int MAX_RADIAL = 32;
+constexpr int RADIAL_AT_ONCE = 4;
 
 struct Shape {
-    int n_weights;  // q
-    int n_radial;   // k
+    int n_elements;  // s
+    int n_weights;   // q
+    int n_radial;    // k
     int l_max;
     double cutoff;
-    int n_harmonics() const { return (l_max + 1) * (l_max + 1); }
+    int n_padded() const { return (n_radial + RADIAL_AT_ONCE - 1) / RADIAL_AT_ONCE * RADIAL_AT_ONCE; }
 };
 
-// Neighbours of one atom side by side: a lane each.
-template <class T, int KP>
+// How many of L harmonics are summed side by side, to hide the latency of an addition.
+constexpr int at_once(int L) { return L == 16 ? 8 : L == 25 ? 5 : L == 9 ? 3 : L; }
+
+// Neighbours of one atom and one element: a lane each.
+template <class T>
 struct Block {
     static constexpr int W = LANES<T>;
     int count = 0;
     int64_t pair[W];
-    int64_t species[W];
-    T r[W], x[W], y[W], z[W];  // distance, then the unit vector
-    T harmonics[MAX_HARMONICS][W];
-    T radial[W][KP], slopes[W][KP];  // R_k and dR_k/dr of each neighbour, zero beyond k = K
+    alignas(REGISTER) T r[W], x[W], y[W], z[W];  // distance, then the unit vector
 };
 
-template <class T, int KP>
-void evaluate(Block<T, KP>& b, const Shape& shape, bool with_slopes) {
+// Y_lm, R_k and dR_k/dr of every neighbour; the radial ones zero beyond k = K.
+template <class T>
+struct Functions {
+    static constexpr int W = LANES<T>;
+    alignas(REGISTER) T harmonics[MAX_HARMONICS][W];
+    alignas(REGISTER) T radial[MAX_RADIAL][W], slopes[MAX_RADIAL][W];
+};
+
+template <class T>
+void evaluate(Block<T>& b, Functions<T>& f, const Shape& shape, bool with_slopes) {
     constexpr int W = LANES<T>;
     const T cutoff = T(shape.cutoff);
     for (int w = b.count; w < W; ++w) {  // idle lanes: anything finite
@@ -61,21 +72,20 @@ void evaluate(Block<T, KP>& b, const Shape& shape, bool with_slopes) {
     const T norm = std::sqrt(T(2) / cutoff), wave = T(M_PI) / cutoff;
     for (int w = 0; w < W; ++w) {
         const T t = b.r[w] / cutoff, inverse = 1 / b.r[w];
-        const T f = 1 + t * t * t * (-10 + t * (15 - 6 * t)), f_slope = -30 * t * t * (1 - t) * (1 - t) / cutoff;
-        envelope[w] = norm * f * inverse;
-        envelope_slope[w] = (norm * f_slope - envelope[w]) * inverse;
+        const T cut = 1 + t * t * t * (-10 + t * (15 - 6 * t)), cut_slope = -30 * t * t * (1 - t) * (1 - t) / cutoff;
+        envelope[w] = norm * cut * inverse;
+        envelope_slope[w] = (norm * cut_slope - envelope[w]) * inverse;
         sine_and_cosine(t, sine[w], cosine[w]);
         twice[w] = 2 * cosine[w];
         sine_before[w] = 0;
         cosine_before[w] = 1;
     }
-    for (int k = 0; k < KP; ++k) {
-        T value[W], slope[W];
+    for (int k = 0; k < shape.n_padded(); ++k) {
         const T scale = k < shape.n_radial ? T(1) : T(0), inverse = scale / T(k + 1), turn = scale * wave;
         for (int w = 0; w < W; ++w) {
             const T s = sine[w] * inverse;
-            value[w] = s * envelope[w];
-            slope[w] = cosine[w] * turn * envelope[w] + s * envelope_slope[w];
+            f.radial[k][w] = s * envelope[w];
+            if (with_slopes) f.slopes[k][w] = cosine[w] * turn * envelope[w] + s * envelope_slope[w];
             const T next_sine = twice[w] * sine[w] - sine_before[w];
             const T next_cosine = twice[w] * cosine[w] - cosine_before[w];
             sine_before[w] = sine[w];
@@ -83,9 +93,6 @@ void evaluate(Block<T, KP>& b, const Shape& shape, bool with_slopes) {
             cosine_before[w] = cosine[w];
             cosine[w] = next_cosine;
         }
-        for (int w = 0; w < W; ++w) b.radial[w][k] = value[w];
-        if (with_slopes)
-            for (int w = 0; w < W; ++w) b.slopes[w][k] = slope[w];
     }
     // harmonic polynomials on the unit sphere
     const T root3 = std::sqrt(T(3)), root5 = std::sqrt(T(5)), root7 = std::sqrt(T(7)), root15 = std::sqrt(T(15));
@@ -94,7 +101,7 @@ void evaluate(Block<T, KP>& b, const Shape& shape, bool with_slopes) {
     const T d4 = T(1.5) * std::sqrt(T(5) / 2);
     for (int w = 0; w < W; ++w) {
         const T x = b.x[w], y = b.y[w], z = b.z[w], x2 = x * x, y2 = y * y, z2 = z * z;
-        auto& h = b.harmonics;
+        auto& h = f.harmonics;
         h[0][w] = 1;
         if (shape.l_max >= 1) {
             h[1][w] = root3 * y;
@@ -131,27 +138,32 @@ void evaluate(Block<T, KP>& b, const Shape& shape, bool with_slopes) {
     }
 }
 
-// Calls work(block) for full and last blocks of the neighbours of one atom within the cutoff.
-template <class T, int KP, class Work>
-void for_blocks(const Pairs<T>& p, T cutoff, int64_t atom, Block<T, KP>& b, Work work) {
-    b.count = 0;
+// Calls work(element, block) for full and last blocks of the neighbours of one atom within the cutoff; `open` holds an empty
+// block of each element.
+template <class T, class Work>
+void for_blocks(const Pairs<T>& p, T cutoff, int64_t atom, std::vector<Block<T>>& open, Work work) {
     for (int64_t pair = p.starts[atom]; pair < p.starts[atom + 1]; ++pair) {
         const T *v = p.vectors + 3 * pair, square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
         if (!(square < cutoff * cutoff)) continue;
+        const int64_t element = p.species[p.neighbors[pair]];
+        Block<T>& b = open[element];
         const int w = b.count++;
         const T r = std::sqrt(square), inverse = 1 / r;
         b.pair[w] = pair;
-        b.species[w] = p.species[p.neighbors[pair]];
         b.r[w] = r;
         b.x[w] = v[0] * inverse;
         b.y[w] = v[1] * inverse;
         b.z[w] = v[2] * inverse;
         if (b.count == LANES<T>) {
-            work(b);
+            work(element, b);
             b.count = 0;
         }
     }
-    if (b.count > 0) work(b);
+    for (size_t element = 0; element < open.size(); ++element)
+        if (open[element].count > 0) {
+            work(int64_t(element), open[element]);
+            open[element].count = 0;
+        }
 }
 
 // Entry of D: the derivative of harmonic polynomial p by the coordinate a contains q with a coefficient.
@@ -163,8 +175,8 @@ struct Entries {
 
 // Derivatives of the functions of every neighbour along the change v of its vector, in place of the slopes and beside
 // the harmonics:  dR_k = R'_k u.v,   dY_lm = [sum_a v_a sum_q D_aqp Y_q - l (u.v) Y_lm] / r.
-template <class T, int KP>
-void along(Block<T, KP>& b, const Shape& shape, const Entries& entries, const T* direction,
+template <class T>
+void along(const Block<T>& b, Functions<T>& f, const Shape& shape, const Entries& entries, const T* direction,
            T (&harmonics)[MAX_HARMONICS][LANES<T>]) {
     constexpr int W = LANES<T>;
     T v[3][W] = {}, outward[W], inverse[W];
@@ -176,111 +188,122 @@ void along(Block<T, KP>& b, const Shape& shape, const Entries& entries, const T*
     }
     for (int l = 0, lm = 0; l <= shape.l_max; ++l)
         for (int m = 0; m < 2 * l + 1; ++m, ++lm)
-            for (int w = 0; w < W; ++w) harmonics[lm][w] = -T(l) * outward[w] * inverse[w] * b.harmonics[lm][w];
+            for (int w = 0; w < W; ++w) harmonics[lm][w] = -T(l) * outward[w] * inverse[w] * f.harmonics[lm][w];
     for (int e = 0; e < entries.count; ++e) {
         const int32_t a = entries.aqp[3 * e], q = entries.aqp[3 * e + 1], lm = entries.aqp[3 * e + 2];
         const T c = T(entries.coefficients[e]);
-        for (int w = 0; w < W; ++w) harmonics[lm][w] += c * v[a][w] * inverse[w] * b.harmonics[q][w];
+        for (int w = 0; w < W; ++w) harmonics[lm][w] += c * v[a][w] * inverse[w] * f.harmonics[q][w];
     }
-    for (int w = 0; w < W; ++w)
-        for (int k = 0; k < KP; ++k) b.slopes[w][k] *= outward[w];
+    for (int k = 0; k < shape.n_padded(); ++k)
+        for (int w = 0; w < W; ++w) f.slopes[k][w] *= outward[w];
 }
 
-// The density, or with a direction its derivative along that.
-template <class T, int KP>
+// Rows of one neighbour each, k along them, zero beyond what is calculated.
+template <class T, int N>
+void turn(const T (&functions)[MAX_RADIAL][LANES<T>], int n_radial, int n_neighbors, T (&rows)[LANES<T>][N * LANES<T>]) {
+    for (int w = 0; w < n_neighbors; ++w)
+        for (int k = 0; k < n_radial; ++k) rows[w][k] = functions[k][w];
+}
+
+// The density, or with a direction its derivative along that.  Radial functions fill N registers.
+template <class T, int L, int N, bool CHANGES>
 void density(const Pairs<T>& p, const T* weights, const Shape& shape, const Entries& entries, const T* direction, T* out,
              int64_t first, int64_t last) {
-    const int L = shape.n_harmonics(), Q = shape.n_weights, K = shape.n_radial;
-    Block<T, KP> block;
-    T changes[MAX_HARMONICS][LANES<T>];
-    std::vector<T> sums(size_t(Q) * L * KP);
+    using V = Vector<T>;
+    constexpr int W = LANES<T>, AT_ONCE = at_once(L);
+    const int Q = shape.n_weights, K = shape.n_radial;
+    std::vector<Block<T>> open(shape.n_elements);
+    Functions<T> functions;
+    alignas(REGISTER) T changes[MAX_HARMONICS][W], rows[W][N * W] = {}, slope_rows[W][N * W] = {};
+    std::vector<T> sums(size_t(Q) * L * N * W);
     for (int64_t atom = first; atom < last; ++atom) {
         std::fill(sums.begin(), sums.end(), T(0));
-        for_blocks(p, T(shape.cutoff), atom, block, [&](Block<T, KP>& b) {
-            evaluate(b, shape, direction != nullptr);
-            if (direction) along(b, shape, entries, direction, changes);
-            for (int w = 0; w < b.count; ++w)
-                for (int q = 0; q < Q; ++q) {
-                    const T weight = weights[b.species[w] * Q + q];
-                    if (weight == 0) continue;
-                    T scaled[KP], scaled_slope[KP];
-                    for (int k = 0; k < KP; ++k) scaled[k] = weight * b.radial[w][k];
-                    T* sum = sums.data() + size_t(q) * L * KP;
-                    if (!direction) {
-                        for (int lm = 0; lm < L; ++lm) {
-                            const T y = b.harmonics[lm][w];
-                            for (int k = 0; k < KP; ++k) sum[lm * KP + k] += y * scaled[k];
+        for_blocks(p, T(shape.cutoff), atom, open, [&](int64_t element, Block<T>& b) {
+            evaluate(b, functions, shape, CHANGES);
+            turn<T, N>(functions.radial, K, b.count, rows);
+            if constexpr (CHANGES) {
+                along(b, functions, shape, entries, direction, changes);
+                turn<T, N>(functions.slopes, K, b.count, slope_rows);
+            }
+            for (int lm = 0; lm < L; lm += AT_ONCE) {
+                V of_block[AT_ONCE][N] = {};
+                for (int w = 0; w < b.count; ++w)
+                    for (int n = 0; n < N; ++n) {
+                        const V row = load(rows[w] + n * W);
+                        for (int i = 0; i < AT_ONCE; ++i)
+                            of_block[i][n] += (CHANGES ? changes : functions.harmonics)[lm + i][w] * row;
+                        if constexpr (CHANGES) {
+                            const V slope_row = load(slope_rows[w] + n * W);
+                            for (int i = 0; i < AT_ONCE; ++i) of_block[i][n] += functions.harmonics[lm + i][w] * slope_row;
                         }
-                        continue;
                     }
-                    for (int k = 0; k < KP; ++k) scaled_slope[k] = weight * b.slopes[w][k];
-                    for (int lm = 0; lm < L; ++lm) {
-                        const T y = b.harmonics[lm][w], change = changes[lm][w];
-                        for (int k = 0; k < KP; ++k) sum[lm * KP + k] += y * scaled_slope[k] + change * scaled[k];
-                    }
+                for (int q = 0; q < Q; ++q) {
+                    const T weight = weights[element * Q + q];
+                    if (weight == 0) continue;
+                    for (int i = 0; i < AT_ONCE; ++i)
+                        for (int n = 0; n < N; ++n) {
+                            T* sum = sums.data() + ((size_t(q) * L + lm + i) * N + n) * W;
+                            store(sum, load(sum) + weight * of_block[i][n]);
+                        }
                 }
+            }
         });
         T* row = out + size_t(atom) * L * Q * K;
         for (int lm = 0; lm < L; ++lm)
             for (int q = 0; q < Q; ++q)
-                for (int k = 0; k < K; ++k) row[(lm * Q + q) * K + k] = sums[(size_t(q) * L + lm) * KP + k];
+                for (int k = 0; k < K; ++k) row[(lm * Q + q) * K + k] = sums[(size_t(q) * L + lm) * N * W + k];
     }
 }
 
-template <class T, int KP>
-void pullback(const Pairs<T>& p, const T* weights, int n_species, const Shape& shape, const Entries& entries, const T* bar,
-              T* gradient, int64_t first, int64_t last) {
-    constexpr int W = LANES<T>, LP = PADDED_HARMONICS;
-    const int L = shape.n_harmonics(), Q = shape.n_weights, K = shape.n_radial;
-    Block<T, KP> block;
-    // of one atom, for each element of its neighbours: sum_q w_q Abar as a table by (lm, k) and by (k, lm)
-    std::vector<T> by_lm(size_t(n_species) * L * KP, T(0)), by_k(size_t(n_species) * K * LP, T(0));
-    std::vector<int64_t> filled_for(n_species, -1);
-    std::vector<T> degree(L);
-    for (int l = 0, lm = 0; l <= shape.l_max; ++l)
-        for (int m = 0; m < 2 * l + 1; ++m) degree[lm++] = T(l);
+template <class T, int L>
+void pullback(const Pairs<T>& p, const T* weights, const Shape& shape, const Entries& entries, const T* bar, T* gradient,
+              int64_t first, int64_t last) {
+    using V = Vector<T>;
+    constexpr int AT_ONCE = at_once(L);
+    const int Q = shape.n_weights, K = shape.n_radial, padded = shape.n_padded();
+    std::vector<Block<T>> open(shape.n_elements);
+    Functions<T> functions;
+    // of one atom, for each element of its neighbours: sum_q w_q Abar by (lm, k)
+    std::vector<T> tables(size_t(shape.n_elements) * L * padded, T(0));
+    std::vector<int64_t> filled_for(shape.n_elements, -1);
     for (int64_t atom = first; atom < last; ++atom)
-        for_blocks(p, T(shape.cutoff), atom, block, [&](Block<T, KP>& b) {
-            evaluate(b, shape, true);
-            T harmonics_bar[MAX_HARMONICS][W];
-            T outward[W] = {};
-            for (int w = 0; w < b.count; ++w) {
-                const int64_t s = b.species[w];
-                T *table = by_lm.data() + size_t(s) * L * KP, *turned_table = by_k.data() + size_t(s) * K * LP;
-                if (filled_for[s] != atom) {
-                    filled_for[s] = atom;
+        for_blocks(p, T(shape.cutoff), atom, open, [&](int64_t element, Block<T>& b) {
+            T* table = tables.data() + size_t(element) * L * padded;
+            if (filled_for[element] != atom) {
+                filled_for[element] = atom;
+                for (int lm = 0; lm < L; ++lm) std::fill_n(table + lm * padded, K, T(0));
+                for (int q = 0; q < Q; ++q) {
+                    const T weight = weights[element * Q + q];
+                    if (weight == 0) continue;
                     for (int lm = 0; lm < L; ++lm)
-                        for (int k = 0; k < K; ++k) {
-                            T sum = 0;
-                            for (int q = 0; q < Q; ++q)
-                                sum += weights[s * Q + q] * bar[((size_t(atom) * L + lm) * Q + q) * K + k];
-                            table[lm * KP + k] = turned_table[k * LP + lm] = sum;
-                        }
+                        for (int k = 0; k < K; ++k)
+                            table[lm * padded + k] += weight * bar[((size_t(atom) * L + lm) * Q + q) * K + k];
                 }
-                T radial_bar[KP] = {};
-                for (int lm = 0; lm < L; ++lm) {
-                    const T y = b.harmonics[lm][w];
-                    for (int k = 0; k < KP; ++k) radial_bar[k] += y * table[lm * KP + k];
-                }
-                T of_harmonics[LP] = {};
-                for (int k = 0; k < K; ++k) {
-                    const T value = b.radial[w][k];
-                    for (int lm = 0; lm < LP; ++lm) of_harmonics[lm] += value * turned_table[k * LP + lm];
-                }
-                T sum = 0;
-                for (int k = 0; k < KP; ++k) sum += b.slopes[w][k] * radial_bar[k];
-                outward[w] = sum;
-                for (int lm = 0; lm < L; ++lm) harmonics_bar[lm][w] = of_harmonics[lm];
             }
-            for (int lm = 0; lm < L; ++lm)
-                for (int w = b.count; w < W; ++w) harmonics_bar[lm][w] = 0;
-            T inner[W] = {}, turned[3][W] = {};
-            for (int lm = 1; lm < L; ++lm)
-                for (int w = 0; w < W; ++w) inner[w] += degree[lm] * harmonics_bar[lm][w] * b.harmonics[lm][w];
+            evaluate(b, functions, shape, true);
+            V outward = {}, inner = {}, turned[3] = {}, harmonics_bar[L];
+            for (int k = 0; k < padded; k += RADIAL_AT_ONCE) {
+                V radial_bar[RADIAL_AT_ONCE] = {};
+                for (int lm = 0; lm < L; ++lm) {
+                    const V y = load(functions.harmonics[lm]);
+                    for (int i = 0; i < RADIAL_AT_ONCE; ++i) radial_bar[i] += table[lm * padded + k + i] * y;
+                }
+                for (int i = 0; i < RADIAL_AT_ONCE; ++i) outward += load(functions.slopes[k + i]) * radial_bar[i];
+            }
+            for (int lm = 0; lm < L; lm += AT_ONCE) {
+                V sums[AT_ONCE] = {};
+                for (int k = 0; k < padded; ++k) {
+                    const V value = load(functions.radial[k]);
+                    for (int i = 0; i < AT_ONCE; ++i) sums[i] += table[(lm + i) * padded + k] * value;
+                }
+                for (int i = 0; i < AT_ONCE; ++i) harmonics_bar[lm + i] = sums[i];
+            }
+            for (int l = 1; l * l < L; ++l)
+                for (int lm = l * l; lm < (l + 1) * (l + 1); ++lm)
+                    inner += T(l) * harmonics_bar[lm] * load(functions.harmonics[lm]);
             for (int e = 0; e < entries.count; ++e) {
                 const int32_t a = entries.aqp[3 * e], q = entries.aqp[3 * e + 1], lm = entries.aqp[3 * e + 2];
-                const T c = T(entries.coefficients[e]);
-                for (int w = 0; w < W; ++w) turned[a][w] += c * harmonics_bar[lm][w] * b.harmonics[q][w];
+                turned[a] += T(entries.coefficients[e]) * harmonics_bar[lm] * load(functions.harmonics[q]);
             }
             for (int w = 0; w < b.count; ++w) {
                 const T inverse = 1 / b.r[w], along = outward[w] - inner[w] * inverse;
@@ -292,31 +315,52 @@ void pullback(const Pairs<T>& p, const T* weights, int n_species, const Shape& s
         });
 }
 
-// K padded to what the compiler can unroll.
+template <int N>
+using Constant = std::integral_constant<int, N>;
+
+// Calls work with the number of harmonics as a constant; false if it is not compiled for so many degrees.
 template <class Work>
-bool with_padding(int n_radial, Work work) {
-    if (n_radial <= 8) return work(std::integral_constant<int, 8>()), true;
-    if (n_radial <= 16) return work(std::integral_constant<int, 16>()), true;
-    if (n_radial <= 32) return work(std::integral_constant<int, 32>()), true;
+bool with_harmonics(int l_max, Work work) {
+    switch (l_max) {
+        case 0: return work(Constant<1>()), true;
+        case 1: return work(Constant<4>()), true;
+        case 2: return work(Constant<9>()), true;
+        case 3: return work(Constant<16>()), true;
+        case 4: return work(Constant<25>()), true;
+        default: return false;
+    }
+}
+
+// Calls work with the number of registers that the radial functions fill.
+template <class T, class Work>
+bool with_registers(int n_radial, Work work) {
+    constexpr int W = LANES<T>;
+    if (n_radial <= W) return work(Constant<1>()), true;
+    if (n_radial <= 2 * W) return work(Constant<2>()), true;
+    if (n_radial <= MAX_RADIAL) return work(Constant<MAX_RADIAL / W>()), true;
     return false;
 }
 
-template <class T>
-int density_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads,
-                   const Entries& entries, const T* direction, T* out) {
-    return with_padding(shape.n_radial, [&](auto padded) {
-        parallel(n_centers, threads, [&](int64_t first, int64_t last) {
-            density<T, padded.value>(pairs, weights, shape, entries, direction, out, first, last);
+template <class T, bool CHANGES>
+bool density_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads,
+                    const Entries& entries, const T* direction, T* out) {
+    bool done = false;
+    with_harmonics(shape.l_max, [&](auto L) {
+        done = with_registers<T>(shape.n_radial, [&](auto N) {
+            parallel(n_centers, threads, [&](int64_t first, int64_t last) {
+                density<T, L.value, N.value, CHANGES>(pairs, weights, shape, entries, direction, out, first, last);
+            });
         });
     });
+    return done;
 }
 
 template <class T>
-int pullback_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights, int64_t n_species, const Shape& shape,
-                    int64_t threads, const Entries& entries, const T* bar, T* gradient) {
-    return with_padding(shape.n_radial, [&](auto padded) {
+bool pullback_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads,
+                     const Entries& entries, const T* bar, T* gradient) {
+    return shape.n_radial <= MAX_RADIAL && with_harmonics(shape.l_max, [&](auto L) {
         parallel(n_centers, threads, [&](int64_t first, int64_t last) {
-            pullback<T, padded.value>(pairs, weights, int(n_species), shape, entries, bar, gradient, first, last);
+            pullback<T, L.value>(pairs, weights, shape, entries, bar, gradient, first, last);
         });
     });
 }
@@ -328,16 +372,17 @@ int pullback_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights, 
 
 extern "C" int nnpot_density_tangent(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors,
                                      const int64_t* starts, const int64_t* neighbors, const int64_t* species,
-                                     const void* weights, int64_t, int64_t n_weights, double cutoff, int64_t n_radial,
-                                     int64_t l_max, const int32_t* aqp, const double* coefficients, int64_t n_entries,
+                                     const void* weights, int64_t n_elements, int64_t n_weights, double cutoff,
+                                     int64_t n_radial, int64_t l_max, const int32_t* aqp, const double* coefficients, int64_t n_entries,
                                      const void* direction, void* out) {
-    const Shape shape{int(n_weights), int(n_radial), int(l_max), cutoff};
+    const Shape shape{int(n_elements), int(n_weights), int(n_radial), int(l_max), cutoff};
     const Entries entries{int(n_entries), aqp, coefficients};
     const auto run = [&](auto zero) {
         using T = decltype(zero);
         const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
-        return density_of_all(n_centers, pairs, static_cast<const T*>(weights), shape, threads, entries,
-                              static_cast<const T*>(direction), static_cast<T*>(out));
+        const auto calculate = direction ? density_of_all<T, true> : density_of_all<T, false>;
+        return calculate(n_centers, pairs, static_cast<const T*>(weights), shape, threads, entries,
+                         static_cast<const T*>(direction), static_cast<T*>(out));
     };
     return bytes == 4 ? run(0.0f) : run(0.0);
 }
@@ -355,12 +400,12 @@ extern "C" int nnpot_density_pullback(int64_t bytes, int64_t threads, int64_t n_
                                       const void* weights, int64_t n_elements, int64_t n_weights, double cutoff,
                                       int64_t n_radial, int64_t l_max, const int32_t* aqp, const double* coefficients,
                                       int64_t n_entries, const void* bar, void* gradient) {
-    const Shape shape{int(n_weights), int(n_radial), int(l_max), cutoff};
+    const Shape shape{int(n_elements), int(n_weights), int(n_radial), int(l_max), cutoff};
     const Entries entries{int(n_entries), aqp, coefficients};
     const auto run = [&](auto zero) {
         using T = decltype(zero);
         const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
-        return pullback_of_all(n_centers, pairs, static_cast<const T*>(weights), n_elements, shape, threads, entries,
+        return pullback_of_all(n_centers, pairs, static_cast<const T*>(weights), shape, threads, entries,
                                static_cast<const T*>(bar), static_cast<T*>(gradient));
     };
     return bytes == 4 ? run(0.0f) : run(0.0);

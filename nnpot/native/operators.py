@@ -1,11 +1,13 @@
 """The compiled functions of descriptors as operators of PyTorch, `torch.ops.nnpot.…`.
 
 A graph can thus hold them: nothing is calculated while it is traced, and a program without Python runs it with
-operators of the same names (`engines/lammps`).  None is differentiable by itself; `functional/linear.py` makes them so.
+operators of the same names (`engines/lammps`).  All tensors are contiguous.
 
-Their first arguments are `vectors` r_ij in Å, shape (P, 3), sorted by centre; `starts`, the first pair of each centre
-and the number of pairs, shape (N + 1,); `neighbors`, the atom j of each pair, shape (P,); `species`, the element of
-every such atom.  All tensors are contiguous.
+- Of descriptors: their first arguments are `vectors` r_ij in Å, shape (P, 3), sorted by centre; `starts`, the first
+  pair of each centre and the number of pairs, shape (N + 1,); `neighbors`, the atom j of each pair, shape (P,);
+  `species`, the element of every such atom.  None is differentiable by itself; `functional/linear.py` makes them so.
+- `product` of expansions in spherical harmonics, `f` and `g`, shape (L, ...), differentiable any number of times:
+  since the Gaunt coefficients are symmetric, its derivatives are products again.
 """
 
 from collections.abc import Callable
@@ -29,21 +31,22 @@ def are_compiled(dtype: torch.dtype, device: torch.device) -> bool:
     return function("density", dtype, device) is not None
 
 
-def _define(name: str, arguments: str, blank: Callable[..., Tensor]) -> None:
-    """Make an operator of a function that takes the same arguments and then its result.
+def _define(name: str, arguments: str, blank: Callable[..., Tensor], size: Callable[..., int]) -> None:
+    """Make an operator of a function that takes threads, the size of its loop, the same arguments and then its result.
 
     Args:
         name: Of the function and of the operator.
         arguments: Of the operator, as PyTorch writes them.
         blank: From the arguments to a tensor to write the result to.
+        size: From the arguments to the size of the loop.
     """
 
-    def calculated(vectors: Tensor, starts: Tensor, *rest: Any) -> Tensor:
-        compiled = function(name, vectors.dtype, vectors.device)
+    def calculated(*given: Any) -> Tensor:
+        compiled = function(name, given[0].dtype, given[0].device)
         if compiled is None:
-            raise RuntimeError(f"{name} is not compiled for {vectors.dtype} on {vectors.device}")
-        result = blank(vectors, starts, *rest)
-        compiled(torch.get_num_threads(), starts.shape[0] - 1, vectors, starts, *rest, result)
+            raise RuntimeError(f"{name} is not compiled for {given[0].dtype} on {given[0].device}")
+        result = blank(*given)
+        compiled(torch.get_num_threads(), size(*given), *given, result)
         return result
 
     if not hasattr(torch.ops.nnpot, name):  # else a plugin in this process has brought it
@@ -65,9 +68,39 @@ def _gradient(vectors: Tensor, *_: Any) -> Tensor:
     return torch.zeros_like(vectors)  # stays so for pairs beyond the cutoff
 
 
-_define("density", f"{_PAIRS}, {_DENSITY}", _density)
-_define("density_tangent", f"{_PAIRS}, {_DENSITY}, {_GRADIENTS}, Tensor direction", _density)
-_define("density_pullback", f"{_PAIRS}, {_DENSITY}, {_GRADIENTS}, Tensor bar", _gradient)
-_define("acsf", f"{_PAIRS}, {_FUNCTIONS}", _features)
-_define("acsf_tangent", f"{_PAIRS}, {_FUNCTIONS}, Tensor direction", _features)
-_define("acsf_pullback", f"{_PAIRS}, {_FUNCTIONS}, Tensor bar", _gradient)
+def _n_centers(vectors: Tensor, starts: Tensor, *_: Any) -> int:
+    return starts.shape[0] - 1
+
+
+def _product(f: Tensor, g: Tensor, l_max: int) -> Tensor:
+    return torch.empty_like(f)
+
+
+def _n_products(f: Tensor, g: Tensor, l_max: int) -> int:
+    return f.shape[1:].numel()
+
+
+_define("density", f"{_PAIRS}, {_DENSITY}", _density, _n_centers)
+_define("density_tangent", f"{_PAIRS}, {_DENSITY}, {_GRADIENTS}, Tensor direction", _density, _n_centers)
+_define("density_pullback", f"{_PAIRS}, {_DENSITY}, {_GRADIENTS}, Tensor bar", _gradient, _n_centers)
+_define("acsf", f"{_PAIRS}, {_FUNCTIONS}", _features, _n_centers)
+_define("acsf_tangent", f"{_PAIRS}, {_FUNCTIONS}, Tensor direction", _features, _n_centers)
+_define("acsf_pullback", f"{_PAIRS}, {_FUNCTIONS}, Tensor bar", _gradient, _n_centers)
+_define("product", "Tensor f, Tensor g, int l_max", _product, _n_products)
+
+
+def _keep_factors(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:2])
+    ctx.l_max = inputs[2]
+
+
+def _product_backward(ctx: Any, product_bar: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    bar = product_bar.contiguous()
+    f_bar, g_bar = (
+        torch.ops.nnpot.product(bar, other, ctx.l_max) if needed else None
+        for other, needed in zip(reversed(ctx.saved_tensors), ctx.needs_input_grad, strict=False)
+    )
+    return f_bar, g_bar, None
+
+
+torch.library.register_autograd("nnpot::product", _product_backward, setup_context=_keep_factors, lib=_library)

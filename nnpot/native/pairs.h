@@ -3,8 +3,6 @@
 
 #include <cstdint>
 
-template <class T> constexpr int LANES = 64 / sizeof(T);  // numbers in a vector register
-
 template <class T>
 struct Pairs {
     const int64_t* starts;     // first pair of each centre, and the number of pairs

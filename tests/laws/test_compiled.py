@@ -10,6 +10,7 @@ from nnpot.descriptors import ACE, ACSF, ListedACSF
 from nnpot.descriptors.listed_acsf import ListedFunctions
 from nnpot.functional import CUTOFFS
 from nnpot.functional.cutoffs import STEEP
+from nnpot.functional.harmonics import product
 from nnpot.functional.pair_density import PairDensity
 from nnpot.functional.symmetry_functions import SymmetryFunctions
 from nnpot.native import are_compiled
@@ -83,10 +84,29 @@ def test_any_number_of_threads(threads: int) -> None:
     for n in (1, threads):
         torch.set_num_threads(n)
         linearized = descriptor.linearized(many)
-        results.append((linearized.values, linearized.pullback(torch.ones_like(linearized.values))))
+        values = linearized.values.transpose(0, 1)
+        results.append((values, product(values, values, 3), linearized.pullback(torch.ones_like(linearized.values))))
     torch.set_num_threads(before)
     assert len(many.species) >= 128, "too few atoms to be shared out"
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+@each_precision
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (16,), (0, 3), (67, 24)], ids=str)
+@pytest.mark.parametrize("l_max", [0, 1, 2, 3, 4])
+def test_products_of_expansions(l_max: int, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    f, g = torch.randn(2, (l_max + 1) ** 2, *shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    assert_close(product(f, g, l_max), product(f, g, l_max, plain=True), PRECISION[dtype])
+    turned = f.transpose(0, -1).contiguous().transpose(0, -1)  # other strides, same numbers
+    assert torch.equal(product(turned, g, l_max), product(f, g, l_max))
+
+
+@pytest.mark.parametrize("l_max", [0, 1, 2, 3, 4])
+def test_products_of_expansions_are_differentiable(l_max: int) -> None:
+    f, g = (torch.randn((l_max + 1) ** 2, 2, 3, requires_grad=True) for _ in range(2))
+    assert torch.autograd.gradcheck(lambda a, b: product(a, b, l_max), (f, g))
+    assert torch.autograd.gradgradcheck(lambda a, b: product(a, b, l_max), (f, g))
+    assert torch.autograd.gradcheck(lambda a: product(a, a, l_max), f)
 
 
 COMPILED = [name for name in DESCRIPTORS if "compact" not in name]

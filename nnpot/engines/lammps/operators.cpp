@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/library.h>
 
@@ -26,6 +27,7 @@ int nnpot_acsf(int64_t bytes, int64_t threads, int64_t n_centers, const void* ve
 int nnpot_acsf_pullback(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
                         const int64_t* neighbors, const int64_t* species, const int64_t* sizes, const double* numbers,
                         int64_t n_functions, const void* bar, void* gradient);
+int nnpot_product(int64_t bytes, int64_t threads, int64_t n, const void* f, const void* g, int64_t l_max, void* out);
 }
 
 namespace {
@@ -79,6 +81,15 @@ Tensor acsf_pullback(const Tensor& vectors, const Tensor& starts, const Tensor& 
     return out;
 }
 
+Tensor product(const Tensor& f, const Tensor& g, int64_t l_max) {
+    auto out = at::empty_like(f);
+    const int64_t n = f.numel() / f.size(0);
+    const int done = nnpot_product(f.element_size(), at::get_num_threads(), n, f.const_data_ptr(), g.const_data_ptr(), l_max,
+                                   out.mutable_data_ptr());
+    TORCH_CHECK(done, "nnpot: products are not compiled for degrees up to ", l_max);
+    return out;
+}
+
 #define PAIRS "Tensor vectors, Tensor starts, Tensor neighbors, Tensor species"
 #define DENSITY "Tensor weights, int n_elements, int n_weights, float cutoff, int n_radial, int l_max"
 #define GRADIENTS "Tensor places, Tensor coefficients, int n_entries"
@@ -97,6 +108,7 @@ const bool defined = [] {
     define(library, "density_pullback", PAIRS ", " DENSITY ", " GRADIENTS ", Tensor bar", density_pullback);
     define(library, "acsf", PAIRS ", " FUNCTIONS, acsf);
     define(library, "acsf_pullback", PAIRS ", " FUNCTIONS ", Tensor bar", acsf_pullback);
+    define(library, "product", "Tensor f, Tensor g, int l_max", product);
     return true;
 }();
 
