@@ -14,6 +14,7 @@ from nnpot.neighbors import single_batch, table_slots
 from nnpot.potential import NeuralNetworkPotential, Potential
 from nnpot.reading import read_structures, require_labels
 from nnpot.structure import Batch, CachedFeatures, Structure
+from nnpot.training.batches import BalancedBatches
 from nnpot.training.options import DataOptions
 
 log = logging.getLogger("nnpot")
@@ -62,7 +63,6 @@ class StructureData(pl.LightningDataModule):
     def __init__(self, split: Split, potential: NeuralNetworkPotential, options: DataOptions, seed: int = 0) -> None:
         super().__init__()
         self.options, self.seed = options, seed
-        self.batch_size = options.structures_per_batch(len(split.train), sum(map(len, split.train)))
         dtype, _ = potential.dtype_and_device()
         structures = [*split.train, *split.validation]
         batches = [single_batch(s, potential.cutoff) for s in structures]
@@ -75,15 +75,20 @@ class StructureData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches in a new order in every epoch, each process its part."""
         size, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        if self.options.batch_size == "auto":
+            sizes = [len(b.numbers) for b in self.train]
+            balanced = BalancedBatches(sizes, self.options.batch_atoms, size, rank, self.seed)
+            return DataLoader(_JoinedBatches(self.train), batch_size=None, sampler=balanced)
         dataset = _Batches(self.train)
         sampler: DistributedSampler[Batch] = DistributedSampler(dataset, size, rank, shuffle=True, seed=self.seed)
-        return DataLoader(dataset, self.batch_size, sampler=sampler, collate_fn=Batch.join)
+        return DataLoader(dataset, self.options.batch_size, sampler=sampler, collate_fn=Batch.join)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
         """Validation batches in fixed order; no loader where nothing was set aside."""
         if not self.validation:
             return []
-        return [DataLoader(_Batches(self.validation), self.batch_size, collate_fn=Batch.join)]
+        n = self.options.structures_per_batch(len(self.validation), sum(len(b.numbers) for b in self.validation))
+        return [DataLoader(_Batches(self.validation), n, collate_fn=Batch.join)]
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch where Lightning wants it."""
@@ -113,6 +118,16 @@ class _Batches(Dataset[Batch]):
 
     def __getitem__(self, k: int) -> Batch:
         return self.batches[k]
+
+
+class _JoinedBatches(Dataset[Batch]):
+    """Batches of the structures that are asked for."""
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        self.batches = batches
+
+    def __getitem__(self, chosen: Sequence[int]) -> Batch:
+        return Batch.join([self.batches[k] for k in chosen])
 
 
 def with_features(batch: Batch, descriptor: Descriptor, dtype: torch.dtype) -> Batch:

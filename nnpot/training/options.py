@@ -10,9 +10,6 @@ from nnpot.reading import LabelKeys
 ATOM_VISITS = 16_000_000
 """Atoms seen in a whole training of automatic length."""
 
-ATOMS_PER_BATCH = 250
-"""Atoms seen in a step of automatic size."""
-
 
 @dataclass(frozen=True)
 class DataOptions:
@@ -22,32 +19,36 @@ class DataOptions:
         train: File of training structures, any format of ASE; extended XYZ may be compressed (.xz, .gz, .bz2).
         validation: Fraction of the training structures set aside at random, or a file.
         keys: Names of the labels, if not ASE's own.
-        batch_size: Structures per step and process; `auto` so many that a step sees about 250 atoms.
+        batch_size: Structures per step and process; `auto` so many, large or small, that a step sees `batch_atoms`.
+        batch_atoms: About the number of atoms per step and process, with an automatic batch size.
         cache: Keep features and derivatives of a fixed descriptor: always, never, or if they fit into `cache_gib`.
         cache_gib: Memory that the kept features may take, in GiB per process.
 
     Raises:
-        ValueError: If the batch size is not positive or the validation fraction not in [0, 1).
+        ValueError: If a batch size is not positive or the validation fraction not in [0, 1).
     """
 
     train: Path
     validation: float | Path = 0.1
     keys: LabelKeys = field(default_factory=LabelKeys)
     batch_size: int | Literal["auto"] = 8
+    batch_atoms: int = 250
     cache: Literal["auto", "on", "off"] = "auto"
     cache_gib: float = 6.0
 
     def __post_init__(self) -> None:
         if self.batch_size != "auto" and self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        if self.batch_atoms < 1:
+            raise ValueError(f"batch_atoms must be at least 1, got {self.batch_atoms}")
         if isinstance(self.validation, float | int) and not 0 <= self.validation < 1:
             raise ValueError(f"validation must be a fraction in [0, 1) or a file, got {self.validation}")
 
     def structures_per_batch(self, n_structures: int, n_atoms: int) -> int:
-        """Return the batch size for a training set of so many structures with so many atoms in all."""
+        """Return how many of so many structures with so many atoms in all make up a batch."""
         if self.batch_size != "auto":
             return self.batch_size
-        return max(1, round(ATOMS_PER_BATCH * n_structures / max(n_atoms, 1)))
+        return max(1, round(self.batch_atoms * n_structures / max(n_atoms, 1)))
 
 
 @dataclass(frozen=True)

@@ -37,11 +37,13 @@ def forecast(
     step = statistics.median(times[2:])
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
     last = "at most " if optimizer.schedule == "adaptive" else ""
+    size = data.options.batch_size
+    together = f"about {len(data.train) / len(loader):.3g}" if size == "auto" else str(size)
     epoch, threads = step * len(loader), torch.get_num_threads()
     return "\n".join(
         [
             f"{len(data.train)} training structures with {n_atoms} atoms, {len(data.validation)} for validation",
-            f"{data.batch_size} structures per step, {len(loader)} steps per epoch, {last}{epochs} epochs",
+            f"{together} structures per step, {len(loader)} steps per epoch, {last}{epochs} epochs",
             f"{1000 * step:.3g} ms per step, {epoch:.3g} s per epoch, {last}{epoch * epochs / 60:.3g} min in all, "
             f"on {threads} thread(s) of this CPU",
             f"{used:.2g} GiB of memory",

@@ -70,6 +70,15 @@ def test_every_epoch_serves_all_structures_in_a_new_order(path: Path) -> None:
     assert sorted(orders[0]) == sorted(orders[1])
 
 
+def test_batches_of_automatic_size_hold_so_many_atoms(path: Path) -> None:
+    loader = served(path, batch_size="auto", batch_atoms=20, validation=0.0).train_dataloader()
+    batches = list(loader)
+    assert len(batches) == len(loader) > 1
+    assert sum(b.n_structures for b in batches) == 12
+    largest = max(len(s) for s in Split.read(DataOptions(path, validation=0.0), seed=0).train)
+    assert all(len(b.numbers) <= 2 * max(20, largest) + largest for b in batches)
+
+
 def test_a_batch_larger_than_the_data_set_is_the_data_set(path: Path) -> None:
     (batch,) = served(path, batch_size=1000, validation=0.0).train_dataloader()
     assert batch.n_structures == 12

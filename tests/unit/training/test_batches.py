@@ -1,0 +1,47 @@
+"""Batches of equally many atoms."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nnpot.training.batches import BalancedBatches
+
+sizes = st.lists(st.integers(1, 200), min_size=1, max_size=60)
+
+
+@given(sizes, st.integers(1, 500), st.integers(1, 3), st.integers(0, 5))
+def test_every_structure_is_in_one_batch_of_one_process(sizes: list[int], n_atoms: int, n: int, epoch: int) -> None:
+    served: list[int] = []
+    for rank in range(n):
+        sampler = BalancedBatches(sizes, n_atoms, n, rank)
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert len(batches) == len(sampler)
+        assert all(batches)
+        served += [k for batch in batches for k in batch]
+    if len(sampler) * n * max(n_atoms, *sizes) <= sum(sizes):  # else there are more processes than work
+        assert sorted(served) == list(range(len(sizes)))
+    assert set(served) == set(range(len(sizes)))
+
+
+@given(sizes, st.integers(1, 500))
+def test_batches_have_about_as_many_atoms_as_asked_for(sizes: list[int], n_atoms: int) -> None:
+    sampler = BalancedBatches(sizes, n_atoms)
+    wanted = sum(sizes) / len(sampler)
+    assert wanted < 2 * max(n_atoms, *sizes) or len(sampler) == 1
+    for batch in sampler:
+        assert abs(sum(sizes[k] for k in batch) - wanted) <= max(sizes)
+
+
+def test_every_epoch_has_another_order_and_every_process_the_same() -> None:
+    first, second = BalancedBatches([4] * 50, 20, seed=1), BalancedBatches([4] * 50, 20, seed=1)
+    before = list(first)
+    assert before == list(second)
+    first.set_epoch(1)
+    assert list(first) != before
+    assert before != list(BalancedBatches([4] * 50, 20, seed=2))
+
+
+def test_nothing_to_train_on_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no structures"):
+        BalancedBatches([], 20)
