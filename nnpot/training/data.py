@@ -1,7 +1,8 @@
-"""Structures become batches once; they then stay in memory."""
+"""Structures become batches once; they then stay in memory, or pairs that are too many in files."""
 
+import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -16,6 +17,7 @@ from nnpot.reading import read_structures, require_labels
 from nnpot.structure import Batch, CachedFeatures, Structure
 from nnpot.training.batches import BalancedBatches
 from nnpot.training.options import DataOptions
+from nnpot.training.stored import StoredBatches, gathered
 
 log = logging.getLogger("nnpot")
 
@@ -64,13 +66,15 @@ class StructureData(pl.LightningDataModule):
         super().__init__()
         self.options, self.seed = options, seed
         dtype, _ = potential.dtype_and_device()
-        structures = [*split.train, *split.validation]
-        batches = [single_batch(s, potential.cutoff) for s in structures]
-        if self._keeps_features(batches, potential.descriptor, dtype):
-            log.info("features of %d structures are calculated once and kept", len(batches))
-            batches = [with_features(b, potential.descriptor, dtype) for b in batches]
-        batches = [b.to(dtype=dtype) for b in batches]
-        self.train, self.validation = batches[: len(split.train)], batches[len(split.train) :]
+        batches: Iterable[Batch] = (single_batch(s, potential.cutoff) for s in [*split.train, *split.validation])
+        if options.cache != "off" and potential.descriptor.is_cacheable:
+            batches = list(batches)
+            if self._keeps_features(batches, potential.descriptor, dtype):
+                log.info("features of %d structures are calculated once and kept", len(batches))
+                batches = [with_features(b, potential.descriptor, dtype) for b in batches]
+        of_dtype = (b.to(dtype=dtype) for b in batches)
+        self.train = gathered(itertools.islice(of_dtype, len(split.train)), options.pairs_gib)
+        self.validation = gathered(of_dtype, options.pairs_gib)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches in a new order in every epoch, each process its part."""
@@ -95,8 +99,6 @@ class StructureData(pl.LightningDataModule):
         return batch.to(device)
 
     def _keeps_features(self, batches: Sequence[Batch], descriptor: Descriptor, dtype: torch.dtype) -> bool:
-        if self.options.cache == "off" or not descriptor.is_cacheable:
-            return False
         size = sum(_table_rows(b) for b in batches) * 3 * descriptor.n_features * dtype.itemsize / 2**30
         if self.options.cache == "on" or size <= self.options.cache_gib:
             return True
@@ -110,7 +112,7 @@ class StructureData(pl.LightningDataModule):
 class _Batches(Dataset[Batch]):
     """Structures as batches of one."""
 
-    def __init__(self, batches: Sequence[Batch]) -> None:
+    def __init__(self, batches: Sequence[Batch] | StoredBatches) -> None:
         self.batches = batches
 
     def __len__(self) -> int:
@@ -123,7 +125,7 @@ class _Batches(Dataset[Batch]):
 class _JoinedBatches(Dataset[Batch]):
     """Batches of the structures that are asked for."""
 
-    def __init__(self, batches: Sequence[Batch]) -> None:
+    def __init__(self, batches: Sequence[Batch] | StoredBatches) -> None:
         self.batches = batches
 
     def __getitem__(self, chosen: Sequence[int]) -> Batch:

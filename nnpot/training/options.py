@@ -23,6 +23,7 @@ class DataOptions:
         batch_atoms: About the number of atoms per step and process, with an automatic batch size.
         cache: Keep features and derivatives of a fixed descriptor: always, never, or if they fit into `cache_gib`.
         cache_gib: Memory that the kept features may take, in GiB per process.
+        pairs_gib: Memory that the neighbour pairs may take, in GiB per process; more are kept in temporary files.
 
     Raises:
         ValueError: If a batch size is not positive or the validation fraction not in [0, 1).
@@ -35,6 +36,7 @@ class DataOptions:
     batch_atoms: int = 250
     cache: Literal["auto", "on", "off"] = "auto"
     cache_gib: float = 6.0
+    pairs_gib: float = 8.0
 
     def __post_init__(self) -> None:
         if self.batch_size != "auto" and self.batch_size < 1:
