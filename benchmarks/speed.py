@@ -6,8 +6,8 @@ Each round times every candidate once, so that whatever else the machine does st
 the medians, with the quartiles, of the CPU time of this process per atom (of wall time with more than one thread) and
 the median over the rounds of its ratio to the first candidate.  Atoms move by 0.01 Å before every call, and the
 neighbour list is part of it, with whatever skin a package has.  `scaling` is the default ACE alone: its cost by
-elements, channels and cutoff.  Peers that are not installed are left out:
-`pip install torchani calorine metatrain[soap-bpnn] deepmd-kit mace-torch sevenn`.
+elements, channels and cutoff.  Peers that are not installed are left out: `pip install torchani calorine
+metatrain[soap-bpnn] deepmd-kit mace-torch`, and in another environment `sevenn`, which needs another e3nn than MACE.
 """
 
 import argparse

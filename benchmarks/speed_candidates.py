@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -172,8 +173,18 @@ def md_nep(atoms: Atoms) -> Callable[[], Any] | None:
 
 
 def installed(package: str, build: Builder) -> Builder:
-    """A builder where the package of a peer is there, nothing where it is not."""
-    return lambda *arguments: build(*arguments) if importlib.util.find_spec(package) else None
+    """A builder where the package of a peer is there, nothing where it is not or cannot be imported."""
+
+    def built(*arguments: Any) -> Callable[[], Any] | None:
+        if importlib.util.find_spec(package) is None:
+            return None
+        try:
+            return build(*arguments)
+        except (ImportError, OSError) as error:  # its own requirements: another e3nn, a library of the system
+            print(f"{package} is installed but cannot be imported, it is left out: {error}", file=sys.stderr)
+            return None
+
+    return built
 
 
 def md_peer(package: str, make: Callable[[Atoms], Any], most_atoms: int = 10_000) -> Builder:
