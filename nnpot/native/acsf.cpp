@@ -117,20 +117,18 @@ inline void cutoff_functions(const Functions& g, const T* r, size_t n, double cu
     }
 }
 
-// Neighbours within the angular cutoff, those of one element together, filled up to whole registers.
+// Neighbours within the angular cutoff, those of one element together.
 template <class T>
 struct Neighbors {
     std::vector<int> starts;  // of each element, and the end
-    std::vector<int64_t> pair;  // -1 for what only fills up
+    std::vector<int64_t> pair;
     std::vector<T> r, x, y, z;
     std::vector<T> gradient_x, gradient_y, gradient_z;  // dE/dr_ij, or the change of r_ij
+    std::vector<T> squares;                             // of distances from one of them
 
     void resize(size_t n) {
-        pair.assign(n, -1);
-        r.assign(n, T(1));
-        x.assign(n, T(0));
-        y.assign(n, T(0));
-        z.assign(n, T(1));
+        pair.resize(n);
+        for (auto* v : {&r, &x, &y, &z}) v->resize(n);
         for (auto* g : {&gradient_x, &gradient_y, &gradient_z}) g->assign(n, T(0));
     }
 };
@@ -145,7 +143,7 @@ void gather(const Pairs<T>& p, int64_t atom, int n_elements, T cutoff, Neighbors
     for (int64_t pair = p.starts[atom]; pair < p.starts[atom + 1]; ++pair)
         if (near(pair)) ++counts[p.species[p.neighbors[pair]]];
     n.starts.assign(1, 0);
-    for (int c : counts) n.starts.push_back(n.starts.back() + (c + LANES<T> - 1) / LANES<T> * LANES<T>);
+    for (int c : counts) n.starts.push_back(n.starts.back() + c);
     n.resize(n.starts.back());
     std::vector<int> next(n.starts.begin(), n.starts.end() - 1);
     for (int64_t pair = p.starts[atom]; pair < p.starts[atom + 1]; ++pair) {
@@ -160,7 +158,7 @@ void gather(const Pairs<T>& p, int64_t atom, int n_elements, T cutoff, Neighbors
     }
 }
 
-// R_e and dR_e/dr of every neighbour, tables (e, neighbour) for each family; 0 for what only fills up.
+// R_e and dR_e/dr of every neighbour, tables (e, neighbour) for each family.
 template <class T>
 struct RadialFactors {
     std::vector<std::vector<T>> values, slopes;
@@ -171,8 +169,6 @@ struct RadialFactors {
         slopes.resize(g.families.size());
         std::vector<T> cut(m), cut_slope(m);
         cutoff_functions(g, n.r.data(), m, g.angular_cutoff, cut.data(), cut_slope.data());
-        for (size_t k = 0; k < m; ++k)
-            if (n.pair[k] < 0) cut[k] = cut_slope[k] = 0;
         for (size_t i = 0; i < g.families.size(); ++i) {
             const Family& f = g.families[i];
             values[i].resize(f.n_radial * m);
@@ -190,23 +186,32 @@ struct RadialFactors {
     }
 };
 
-// One neighbour j beside a register of neighbours k.
+// One neighbour j beside a register of neighbours k, some of which may only fill it up.
 template <class T>
 struct Triples {
     static constexpr int W = LANES<T>;
+    int k[W];
+    T wanted[W];                   // 1, or 0 for what only fills up
+    T x[W], y[W], z[W], r[W];      // of k
     T c[W], v_x[W], v_y[W], v_z[W], r_jk[W];
     T between[MOST][W], between_slope[MOST][W];  // Q_e and dQ_e/dr_jk
     T parts[MOST][W], part_slopes[MOST][W];      // P_p and dP_p/dc
 
-    void evaluate(const Functions& g, const Family& f, const Neighbors<T>& n, int j, int k, bool with_slopes) {
-        const T x = n.x[j], y = n.y[j], z = n.z[j], r = n.r[j];
-        for (int w = 0; w < W; ++w) c[w] = x * n.x[k + w] + y * n.y[k + w] + z * n.z[k + w];
+    void gather(const Neighbors<T>& n, const int* chosen, int count) {
+        for (int w = 0; w < W; ++w) k[w] = chosen[std::min(w, count - 1)];
+        for (int w = 0; w < W; ++w) wanted[w] = T(w < count);
+        for (int w = 0; w < W; ++w) x[w] = n.x[k[w]], y[w] = n.y[k[w]], z[w] = n.z[k[w]], r[w] = n.r[k[w]];
+    }
+
+    void evaluate(const Functions& g, const Family& f, const Neighbors<T>& n, int j, bool with_slopes) {
+        const T x_j = n.x[j], y_j = n.y[j], z_j = n.z[j], r_j = n.r[j];
+        for (int w = 0; w < W; ++w) c[w] = x_j * x[w] + y_j * y[w] + z_j * z[w];
         if (f.narrow) {
             T cut[W], cut_slope[W];
             for (int w = 0; w < W; ++w) {
-                v_x[w] = r * x - n.r[k + w] * n.x[k + w];
-                v_y[w] = r * y - n.r[k + w] * n.y[k + w];
-                v_z[w] = r * z - n.r[k + w] * n.z[k + w];
+                v_x[w] = r_j * x_j - r[w] * x[w];
+                v_y[w] = r_j * y_j - r[w] * y[w];
+                v_z[w] = r_j * z_j - r[w] * z[w];
                 r_jk[w] = std::sqrt(std::max(v_x[w] * v_x[w] + v_y[w] * v_y[w] + v_z[w] * v_z[w], T(1e-20)));
             }
             cutoff_functions(g, r_jk, W, g.angular_cutoff, cut, cut_slope);
@@ -248,13 +253,30 @@ struct Triples {
     }
 };
 
-// Calls work(j, k) for every j of element a and every register of k of element b; within one element from that of j + 1.
+// Calls work(j) for every j of element a and a register of k of element b, each pair of neighbours once; in a narrow family
+// without those whose distance is beyond the cutoff.
 template <class T, class Work>
-void for_triples(const Neighbors<T>& n, int a, int b, Work work) {
+void for_triples(Neighbors<T>& n, int a, int b, T narrow_cutoff, Triples<T>& t, std::vector<int>& chosen, Work work) {
+    chosen.resize(n.starts[b + 1] + 1);
+    std::vector<T>& squares = n.squares;
+    squares.resize(n.starts[b + 1]);
+    const T largest = narrow_cutoff * narrow_cutoff;
     for (int j = n.starts[a]; j < n.starts[a + 1]; ++j) {
-        if (n.pair[j] < 0) continue;
-        const int first = a == b ? n.starts[b] + (j + 1 - n.starts[b]) / LANES<T> * LANES<T> : n.starts[b];
-        for (int k = first; k < n.starts[b + 1]; k += LANES<T>) work(j, k);
+        const T x = n.r[j] * n.x[j], y = n.r[j] * n.y[j], z = n.r[j] * n.z[j];
+        const int k_first = a == b ? j + 1 : n.starts[b], k_end = n.starts[b + 1];
+        for (int k = k_first; k < k_end; ++k) {
+            const T v_x = x - n.r[k] * n.x[k], v_y = y - n.r[k] * n.y[k], v_z = z - n.r[k] * n.z[k];
+            squares[k] = v_x * v_x + v_y * v_y + v_z * v_z;
+        }
+        int count = 0;
+        for (int k = k_first; k < k_end; ++k) {
+            chosen[count] = k;
+            count += squares[k] < largest;
+        }
+        for (int first = 0; first < count; first += LANES<T>) {
+            t.gather(n, chosen.data() + first, std::min(count - first, LANES<T>));
+            work(j);
+        }
     }
 }
 
@@ -264,23 +286,23 @@ struct Rates {
     static constexpr int W = LANES<T>;
     T of_j, of_k[W], of_jk[W], of_c[W];
 
-    void evaluate(const Neighbors<T>& n, const Triples<T>& t, bool narrow, int j, int k) {
+    void evaluate(const Neighbors<T>& n, const Triples<T>& t, bool narrow, int j) {
         const T x = n.x[j], y = n.y[j], z = n.z[j];
         const T d_x = n.gradient_x[j], d_y = n.gradient_y[j], d_z = n.gradient_z[j];
         of_j = x * d_x + y * d_y + z * d_z;
+        T e_x[W], e_y[W], e_z[W];
         for (int w = 0; w < W; ++w) {
-            const int m = k + w;
-            const T e_x = n.gradient_x[m], e_y = n.gradient_y[m], e_z = n.gradient_z[m];
-            of_k[w] = n.x[m] * e_x + n.y[m] * e_y + n.z[m] * e_z;
-            const T across_j = n.x[m] * d_x + n.y[m] * d_y + n.z[m] * d_z, across_k = x * e_x + y * e_y + z * e_z;
-            of_c[w] = (across_j - t.c[w] * of_j) / n.r[j] + (across_k - t.c[w] * of_k[w]) / n.r[m];
+            const int m = t.k[w];
+            e_x[w] = n.gradient_x[m], e_y[w] = n.gradient_y[m], e_z[w] = n.gradient_z[m];
+        }
+        for (int w = 0; w < W; ++w) {
+            of_k[w] = t.x[w] * e_x[w] + t.y[w] * e_y[w] + t.z[w] * e_z[w];
+            const T across_j = t.x[w] * d_x + t.y[w] * d_y + t.z[w] * d_z, across_k = x * e_x[w] + y * e_y[w] + z * e_z[w];
+            of_c[w] = (across_j - t.c[w] * of_j) / n.r[j] + (across_k - t.c[w] * of_k[w]) / t.r[w];
         }
         if (narrow)
-            for (int w = 0; w < W; ++w) {
-                const int m = k + w;
-                of_jk[w] = (t.v_x[w] * (d_x - n.gradient_x[m]) + t.v_y[w] * (d_y - n.gradient_y[m]) +
-                            t.v_z[w] * (d_z - n.gradient_z[m])) / t.r_jk[w];
-            }
+            for (int w = 0; w < W; ++w)
+                of_jk[w] = (t.v_x[w] * (d_x - e_x[w]) + t.v_y[w] * (d_y - e_y[w]) + t.v_z[w] * (d_z - e_z[w])) / t.r_jk[w];
         else
             for (int w = 0; w < W; ++w) of_jk[w] = 0;
     }
@@ -295,6 +317,7 @@ void values(const Functions& g, const Pairs<T>& p, const void* along, void* out,
     Triples<T> t;
     Rates<T> rates;
     RadialFactors<T> radial;
+    std::vector<int> chosen;
     const int n_radial = g.n_radial(), columns = g.columns();
     for (int64_t atom = first; atom < last; ++atom) {
         T* row = static_cast<T*>(out) + atom * columns;
@@ -324,7 +347,6 @@ void values(const Functions& g, const Pairs<T>& p, const void* along, void* out,
         T* column = row + g.n_elements * n_radial;
         const size_t m = n.r.size();
         for (size_t k = 0; k < m && direction; ++k) {
-            if (n.pair[k] < 0) continue;
             n.gradient_x[k] = direction[3 * n.pair[k]];
             n.gradient_y[k] = direction[3 * n.pair[k] + 1];
             n.gradient_z[k] = direction[3 * n.pair[k] + 2];
@@ -335,25 +357,24 @@ void values(const Functions& g, const Pairs<T>& p, const void* along, void* out,
                     const Family& f = g.families[i_family];
                     const T *factor = radial.values[i_family].data(), *slope = radial.slopes[i_family].data();
                     T sums[MOST * MOST][W] = {};
-                    for_triples(n, a, b, [&](int j, int k) {
-                        t.evaluate(g, f, n, j, k, direction != nullptr);
-                        if (direction) rates.evaluate(n, t, f.narrow, j, k);
-                        T wanted[W];  // each pair of neighbours once
-                        for (int w = 0; w < W; ++w) wanted[w] = T((a != b) | (k + w > j));
+                    for_triples(n, a, b, T(f.narrow ? g.angular_cutoff : HUGE_VAL), t, chosen, [&](int j) {
+                        t.evaluate(g, f, n, j, direction != nullptr);
+                        if (direction) rates.evaluate(n, t, f.narrow, j);
                         for (int e = 0; e < f.n_radial; ++e) {
-                            T weight[W], change[W];
+                            T weight[W], change[W], factor_k[W], slope_k[W];
                             const T factor_j = factor[e * m + j], slope_j = slope[e * m + j];
-                            const T *factor_k = factor + e * m + k, *slope_k = slope + e * m + k;
-                            for (int w = 0; w < W; ++w) weight[w] = wanted[w] * factor_j * factor_k[w] * t.between[e][w];
+                            for (int w = 0; w < W; ++w) factor_k[w] = t.wanted[w] * factor[e * m + t.k[w]];
+                            for (int w = 0; w < W; ++w) weight[w] = factor_j * factor_k[w] * t.between[e][w];
                             if (!direction) {
                                 for (int q = 0; q < f.n_parts; ++q)
                                     for (int w = 0; w < W; ++w) sums[e * f.n_parts + q][w] += weight[w] * t.parts[q][w];
                                 continue;
                             }
+                            for (int w = 0; w < W; ++w) slope_k[w] = t.wanted[w] * slope[e * m + t.k[w]];
                             for (int w = 0; w < W; ++w) {
                                 const T of_both = slope_j * rates.of_j * factor_k[w] + factor_j * slope_k[w] * rates.of_k[w];
                                 const T of_between = factor_j * factor_k[w] * t.between_slope[e][w] * rates.of_jk[w];
-                                change[w] = wanted[w] * (of_both * t.between[e][w] + of_between);
+                                change[w] = of_both * t.between[e][w] + of_between;
                             }
                             for (int q = 0; q < f.n_parts; ++q)
                                 for (int w = 0; w < W; ++w)
@@ -376,6 +397,7 @@ void pullback(const Functions& g, const Pairs<T>& p, const void* bar, void* grad
     Neighbors<T> n;
     Triples<T> t;
     RadialFactors<T> radial;
+    std::vector<int> chosen;
     const int n_radial = g.n_radial(), columns = g.columns();
     for (int64_t atom = first; atom < last; ++atom) {
         const T* row = static_cast<const T*>(bar) + atom * columns;
@@ -411,8 +433,8 @@ void pullback(const Functions& g, const Pairs<T>& p, const void* bar, void* grad
                     T weights[MOST][MOST] = {};
                     for (int i = 0; i < f.n_functions; ++i)
                         weights[f.grid[i] / f.n_parts][f.grid[i] % f.n_parts] += *column++;
-                    for_triples(n, a, b, [&](int j, int k) {
-                        t.evaluate(g, f, n, j, k, true);
+                    for_triples(n, a, b, T(f.narrow ? g.angular_cutoff : HUGE_VAL), t, chosen, [&](int j) {
+                        t.evaluate(g, f, n, j, true);
                         T by_j[W] = {}, by_k[W] = {}, by_jk[W] = {}, by_c[W] = {};
                         for (int e = 0; e < f.n_radial; ++e) {
                             T sum[W] = {}, slope_sum[W] = {};
@@ -422,7 +444,9 @@ void pullback(const Functions& g, const Pairs<T>& p, const void* bar, void* grad
                                     slope_sum[w] += weights[e][q] * t.part_slopes[q][w];
                                 }
                             const T factor_j = factor[e * m + j], slope_j = slope[e * m + j];
-                            const T *factor_k = factor + e * m + k, *slope_k = slope + e * m + k;
+                            T factor_k[W], slope_k[W];
+                            for (int w = 0; w < W; ++w) factor_k[w] = t.wanted[w] * factor[e * m + t.k[w]];
+                            for (int w = 0; w < W; ++w) slope_k[w] = t.wanted[w] * slope[e * m + t.k[w]];
                             for (int w = 0; w < W; ++w) {
                                 const T q_sum = t.between[e][w] * sum[w], both = factor_j * factor_k[w];
                                 by_j[w] += slope_j * factor_k[w] * q_sum;
@@ -433,22 +457,24 @@ void pullback(const Functions& g, const Pairs<T>& p, const void* bar, void* grad
                         }
                         T total_x = 0, total_y = 0, total_z = 0;
                         const T x = n.x[j], y = n.y[j], z = n.z[j], inverse = 1 / n.r[j];
-                        T wanted[W], along_jk[W] = {};  // each pair of neighbours once
-                        for (int w = 0; w < W; ++w) wanted[w] = T((a != b) | (k + w > j));
+                        T along_jk[W] = {}, of_x[W], of_y[W], of_z[W];
                         if (f.narrow)
-                            for (int w = 0; w < W; ++w) along_jk[w] = wanted[w] * by_jk[w] / t.r_jk[w];
+                            for (int w = 0; w < W; ++w) along_jk[w] = by_jk[w] / t.r_jk[w];
                         else
                             for (int w = 0; w < W; ++w) t.v_x[w] = t.v_y[w] = t.v_z[w] = 0;
                         for (int w = 0; w < W; ++w) {
-                            const T c = t.c[w], of_j = wanted[w] * by_j[w], of_k = wanted[w] * by_k[w];
-                            const T turn_j = wanted[w] * by_c[w] * inverse, turn_k = wanted[w] * by_c[w] / n.r[k + w];
-                            const T along = along_jk[w], v_x = t.v_x[w], v_y = t.v_y[w], v_z = t.v_z[w];
-                            total_x += of_j * x + turn_j * (n.x[k + w] - c * x) + along * v_x;
-                            total_y += of_j * y + turn_j * (n.y[k + w] - c * y) + along * v_y;
-                            total_z += of_j * z + turn_j * (n.z[k + w] - c * z) + along * v_z;
-                            n.gradient_x[k + w] += of_k * n.x[k + w] + turn_k * (x - c * n.x[k + w]) - along * v_x;
-                            n.gradient_y[k + w] += of_k * n.y[k + w] + turn_k * (y - c * n.y[k + w]) - along * v_y;
-                            n.gradient_z[k + w] += of_k * n.z[k + w] + turn_k * (z - c * n.z[k + w]) - along * v_z;
+                            const T c = t.c[w], turn_j = by_c[w] * inverse, turn_k = by_c[w] / t.r[w], along = along_jk[w];
+                            total_x += by_j[w] * x + turn_j * (t.x[w] - c * x) + along * t.v_x[w];
+                            total_y += by_j[w] * y + turn_j * (t.y[w] - c * y) + along * t.v_y[w];
+                            total_z += by_j[w] * z + turn_j * (t.z[w] - c * z) + along * t.v_z[w];
+                            of_x[w] = by_k[w] * t.x[w] + turn_k * (x - c * t.x[w]) - along * t.v_x[w];
+                            of_y[w] = by_k[w] * t.y[w] + turn_k * (y - c * t.y[w]) - along * t.v_y[w];
+                            of_z[w] = by_k[w] * t.z[w] + turn_k * (z - c * t.z[w]) - along * t.v_z[w];
+                        }
+                        for (int w = 0; w < W; ++w) {  // 0 for what only fills up
+                            n.gradient_x[t.k[w]] += of_x[w];
+                            n.gradient_y[t.k[w]] += of_y[w];
+                            n.gradient_z[t.k[w]] += of_z[w];
                         }
                         n.gradient_x[j] += total_x;
                         n.gradient_y[j] += total_y;
@@ -456,7 +482,6 @@ void pullback(const Functions& g, const Pairs<T>& p, const void* bar, void* grad
                     });
                 }
         for (size_t k = 0; k < m; ++k) {
-            if (n.pair[k] < 0) continue;
             T* result = static_cast<T*>(gradient) + 3 * n.pair[k];
             result[0] += n.gradient_x[k];
             result[1] += n.gradient_y[k];
