@@ -13,6 +13,7 @@
 // sums over neighbours have k along the register.
 
 #include "elementary.h"
+#include "harmonics.h"
 #include "lanes.h"
 #include "pairs.h"
 #include "parallel.h"
@@ -313,22 +314,6 @@ void pullback(const Pairs<T>& p, const T* weights, const Shape& shape, const Ent
                 g[2] = turned[2][w] * inverse + b.z[w] * along;
             }
         });
-}
-
-template <int N>
-using Constant = std::integral_constant<int, N>;
-
-// Calls work with the number of harmonics as a constant; false if it is not compiled for so many degrees.
-template <class Work>
-bool with_harmonics(int l_max, Work work) {
-    switch (l_max) {
-        case 0: return work(Constant<1>()), true;
-        case 1: return work(Constant<4>()), true;
-        case 2: return work(Constant<9>()), true;
-        case 3: return work(Constant<16>()), true;
-        case 4: return work(Constant<25>()), true;
-        default: return false;
-    }
 }
 
 // Calls work with the number of registers that the radial functions fill.

@@ -6,6 +6,7 @@
 // constant in the code, which is a few hundred multiplications in a row.  G is symmetric in all of i, j, k, so that the
 // derivative of a product is a product again.
 
+#include "harmonics.h"
 #include "lanes.h"
 #include "parallel.h"
 
@@ -56,21 +57,11 @@ void products(int64_t n, const T* f, const T* g, T* out, int64_t first, int64_t 
 template <class T>
 bool products_of_all(int64_t threads, int64_t n, const T* f, const T* g, int64_t l_max, T* out) {
     constexpr int64_t AT_ONCE = LANES<T>;
-    const auto run = [&](auto degrees) {
-        constexpr int L = degrees.value * degrees.value;
+    return with_harmonics(int(l_max), [&](auto L) {
         parallel((n + AT_ONCE - 1) / AT_ONCE, threads, [=](int64_t first, int64_t last) {
-            products<T, L>(n, f, g, out, first * AT_ONCE, std::min(last * AT_ONCE, n));
+            products<T, L.value>(n, f, g, out, first * AT_ONCE, std::min(last * AT_ONCE, n));
         });
-        return true;
-    };
-    switch (l_max) {
-        case 0: return run(std::integral_constant<int, 1>());
-        case 1: return run(std::integral_constant<int, 2>());
-        case 2: return run(std::integral_constant<int, 3>());
-        case 3: return run(std::integral_constant<int, 4>());
-        case 4: return run(std::integral_constant<int, 5>());
-        default: return false;
-    }
+    });
 }
 
 }  // namespace

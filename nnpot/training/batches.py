@@ -11,7 +11,8 @@ class BalancedBatches(DistributedSampler[list[int]]):
 
     Structures in random order are laid end to end, and the line is cut into parts of equal length; a structure belongs
     to the part that its middle lies in.  So a step costs about the same time and memory whatever the structures are,
-    and there are equally many steps in every epoch and process.
+    and there are equally many steps in every epoch and process.  It is a distributed sampler of lists, not a sampler of
+    batches, because Lightning leaves only the former as they are where several processes train.
 
     Args:
         sizes: Atoms of each structure.
