@@ -6,7 +6,7 @@ every potential.  Potentials add: `a + b`.
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -23,12 +23,15 @@ from nnpot.nn.mlp import MLP, activations
 from nnpot.nn.per_element import PerElement
 from nnpot.scaling import FeatureScaling, isolated_atom_energies, least_squares_energies
 from nnpot.spec import Module
-from nnpot.structure import Batch, Linearized, Pairs, Structure, species_index
+from nnpot.structure import Batch, ExplicitFeatures, Linearized, Pairs, Structure, species_index
 
 log = logging.getLogger("nnpot")
 
 CENTERS_AT_ONCE = 4096
 """Atoms evaluated at a time where nothing is trained."""
+
+Stage = Literal["values", "features"]
+"""What energies are calculated from: values of `Descriptor.linearized`, or features."""
 
 AtomicEnergies = Literal["least_squares", "isolated_atoms"] | dict[str, float]
 
@@ -219,7 +222,7 @@ class NeuralNetworkPotential(Potential):
             torch.nn.init.zeros_(weight)
         self.energy_scale = energy_scale
         self.reference = _reference_energies(atomic_energies, self.elements)
-        self.graphs: dict[bool, CompiledGraph] = {}  # by whether the result is differentiated again
+        self.graphs: dict[tuple[Stage, bool], CompiledGraph] = {}  # the latter: whether it is differentiated again
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, shape (N,)."""
@@ -243,20 +246,44 @@ class NeuralNetworkPotential(Potential):
             fixed: Linearized | None = cached or self.descriptor.linearized(pairs)
             if fixed is None:
                 return super().energies_and_pair_gradient(pairs)
-            values = fixed.values if fixed.values.requires_grad else fixed.values.detach().requires_grad_()
-            rows = ElementRows.of_centers(pairs, len(self.elements), values.dtype)
-            inputs = (values, species, rows.order, rows.place, rows.filled)
-            graph = self.graphs.get(keep_graph)
-            if graph is not None and rows.order.shape[1] > 1:
-                energies, gradient = graph(inputs, lambda: self._example(values))
+            values, rows = fixed.values, ElementRows.of_centers(pairs, len(self.elements), fixed.values.dtype)
+            explicit = self.descriptor.explicit_features(values, species)
+            if explicit is not None:
+                energies, gradient = self._explicit_gradient(explicit, values, species, rows)
             else:
-                energies, gradient = _Trainable(self, keep_graph=keep_graph)(*inputs)
+                energies, gradient = self._behind("values", values, species, rows)
             return energies, fixed.pullback(gradient)
+
+    def _explicit_gradient(
+        self, explicit: ExplicitFeatures, values: Tensor, species: Tensor, rows: ElementRows
+    ) -> tuple[Tensor, Tensor]:
+        """Return atomic energies and their derivative by values of which features are an explicit function."""
+        if self.is_trained:
+            others = {id(p) for p in self.descriptor.parameters()}
+            parameters = [p for p in self.parameters() if id(p) not in others]
+
+            def behind(features: Tensor) -> tuple[Tensor, Tensor]:
+                return self._behind("features", features, species, rows)
+
+            return _Explicit.apply(behind, explicit, values, *explicit.parameters, *parameters)  # type: ignore[no-any-return]
+        energies, features_bar = self._behind("features", explicit.features, species, rows)
+        return energies, explicit.pullback(features_bar)
+
+    def _behind(self, stage: Stage, x: Tensor, species: Tensor, rows: ElementRows) -> tuple[Tensor, Tensor]:
+        """Return atomic energies and their derivative by the values of `linearized`, or by the features."""
+        inputs = (x if x.requires_grad else x.detach().requires_grad_(), species, rows.order, rows.place, rows.filled)
+        graph = self.graphs.get((stage, self.is_trained))
+        if graph is not None and rows.order.shape[1] > 1:
+            return graph(inputs, lambda: self._example(x))
+        return _Trainable(self, stage, keep_graph=self.is_trained)(*inputs)  # type: ignore[no-any-return]
 
     def compiled(self, *, training: bool = False, evaluation: bool = False) -> Self:
         """Compile what lies behind `Descriptor.linearized`, for these uses; at their first call, half a minute each."""
-        wanted = {True: training, False: evaluation}
-        self.graphs = {keep: CompiledGraph(_Trainable(self, keep_graph=keep)) for keep, use in wanted.items() if use}
+        stages: tuple[Stage, ...] = ("values", "features")
+        uses = [keep for keep, use in ((True, training), (False, evaluation)) if use]
+        self.graphs = {
+            (stage, keep): CompiledGraph(_Trainable(self, stage, keep_graph=keep)) for stage in stages for keep in uses
+        }
         return self
 
     def _example(self, values: Tensor) -> tuple[Tensor, ...]:
@@ -306,20 +333,64 @@ class NeuralNetworkPotential(Potential):
 
 
 class _Trainable(nn.Module):
-    """The part of a potential behind the values of `Descriptor.linearized`, with its derivative by them."""
+    """The part of a potential behind some stage, with its derivative by what comes in there."""
 
-    def __init__(self, potential: NeuralNetworkPotential, *, keep_graph: bool) -> None:
+    def __init__(self, potential: NeuralNetworkPotential, stage: Stage, *, keep_graph: bool) -> None:
         super().__init__()
-        self.potential, self.keep_graph = potential, keep_graph
+        self.potential, self.stage, self.keep_graph = potential, stage, keep_graph
 
-    def forward(self, values: Tensor, species: Tensor, order: Tensor, place: Tensor, filled: Tensor) -> Any:
-        """Return atomic energies, shape (N,), and their derivative, of the shape of `values`."""
+    def forward(self, x: Tensor, species: Tensor, order: Tensor, place: Tensor, filled: Tensor) -> Any:
+        """Return atomic energies, shape (N,), and their derivative, of the shape of `x`."""
         rows = ElementRows(order, place, filled)
         with torch.enable_grad():
-            features = self.potential.descriptor.features_of(values, rows)
+            features = x if self.stage == "features" else self.potential.descriptor.features_of(x, rows)
             energies = self.potential.energies_of_features(features, species, rows)
-            gradient = _gradient(energies, values, keep_graph=self.keep_graph)
+            gradient = _gradient(energies, x, keep_graph=self.keep_graph)
         return (energies if self.keep_graph else energies.detach()), gradient
+
+
+class _Explicit(torch.autograd.Function):
+    """Energies and their derivative Ā by the values A, and the derivatives of both by A and all parameters.
+
+    With features G(A, W) and energies h(G, θ):  Ā = (∂G/∂A)ᵀ Ḡ,  Ḡ = ∂h/∂G.  From adjoints Ē of energies and Ȧ of Ā,
+
+        Ġ    = (∂G/∂A) Ȧ                                the adjoint of Ḡ
+        φ, θ̄ = ∂/∂(G, θ) of Σ Ē h + Σ Ġ·Ḡ               by autograd, through the networks alone
+        Ā, W̄ = ∂/∂(A, W) of Σ φ·G + Σ Ḡ·(∂G/∂A) Ȧ       both written out
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        behind: Callable[[Tensor], tuple[Tensor, Tensor]],
+        explicit: ExplicitFeatures,
+        values: Tensor,
+        *parameters: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        features = explicit.features.detach().requires_grad_()
+        with torch.enable_grad():
+            energies, features_bar = behind(features)
+        ctx.explicit, ctx.others = explicit, parameters[len(explicit.parameters) :]
+        ctx.behind = features, energies, features_bar
+        return energies.detach(), explicit.pullback(features_bar.detach())
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, energies_bar: Tensor, values_bar_bar: Tensor) -> tuple[Tensor | None, ...]:
+        features, *outputs = ctx.behind
+        bars = [energies_bar, ctx.explicit.tangent(values_bar_bar)]
+        recorded = [(x, bar) for x, bar in zip(outputs, bars, strict=True) if x.requires_grad]
+        of_features, *of_others = torch.autograd.grad(
+            [x for x, _ in recorded],
+            (features, *ctx.others),
+            [bar for _, bar in recorded],
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        of_values, of_weights = ctx.explicit.gradients(
+            of_features, values_bar_bar, outputs[1].detach(), with_values=ctx.needs_input_grad[2]
+        )
+        return None, None, of_values, *of_weights, *of_others
 
 
 def _gradient(energies: Tensor, x: Tensor, *, keep_graph: bool) -> Tensor:

@@ -42,7 +42,7 @@ def assert_close(actual: Tensor, wanted: Tensor | NDArray[np.float64], tolerance
 
     The scale is the size of the terms whose sum `wanted` is, where they may cancel.
     """
-    wanted = torch.as_tensor(wanted)
+    wanted = torch.as_tensor(wanted).detach()
     assert actual.shape == wanted.shape
     error = float(torch.linalg.vector_norm(actual.detach() - wanted))
     assert error <= tolerance * max(float(torch.linalg.vector_norm(wanted)), scale), f"they differ by {error:.3g}"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nnpot.descriptors.base import Descriptor, check_elements
 from nnpot.functional.density import DensityTables, density
 from nnpot.functional.harmonics import MAX_DEGREE, degrees, mean_over_m, product
+from nnpot.functional.invariants import Invariants
 from nnpot.functional.pair_density import PairDensity
 from nnpot.functional.rows import ElementRows
 from nnpot.neighbors import NeighborTable
@@ -104,7 +105,7 @@ class ACE(Descriptor):
         vectors = table.vectors(pairs, self.cutoff)
         values = density(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
         rows = ElementRows.of_centers(pairs, len(self.elements), values.dtype)
-        return self._invariants(self._channels(values, rows), plain=True)
+        return self.features_of(values, rows)
 
     def linearized(self, pairs: Pairs) -> "DensityExpansion | PairDensity":
         """Return the density A of every atom, shape (N, L, Q·K), and the transpose of its derivative."""
@@ -128,7 +129,11 @@ class ACE(Descriptor):
 
     def features_of(self, values: Tensor, rows: ElementRows) -> Tensor:
         """Return the features, shape (N, D), from the density, shape (N, L, Q·K)."""
-        return self._invariants(self._channels(values, rows), plain=False)
+        return self._invariants(self._channels(values, rows))
+
+    def explicit_features(self, values: Tensor, species: Tensor) -> Invariants | None:
+        """Return the same by compiled code, None where there is none."""
+        return Invariants.of(values, species, self.channel_weights, tuple(self.mixing.values()), self.l_max)
 
     def _channels(self, values: Tensor, rows: ElementRows) -> Tensor:
         """Return B, shape (L, N, C), from the density, shape (N, L, Q·K)."""
@@ -150,13 +155,13 @@ class ACE(Descriptor):
         of_pairs = self.element_weights.index_select(0, pairs.species[pairs.pair_j[table.near]]) * self.density_scale
         return table.filled(of_pairs, empty=0.0)
 
-    def _invariants(self, b: Tensor, *, plain: bool) -> Tensor:
-        """Features from the channels B (L, N, C), shape (N, D); plain: by nothing but PyTorch's own operations."""
+    def _invariants(self, b: Tensor) -> Tensor:
+        """Features from the channels B (L, N, C), shape (N, D)."""
         blocks = [b[:1]]
         if self.body_order >= 3:
             blocks.append(self._sum_over_m(b * self._per_degree(b, self.mixing["pair"])))
         if self.body_order >= 4:
-            t = product(b, self._per_degree(b, self.mixing["product"]), self.l_max, plain=plain)
+            t = product(b, self._per_degree(b, self.mixing["product"]), self.l_max)
             blocks.append(self._sum_over_m(t * b))
         if self.body_order >= 5:
             blocks.append(self._sum_over_m(t * self._per_degree(t, self.mixing["product_pair"])))
@@ -173,7 +178,7 @@ class ACE(Descriptor):
     def _sum_over_m(self, x: Tensor) -> Tensor:
         """Mean of x (L, N, C) over m for each l, shape (l_max + 1, N, C)."""
         weights = x.new_tensor(mean_over_m(self.l_max))
-        return (weights @ x.flatten(start_dim=1)).view(-1, *x.shape[1:])
+        return (weights @ x.flatten(start_dim=1)).view(self.l_max + 1, *x.shape[1:])
 
 
 def _near_identity(degrees: int, channels: int) -> nn.Parameter:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nnpot.functional.rows import ElementRows
 from nnpot.spec import Module
-from nnpot.structure import Linearized, Pairs, Structure
+from nnpot.structure import ExplicitFeatures, Linearized, Pairs, Structure
 
 
 class Descriptor(Module, ABC):
@@ -50,6 +50,15 @@ class Descriptor(Module, ABC):
     def features_of(self, values: Tensor, rows: ElementRows) -> Tensor:
         """Return the features, shape (N, D), from the values of `linearized`; the same for a fixed descriptor."""
         return values
+
+    def explicit_features(self, values: Tensor, species: Tensor) -> ExplicitFeatures | None:
+        """Return the same as `features_of` with explicit derivatives, or None where there are no such.
+
+        Args:
+            values: Of `linearized`, shape (N, ...).
+            species: Element of each atom, shape (N,).
+        """
+        return None
 
     def jacobian(self, pairs: Pairs) -> Tensor:
         """Return ∂G_i/∂r_ij for the centre i of each pair, in 1/Å, shape (P, D, 3).

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from scipy.integrate import lebedev_rule
 from torch import Tensor
 
-from nnpot.native import are_compiled
-
 MAX_DEGREE = 4
 
 
@@ -124,24 +122,19 @@ def gradient_matrix(l_max: int) -> NDArray[np.float64]:
     return np.asarray(np.where(np.abs(matrix) > 1e-12, matrix, 0.0))
 
 
-def product(f: Tensor, g: Tensor, l_max: int, *, plain: bool = False) -> Tensor:
+def product(f: Tensor, g: Tensor, l_max: int) -> Tensor:
     """Return the product of functions on the sphere that are expansions in harmonics, projected to l ≤ l_max.
 
-    (fg)_LM = Σ G^LM_(l1m1 l2m2) f_(l1m1) g_(l2m2) with the Gaunt coefficients G.  On a CPU compiled code does so; else
-    it is quadrature, see `product_grid`.
+    (fg)_LM = Σ G^LM_(l1m1 l2m2) f_(l1m1) g_(l2m2) with the Gaunt coefficients G, by quadrature, see `product_grid`.
 
     Args:
         f: Coefficients, shape (L, ...) with L = (l_max + 1)².
         g: Likewise.
         l_max: Highest degree.
-        plain: Use nothing but PyTorch's own operations in any case.
 
     Returns:
         Coefficients, of the shape of f.
     """
-    if not plain and are_compiled(f.dtype, f.device):
-        result: Tensor = torch.ops.nnpot.product(f.contiguous(), g.contiguous(), l_max)
-        return result
     values, projection = (f.new_tensor(m) for m in product_grid(l_max))
     on_sphere = (values.T @ f.flatten(start_dim=1)) * (values.T @ g.flatten(start_dim=1))
     return (projection.T @ on_sphere).view(f.shape)

@@ -25,7 +25,6 @@
 
 namespace {
 
-constexpr int MAX_HARMONICS = 25;  // l <= 4
 constexpr int MAX_RADIAL = 32;
 constexpr int RADIAL_AT_ONCE = 4;
 

@@ -3,6 +3,8 @@
 
 #include <type_traits>
 
+constexpr int MAX_HARMONICS = 25;  // l <= 4
+
 template <int N>
 using Constant = std::integral_constant<int, N>;
 

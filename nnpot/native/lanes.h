@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstring>
+#include <utility>
 
 constexpr int REGISTER = 64;  // bytes
 
@@ -23,4 +24,36 @@ inline Vector<T> load(const T* from) {
 template <class T>
 inline void store(T* to, const Vector<T>& v) {
     std::memcpy(to, &v, REGISTER);
+}
+
+#ifdef __has_builtin
+#if __has_builtin(__builtin_shufflevector)
+#define NNPOT_SHUFFLES
+#endif
+#endif
+
+// Lane by lane from a and b in turn, beginning with lane `first`.
+template <class T, int first, int... k>
+inline Vector<T> in_turn(const Vector<T>& a, const Vector<T>& b, std::integer_sequence<int, k...>) {
+    constexpr int W = LANES<T>;
+#ifdef NNPOT_SHUFFLES
+    return __builtin_shufflevector(a, b, (first + k / 2 + (k % 2) * W)...);
+#else
+    return Vector<T>{(k % 2 ? b : a)[first + k / 2]...};
+#endif
+}
+
+// A square of numbers, a register for each row: rows become columns.
+template <class T>
+inline void transpose(Vector<T>* rows) {
+    constexpr int W = LANES<T>;
+    using Lanes = std::make_integer_sequence<int, W>;
+    Vector<T> others[W];
+    for (int done = 1; done < W; done *= 2) {
+        for (int i = 0; i < W / 2; ++i) {
+            others[2 * i] = in_turn<T, 0>(rows[i], rows[i + W / 2], Lanes());
+            others[2 * i + 1] = in_turn<T, W / 2>(rows[i], rows[i + W / 2], Lanes());
+        }
+        for (int i = 0; i < W; ++i) rows[i] = others[i];
+    }
 }

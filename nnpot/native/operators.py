@@ -6,8 +6,8 @@ operators of the same names (`engines/lammps`).  All tensors are contiguous.
 - Of descriptors: their first arguments are `vectors` r_ij in Å, shape (P, 3), sorted by centre; `starts`, the first
   pair of each centre and the number of pairs, shape (N + 1,); `neighbors`, the atom j of each pair, shape (P,);
   `species`, the element of every such atom.  None is differentiable by itself; `functional/linear.py` makes them so.
-- `product` of expansions in spherical harmonics, `f` and `g`, shape (L, ...), differentiable any number of times:
-  since the Gaunt coefficients are symmetric, its derivatives are products again.
+- `invariants` of the atomic cluster expansion: their first arguments are `values`, the density, shape (N, L, K);
+  `species`, the element of each atom, shape (N,); the weights, see :mod:`nnpot.functional.invariants`; sizes.
 """
 
 from collections.abc import Callable
@@ -22,6 +22,10 @@ _PAIRS = "Tensor vectors, Tensor starts, Tensor neighbors, Tensor species"
 _DENSITY = "Tensor weights, int n_elements, int n_weights, float cutoff, int n_radial, int l_max"
 _GRADIENTS = "Tensor places, Tensor coefficients, int n_entries"
 _FUNCTIONS = "Tensor sizes, Tensor numbers, int n_functions"
+_ATOMS = (
+    "Tensor values, Tensor species, Tensor channels, Tensor pair, Tensor product, Tensor product_pair, "
+    "int n_elements, int n_in, int n_channels, int body_order, int l_max"
+)
 
 _library = torch.library.Library("nnpot", "FRAGMENT")
 
@@ -72,12 +76,21 @@ def _n_centers(vectors: Tensor, starts: Tensor, *_: Any) -> int:
     return starts.shape[0] - 1
 
 
-def _product(f: Tensor, g: Tensor, l_max: int) -> Tensor:
-    return torch.empty_like(f)
+def _n_atoms(values: Tensor, *_: Any) -> int:
+    return values.shape[0]
 
 
-def _n_products(f: Tensor, g: Tensor, l_max: int) -> int:
-    return f.shape[1:].numel()
+def _invariants(values: Tensor, *rest: Any) -> Tensor:
+    _, _, _, _, _, _, _, n_channels, body_order, l_max = rest[:10]
+    return values.new_empty(values.shape[0], n_channels * (1 + (body_order - 2) * (l_max + 1)))
+
+
+def _density_bar(values: Tensor, *_: Any) -> Tensor:
+    return torch.empty_like(values)
+
+
+def _gradients(values: Tensor, _: Tensor, *rest: Any) -> Tensor:
+    return values.new_empty(sum(w.numel() for w in rest[:4]) + (values.numel() if rest[9] else 0))
 
 
 _define("density", f"{_PAIRS}, {_DENSITY}", _density, _n_centers)
@@ -86,21 +99,12 @@ _define("density_pullback", f"{_PAIRS}, {_DENSITY}, {_GRADIENTS}, Tensor bar", _
 _define("acsf", f"{_PAIRS}, {_FUNCTIONS}", _features, _n_centers)
 _define("acsf_tangent", f"{_PAIRS}, {_FUNCTIONS}, Tensor direction", _features, _n_centers)
 _define("acsf_pullback", f"{_PAIRS}, {_FUNCTIONS}, Tensor bar", _gradient, _n_centers)
-_define("product", "Tensor f, Tensor g, int l_max", _product, _n_products)
-
-
-def _keep_factors(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs[:2])
-    ctx.l_max = inputs[2]
-
-
-def _product_backward(ctx: Any, product_bar: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-    bar = product_bar.contiguous()
-    f_bar, g_bar = (
-        torch.ops.nnpot.product(bar, other, ctx.l_max) if needed else None
-        for other, needed in zip(reversed(ctx.saved_tensors), ctx.needs_input_grad, strict=False)
-    )
-    return f_bar, g_bar, None
-
-
-torch.library.register_autograd("nnpot::product", _product_backward, setup_context=_keep_factors, lib=_library)
+_define("invariants", _ATOMS, _invariants, _n_atoms)
+_define("invariants_tangent", f"{_ATOMS}, Tensor direction", _invariants, _n_atoms)
+_define("invariants_pullback", f"{_ATOMS}, Tensor features_bar", _density_bar, _n_atoms)
+_define(
+    "invariants_gradient",
+    f"{_ATOMS}, int with_values, Tensor direction, Tensor features_bar, Tensor tangent_bar",
+    _gradients,
+    _n_atoms,
+)

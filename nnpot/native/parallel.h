@@ -1,4 +1,4 @@
-// A loop over atoms, cut into one contiguous part for each thread.
+// A loop over atoms (or other things), cut into one contiguous part for each thread.
 #pragma once
 
 #include <algorithm>
@@ -6,9 +6,14 @@
 #include <thread>
 #include <vector>
 
+// How many threads are worth it if each has `least` things to do.
+inline int64_t worthwhile(int64_t n, int64_t threads, int64_t least) {
+    return std::max<int64_t>(1, std::min<int64_t>(threads, n / least));
+}
+
 template <class Work>
-void parallel(int64_t n, int64_t threads, Work work) {
-    const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(threads, n / 64));
+void parallel(int64_t n, int64_t threads, Work work, int64_t least = 64) {
+    const int64_t parts = worthwhile(n, threads, least);
     std::vector<std::thread> others;
     for (int64_t k = 1; k < parts; ++k) others.emplace_back([=] { work(n * k / parts, n * (k + 1) / parts); });
     work(0, n / parts);

@@ -1,5 +1,8 @@
 """Compiled C++ calculates what plain tensor operations do."""
 
+from dataclasses import dataclass
+from typing import Self
+
 import pytest
 import torch
 from proofs import assert_close
@@ -10,8 +13,9 @@ from nnpot.descriptors import ACE, ACSF, ListedACSF
 from nnpot.descriptors.listed_acsf import ListedFunctions
 from nnpot.functional import CUTOFFS
 from nnpot.functional.cutoffs import STEEP
-from nnpot.functional.harmonics import product
+from nnpot.functional.invariants import Invariants
 from nnpot.functional.pair_density import PairDensity
+from nnpot.functional.rows import ElementRows
 from nnpot.functional.symmetry_functions import SymmetryFunctions
 from nnpot.native import are_compiled
 from nnpot.structure import Linearized, Pairs
@@ -84,29 +88,103 @@ def test_any_number_of_threads(threads: int) -> None:
     for n in (1, threads):
         torch.set_num_threads(n)
         linearized = descriptor.linearized(many)
-        values = linearized.values.transpose(0, 1)
-        results.append((values, product(values, values, 3), linearized.pullback(torch.ones_like(linearized.values))))
+        results.append((linearized.values, linearized.pullback(torch.ones_like(linearized.values))))
     torch.set_num_threads(before)
     assert len(many.species) >= 128, "too few atoms to be shared out"
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+# channels, radial functions, degree, body order: sizes that fill whole registers, and some that do not
+each_size = pytest.mark.parametrize(
+    "size", [(24, 4, 4, 5), (5, 3, 2, 5), (7, 4, 3, 4), (16, 8, 1, 3), (3, 2, 0, 5), (3, 2, 2, 2)], ids=str
+)
+
+
+@dataclass
+class Example:
+    """Invariants of random densities, once by compiled code and once by tensors with a history."""
+
+    descriptor: ACE
+    values: Tensor
+    features: Tensor
+    compiled: Invariants
+
+    @classmethod
+    def of(cls, size: tuple[int, ...], n_atoms: int, dtype: torch.dtype) -> Self:
+        torch.manual_seed(0)
+        channels, n_radial, l_max, body_order = size
+        descriptor = ACE(CUTOFF, ELEMENTS, channels, n_radial, l_max, body_order).to(dtype)  # type: ignore[arg-type]
+        species = torch.randint(len(ELEMENTS), (n_atoms,))
+        values = torch.randn(n_atoms, (l_max + 1) ** 2, len(ELEMENTS) * n_radial, dtype=dtype).requires_grad_()
+        features = descriptor.features_of(values, ElementRows.of(species, len(ELEMENTS), dtype))
+        compiled = descriptor.explicit_features(values, species)
+        assert compiled is not None
+        return cls(descriptor, values, features, compiled)
+
+
 @each_precision
-@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (16,), (0, 3), (67, 24)], ids=str)
-@pytest.mark.parametrize("l_max", [0, 1, 2, 3, 4])
-def test_products_of_expansions(l_max: int, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    f, g = torch.randn(2, (l_max + 1) ** 2, *shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
-    assert_close(product(f, g, l_max), product(f, g, l_max, plain=True), PRECISION[dtype])
-    turned = f.transpose(0, -1).contiguous().transpose(0, -1)  # other strides, same numbers
-    assert torch.equal(product(turned, g, l_max), product(f, g, l_max))
+@pytest.mark.parametrize("n_atoms", [0, 1, 70])
+@each_size
+def test_invariants_and_all_their_derivatives(size: tuple[int, ...], n_atoms: int, dtype: torch.dtype) -> None:
+    x = Example.of(size, n_atoms, dtype)
+    phi, psi, direction = torch.randn_like(x.features), torch.randn_like(x.features), torch.randn_like(x.values)
+    (pulled,) = torch.autograd.grad(x.features, x.values, psi.requires_grad_(), create_graph=True)
+    (changes,) = torch.autograd.grad(pulled, psi, direction, create_graph=True)
+    sought = [x.values, *x.compiled.parameters]
+    wanted = torch.autograd.grad((phi * x.features).sum() + (pulled * direction).sum(), sought, materialize_grads=True)
+    of_values, of_weights = x.compiled.gradients(phi, direction, psi.detach(), with_values=True)
+    assert of_values is not None
+    assert [id(p) for p in x.compiled.parameters] == [id(p) for p in x.descriptor.parameters()]
+    assert_close(x.compiled.features, x.features, PRECISION[dtype])
+    assert_close(x.compiled.pullback(psi.detach()), pulled, PRECISION[dtype])
+    assert_close(x.compiled.tangent(direction), changes, PRECISION[dtype])
+    for actual, expected in zip([of_values, *of_weights], wanted, strict=True):
+        assert_close(actual, expected, PRECISION[dtype])
+    without, again = x.compiled.gradients(phi, direction, psi.detach(), with_values=False)
+    assert without is None
+    assert all(torch.equal(a, b) for a, b in zip(of_weights, again, strict=True))
 
 
-@pytest.mark.parametrize("l_max", [0, 1, 2, 3, 4])
-def test_products_of_expansions_are_differentiable(l_max: int) -> None:
-    f, g = (torch.randn((l_max + 1) ** 2, 2, 3, requires_grad=True) for _ in range(2))
-    assert torch.autograd.gradcheck(lambda a, b: product(a, b, l_max), (f, g))
-    assert torch.autograd.gradgradcheck(lambda a, b: product(a, b, l_max), (f, g))
-    assert torch.autograd.gradcheck(lambda a: product(a, a, l_max), f)
+@each_size
+def test_derivatives_of_invariants_by_finite_differences(size: tuple[int, ...]) -> None:
+    x = Example.of(size, 5, torch.float64)
+    direction, psi, phi = torch.randn_like(x.values), torch.randn_like(x.features), torch.randn_like(x.features)
+    species, step = x.compiled.arguments[1], 1e-5
+
+    def at(shift: float, weights: list[Tensor]) -> tuple[Tensor, float]:
+        l_max = x.descriptor.l_max
+        moved = Invariants.of(x.values + shift * direction, species, weights[0], weights[1:], l_max)
+        assert moved is not None
+        scalar = (phi * moved.features).sum() + (psi * moved.tangent(direction)).sum()
+        return moved.features, float(scalar)
+
+    weights = [p.detach() for p in x.compiled.parameters]
+    slope = (at(step, weights)[0] - at(-step, weights)[0]) / (2 * step)
+    # a polynomial of at most fourth degree: error step² times third derivatives of order 100
+    assert_close(x.compiled.tangent(direction), slope.detach(), 1e-7)
+    assert_close((x.compiled.pullback(psi) * direction).sum(), (psi * x.compiled.tangent(direction)).sum(), 1e-12)
+    of_weights = x.compiled.gradients(phi, direction, psi, with_values=False)[1]
+    for k, gradient in enumerate(of_weights):
+        along = torch.randn_like(gradient)
+        up, down = (
+            at(0.0, [w + sign * step * along if i == k else w for i, w in enumerate(weights)])[1] for sign in (1, -1)
+        )
+        assert_close((gradient * along).sum(), torch.tensor((up - down) / (2 * step)), 1e-6)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_invariants_with_any_number_of_threads(threads: int) -> None:
+    x = Example.of((5, 3, 2, 5), 300, torch.float64)
+    psi, direction, before = torch.randn_like(x.features), torch.randn_like(x.values), torch.get_num_threads()
+    results = []
+    for n in (1, threads, threads):
+        torch.set_num_threads(n)
+        of_values, of_weights = x.compiled.gradients(psi, direction, psi, with_values=True)
+        results.append((x.compiled.pullback(psi), x.compiled.tangent(direction), of_values, *of_weights))
+    torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(results[1], results[2], strict=True)), "depends on who is first"
+    for one, many in zip(results[0], results[1], strict=True):
+        assert_close(many, one, PRECISION[torch.float64])
 
 
 COMPILED = [name for name in DESCRIPTORS if "compact" not in name]

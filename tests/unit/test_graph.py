@@ -13,7 +13,7 @@ from systems import SYSTEMS, ace, network_potential, structure
 
 from nnpot.calculator import NNPotCalculator
 from nnpot.neighbors import single_batch
-from nnpot.potential import NeuralNetworkPotential
+from nnpot.potential import NeuralNetworkPotential, Stage
 from nnpot.structure import Batch
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -30,12 +30,17 @@ def compiled() -> NeuralNetworkPotential:
     return network_potential(ace(body_order=5, l_max=1)).compiled(training=True)
 
 
+@pytest.mark.parametrize("stage", ["values", "features"])
 @pytest.mark.parametrize("names", [("alloy",), ("water", "alloy", "triclinic"), ("slab", "alloy")], ids=str)
-def test_gradients_of_the_loss_are_those_without_compilation(names: tuple[str, ...]) -> None:
+def test_gradients_of_the_loss_are_those_without_compilation(
+    names: tuple[str, ...], stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if stage == "values":
+        monkeypatch.setattr("nnpot.functional.invariants.are_compiled", lambda *_: False)
     batch = batch_of(*names)
     plain = network_potential(ace(body_order=5, l_max=1))
     actual, wanted = loss_gradients(compiled(), batch, 0.7, 1.3, 0.4), loss_gradients(plain, batch, 0.7, 1.3, 0.4)
-    assert compiled().graphs[True].compiled is not None
+    assert compiled().graphs[stage, True].compiled is not None
     for name, gradient in actual.items():
         # the same sums in another order, float64
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-10, atol=1e-10 * float(wanted[name].abs().max()))
@@ -47,7 +52,7 @@ def test_a_compiled_calculator_gives_the_same() -> None:
     potential, atoms = network_potential(ace(body_order=3, l_max=1)), SYSTEMS["alloy"]()
     calculators = [NNPotCalculator(potential, dtype="float64", compile=compile) for compile in (True, False)]
     actual, wanted = ([c.get_property(name, atoms) for name in ("energies", "forces", "stress")] for c in calculators)
-    assert calculators[0].potential.graphs[False].compiled is not None  # type: ignore[union-attr]
+    assert calculators[0].potential.graphs["features", False].compiled is not None  # type: ignore[union-attr]
     for a, b in zip(actual, wanted, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
@@ -55,12 +60,13 @@ def test_a_compiled_calculator_gives_the_same() -> None:
 def test_a_single_atom_is_not_compiled() -> None:
     potential = network_potential(ace()).compiled(training=True)
     loss_gradients(potential, batch_of("one atom"), 1.0, 0.0)
-    assert potential.graphs[True].compiled is None
+    assert all(graph.compiled is None for graph in potential.graphs.values())
 
 
 def test_copies_do_not_compile() -> None:
     potential = copy.deepcopy(network_potential(ace()).compiled(training=True))
-    assert potential.graphs[True].refused
+    assert potential.graphs
+    assert all(graph.refused for graph in potential.graphs.values())
 
 
 def test_where_nothing_compiles_the_log_says_so_and_the_result_is_right(

@@ -27,7 +27,13 @@ int nnpot_acsf(int64_t bytes, int64_t threads, int64_t n_centers, const void* ve
 int nnpot_acsf_pullback(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
                         const int64_t* neighbors, const int64_t* species, const int64_t* sizes, const double* numbers,
                         int64_t n_functions, const void* bar, void* gradient);
-int nnpot_product(int64_t bytes, int64_t threads, int64_t n, const void* f, const void* g, int64_t l_max, void* out);
+int nnpot_invariants(int64_t bytes, int64_t threads, int64_t n_atoms, const void* values, const int64_t* species,
+                     const void* channels, const void* pair, const void* product, const void* product_pair,
+                     int64_t n_elements, int64_t n_in, int64_t n_channels, int64_t body_order, int64_t l_max, void* out);
+int nnpot_invariants_pullback(int64_t bytes, int64_t threads, int64_t n_atoms, const void* values, const int64_t* species,
+                              const void* channels, const void* pair, const void* product, const void* product_pair,
+                              int64_t n_elements, int64_t n_in, int64_t n_channels, int64_t body_order, int64_t l_max,
+                              const void* features_bar, void* out);
 }
 
 namespace {
@@ -81,12 +87,27 @@ Tensor acsf_pullback(const Tensor& vectors, const Tensor& starts, const Tensor& 
     return out;
 }
 
-Tensor product(const Tensor& f, const Tensor& g, int64_t l_max) {
-    auto out = at::empty_like(f);
-    const int64_t n = f.numel() / f.size(0);
-    const int done = nnpot_product(f.element_size(), at::get_num_threads(), n, f.const_data_ptr(), g.const_data_ptr(), l_max,
-                                   out.mutable_data_ptr());
-    TORCH_CHECK(done, "nnpot: products are not compiled for degrees up to ", l_max);
+Tensor invariants(const Tensor& values, const Tensor& species, const Tensor& channels, const Tensor& pair,
+                  const Tensor& product, const Tensor& product_pair, int64_t n_elements, int64_t n_in, int64_t n_channels,
+                  int64_t body_order, int64_t l_max) {
+    auto out = at::empty({values.size(0), n_channels * (1 + (body_order - 2) * (l_max + 1))}, values.options());
+    const int done = nnpot_invariants(values.element_size(), at::get_num_threads(), values.size(0), values.const_data_ptr(),
+                                      integers(species), channels.const_data_ptr(), pair.const_data_ptr(),
+                                      product.const_data_ptr(), product_pair.const_data_ptr(), n_elements, n_in, n_channels,
+                                      body_order, l_max, out.mutable_data_ptr());
+    TORCH_CHECK(done, "nnpot: invariants are not compiled for degrees up to ", l_max);
+    return out;
+}
+
+Tensor invariants_pullback(const Tensor& values, const Tensor& species, const Tensor& channels, const Tensor& pair,
+                           const Tensor& product, const Tensor& product_pair, int64_t n_elements, int64_t n_in,
+                           int64_t n_channels, int64_t body_order, int64_t l_max, const Tensor& features_bar) {
+    auto out = at::empty_like(values);
+    const int done = nnpot_invariants_pullback(
+        values.element_size(), at::get_num_threads(), values.size(0), values.const_data_ptr(), integers(species),
+        channels.const_data_ptr(), pair.const_data_ptr(), product.const_data_ptr(), product_pair.const_data_ptr(),
+        n_elements, n_in, n_channels, body_order, l_max, features_bar.const_data_ptr(), out.mutable_data_ptr());
+    TORCH_CHECK(done, "nnpot: invariants are not compiled for degrees up to ", l_max);
     return out;
 }
 
@@ -94,6 +115,9 @@ Tensor product(const Tensor& f, const Tensor& g, int64_t l_max) {
 #define DENSITY "Tensor weights, int n_elements, int n_weights, float cutoff, int n_radial, int l_max"
 #define GRADIENTS "Tensor places, Tensor coefficients, int n_entries"
 #define FUNCTIONS "Tensor sizes, Tensor numbers, int n_functions"
+#define ATOMS                                                                                                     \
+    "Tensor values, Tensor species, Tensor channels, Tensor pair, Tensor product, Tensor product_pair, "          \
+    "int n_elements, int n_in, int n_channels, int body_order, int l_max"
 
 // Unless Python has nnpot loaded in this process: then they are there already.
 template <class Function>
@@ -108,7 +132,8 @@ const bool defined = [] {
     define(library, "density_pullback", PAIRS ", " DENSITY ", " GRADIENTS ", Tensor bar", density_pullback);
     define(library, "acsf", PAIRS ", " FUNCTIONS, acsf);
     define(library, "acsf_pullback", PAIRS ", " FUNCTIONS ", Tensor bar", acsf_pullback);
-    define(library, "product", "Tensor f, Tensor g, int l_max", product);
+    define(library, "invariants", ATOMS, invariants);
+    define(library, "invariants_pullback", ATOMS ", Tensor features_bar", invariants_pullback);
     return true;
 }();
 

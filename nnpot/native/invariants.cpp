@@ -1,0 +1,515 @@
+// Invariants of the atomic cluster expansion, their derivatives, and the derivatives of those by the weights.
+//
+//     B_lm = A_lm W_l                     channels, W of the element of the atom
+//     P_lm = B_lm U_l                     pair_l     = mean_m B_lm P_lm
+//     V_lm = B_lm U'_l,  T = B * V        triple_l   = mean_m T_lm B_lm       * the product on the sphere, gaunt_product.h
+//     R_lm = T_lm U''_l                   quadruple_l = mean_m T_lm R_lm
+//     features: B_00, then pair, triple, quadruple for every l, as far as the body order goes
+//
+// All of it is written for dual numbers: every quantity x may carry its change x' along a direction (the tangent network of
+// B. A. Pearlmutter, Neural Computation 6, 147 (1994)).  Backpropagation through the changes is that of the values with the
+// same seeds, so that the adjoint of x' comes for free with what the gradient of a force loss needs.
+//
+// The same formulas are in nnpot/descriptors/ace.py, with which the tests compare these.  Atoms of one element are taken
+// together, one in each lane of a register: what stands here for one atom is calculated for a whole tile of them.
+
+#include "gaunt_product.h"
+#include "harmonics.h"
+#include "lanes.h"
+#include "parallel.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+struct Shape {
+    int n_elements, n_in, n_channels, body_order, n_degrees;
+    int n_harmonics() const { return n_degrees * n_degrees; }
+    int n_features() const { return n_channels * (1 + (body_order - 2) * n_degrees); }
+    int n_mixings() const { return body_order - 2; }  // U, U', U''
+    int64_t mixing_size() const { return int64_t(n_degrees) * n_channels * n_channels; }
+    int64_t channel_size() const { return int64_t(n_degrees) * n_in * n_channels; }
+};
+
+// W of an element and U, U', U'', or what is added up for their gradients; one matrix for every degree.
+template <class Number>
+struct Matrices {
+    Number *channels, *pair, *product, *product_pair;
+};
+
+// Where numbers of a row m and a column c are: at[m * row + c * column].
+template <class T>
+struct View {
+    Vector<T>* at;
+    int row, column;
+};
+
+constexpr int ROWS_AT_ONCE = 2, COLUMNS_AT_ONCE = 12;  // of a product by a matrix: 24 sums in registers
+constexpr int X_AT_ONCE = 4, Y_AT_ONCE = 6;            // of a sum over rows: 24 as well
+
+// R rows and J columns of y = x u, or y += x u; rows and columns of u are `step` and `next` apart.
+template <class T, int R, int J, bool ADD>
+inline void block(int n, const View<T>& x, const T* u, int step, int next, const View<T>& y) {
+    Vector<T> sums[R][J];
+    for (int r = 0; r < R; ++r)
+        for (int j = 0; j < J; ++j) sums[r][j] = ADD ? y.at[r * y.row + j * y.column] : Vector<T>{};
+    for (int k = 0; k < n; ++k)
+        for (int j = 0; j < J; ++j)
+            for (int r = 0; r < R; ++r) sums[r][j] += x.at[r * x.row + k * x.column] * u[k * step + j * next];
+    for (int r = 0; r < R; ++r)
+        for (int j = 0; j < J; ++j) y.at[r * y.row + j * y.column] = sums[r][j];
+}
+
+template <class T, int R, bool ADD>
+inline void block_of_rows(int n, int width, const View<T>& x, const T* u, int step, int next, const View<T>& y) {
+    int j = 0;
+    const auto from = [&](int first) { return View<T>{y.at + first * y.column, y.row, y.column}; };
+    for (; j + COLUMNS_AT_ONCE <= width; j += COLUMNS_AT_ONCE)
+        block<T, R, COLUMNS_AT_ONCE, ADD>(n, x, u + j * next, step, next, from(j));
+    for (; j + 4 <= width; j += 4) block<T, R, 4, ADD>(n, x, u + j * next, step, next, from(j));
+    for (; j < width; ++j) block<T, R, 1, ADD>(n, x, u + j * next, step, next, from(j));
+}
+
+// y = x u, or y += x u; x has n columns, y has `width`.
+template <class T, bool ADD>
+void times(int rows, int n, int width, View<T> x, const T* u, int step, int next, View<T> y) {
+    const auto next_rows = [](View<T>& v, int count) { v.at += count * v.row; };
+    for (; rows >= ROWS_AT_ONCE; rows -= ROWS_AT_ONCE) {
+        block_of_rows<T, ROWS_AT_ONCE, ADD>(n, width, x, u, step, next, y);
+        next_rows(x, ROWS_AT_ONCE);
+        next_rows(y, ROWS_AT_ONCE);
+    }
+    for (; rows > 0; --rows) {
+        block_of_rows<T, 1, ADD>(n, width, x, u, step, next, y);
+        next_rows(x, 1);
+        next_rows(y, 1);
+    }
+}
+
+template <class T, size_t D>
+inline std::array<View<T>, D> from_column(std::array<View<T>, D> views, int first) {
+    for (auto& v : views) v.at += first * v.column;
+    return views;
+}
+
+// sums += x^T y over rows, in every lane; X columns of x and Y of y.
+template <class T, int X, int Y, size_t D>
+inline void outer(int rows, const std::array<View<T>, D>& xs, const std::array<View<T>, D>& ys, int n_y, Vector<T>* sums) {
+    Vector<T> s[X][Y];
+    for (int i = 0; i < X; ++i)
+        for (int j = 0; j < Y; ++j) s[i][j] = sums[i * n_y + j];
+    for (size_t d = 0; d < D; ++d) {
+        const View<T>&x = xs[d], &y = ys[d];
+        for (int row = 0; row < rows; ++row)
+            for (int i = 0; i < X; ++i)
+                for (int j = 0; j < Y; ++j) s[i][j] += x.at[row * x.row + i * x.column] * y.at[row * y.row + j * y.column];
+    }
+    for (int i = 0; i < X; ++i)
+        for (int j = 0; j < Y; ++j) sums[i * n_y + j] = s[i][j];
+}
+
+template <class T, int X, size_t D>
+inline void outer_of_columns(int rows, const std::array<View<T>, D>& x, const std::array<View<T>, D>& y, int n_y, Vector<T>* sums) {
+    int j = 0;
+    for (; j + Y_AT_ONCE <= n_y; j += Y_AT_ONCE) outer<T, X, Y_AT_ONCE>(rows, x, from_column(y, j), n_y, sums + j);
+    for (; j < n_y; ++j) outer<T, X, 1>(rows, x, from_column(y, j), n_y, sums + j);
+}
+
+template <class T, size_t D>
+void add_outer(int rows, const std::array<View<T>, D>& x, int n_x, const std::array<View<T>, D>& y, int n_y, Vector<T>* sums) {
+    int i = 0;
+    for (; i + X_AT_ONCE <= n_x; i += X_AT_ONCE)
+        outer_of_columns<T, X_AT_ONCE>(rows, from_column(x, i), y, n_y, sums + i * n_y);
+    for (; i < n_x; ++i) outer_of_columns<T, 1>(rows, from_column(x, i), y, n_y, sums + i * n_y);
+}
+
+// Up to a register of atoms of one element.
+struct Tile {
+    int64_t element;
+    const int64_t* atoms;
+    int count;
+};
+
+std::vector<Tile> tiles_of(int64_t n_atoms, const int64_t* species, int n_elements, int width, std::vector<int64_t>& sorted) {
+    std::vector<int64_t> ends(n_elements + 1, 0);
+    for (int64_t i = 0; i < n_atoms; ++i) ++ends[species[i] + 1];
+    for (int s = 0; s < n_elements; ++s) ends[s + 1] += ends[s];
+    const std::vector<int64_t> starts = ends;
+    sorted.resize(n_atoms);
+    for (int64_t i = 0; i < n_atoms; ++i) sorted[ends[species[i]]++] = i;
+    std::vector<Tile> tiles;
+    for (int s = 0; s < n_elements; ++s)
+        for (int64_t first = starts[s]; first < starts[s + 1]; first += width)
+            tiles.push_back({s, sorted.data() + first, int(std::min<int64_t>(width, starts[s + 1] - first))});
+    return tiles;
+}
+
+// Rows of n numbers, one for each atom, as n registers with an atom in each lane; idle lanes are 0.
+template <class T>
+void gather(const Tile& tile, const T* rows, int n, Vector<T>* to) {
+    constexpr int W = LANES<T>;
+    for (int k = 0; k < n; k += W) {
+        Vector<T> square[W] = {};
+        const int width = std::min(W, n - k);
+        for (int w = 0; w < tile.count; ++w) {
+            const T* row = rows + tile.atoms[w] * n + k;
+            if (width == W)
+                square[w] = load(row);
+            else
+                std::memcpy(&square[w], row, width * sizeof(T));
+        }
+        transpose<T>(square);
+        std::copy_n(square, width, to + k);
+    }
+}
+
+template <class T>
+void scatter(const Tile& tile, const Vector<T>* from, int n, T* rows) {
+    constexpr int W = LANES<T>;
+    for (int k = 0; k < n; k += W) {
+        Vector<T> square[W] = {};
+        const int width = std::min(W, n - k);
+        std::copy_n(from + k, width, square);
+        transpose<T>(square);
+        for (int w = 0; w < tile.count; ++w) {
+            T* row = rows + tile.atoms[w] * n + k;
+            if (width == W)
+                store(row, square[w]);
+            else
+                std::memcpy(row, &square[w], width * sizeof(T));
+        }
+    }
+}
+
+// The quantities of one tile: D = 1 values alone, D = 2 values and changes (of adjoints: those of values and of changes).
+// Of every channel c (or radial function k) the harmonics lm stand side by side, except in the density as it is given.
+template <class T, int D>
+class Network {
+    using V = Vector<T>;
+    using Field = std::array<std::vector<V>, D>;
+    using Rows = std::array<View<T>, D>;  // of one degree: m = -l ... l
+
+  public:
+    Network(const Shape& shape, const Matrices<const T>& weights)
+        : shape(shape), weights(weights), C(shape.n_channels), K(shape.n_in), L(shape.n_harmonics()) {
+        with_harmonics(shape.n_degrees - 1, [&](auto n) {
+            add_one = add_product<T, n.value, false>;
+            add_two = add_product<T, n.value, true>;
+        });
+        resize(a, L * K);
+        for (Field* f : {&b, &v, &t, &b_bar, &v_bar, &t_bar}) resize(*f, L * C);
+        for (Field* f : {&mixed, &mixed_bar}) resize(*f, (2 * shape.n_degrees - 1) * C);
+        resize(seeds, shape.n_features());
+    }
+
+    // B, V, T from the density A, shape (N, L, K), and with D = 2 their changes from that of A.
+    void forward(const Tile& tile, const std::array<const T*, D>& density) {
+        for (int d = 0; d < D; ++d) gather(tile, density[d], L * K, a[d].data());
+        for (int l = 0; l < shape.n_degrees; ++l) {
+            multiply(l, of_density(l), K, channels(tile, l), rows(b, l));
+            if (shape.body_order >= 4) multiply(l, rows(b, l), C, mixing(weights.product, l), rows(v, l));
+        }
+        if (shape.body_order < 4) return;
+        clear(t);
+        add_products(b[0], v[0], t[0]);
+        if constexpr (D == 2) add_products(b[1], v[0], b[0], v[1], t[1]);
+    }
+
+    // The features, or with D = 2 their changes, after `forward`.
+    void write_features(const Tile& tile, T* to) {
+        V* out = seeds[0].data();
+        for (int c = 0; c < C; ++c) out[c] = b[D - 1][c * L];
+        for (int l = 0; l < shape.n_degrees; ++l) {
+            const Rows m = of_degree(mixed, l);
+            if (shape.body_order >= 3) {
+                multiply(l, rows(b, l), C, mixing(weights.pair, l), m);
+                mean(l, rows(b, l), m, out + place(0, l));
+            }
+            if (shape.body_order >= 4) mean(l, rows(t, l), rows(b, l), out + place(1, l));
+            if (shape.body_order >= 5) {
+                multiply(l, rows(t, l), C, mixing(weights.product_pair, l), m);
+                mean(l, rows(t, l), m, out + place(2, l));
+            }
+        }
+        scatter(tile, out, shape.n_features(), to);
+    }
+
+    // Adjoints of B, T, V from those of the features, shape (N, D), and of their changes, after `forward`; adds what the
+    // tile contributes to the gradients of the weights.
+    void backward(const Tile& tile, const std::array<const T*, D>& features_bar, const Matrices<V>* gradients) {
+        for (int d = 0; d < D; ++d) gather(tile, features_bar[d], shape.n_features(), seeds[d].data());
+        clear(b_bar);
+        for (int d = 0; d < D; ++d)
+            for (int c = 0; c < C; ++c) b_bar[d][c * L] = seeds[d][c];
+        for (int l = 0; l < shape.n_degrees && shape.body_order >= 3; ++l)
+            back_through_square(l, 0, b, weights.pair, b_bar, gradients ? gradients->pair : nullptr);
+        if (shape.body_order >= 4) {
+            clear(t_bar);
+            for (int l = 0; l < shape.n_degrees; ++l) {
+                back_through_mean(l, 1, rows(b, l), rows(t_bar, l));
+                back_through_mean(l, 1, rows(t, l), rows(b_bar, l));
+                if (shape.body_order >= 5)
+                    back_through_square(l, 2, t, weights.product_pair, t_bar, gradients ? gradients->product_pair : nullptr);
+            }
+            clear(v_bar);
+            back_through_product(v, b_bar);
+            back_through_product(b, v_bar);
+            for (int l = 0; l < shape.n_degrees; ++l) {
+                if (gradients) add_gradient(l, rows(b, l), C, rows(v_bar, l), gradients->product + l * C * C);
+                back_through_matrix(l, rows(v_bar, l), mixing(weights.product, l), rows(b_bar, l));
+            }
+        }
+        if (!gradients) return;
+        V* of_element = gradients->channels + tile.element * shape.channel_size();
+        for (int l = 0; l < shape.n_degrees; ++l) add_gradient(l, of_density(l), K, rows(b_bar, l), of_element + l * K * C);
+    }
+
+    // The adjoint of the density, shape (N, L, K), after `backward`.
+    void write_density_bar(const Tile& tile, T* to) {
+        for (int l = 0; l < shape.n_degrees; ++l)
+            times<T, false>(2 * l + 1, C, K, rows(b_bar, l)[0], channels(tile, l), 1, C, of_density(l)[0]);
+        scatter(tile, a[0].data(), L * K, to);
+    }
+
+  private:
+    static void resize(Field& f, int n) {
+        for (auto& of_d : f) of_d.resize(n);
+    }
+    static void clear(Field& f) {
+        for (auto& of_d : f) std::fill(of_d.begin(), of_d.end(), V{});
+    }
+    static Rows views(Field& f, int first, int row, int column) {
+        Rows r;
+        for (int d = 0; d < D; ++d) r[d] = {f[d].data() + first, row, column};
+        return r;
+    }
+    Rows rows(Field& f, int l) const { return views(f, l * l, 1, L); }
+    Rows of_density(int l) { return views(a, l * l * K, K, 1); }
+    Rows of_degree(Field& f, int l) const { return views(f, 0, 1, 2 * l + 1); }
+    const T* mixing(const T* of_all, int l) const { return of_all + l * C * C; }
+    const T* channels(const Tile& tile, int l) const {
+        return weights.channels + tile.element * shape.channel_size() + l * K * C;
+    }
+    int place(int kind, int l) const { return C * (1 + kind * shape.n_degrees + l); }  // of means among the features
+
+    // y = x u
+    void multiply(int l, const Rows& x, int width, const T* u, const Rows& y) {
+        for (int d = 0; d < D; ++d) times<T, false>(2 * l + 1, width, C, x[d], u, C, 1, y[d]);
+    }
+
+    // x_bar += y_bar u^T
+    void back_through_matrix(int l, const Rows& y_bar, const T* u, const Rows& x_bar) {
+        for (int d = 0; d < D; ++d) times<T, true>(2 * l + 1, C, C, y_bar[d], u, 1, C, x_bar[d]);
+    }
+
+    // u_bar += x^T y_bar
+    void add_gradient(int l, const Rows& x, int width, const Rows& y_bar, V* u_bar) {
+        add_outer(2 * l + 1, x, width, y_bar, C, u_bar);
+    }
+
+    // Mean over m of x y, with D = 2 its change.
+    void mean(int l, const Rows& x, const Rows& y, V* to) {
+        const T weight = T(1) / (2 * l + 1);
+        for (int c = 0; c < C; ++c) {
+            const auto of = [&](const View<T>& z, int m) { return z.at[m + c * z.column]; };
+            V sum = {};
+            for (int m = 0; m < 2 * l + 1; ++m) {
+                sum += of(x[D - 1], m) * of(y[0], m);
+                if constexpr (D == 2) sum += of(x[0], m) * of(y[1], m);
+            }
+            to[c] = weight * sum;
+        }
+    }
+
+    // x_bar += what the mean over m of x y, and its change, give for the seeds of one kind
+    void back_through_mean(int l, int kind, const Rows& y, const Rows& x_bar) {
+        const T weight = T(1) / (2 * l + 1);
+        for (int c = 0; c < C; ++c) {
+            const auto of = [&](const View<T>& z, int m) -> V& { return z.at[m + c * z.column]; };
+            V seed[D];
+            for (int d = 0; d < D; ++d) seed[d] = weight * seeds[d][place(kind, l) + c];
+            for (int m = 0; m < 2 * l + 1; ++m) {
+                of(x_bar[0], m) += seed[0] * of(y[0], m);
+                if constexpr (D == 2) {
+                    of(x_bar[0], m) += seed[1] * of(y[1], m);
+                    of(x_bar[1], m) += seed[1] * of(y[0], m);
+                }
+            }
+        }
+    }
+
+    // The same for mean_m x (x u); gradients of u as well.
+    void back_through_square(int l, int kind, Field& x, const T* matrices, Field& x_bar, V* gradients) {
+        const T* u = mixing(matrices, l);
+        const Rows of_l = rows(x, l), y = of_degree(mixed, l), y_bar = of_degree(mixed_bar, l);
+        multiply(l, of_l, C, u, y);
+        for (auto& of_d : mixed_bar) std::fill_n(of_d.begin(), (2 * l + 1) * C, V{});
+        back_through_mean(l, kind, y, rows(x_bar, l));
+        back_through_mean(l, kind, of_l, y_bar);
+        if (gradients) add_gradient(l, of_l, C, y_bar, gradients + l * C * C);
+        back_through_matrix(l, y_bar, u, rows(x_bar, l));
+    }
+
+    // x_bar += what T = x * y, and its change, give for their adjoints
+    void back_through_product(const Field& y, Field& x_bar) {
+        if constexpr (D == 1) {
+            add_products(t_bar[0], y[0], x_bar[0]);
+        } else {
+            add_products(t_bar[0], y[0], t_bar[1], y[1], x_bar[0]);
+            add_products(t_bar[1], y[0], x_bar[1]);
+        }
+    }
+
+    using Numbers = std::vector<V>;
+    void add_products(const Numbers& f, const Numbers& g, Numbers& out) {
+        for (int k = 0; k < C * L; k += L) add_one(&f[k], &g[k], nullptr, nullptr, &out[k]);
+    }
+    void add_products(const Numbers& f, const Numbers& g, const Numbers& f2, const Numbers& g2, Numbers& out) {
+        for (int k = 0; k < C * L; k += L) add_two(&f[k], &g[k], &f2[k], &g2[k], &out[k]);
+    }
+
+    const Shape& shape;
+    const Matrices<const T>& weights;
+    const int C, K, L;
+    void (*add_one)(const V*, const V*, const V*, const V*, V*) = nullptr;
+    void (*add_two)(const V*, const V*, const V*, const V*, V*) = nullptr;
+    Field a, b, v, t, b_bar, v_bar, t_bar;
+    Field mixed, mixed_bar;  // of one degree
+    Field seeds;             // adjoints of the features, or the features
+};
+
+// What all functions here are given, and the loop over tiles that they share.
+template <class T>
+struct Atoms {
+    Shape shape;
+    Matrices<const T> weights;
+    const T* values;
+    int64_t threads;
+    std::vector<int64_t> sorted;
+    std::vector<Tile> tiles;
+
+    // Calls work(network, tile, part) for every tile; which tiles make up a part depends on the number of threads alone.
+    template <int D, class Work>
+    void for_tiles(Work work) const {
+        const int64_t n = tiles.size(), parts = n_parts();
+        const auto of_parts = [&](int64_t first, int64_t last) {
+            for (int64_t part = first; part < last; ++part) {
+                Network<T, D> network(shape, weights);
+                for (int64_t k = n * part / parts; k < n * (part + 1) / parts; ++k) work(network, tiles[k], part);
+            }
+        };
+        parallel(parts, parts, of_parts, 1);
+    }
+    int64_t n_parts() const { return worthwhile(tiles.size(), threads, 4); }
+};
+
+template <class T>
+void features(const Atoms<T>& atoms, T* out) {
+    atoms.template for_tiles<1>([&](auto& network, const Tile& tile, int64_t) {
+        network.forward(tile, {atoms.values});
+        network.write_features(tile, out);
+    });
+}
+
+template <class T>
+void tangent(const Atoms<T>& atoms, const T* direction, T* out) {
+    atoms.template for_tiles<2>([&](auto& network, const Tile& tile, int64_t) {
+        network.forward(tile, {atoms.values, direction});
+        network.write_features(tile, out);
+    });
+}
+
+template <class T>
+void pullback(const Atoms<T>& atoms, const T* features_bar, T* out) {
+    atoms.template for_tiles<1>([&](auto& network, const Tile& tile, int64_t) {
+        network.forward(tile, {atoms.values});
+        network.backward(tile, {features_bar}, nullptr);
+        network.write_density_bar(tile, out);
+    });
+}
+
+// Gradients of W, U, U', U'', one behind the other, and then that of the density if it is wanted.
+template <class T>
+void gradient(const Atoms<T>& atoms, bool with_values, const T* direction, const T* features_bar, const T* tangent_bar, T* out) {
+    using V = Vector<T>;
+    const Shape& shape = atoms.shape;
+    const int64_t of_channels = shape.n_elements * shape.channel_size(), mixing = shape.mixing_size();
+    const int64_t size = of_channels + shape.n_mixings() * mixing;
+    std::vector<std::vector<V>> sums(atoms.n_parts(), std::vector<V>(size, V{}));  // in every lane
+    atoms.template for_tiles<2>([&](auto& network, const Tile& tile, int64_t part) {
+        V* s = sums[part].data();
+        const Matrices<V> gradients{s, s + of_channels, s + of_channels + mixing, s + of_channels + 2 * mixing};
+        network.forward(tile, {atoms.values, direction});
+        network.backward(tile, {features_bar, tangent_bar}, &gradients);
+        if (with_values) network.write_density_bar(tile, out + size);
+    });
+    for (int64_t k = 0; k < size; ++k) {
+        V sum = {};
+        for (const auto& of_part : sums) sum += of_part[k];
+        T total = 0;
+        for (int w = 0; w < LANES<T>; ++w) total += sum[w];
+        out[k] = total;
+    }
+}
+
+// Calls work(atoms, number) with what the arguments say, `number` a zero of their type.
+template <class Work>
+int with_atoms(int64_t bytes, int64_t threads, int64_t n_atoms, const void* values, const int64_t* species,
+               const void* channels, const void* pair, const void* product, const void* product_pair, int64_t n_elements,
+               int64_t n_in, int64_t n_channels, int64_t body_order, int64_t l_max, Work work) {
+    const Shape shape{int(n_elements), int(n_in), int(n_channels), int(body_order), int(l_max) + 1};
+    if (shape.n_harmonics() > MAX_HARMONICS) return 0;
+    const auto run = [&](auto zero) {
+        using T = decltype(zero);
+        const auto typed = [](const void* p) { return static_cast<const T*>(p); };
+        Atoms<T> atoms{shape, {typed(channels), typed(pair), typed(product), typed(product_pair)}, typed(values), threads, {}, {}};
+        atoms.tiles = tiles_of(n_atoms, species, shape.n_elements, LANES<T>, atoms.sorted);
+        work(atoms, zero);
+        return 1;
+    };
+    return bytes == 4 ? run(0.0f) : run(0.0);
+}
+
+}  // namespace
+
+// All take the bytes of a number (float or double), then the arguments of their operator (`operators.py`) behind the number
+// of threads and of atoms, and the result.  They return 0 if they are not compiled for so many degrees.
+
+#define ATOMS                                                                                                        \
+    int64_t bytes, int64_t threads, int64_t n_atoms, const void *values, const int64_t *species, const void *channels, \
+        const void *pair, const void *product, const void *product_pair, int64_t n_elements, int64_t n_in,             \
+        int64_t n_channels, int64_t body_order, int64_t l_max
+#define THESE                                                                                                     \
+    bytes, threads, n_atoms, values, species, channels, pair, product, product_pair, n_elements, n_in, n_channels, \
+        body_order, l_max
+
+extern "C" int nnpot_invariants(ATOMS, void* out) {
+    return with_atoms(THESE, [&](const auto& atoms, auto zero) { features(atoms, static_cast<decltype(zero)*>(out)); });
+}
+
+extern "C" int nnpot_invariants_tangent(ATOMS, const void* direction, void* out) {
+    return with_atoms(THESE, [&](const auto& atoms, auto zero) {
+        using T = decltype(zero);
+        tangent(atoms, static_cast<const T*>(direction), static_cast<T*>(out));
+    });
+}
+
+extern "C" int nnpot_invariants_pullback(ATOMS, const void* features_bar, void* out) {
+    return with_atoms(THESE, [&](const auto& atoms, auto zero) {
+        using T = decltype(zero);
+        pullback(atoms, static_cast<const T*>(features_bar), static_cast<T*>(out));
+    });
+}
+
+extern "C" int nnpot_invariants_gradient(ATOMS, int64_t with_values, const void* direction, const void* features_bar,
+                                         const void* tangent_bar, void* out) {
+    return with_atoms(THESE, [&](const auto& atoms, auto zero) {
+        using T = decltype(zero);
+        gradient(atoms, with_values != 0, static_cast<const T*>(direction), static_cast<const T*>(features_bar),
+                 static_cast<const T*>(tangent_bar), static_cast<T*>(out));
+    });
+}
