@@ -6,7 +6,7 @@ every potential.  Potentials add: `a + b`.
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor
+from nnpot.functional.explicit import energies_and_gradient
 from nnpot.functional.rows import ElementRows
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
 from nnpot.graph import CompiledGraph
@@ -265,7 +266,7 @@ class NeuralNetworkPotential(Potential):
             def behind(features: Tensor) -> tuple[Tensor, Tensor]:
                 return self._behind("features", features, species, rows)
 
-            return _Explicit.apply(behind, explicit, values, *explicit.parameters, *parameters)  # type: ignore[no-any-return]
+            return energies_and_gradient(behind, explicit, values, parameters)
         energies, features_bar = self._behind("features", explicit.features, species, rows)
         return energies, explicit.pullback(features_bar)
 
@@ -347,50 +348,6 @@ class _Trainable(nn.Module):
             energies = self.potential.energies_of_features(features, species, rows)
             gradient = _gradient(energies, x, keep_graph=self.keep_graph)
         return (energies if self.keep_graph else energies.detach()), gradient
-
-
-class _Explicit(torch.autograd.Function):
-    """Energies and their derivative Ā by the values A, and the derivatives of both by A and all parameters.
-
-    With features G(A, W) and energies h(G, θ):  Ā = (∂G/∂A)ᵀ Ḡ,  Ḡ = ∂h/∂G.  From adjoints Ē of energies and Ȧ of Ā,
-
-        Ġ    = (∂G/∂A) Ȧ                                the adjoint of Ḡ
-        φ, θ̄ = ∂/∂(G, θ) of Σ Ē h + Σ Ġ·Ḡ               by autograd, through the networks alone
-        Ā, W̄ = ∂/∂(A, W) of Σ φ·G + Σ Ḡ·(∂G/∂A) Ȧ       both written out
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        behind: Callable[[Tensor], tuple[Tensor, Tensor]],
-        explicit: ExplicitFeatures,
-        values: Tensor,
-        *parameters: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        features = explicit.features.detach().requires_grad_()
-        with torch.enable_grad():
-            energies, features_bar = behind(features)
-        ctx.explicit, ctx.others = explicit, parameters[len(explicit.parameters) :]
-        ctx.behind = features, energies, features_bar
-        return energies.detach(), explicit.pullback(features_bar.detach())
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, energies_bar: Tensor, values_bar_bar: Tensor) -> tuple[Tensor | None, ...]:
-        features, *outputs = ctx.behind
-        bars = [energies_bar, ctx.explicit.tangent(values_bar_bar)]
-        recorded = [(x, bar) for x, bar in zip(outputs, bars, strict=True) if x.requires_grad]
-        of_features, *of_others = torch.autograd.grad(
-            [x for x, _ in recorded],
-            (features, *ctx.others),
-            [bar for _, bar in recorded],
-            allow_unused=True,
-            materialize_grads=True,
-        )
-        of_values, of_weights = ctx.explicit.gradients(
-            of_features, values_bar_bar, outputs[1].detach(), with_values=ctx.needs_input_grad[2]
-        )
-        return None, None, of_values, *of_weights, *of_others
 
 
 def _gradient(energies: Tensor, x: Tensor, *, keep_graph: bool) -> Tensor:
