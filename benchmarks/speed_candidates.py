@@ -19,7 +19,7 @@ from nnpot import NNPotCalculator
 from nnpot.analysis.materials import thermal_momenta
 from nnpot.descriptors import ACE, ACSF
 from nnpot.neighbors import single_batch
-from nnpot.potential import NeuralNetworkPotential
+from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.structure import Batch, Structure
 from nnpot.training.data import with_features
 from nnpot.training.loss import loss_terms

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from nnpot.descriptors import ACE, ACSF, ListedACSF
     from nnpot.formats import load
     from nnpot.model_file import save_potential
-    from nnpot.potential import NeuralNetworkPotential, Potential, Prediction, SumPotential
+    from nnpot.network_potential import NeuralNetworkPotential
+    from nnpot.potential import Potential, Prediction, SumPotential
     from nnpot.repulsion import ZBL
     from nnpot.structure import Batch, Pairs, Structure
 

@@ -10,7 +10,8 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from nnpot.formats import placed
 from nnpot.neighbors import NeighborPairs, left_skin, neighbor_pairs
-from nnpot.potential import NeuralNetworkPotential, Potential
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.potential import Potential
 from nnpot.precision import dtype_of
 from nnpot.structure import Batch, Structure
 

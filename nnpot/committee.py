@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from nnpot.functional.segment import forces_from_pairs
 from nnpot.neighbors import single_batch
-from nnpot.potential import NeuralNetworkPotential, Potential
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.potential import Potential
 from nnpot.structure import Linearized, Pairs, Structure
 
 

@@ -14,7 +14,8 @@ from systems import rattled
 from nnpot.calculator import NNPotCalculator
 from nnpot.descriptors import ACE, ACSF, Descriptor
 from nnpot.neighbors import single_batch
-from nnpot.potential import NeuralNetworkPotential, Potential
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 from nnpot.structure import Batch, Structure
 

@@ -17,7 +17,8 @@ from torch.func import functional_call
 from nnpot import reference
 from nnpot.functional.segment import segment_sum
 from nnpot.neighbors import single_batch
-from nnpot.potential import NeuralNetworkPotential, Potential
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.potential import Potential
 from nnpot.structure import Batch, Structure
 from nnpot.training.loss import loss_terms
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from nnpot import reference
 from nnpot.descriptors import ACSF
-from nnpot.potential import NeuralNetworkPotential
+from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.structure import Batch, Pairs
 
 Array = NDArray[np.float64]

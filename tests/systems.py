@@ -9,7 +9,8 @@ from ase.build import bulk, fcc100, molecule
 
 from nnpot.descriptors import ACE, ACSF, Descriptor, ListedACSF, SymmetryFunction
 from nnpot.neighbors import single_batch
-from nnpot.potential import NeuralNetworkPotential, Potential
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 from nnpot.structure import Pairs, Structure
 

@@ -12,7 +12,8 @@ from nnpot.analysis.plots import learning_curves, parity
 from nnpot.descriptors.base import elements_of
 from nnpot.files import write_atomically
 from nnpot.model_file import save_potential
-from nnpot.potential import NeuralNetworkPotential, Potential
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 from nnpot.training.data import Split, StructureData
 from nnpot.training.options import DataOptions, LossOptions, OptimizerOptions, TrainerOptions

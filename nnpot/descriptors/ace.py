@@ -88,7 +88,10 @@ class ACE(Descriptor):
             self.element_weights = nn.Parameter(torch.randn(len(elements), element_channels))
         n_in = self.element_weights.shape[1] * n_radial
         degrees = l_max + 1
-        self.channel_weights = nn.Parameter(torch.randn(len(elements), degrees, n_in, channels) / n_radial**0.5)
+        weights = (
+            torch.randn(degrees, n_in, channels) / n_radial**0.5
+        )  # at the start the same for centres of all elements
+        self.channel_weights = nn.Parameter(weights.repeat(len(elements), 1, 1, 1))
         self.mixing = nn.ParameterDict()
         if body_order >= 3:
             self.mixing["pair"] = _near_identity(degrees, channels)

@@ -7,6 +7,7 @@ from typing import Self
 from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor
 
+from nnpot.functional.explicit import FixedFeatures
 from nnpot.functional.rows import ElementRows
 from nnpot.spec import Module
 from nnpot.structure import ExplicitFeatures, Linearized, Pairs, Structure
@@ -58,7 +59,7 @@ class Descriptor(Module, ABC):
             values: Of `linearized`, shape (N, ...).
             species: Element of each atom, shape (N,).
         """
-        return None
+        return FixedFeatures(values.detach())
 
     def jacobian(self, pairs: Pairs) -> Tensor:
         """Return ∂G_i/∂r_ij for the centre i of each pair, in 1/Å, shape (P, D, 3).

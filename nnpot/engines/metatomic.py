@@ -24,7 +24,8 @@ from torch import Tensor, nn
 
 from nnpot.engines.torchscript import ScriptedEnergies, terms_of
 from nnpot.files import write_atomically
-from nnpot.potential import NeuralNetworkPotential, Potential
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.potential import Potential
 from nnpot.precision import dtype_of
 
 SUFFIX = ".pt"

@@ -20,7 +20,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from nnpot.compiler import complaint
 from nnpot.functional.rows import ElementRows, rows_by_element
 from nnpot.neighbors import NeighborTable, single_batch, table_slots
-from nnpot.potential import NeuralNetworkPotential, Potential, SumPotential
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.potential import Potential, SumPotential
 from nnpot.structure import Pairs, Structure
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}

@@ -10,18 +10,16 @@
 // B. A. Pearlmutter, Neural Computation 6, 147 (1994)).  Backpropagation through the changes is that of the values with the
 // same seeds, so that the adjoint of x' comes for free with what the gradient of a force loss needs.
 //
-// The same formulas are in nnpot/descriptors/ace.py, with which the tests compare these.  Atoms of one element are taken
-// together, one in each lane of a register: what stands here for one atom is calculated for a whole tile of them.
+// The same formulas are in nnpot/descriptors/ace.py, with which the tests compare these.  What stands here for one atom is
+// calculated for a tile of them.
 
 #include "gaunt_product.h"
 #include "harmonics.h"
-#include "lanes.h"
-#include "parallel.h"
+#include "tiles.h"
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
 namespace {
@@ -41,54 +39,7 @@ struct Matrices {
     Number *channels, *pair, *product, *product_pair;
 };
 
-// Where numbers of a row m and a column c are: at[m * row + c * column].
-template <class T>
-struct View {
-    Vector<T>* at;
-    int row, column;
-};
-
-constexpr int ROWS_AT_ONCE = 2, COLUMNS_AT_ONCE = 12;  // of a product by a matrix: 24 sums in registers
-constexpr int X_AT_ONCE = 4, Y_AT_ONCE = 6;            // of a sum over rows: 24 as well
-
-// R rows and J columns of y = x u, or y += x u; rows and columns of u are `step` and `next` apart.
-template <class T, int R, int J, bool ADD>
-inline void block(int n, const View<T>& x, const T* u, int step, int next, const View<T>& y) {
-    Vector<T> sums[R][J];
-    for (int r = 0; r < R; ++r)
-        for (int j = 0; j < J; ++j) sums[r][j] = ADD ? y.at[r * y.row + j * y.column] : Vector<T>{};
-    for (int k = 0; k < n; ++k)
-        for (int j = 0; j < J; ++j)
-            for (int r = 0; r < R; ++r) sums[r][j] += x.at[r * x.row + k * x.column] * u[k * step + j * next];
-    for (int r = 0; r < R; ++r)
-        for (int j = 0; j < J; ++j) y.at[r * y.row + j * y.column] = sums[r][j];
-}
-
-template <class T, int R, bool ADD>
-inline void block_of_rows(int n, int width, const View<T>& x, const T* u, int step, int next, const View<T>& y) {
-    int j = 0;
-    const auto from = [&](int first) { return View<T>{y.at + first * y.column, y.row, y.column}; };
-    for (; j + COLUMNS_AT_ONCE <= width; j += COLUMNS_AT_ONCE)
-        block<T, R, COLUMNS_AT_ONCE, ADD>(n, x, u + j * next, step, next, from(j));
-    for (; j + 4 <= width; j += 4) block<T, R, 4, ADD>(n, x, u + j * next, step, next, from(j));
-    for (; j < width; ++j) block<T, R, 1, ADD>(n, x, u + j * next, step, next, from(j));
-}
-
-// y = x u, or y += x u; x has n columns, y has `width`.
-template <class T, bool ADD>
-void times(int rows, int n, int width, View<T> x, const T* u, int step, int next, View<T> y) {
-    const auto next_rows = [](View<T>& v, int count) { v.at += count * v.row; };
-    for (; rows >= ROWS_AT_ONCE; rows -= ROWS_AT_ONCE) {
-        block_of_rows<T, ROWS_AT_ONCE, ADD>(n, width, x, u, step, next, y);
-        next_rows(x, ROWS_AT_ONCE);
-        next_rows(y, ROWS_AT_ONCE);
-    }
-    for (; rows > 0; --rows) {
-        block_of_rows<T, 1, ADD>(n, width, x, u, step, next, y);
-        next_rows(x, 1);
-        next_rows(y, 1);
-    }
-}
+constexpr int X_AT_ONCE = 4, Y_AT_ONCE = 6;  // of a sum over rows: 24 in registers
 
 template <class T, size_t D>
 inline std::array<View<T>, D> from_column(std::array<View<T>, D> views, int first) {
@@ -125,64 +76,6 @@ void add_outer(int rows, const std::array<View<T>, D>& x, int n_x, const std::ar
     for (; i + X_AT_ONCE <= n_x; i += X_AT_ONCE)
         outer_of_columns<T, X_AT_ONCE>(rows, from_column(x, i), y, n_y, sums + i * n_y);
     for (; i < n_x; ++i) outer_of_columns<T, 1>(rows, from_column(x, i), y, n_y, sums + i * n_y);
-}
-
-// Up to a register of atoms of one element.
-struct Tile {
-    int64_t element;
-    const int64_t* atoms;
-    int count;
-};
-
-std::vector<Tile> tiles_of(int64_t n_atoms, const int64_t* species, int n_elements, int width, std::vector<int64_t>& sorted) {
-    std::vector<int64_t> ends(n_elements + 1, 0);
-    for (int64_t i = 0; i < n_atoms; ++i) ++ends[species[i] + 1];
-    for (int s = 0; s < n_elements; ++s) ends[s + 1] += ends[s];
-    const std::vector<int64_t> starts = ends;
-    sorted.resize(n_atoms);
-    for (int64_t i = 0; i < n_atoms; ++i) sorted[ends[species[i]]++] = i;
-    std::vector<Tile> tiles;
-    for (int s = 0; s < n_elements; ++s)
-        for (int64_t first = starts[s]; first < starts[s + 1]; first += width)
-            tiles.push_back({s, sorted.data() + first, int(std::min<int64_t>(width, starts[s + 1] - first))});
-    return tiles;
-}
-
-// Rows of n numbers, one for each atom, as n registers with an atom in each lane; idle lanes are 0.
-template <class T>
-void gather(const Tile& tile, const T* rows, int n, Vector<T>* to) {
-    constexpr int W = LANES<T>;
-    for (int k = 0; k < n; k += W) {
-        Vector<T> square[W] = {};
-        const int width = std::min(W, n - k);
-        for (int w = 0; w < tile.count; ++w) {
-            const T* row = rows + tile.atoms[w] * n + k;
-            if (width == W)
-                square[w] = load(row);
-            else
-                std::memcpy(&square[w], row, width * sizeof(T));
-        }
-        transpose<T>(square);
-        std::copy_n(square, width, to + k);
-    }
-}
-
-template <class T>
-void scatter(const Tile& tile, const Vector<T>* from, int n, T* rows) {
-    constexpr int W = LANES<T>;
-    for (int k = 0; k < n; k += W) {
-        Vector<T> square[W] = {};
-        const int width = std::min(W, n - k);
-        std::copy_n(from + k, width, square);
-        transpose<T>(square);
-        for (int w = 0; w < tile.count; ++w) {
-            T* row = rows + tile.atoms[w] * n + k;
-            if (width == W)
-                store(row, square[w]);
-            else
-                std::memcpy(row, &square[w], width * sizeof(T));
-        }
-    }
 }
 
 // The quantities of one tile: D = 1 values alone, D = 2 values and changes (of adjoints: those of values and of changes).
@@ -382,29 +275,18 @@ class Network {
     Field seeds;             // adjoints of the features, or the features
 };
 
-// What all functions here are given, and the loop over tiles that they share.
+// What all functions here are given.
 template <class T>
 struct Atoms {
     Shape shape;
     Matrices<const T> weights;
     const T* values;
-    int64_t threads;
-    std::vector<int64_t> sorted;
-    std::vector<Tile> tiles;
+    Tiles<T> tiles;
 
-    // Calls work(network, tile, part) for every tile; which tiles make up a part depends on the number of threads alone.
     template <int D, class Work>
     void for_tiles(Work work) const {
-        const int64_t n = tiles.size(), parts = n_parts();
-        const auto of_parts = [&](int64_t first, int64_t last) {
-            for (int64_t part = first; part < last; ++part) {
-                Network<T, D> network(shape, weights);
-                for (int64_t k = n * part / parts; k < n * (part + 1) / parts; ++k) work(network, tiles[k], part);
-            }
-        };
-        parallel(parts, parts, of_parts, 1);
+        tiles.for_each([&] { return Network<T, D>(shape, weights); }, work);
     }
-    int64_t n_parts() const { return worthwhile(tiles.size(), threads, 4); }
 };
 
 template <class T>
@@ -439,7 +321,7 @@ void gradient(const Atoms<T>& atoms, bool with_values, const T* direction, const
     const Shape& shape = atoms.shape;
     const int64_t of_channels = shape.n_elements * shape.channel_size(), mixing = shape.mixing_size();
     const int64_t size = of_channels + shape.n_mixings() * mixing;
-    std::vector<std::vector<V>> sums(atoms.n_parts(), std::vector<V>(size, V{}));  // in every lane
+    std::vector<std::vector<V>> sums(atoms.tiles.n_parts(), std::vector<V>(size, V{}));  // in every lane
     atoms.template for_tiles<2>([&](auto& network, const Tile& tile, int64_t part) {
         V* s = sums[part].data();
         const Matrices<V> gradients{s, s + of_channels, s + of_channels + mixing, s + of_channels + 2 * mixing};
@@ -466,9 +348,8 @@ int with_atoms(int64_t bytes, int64_t threads, int64_t n_atoms, const void* valu
     const auto run = [&](auto zero) {
         using T = decltype(zero);
         const auto typed = [](const void* p) { return static_cast<const T*>(p); };
-        Atoms<T> atoms{shape, {typed(channels), typed(pair), typed(product), typed(product_pair)}, typed(values), threads, {}, {}};
-        atoms.tiles = tiles_of(n_atoms, species, shape.n_elements, LANES<T>, atoms.sorted);
-        work(atoms, zero);
+        const Matrices<const T> weights{typed(channels), typed(pair), typed(product), typed(product_pair)};
+        work(Atoms<T>{shape, weights, typed(values), {n_atoms, species, shape.n_elements, threads}}, zero);
         return 1;
     };
     return bytes == 4 ? run(0.0f) : run(0.0);

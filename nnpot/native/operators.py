@@ -6,6 +6,8 @@ operators of the same names (`engines/lammps`).  All tensors are contiguous.
 - Of descriptors: their first arguments are `vectors` r_ij in Å, shape (P, 3), sorted by centre; `starts`, the first
   pair of each centre and the number of pairs, shape (N + 1,); `neighbors`, the atom j of each pair, shape (P,);
   `species`, the element of every such atom.  None is differentiable by itself; `functional/linear.py` makes them so.
+- `networks`, one per element: their first arguments are `features`, shape (N, D); `species`, the element of each atom,
+  shape (N,); what is subtracted from features and multiplied by; the weights, see :mod:`nnpot.functional.networks`.
 - `invariants` of the atomic cluster expansion: their first arguments are `values`, the density, shape (N, L, K);
   `species`, the element of each atom, shape (N,); the weights, see :mod:`nnpot.functional.invariants`; sizes.
 """
@@ -25,6 +27,11 @@ _FUNCTIONS = "Tensor sizes, Tensor numbers, int n_functions"
 _ATOMS = (
     "Tensor values, Tensor species, Tensor channels, Tensor pair, Tensor product, Tensor product_pair, "
     "int n_elements, int n_in, int n_channels, int body_order, int l_max"
+)
+
+_NETWORKS = (
+    "Tensor features, Tensor species, Tensor mean, Tensor inverse, Tensor weights, Tensor sizes, Tensor functions, "
+    "int n_elements, int n_layers, int linear"
 )
 
 _library = torch.library.Library("nnpot", "FRAGMENT")
@@ -80,6 +87,14 @@ def _n_atoms(values: Tensor, *_: Any) -> int:
     return values.shape[0]
 
 
+def _energies(features: Tensor, *_: Any) -> Tensor:
+    return features.new_empty(features.shape[0] * (features.shape[1] + 1))
+
+
+def _networks_gradient(features: Tensor, *rest: Any) -> Tensor:
+    return features.new_empty(features.numel() + rest[3].numel())
+
+
 def _invariants(values: Tensor, *rest: Any) -> Tensor:
     _, _, _, _, _, _, _, n_channels, body_order, l_max = rest[:10]
     return values.new_empty(values.shape[0], n_channels * (1 + (body_order - 2) * (l_max + 1)))
@@ -99,6 +114,8 @@ _define("density_pullback", f"{_PAIRS}, {_DENSITY}, {_GRADIENTS}, Tensor bar", _
 _define("acsf", f"{_PAIRS}, {_FUNCTIONS}", _features, _n_centers)
 _define("acsf_tangent", f"{_PAIRS}, {_FUNCTIONS}, Tensor direction", _features, _n_centers)
 _define("acsf_pullback", f"{_PAIRS}, {_FUNCTIONS}, Tensor bar", _gradient, _n_centers)
+_define("networks", _NETWORKS, _energies, _n_atoms)
+_define("networks_gradient", f"{_NETWORKS}, Tensor h_bar, Tensor direction", _networks_gradient, _n_atoms)
 _define("invariants", _ATOMS, _invariants, _n_atoms)
 _define("invariants_tangent", f"{_ATOMS}, Tensor direction", _invariants, _n_atoms)
 _define("invariants_pullback", f"{_ATOMS}, Tensor features_bar", _density_bar, _n_atoms)

@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from nnpot.descriptors.base import Descriptor
 from nnpot.neighbors import single_batch, table_slots
-from nnpot.potential import NeuralNetworkPotential, Potential
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.potential import Potential
 from nnpot.reading import read_structures, require_labels
 from nnpot.structure import Batch, CachedFeatures, Structure
 from nnpot.training.batches import BalancedBatches

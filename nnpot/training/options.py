@@ -7,7 +7,7 @@ from typing import Literal
 
 from nnpot.reading import LabelKeys
 
-ATOM_VISITS = 16_000_000
+ATOM_VISITS = 32_000_000
 """Atoms seen in a whole training of automatic length."""
 
 
@@ -136,7 +136,7 @@ class TrainerOptions:
     """How long and on what to train; handed on to Lightning's Trainer.
 
     Args:
-        max_epochs: Passes over the training data; `auto` so many that 16 million atoms are seen, 100 to 3000.
+        max_epochs: Passes over the training data; `auto` so many that 32 million atoms are seen, 100 to 3000.
         accelerator: `auto`, `cpu`, `gpu`, …
         devices: Number of devices or processes per node, or `auto`.
         num_nodes: Number of nodes.
@@ -145,8 +145,8 @@ class TrainerOptions:
         gradient_clip: Largest norm of the gradient; 0 for no limit.
         patience: Stop when the validation loss has not improved for so many epochs; 0 for never.
         validate_every: Epochs between validations; `auto` for about 200 of them.
-        compile: Compile the trainable part of the potential (half a minute at the start, then faster by about a
-            third), or only if more than 3 million atoms will be seen.
+        compile: Compile what no C++ kernel calculates of the trainable part of the potential, as on a GPU (half a
+            minute at the start, then faster by a third or more), or only if more than 3 million atoms will be seen.
 
     Raises:
         ValueError: If a number is out of range.

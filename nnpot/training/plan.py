@@ -8,7 +8,7 @@ import time
 
 import torch
 
-from nnpot.potential import NeuralNetworkPotential
+from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.training.data import StructureData
 from nnpot.training.loss import loss_terms
 from nnpot.training.options import OptimizerOptions, TrainerOptions

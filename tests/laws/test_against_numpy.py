@@ -15,8 +15,8 @@ from nnpot.descriptors import ACSF
 from nnpot.functional import ACTIVATIONS, CUTOFFS, gaussian_basis
 from nnpot.functional.segment import strain_derivative
 from nnpot.neighbors import single_batch
+from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.nn import MLP
-from nnpot.potential import NeuralNetworkPotential
 from nnpot.reference import network
 from nnpot.reference.network import loss as squared_error
 from nnpot.reference.network import loss_derivative

@@ -30,7 +30,7 @@ from nnpot.functional import activations, affine
 from nnpot.functional import tanh as tanh_function
 from nnpot.functional.affine import _Affine
 from nnpot.neighbors import single_batch
-from nnpot.potential import NeuralNetworkPotential
+from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.structure import Batch
 
 pytestmark = pytest.mark.usefixtures("double")

@@ -13,7 +13,7 @@ from systems import SYSTEMS, ace, network_potential, structure
 
 from nnpot.calculator import NNPotCalculator
 from nnpot.neighbors import single_batch
-from nnpot.potential import NeuralNetworkPotential, Stage
+from nnpot.network_potential import NeuralNetworkPotential, Stage
 from nnpot.structure import Batch
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -21,6 +21,12 @@ pytestmark = pytest.mark.usefixtures("double")
 
 def batch_of(*names: str) -> Batch:
     return Batch.join([single_batch(labelled(structure(name)), 3.6) for name in names])
+
+
+def without_kernels(monkeypatch: pytest.MonkeyPatch, stage: Stage = "features") -> None:
+    """From this stage on no C++ kernel calculates, so that there is something to compile."""
+    for name in ["networks"] if stage == "features" else ["networks", "invariants"]:
+        monkeypatch.setattr(f"nnpot.functional.{name}.are_compiled", lambda *_: False)
 
 
 @cache  # not a fixture of the module: those are made before float64 is the default, with other random numbers
@@ -35,8 +41,7 @@ def compiled() -> NeuralNetworkPotential:
 def test_gradients_of_the_loss_are_those_without_compilation(
     names: tuple[str, ...], stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if stage == "values":
-        monkeypatch.setattr("nnpot.functional.invariants.are_compiled", lambda *_: False)
+    without_kernels(monkeypatch, stage)
     batch = batch_of(*names)
     plain = network_potential(ace(body_order=5, l_max=1))
     actual, wanted = loss_gradients(compiled(), batch, 0.7, 1.3, 0.4), loss_gradients(plain, batch, 0.7, 1.3, 0.4)
@@ -46,7 +51,8 @@ def test_gradients_of_the_loss_are_those_without_compilation(
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-10, atol=1e-10 * float(wanted[name].abs().max()))
 
 
-def test_a_compiled_calculator_gives_the_same() -> None:
+def test_a_compiled_calculator_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_kernels(monkeypatch)
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         pytest.skip("no C++ compiler")
     potential, atoms = network_potential(ace(body_order=3, l_max=1)), SYSTEMS["alloy"]()
@@ -57,7 +63,8 @@ def test_a_compiled_calculator_gives_the_same() -> None:
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
-def test_a_single_atom_is_not_compiled() -> None:
+def test_a_single_atom_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_kernels(monkeypatch)
     potential = network_potential(ace()).compiled(training=True)
     loss_gradients(potential, batch_of("one atom"), 1.0, 0.0)
     assert all(graph.compiled is None for graph in potential.graphs.values())
@@ -75,6 +82,7 @@ def test_where_nothing_compiles_the_log_says_so_and_the_result_is_right(
     def fail(*args: object, **kwargs: object) -> None:
         raise RuntimeError("no compiler\nand a long story")
 
+    without_kernels(monkeypatch)
     monkeypatch.setattr(torch, "compile", fail)
     batch = batch_of("alloy")
     wanted = loss_gradients(network_potential(ace()), batch, 1.0, 1.0)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from systems import acsf, network_potential, pairs_of, structure
 
+from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.nn import MLP
-from nnpot.potential import NeuralNetworkPotential
 
 
 def test_an_activation_for_each_layer_is_used_there() -> None:

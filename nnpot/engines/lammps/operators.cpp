@@ -27,6 +27,9 @@ int nnpot_acsf(int64_t bytes, int64_t threads, int64_t n_centers, const void* ve
 int nnpot_acsf_pullback(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
                         const int64_t* neighbors, const int64_t* species, const int64_t* sizes, const double* numbers,
                         int64_t n_functions, const void* bar, void* gradient);
+int nnpot_networks(int64_t bytes, int64_t threads, int64_t n_atoms, const void* features, const int64_t* species,
+                   const void* mean, const void* inverse, const void* weights, const int64_t* sizes,
+                   const int64_t* functions, int64_t n_elements, int64_t n_layers, int64_t linear, void* out);
 int nnpot_invariants(int64_t bytes, int64_t threads, int64_t n_atoms, const void* values, const int64_t* species,
                      const void* channels, const void* pair, const void* product, const void* product_pair,
                      int64_t n_elements, int64_t n_in, int64_t n_channels, int64_t body_order, int64_t l_max, void* out);
@@ -87,6 +90,18 @@ Tensor acsf_pullback(const Tensor& vectors, const Tensor& starts, const Tensor& 
     return out;
 }
 
+Tensor networks(const Tensor& features, const Tensor& species, const Tensor& mean, const Tensor& inverse,
+                const Tensor& weights, const Tensor& sizes, const Tensor& functions, int64_t n_elements, int64_t n_layers,
+                int64_t linear) {
+    auto out = at::empty({features.size(0) * (features.size(1) + 1)}, features.options());
+    const int done = nnpot_networks(features.element_size(), at::get_num_threads(), features.size(0),
+                                    features.const_data_ptr(), integers(species), mean.const_data_ptr(),
+                                    inverse.const_data_ptr(), weights.const_data_ptr(), integers(sizes),
+                                    integers(functions), n_elements, n_layers, linear, out.mutable_data_ptr());
+    TORCH_CHECK(done, "nnpot: the networks have an activation that is not compiled");
+    return out;
+}
+
 Tensor invariants(const Tensor& values, const Tensor& species, const Tensor& channels, const Tensor& pair,
                   const Tensor& product, const Tensor& product_pair, int64_t n_elements, int64_t n_in, int64_t n_channels,
                   int64_t body_order, int64_t l_max) {
@@ -119,6 +134,10 @@ Tensor invariants_pullback(const Tensor& values, const Tensor& species, const Te
     "Tensor values, Tensor species, Tensor channels, Tensor pair, Tensor product, Tensor product_pair, "          \
     "int n_elements, int n_in, int n_channels, int body_order, int l_max"
 
+#define NETWORKS                                                                                                  \
+    "Tensor features, Tensor species, Tensor mean, Tensor inverse, Tensor weights, Tensor sizes, Tensor functions, " \
+    "int n_elements, int n_layers, int linear"
+
 // Unless Python has nnpot loaded in this process: then they are there already.
 template <class Function>
 void define(torch::Library& library, const char* name, const std::string& arguments, Function function) {
@@ -132,6 +151,7 @@ const bool defined = [] {
     define(library, "density_pullback", PAIRS ", " DENSITY ", " GRADIENTS ", Tensor bar", density_pullback);
     define(library, "acsf", PAIRS ", " FUNCTIONS, acsf);
     define(library, "acsf_pullback", PAIRS ", " FUNCTIONS ", Tensor bar", acsf_pullback);
+    define(library, "networks", NETWORKS, networks);
     define(library, "invariants", ATOMS, invariants);
     define(library, "invariants_pullback", ATOMS ", Tensor features_bar", invariants_pullback);
     return true;

@@ -15,8 +15,8 @@ from nnpot.formats.n2p2.functions import converted, parse, rank
 from nnpot.formats.n2p2.scaling import read_scaling
 from nnpot.formats.n2p2.settings import Line, Settings, read_lines
 from nnpot.functional.cutoffs import STEEP
+from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.nn.layers import Affine
-from nnpot.potential import NeuralNetworkPotential
 
 log = logging.getLogger("nnpot")
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from nnpot.descriptors import Descriptor
 from nnpot.engines.torchscript import ScriptedEnergies
 from nnpot.neighbors import single_batch
-from nnpot.potential import NeuralNetworkPotential
+from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.structure import Pairs, Structure
 
 KINDS = ("ACE", "ACSF + ZBL")

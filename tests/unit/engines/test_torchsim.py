@@ -22,7 +22,7 @@ from nnpot.engines import torchsim
 from nnpot.engines.torchsim import TorchSimModel
 from nnpot.model_file import save_potential
 from nnpot.native import are_compiled
-from nnpot.potential import NeuralNetworkPotential
+from nnpot.network_potential import NeuralNetworkPotential
 
 KINDS = ("ACE", "ACSF", "ACE + ZBL")
 CPU = torch.device("cpu")

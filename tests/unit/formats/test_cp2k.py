@@ -13,7 +13,8 @@ from ase.build import molecule
 from systems import acsf, network_potential
 
 from nnpot.formats import n2p2
-from nnpot.potential import NeuralNetworkPotential, Prediction
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.potential import Prediction
 from nnpot.structure import Structure
 from nnpot.units import BOHR, HARTREE
 

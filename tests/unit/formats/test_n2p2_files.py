@@ -15,8 +15,9 @@ from nnpot.descriptors import ListedACSF, SymmetryFunction
 from nnpot.formats import n2p2
 from nnpot.formats.n2p2.functions import parse
 from nnpot.formats.n2p2.settings import Line
+from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.packaged import write_package
-from nnpot.potential import NeuralNetworkPotential, Potential
+from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 
 pytestmark = pytest.mark.usefixtures("double")

@@ -12,7 +12,7 @@ from systems import acsf, network_potential, structure
 import nnpot
 from nnpot.__main__ import main
 from nnpot.formats import n2p2
-from nnpot.potential import NeuralNetworkPotential
+from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.structure import Structure
 from nnpot.training.data import Split, StructureData
 from nnpot.training.options import DataOptions, LossOptions, OptimizerOptions, TrainerOptions

@@ -1,0 +1,344 @@
+// One network for each element, its derivative, and the derivatives of both by the weights:
+//
+//     x = (G - mean) / scale,   a^0 = x,   z^l = W^l [a^(l-1); 1],   a^l = f(z^l),   h = z^L + w [x; 1]
+//
+// with the recursion  delta^(l-1) = f'(z^(l-1)) W^l^T delta^l  from delta^L = 1 for dh/dx (Kofke, CE 500, Lecture 22).
+//
+// The gradient of a loss of h and dh/dx is backpropagation through the network and its tangent network
+// z'^l = W^l [a'^(l-1); 0],  a'^l = f'(z^l) z'^l  (B. A. Pearlmutter, Neural Computation 6, 147 (1994)); the adjoint of z'^l is
+// delta^l.  The same formulas are in nnpot/functional and nnpot/reference, with which the tests compare these.
+
+#include "elementary.h"
+#include "tiles.h"
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+namespace {
+
+enum Function { LINEAR = 0, TANH, SIGMOID, SILU, GAUSSIAN };
+
+// f, f' and f'' of n numbers.
+template <class T, class F>
+void activated_by(int n, const T* z, T* value, T* slope, T* curvature, F function) {
+    for (int k = 0; k < n; ++k) function(z[k], value[k], slope[k], curvature[k]);
+}
+
+template <class T>
+inline T sigmoid(T z) {
+    const T e = exponential(z < 0 ? z : -z), least = 1 / (1 + e);
+    return z < 0 ? e * least : least;
+}
+
+template <class T>
+bool activate(int64_t kind, int n, const T* z, T* value, T* slope, T* curvature) {
+    const auto by = [&](auto function) { return activated_by(n, z, value, slope, curvature, function), true; };
+    switch (kind) {
+        case LINEAR: return by([](T z, T& f, T& f1, T& f2) { f = z, f1 = 1, f2 = 0; });
+        case TANH:
+            return by([](T z, T& f, T& f1, T& f2) {
+                f = 2 * sigmoid(2 * z) - 1;
+                f1 = 1 - f * f;
+                f2 = -2 * f * f1;
+            });
+        case SIGMOID:
+            return by([](T z, T& f, T& f1, T& f2) {
+                f = sigmoid(z);
+                f1 = f * (1 - f);
+                f2 = f1 * (1 - 2 * f);
+            });
+        case SILU:
+            return by([](T z, T& f, T& f1, T& f2) {
+                const T s = sigmoid(z);
+                f = z * s;
+                f1 = s + f * (1 - s);
+                f2 = s * (1 - s) * (2 + z * (1 - 2 * s));
+            });
+        case GAUSSIAN:
+            return by([](T z, T& f, T& f1, T& f2) {
+                f = exponential(T(-0.5) * z * z);
+                f1 = -z * f;
+                f2 = (z * z - 1) * f;
+            });
+        default: return false;
+    }
+}
+
+struct Shape {
+    int n_elements, n_layers;
+    const int64_t* sizes;      // of the inputs and of each layer
+    const int64_t* functions;  // of each hidden layer
+    bool linear;
+
+    int n_in(int layer) const { return int(sizes[layer]); }
+    int n_out(int layer) const { return int(sizes[layer + 1]); }
+    int64_t size(int layer) const { return int64_t(n_out(layer)) * (n_in(layer) + 1); }
+    int64_t place(int layer) const { return layer == 0 ? 0 : place(layer - 1) + size(layer - 1); }
+    int64_t of_element() const { return place(n_layers) + (linear ? n_in(0) + 1 : 0); }  // numbers, the linear term last
+};
+
+// sums += y^T x over atoms: y of n_y columns, x of n_x numbers beside each other.
+template <class T, int Y, int X>
+inline void outer(int n_atoms, const T* y, int step_y, const T* x, int step_x, T* sums, int step) {
+    constexpr int W = LANES<T>;
+    Vector<T> s[Y][X];
+    for (int j = 0; j < Y; ++j)
+        for (int k = 0; k < X; ++k) s[j][k] = load(sums + j * step + k * W);
+    for (int atom = 0; atom < n_atoms; ++atom, y += step_y, x += step_x)
+        for (int k = 0; k < X; ++k) {
+            const Vector<T> of_x = load(x + k * W);
+            for (int j = 0; j < Y; ++j) s[j][k] += y[j] * of_x;
+        }
+    for (int j = 0; j < Y; ++j)
+        for (int k = 0; k < X; ++k) store(sums + j * step + k * W, s[j][k]);
+}
+
+template <class T, int Y>
+void outer_of_columns(int n_atoms, const T* y, int step_y, const T* x, int step_x, T* sums) {
+    constexpr int W = LANES<T>, AT_ONCE = 3;
+    int k = 0;
+    for (; k + AT_ONCE * W <= step_x; k += AT_ONCE * W)
+        outer<T, Y, AT_ONCE>(n_atoms, y, step_y, x + k, step_x, sums + k, step_x);
+    for (; k < step_x; k += W) outer<T, Y, 1>(n_atoms, y, step_y, x + k, step_x, sums + k, step_x);
+}
+
+template <class T>
+void add_outer(int n_atoms, int n_y, const T* y, int step_y, const T* x, int step_x, T* sums) {
+    constexpr int AT_ONCE = 8;
+    int j = 0;
+    for (; j + AT_ONCE <= n_y; j += AT_ONCE) outer_of_columns<T, AT_ONCE>(n_atoms, y + j, step_y, x, step_x, sums + j * step_x);
+    for (; j < n_y; ++j) outer_of_columns<T, 1>(n_atoms, y + j, step_y, x, step_x, sums + j * step_x);
+}
+
+template <class T>
+int filled(int n) {
+    return (n + LANES<T> - 1) / LANES<T> * LANES<T>;
+}
+
+// Gradients of the weights of one element; rows are filled up to whole registers.
+template <class T>
+class Gradients {
+  public:
+    explicit Gradients(const Shape& shape) : shape(shape) {
+        for (int l = 0; l < shape.n_layers; ++l) of_layers.emplace_back(shape.n_out(l) * filled<T>(shape.n_in(l) + 1), T(0));
+        if (shape.linear) of_layers.emplace_back(filled<T>(shape.n_in(0) + 1), T(0));
+    }
+    T* of_layer(int l) { return of_layers[l].data(); }
+    T* of_linear() { return of_layers.back().data(); }
+
+    void add_to(T* out) const {
+        for (int l = 0; l < int(of_layers.size()); ++l) {
+            const int n_in = l < shape.n_layers ? shape.n_in(l) + 1 : shape.n_in(0) + 1;
+            const int n_out = l < shape.n_layers ? shape.n_out(l) : 1;
+            for (int j = 0; j < n_out; ++j, out += n_in)
+                for (int k = 0; k < n_in; ++k) out[k] += of_layers[l][j * filled<T>(n_in) + k];
+        }
+    }
+
+  private:
+    const Shape& shape;
+    std::vector<std::vector<T>> of_layers;
+};
+
+// The quantities of one tile: D = 1 values alone, D = 2 values and changes (of adjoints: those of values and of changes),
+// one behind the other.
+template <class T, int D>
+class Network {
+    using V = Vector<T>;
+    using Field = std::vector<V>;
+
+  public:
+    Network(const Shape& shape, const T* weights, const T* mean, const T* inverse)
+        : shape(shape), weights(weights), mean(mean), inverse(inverse) {
+        int widest = 0;
+        for (int l = 0; l < shape.n_layers; ++l) {
+            a.emplace_back(D * (shape.n_in(l) + 1));
+            z.emplace_back(D * shape.n_out(l));
+            slopes.emplace_back(shape.n_out(l));
+            curvatures.emplace_back(shape.n_out(l));
+            widest = std::max({widest, shape.n_in(l) + 1, shape.n_out(l)});
+        }
+        bar.resize(D * widest);
+        before.resize(D * widest);
+        atoms_x.resize(size_t(D) * LANES<T> * filled<T>(widest));
+        atoms_y = atoms_x;
+    }
+
+    // h of every lane from features and, with D = 2, changes of the features.
+    V forward(const Tile& tile, const T* const (&rows)[D]) {
+        const int n = shape.n_in(0);
+        for (int d = 0; d < D; ++d) {
+            V* x = a[0].data() + d * (n + 1);
+            gather(tile, rows[d], n, x);
+            for (int k = 0; k < n; ++k) x[k] = (d == 0 ? x[k] - mean[tile.element * n + k] : x[k]) * inverse[tile.element * n + k];
+            x[n] = V{} + T(d == 0 ? 1 : 0);
+        }
+        for (int l = 0; l < shape.n_layers; ++l) {
+            const int n_in = shape.n_in(l), n_out = shape.n_out(l);
+            times<T, false>(D, n_in + 1, n_out, {a[l].data(), n_in + 1, 1}, matrix(tile, l), 1, n_in + 1, {z[l].data(), n_out, 1});
+            if (l + 1 == shape.n_layers) break;
+            V* next = a[l + 1].data();
+            activate(shape.functions[l], n_out * LANES<T>, numbers(z[l]), numbers(a[l + 1]), numbers(slopes[l]), numbers(curvatures[l]));
+            next[n_out] = V{} + T(1);
+            if constexpr (D == 2) {
+                for (int k = 0; k < n_out; ++k) next[n_out + 1 + k] = slopes[l][k] * z[l][n_out + k];
+                next[2 * n_out + 1] = V{};
+            }
+        }
+        V h = z.back()[0];
+        if (shape.linear)
+            for (int k = 0; k <= n; ++k) h += linear(tile)[k] * a[0][k];
+        return h;
+    }
+
+    // The adjoint of the features from those of h and, with D = 2, of its change, after `forward`; adds up gradients.
+    void backward(const Tile& tile, const V (&seeds)[D], Gradients<T>* gradients, T* features_bar) {
+        const int n = shape.n_in(0);
+        for (int d = 0; d < D; ++d) bar[d] = seeds[d];
+        if (gradients) {
+            keep_atoms(tile, a[0].data(), n + 1, filled<T>(n + 1), atoms_x);
+            keep_atoms(tile, bar.data(), 1, LANES<T>, atoms_y);
+            if (shape.linear) add_outer(D * tile.count, 1, atoms_y.data(), LANES<T>, atoms_x.data(), filled<T>(n + 1), gradients->of_linear());
+        }
+        for (int l = shape.n_layers - 1; l >= 0; --l) {
+            const int n_in = shape.n_in(l), n_out = shape.n_out(l);
+            if (gradients) {
+                keep_atoms(tile, a[l].data(), n_in + 1, filled<T>(n_in + 1), atoms_x);
+                keep_atoms(tile, bar.data(), n_out, filled<T>(n_out), atoms_y);
+                add_outer(D * tile.count, n_out, atoms_y.data(), filled<T>(n_out), atoms_x.data(), filled<T>(n_in + 1),
+                          gradients->of_layer(l));
+            }
+            times<T, false>(D, n_out, n_in, {bar.data(), n_out, 1}, matrix(tile, l), n_in + 1, 1, {before.data(), n_in, 1});
+            std::swap(bar, before);
+            if (l == 0) break;
+            for (int k = 0; k < n_in; ++k) {
+                V& of_value = bar[k];
+                of_value *= slopes[l - 1][k];
+                if constexpr (D == 2) {
+                    of_value += curvatures[l - 1][k] * z[l - 1][n_in + k] * bar[n_in + k];
+                    bar[n_in + k] *= slopes[l - 1][k];
+                }
+            }
+        }
+        for (int k = 0; k < n; ++k) {
+            V of_x = bar[k];
+            if (shape.linear) of_x += linear(tile)[k] * seeds[0];
+            bar[k] = of_x * inverse[tile.element * n + k];
+        }
+        scatter(tile, bar.data(), n, features_bar);
+    }
+
+  private:
+    static T* numbers(Field& f) { return reinterpret_cast<T*>(f.data()); }
+    const T* matrix(const Tile& tile, int l) const { return weights + tile.element * shape.of_element() + shape.place(l); }
+    const T* linear(const Tile& tile) const { return matrix(tile, shape.n_layers); }
+
+    // Numbers of a field, one atom behind the other, `step` apart; first all values, then all changes.
+    void keep_atoms(const Tile& tile, const V* field, int n, int step, std::vector<T>& atoms) {
+        constexpr int W = LANES<T>;
+        for (int d = 0; d < D; ++d)
+            for (int k = 0; k < n; k += W) {
+                V square[W] = {};
+                std::copy_n(field + d * n + k, std::min(W, n - k), square);
+                transpose<T>(square);
+                for (int w = 0; w < tile.count; ++w) store(atoms.data() + (d * tile.count + w) * step + k, square[w]);
+            }
+    }
+
+    const Shape& shape;
+    const T *weights, *mean, *inverse;
+    std::vector<Field> a, z, slopes, curvatures;
+    Field bar, before;
+    std::vector<T> atoms_x, atoms_y;
+};
+
+// What all functions here are given.
+template <class T>
+struct Atoms {
+    Shape shape;
+    const T *weights, *mean, *inverse, *features;
+    int64_t n_atoms;
+    Tiles<T> tiles;
+
+    template <int D, class Work>
+    void for_tiles(Work work) const {
+        tiles.for_each([&] { return Network<T, D>(shape, weights, mean, inverse); }, work);
+    }
+};
+
+// Lanes that hold an atom: of these the value of a row, or 1.
+template <class T>
+Vector<T> of_lanes(const Tile& tile, const T* row) {
+    Vector<T> lanes = {};
+    for (int w = 0; w < tile.count; ++w) lanes[w] = row ? row[tile.atoms[w]] : T(1);
+    return lanes;
+}
+
+// h of all atoms, then dh/dG.
+template <class T>
+void evaluate(const Atoms<T>& atoms, T* out) {
+    atoms.template for_tiles<1>([&](auto& network, const Tile& tile, int64_t) {
+        const Vector<T> h = network.forward(tile, {atoms.features});
+        for (int w = 0; w < tile.count; ++w) out[tile.atoms[w]] = h[w];
+        network.backward(tile, {of_lanes<T>(tile, nullptr)}, nullptr, out + atoms.n_atoms);
+    });
+}
+
+// Gradients by the features of all atoms, then by the weights.
+template <class T>
+void gradient(const Atoms<T>& atoms, const T* h_bar, const T* direction, T* out) {
+    const Shape& shape = atoms.shape;
+    const std::vector<Gradients<T>> none(shape.n_elements, Gradients<T>(shape));
+    std::vector<std::vector<Gradients<T>>> sums(atoms.tiles.n_parts(), none);
+    atoms.template for_tiles<2>([&](auto& network, const Tile& tile, int64_t part) {
+        network.forward(tile, {atoms.features, direction});
+        network.backward(tile, {of_lanes(tile, h_bar), of_lanes<T>(tile, nullptr)}, &sums[part][tile.element], out);
+    });
+    T* of_weights = out + atoms.n_atoms * shape.n_in(0);
+    std::fill_n(of_weights, shape.n_elements * shape.of_element(), T(0));
+    for (const auto& of_part : sums)
+        for (int s = 0; s < shape.n_elements; ++s) of_part[s].add_to(of_weights + s * shape.of_element());
+}
+
+// Calls work(atoms, number) with what the arguments say, `number` a zero of their type.
+template <class Work>
+int with_atoms(int64_t bytes, int64_t threads, int64_t n_atoms, const void* features, const int64_t* species,
+               const void* mean, const void* inverse, const void* weights, const int64_t* sizes, const int64_t* functions,
+               int64_t n_elements, int64_t n_layers, int64_t linear, Work work) {
+    const Shape shape{int(n_elements), int(n_layers), sizes, functions, linear != 0};
+    for (int l = 0; l + 1 < shape.n_layers; ++l)
+        if (functions[l] < LINEAR || functions[l] > GAUSSIAN) return 0;
+    const auto run = [&](auto zero) {
+        using T = decltype(zero);
+        const auto typed = [](const void* p) { return static_cast<const T*>(p); };
+        work(Atoms<T>{shape, typed(weights), typed(mean), typed(inverse), typed(features), n_atoms,
+                      {n_atoms, species, shape.n_elements, threads}},
+             zero);
+        return 1;
+    };
+    return bytes == 4 ? run(0.0f) : run(0.0);
+}
+
+}  // namespace
+
+// Both take the bytes of a number (float or double), then the arguments of their operator (`operators.py`) behind the number
+// of threads and of atoms, and the result.  They return 0 if an activation is not compiled.
+
+#define ATOMS                                                                                                     \
+    int64_t bytes, int64_t threads, int64_t n_atoms, const void *features, const int64_t *species, const void *mean, \
+        const void *inverse, const void *weights, const int64_t *sizes, const int64_t *functions, int64_t n_elements, \
+        int64_t n_layers, int64_t linear
+#define THESE \
+    bytes, threads, n_atoms, features, species, mean, inverse, weights, sizes, functions, n_elements, n_layers, linear
+
+extern "C" int nnpot_networks(ATOMS, void* out) {
+    return with_atoms(THESE, [&](const auto& atoms, auto zero) { evaluate(atoms, static_cast<decltype(zero)*>(out)); });
+}
+
+extern "C" int nnpot_networks_gradient(ATOMS, const void* h_bar, const void* direction, void* out) {
+    return with_atoms(THESE, [&](const auto& atoms, auto zero) {
+        using T = decltype(zero);
+        gradient(atoms, static_cast<const T*>(h_bar), static_cast<const T*>(direction), static_cast<T*>(out));
+    });
+}

@@ -1,0 +1,261 @@
+"""Potentials of a descriptor and one network per element."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from nnpot.descriptors.base import Descriptor
+from nnpot.functional.explicit import Energies, RecordedEnergies, energies_and_gradient
+from nnpot.functional.networks import Networks
+from nnpot.functional.rows import ElementRows
+from nnpot.graph import CompiledGraph
+from nnpot.neighbors import single_batch
+from nnpot.nn.layers import Activation, Affine
+from nnpot.nn.mlp import MLP, activations
+from nnpot.nn.per_element import PerElement
+from nnpot.potential import Potential, gradient_of
+from nnpot.scaling import FeatureScaling, isolated_atom_energies, least_squares_energies
+from nnpot.structure import Linearized, Pairs, Structure, species_index
+
+Stage = Literal["values", "features"]
+"""What energies are calculated from: values of `Descriptor.linearized`, or features."""
+
+AtomicEnergies = Literal["least_squares", "isolated_atoms"] | dict[str, float]
+
+
+class NeuralNetworkPotential(Potential):
+    r"""Descriptor, one network per element, and a linear term in the features.
+
+        E = Σ_i { e_s + σ [MLP_s(x̂_i) + w_s · x̂_i] },   x̂ = (G − mean_s) / scale_s,   s the element of atom i
+
+    Args:
+        descriptor: From pairs to features G.
+        hidden: Units in each hidden layer.
+        activation: Name of the activation function, or one for each hidden layer.
+        atomic_energies: The reference energies e_s, in eV by symbol; or how to get them from the training data.
+        energy_scale: σ, in eV; set by the training data.
+        least_scale: Smallest scale_s of a feature, relative to the largest: features that vary less count less.
+        linear: Whether the linear term w_s is there.
+
+    Raises:
+        ValueError: If an activation or an element is not known, an element has no reference energy, or a value is out
+            of range.
+    """
+
+    def __init__(
+        self,
+        descriptor: Descriptor,
+        hidden: tuple[int, ...] = (64, 64),
+        activation: str | tuple[str, ...] = "silu",
+        atomic_energies: AtomicEnergies = "least_squares",
+        energy_scale: float = 1.0,
+        least_scale: float = 1e-3,
+        *,
+        linear: bool = True,
+    ) -> None:
+        super().__init__()
+        if not 0 < least_scale <= 1:
+            raise ValueError(f"least_scale must be a fraction of the largest scale, got {least_scale}")
+        sizes = (descriptor.n_features, *hidden, 1)
+        activations(activation, len(hidden))  # complains about a wrong name even while the elements are still open
+        self.descriptor = descriptor
+        self.elements, self.cutoff = descriptor.elements, descriptor.cutoff
+        self.scaling = FeatureScaling(len(self.elements), descriptor.n_features)
+        self.networks = PerElement(MLP(sizes, activation) for _ in self.elements)
+        self.linear = PerElement(Affine(descriptor.n_features, 1) for _ in self.elements if linear)
+        for weight in self.linear.parameters():
+            torch.nn.init.zeros_(weight)
+        self.energy_scale = energy_scale
+        self.reference = _reference_energies(atomic_energies, self.elements)
+        self.graphs: dict[tuple[Stage, bool], CompiledGraph] = {}  # the latter: whether it is differentiated again
+
+    def atomic_energies(self, pairs: Pairs) -> Tensor:
+        """Return the energy of every atom, in eV, shape (N,)."""
+        features = self.descriptor(pairs)
+        rows = ElementRows.of_centers(pairs, len(self.elements), features.dtype)
+        return self.energies_of_features(features, pairs.center_species, rows)
+
+    def energies_of_features(self, features: Tensor, species: Tensor, rows: ElementRows) -> Tensor:
+        """Return atomic energies, in eV, float64, shape (N,), from features (N, D) and element indices (N,)."""
+        x = rows.spread(self.scaling(features, species))  # (S, R, D)
+        outputs = self.networks(x) + self.linear(x) if len(self.linear) > 0 else self.networks(x)
+        learned = rows.collect(outputs.squeeze(dim=2))
+        return self._references(species) + self.energy_scale * learned.double()
+
+    def _references(self, species: Tensor) -> Tensor:
+        """Reference energies of atoms, in eV, float64, shape (N,)."""
+        return torch.tensor(self.reference, dtype=torch.float64, device=species.device).index_select(0, species)
+
+    def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
+        """As every potential; but autograd goes only as far as there are parameters, then the explicit derivative."""
+        species = pairs.center_species
+        keep_graph = self.is_trained
+        with torch.set_grad_enabled(keep_graph):
+            fixed: Linearized | None = cached or self.descriptor.linearized(pairs)
+            if fixed is None:
+                return super().energies_and_pair_gradient(pairs)
+            explicit = self.descriptor.explicit_features(fixed.values, species)
+            if explicit is None:
+                rows = ElementRows.of_centers(pairs, len(self.elements), fixed.values.dtype)
+                energies, gradient = self._behind("values", fixed.values, species, rows)
+                return energies, fixed.pullback(gradient)
+
+            def energies_of(features: Tensor) -> Energies:
+                return self._compiled_networks(features, species) or self._recorded(features, pairs)
+
+            if keep_graph:
+                parameters = self._behind_features()
+                energies, gradient = energies_and_gradient(energies_of, explicit, fixed.values, parameters)
+            else:
+                h = energies_of(explicit.features)
+                energies, gradient = h.energies, explicit.pullback(h.slopes)
+            return energies, fixed.pullback(gradient)
+
+    def _behind_features(self) -> list[Tensor]:
+        """Parameters of the networks, one element after the other."""
+        parts = (self.networks, self.linear) if len(self.linear) > 0 else (self.networks,)
+        return [p for of_element in zip(*parts, strict=True) for part in of_element for p in part.parameters()]
+
+    def _compiled_networks(self, features: Tensor, species: Tensor) -> "_NetworkEnergies | None":
+        parameters, n = self._behind_features(), len(self.elements)
+        each = len(parameters) // max(n, 1)
+        networks = Networks.of(
+            features,
+            species,
+            self.scaling.mean,
+            self.scaling.scale,
+            [parameters[s * each : (s + 1) * each] for s in range(n)],
+            [layer.name for layer in self.networks[0].modules() if isinstance(layer, Activation)],
+            linear=len(self.linear) > 0,
+        )
+        return None if networks is None else _NetworkEnergies.of(networks, self._references(species), self.energy_scale)
+
+    def _recorded(self, features: Tensor, pairs: Pairs) -> RecordedEnergies:
+        rows = ElementRows.of_centers(pairs, len(self.elements), features.dtype)
+        x = features.detach().requires_grad_()
+        with torch.set_grad_enabled(self.training):
+            energies, slopes = self._behind("features", x, pairs.center_species, rows)
+        return RecordedEnergies(x, energies, slopes, self._behind_features())
+
+    def _behind(self, stage: Stage, x: Tensor, species: Tensor, rows: ElementRows) -> tuple[Tensor, Tensor]:
+        """Return atomic energies and their derivative by the values of `linearized`, or by the features."""
+        inputs = (x if x.requires_grad else x.detach().requires_grad_(), species, rows.order, rows.place, rows.filled)
+        graph = self.graphs.get((stage, self.is_trained))
+        if graph is not None and rows.order.shape[1] > 1:
+            return graph(inputs, lambda: self._example(x))
+        return _Trainable(self, stage, keep_graph=self.is_trained)(*inputs)  # type: ignore[no-any-return]
+
+    def compiled(self, *, training: bool = False, evaluation: bool = False) -> Self:
+        """Compile what lies behind `Descriptor.linearized`, for these uses; at their first call, half a minute each."""
+        stages: tuple[Stage, ...] = ("values", "features")
+        uses = [keep for keep, use in ((True, training), (False, evaluation)) if use]
+        self.graphs = {
+            (stage, keep): CompiledGraph(_Trainable(self, stage, keep_graph=keep)) for stage in stages for keep in uses
+        }
+        return self
+
+    def _example(self, values: Tensor) -> tuple[Tensor, ...]:
+        """Inputs of `_Trainable` whose numbers of atoms and rows are no size of anything else."""
+        n_rows = max(max(p.shape, default=0) for p in self.parameters()) + max(values.shape[1:]) + 1
+        species = torch.zeros(n_rows + 3 * len(self.elements) - 3, dtype=torch.int64, device=values.device)
+        for s in range(1, len(self.elements)):
+            species[n_rows + 3 * s - 3 : n_rows + 3 * s] = s
+        rows = ElementRows.of(species, len(self.elements), values.dtype)
+        zeros = values.new_zeros(len(species), *values.shape[1:]).requires_grad_()
+        return zeros, species, rows.order, rows.place, rows.filled
+
+    def fitted(self, structures: Sequence[Structure], dtype: torch.dtype = torch.float32) -> Self:
+        """Return a potential in which everything that depends on data has been taken from training structures.
+
+        That is the descriptor's set-up, the atomic reference energies, the scale of the energies and that of the
+        features.  The networks start from random numbers.
+
+        Raises:
+            ValueError: If there is no structure or no label to take them from.
+        """
+        if not structures:
+            raise ValueError("no training structures")
+        descriptor = self.descriptor.fitted(structures)
+        kind = self.arguments["atomic_energies"]
+        if isinstance(kind, str):
+            fit = isolated_atom_energies if kind == "isolated_atoms" else least_squares_energies
+            values = fit(structures, descriptor.elements)
+            kind = dict(zip(descriptor.elements, values, strict=True))
+        reference = _reference_energies(kind, descriptor.elements)
+        scale = _energy_scale(structures, reference, descriptor.elements)
+        new: Self = self.replaced(descriptor=descriptor, atomic_energies=kind, energy_scale=scale)
+        new.double()._fit_features(structures)
+        new.to(dtype)
+        return new
+
+    def _fit_features(self, structures: Sequence[Structure], n_atoms: int = 10_000) -> None:
+        """Standardise the features over at most about `n_atoms` atoms, evenly picked structures."""
+        step = max(1, sum(len(s) for s in structures) // n_atoms)
+        rows, species = [], []
+        with torch.no_grad():
+            for structure in structures[::step]:
+                pairs = single_batch(structure, self.cutoff).pairs(self.elements)
+                species.append(pairs.species)
+                rows.append(self.descriptor(pairs))
+        self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["least_scale"])
+
+
+@dataclass(frozen=True, eq=False)
+class _NetworkEnergies:
+    """Energies e_s + σ h of compiled networks."""
+
+    energies: Tensor
+    slopes: Tensor
+    networks: Networks
+    scale: float
+
+    @classmethod
+    def of(cls, networks: Networks, references: Tensor, scale: float) -> Self:
+        return cls(references + scale * networks.outputs.double(), scale * networks.slopes, networks, scale)
+
+    def gradients(self, energies_bar: Tensor, direction: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        outputs_bar = (self.scale * energies_bar).to(direction.dtype)
+        return self.networks.gradients(outputs_bar, self.scale * direction)
+
+
+class _Trainable(nn.Module):
+    """The part of a potential behind some stage, with its derivative by what comes in there."""
+
+    def __init__(self, potential: NeuralNetworkPotential, stage: Stage, *, keep_graph: bool) -> None:
+        super().__init__()
+        self.potential, self.stage, self.keep_graph = potential, stage, keep_graph
+
+    def forward(self, x: Tensor, species: Tensor, order: Tensor, place: Tensor, filled: Tensor) -> Any:
+        """Return atomic energies, shape (N,), and their derivative, of the shape of `x`."""
+        rows = ElementRows(order, place, filled)
+        with torch.enable_grad():
+            features = x if self.stage == "features" else self.potential.descriptor.features_of(x, rows)
+            energies = self.potential.energies_of_features(features, species, rows)
+            gradient = gradient_of(energies, x, keep_graph=self.keep_graph)
+        return (energies if self.keep_graph else energies.detach()), gradient
+
+
+def _reference_energies(given: AtomicEnergies, elements: Sequence[str]) -> tuple[float, ...]:
+    if isinstance(given, str):  # not fitted yet
+        return (0.0,) * len(elements)
+    missing = [e for e in elements if e not in given]
+    if missing:
+        raise ValueError(f"atomic_energies gives no value for {', '.join(missing)}")
+    return tuple(float(given[e]) for e in elements)
+
+
+def _energy_scale(structures: Sequence[Structure], reference: Sequence[float], elements: Sequence[str]) -> float:
+    """Root mean square force component where there are forces, else spread of the energy per atom; in eV(/Å)."""
+    forces = [s.forces for s in structures if s.forces is not None]
+    if forces:
+        return max(float(torch.cat(forces).square().mean().sqrt()), 1e-3)
+    e_0 = torch.tensor(reference, dtype=torch.float64)
+    residuals = [
+        (s.energy - float(e_0[species_index(s.numbers, elements)].sum())) / len(s)
+        for s in structures
+        if s.energy is not None
+    ]
+    return max(float(torch.tensor(residuals).square().mean().sqrt()), 1e-3)
