@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import speed_peers
@@ -18,6 +19,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from nnpot import NNPotCalculator
 from nnpot.analysis.materials import thermal_momenta
 from nnpot.descriptors import ACE, ACSF
+from nnpot.native import library
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.structure import Batch, Structure
@@ -134,6 +136,20 @@ def moving(atoms: Atoms, calculator: Any) -> Callable[[], Any]:
 def md(make: Callable[..., NeuralNetworkPotential], **options: Any) -> Builder:
     """MD with a potential of nnpot."""
     return lambda atoms: moving(atoms, NNPotCalculator(make([atoms]), **options))
+
+
+def without_kernels(build: Builder) -> Builder:
+    """The same by PyTorch's operations alone, as where there is no C++ compiler."""
+
+    def off(function: Callable[..., Any], *arguments: Any) -> Any:
+        with mock.patch.object(library, "_library", return_value=None):
+            return function(*arguments)
+
+    def built(*arguments: Any) -> Callable[[], Any]:
+        step = off(build, *arguments)
+        return lambda: off(step)
+
+    return built
 
 
 def ani(atoms: Atoms, neighborlist: str) -> Any:
@@ -253,9 +269,10 @@ def training_ani(frames: list[Atoms], batch_size: int) -> Callable[[], Any] | No
 
 
 MD: dict[str, Builder] = {
-    "nnpot ACE, compiled": md(default_ace, compile=True),
     "nnpot ACE": md(default_ace),
     "nnpot ACE, float64": md(default_ace, dtype="float64"),
+    "nnpot ACE, tensors": without_kernels(md(default_ace)),
+    "nnpot ACE, tensors, compiled": without_kernels(md(default_ace, compile=True)),
     "nnpot ACSF": md(default_acsf),
     "TorchANI": md_ani,
     "NEP4 (C++)": md_nep,
@@ -265,9 +282,10 @@ MD: dict[str, Builder] = {
 }
 
 TRAINING: dict[str, Builder] = {
-    "nnpot ACE, compiled": training(default_ace, compiled=True),
     "nnpot ACE": training(default_ace),
-    "nnpot ACE, compiled, SOAP": training(default_ace, compiled=True, soap=True),
+    "nnpot ACE, SOAP": training(default_ace, soap=True),
+    "nnpot ACE, tensors": without_kernels(training(default_ace)),
+    "nnpot ACE, tensors, compiled": without_kernels(training(default_ace, compiled=True)),
     "nnpot ACSF, features kept": training(default_acsf, cached=True),
     "TorchANI": training_ani,
     "SevenNet": installed("sevenn", speed_peers.training_sevennet),
@@ -286,20 +304,20 @@ def alloy(n_elements: int) -> Atoms:
     return atoms
 
 
-def scaled(n_elements: int, *, compiled: bool, **changes: Any) -> Callable[[], Callable[[], Any]]:
+def scaled(n_elements: int, **changes: Any) -> Callable[[], Callable[[], Any]]:
     """MD of an alloy with the default ACE, some of it changed."""
 
     def build() -> Callable[[], Any]:
         atoms = alloy(n_elements)
-        return moving(atoms, NNPotCalculator(default_ace([atoms], **changes), compile=compiled))
+        return moving(atoms, NNPotCalculator(default_ace([atoms], **changes)))
 
     return build
 
 
-def scaling(what: str, *, compiled: bool) -> dict[str, Callable[[], Callable[[], Any]]]:
+def scaling(what: str) -> dict[str, Callable[[], Callable[[], Any]]]:
     """Return candidates that differ in one number, `what`: "elements", "channels" or "cutoff"."""
     if what == "elements":
-        return {f"{n} elements": scaled(n, compiled=compiled) for n in (1, 2, 4, 10)}
+        return {f"{n} elements": scaled(n) for n in (1, 2, 4, 10)}
     if what == "channels":
-        return {f"{n} channels": scaled(1, compiled=compiled, channels=n) for n in (8, 16, 24, 32, 48)}
-    return {f"cutoff {r_c} Å": scaled(1, compiled=compiled, cutoff=r_c) for r_c in (4.0, 5.0, 6.0)}
+        return {f"{n} channels": scaled(1, channels=n) for n in (8, 16, 24, 32, 48)}
+    return {f"cutoff {r_c} Å": scaled(1, cutoff=r_c) for r_c in (4.0, 5.0, 6.0)}

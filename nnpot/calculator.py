@@ -28,7 +28,8 @@ class NNPotCalculator(Calculator):
         device: `cpu`, `cuda`, …
         dtype: Floating-point type to calculate in, `float32` or `float64`; a package has its own, and runs on the CPU.
         skin: In Å; 0 finds the neighbours anew at each step.
-        compile: Compile networks at the first call, which then takes about half a minute: for long runs.
+        compile: Compile what no C++ kernel calculates, as on a GPU, at the first call, which then takes about half a
+            minute: for long runs.
 
     Raises:
         FileNotFoundError: If there is no such file.

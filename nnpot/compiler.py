@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 FLAGS = (
@@ -36,16 +37,22 @@ def fingerprint(sources: Sequence[Path], *parts: str) -> str:
 
 
 def compile_library(compiler: str, sources: Sequence[Path], path: Path, *flags: str) -> None:
-    """Compile to a temporary name, then rename, so that a process beside this one never loads half a library.
+    """Compile all sources side by side, link to a temporary name, then rename: nobody ever loads half a library.
 
     Raises:
         OSError: If the folder cannot be written.
         subprocess.SubprocessError: If the compiler fails, with what it printed as `stderr`.
     """
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         unfinished = Path(folder) / path.name
-        command = [compiler, *FLAGS, *map(str, sources), "-o", str(unfinished), *flags]
-        subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+        objects = [Path(folder) / f"{source.stem}.o" for source in sources]
+
+        def run(*arguments: Path | str) -> None:
+            command = [compiler, *FLAGS, *map(str, arguments), *flags]
+            subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+
+        list(pool.map(lambda source, made: run("-c", source, "-o", made), sources, objects))
+        run(*objects, "-o", unfinished)
         unfinished.replace(path)
 
 

@@ -171,7 +171,14 @@ def test_descriptor_jacobians(name: str, system: str) -> None:
 
 # the whole potential --------------------------------------------------------------------------------------------------
 
-PATHS = pytest.mark.parametrize("path", ["pairs", "cached"])
+PATHS = pytest.mark.parametrize("path", ["pairs", "cached", "tensors"])
+
+
+@pytest.fixture(autouse=True)
+def _by_tensors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the path `tensors` the networks are not evaluated by compiled code but by layers and autograd."""
+    if "path" in request.fixturenames and request.getfixturevalue("path") == "tensors":
+        monkeypatch.setattr("nnpot.functional.networks.are_compiled", lambda *_: False)
 
 
 def prepared(name: str, system: str, path: str, activation: str = "tanh") -> tuple[NeuralNetworkPotential, Batch]:

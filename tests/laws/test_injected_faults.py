@@ -6,6 +6,7 @@ forces right and corrupts what training on forces follows: gradgradcheck, and th
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,6 +30,8 @@ from nnpot import reference
 from nnpot.functional import activations, affine
 from nnpot.functional import tanh as tanh_function
 from nnpot.functional.affine import _Affine
+from nnpot.functional.networks import Networks
+from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.structure import Batch
@@ -36,6 +39,14 @@ from nnpot.structure import Batch
 pytestmark = pytest.mark.usefixtures("double")
 
 Patch = pytest.MonkeyPatch
+COMPILED = are_compiled(torch.float64, torch.device("cpu"))
+
+
+@pytest.fixture(autouse=True)
+def _by_tensors(request: pytest.FixtureRequest, monkeypatch: Patch) -> None:
+    """Networks are evaluated by layers and autograd, unless the fault is one of compiled code."""
+    if "compiled" not in request.node.name:
+        monkeypatch.setattr("nnpot.functional.networks.are_compiled", lambda *_: False)
 
 
 def random(*shape: int) -> Tensor:
@@ -97,6 +108,21 @@ def tanh_saves_an_intermediate(patch: Patch) -> None:
     patch.setattr(activations, "_Tanh", _TanhThatSavesItsSlope)
 
 
+def compiled_slope_one_percent_too_large(patch: Patch) -> None:
+    right = Networks.of
+
+    def of(*arguments: Any, **options: Any) -> Networks | None:
+        networks = right(*arguments, **options)
+        return None if networks is None else replace(networks, slopes=1.01 * networks.slopes)
+
+    patch.setattr(Networks, "of", of)
+
+
+def compiled_gradient_forgets_the_tangent(patch: Patch) -> None:
+    right = Networks.gradients
+    patch.setattr(Networks, "gradients", lambda self, bar, direction: right(self, bar, 0 * direction))
+
+
 # the proofs -----------------------------------------------------------------------------------------------------------
 
 
@@ -143,6 +169,16 @@ CAUGHT = {
     "intermediate, by NumPy": (tanh_saves_an_intermediate, numpy_loss_gradient),
     "intermediate, by differences": (tanh_saves_an_intermediate, differences_of_loss),
 }
+CAUGHT |= (
+    {
+        "compiled slope, by NumPy": (compiled_slope_one_percent_too_large, numpy_forces),
+        "compiled slope, by differences": (compiled_slope_one_percent_too_large, differences_of_energy),
+        "compiled gradient, by NumPy": (compiled_gradient_forgets_the_tangent, numpy_loss_gradient),
+        "compiled gradient, by differences": (compiled_gradient_forgets_the_tangent, differences_of_loss),
+    }
+    if COMPILED
+    else {}
+)
 each_fault = pytest.mark.parametrize(("fault", "proof"), CAUGHT.values(), ids=CAUGHT.keys())
 
 
