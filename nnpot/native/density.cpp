@@ -21,6 +21,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace {
@@ -139,13 +140,13 @@ void evaluate(Block<T>& b, Functions<T>& f, const Shape& shape, bool with_slopes
 }
 
 // Calls work(element, block) for full and last blocks of the neighbours of one atom within the cutoff; `open` holds an empty
-// block of each element.
-template <class T, class Work>
+// block of each element, or if they are MIXED one for all of them, counted as 0.
+template <bool MIXED, class T, class Work>
 void for_blocks(const Pairs<T>& p, T cutoff, int64_t atom, std::vector<Block<T>>& open, Work work) {
     for (int64_t pair = p.starts[atom]; pair < p.starts[atom + 1]; ++pair) {
         const T *v = p.vectors + 3 * pair, square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
         if (!(square < cutoff * cutoff)) continue;
-        const int64_t element = p.species[p.neighbors[pair]];
+        const int64_t element = MIXED ? 0 : p.species[p.neighbors[pair]];
         Block<T>& b = open[element];
         const int w = b.count++;
         const T r = std::sqrt(square), inverse = 1 / r;
@@ -218,7 +219,7 @@ void density(const Pairs<T>& p, const T* weights, const Shape& shape, const Entr
     std::vector<T> sums(size_t(Q) * L * N * W);
     for (int64_t atom = first; atom < last; ++atom) {
         std::fill(sums.begin(), sums.end(), T(0));
-        for_blocks(p, T(shape.cutoff), atom, open, [&](int64_t element, Block<T>& b) {
+        for_blocks<false>(p, T(shape.cutoff), atom, open, [&](int64_t element, Block<T>& b) {
             evaluate(b, functions, shape, CHANGES);
             turn<T, N>(functions.radial, K, b.count, rows);
             if constexpr (CHANGES) {
@@ -255,52 +256,77 @@ void density(const Pairs<T>& p, const T* weights, const Shape& shape, const Entr
     }
 }
 
+// Of one atom, for neighbours of one element: sum_q w_q Abar by (k, lm), lm along the register, zero beyond L.
+template <class T, int L>
+void fill_table(const T* bar, const T* weights, const Shape& shape, Vector<T>* table) {
+    using V = Vector<T>;
+    constexpr int W = LANES<T>, PARTS = (L + W - 1) / W;
+    const int Q = shape.n_weights, K = shape.n_radial;
+    for (int k = 0; k < K; k += W)
+        for (int part = 0; part < PARTS; ++part) {
+            V square[W] = {};
+            const int width = std::min(W, K - k), height = std::min(W, L - part * W);
+            for (int q = 0; q < Q; ++q) {
+                if (weights[q] == 0) continue;
+                for (int lm = 0; lm < height; ++lm) {
+                    const int place = ((part * W + lm) * Q + q) * K + k;
+                    V row = {};
+                    if (place + W <= L * Q * K)
+                        row = load(bar + place);  // beyond `width` are numbers that are not used
+                    else
+                        std::memcpy(&row, bar + place, width * sizeof(T));
+                    square[lm] += weights[q] * row;
+                }
+            }
+            transpose<T>(square);
+            for (int i = 0; i < width; ++i) table[(k + i) * PARTS + part] = square[i];
+        }
+}
+
 template <class T, int L>
 void pullback(const Pairs<T>& p, const T* weights, const Shape& shape, const Entries& entries, const T* bar, T* gradient,
               int64_t first, int64_t last) {
     using V = Vector<T>;
-    constexpr int AT_ONCE = at_once(L);
-    const int Q = shape.n_weights, K = shape.n_radial, padded = shape.n_padded();
-    std::vector<Block<T>> open(shape.n_elements);
+    constexpr int W = LANES<T>, PARTS = (L + W - 1) / W;
+    const int Q = shape.n_weights, K = shape.n_radial;
+    std::vector<Block<T>> open(1);  // neighbours of all elements
     Functions<T> functions;
-    // of one atom, for each element of its neighbours: sum_q w_q Abar by (lm, k)
-    std::vector<T> tables(size_t(shape.n_elements) * L * padded, T(0));
+    std::vector<V> tables(size_t(shape.n_elements) * K * PARTS);
     std::vector<int64_t> filled_for(shape.n_elements, -1);
+    V harmonics_bar[PARTS * W], slopes_bar[PARTS * W];  // by lm, a neighbour in each lane
     for (int64_t atom = first; atom < last; ++atom)
-        for_blocks(p, T(shape.cutoff), atom, open, [&](int64_t element, Block<T>& b) {
-            T* table = tables.data() + size_t(element) * L * padded;
-            if (filled_for[element] != atom) {
-                filled_for[element] = atom;
-                for (int lm = 0; lm < L; ++lm) std::fill_n(table + lm * padded, K, T(0));
-                for (int q = 0; q < Q; ++q) {
-                    const T weight = weights[element * Q + q];
-                    if (weight == 0) continue;
-                    for (int lm = 0; lm < L; ++lm)
-                        for (int k = 0; k < K; ++k)
-                            table[lm * padded + k] += weight * bar[((size_t(atom) * L + lm) * Q + q) * K + k];
-                }
-            }
+        for_blocks<true>(p, T(shape.cutoff), atom, open, [&](int64_t, Block<T>& b) {
             evaluate(b, functions, shape, true);
-            V outward = {}, inner = {}, turned[3] = {}, harmonics_bar[L];
-            for (int k = 0; k < padded; k += RADIAL_AT_ONCE) {
-                V radial_bar[RADIAL_AT_ONCE] = {};
-                for (int lm = 0; lm < L; ++lm) {
+            for (int w = 0; w < b.count; ++w) {
+                const int64_t element = p.species[p.neighbors[b.pair[w]]];
+                V* table = tables.data() + element * K * PARTS;
+                if (filled_for[element] != atom) {
+                    filled_for[element] = atom;
+                    fill_table<T, L>(bar + size_t(atom) * L * Q * K, weights + element * Q, shape, table);
+                }
+                V of_radial[PARTS] = {}, of_slopes[PARTS] = {};
+                for (int k = 0; k < K; ++k)
+                    for (int part = 0; part < PARTS; ++part) {
+                        of_radial[part] += functions.radial[k][w] * table[k * PARTS + part];
+                        of_slopes[part] += functions.slopes[k][w] * table[k * PARTS + part];
+                    }
+                for (int part = 0; part < PARTS; ++part) {
+                    harmonics_bar[part * W + w] = of_radial[part];
+                    slopes_bar[part * W + w] = of_slopes[part];
+                }
+            }
+            for (int part = 0; part < PARTS; ++part) {
+                for (int w = b.count; w < W; ++w) harmonics_bar[part * W + w] = slopes_bar[part * W + w] = V{};
+                transpose<T>(harmonics_bar + part * W);
+                transpose<T>(slopes_bar + part * W);
+            }
+            V outward = {}, inner = {}, turned[3] = {};
+            for (int l = 0; l * l < L; ++l)
+                for (int lm = l * l; lm < (l + 1) * (l + 1); ++lm) {
                     const V y = load(functions.harmonics[lm]);
-                    for (int i = 0; i < RADIAL_AT_ONCE; ++i) radial_bar[i] += table[lm * padded + k + i] * y;
+                    outward += slopes_bar[lm] * y;
+                    inner += T(l) * harmonics_bar[lm] * y;
                 }
-                for (int i = 0; i < RADIAL_AT_ONCE; ++i) outward += load(functions.slopes[k + i]) * radial_bar[i];
-            }
-            for (int lm = 0; lm < L; lm += AT_ONCE) {
-                V sums[AT_ONCE] = {};
-                for (int k = 0; k < padded; ++k) {
-                    const V value = load(functions.radial[k]);
-                    for (int i = 0; i < AT_ONCE; ++i) sums[i] += table[(lm + i) * padded + k] * value;
-                }
-                for (int i = 0; i < AT_ONCE; ++i) harmonics_bar[lm + i] = sums[i];
-            }
-            for (int l = 1; l * l < L; ++l)
-                for (int lm = l * l; lm < (l + 1) * (l + 1); ++lm)
-                    inner += T(l) * harmonics_bar[lm] * load(functions.harmonics[lm]);
             for (int e = 0; e < entries.count; ++e) {
                 const int32_t a = entries.aqp[3 * e], q = entries.aqp[3 * e + 1], lm = entries.aqp[3 * e + 2];
                 turned[a] += T(entries.coefficients[e]) * harmonics_bar[lm] * load(functions.harmonics[q]);
