@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/speed"))
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # before torch is imported
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as nnpot does
 
     from speed_candidates import MD, TRAINING, scaling, system, training_set
 

@@ -1,6 +1,7 @@
 """Neural-network interatomic potentials whose every derivative is written down, checked three ways, and fast."""
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from nnpot.potential import Potential, Prediction, SumPotential
     from nnpot.repulsion import ZBL
     from nnpot.structure import Batch, Pairs, Structure
+
+# Threads of PyTorch that wait for work are to sleep, not to spin: they would take the processor from those of the kernels
+# and of other programs.  It counts if PyTorch is not loaded yet.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 

@@ -1,7 +1,5 @@
 """The ASE calculator: the same numbers as the potential, and neighbour lists that are kept no longer than they hold."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -283,8 +281,3 @@ def test_senseless_options_are_refused(options: dict[str, object], message: str)
 def test_a_missing_model_file_is_named() -> None:
     with pytest.raises(FileNotFoundError, match=r"no model file nowhere\.nnpot"):
         NNPotCalculator("nowhere.nnpot")
-
-
-def test_predicting_needs_no_lightning() -> None:
-    code = "import sys, nnpot, nnpot.calculator; sys.exit('pytorch_lightning' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

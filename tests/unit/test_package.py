@@ -1,0 +1,30 @@
+"""Importing nnpot: what it loads, what it sets."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def output_of(code: str, **environment: str) -> str:
+    inherited = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, env=inherited | environment, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_predicting_needs_no_lightning() -> None:
+    assert output_of("import sys, nnpot, nnpot.calculator; print('pytorch_lightning' in sys.modules)") == "False"
+
+
+@pytest.mark.parametrize(
+    ("environment", "policy"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")], ids=["unset", "set"]
+)
+def test_waiting_threads_sleep_unless_the_user_wants_them_to_spin(environment: dict[str, str], policy: str) -> None:
+    assert output_of("import nnpot, os; print(os.environ['OMP_WAIT_POLICY'])", **environment) == policy
+
+
+def test_importing_nnpot_comes_before_torch() -> None:
+    assert output_of("import sys, nnpot; print('torch' in sys.modules)") == "False"
