@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from nnpot.repulsion import ZBL
     from nnpot.structure import Batch, Pairs, Structure
 
-# Threads of PyTorch that wait for work are to sleep, not to spin: they would take the processor from those of kernels and
-# of other programs.  It counts if PyTorch is not loaded yet.
+# Threads of PyTorch that wait for work are to sleep, not to spin: they would take the processor from those of kernels
+# and of other programs.  It counts if PyTorch is not loaded yet.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
