@@ -196,7 +196,7 @@ def installed(package: str, build: Builder) -> Builder:
             return None
         try:
             return build(*arguments)
-        except (ImportError, OSError) as error:  # its own requirements: another e3nn, a library of the system
+        except (ImportError, OSError, RuntimeError) as error:  # another e3nn, a library of the system, another torch
             print(f"{package} is installed but cannot be imported, it is left out: {error}", file=sys.stderr)
             return None
 
