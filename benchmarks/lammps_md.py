@@ -1,6 +1,6 @@
-"""Time MD steps in LAMMPS with the pair style `nnpot` against the compiled ASE calculator, in turns.
+"""Time MD steps in LAMMPS with the pair style `nnpot` against the ASE calculator, in turns.
 
-python benchmarks/lammps.py [--repeat 4 12] [--ranks 1 2] [--rounds 5]
+python benchmarks/lammps_md.py [--repeat 4 12] [--ranks 1 2] [--rounds 5]
 
 Disordered Cu-Au, velocity-Verlet, float32, the network of `configs/ace.yaml` and the ACSF of `benchmarks/speed.py` with
 random weights.  Each round runs every candidate for a few steps; given are medians of wall time per atom and step, with
@@ -44,10 +44,10 @@ run {steps}
 """
 
 
-def in_ase(atoms: Atoms, potential: Potential, steps: int, *, compile: bool = True) -> Callable[[], float]:
+def in_ase(atoms: Atoms, potential: Potential, steps: int) -> Callable[[], float]:
     """Seconds for some steps with the calculator."""
     atoms = atoms.copy()
-    atoms.calc = NNPotCalculator(potential, compile=compile)
+    atoms.calc = NNPotCalculator(potential)
     dynamics = VelocityVerlet(atoms, 1 * units.fs)
     dynamics.run(2)
 
@@ -100,8 +100,8 @@ def main() -> None:
                 steps = max(5, 20_000 // len(atoms))
                 write_lammps_data(Path(folder) / "data", atoms, specorder=["Cu", "Au"], masses=True)
                 (Path(folder) / "in.lammps").write_text(INPUT.format(model=package, steps=steps))
-                candidates = {"ASE, compiled": in_ase(atoms, potential, steps)}
-                candidates["ASE, package"] = in_ase(atoms, package, steps, compile=False)
+                candidates = {"ASE": in_ase(atoms, potential, steps)}
+                candidates["ASE, package"] = in_ase(atoms, package, steps)
                 for ranks in options.ranks:
                     candidates[f"LAMMPS, {ranks} rank{'s' * (ranks > 1)}"] = in_lammps(Path(folder), ranks)
                 rows += compared(f"{name}, {len(atoms)} atoms", candidates, steps * len(atoms), options)
