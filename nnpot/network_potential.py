@@ -104,7 +104,9 @@ class NeuralNetworkPotential(Potential):
                 return energies, fixed.pullback(gradient)
 
             def energies_of(features: Tensor) -> Energies:
-                return self._compiled_networks(features, species) or self._recorded(features, pairs)
+                return self._compiled_networks(features, species) or self._recorded(
+                    features, pairs, keep_graph=keep_graph
+                )
 
             if keep_graph:
                 parameters = self._behind_features()
@@ -133,10 +135,10 @@ class NeuralNetworkPotential(Potential):
         )
         return None if networks is None else _NetworkEnergies.of(networks, self._references(species), self.energy_scale)
 
-    def _recorded(self, features: Tensor, pairs: Pairs) -> RecordedEnergies:
+    def _recorded(self, features: Tensor, pairs: Pairs, *, keep_graph: bool) -> RecordedEnergies:
         rows = ElementRows.of_centers(pairs, len(self.elements), features.dtype)
         x = features.detach().requires_grad_()
-        with torch.set_grad_enabled(self.training):
+        with torch.set_grad_enabled(keep_graph):
             energies, slopes = self._behind("features", x, pairs.center_species, rows)
         return RecordedEnergies(x, energies, slopes, self._behind_features())
 

@@ -38,3 +38,20 @@ def test_without_a_linear_term_the_energy_is_that_of_the_networks() -> None:
         torch.nn.init.zeros_(weight)
     pairs = pairs_of(structure("alloy"))
     torch.testing.assert_close(without.atomic_energies(pairs), with_linear.atomic_energies(pairs), rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("by", ["kernels", "tensors"])
+def test_without_recording_results_have_no_history_even_in_training_mode(
+    by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by == "tensors":
+        monkeypatch.setattr("nnpot.functional.networks.are_compiled", lambda *_: False)
+    potential = network_potential(acsf()).train()
+    pairs = pairs_of(structure("alloy"))
+    with torch.no_grad():
+        energies, gradient = potential.energies_and_pair_gradient(pairs)
+    assert not energies.requires_grad
+    assert not gradient.requires_grad
+    energies, gradient = potential.energies_and_pair_gradient(pairs)
+    assert energies.requires_grad
+    assert gradient.requires_grad
