@@ -13,16 +13,19 @@
 //     by c     sum_e R_e(r_ij) R_e(r_ik) Q_e sum_p Gbar_ep P'_p.
 //
 // The same formulas are in nnpot/descriptors/acsf.py and nnpot/functional/angular.py, with which the tests compare these.
-// For one neighbour j, neighbours k stand side by side in a vector register.
+// For one neighbour j, neighbours k stand side by side in a vector register.  Wide functions whose zeta are small integers need
+// no pairs of neighbours (moments.h).
 
 #include "elementary.h"
 #include "lanes.h"
+#include "moments.h"
 #include "pairs.h"
 #include "parallel.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace {
@@ -74,6 +77,7 @@ struct Family {
     int narrow, n_radial, n_parts, n_functions;
     const double *eta, *r_s, *zeta, *sign;
     const int64_t* grid;  // place of each function in the table (radial factor, angular part)
+    std::shared_ptr<const PowerSeries> series;  // of a family that is calculated through moments
     double norm[MOST];    // 2^(1-zeta)
     int power[MOST];      // zeta - 1 if zeta is an integer, else -1
 };
@@ -308,6 +312,15 @@ struct Rates {
     }
 };
 
+// Moments for the families that are calculated through them, null for the others.
+template <class T>
+std::vector<std::unique_ptr<Moments<T>>> moments_of(const Functions& g) {
+    std::vector<std::unique_ptr<Moments<T>>> all;
+    for (const Family& f : g.families)
+        all.push_back(f.series ? std::make_unique<Moments<T>>(*f.series, f.n_radial, g.n_elements) : nullptr);
+    return all;
+}
+
 // The functions, or with a direction their derivative along that.
 template <class T>
 void values(const Functions& g, const Pairs<T>& p, const void* along, void* out, int64_t first, int64_t last) {
@@ -318,6 +331,7 @@ void values(const Functions& g, const Pairs<T>& p, const void* along, void* out,
     Rates<T> rates;
     RadialFactors<T> radial;
     std::vector<int> chosen;
+    const auto moments = moments_of<T>(g);
     const int n_radial = g.n_radial(), columns = g.columns();
     for (int64_t atom = first; atom < last; ++atom) {
         T* row = static_cast<T*>(out) + atom * columns;
@@ -351,10 +365,19 @@ void values(const Functions& g, const Pairs<T>& p, const void* along, void* out,
             n.gradient_y[k] = direction[3 * n.pair[k] + 1];
             n.gradient_z[k] = direction[3 * n.pair[k] + 2];
         }
+        for (size_t i = 0; i < moments.size(); ++i)
+            if (moments[i]) moments[i]->evaluate(n, radial.values[i].data(), radial.slopes[i].data(), direction != nullptr);
         for (int a = 0; a < g.n_elements; ++a)
             for (int b = a; b < g.n_elements; ++b)
                 for (size_t i_family = 0; i_family < g.families.size(); ++i_family) {
                     const Family& f = g.families[i_family];
+                    if (f.series) {
+                        for (int i = 0; i < f.n_functions; ++i) {
+                            const int e = int(f.grid[i]) / f.n_parts, part = int(f.grid[i]) % f.n_parts;
+                            *column++ = moments[i_family]->value(e, part, a, b, direction != nullptr);
+                        }
+                        continue;
+                    }
                     const T *factor = radial.values[i_family].data(), *slope = radial.slopes[i_family].data();
                     T sums[MOST * MOST][W] = {};
                     for_triples(n, a, b, T(f.narrow ? g.angular_cutoff : HUGE_VAL), t, chosen, [&](int j) {
@@ -398,6 +421,7 @@ void pullback(const Functions& g, const Pairs<T>& p, const void* bar, void* grad
     Triples<T> t;
     RadialFactors<T> radial;
     std::vector<int> chosen;
+    const auto moments = moments_of<T>(g);
     const int n_radial = g.n_radial(), columns = g.columns();
     for (int64_t atom = first; atom < last; ++atom) {
         const T* row = static_cast<const T*>(bar) + atom * columns;
@@ -425,10 +449,19 @@ void pullback(const Functions& g, const Pairs<T>& p, const void* bar, void* grad
         radial.evaluate(g, n);
         const T* column = row + g.n_elements * n_radial;
         const size_t m = n.r.size();
+        for (size_t i = 0; i < moments.size(); ++i)
+            if (moments[i]) moments[i]->evaluate(n, radial.values[i].data(), radial.slopes[i].data(), false);
         for (int a = 0; a < g.n_elements; ++a)
             for (int b = a; b < g.n_elements; ++b)
                 for (size_t i_family = 0; i_family < g.families.size(); ++i_family) {
                     const Family& f = g.families[i_family];
+                    if (f.series) {
+                        for (int i = 0; i < f.n_functions; ++i) {
+                            const int e = int(f.grid[i]) / f.n_parts, part = int(f.grid[i]) % f.n_parts;
+                            moments[i_family]->add_bar(e, part, a, b, *column++);
+                        }
+                        continue;
+                    }
                     const T *factor = radial.values[i_family].data(), *slope = radial.slopes[i_family].data();
                     T weights[MOST][MOST] = {};
                     for (int i = 0; i < f.n_functions; ++i)
@@ -481,6 +514,8 @@ void pullback(const Functions& g, const Pairs<T>& p, const void* bar, void* grad
                         n.gradient_z[j] += total_z;
                     });
                 }
+        for (size_t i = 0; i < moments.size(); ++i)
+            if (moments[i]) moments[i]->pull_back(n, radial.values[i].data(), radial.slopes[i].data());
         for (size_t k = 0; k < m; ++k) {
             T* result = static_cast<T*>(gradient) + 3 * n.pair[k];
             result[0] += n.gradient_x[k];
@@ -500,12 +535,14 @@ bool read(const int64_t* sizes, const double* numbers, Functions& g) {
     const int64_t* s = sizes + 6;
     const double* x = g.kappa + g.n_g3;
     for (int64_t k = 0; k < sizes[5]; ++k) {
-        Family f{int(s[0]), int(s[1]), int(s[2]), int(s[3]), x, x + s[1], x + 2 * s[1], x + 2 * s[1] + s[2], s + 4, {}, {}};
+        Family f{int(s[0]), int(s[1]), int(s[2]), int(s[3]), x, x + s[1], x + 2 * s[1], x + 2 * s[1] + s[2], s + 4, {}, {}, {}};
         if (f.n_radial > MOST || f.n_parts > MOST) return false;
         for (int p = 0; p < f.n_parts; ++p) {
             f.norm[p] = std::pow(2.0, 1 - f.zeta[p]);
             f.power[p] = f.zeta[p] == std::floor(f.zeta[p]) && f.zeta[p] < 1e4 ? int(f.zeta[p]) - 1 : -1;
         }
+        if (!f.narrow && PowerSeries::serves(f.n_parts, f.zeta))
+            f.series = std::make_shared<const PowerSeries>(f.n_parts, f.zeta, f.sign);
         s += 4 + f.n_functions;
         x += 2 * f.n_radial + 2 * f.n_parts;
         g.families.push_back(f);
