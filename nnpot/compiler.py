@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 FLAGS = (
@@ -19,6 +20,11 @@ FLAGS = (
 def find_compiler() -> str | None:
     """Return the machine's C++ compiler: what `CXX` names, else the first that is there; None if there is none."""
     return next((c for c in (os.environ.get("CXX"), "g++", "c++", "clang++") if c and shutil.which(c)), None)
+
+
+def pytorch_release() -> str:
+    """Return the installed release of PyTorch, as pip counts it: `torch.__version__` of some wheels says more."""
+    return version("torch")
 
 
 def cache_folder() -> Path:

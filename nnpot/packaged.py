@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from nnpot.compiler import complaint
+from nnpot.compiler import complaint, pytorch_release
 from nnpot.files import write_atomically
 from nnpot.functional.rows import ElementRows
 from nnpot.native import are_compiled
@@ -67,7 +67,7 @@ def write_package(potential: Potential, path: str | Path, dtype: str = "float32"
     function = _PairFunction(copy.deepcopy(potential).to("cpu", precision).eval().requires_grad_(False))
     metadata = {
         "nnpot": FORMAT,
-        "torch": torch.__version__,
+        "torch": pytorch_release(),
         "elements": " ".join(potential.elements),
         "cutoff": repr(float(potential.cutoff)),
         "dtype": dtype,
@@ -115,9 +115,9 @@ class PackagedPotential(Potential):
         metadata = loader.get_metadata()
         if metadata.get("nnpot") != FORMAT:
             raise ValueError(f"{path} is not a package that this nnpot reads; export the model again")
-        if metadata["torch"] != torch.__version__:
+        if metadata["torch"] != pytorch_release():
             raise ValueError(
-                f"{path} was made with PyTorch {metadata['torch']}, this is {torch.__version__}; export the model again"
+                f"{path} was made with PyTorch {metadata['torch']}, this is {pytorch_release()}; export the model again"
             )
         return cls(loader, metadata)
 

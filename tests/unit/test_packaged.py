@@ -15,6 +15,7 @@ from proofs import assert_close
 from systems import ELEMENTS, SYSTEMS, pairs_of, structure
 
 from nnpot.calculator import NNPotCalculator
+from nnpot.compiler import pytorch_release
 from nnpot.model_file import load
 from nnpot.native import are_compiled
 from nnpot.packaged import PackagedPotential, write_package
@@ -109,9 +110,20 @@ def with_metadata(path: Path, old: str, new: str) -> Path:
 
 
 def test_another_release_of_pytorch_is_refused(tmp_path: Path) -> None:
-    path = with_metadata(tmp_path / "model.pt2", f'"{torch.__version__}"', '"1.0.0"')
+    path = with_metadata(tmp_path / "model.pt2", f'"{pytorch_release()}"', '"1.0.0"')
     with pytest.raises(ValueError, match=r"made with PyTorch 1\.0\.0, this is"):
         PackagedPotential.read(path)
+
+
+def test_the_release_is_that_of_pip_as_the_plugin_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert f'"torch": "{pytorch_release()}"'.encode() in metadata_of(package_of("ACSF"))
+    monkeypatch.setattr(torch, "__version__", "2.13.0+cu130")  # of a wheel that pip knows as 2.13.0
+    PackagedPotential.read(package_of("ACSF"))
+
+
+def metadata_of(path: Path) -> bytes:
+    with zipfile.ZipFile(path) as package:
+        return b"".join(package.read(name) for name in package.namelist() if name.endswith("_metadata.json"))
 
 
 def test_a_package_of_something_else_is_refused(tmp_path: Path) -> None:

