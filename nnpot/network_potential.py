@@ -103,13 +103,13 @@ class NeuralNetworkPotential(Potential):
                 energies, gradient = self._behind("values", fixed.values, species, rows)
                 return energies, fixed.pullback(gradient)
 
+            parameters = self._behind_features()
+
             def energies_of(features: Tensor) -> Energies:
-                return self._compiled_networks(features, species) or self._recorded(
-                    features, pairs, keep_graph=keep_graph
-                )
+                compiled = self._compiled_networks(features, species, parameters)
+                return compiled or self._recorded(features, pairs, parameters, keep_graph=keep_graph)
 
             if keep_graph:
-                parameters = self._behind_features()
                 energies, gradient = energies_and_gradient(energies_of, explicit, fixed.values, parameters)
             else:
                 h = energies_of(explicit.features)
@@ -121,8 +121,10 @@ class NeuralNetworkPotential(Potential):
         parts = (self.networks, self.linear) if len(self.linear) > 0 else (self.networks,)
         return [p for of_element in zip(*parts, strict=True) for part in of_element for p in part.parameters()]
 
-    def _compiled_networks(self, features: Tensor, species: Tensor) -> "_NetworkEnergies | None":
-        parameters, n = self._behind_features(), len(self.elements)
+    def _compiled_networks(
+        self, features: Tensor, species: Tensor, parameters: Sequence[Tensor]
+    ) -> "_NetworkEnergies | None":
+        n = len(self.elements)
         each = len(parameters) // max(n, 1)
         networks = Networks.of(
             features,
@@ -135,12 +137,14 @@ class NeuralNetworkPotential(Potential):
         )
         return None if networks is None else _NetworkEnergies.of(networks, self._references(species), self.energy_scale)
 
-    def _recorded(self, features: Tensor, pairs: Pairs, *, keep_graph: bool) -> RecordedEnergies:
+    def _recorded(
+        self, features: Tensor, pairs: Pairs, parameters: Sequence[Tensor], *, keep_graph: bool
+    ) -> RecordedEnergies:
         rows = ElementRows.of_centers(pairs, len(self.elements), features.dtype)
         x = features.detach().requires_grad_()
         with torch.set_grad_enabled(keep_graph):
             energies, slopes = self._behind("features", x, pairs.center_species, rows)
-        return RecordedEnergies(x, energies, slopes, self._behind_features())
+        return RecordedEnergies(x, energies, slopes, parameters)
 
     def _behind(self, stage: Stage, x: Tensor, species: Tensor, rows: ElementRows) -> tuple[Tensor, Tensor]:
         """Return atomic energies and their derivative by the values of `linearized`, or by the features."""

@@ -190,34 +190,6 @@ class Linearized(Protocol):
         ...
 
 
-class ExplicitFeatures(Protocol):
-    """Features G(A, W) of every atom, A the values of `Linearized`, W parameters, and their derivatives."""
-
-    @property
-    def features(self) -> Tensor:
-        """G, shape (N, D)."""
-        ...
-
-    @property
-    def parameters(self) -> tuple[Tensor, ...]:
-        """W."""
-        ...
-
-    def pullback(self, features_bar: Tensor, /) -> Tensor:
-        """Return (∂G/∂A)ᵀ Ḡ, shape (N, ...), from Ḡ, shape (N, D)."""
-        ...
-
-    def tangent(self, direction: Tensor, /) -> Tensor:
-        """Return (∂G/∂A) Ȧ, shape (N, D), from Ȧ, shape (N, ...)."""
-        ...
-
-    def gradients(
-        self, features_bar: Tensor, direction: Tensor, tangent_bar: Tensor, /, *, with_values: bool
-    ) -> tuple[Tensor | None, list[Tensor]]:
-        """Return the gradients by A (if wanted) and by each of W of Σ φ·G + Σ ψ·(∂G/∂A) Ȧ, from φ, Ȧ, ψ."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class CachedFeatures:
     """Features of a fixed descriptor and their derivatives, calculated once and kept.

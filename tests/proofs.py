@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from reference_of import environment_of_batch, named_gradients, reference_of
@@ -36,6 +37,17 @@ DIFFERENCE = 1e-8
 CHECKED = {"eps": 1e-6, "atol": 1e-7, "rtol": 1e-6}
 """Step and errors of autograd's check in float64: 1e-16 / eps = 1e-10 from rounding of numbers of order 1, and far less
 from truncation, with room for sums of some hundred entries."""
+
+
+# kernels against tensors: sums of some hundred terms in another order, eps times that, with room for cancellation
+PRECISION = {torch.float64: 1e-12, torch.float32: 1e-4}
+each_precision = pytest.mark.parametrize("dtype", PRECISION, ids=str)
+
+
+def by_tensors(monkeypatch: pytest.MonkeyPatch, *parts: str) -> None:
+    """Let no C++ kernel calculate these modules of `nnpot.functional` (networks, if none is named), but tensors."""
+    for part in parts or ("networks",):
+        monkeypatch.setattr(f"nnpot.functional.{part}.are_compiled", lambda *_: False)
 
 
 def assert_close(actual: Tensor, wanted: Tensor | NDArray[np.float64], tolerance: float, scale: float = 0.0) -> None:

@@ -88,9 +88,7 @@ class ACE(Descriptor):
             self.element_weights = nn.Parameter(torch.randn(len(elements), element_channels))
         n_in = self.element_weights.shape[1] * n_radial
         degrees = l_max + 1
-        weights = (
-            torch.randn(degrees, n_in, channels) / n_radial**0.5
-        )  # at the start the same for centres of all elements
+        weights = torch.randn(degrees, n_in, channels) / n_radial**0.5  # the same for all centres at the start
         self.channel_weights = nn.Parameter(weights.repeat(len(elements), 1, 1, 1))
         self.mixing = nn.ParameterDict()
         if body_order >= 3:

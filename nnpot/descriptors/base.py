@@ -7,10 +7,10 @@ from typing import Self
 from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor
 
-from nnpot.functional.explicit import FixedFeatures
+from nnpot.functional.explicit import ExplicitFeatures, FixedFeatures
 from nnpot.functional.rows import ElementRows
 from nnpot.spec import Module
-from nnpot.structure import ExplicitFeatures, Linearized, Pairs, Structure
+from nnpot.structure import Linearized, Pairs, Structure
 
 
 class Descriptor(Module, ABC):

@@ -7,7 +7,33 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from nnpot.structure import ExplicitFeatures
+
+class ExplicitFeatures(Protocol):
+    """Features G(A, W) of every atom, A the values of `Linearized`, W parameters, and their derivatives."""
+
+    @property
+    def features(self) -> Tensor:
+        """G, shape (N, D)."""
+        ...
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """W."""
+        ...
+
+    def pullback(self, features_bar: Tensor, /) -> Tensor:
+        """Return (∂G/∂A)ᵀ Ḡ, shape (N, ...), from Ḡ, shape (N, D)."""
+        ...
+
+    def tangent(self, direction: Tensor, /) -> Tensor:
+        """Return (∂G/∂A) Ȧ, shape (N, D), from Ȧ, shape (N, ...)."""
+        ...
+
+    def gradients(
+        self, features_bar: Tensor, direction: Tensor, tangent_bar: Tensor, /, *, with_values: bool
+    ) -> tuple[Tensor | None, list[Tensor]]:
+        """Return the gradients by A (if wanted) and by each of W of Σ φ·G + Σ ψ·(∂G/∂A) Ȧ, from φ, Ȧ, ψ."""
+        ...
 
 
 class Energies(Protocol):
@@ -60,6 +86,7 @@ class _Explicit(torch.autograd.Function):
         values: Tensor,
         *parameters: Tensor,
     ) -> tuple[Tensor, Tensor]:
+        """Return h and Ā; all parameters are named, so that autograd knows of them."""
         h = energies_of(explicit.features)
         ctx.explicit, ctx.h = explicit, h
         return h.energies.detach(), explicit.pullback(h.slopes.detach())

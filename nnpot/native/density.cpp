@@ -27,7 +27,6 @@
 namespace {
 
 constexpr int MAX_RADIAL = 32;
-constexpr int RADIAL_AT_ONCE = 4;
 
 struct Shape {
     int n_elements;  // s
@@ -35,7 +34,6 @@ struct Shape {
     int n_radial;    // k
     int l_max;
     double cutoff;
-    int n_padded() const { return (n_radial + RADIAL_AT_ONCE - 1) / RADIAL_AT_ONCE * RADIAL_AT_ONCE; }
 };
 
 // How many of L harmonics are summed side by side, to hide the latency of an addition.
@@ -50,7 +48,7 @@ struct Block {
     alignas(REGISTER) T r[W], x[W], y[W], z[W];  // distance, then the unit vector
 };
 
-// Y_lm, R_k and dR_k/dr of every neighbour; the radial ones zero beyond k = K.
+// Y_lm, R_k and dR_k/dr of every neighbour.
 template <class T>
 struct Functions {
     static constexpr int W = LANES<T>;
@@ -81,12 +79,12 @@ void evaluate(Block<T>& b, Functions<T>& f, const Shape& shape, bool with_slopes
         sine_before[w] = 0;
         cosine_before[w] = 1;
     }
-    for (int k = 0; k < shape.n_padded(); ++k) {
-        const T scale = k < shape.n_radial ? T(1) : T(0), inverse = scale / T(k + 1), turn = scale * wave;
+    for (int k = 0; k < shape.n_radial; ++k) {
+        const T inverse = 1 / T(k + 1);
         for (int w = 0; w < W; ++w) {
             const T s = sine[w] * inverse;
             f.radial[k][w] = s * envelope[w];
-            if (with_slopes) f.slopes[k][w] = cosine[w] * turn * envelope[w] + s * envelope_slope[w];
+            if (with_slopes) f.slopes[k][w] = cosine[w] * wave * envelope[w] + s * envelope_slope[w];
             const T next_sine = twice[w] * sine[w] - sine_before[w];
             const T next_cosine = twice[w] * cosine[w] - cosine_before[w];
             sine_before[w] = sine[w];
@@ -195,7 +193,7 @@ void along(const Block<T>& b, Functions<T>& f, const Shape& shape, const Entries
         const T c = T(entries.coefficients[e]);
         for (int w = 0; w < W; ++w) harmonics[lm][w] += c * v[a][w] * inverse[w] * f.harmonics[q][w];
     }
-    for (int k = 0; k < shape.n_padded(); ++k)
+    for (int k = 0; k < shape.n_radial; ++k)
         for (int w = 0; w < W; ++w) f.slopes[k][w] *= outward[w];
 }
 

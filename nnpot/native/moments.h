@@ -105,32 +105,33 @@ class Moments {
     void evaluate(const Neighbors& n, const T* factors, const T* slopes, bool along) {
         const size_t m = n.r.size();
         for (auto* v : {&bars, &square_bars}) std::fill(v->begin(), v->end(), T(0));
-        V sums[MOST_MONOMIALS], change_sums[MOST_MONOMIALS];
-        for (int s = 0; s < n_elements; ++s)
-            for (int e = 0; e < n_radial; ++e) {
-                V square = {}, square_change = {};
-                std::fill_n(sums, count, V{});
-                std::fill_n(change_sums, count, V{});
-                for (int first = n.starts[s]; first < n.starts[s + 1]; first += W) {
-                    const Lanes lanes(n, first, n.starts[s + 1], along);
-                    V powers[MOST_MONOMIALS], rates[MOST_MONOMIALS];
-                    monomials().evaluate(count, lanes.u, powers);
+        std::vector<V> sums(n_radial * count), change_sums(n_radial * count), square(n_radial), square_change(n_radial);
+        for (int s = 0; s < n_elements; ++s) {
+            for (auto* v : {&sums, &change_sums, &square, &square_change}) std::fill(v->begin(), v->end(), V{});
+            for (int first = n.starts[s]; first < n.starts[s + 1]; first += W) {
+                const Lanes lanes(n, first, n.starts[s + 1], along);
+                V powers[MOST_MONOMIALS], rates[MOST_MONOMIALS];
+                monomials().evaluate(count, lanes.u, powers);
+                if (along) lanes.rates_of(count, powers, rates);
+                for (int e = 0; e < n_radial; ++e) {
                     const V factor = lanes.of(factors + e * m);
-                    for (int q = 0; q < count; ++q) sums[q] += factor * powers[q];
-                    square += factor * factor;
+                    for (int q = 0; q < count; ++q) sums[e * count + q] += factor * powers[q];
+                    square[e] += factor * factor;
                     if (!along) continue;
                     const V change = lanes.of(slopes + e * m) * lanes.rate;
-                    lanes.rates_of(count, powers, rates);
-                    for (int q = 0; q < count; ++q) change_sums[q] += change * powers[q] + factor * rates[q];
-                    square_change += 2 * factor * change;
+                    for (int q = 0; q < count; ++q) change_sums[e * count + q] += change * powers[q] + factor * rates[q];
+                    square_change[e] += 2 * factor * change;
                 }
-                for (int q = 0; q < count; ++q) {
-                    moments[place(e, s) + q] = total(sums[q]);
-                    changes[place(e, s) + q] = total(change_sums[q]);
-                }
-                squares[e * n_elements + s] = total(square);
-                square_changes[e * n_elements + s] = total(square_change);
             }
+            for (int e = 0; e < n_radial; ++e) {
+                for (int q = 0; q < count; ++q) {
+                    moments[place(e, s) + q] = total(sums[e * count + q]);
+                    changes[place(e, s) + q] = total(change_sums[e * count + q]);
+                }
+                squares[e * n_elements + s] = total(square[e]);
+                square_changes[e * n_elements + s] = total(square_change[e]);
+            }
+        }
     }
 
     // The function of radial factor e and angular part p for neighbours of elements a and b, or its change.

@@ -196,11 +196,6 @@ class Network {
     void backward(const Tile& tile, const V (&seeds)[D], Gradients<T>* gradients, T* features_bar) {
         const int n = shape.n_in(0);
         for (int d = 0; d < D; ++d) bar[d] = seeds[d];
-        if (gradients) {
-            keep_atoms(tile, a[0].data(), n + 1, filled<T>(n + 1), atoms_x);
-            keep_atoms(tile, bar.data(), 1, LANES<T>, atoms_y);
-            if (shape.linear) add_outer(D * tile.count, 1, atoms_y.data(), LANES<T>, atoms_x.data(), filled<T>(n + 1), gradients->of_linear());
-        }
         for (int l = shape.n_layers - 1; l >= 0; --l) {
             const int n_in = shape.n_in(l), n_out = shape.n_out(l);
             if (gradients) {
@@ -208,6 +203,10 @@ class Network {
                 keep_atoms(tile, bar.data(), n_out, filled<T>(n_out), atoms_y);
                 add_outer(D * tile.count, n_out, atoms_y.data(), filled<T>(n_out), atoms_x.data(), filled<T>(n_in + 1),
                           gradients->of_layer(l));
+            }
+            if (gradients && l == 0 && shape.linear) {
+                keep_atoms(tile, seeds, 1, LANES<T>, atoms_y);
+                add_outer(D * tile.count, 1, atoms_y.data(), LANES<T>, atoms_x.data(), filled<T>(n_in + 1), gradients->of_linear());
             }
             times<T, false>(D, n_out, n_in, {bar.data(), n_out, 1}, matrix(tile, l), n_in + 1, 1, {before.data(), n_in, 1});
             std::swap(bar, before);

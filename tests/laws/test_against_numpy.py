@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from proofs import assert_close, compare_loss_gradients, labelled, loss_gradients, wanted_loss_gradients
+from proofs import assert_close, by_tensors, compare_loss_gradients, labelled, loss_gradients, wanted_loss_gradients
 from reference_of import environment_of, environment_of_batch, reference_of, symmetry_functions_of
 from systems import DESCRIPTORS, SYSTEMS, network_potential, pairs_of, structure
 from torch import Tensor
@@ -178,7 +178,7 @@ PATHS = pytest.mark.parametrize("path", ["pairs", "cached", "tensors"])
 def _by_tensors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the path `tensors` the networks are not evaluated by compiled code but by layers and autograd."""
     if "path" in request.fixturenames and request.getfixturevalue("path") == "tensors":
-        monkeypatch.setattr("nnpot.functional.networks.are_compiled", lambda *_: False)
+        by_tensors(monkeypatch)
 
 
 def prepared(name: str, system: str, path: str, activation: str = "tanh") -> tuple[NeuralNetworkPotential, Batch]:

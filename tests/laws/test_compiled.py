@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from proofs import assert_close
+from proofs import PRECISION, assert_close, each_precision
 from systems import CUTOFF, DESCRIPTORS, ELEMENTS, SYSTEMS, acsf, pairs_of, structure
 from torch import Tensor
 
@@ -21,9 +21,6 @@ pytestmark = [
     pytest.mark.skipif(not are_compiled(torch.float64, CPU), reason="no C++ compiler"),
 ]
 
-# sums of some hundred terms in another order: eps times that, with room for cancellation
-PRECISION = {torch.float64: 1e-12, torch.float32: 1e-4}
-each_precision = pytest.mark.parametrize("dtype", PRECISION, ids=str)
 each_system = pytest.mark.parametrize("system", SYSTEMS)
 
 

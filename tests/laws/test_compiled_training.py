@@ -6,7 +6,7 @@ from typing import Self
 
 import pytest
 import torch
-from proofs import assert_close
+from proofs import PRECISION, assert_close, each_precision
 from systems import CUTOFF, ELEMENTS
 from torch import Tensor
 
@@ -24,9 +24,6 @@ pytestmark = [
     pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler"),
 ]
 
-# sums of some hundred terms in another order: eps times that, with room for cancellation
-PRECISION = {torch.float64: 1e-12, torch.float32: 1e-4}
-each_precision = pytest.mark.parametrize("dtype", PRECISION, ids=str)
 
 # channels, radial functions, degree, body order: sizes that fill whole registers, and some that do not
 each_size = pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from proofs import (
+    by_tensors,
     check_first,
     check_second,
     compare_forces_with_differences,
@@ -46,7 +47,7 @@ COMPILED = are_compiled(torch.float64, torch.device("cpu"))
 def _by_tensors(request: pytest.FixtureRequest, monkeypatch: Patch) -> None:
     """Networks are evaluated by layers and autograd, unless the fault is one of compiled code."""
     if "compiled" not in request.node.name:
-        monkeypatch.setattr("nnpot.functional.networks.are_compiled", lambda *_: False)
+        by_tensors(monkeypatch)
 
 
 def random(*shape: int) -> Tensor:

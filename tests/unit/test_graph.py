@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from proofs import labelled, loss_gradients
+from proofs import by_tensors, labelled, loss_gradients
 from systems import SYSTEMS, ace, network_potential, structure
 
 from nnpot.calculator import NNPotCalculator
@@ -23,12 +23,6 @@ def batch_of(*names: str) -> Batch:
     return Batch.join([single_batch(labelled(structure(name)), 3.6) for name in names])
 
 
-def without_kernels(monkeypatch: pytest.MonkeyPatch, stage: Stage = "features") -> None:
-    """From this stage on no C++ kernel calculates, so that there is something to compile."""
-    for name in ["networks"] if stage == "features" else ["networks", "invariants"]:
-        monkeypatch.setattr(f"nnpot.functional.{name}.are_compiled", lambda *_: False)
-
-
 @cache  # not a fixture of the module: those are made before float64 is the default, with other random numbers
 def compiled() -> NeuralNetworkPotential:
     if shutil.which("g++") is None and shutil.which("clang++") is None:
@@ -41,7 +35,7 @@ def compiled() -> NeuralNetworkPotential:
 def test_gradients_of_the_loss_are_those_without_compilation(
     names: tuple[str, ...], stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_kernels(monkeypatch, stage)
+    by_tensors(monkeypatch, *(["networks"] if stage == "features" else ["networks", "invariants"]))
     batch = batch_of(*names)
     plain = network_potential(ace(body_order=5, l_max=1))
     actual, wanted = loss_gradients(compiled(), batch, 0.7, 1.3, 0.4), loss_gradients(plain, batch, 0.7, 1.3, 0.4)
@@ -52,7 +46,7 @@ def test_gradients_of_the_loss_are_those_without_compilation(
 
 
 def test_a_compiled_calculator_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_kernels(monkeypatch)
+    by_tensors(monkeypatch)
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         pytest.skip("no C++ compiler")
     potential, atoms = network_potential(ace(body_order=3, l_max=1)), SYSTEMS["alloy"]()
@@ -64,7 +58,7 @@ def test_a_compiled_calculator_gives_the_same(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_single_atom_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_kernels(monkeypatch)
+    by_tensors(monkeypatch)
     potential = network_potential(ace()).compiled(training=True)
     loss_gradients(potential, batch_of("one atom"), 1.0, 0.0)
     assert all(graph.compiled is None for graph in potential.graphs.values())
@@ -82,7 +76,7 @@ def test_where_nothing_compiles_the_log_says_so_and_the_result_is_right(
     def fail(*args: object, **kwargs: object) -> None:
         raise RuntimeError("no compiler\nand a long story")
 
-    without_kernels(monkeypatch)
+    by_tensors(monkeypatch)
     monkeypatch.setattr(torch, "compile", fail)
     batch = batch_of("alloy")
     wanted = loss_gradients(network_potential(ace()), batch, 1.0, 1.0)

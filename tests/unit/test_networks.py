@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from proofs import by_tensors
 from systems import acsf, network_potential, pairs_of, structure
 
 from nnpot.network_potential import NeuralNetworkPotential
@@ -45,7 +46,7 @@ def test_without_recording_results_have_no_history_even_in_training_mode(
     by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if by == "tensors":
-        monkeypatch.setattr("nnpot.functional.networks.are_compiled", lambda *_: False)
+        by_tensors(monkeypatch)
     potential = network_potential(acsf()).train()
     pairs = pairs_of(structure("alloy"))
     with torch.no_grad():
