@@ -18,10 +18,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from nnpot import NNPotCalculator
 from nnpot.analysis.materials import thermal_momenta
+from nnpot.committee import Committee
 from nnpot.descriptors import ACE, ACSF
 from nnpot.native import library
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.potential import Potential
 from nnpot.structure import Batch, Structure
 from nnpot.training.data import with_features
 from nnpot.training.loss import loss_terms
@@ -133,7 +135,12 @@ def moving(atoms: Atoms, calculator: Any) -> Callable[[], Any]:
     return step
 
 
-def md(make: Callable[..., NeuralNetworkPotential], **options: Any) -> Builder:
+def four(make: Callable[..., NeuralNetworkPotential]) -> Callable[..., Committee]:
+    """A committee of four potentials."""
+    return lambda frames: Committee(tuple(make(frames) for _ in range(4)))
+
+
+def md(make: Callable[..., Potential], **options: Any) -> Builder:
     """MD with a potential of nnpot."""
     return lambda atoms: moving(atoms, NNPotCalculator(make([atoms]), **options))
 
@@ -272,8 +279,10 @@ MD: dict[str, Builder] = {
     "nnpot ACE": md(default_ace),
     "nnpot ACE, float64": md(default_ace, dtype="float64"),
     "nnpot ACE, tensors": without_kernels(md(default_ace)),
-    "nnpot ACE, tensors, compiled": without_kernels(md(default_ace, compile=True)),
+    "nnpot ACE, tensors, compiled": without_kernels(md(default_ace, compile="on")),
     "nnpot ACSF": md(default_acsf),
+    "nnpot ACE, committee of 4": md(four(default_ace)),
+    "nnpot ACSF, committee of 4": md(four(default_acsf)),
     "TorchANI": md_ani,
     "NEP4 (C++)": md_nep,
     "SOAP-BPNN": md_peer("metatrain", speed_peers.soap_bpnn),

@@ -1,7 +1,7 @@
 """Any potential as an ASE calculator."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from nnpot.formats import placed
+from nnpot.graph import Compilation, pays
 from nnpot.neighbors import NeighborPairs, left_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
@@ -28,12 +29,12 @@ class NNPotCalculator(Calculator):
         device: `cpu`, `cuda`, …
         dtype: Floating-point type to calculate in, `float32` or `float64`; a package has its own, and runs on the CPU.
         skin: In Å; 0 finds the neighbours anew at each step.
-        compile: Compile what no C++ kernel calculates, as on a GPU, at the first call, which then takes about half a
-            minute: for long runs.
+        compile: Compile what no C++ kernel calculates, as on a GPU, which takes about half a minute: `on` at the first
+            call, `off` never, `auto` once 3 million atoms have been calculated, so in long runs only.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the model file is not complete, the dtype is not known, or the skin is negative.
+        ValueError: If the model file is not complete, the dtype or `compile` is not known, or the skin is negative.
     """
 
     implemented_properties: list[str] = ["energy", "free_energy", "energies", "forces", "stress"]
@@ -45,7 +46,7 @@ class NNPotCalculator(Calculator):
         dtype: str = "float32",
         skin: float = 1.0,
         *,
-        compile: bool = False,
+        compile: Compilation = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -54,9 +55,10 @@ class NNPotCalculator(Calculator):
             raise ValueError(f"skin must not be negative, got {skin} Å")
         self.skin = skin
         self.potential, self.dtype, self.device = placed(potential, precision, torch.device(device))
-        for part in self.potential.modules() if compile else ():
-            if isinstance(part, NeuralNetworkPotential):
-                part.compiled(evaluation=True)
+        if compile not in get_args(Compilation):
+            raise ValueError(f"compile must be one of {', '.join(get_args(Compilation))}, got {compile!r}")
+        self.compile: Compilation = compile
+        self._n_atoms: int | None = 0
         self._pairs: NeighborPairs | None = None
         self._pairs_of: Structure | None = None
 
@@ -75,6 +77,7 @@ class NNPotCalculator(Calculator):
         structure = Structure.from_ase(cast(Atoms, self.atoms))
         pairs = self._neighbors(structure)
         batch = Batch.of_structure(structure, pairs.vectors(structure.positions, structure.cell), pairs.i, pairs.j)
+        self._compile_if_it_pays(len(structure))
         with torch.no_grad():
             prediction = self.potential(batch.to(self.device, self.dtype))
         energy = float(prediction.energy)
@@ -86,6 +89,17 @@ class NNPotCalculator(Calculator):
         }
         if structure.volume is not None:
             self.results["stress"] = prediction.stress[0].double().cpu().numpy()
+
+    def _compile_if_it_pays(self, n_atoms: int) -> None:
+        """Count the atoms calculated so far until it is time to compile."""
+        if self._n_atoms is None:
+            return
+        self._n_atoms += n_atoms
+        if pays(self.compile, self._n_atoms):
+            self._n_atoms = None
+            for part in self.potential.modules():
+                if isinstance(part, NeuralNetworkPotential):
+                    part.compiled(evaluation=True)
 
     def _neighbors(self, structure: Structure) -> NeighborPairs:
         """The pairs kept from an earlier step where they still hold every neighbour, else new ones."""

@@ -4,12 +4,15 @@ H. S. Seung, M. Opper, H. Sompolinsky, Proc. COLT 1992, 287; for potentials C. S
 J. Chem. Phys. 153, 104105 (2020).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from nnpot.descriptors.base import Descriptor
 from nnpot.functional.segment import forces_from_pairs
+from nnpot.joined import joined_energies, of_one_make
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
@@ -36,7 +39,8 @@ class Committee(Potential):
     """The mean of several potentials, say of the same training with different seeds.
 
     What their descriptors have in common before any trained parameter comes in is calculated once: with symmetry
-    functions that is nearly everything.
+    functions that is nearly everything.  Networks of one make are evaluated at once, unless they were
+    compiled each for itself.
 
     Args:
         members: At least two potentials for the same elements.
@@ -61,27 +65,21 @@ class Committee(Potential):
 
     def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
         """Return the means of atomic energies (N,) in eV and of ∂E/∂r_ij (P, 3) in eV/Å."""
-        shared = self._shared(pairs)
-        as_is = None if shared is None else _AsIs(shared.values)
-        results = [m.energies_and_pair_gradient(pairs, as_is) for m in self._members]
-        energies, gradient = (torch.stack(r).mean(dim=0) for r in zip(*results, strict=True))
-        return energies, gradient if shared is None else shared.pullback(gradient)
+        energies, gradients, shared = self._by_member(pairs)
+        gradient = gradients.mean(dim=0)
+        return energies.mean(dim=0), gradient if shared is None else shared.pullback(gradient)
 
     def spread(self, structure: Structure) -> Spread:
         """Return how far the members are apart for a structure (corrected for their small number)."""
         dtype, device = self.dtype_and_device()
         pairs = single_batch(structure, self.cutoff).to(device, dtype).pairs(self.elements)
-        shared = self._shared(pairs)
-        energies, forces = [], []
         with torch.no_grad():
-            for member in self._members:
-                of_atoms, gradient = member.energies_and_pair_gradient(pairs, shared)
-                energies.append(of_atoms)
-                forces.append(forces_from_pairs(gradient, pairs.pair_i, pairs.pair_j, len(structure)))
-        by_atom = torch.stack(energies)
+            energies, gradients, shared = self._by_member(pairs)
+            of_pairs = gradients if shared is None else map(shared.pullback, gradients)
+            forces = [forces_from_pairs(g, pairs.pair_i, pairs.pair_j, len(structure)) for g in of_pairs]
         return Spread(
-            energy=by_atom.sum(dim=1).std(),
-            energies=by_atom.std(dim=0),
+            energy=energies.sum(dim=1).std(),
+            energies=energies.std(dim=0),
             forces=torch.stack(forces).var(dim=0).sum(dim=1).sqrt(),
         )
 
@@ -89,15 +87,28 @@ class Committee(Potential):
     def _members(self) -> list[Potential]:
         return [m for m in self.members if isinstance(m, Potential)]
 
-    def _shared(self, pairs: Pairs) -> Linearized | None:
-        """What the descriptors of all members make of the pairs, if it is the same for all."""
-        descriptors = [m.descriptor for m in self._members if isinstance(m, NeuralNetworkPotential)]
-        if self.is_trained or len(descriptors) < len(self.members):
-            return None
-        if not all(descriptors[0].linearizes_as(d) for d in descriptors[1:]):
-            return None
-        with torch.no_grad():
-            return descriptors[0].linearized(pairs)
+    def _by_member(self, pairs: Pairs) -> tuple[Tensor, Tensor, Linearized | None]:
+        """Atomic energies (M, N) and the derivatives by what all members have in common, else by the pairs (M, P, 3).
+
+        What they have in common is returned, too: that which their descriptors make of the pairs, if it is the same
+        for all.
+        """
+        members = self._members
+        alike = [m for m in members if isinstance(m, NeuralNetworkPotential)]
+        shared = None if len(alike) < len(members) or self.is_trained else _shared([m.descriptor for m in alike], pairs)
+        if shared is not None and of_one_make(alike) and not any(m.graphs for m in alike):
+            return *joined_energies(alike, shared.values, pairs), shared
+        as_is = None if shared is None else _AsIs(shared.values)
+        results = [m.energies_and_pair_gradient(pairs, as_is) for m in members]
+        energies, gradients = (torch.stack(r) for r in zip(*results, strict=True))
+        return energies, gradients, shared
+
+
+def _shared(descriptors: Sequence[Descriptor], pairs: Pairs) -> Linearized | None:
+    if not all(descriptors[0].linearizes_as(d) for d in descriptors[1:]):
+        return None
+    with torch.no_grad():
+        return descriptors[0].linearized(pairs)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ The derivative of this graph, which the force loss needs, is an ordinary first d
 import logging
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,17 @@ from nnpot.compiler import complaint
 log = logging.getLogger("nnpot")
 
 Outputs = tuple[Tensor, Tensor]
+
+Compilation = Literal["auto", "on", "off"]
+"""Whether to compile: at once, never, or if so much is to be calculated that it pays."""
+
+PAYS_FROM = 3_000_000
+"""Atoms whose energies and forces take, without compilation, longer than the compiler gains: a few minutes."""
+
+
+def pays(compile: Compilation, n_atoms: int) -> bool:
+    """Return whether to compile where energies and forces of so many atoms, all steps counted, are calculated."""
+    return compile == "on" or (compile == "auto" and n_atoms > PAYS_FROM)
 
 
 class CompiledGraph:

@@ -83,10 +83,10 @@ class NeuralNetworkPotential(Potential):
         x = rows.spread(self.scaling(features, species))  # (S, R, D)
         outputs = self.networks(x) + self.linear(x) if len(self.linear) > 0 else self.networks(x)
         learned = rows.collect(outputs.squeeze(dim=2))
-        return self._references(species) + self.energy_scale * learned.double()
+        return self.references(species) + self.energy_scale * learned.double()
 
-    def _references(self, species: Tensor) -> Tensor:
-        """Reference energies of atoms, in eV, float64, shape (N,)."""
+    def references(self, species: Tensor) -> Tensor:
+        """Return the reference energies of atoms, in eV, float64, shape (N,)."""
         return torch.tensor(self.reference, dtype=torch.float64, device=species.device).index_select(0, species)
 
     def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
@@ -103,10 +103,11 @@ class NeuralNetworkPotential(Potential):
                 energies, gradient = self._behind("values", fixed.values, species, rows)
                 return energies, fixed.pullback(gradient)
 
-            parameters = self._behind_features()
+            weights = self.weights_by_element()
+            parameters = [w for of_element in weights for w in of_element]
 
             def energies_of(features: Tensor) -> Energies:
-                compiled = self._compiled_networks(features, species, parameters)
+                compiled = self._compiled_networks(features, species, weights)
                 return compiled or self._recorded(features, pairs, parameters, keep_graph=keep_graph)
 
             if keep_graph:
@@ -116,26 +117,22 @@ class NeuralNetworkPotential(Potential):
                 energies, gradient = h.energies, explicit.pullback(h.slopes)
             return energies, fixed.pullback(gradient)
 
-    def _behind_features(self) -> list[Tensor]:
-        """Parameters of the networks, one element after the other."""
+    def weights_by_element(self) -> list[list[Tensor]]:
+        """Return for each element the weights of the layers, then of the linear term."""
         parts = (self.networks, self.linear) if len(self.linear) > 0 else (self.networks,)
-        return [p for of_element in zip(*parts, strict=True) for part in of_element for p in part.parameters()]
+        return [[p for part in of_element for p in part.parameters()] for of_element in zip(*parts, strict=True)]
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Name of the activation of each hidden layer."""
+        return tuple(layer.name for layer in self.networks[0].modules() if isinstance(layer, Activation))
 
     def _compiled_networks(
-        self, features: Tensor, species: Tensor, parameters: Sequence[Tensor]
+        self, features: Tensor, species: Tensor, weights: Sequence[Sequence[Tensor]]
     ) -> "_NetworkEnergies | None":
-        n = len(self.elements)
-        each = len(parameters) // max(n, 1)
-        networks = Networks.of(
-            features,
-            species,
-            self.scaling.mean,
-            self.scaling.scale,
-            [parameters[s * each : (s + 1) * each] for s in range(n)],
-            [layer.name for layer in self.networks[0].modules() if isinstance(layer, Activation)],
-            linear=len(self.linear) > 0,
-        )
-        return None if networks is None else _NetworkEnergies.of(networks, self._references(species), self.energy_scale)
+        mean, scale = self.scaling.mean, self.scaling.scale
+        networks = Networks.of(features, species, mean, scale, weights, self.functions, linear=len(self.linear) > 0)
+        return None if networks is None else _NetworkEnergies.of(networks, self.references(species), self.energy_scale)
 
     def _recorded(
         self, features: Tensor, pairs: Pairs, parameters: Sequence[Tensor], *, keep_graph: bool

@@ -14,6 +14,7 @@ from ase.md.verlet import VelocityVerlet
 
 from nnpot import NNPotCalculator
 from nnpot.analysis.materials import langevin, thermal_momenta
+from nnpot.graph import Compilation
 
 
 def md(
@@ -26,8 +27,7 @@ def md(
     out: Path = Path("md.traj"),
     device: str = "cpu",
     seed: int = 0,
-    *,
-    compile: bool = False,
+    compile: Compilation = "auto",
 ) -> None:
     """Run NVT (Langevin) dynamics, or NVE where the friction is 0.
 
@@ -41,7 +41,7 @@ def md(
         out: ASE trajectory to write, a frame every 0.1 ps.
         device: `cpu` or `cuda`.
         seed: Of the momenta and the random forces.
-        compile: Compile the networks first.
+        compile: Whether to compile what no C++ kernel calculates: `on`, `off`, or `auto` for in long runs.
     """
     atoms = read(start)
     atoms.calc = NNPotCalculator(model, device=device, compile=compile)

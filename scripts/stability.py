@@ -20,6 +20,7 @@ from ase.neighborlist import neighbor_list
 
 from nnpot import NNPotCalculator
 from nnpot.analysis.materials import langevin
+from nnpot.graph import Compilation
 
 
 def contacts(atoms: Atoms, reach: float) -> dict[tuple[int, int], float]:
@@ -58,8 +59,7 @@ def stability(
     out: Path | None = None,
     device: str = "cpu",
     seed: int = 0,
-    *,
-    compile: bool = False,
+    compile: Compilation = "auto",
 ) -> bool:
     """Run NVT dynamics and watch it.
 
@@ -73,7 +73,7 @@ def stability(
         out: Folder for `stability.json` and the last structure.
         device: `cpu` or `cuda`.
         seed: Of the momenta and the random forces.
-        compile: Compile the networks first.
+        compile: Whether to compile what no C++ kernel calculates: `on`, `off`, or `auto` for in long runs.
 
     Returns:
         Whether nothing was wrong until the end.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from nnpot.graph import Compilation, pays
 from nnpot.reading import LabelKeys
 
 ATOM_VISITS = 32_000_000
@@ -146,7 +147,8 @@ class TrainerOptions:
         patience: Stop when the validation loss has not improved for so many epochs; 0 for never.
         validate_every: Epochs between validations; `auto` for about 200 of them.
         compile: Compile what no C++ kernel calculates of the trainable part of the potential, as on a GPU (half a
-            minute at the start, then faster by a third or more), or only if more than 3 million atoms will be seen.
+            minute at the start, then faster by a third or more): `on`, `off`, or `auto` for only if more than 3 million
+            atoms will be seen.
 
     Raises:
         ValueError: If a number is out of range.
@@ -161,7 +163,7 @@ class TrainerOptions:
     gradient_clip: float = 0.0
     patience: int = 0
     validate_every: int | Literal["auto"] = "auto"
-    compile: Literal["auto", "on", "off"] = "auto"
+    compile: Compilation = "auto"
 
     def __post_init__(self) -> None:
         if self.max_epochs != "auto" and self.max_epochs < 1:
@@ -181,4 +183,4 @@ class TrainerOptions:
 
     def compiles(self, n_atoms: int) -> bool:
         """Return whether to compile for a training set of so many atoms in all."""
-        return self.compile == "on" or (self.compile == "auto" and self.epochs(n_atoms) * n_atoms > 3_000_000)
+        return pays(self.compile, self.epochs(n_atoms) * n_atoms)

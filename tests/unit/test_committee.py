@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from proofs import assert_close
+from proofs import assert_close, by_tensors
 from systems import ELEMENTS, POTENTIALS, ace, acsf, network_potential, structure
 
 from nnpot.committee import Committee
 from nnpot.descriptors import ACE, ACSF
 from nnpot.model_file import load, save_potential
 from nnpot.neighbors import single_batch
+from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.repulsion import ZBL
 
 MEMBERS = {
@@ -18,11 +19,21 @@ MEMBERS = {
     "ACE, all alike": lambda: tuple(network_potential(ace(), seed) for seed in range(3)),
     "ACE and ACSF": lambda: (network_potential(ace()), network_potential(acsf())),
     "different cutoffs": lambda: (network_potential(acsf()), network_potential(acsf(cutoff=3.4))),
+    "different networks": lambda: (network_potential(acsf()), network_potential(acsf(), activation="silu")),
+    "without linear terms": lambda: tuple(network_potential(acsf(), seed, linear=False) for seed in range(2)),
     "trained elements": lambda: tuple(network_potential(ace(element_channels=2), seed) for seed in range(2)),
     "sums": lambda: (POTENTIALS["ACSF + ZBL"](), network_potential(ace())),
 }
 
 
+@pytest.fixture(params=[(), ("networks",), ("networks", "invariants")], ids=str)
+def tensors_instead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors calculate these parts in place of C++ kernels."""
+    if request.param:
+        by_tensors(monkeypatch, *request.param)
+
+
+@pytest.mark.usefixtures("tensors_instead")
 @pytest.mark.parametrize("system", ["alloy", "water", "one atom", "no neighbors"])
 @pytest.mark.parametrize("name", MEMBERS)
 def test_it_is_the_mean(name: str, system: str) -> None:
@@ -33,6 +44,7 @@ def test_it_is_the_mean(name: str, system: str) -> None:
         assert_close(getattr(mean, attribute), sum(getattr(p, attribute) for p in predictions) / len(members), 1e-12)
 
 
+@pytest.mark.usefixtures("tensors_instead")
 @pytest.mark.parametrize("name", MEMBERS)
 def test_its_spread_is_that_of_the_predictions(name: str) -> None:
     members, atoms = MEMBERS[name](), structure("alloy")
@@ -52,6 +64,18 @@ def test_the_fixed_part_is_calculated_once(kind: type, monkeypatch: pytest.Monke
     monkeypatch.setattr(kind, "linearized", lambda self, pairs: calls.append(1) or right(self, pairs))
     Committee(MEMBERS[f"{kind.__name__}, all alike"]()).predict(structure("alloy"))
     assert len(calls) == 1
+
+
+@pytest.mark.usefixtures("tensors_instead")
+@pytest.mark.parametrize("name", ["ACSF, all alike", "ACE, all alike"])
+def test_the_networks_are_evaluated_at_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a member was evaluated alone")
+
+    monkeypatch.setattr(NeuralNetworkPotential, "energies_and_pair_gradient", fail)
+    committee = Committee(MEMBERS[name]())
+    assert torch.isfinite(committee.predict(structure("alloy")).forces).all()
+    assert torch.isfinite(committee.spread(structure("alloy")).forces).all()
 
 
 @pytest.mark.parametrize("change", [{"n_radial": 4}, {"l_max": 1}, {"cutoff": 3.0}, {"neighbors": 9.0}])

@@ -50,11 +50,29 @@ def test_a_compiled_calculator_gives_the_same(monkeypatch: pytest.MonkeyPatch) -
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         pytest.skip("no C++ compiler")
     potential, atoms = network_potential(ace(body_order=3, l_max=1)), SYSTEMS["alloy"]()
-    calculators = [NNPotCalculator(potential, dtype="float64", compile=compile) for compile in (True, False)]
+    calculators = [NNPotCalculator(potential, dtype="float64", compile=compile) for compile in ("on", "off")]
     actual, wanted = ([c.get_property(name, atoms) for name in ("energies", "forces", "stress")] for c in calculators)
     assert calculators[0].potential.graphs["features", False].compiled is not None  # type: ignore[union-attr]
     for a, b in zip(actual, wanted, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_a_calculator_compiles_once_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnpot.graph.PAYS_FROM", 2 * len(structure("alloy")))
+    calculator, atoms = NNPotCalculator(network_potential(ace())), SYSTEMS["alloy"]()
+    assert isinstance(calculator.potential, NeuralNetworkPotential)
+    for n_steps, compiles in enumerate([False, False, True, True], start=1):
+        atoms.rattle(0.01, seed=n_steps)
+        calculator.get_property("energy", atoms)
+        assert bool(calculator.potential.graphs) == compiles
+    graphs = dict(calculator.potential.graphs)
+    calculator.get_property("energy", atoms)
+    assert calculator.potential.graphs == graphs
+
+
+def test_a_calculator_compiles_only_as_it_is_told() -> None:
+    with pytest.raises(ValueError, match="compile must be one of auto, on, off, got True"):
+        NNPotCalculator(network_potential(ace()), compile=True)  # type: ignore[arg-type]
 
 
 def test_a_single_atom_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
