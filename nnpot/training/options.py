@@ -100,7 +100,7 @@ class OptimizerOptions:
     Args:
         method: `adamw`, or `soap`: Adam in the eigenbasis of the gradients (N. Vyas et al., arXiv:2409.11321).
         lr: Peak learning rate.
-        weight_decay: Decoupled weight decay.
+        weight_decay: Decoupled weight decay of the networks; the linear term and the descriptor are left alone.
         schedule: `cosine`: the rate falls over all epochs; `adaptive`: over the second half of them, unless the
             validation error stops falling before: then the best averaged weights are refined for a short time.
         warm_up: Fraction of all steps in which the rate rises from 0.

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nnpot.nn.mlp import MLP
 from nnpot.training.options import OptimizerOptions
 
 
@@ -99,10 +100,19 @@ class SOAP(torch.optim.Optimizer):
 
 
 def optimizer_of(options: OptimizerOptions, potential: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimiser of all parameters that options ask for."""
-    if options.method == "soap":
-        return SOAP(potential.parameters(), lr=options.lr, weight_decay=options.weight_decay)
-    return torch.optim.AdamW(potential.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+    """Return the optimiser of all parameters that options ask for.
+
+    Only the weights of the networks decay: the linear term and the descriptor, which carry a potential beyond its
+    training data, would give too low energies there.
+    """
+    decaying = {p for part in potential.modules() if isinstance(part, MLP) for p in part.parameters()}
+    free = [p for p in potential.parameters() if p not in decaying]
+    groups = [
+        {"params": [p for p in potential.parameters() if p in decaying], "weight_decay": options.weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
+    used = [group for group in groups if group["params"]]
+    return SOAP(used, lr=options.lr) if options.method == "soap" else torch.optim.AdamW(used, lr=options.lr)
 
 
 def _initial_state(gradient: Tensor, largest: int) -> dict[str, Tensor]:

@@ -1,13 +1,18 @@
 """The optimiser: its formula written out for one matrix, stacks, resuming."""
 
 import copy
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
+from systems import ace, acsf, network_potential
 from torch import Tensor, nn
 
-from nnpot.training.soap import SOAP
+from nnpot.descriptors.base import Descriptor
+from nnpot.training.options import OptimizerOptions
+from nnpot.training.soap import SOAP, optimizer_of
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -127,3 +132,15 @@ def test_an_ill_conditioned_regression_is_solved_where_adam_is_not() -> None:
 def test_values_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be positive"):
         SOAP([nn.Parameter(torch.ones(2, 2))], **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", ["soap", "adamw"])
+@pytest.mark.parametrize("descriptor", [ace, acsf])
+def test_only_the_networks_decay(method: Literal["soap", "adamw"], descriptor: Callable[[], Descriptor]) -> None:
+    potential = network_potential(descriptor())
+    before = {name: p.detach().clone() for name, p in potential.named_parameters()}
+    for p in potential.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer_of(OptimizerOptions(method, lr=0.1, weight_decay=0.5), potential).step()
+    for name, p in potential.named_parameters():
+        torch.testing.assert_close(p.detach(), before[name] * (0.95 if name.startswith("networks.") else 1.0))
