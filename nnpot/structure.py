@@ -6,6 +6,7 @@ the neighbour j; every pair is there twice, once from each side.
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
@@ -48,7 +49,7 @@ class Structure:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    @property
+    @cached_property
     def volume(self) -> float | None:
         """Cell volume, in Å³, or None unless the structure is periodic in three dimensions."""
         return float(torch.linalg.det(self.cell).abs()) if all(self.pbc) else None
