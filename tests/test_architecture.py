@@ -6,7 +6,7 @@ floor  rooms                                                                    
 0      structure, spec, graph, compiler, native, precision, units, files        floor 0 only
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/, scaling                                               floors 0–1
-3      potential, network_potential, repulsion, committee, packaged,            floors 0–2, each other
+3      potential, network_potential, repulsion, committee, joined, packaged,    floors 0–2, each other
        model_file
 4      training/, analysis/, engines/, formats/, calculator                     floors 0–3, see BESIDE
 5      commands/, __main__                                                      floors 0–4
@@ -29,7 +29,7 @@ FLOORS = (
     ("structure", "spec", "graph", "compiler", "native", "precision", "units", "files"),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
-    ("potential", "network_potential", "repulsion", "committee", "packaged", "model_file"),
+    ("potential", "network_potential", "repulsion", "committee", "joined", "packaged", "model_file"),
     ("training", "analysis", "engines", "formats", "calculator"),
     ("commands", "__main__"),
 )
