@@ -7,9 +7,10 @@ from torch import Tensor
 
 from nnpot.functional.networks import Networks
 from nnpot.functional.rows import ElementRows
-from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.network_potential import NeuralNetworkPotential, network_outputs
 from nnpot.nn.per_element import PerElement
 from nnpot.potential import gradient_of
+from nnpot.scaling import standardised
 from nnpot.structure import Pairs
 
 
@@ -71,10 +72,7 @@ def _networks(potentials: Sequence[NeuralNetworkPotential], features: Tensor, sp
     rows = ElementRows.of(species, len(mean), features.dtype)
     x = features.detach().requires_grad_()
     with torch.enable_grad():
-        standardised = rows.spread((x - mean.index_select(0, species)) / scale.index_select(0, species))
-        outputs = PerElement(network for p in potentials for network in p.networks)(standardised)
-        if linear:
-            outputs = outputs + PerElement(linear)(standardised)
-        outputs = rows.collect(outputs.squeeze(dim=2))
+        networks = PerElement(network for p in potentials for network in p.networks)
+        outputs = network_outputs(networks, PerElement(linear), standardised(x, mean, scale, species), rows)
         slopes = gradient_of(outputs, x, keep_graph=False)
     return outputs.detach(), slopes

@@ -80,9 +80,7 @@ class NeuralNetworkPotential(Potential):
 
     def energies_of_features(self, features: Tensor, species: Tensor, rows: ElementRows) -> Tensor:
         """Return atomic energies, in eV, float64, shape (N,), from features (N, D) and element indices (N,)."""
-        x = rows.spread(self.scaling(features, species))  # (S, R, D)
-        outputs = self.networks(x) + self.linear(x) if len(self.linear) > 0 else self.networks(x)
-        learned = rows.collect(outputs.squeeze(dim=2))
+        learned = network_outputs(self.networks, self.linear, self.scaling(features, species), rows)
         return self.references(species) + self.energy_scale * learned.double()
 
     def references(self, species: Tensor) -> Tensor:
@@ -204,6 +202,13 @@ class NeuralNetworkPotential(Potential):
                 species.append(pairs.species)
                 rows.append(self.descriptor(pairs))
         self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["least_scale"])
+
+
+def network_outputs(networks: PerElement, linear: PerElement, x: Tensor, rows: ElementRows) -> Tensor:
+    """Return MLP_s(x̂_i) + w_s · x̂_i, shape (N,), from standardised features x̂, shape (N, D); `linear` may be empty."""
+    by_element = rows.spread(x)  # (S, R, D)
+    outputs = networks(by_element) + linear(by_element) if len(linear) > 0 else networks(by_element)
+    return rows.collect(outputs.squeeze(dim=2))
 
 
 @dataclass(frozen=True, eq=False)

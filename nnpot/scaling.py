@@ -29,7 +29,7 @@ class FeatureScaling(nn.Module):
 
     def forward(self, x: Tensor, species: Tensor) -> Tensor:
         """Standardise features (N, D) of atoms with element index (N,)."""
-        return (x - self.mean.index_select(0, species)) / self.scale.index_select(0, species)
+        return standardised(x, self.mean, self.scale, species)
 
     def fit(self, x: Tensor, species: Tensor, least: float = 1e-3) -> None:
         """Take mean and standard deviation from the features (N, D) of training atoms with element index (N,).
@@ -45,6 +45,11 @@ class FeatureScaling(nn.Module):
             self.mean[s] = rows.mean(dim=0)
             largest = float(spread.max())
             self.scale[s] = spread.clamp(min=least * largest) if largest > 1e-8 else 1.0
+
+
+def standardised(x: Tensor, mean: Tensor, scale: Tensor, species: Tensor) -> Tensor:
+    """Return (x − mean_s) / scale_s of features (N, D), means and scales (S, D), element indices (N,)."""
+    return (x - mean.index_select(0, species)) / scale.index_select(0, species)
 
 
 def least_squares_energies(structures: Sequence[Structure], elements: Sequence[str]) -> tuple[float, ...]:
