@@ -21,6 +21,9 @@ from nnpot.structure import Pairs
 
 MANY_ELEMENTS, LEARNED_CHANNELS = 5, 4
 
+LEAST_DENSITIES, MOST_DENSITIES = 2, 4
+"""Between which automatic channels follow the number of densities."""
+
 
 class ACE(Descriptor):
     r"""Invariants of the neighbour density up to body order 5, with trainable radial channels.
@@ -42,7 +45,8 @@ class ACE(Descriptor):
     Args:
         cutoff: r_c, in Å.
         elements: Chemical symbols; taken from the training data if empty.
-        channels: Number of channels c.
+        channels: Number of channels c; "auto" for `n_radial` times the number of densities q, taken as at least two and
+            at most four: with fewer channels than densities R_k Y_lm something is lost.
         n_radial: Number of radial basis functions.
         l_max: Highest degree of the spherical harmonics, at most 4.
         body_order: From 2 to 5.
@@ -57,7 +61,7 @@ class ACE(Descriptor):
         self,
         cutoff: float = 5.0,
         elements: tuple[str, ...] = (),
-        channels: int = 16,
+        channels: int | Literal["auto"] = 16,
         n_radial: int = 8,
         l_max: int = 3,
         body_order: Literal[2, 3, 4, 5] = 5,
@@ -73,6 +77,11 @@ class ACE(Descriptor):
             raise ValueError(f"body_order must lie in 2 … 5, got {body_order}")
         if element_channels is not None and element_channels < 1:
             raise ValueError(f"element_channels must be positive, got {element_channels}")
+        if element_channels is None and len(elements) > MANY_ELEMENTS:
+            element_channels = LEARNED_CHANNELS
+        n_densities = len(elements) if element_channels is None else element_channels
+        if channels == "auto":
+            channels = n_radial * min(max(n_densities, LEAST_DENSITIES), MOST_DENSITIES)
         if min(channels, n_radial) < 1 or not neighbors > 0:
             raise ValueError(f"channels, n_radial, neighbors must be positive, got {channels}, {n_radial}, {neighbors}")
         self.cutoff, self.elements = cutoff, check_elements(elements)
@@ -80,13 +89,11 @@ class ACE(Descriptor):
         self.density_scale: float = neighbors**-0.5
         self.n_features = channels * (1 + (body_order - 2) * (l_max + 1))
 
-        if element_channels is None and len(elements) > MANY_ELEMENTS:
-            element_channels = LEARNED_CHANNELS
         if element_channels is None:
             self.register_buffer("element_weights", torch.eye(len(elements)), persistent=False)
         else:
             self.element_weights = nn.Parameter(torch.randn(len(elements), element_channels))
-        n_in = self.element_weights.shape[1] * n_radial
+        n_in = n_densities * n_radial
         degrees = l_max + 1
         weights = torch.randn(degrees, n_in, channels) / n_radial**0.5  # the same for all centres at the start
         self.channel_weights = nn.Parameter(weights.repeat(len(elements), 1, 1, 1))

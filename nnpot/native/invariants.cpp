@@ -39,43 +39,44 @@ struct Matrices {
     Number *channels, *pair, *product, *product_pair;
 };
 
-constexpr int X_AT_ONCE = 4, Y_AT_ONCE = 6;  // of a sum over rows: 24 in registers
-
 template <class T, size_t D>
 inline std::array<View<T>, D> from_column(std::array<View<T>, D> views, int first) {
     for (auto& v : views) v.at += first * v.column;
     return views;
 }
 
-// sums += x^T y over rows, in every lane; X columns of x and Y of y.
+// sums += x^T y over rows and lanes, X columns of x and Y of y, X Y not more than there are lanes.
 template <class T, int X, int Y, size_t D>
-inline void outer(int rows, const std::array<View<T>, D>& xs, const std::array<View<T>, D>& ys, int n_y, Vector<T>* sums) {
-    Vector<T> s[X][Y];
-    for (int i = 0; i < X; ++i)
-        for (int j = 0; j < Y; ++j) s[i][j] = sums[i * n_y + j];
+inline void outer(int rows, const std::array<View<T>, D>& xs, const std::array<View<T>, D>& ys, T* sums, int step) {
+    static_assert(X * Y <= LANES<T>);
+    Vector<T> s[LANES<T>] = {};
     for (size_t d = 0; d < D; ++d) {
         const View<T>&x = xs[d], &y = ys[d];
         for (int row = 0; row < rows; ++row)
             for (int i = 0; i < X; ++i)
-                for (int j = 0; j < Y; ++j) s[i][j] += x.at[row * x.row + i * x.column] * y.at[row * y.row + j * y.column];
+                for (int j = 0; j < Y; ++j) s[i * Y + j] += x.at[row * x.row + i * x.column] * y.at[row * y.row + j * y.column];
     }
+    const Vector<T> total = sums_over_lanes<T>(s);
     for (int i = 0; i < X; ++i)
-        for (int j = 0; j < Y; ++j) sums[i * n_y + j] = s[i][j];
+        for (int j = 0; j < Y; ++j) sums[i * step + j] += total[i * Y + j];
 }
 
-template <class T, int X, size_t D>
-inline void outer_of_columns(int rows, const std::array<View<T>, D>& x, const std::array<View<T>, D>& y, int n_y, Vector<T>* sums) {
-    int j = 0;
-    for (; j + Y_AT_ONCE <= n_y; j += Y_AT_ONCE) outer<T, X, Y_AT_ONCE>(rows, x, from_column(y, j), n_y, sums + j);
-    for (; j < n_y; ++j) outer<T, X, 1>(rows, x, from_column(y, j), n_y, sums + j);
+// Y columns of y with all of x: they stay in the cache meanwhile.
+template <class T, int Y, size_t D>
+void outer_of_columns(int rows, const std::array<View<T>, D>& x, int n_x, const std::array<View<T>, D>& y, T* sums, int step) {
+    constexpr int X = LANES<T> / Y;
+    int i = 0;
+    for (; i + X <= n_x; i += X) outer<T, X, Y>(rows, from_column(x, i), y, sums + i * step, step);
+    for (; i < n_x; ++i) outer<T, 1, Y>(rows, from_column(x, i), y, sums + i * step, step);
 }
 
 template <class T, size_t D>
-void add_outer(int rows, const std::array<View<T>, D>& x, int n_x, const std::array<View<T>, D>& y, int n_y, Vector<T>* sums) {
-    int i = 0;
-    for (; i + X_AT_ONCE <= n_x; i += X_AT_ONCE)
-        outer_of_columns<T, X_AT_ONCE>(rows, from_column(x, i), y, n_y, sums + i * n_y);
-    for (; i < n_x; ++i) outer_of_columns<T, 1>(rows, from_column(x, i), y, n_y, sums + i * n_y);
+void add_outer(int rows, const std::array<View<T>, D>& x, int n_x, const std::array<View<T>, D>& y, int n_y, T* sums) {
+    constexpr int W = LANES<T>;
+    int j = 0;
+    for (; j + W / 2 <= n_y; j += W / 2) outer_of_columns<T, W / 2>(rows, x, n_x, from_column(y, j), sums + j, n_y);
+    for (; j + W / 4 <= n_y; j += W / 4) outer_of_columns<T, W / 4>(rows, x, n_x, from_column(y, j), sums + j, n_y);
+    for (; j < n_y; ++j) outer_of_columns<T, 1>(rows, x, n_x, from_column(y, j), sums + j, n_y);
 }
 
 // The quantities of one tile: D = 1 values alone, D = 2 values and changes (of adjoints: those of values and of changes).
@@ -133,7 +134,7 @@ class Network {
 
     // Adjoints of B, T, V from those of the features, shape (N, D), and of their changes, after `forward`; adds what the
     // tile contributes to the gradients of the weights.
-    void backward(const Tile& tile, const std::array<const T*, D>& features_bar, const Matrices<V>* gradients) {
+    void backward(const Tile& tile, const std::array<const T*, D>& features_bar, const Matrices<T>* gradients) {
         for (int d = 0; d < D; ++d) gather(tile, features_bar[d], shape.n_features(), seeds[d].data());
         clear(b_bar);
         for (int d = 0; d < D; ++d)
@@ -157,7 +158,7 @@ class Network {
             }
         }
         if (!gradients) return;
-        V* of_element = gradients->channels + tile.element * shape.channel_size();
+        T* of_element = gradients->channels + tile.element * shape.channel_size();
         for (int l = 0; l < shape.n_degrees; ++l) add_gradient(l, of_density(l), K, rows(b_bar, l), of_element + l * K * C);
     }
 
@@ -200,7 +201,7 @@ class Network {
     }
 
     // u_bar += x^T y_bar
-    void add_gradient(int l, const Rows& x, int width, const Rows& y_bar, V* u_bar) {
+    void add_gradient(int l, const Rows& x, int width, const Rows& y_bar, T* u_bar) {
         add_outer(2 * l + 1, x, width, y_bar, C, u_bar);
     }
 
@@ -236,7 +237,7 @@ class Network {
     }
 
     // The same for mean_m x (x u); gradients of u as well.
-    void back_through_square(int l, int kind, Field& x, const T* matrices, Field& x_bar, V* gradients) {
+    void back_through_square(int l, int kind, Field& x, const T* matrices, Field& x_bar, T* gradients) {
         const T* u = mixing(matrices, l);
         const Rows of_l = rows(x, l), y = of_degree(mixed, l), y_bar = of_degree(mixed_bar, l);
         multiply(l, of_l, C, u, y);
@@ -317,25 +318,20 @@ void pullback(const Atoms<T>& atoms, const T* features_bar, T* out) {
 // Gradients of W, U, U', U'', one behind the other, and then that of the density if it is wanted.
 template <class T>
 void gradient(const Atoms<T>& atoms, bool with_values, const T* direction, const T* features_bar, const T* tangent_bar, T* out) {
-    using V = Vector<T>;
     const Shape& shape = atoms.shape;
     const int64_t of_channels = shape.n_elements * shape.channel_size(), mixing = shape.mixing_size();
     const int64_t size = of_channels + shape.n_mixings() * mixing;
-    std::vector<std::vector<V>> sums(atoms.tiles.n_parts(), std::vector<V>(size, V{}));  // in every lane
+    std::vector<std::vector<T>> sums(atoms.tiles.n_parts(), std::vector<T>(size, T(0)));
     atoms.template for_tiles<2>([&](auto& network, const Tile& tile, int64_t part) {
-        V* s = sums[part].data();
-        const Matrices<V> gradients{s, s + of_channels, s + of_channels + mixing, s + of_channels + 2 * mixing};
+        T* s = sums[part].data();
+        const Matrices<T> gradients{s, s + of_channels, s + of_channels + mixing, s + of_channels + 2 * mixing};
         network.forward(tile, {atoms.values, direction});
         network.backward(tile, {features_bar, tangent_bar}, &gradients);
         if (with_values) network.write_density_bar(tile, out + size);
     });
-    for (int64_t k = 0; k < size; ++k) {
-        V sum = {};
-        for (const auto& of_part : sums) sum += of_part[k];
-        T total = 0;
-        for (int w = 0; w < LANES<T>; ++w) total += sum[w];
-        out[k] = total;
-    }
+    std::fill_n(out, size, T(0));
+    for (const auto& of_part : sums)
+        for (int64_t k = 0; k < size; ++k) out[k] += of_part[k];
 }
 
 // Calls work(atoms, number) with what the arguments say, `number` a zero of their type.

@@ -57,3 +57,14 @@ inline void transpose(Vector<T>* rows) {
         for (int i = 0; i < W; ++i) rows[i] = others[i];
     }
 }
+
+// The sum over the lanes of every row of a square of numbers, one in each lane; the rows are used up.
+template <class T>
+inline Vector<T> sums_over_lanes(Vector<T>* rows) {
+    constexpr int W = LANES<T>;
+    using Lanes = std::make_integer_sequence<int, W>;
+    for (int half = W / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i)
+            rows[i] = in_turn<T, 0>(rows[i], rows[i + half], Lanes()) + in_turn<T, W / 2>(rows[i], rows[i + half], Lanes());
+    return rows[0];
+}
