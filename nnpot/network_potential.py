@@ -120,11 +120,6 @@ class NeuralNetworkPotential(Potential):
         parts = (self.networks, self.linear) if len(self.linear) > 0 else (self.networks,)
         return [[p for part in of_element for p in part.parameters()] for of_element in zip(*parts, strict=True)]
 
-    def weights_of_inputs(self) -> list[list[Tensor]]:
-        """Return for each element what multiplies the features: weights of the first layer, of the linear term."""
-        of_linear = slice(-1, None) if len(self.linear) > 0 else slice(0)
-        return [[weights[0], *weights[of_linear]] for weights in self.weights_by_element()]
-
     @property
     def functions(self) -> tuple[str, ...]:
         """Name of the activation of each hidden layer."""

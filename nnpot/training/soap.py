@@ -1,12 +1,11 @@
 """SOAP: Adam in the eigenbasis of Shampoo's preconditioner (N. Vyas et al., ICLR 2025, arXiv:2409.11321)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.nn.mlp import MLP
 from nnpot.training.options import OptimizerOptions
 
@@ -35,11 +34,9 @@ class SOAP(torch.optim.Optimizer):
         weight_decay: Decoupled weight decay, as in AdamW.
         every: Steps between refinements of the eigenvectors.
         largest: No eigenvectors for a side longer than this (there the coordinates stay as they are).
-        together: Matrices that multiply the same inputs; they are treated as one, row below row, with the options of
-            the first but each with its own weight decay.
 
     Raises:
-        ValueError: If a value is out of range, or matrices that belong together differ in width.
+        ValueError: If a value is out of range.
     """
 
     def __init__(
@@ -52,7 +49,6 @@ class SOAP(torch.optim.Optimizer):
         weight_decay: float = 0.0,
         every: int = 25,
         largest: int = 1024,
-        together: Iterable[Sequence[Tensor]] = (),
     ) -> None:
         if not (lr > 0 and all(0 <= b < 1 for b in (*betas, memory)) and eps > 0 and weight_decay >= 0 and every >= 1):
             raise ValueError(
@@ -60,11 +56,6 @@ class SOAP(torch.optim.Optimizer):
             )
         defaults = {"betas": betas, "memory": memory, "eps": eps, "weight_decay": weight_decay, "every": every}
         super().__init__(params, {"lr": lr, **defaults, "largest": largest})
-        self.together = {matrices[0]: tuple(matrices) for matrices in together}
-        for matrices in self.together.values():
-            if {m.ndim for m in matrices} != {2} or len({m.shape[1] for m in matrices}) != 1:
-                shapes = ", ".join(str(tuple(m.shape)) for m in matrices)
-                raise ValueError(f"only matrices of equal width can be treated as one, got shapes {shapes}")
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -73,24 +64,21 @@ class SOAP(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        decay = {p: group["weight_decay"] for group in self.param_groups for p in group["params"]}
-        in_others = {p for _, *others in self.together.values() for p in others}
         for group in self.param_groups:
-            by_shape: dict[tuple[tuple[int, ...], ...], list[tuple[Tensor, ...]]] = {}
-            for first in group["params"]:
-                if first in in_others:
-                    continue
-                block = tuple(p for p in self.together.get(first, (first,)) if p.grad is not None and p.numel() > 0)
-                if block:
-                    by_shape.setdefault(tuple(tuple(p.shape) for p in block), []).append(block)
-            for blocks in by_shape.values():
-                self._update(blocks, group, decay)
+            by_shape: dict[tuple[int, ...], list[Tensor]] = {}
+            for p in group["params"]:
+                if p.grad is not None and p.numel() > 0:
+                    by_shape.setdefault(tuple(p.shape), []).append(p)
+            for parameters in by_shape.values():
+                self._update(parameters, group)
         return loss
 
-    def _update(self, blocks: list[tuple[Tensor, ...]], group: dict[str, Any], decay: dict[Tensor, float]) -> None:
-        """Step for blocks of the same shapes; their common state belongs to the first parameter of the first."""
-        gradient = torch.cat([torch.cat([_matrices(p.grad) for p in b], dim=-2) for b in blocks])  # type: ignore[arg-type]
-        state = self.state[blocks[0][0]]
+    def _update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        """Step for parameters of one shape; their common state belongs to the first of them."""
+        first = parameters[0]
+        shape = (-1, *first.shape[-2:]) if first.ndim >= 2 else (1, 1, first.numel())
+        gradient = torch.cat([p.grad.reshape(shape) for p in parameters])  # type: ignore[union-attr]
+        state = self.state[first]
         if not state:
             state.update(_initial_state(gradient, group["largest"]))
         state["step"] += 1
@@ -101,10 +89,8 @@ class SOAP(torch.optim.Optimizer):
         state["square"].mul_(beta_2).addcmul_(turned, turned, value=1 - beta_2)
         scale = (state["square"] / (1 - beta_2**t)).sqrt_().add_(group["eps"]).mul_(1 - beta_1**t)
         update = _turn_back(state["mean"] / scale, left, right)
-        for block, of_block in zip(blocks, update.split(len(update) // len(blocks)), strict=True):
-            rows = [_matrices(p).shape[-2] for p in block]
-            for p, change in zip(block, of_block.split(rows, dim=-2), strict=True):
-                p.mul_(1 - group["lr"] * decay[p]).add_(change.reshape(p.shape), alpha=-group["lr"])
+        for p, change in zip(parameters, update.split(len(update) // len(parameters)), strict=True):
+            p.mul_(1 - group["lr"] * group["weight_decay"]).add_(change.view_as(p), alpha=-group["lr"])
         memory = group["memory"]
         if "left" in state:
             state["left"].baddbmm_(gradient, gradient.mT, beta=memory, alpha=1 - memory)
@@ -114,17 +100,11 @@ class SOAP(torch.optim.Optimizer):
             _refine(state)
 
 
-def _matrices(x: Tensor) -> Tensor:
-    """Return a stack of matrices, three dimensions, of a parameter or its gradient; a vector is one row."""
-    return x.reshape(-1, *x.shape[-2:]) if x.ndim >= 2 else x.reshape(1, 1, -1)
-
-
 def optimizer_of(options: OptimizerOptions, potential: nn.Module) -> torch.optim.Optimizer:
     """Return the optimiser of all parameters that options ask for.
 
     Only the weights of the networks decay: the linear term and the descriptor, which carry a potential beyond its
-    training data, would give too low energies there.  The linear term takes the inputs of the networks and is treated
-    as one more row of their first layer.
+    training data, would give too low energies there.
     """
     decaying = {p for part in potential.modules() if isinstance(part, MLP) for p in part.parameters()}
     free = [p for p in potential.parameters() if p not in decaying]
@@ -133,10 +113,7 @@ def optimizer_of(options: OptimizerOptions, potential: nn.Module) -> torch.optim
         {"params": free, "weight_decay": 0.0},
     ]
     used = [group for group in groups if group["params"]]
-    if options.method == "adamw":
-        return torch.optim.AdamW(used, lr=options.lr)
-    together = potential.weights_of_inputs() if isinstance(potential, NeuralNetworkPotential) else ()
-    return SOAP(used, lr=options.lr, together=together)
+    return SOAP(used, lr=options.lr) if options.method == "soap" else torch.optim.AdamW(used, lr=options.lr)
 
 
 def _initial_state(gradient: Tensor, largest: int) -> dict[str, Tensor]:

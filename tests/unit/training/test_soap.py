@@ -78,52 +78,6 @@ def test_parameters_of_one_shape_go_the_way_that_each_goes_alone() -> None:
         torch.testing.assert_close(stacked[k], p, rtol=1e-9, atol=1e-9)
 
 
-def test_matrices_of_the_same_inputs_go_the_way_of_one_matrix() -> None:
-    whole = [nn.Parameter(torch.randn(4, 5)) for _ in range(2)]
-    upper, lower = ([nn.Parameter(w.detach()[rows].clone()) for w in whole] for rows in (slice(3), slice(3, None)))
-    parts = SOAP([*upper, *lower], LR, memory=MEMORY, every=3, together=zip(upper, lower, strict=True))
-    reference = SOAP(whole, LR, memory=MEMORY, every=3)
-    for _ in range(10):
-        for w, u, v in zip(whole, upper, lower, strict=True):
-            w.grad = torch.randn_like(w)
-            u.grad, v.grad = w.grad.split([3, 1])
-        parts.step()
-        reference.step()
-    for w, u, v in zip(whole, upper, lower, strict=True):
-        torch.testing.assert_close(torch.cat([u, v]), w, rtol=1e-12, atol=1e-12)
-
-
-def test_matrices_treated_as_one_keep_their_own_decay_and_may_be_frozen_each() -> None:
-    first, second = nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(1, 3))
-    groups = [{"params": [first], "weight_decay": 0.5}, {"params": [second], "weight_decay": 0.0}]
-    soap = SOAP(groups, lr=0.1, together=[(first, second)])
-    first.grad, second.grad = torch.zeros_like(first), torch.zeros_like(second)
-    soap.step()
-    torch.testing.assert_close(first.detach(), torch.full((2, 3), 0.95))
-    torch.testing.assert_close(second.detach(), torch.ones(1, 3))
-
-    first.grad, second.grad = None, torch.ones_like(second)
-    soap.step()
-    torch.testing.assert_close(first.detach(), torch.full((2, 3), 0.95))
-    torch.testing.assert_close(second.detach(), torch.full((1, 3), 1 - 0.1 / 3**0.5))  # a step along (1, 1, 1)
-
-
-@pytest.mark.parametrize("other", [(1, 4), (3,)], ids=str)
-def test_matrices_of_other_widths_are_not_treated_as_one(other: tuple[int, ...]) -> None:
-    parameters = nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(other))
-    with pytest.raises(ValueError, match="only matrices of equal width"):
-        SOAP(parameters, together=[parameters])
-
-
-def test_the_linear_term_is_a_row_of_the_first_layer() -> None:
-    potential = network_potential(ace())
-    optimizer = optimizer_of(OptimizerOptions("soap"), potential)
-    assert isinstance(optimizer, SOAP)
-    blocks = [[id(p) for p in block] for block in optimizer.together.values()]
-    layers = zip(potential.networks, potential.linear, strict=True)
-    assert blocks == [[id(network[0].weight), id(linear.weight)] for network, linear in layers]  # type: ignore[index]
-
-
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (2, 0), (4,), (2, 3, 4)], ids=str)
 def test_any_shape(shape: tuple[int, ...]) -> None:
     w = nn.Parameter(torch.randn(shape))
