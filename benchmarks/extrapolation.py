@@ -4,8 +4,9 @@ python benchmarks/extrapolation.py START --config configs/ace.yaml --out runs/ex
 
 START is a file of geometries of one molecule, say the training set of 3BPA.  From them GFN2-xTB (C. Bannwarth et al.,
 J. Chem. Theory Comput. 15, 1652 (2019); `pip install tblite`) runs Langevin dynamics at 300, 600 and 1200 K and labels
-what it meets: 500 structures at 300 K to train on, 160 at each temperature to test on.  That takes some minutes, once;
-the files stay in OUT.  Recipes can so be compared far from their data without a look at any published test set.
+what it meets: 500 structures at 300 K to train on, 160 at each temperature to test on, and 160 more at 600 and 1200 K
+that start with single bonds turned at random, conformers that training lacks.  That takes some minutes, once; the files
+stay in OUT.  Recipes can so be compared far from their data without a look at any published test set.
 OVERRIDE goes to `nnpot train`; each set of overrides wants its own `--name`.
 """
 
@@ -17,7 +18,10 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.geometry.analysis import Analysis
 from ase.io import read, write
+from ase.optimize import BFGS
+from scipy.sparse.csgraph import connected_components, shortest_path
 
 from nnpot import load
 from nnpot.analysis.evaluate import evaluate_potential
@@ -27,6 +31,12 @@ from nnpot.reading import read_structures
 TRAIN, TEST, TEMPERATURES = 500, 160, (300, 600, 1200)
 WALK = 20
 """Structures taken from one trajectory, 25 fs apart, after half a picosecond."""
+
+TURNED_WALK = 4
+"""The same of one that starts with turned bonds."""
+
+CLOSEST, LONGEST = 1.9, 2.2
+"""Å; no atoms three or more bonds apart are closer after turning, no bond is longer at the end: else another try."""
 
 
 def main() -> None:
@@ -40,7 +50,10 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     starts = [atoms for atoms in read(arguments.start, ":") if len(atoms) > 1]
     train = labelled(arguments.out / "train.xyz", starts, 300, TRAIN, seed=0)
-    tests = {t: labelled(arguments.out / f"test-{t}.xyz", starts, t, TEST, seed=t) for t in TEMPERATURES}
+    tests = {f"{t}": labelled(arguments.out / f"test-{t}.xyz", starts, t, TEST, seed=t) for t in TEMPERATURES}
+    for t in TEMPERATURES[1:]:
+        path = arguments.out / f"test-{t}-turned.xyz"
+        tests[f"{t}, bonds turned"] = labelled(path, starts, t, TEST, seed=t + 1, turn=True)
     model = arguments.out / arguments.name / "model.nnpot"
     if not model.exists():
         options = ["--config", str(arguments.config), "--data.train", str(train), "--out", str(model.parent)]
@@ -54,16 +67,20 @@ def main() -> None:
         print(f"| {temperature} | {energy:.1f} | {errors['force_rmse_mev_per_ang']:.1f} |")
 
 
-def labelled(path: Path, starts: list[Atoms], temperature: float, n: int, seed: int) -> Path:
+def labelled(path: Path, starts: list[Atoms], temperature: float, n: int, seed: int, *, turn: bool = False) -> Path:
     """Write structures from dynamics at a temperature with their energies and forces, unless the file is there."""
     if path.exists():
         return path
     generator, frames = np.random.default_rng(seed), []
     while len(frames) < n:
         chosen = starts[generator.integers(len(starts))]
-        frames += trajectory(
-            Atoms(chosen.symbols, chosen.positions), temperature, min(WALK, n - len(frames)), generator
-        )
+        atoms = Atoms(chosen.symbols, chosen.positions)
+        walk = min(TURNED_WALK if turn else WALK, n - len(frames))
+        if turn:
+            atoms = turned(atoms, generator)
+        found = trajectory(atoms, temperature, walk, generator, relax=turn)
+        if not turn or all(holds_together(frame, chosen) for frame in found):
+            frames += found
         print(f"\r{path}: {len(frames)}/{n} structures", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     unfinished = path.with_suffix(".part.xyz")
@@ -72,11 +89,13 @@ def labelled(path: Path, starts: list[Atoms], temperature: float, n: int, seed: 
     return path
 
 
-def trajectory(atoms: Atoms, temperature: float, n: int, generator: np.random.Generator) -> list[Atoms]:
-    """Return labelled structures of one trajectory."""
+def trajectory(atoms: Atoms, temperature: float, n: int, generator: np.random.Generator, *, relax: bool) -> list[Atoms]:
+    """Return labelled structures of one trajectory, the start relaxed a little if asked for."""
     from tblite.ase import TBLite
 
     atoms.calc = TBLite(method="GFN2-xTB", verbosity=0)
+    if relax:
+        BFGS(atoms, logfile=None).run(fmax=0.5, steps=30)
     dynamics = langevin(atoms, temperature, 1.0, 20.0, generator)
     dynamics.run(500)
     frames = []
@@ -86,6 +105,38 @@ def trajectory(atoms: Atoms, temperature: float, n: int, generator: np.random.Ge
         frame.calc = SinglePointCalculator(frame, energy=atoms.get_potential_energy(), forces=atoms.get_forces().copy())
         frames.append(frame)
     return frames
+
+
+def turned(atoms: Atoms, generator: np.random.Generator) -> Atoms:
+    """Return the molecule with one side of every bond between two parts of at least three atoms turned about it."""
+    bonds = bonded(atoms)
+    far = shortest_path(bonds, unweighted=True) > 2
+    while True:
+        new = atoms.copy()
+        for i, j in np.argwhere(np.triu(bonds)):
+            cut = bonds.copy()
+            cut[i, j] = cut[j, i] = False
+            n_parts, part = connected_components(cut)
+            sides = [np.flatnonzero(part == part[k]) for k in (i, j)]
+            if n_parts == 1 or min(map(len, sides)) < 3:
+                continue
+            side = new[sides[1]]
+            axis = new.positions[j] - new.positions[i]
+            side.rotate(generator.uniform(0, 360), axis, center=new.positions[j])
+            new.positions[sides[1]] = side.positions
+        if new.get_all_distances()[far].min() > CLOSEST:
+            return new
+
+
+def holds_together(atoms: Atoms, start: Atoms) -> bool:
+    """Whether all bonds of the start are still there."""
+    return bool(atoms.get_all_distances()[bonded(start)].max() < LONGEST)
+
+
+def bonded(atoms: Atoms) -> np.ndarray:
+    """Return which pairs of atoms are bonded, shape (N, N)."""
+    one_way = Analysis(atoms).adjacency_matrix[0].toarray().astype(bool)
+    return (one_way | one_way.T) & ~np.eye(len(atoms), dtype=bool)
 
 
 if __name__ == "__main__":

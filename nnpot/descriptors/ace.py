@@ -21,8 +21,8 @@ from nnpot.structure import Pairs
 
 MANY_ELEMENTS, LEARNED_CHANNELS = 5, 4
 
-LEAST_DENSITIES, MOST_DENSITIES = 2, 4
-"""Between which automatic channels follow the number of densities."""
+LEAST_COUNTED, MOST_COUNTED = 2, 4
+"""Between which automatic channels follow the number of elements."""
 
 
 class ACE(Descriptor):
@@ -45,8 +45,8 @@ class ACE(Descriptor):
     Args:
         cutoff: r_c, in Å.
         elements: Chemical symbols; taken from the training data if empty.
-        channels: Number of channels c; "auto" for `n_radial` times the number of densities q, taken as at least two and
-            at most four: with fewer channels than densities R_k Y_lm something is lost.
+        channels: Number of channels c; "auto" for `n_radial` times the number of elements, counted as at least two and
+            at most four, so that no product of densities is lost; twice `n_radial` where E is trained for economy.
         n_radial: Number of radial basis functions.
         l_max: Highest degree of the spherical harmonics, at most 4.
         body_order: From 2 to 5.
@@ -79,9 +79,9 @@ class ACE(Descriptor):
             raise ValueError(f"element_channels must be positive, got {element_channels}")
         if element_channels is None and len(elements) > MANY_ELEMENTS:
             element_channels = LEARNED_CHANNELS
-        n_densities = len(elements) if element_channels is None else element_channels
         if channels == "auto":
-            channels = n_radial * min(max(n_densities, LEAST_DENSITIES), MOST_DENSITIES)
+            counted = len(elements) if element_channels is None else 0
+            channels = n_radial * min(max(counted, LEAST_COUNTED), MOST_COUNTED)
         if min(channels, n_radial) < 1 or not neighbors > 0:
             raise ValueError(f"channels, n_radial, neighbors must be positive, got {channels}, {n_radial}, {neighbors}")
         self.cutoff, self.elements = cutoff, check_elements(elements)
@@ -93,7 +93,7 @@ class ACE(Descriptor):
             self.register_buffer("element_weights", torch.eye(len(elements)), persistent=False)
         else:
             self.element_weights = nn.Parameter(torch.randn(len(elements), element_channels))
-        n_in = n_densities * n_radial
+        n_in = self.element_weights.shape[1] * n_radial
         degrees = l_max + 1
         weights = torch.randn(degrees, n_in, channels) / n_radial**0.5  # the same for all centres at the start
         self.channel_weights = nn.Parameter(weights.repeat(len(elements), 1, 1, 1))

@@ -8,7 +8,7 @@ from typing import Literal
 from nnpot.graph import Compilation, pays
 from nnpot.reading import LabelKeys
 
-ATOM_VISITS = 32_000_000
+ATOM_VISITS = 24_000_000
 """Atoms seen in a whole training of automatic length."""
 
 
