@@ -19,10 +19,7 @@ from nnpot.functional.rows import ElementRows
 from nnpot.neighbors import NeighborTable
 from nnpot.structure import Pairs
 
-MANY_ELEMENTS, LEARNED_CHANNELS = 5, 4
-
-LEAST_COUNTED, MOST_COUNTED = 2, 4
-"""Between which automatic channels follow the number of elements."""
+FEW_ELEMENTS, MANY_ELEMENTS, LEARNED_CHANNELS = 3, 5, 4
 
 
 class ACE(Descriptor):
@@ -45,8 +42,8 @@ class ACE(Descriptor):
     Args:
         cutoff: r_c, in Å.
         elements: Chemical symbols; taken from the training data if empty.
-        channels: Number of channels c; "auto" for `n_radial` times the number of elements, counted as at least two and
-            at most four, so that no product of densities is lost; twice `n_radial` where E is trained for economy.
+        channels: Number of channels c; "auto" for `n_radial` times two with up to three elements, times four with more:
+            at least two thirds of the densities.  Times two also where E is trained, which is for economy.
         n_radial: Number of radial basis functions.
         l_max: Highest degree of the spherical harmonics, at most 4.
         body_order: From 2 to 5.
@@ -80,8 +77,7 @@ class ACE(Descriptor):
         if element_channels is None and len(elements) > MANY_ELEMENTS:
             element_channels = LEARNED_CHANNELS
         if channels == "auto":
-            counted = len(elements) if element_channels is None else 0
-            channels = n_radial * min(max(counted, LEAST_COUNTED), MOST_COUNTED)
+            channels = n_radial * (4 if element_channels is None and len(elements) > FEW_ELEMENTS else 2)
         if min(channels, n_radial) < 1 or not neighbors > 0:
             raise ValueError(f"channels, n_radial, neighbors must be positive, got {channels}, {n_radial}, {neighbors}")
         self.cutoff, self.elements = cutoff, check_elements(elements)
