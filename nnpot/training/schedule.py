@@ -11,13 +11,14 @@ ANNEALING = 1.0
 REFINEMENT, REFINING_RATE = 0.4, 0.1
 """Length of the refinement, relative to the epochs that its weights took, and its first rate, relative to the peak."""
 
-PATIENCE = 0.3
+PATIENCE = 0.5
 """How long, relative to the epochs before, the validation error may go without falling by `LEAST`."""
 
 LEAST_PATIENCE = 15
 """Epochs that it may go so in any case: at the start the energies are still all noise."""
 
-LEAST = 0.005
+LEAST = 0.01
+"""With less, small sets are learned by heart for long: what a dozen validation structures say is mostly chance."""
 
 
 class Schedule:

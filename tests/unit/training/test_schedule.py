@@ -34,8 +34,8 @@ def test_a_falling_loss_is_followed_to_the_latest_time() -> None:
 def test_refinement_begins_when_the_loss_has_stopped_falling() -> None:
     s = schedule("adaptive", 900)
     (start,) = observe(s, [max(0.9**k, 0.9**100) for k in range(400)])
-    # the loss is lowest after 101 epochs, then 30 % of this time passes, and 15 epochs
-    assert (s.best_epoch, start) == (101, pytest.approx(1.3 * 101 + 15, abs=1))
+    # the loss is lowest after 101 epochs, then half of this time passes, and 15 epochs
+    assert (s.best_epoch, start) == (101, pytest.approx(1.5 * 101 + 15, abs=1))
     assert s.last_epoch == pytest.approx(start + REFINEMENT * 101, abs=1)
     rates = [1.0, REFINING_RATE, 0.01 * REFINING_RATE]
     assert [s.rate(t) for t in (start - 0.1, start, s.last_epoch)] == pytest.approx(rates)
