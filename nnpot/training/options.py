@@ -8,7 +8,7 @@ from typing import Literal
 from nnpot.graph import Compilation, pays
 from nnpot.reading import LabelKeys
 
-ATOM_VISITS = 16_000_000
+ATOM_VISITS = 32_000_000
 """Atoms seen in a whole training of automatic length."""
 
 
@@ -137,7 +137,7 @@ class TrainerOptions:
     """How long and on what to train; handed on to Lightning's Trainer.
 
     Args:
-        max_epochs: Passes over the training data; `auto` so many that 16 million atoms are seen, 100 to 3000.
+        max_epochs: Passes over the training data; `auto` so many that 32 million atoms are seen, 100 to 3000.
         accelerator: `auto`, `cpu`, `gpu`, …
         devices: Number of devices or processes per node, or `auto`.
         num_nodes: Number of nodes.
