@@ -18,9 +18,9 @@ class SOAP(torch.optim.Optimizer):
         Ĝ = Q_Lᵀ Ḡ Q_R,   M ← β₁ M + (1 − β₁) Ĝ,   V ← β₂ V + (1 − β₂) Ĝ²,
         W ← W − γ Q_L [ M / (√V + ε) ] Q_Rᵀ      (averages corrected for their start from zero)
 
-    Every `every` steps the eigenvectors are refined by one step of orthogonal iteration, and M follows them.  A loss of
-    forces is far better conditioned in these coordinates: on small molecules it falls to the same value in a tenth of
-    the epochs.
+    Every `every` steps, later up to four times less often, the eigenvectors are refined by one step of orthogonal
+    iteration, and M follows them.  A loss of forces is far better conditioned in these coordinates: on small molecules
+    it falls to the same value in a tenth of the epochs.
 
     A parameter of more than two dimensions is a stack of matrices.  Parameters of one shape are stacked as well and
     share the batched matrix products, so that a network per element costs little more than one network.
@@ -32,7 +32,8 @@ class SOAP(torch.optim.Optimizer):
         memory: Decay of the averages L and R.
         eps: ε.
         weight_decay: Decoupled weight decay, as in AdamW.
-        every: Steps between refinements of the eigenvectors.
+        every: Least number of steps between refinements of the eigenvectors, a hundredth of all steps up to four times
+            that: the later, the less they change.
         largest: No eigenvectors for a side longer than this (there the coordinates stay as they are).
 
     Raises:
@@ -96,7 +97,7 @@ class SOAP(torch.optim.Optimizer):
             state["left"].baddbmm_(gradient, gradient.mT, beta=memory, alpha=1 - memory)
         if "right" in state:
             state["right"].baddbmm_(gradient.mT, gradient, beta=memory, alpha=1 - memory)
-        if t % group["every"] == 0:
+        if t % min(max(t // 100, group["every"]), 4 * group["every"]) == 0:
             _refine(state)
 
 
