@@ -13,6 +13,7 @@ OVERRIDE goes to `nnpot train`; each set of overrides wants its own `--name`.
 import argparse
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,9 @@ TURNED_WALK = 4
 
 CLOSEST, LONGEST = 1.9, 2.2
 """Å; no atoms three or more bonds apart are closer after turning, no bond is longer at the end: else another try."""
+
+TRIES = 100
+"""How many times in a row to try again before giving up."""
 
 
 def main() -> None:
@@ -71,16 +75,17 @@ def labelled(path: Path, starts: list[Atoms], temperature: float, n: int, seed: 
     """Write structures from dynamics at a temperature with their energies and forces, unless the file is there."""
     if path.exists():
         return path
-    generator, frames = np.random.default_rng(seed), []
+    walk, longest = (turned_trajectory, TURNED_WALK) if turn else (trajectory, WALK)
+    generator, frames, failures = np.random.default_rng(seed), list[Atoms](), 0
     while len(frames) < n:
-        chosen = starts[generator.integers(len(starts))]
-        atoms = Atoms(chosen.symbols, chosen.positions)
-        walk = min(TURNED_WALK if turn else WALK, n - len(frames))
-        if turn:
-            atoms = turned(atoms, generator)
-        found = trajectory(atoms, temperature, walk, generator, relax=turn)
-        if not turn or all(holds_together(frame, chosen) for frame in found):
-            frames += found
+        start = starts[generator.integers(len(starts))]
+        found = walk(Atoms(start.symbols, start.positions), temperature, min(longest, n - len(frames)), generator)
+        frames += found
+        failures = 0 if found else failures + 1
+        if failures == TRIES:
+            sys.exit(
+                f"{path}: {start.symbols} fell apart {TRIES} times in a row at {temperature} K; lower TEMPERATURES"
+            )
         print(f"\r{path}: {len(frames)}/{n} structures", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     unfinished = path.with_suffix(".part.xyz")
@@ -89,7 +94,9 @@ def labelled(path: Path, starts: list[Atoms], temperature: float, n: int, seed: 
     return path
 
 
-def trajectory(atoms: Atoms, temperature: float, n: int, generator: np.random.Generator, *, relax: bool) -> list[Atoms]:
+def trajectory(
+    atoms: Atoms, temperature: float, n: int, generator: np.random.Generator, *, relax: bool = False
+) -> list[Atoms]:
     """Return labelled structures of one trajectory, the start relaxed a little if asked for."""
     from tblite.ase import TBLite
 
@@ -107,25 +114,38 @@ def trajectory(atoms: Atoms, temperature: float, n: int, generator: np.random.Ge
     return frames
 
 
+def turned_trajectory(atoms: Atoms, temperature: float, n: int, generator: np.random.Generator) -> list[Atoms]:
+    """Return the same of one that starts with turned bonds; nothing if a bond broke."""
+    found = trajectory(turned(atoms, generator), temperature, n, generator, relax=True)
+    return found if all(holds_together(frame, atoms) for frame in found) else []
+
+
 def turned(atoms: Atoms, generator: np.random.Generator) -> Atoms:
     """Return the molecule with one side of every bond between two parts of at least three atoms turned about it."""
     bonds = bonded(atoms)
     far = shortest_path(bonds, unweighted=True) > 2
-    while True:
+    turnable = list(turnable_bonds(bonds))
+    for _ in range(TRIES):
         new = atoms.copy()
-        for i, j in np.argwhere(np.triu(bonds)):
-            cut = bonds.copy()
-            cut[i, j] = cut[j, i] = False
-            n_parts, part = connected_components(cut)
-            sides = [np.flatnonzero(part == part[k]) for k in (i, j)]
-            if n_parts == 1 or min(map(len, sides)) < 3:
-                continue
-            side = new[sides[1]]
+        for i, j, beyond in turnable:
+            side = new[beyond]
             axis = new.positions[j] - new.positions[i]
             side.rotate(generator.uniform(0, 360), axis, center=new.positions[j])
-            new.positions[sides[1]] = side.positions
-        if new.get_all_distances()[far].min() > CLOSEST:
+            new.positions[beyond] = side.positions
+        if new.get_all_distances()[far].min(initial=np.inf) > CLOSEST:
             return new
+    sys.exit(f"{atoms.symbols}: bonds turned at random {TRIES} times, atoms always closer than {CLOSEST} Å")
+
+
+def turnable_bonds(bonds: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Give i, j of every bond between two parts of at least three atoms, and the atoms on the side of j."""
+    for i, j in np.argwhere(np.triu(bonds)):
+        cut = bonds.copy()
+        cut[i, j] = cut[j, i] = False
+        n_parts, part = connected_components(cut)
+        sizes = np.bincount(part)
+        if n_parts > 1 and min(sizes[part[i]], sizes[part[j]]) >= 3:
+            yield int(i), int(j), np.flatnonzero(part == part[j])
 
 
 def holds_together(atoms: Atoms, start: Atoms) -> bool:
