@@ -84,9 +84,10 @@ class Schedule:
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it over."""
-        for name, value in state.items():
-            setattr(self, name, value)
+        """Take it over; but unless it refines, annealing begins when the present number of epochs wants it to."""
+        self.best, self.best_epoch, self.refines = state["best"], state["best_epoch"], state["refines"]
+        if self.refines:
+            self.annealing_from = state["annealing_from"]
 
     def _annealed(self, time: float) -> float:
         """Fraction of the annealing or refinement that is over."""

@@ -67,3 +67,11 @@ def test_a_resumed_schedule_goes_on_as_it_was() -> None:
     second.load_state_dict(first.state_dict())
     assert [second.rate(t) for t in range(100)] == [first.rate(t) for t in range(100)]
     assert second.last_epoch == first.last_epoch < 900
+
+
+def test_a_training_resumed_to_another_number_of_epochs_anneals_as_if_it_had_begun_so() -> None:
+    first, second, fresh = schedule("adaptive", 90), schedule("adaptive", 40), schedule("adaptive", 40)
+    observe(first, [0.9**k for k in range(12)])
+    second.load_state_dict(first.state_dict())
+    assert [second.rate(t) for t in range(41)] == [fresh.rate(t) for t in range(41)]
+    assert second.best_epoch == 12
