@@ -16,30 +16,32 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.io import read, write
-from ase.neighborlist import neighbor_list
 
-from nnpot import NNPotCalculator
+from nnpot import NNPotCalculator, Structure
 from nnpot.analysis.materials import langevin
 from nnpot.graph import Compilation
+from nnpot.neighbors import neighbor_pairs
 
 
 def contacts(atoms: Atoms, reach: float) -> dict[tuple[int, int], float]:
-    """Return distances relative to the sum of the covalent radii, for pairs within `reach` times this sum."""
+    """Return distances to the nearest image, relative to the sum of the covalent radii, of pairs within `reach`."""
     radii = covalent_radii[atoms.numbers]
-    i, j, d = neighbor_list("ijd", atoms, 2 * reach * float(radii.max()))
-    ratio = d / (radii[i] + radii[j])
-    pairs = zip(i.tolist(), j.tolist(), ratio.tolist(), strict=True)
-    return {(first, second): r for first, second, r in pairs if r < reach}
+    structure = Structure.from_ase(atoms)
+    pairs = neighbor_pairs(structure, 2 * reach * float(radii.max()))
+    i, j = pairs.i.numpy(), pairs.j.numpy()
+    ratio = pairs.vectors(structure.positions, structure.cell).norm(dim=1).numpy() / (radii[i] + radii[j])
+    within = [k for k in np.argsort(-ratio) if ratio[k] < reach]  # of several images the nearest comes last and stays
+    return {(int(i[k]), int(j[k])): float(ratio[k]) for k in within}
 
 
 def complaint(atoms: Atoms, temperature: float, bonds: set[tuple[int, int]]) -> str:
     """Return what is wrong with the present state, or nothing."""
-    now = contacts(atoms, reach=1.8)
-    closest = min(now.values(), default=np.inf)
     largest = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
     kelvin = float(atoms.get_temperature())
     if not np.isfinite(largest) or largest > 100:
         return f"a force of {largest:.3g} eV/Å"
+    now = contacts(atoms, reach=1.8)
+    closest = min(now.values(), default=np.inf)
     if closest < 0.5:
         return f"two atoms at {closest:.2f} of the sum of their covalent radii"
     if not kelvin < temperature * (1 + 10 / np.sqrt(len(atoms))):
