@@ -1,4 +1,4 @@
-"""Molecular dynamics with a potential trained by the whole pipeline conserves energy; and what watches it sees trouble."""
+"""Molecular dynamics with a trained potential conserves energy; what watches it sees trouble."""
 
 import importlib.util
 from pathlib import Path
