@@ -30,8 +30,9 @@ def contacts(atoms: Atoms, reach: float) -> dict[tuple[int, int], float]:
     pairs = neighbor_pairs(structure, 2 * reach * float(radii.max()))
     i, j = pairs.i.numpy(), pairs.j.numpy()
     ratio = pairs.vectors(structure.positions, structure.cell).norm(dim=1).numpy() / (radii[i] + radii[j])
-    within = [k for k in np.argsort(-ratio) if ratio[k] < reach]  # of several images the nearest comes last and stays
-    return {(int(i[k]), int(j[k])): float(ratio[k]) for k in within}
+    order = np.argsort(-ratio)  # of several images the nearest comes last and stays
+    found = zip(i[order].tolist(), j[order].tolist(), ratio[order].tolist(), strict=True)
+    return {(first, second): r for first, second, r in found if r < reach}
 
 
 def complaint(atoms: Atoms, temperature: float, bonds: set[tuple[int, int]]) -> str:

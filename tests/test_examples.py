@@ -1,18 +1,17 @@
 """The examples run as they stand, and give what the potential gives in ASE."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from alloys import alloy, trained, triclinic
 from ase import Atoms, units
 from ase.io import write
+from modules import loaded
 
 from nnpot.calculator import NNPotCalculator
 from nnpot.model_file import save_potential
@@ -86,15 +85,6 @@ def test_ipi_with_a_metatomic_model(folder: Path) -> None:
 # OpenMM ---------------------------------------------------------------------------------------------------------------
 
 
-def example(path: str) -> ModuleType:
-    specification = importlib.util.spec_from_file_location("example", EXAMPLES / path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize(
     "atoms",
     [alloy(1), triclinic(), Atoms(alloy(1), cell=None, pbc=False)],
@@ -102,7 +92,7 @@ def example(path: str) -> ModuleType:
 )
 def test_energy_and_forces_in_openmm(atoms: Atoms) -> None:
     openmm = pytest.importorskip("openmm", reason="openmm is not installed")
-    script = example("openmm/md.py")
+    script = loaded("examples/openmm/md.py")
     atoms = script.in_openmm_form(atoms)
     system = script.system_of(atoms, NNPotCalculator(trained("ACE"), dtype="float64"))
     context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
@@ -118,7 +108,7 @@ def test_energy_and_forces_in_openmm(atoms: Atoms) -> None:
 
 def test_the_form_of_openmm_is_the_same_crystal() -> None:
     pytest.importorskip("openmm", reason="openmm is not installed")
-    given, turned = triclinic(), example("openmm/md.py").in_openmm_form(triclinic())
+    given, turned = triclinic(), loaded("examples/openmm/md.py").in_openmm_form(triclinic())
     assert turned.get_volume() == pytest.approx(given.get_volume())
     energies = [reference(atoms).get_potential_energy() for atoms in (given, turned)]
     assert energies[0] == pytest.approx(energies[1], rel=0, abs=1e-10)

@@ -1,6 +1,5 @@
 """Molecular dynamics with a trained potential conserves energy; what watches it sees trouble."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +10,7 @@ from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import covalent_radii
 from datasets import tiny_config, write
+from modules import loaded
 
 from nnpot.__main__ import main
 from nnpot.analysis.materials import nve
@@ -36,13 +36,7 @@ def test_ten_picoseconds_at_constant_energy(tmp_path: Path) -> None:
 
 @pytest.fixture
 def stability() -> ModuleType:
-    path = Path(__file__).parents[1] / "scripts/stability.py"
-    specification = importlib.util.spec_from_file_location("stability", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return loaded("scripts/stability.py")
 
 
 @pytest.mark.parametrize("cubic", [False, True])
