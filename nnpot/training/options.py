@@ -8,8 +8,11 @@ from typing import Literal
 from nnpot.graph import Compilation, pays
 from nnpot.reading import LabelKeys
 
-ATOM_VISITS = 32_000_000
+ATOM_VISITS = 16_000_000
 """Atoms seen in a whole training of automatic length."""
+
+REMEMBERED = 0.01
+"""Part of all steps that an automatic average of the weights remembers."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class OptimizerOptions:
         warm_up: Fraction of all steps in which the rate rises from 0.
         final_lr: Rate at the end, as a fraction of that from which it falls.
         ema: Decay per step of the exponential moving average of the weights that is validated and saved; 0 for none;
-            `auto` to remember half a per cent of all steps, at the start a fifth or so of the steps so far.
+            `auto` to remember one per cent of all steps, at the start a fifth or so of the steps so far.
 
     Raises:
         ValueError: If a value is out of range.
@@ -129,7 +132,7 @@ class OptimizerOptions:
 
     def averaging(self, n_steps: int) -> float:
         """Return the decay of the moving average for a training of so many steps."""
-        return 1 - 1 / max(0.005 * n_steps, 5) if self.ema == "auto" else self.ema
+        return 1 - 1 / max(REMEMBERED * n_steps, 5) if self.ema == "auto" else self.ema
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ class TrainerOptions:
     """How long and on what to train; handed on to Lightning's Trainer.
 
     Args:
-        max_epochs: Passes over the training data; `auto` so many that 32 million atoms are seen, 100 to 3000.
+        max_epochs: Passes over the training data; `auto` so many that 16 million atoms are seen, 100 to 3000.
         accelerator: `auto`, `cpu`, `gpu`, …
         devices: Number of devices or processes per node, or `auto`.
         num_nodes: Number of nodes.

@@ -26,9 +26,10 @@ class Schedule:
 
     - `cosine`: the rate rises, then falls as half a cosine to the last epoch.
     - `adaptive`: the rate stays at its peak for half of the epochs, then falls as half a cosine, while the weight of
-      the energies rises.  But if the validation error stops falling before, what is learned from then on is learned by
-      heart: training goes back to the weights that were best and refines them in a short annealing from a low rate,
-      in which the energies, with the upper half of the rise of their weight, gain and the forces do not lose.
+      the energies rises, slowly at first: a large weight at a high rate makes the loss jump.  But if the validation
+      error stops falling before, what is learned from then on is learned by heart: training goes back to the weights
+      that were best and refines them in a short annealing from a low rate, in which the energies, with the upper half
+      of the rise of their weight, gain and the forces do not lose.
 
     Args:
         optimizer: Its `schedule`, `warm_up`, `final_lr` count.
@@ -74,8 +75,8 @@ class Schedule:
         """Return w_E."""
         if self.optimizer.schedule == "cosine":
             return self.loss.energy_weight(time / self.max_epochs)
-        rise = self._annealed(time)
-        rise = 0.5 + 0.5 * rise if self._is_refined(time) else rise
+        done = self._annealed(time)
+        rise = 0.5 + 0.5 * done if self._is_refined(time) else done**2
         return self.loss.energy_weight(self.loss.late_from + rise * (1 - self.loss.late_from))
 
     def state_dict(self) -> dict[str, Any]:

@@ -48,11 +48,11 @@ class Run:
 
 
 def test_the_average_is_over_the_last_part_of_the_steps_but_at_most_a_fixed_time() -> None:
-    run = Run(OptimizerOptions(), max_epochs=20_000)
+    run = Run(OptimizerOptions(), max_epochs=10_000)
     averages = [run.epoch(float(k), 1.0) for k in range(2000)]
     assert averages[0] == 0.0
     assert averages[300] == pytest.approx(300 * 5 / 6, rel=0.01)  # a sixth of the way back
-    assert averages[-1] == pytest.approx(1999 - 100, rel=0.01)  # half a per cent of 20 000 back
+    assert averages[-1] == pytest.approx(1999 - 100, rel=0.01)  # one per cent of 10 000 back
 
 
 @pytest.mark.parametrize("options", [OptimizerOptions(ema=0.5), OptimizerOptions(ema=0.5, schedule="adaptive")])
