@@ -6,12 +6,21 @@ from pathlib import Path
 import numpy as np
 from ase.data import atomic_numbers
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from numpy.typing import NDArray
 
 # Okabe and Ito's palette, told apart by colour-blind readers as well (Wong, Nature Methods 8, 441 (2011)).
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 GRAY = "#555555"
+
+
+class PlainLogFormatter(LogFormatter):
+    """Labels of a logarithmic axis as a reader would write them: 0.1 instead of 1e-01."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the label at x, empty where there shall be none."""
+        return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 def new_figure(width: float, height: float) -> Figure:

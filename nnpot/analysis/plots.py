@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from nnpot.analysis.drawing import (
@@ -21,6 +21,7 @@ from nnpot.analysis.drawing import (
     PALETTE,
     SKY,
     VERMILION,
+    PlainLogFormatter,
     colors,
     limits,
     new_figure,
@@ -150,8 +151,8 @@ def learning_curves(path: Path, metrics_csv: Path) -> Path:
         _curve(ax, columns, f"val/{name.lower()}_mae_{suffix}", BLUE, label="MAE")
         _finish_curves(ax, f"{name}, validation", f"{name.lower()} error ({unit})")
         if ax.lines:
-            ax.yaxis.set_major_formatter(LogFormatter())
-            ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
+            ax.yaxis.set_major_formatter(PlainLogFormatter())
+            ax.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1.5, 0.5)))
         _legend(ax)
     return save(figure, path)
 

@@ -9,7 +9,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from matplotlib.image import imread
 
-from nnpot.analysis.drawing import prefix, subscripts, with_unit
+from nnpot.analysis.drawing import PlainLogFormatter, new_figure, prefix, subscripts, with_unit
 from nnpot.analysis.materials import Trajectory, equation_of_state
 from nnpot.analysis.plots import (
     GroupErrors,
@@ -143,3 +143,12 @@ def test_formulas_get_subscripts_and_words_do_not(text: str, expected: str) -> N
 def test_small_energies_get_a_smaller_unit(value: float, unit: str, expected: str) -> None:
     assert with_unit(value, unit) == expected
     assert prefix(value, unit)[0] >= 1.0
+
+
+def test_logarithmic_axes_are_labelled_in_plain_numbers() -> None:
+    axes = new_figure(4.0, 4.0).subplots()
+    axes.semilogy([1, 2], [0.05, 20.0])
+    axes.yaxis.set_major_formatter(PlainLogFormatter())
+    assert [text for text in axes.yaxis.get_major_formatter().format_ticks([0.1, 1.0, 10.0, 20.0]) if text] == [
+        "0.1", "1", "10",
+    ]  # fmt: skip
