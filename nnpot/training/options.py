@@ -67,8 +67,8 @@ class LossOptions:
         stress: w_S; a stress error of 1 GPa is 0.0062 eV/Å³.
         late_energy: w_E at the end, to which it rises geometrically (a jump would throw the optimiser off); constant if
             None.
-        late_from: Fraction of the epochs at which the rise begins; with the schedule `adaptive`, it begins with the
-            annealing.
+        late_from: Fraction of the epochs at which the rise begins; with the schedule `adaptive` it begins, slowly, with
+            the annealing.
 
     Raises:
         ValueError: If a weight is negative or all of them are 0.
