@@ -91,9 +91,12 @@ class LossOptions:
 
     def energy_weight(self, progress: float) -> float:
         """Return w_E at a fraction of the epochs."""
+        return self.energy_weight_after(min(max((progress - self.late_from) / max(1 - self.late_from, 1e-9), 0.0), 1.0))
+
+    def energy_weight_after(self, rise: float) -> float:
+        """Return w_E after a fraction of its rise."""
         if self.late_energy is None:
             return self.energy
-        rise = min(max((progress - self.late_from) / max(1 - self.late_from, 1e-9), 0.0), 1.0)
         return math.exp((1 - rise) * math.log(self.energy) + rise * math.log(self.late_energy))
 
 

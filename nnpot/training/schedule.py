@@ -76,8 +76,7 @@ class Schedule:
         if self.optimizer.schedule == "cosine":
             return self.loss.energy_weight(time / self.max_epochs)
         done = self._annealed(time)
-        rise = 0.5 + 0.5 * done if self._is_refined(time) else done**2
-        return self.loss.energy_weight(self.loss.late_from + rise * (1 - self.loss.late_from))
+        return self.loss.energy_weight_after(0.5 + 0.5 * done if self._is_refined(time) else done**2)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training has to know."""
