@@ -20,6 +20,8 @@ from nnpot.calculator import NNPotCalculator
 from nnpot.model_file import load, read_summary
 from nnpot.repulsion import ZBL
 
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+
 
 def weights(model: Path) -> torch.Tensor:
     """All numbers of a model, in one vector."""
@@ -27,16 +29,15 @@ def weights(model: Path) -> torch.Tensor:
 
 
 def nnpot(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """Run the program in a process of its own."""
+    """Run the program in a process of its own, with as many threads as `started`: their number changes the rounding."""
     command = [sys.executable, "-m", "nnpot", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=ONE_THREAD, check=False)
 
 
 def started(*arguments: str | Path) -> "subprocess.Popen[str]":
     """Start the program in a process of its own."""
     command = [sys.executable, "-m", "nnpot", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ONE_THREAD)
 
 
 def wait_for(path: Path, process: "subprocess.Popen[str]", then: float) -> None:
