@@ -147,6 +147,15 @@ class NeighborTable:
         table = values.new_full((self.n_atoms * self.width, values.shape[1]), empty)
         return table.index_copy(0, self.slots, values).view(self.n_atoms, self.width, values.shape[1])
 
+    def of_pairs(self, table: Tensor) -> Tensor:
+        """Take the row of each of these pairs (P', X) out of a table (N, M, X)."""
+        return table.flatten(end_dim=1).index_select(0, self.slots)
+
+    def to_pairs(self, table: Tensor, n_pairs: int) -> Tensor:
+        """Take a table (N, M, X) apart into rows for each of all pairs (P, X), zero for those that are not in it."""
+        rows = self.of_pairs(table)
+        return rows.new_zeros(n_pairs, rows.shape[1]).index_copy(0, self.near, rows)
+
     def vectors(self, pairs: Pairs, cutoff: float) -> Tensor:
         """Return r_ij in the table, in Å, shape (N, M, 3), vectors longer than the cutoff in the empty places."""
         return self.filled(pairs.r_ij.index_select(0, self.near), empty=cutoff)

@@ -18,7 +18,7 @@ from nnpot.nn.mlp import MLP, activations
 from nnpot.nn.per_element import PerElement
 from nnpot.potential import Potential, gradient_of
 from nnpot.scaling import FeatureScaling, isolated_atom_energies, least_squares_energies
-from nnpot.structure import Linearized, Pairs, Structure, species_index
+from nnpot.structure import Linearized, Pairs, Structure, species_index, thinned
 
 Stage = Literal["values", "features"]
 """What energies are calculated from: values of `Descriptor.linearized`, or features."""
@@ -194,10 +194,9 @@ class NeuralNetworkPotential(Potential):
 
     def _fit_features(self, structures: Sequence[Structure], n_atoms: int = 10_000) -> None:
         """Standardise the features over at most about `n_atoms` atoms, evenly picked structures."""
-        step = max(1, sum(len(s) for s in structures) // n_atoms)
         rows, species = [], []
         with torch.no_grad():
-            for structure in structures[::step]:
+            for structure in thinned(structures, n_atoms):
                 pairs = single_batch(structure, self.cutoff).pairs(self.elements)
                 species.append(pairs.species)
                 rows.append(self.descriptor(pairs))

@@ -96,6 +96,11 @@ def _optional(values: Any) -> Tensor | None:
     return None if values is None else torch.tensor(np.asarray(values), dtype=torch.float64)
 
 
+def thinned(structures: Sequence[Structure], n_atoms: int) -> Sequence[Structure]:
+    """Return every n-th structure, such that they have about a number of atoms together; all if there are fewer."""
+    return structures[:: max(1, sum(len(s) for s in structures) // n_atoms)]
+
+
 def species_index(numbers: Tensor, elements: Sequence[str]) -> Tensor:
     """Return the position of each atom's element among the elements of a model, shape (N,).
 

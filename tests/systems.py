@@ -137,6 +137,10 @@ DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
     "listed compact ACSF": compact_acsf,
     "ACE": ace,
     "ACE with learned elements": lambda: ace(element_channels=2, l_max=1),
+    "ACE with a second density": lambda: ace(second_channels=2, second_units=3, second_cutoff=3.0),
+    "ACE with a second density, learned elements": lambda: ace(
+        element_channels=2, second_channels=3, second_units=2, l_max=1, body_order=3
+    ),
     "ACE of pairs": lambda: ace(body_order=2, l_max=0),
 }
 """Every descriptor, by name.  A new one adds a line and gets all laws."""

@@ -4,6 +4,8 @@ Products are taken channel by channel, as in I. Batatia et al., NeurIPS 2022 (ar
 sphere instead of a table of Gaunt coefficients (S. Luo et al., ICLR 2024, arXiv:2401.10216).
 """
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,13 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor, check_elements
+from nnpot.descriptors.second_density import BothDensities, SecondDensity
+from nnpot.functional.channels import channels as channels_of
+from nnpot.functional.channels import repeated_for_m
 from nnpot.functional.density import DensityTables, density
-from nnpot.functional.harmonics import MAX_DEGREE, degrees, mean_over_m, product
+from nnpot.functional.harmonics import MAX_DEGREE, mean_over_m, product
 from nnpot.functional.invariants import Invariants
 from nnpot.functional.pair_density import PairDensity
 from nnpot.functional.rows import ElementRows
-from nnpot.neighbors import NeighborTable
-from nnpot.structure import Pairs
+from nnpot.neighbors import NeighborTable, single_batch
+from nnpot.structure import Linearized, Pairs, Structure, thinned
 
 FEW_ELEMENTS, MANY_ELEMENTS, LEARNED_CHANNELS = 3, 5, 4
 
@@ -49,6 +54,10 @@ class ACE(Descriptor):
         body_order: From 2 to 5.
         neighbors: n̄, about the number of neighbours within the cutoff.
         element_channels: Number of columns of a trainable E; None for the identity up to 5 elements, 4 columns beyond.
+        second_channels: Number of columns of a second density, of which B has its share as of the first, see
+            :class:`SecondDensity`; 0 for none.
+        second_units: Number of hidden units of the networks of the second density.
+        second_cutoff: That of the second density, in Å, not larger than `cutoff`; None for the same.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -64,6 +73,9 @@ class ACE(Descriptor):
         body_order: Literal[2, 3, 4, 5] = 5,
         neighbors: float = 40.0,
         element_channels: int | None = None,
+        second_channels: int = 0,
+        second_units: int = 32,
+        second_cutoff: float | None = None,
     ) -> None:
         super().__init__()
         if not cutoff > 0:
@@ -80,6 +92,13 @@ class ACE(Descriptor):
             channels = n_radial * (4 if element_channels is None and len(elements) > FEW_ELEMENTS else 2)
         if min(channels, n_radial) < 1 or not neighbors > 0:
             raise ValueError(f"channels, n_radial, neighbors must be positive, got {channels}, {n_radial}, {neighbors}")
+        if second_cutoff is None:
+            second_cutoff = cutoff
+        if second_channels < 0 or second_units < 1 or not 0 < second_cutoff <= cutoff:
+            raise ValueError(
+                "second_channels must not be negative, second_units positive, second_cutoff positive, at most cutoff; "
+                f"got {second_channels}, {second_units}, {second_cutoff} Å"
+            )
         self.cutoff, self.elements = cutoff, check_elements(elements)
         self.channels, self.n_radial, self.l_max, self.body_order = channels, n_radial, l_max, body_order
         self.density_scale: float = neighbors**-0.5
@@ -92,6 +111,12 @@ class ACE(Descriptor):
         n_in = self.element_weights.shape[1] * n_radial
         degrees = l_max + 1
         weights = torch.randn(degrees, n_in, channels) / n_radial**0.5  # the same for all centres at the start
+        self.second: SecondDensity | None = None
+        if second_channels > 0:
+            sizes = (len(elements), n_in, n_radial, l_max, second_channels, second_units)
+            self.second = SecondDensity(*sizes, second_cutoff, neighbors)
+            of_second = torch.randn(degrees, second_channels, channels) / second_channels**0.5
+            weights = torch.cat([weights, of_second], dim=1)
         self.channel_weights = nn.Parameter(weights.repeat(len(elements), 1, 1, 1))
         self.mixing = nn.ParameterDict()
         if body_order >= 3:
@@ -109,10 +134,22 @@ class ACE(Descriptor):
         vectors = table.vectors(pairs, self.cutoff)
         values = density(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
         rows = ElementRows.of_centers(pairs, len(self.elements), values.dtype)
+        if self.second is not None:
+            near = self.second.neighborhood(pairs, self.element_weights)
+            values = torch.cat([values, self.second(values, near, rows)], dim=2)
         return self.features_of(values, rows)
 
-    def linearized(self, pairs: Pairs) -> "DensityExpansion | PairDensity":
-        """Return the density A of every atom, shape (N, L, Q·K), and the transpose of its derivative."""
+    def linearized(self, pairs: Pairs) -> Linearized:
+        """Return the density A of every atom, shape (N, L, Q·K), and the transpose of its derivative.
+
+        With a second density its columns follow, shape (N, L, Q·K + C').
+        """
+        first = self._linearized_density(pairs)
+        if self.second is None:
+            return first
+        return BothDensities(first, self.second.linearized(first.values, pairs, self.element_weights))
+
+    def _linearized_density(self, pairs: Pairs) -> "DensityExpansion | PairDensity":
         if not (torch.is_grad_enabled() and self.element_weights.requires_grad):
             weights = self.element_weights.to(pairs.r_ij.dtype) * self.density_scale
             compiled = PairDensity.of(pairs, weights, self.cutoff, self.n_radial, self.l_max)
@@ -123,29 +160,46 @@ class ACE(Descriptor):
         tables = DensityTables.of(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
         return DensityExpansion(tables.density(), tables, table, len(pairs.r_ij))
 
+    def fitted(self, structures: Sequence[Structure], n_atoms: int = 2_000) -> "ACE":
+        """As every descriptor; a second density takes the scales of its inputs from about `n_atoms` atoms."""
+        new: ACE = super().fitted(structures)
+        if new.second is None:
+            return new
+        new = copy.deepcopy(new).double()
+        new._fit_second([single_batch(s, new.cutoff).pairs(new.elements) for s in thinned(structures, n_atoms)])
+        return new.to(self.channel_weights.dtype)
+
+    def _fit_second(self, of_structures: Sequence[Pairs]) -> None:
+        if self.second is None:
+            return
+        inputs, species = [], []
+        with torch.no_grad():
+            for pairs in of_structures:
+                a = self._linearized_density(pairs).values
+                near = self.second.neighborhood(pairs, self.element_weights)
+                rows = ElementRows.of_centers(pairs, len(self.elements), a.dtype)
+                inputs.append(near.table.of_pairs(torch.cat(self.second.inputs(a, near, rows), dim=2)))
+                species.append(pairs.center_species[pairs.pair_i[near.table.near]])
+        self.second.fit(torch.cat(inputs), torch.cat(species))
+
     def linearizes_as(self, other: Descriptor) -> bool:
         """Whether it has the same density: elements not trained, radial functions and degrees alike."""
-        if not isinstance(other, ACE) or self.element_weights.requires_grad or other.element_weights.requires_grad:
+        if not isinstance(other, ACE):
             return False
+        for descriptor in (self, other):
+            if descriptor.element_weights.requires_grad or descriptor.second is not None:
+                return False
         alike = ("elements", "cutoff", "n_radial", "l_max", "density_scale")
         same_shape = self.element_weights.shape == other.element_weights.shape
         return same_shape and all(getattr(self, name) == getattr(other, name) for name in alike)
 
     def features_of(self, values: Tensor, rows: ElementRows) -> Tensor:
         """Return the features, shape (N, D), from the density, shape (N, L, Q·K)."""
-        return self._invariants(self._channels(values, rows))
+        return self._invariants(channels_of(values, self.channel_weights, rows))
 
     def explicit_features(self, values: Tensor, species: Tensor) -> Invariants | None:
         """Return the same by compiled code, None where there is none."""
         return Invariants.of(values, species, self.channel_weights, tuple(self.mixing.values()), self.l_max)
-
-    def _channels(self, values: Tensor, rows: ElementRows) -> Tensor:
-        """Return B, shape (L, N, C), from the density, shape (N, L, Q·K)."""
-        weights = self._of_every_m(self.channel_weights.transpose(0, 1))  # (L, S, Q·K, C)
-        blocks = rows.spread(values.transpose(0, 1), dim=1)  # (L, S, R, Q·K)
-        channels = torch.bmm(blocks.flatten(end_dim=1), weights.flatten(end_dim=1))  # (L·S, R, C)
-        shape = (*blocks.shape[:3], self.channels)
-        return rows.collect(channels.view(shape), dim=1)
 
     def extra_repr(self) -> str:
         """Say what is there in one line."""
@@ -173,11 +227,7 @@ class ACE(Descriptor):
 
     def _per_degree(self, x: Tensor, weights: Tensor) -> Tensor:
         """Multiply x (L, N, in) by one matrix per degree l, weights (l_max + 1, in, out)."""
-        return torch.bmm(x, self._of_every_m(weights))
-
-    def _of_every_m(self, weights: Tensor) -> Tensor:
-        """Repeat what is there for every degree l, shape (l_max + 1, ...), for every l, m, shape (L, ...)."""
-        return weights.index_select(0, torch.tensor(degrees(self.l_max), device=weights.device))
+        return torch.bmm(x, repeated_for_m(weights))
 
     def _sum_over_m(self, x: Tensor) -> Tensor:
         """Mean of x (L, N, C) over m for each l, shape (l_max + 1, N, C)."""
@@ -209,5 +259,4 @@ class DensityExpansion:
 
     def pullback(self, gradient: Tensor) -> Tensor:
         """Return ∂E/∂r_ij, shape (P, 3), from ∂E/∂A, shape (N, L, Q·K)."""
-        by_place = self.tables.pullback(gradient).view(-1, 3).index_select(0, self.neighbors.slots)
-        return by_place.new_zeros(self.n_pairs, 3).index_copy(0, self.neighbors.near, by_place)
+        return self.neighbors.to_pairs(self.tables.pullback(gradient), self.n_pairs)

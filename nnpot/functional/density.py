@@ -75,19 +75,33 @@ class DensityTables:
         return (by_radial.view(shape) * self.values.unsqueeze(dim=2)).sum(dim=3)
 
     def pullback(self, density_bar: Tensor) -> Tensor:
-        """Return ∂E/∂r_ij, in eV/Å, shape (N, M, 3), from Ā = ∂E/∂A, shape (N, L, Q·K).
-
-        On the unit sphere ∇Y_lm = [∂Z_lm − l r̂ Z_lm] / r for the harmonic polynomials Z_lm, which are of degree l.
-        """
-        by_harmonics = torch.bmm(self.radial, density_bar.transpose(1, 2))  # (N, M, L)
+        """Return ∂E/∂r_ij, in eV/Å, shape (N, M, 3), from Ā = ∂E/∂A, shape (N, L, Q·K)."""
         by_radial = torch.bmm(self.harmonics, density_bar)  # (N, M, Q·K)
-        l_max = math.isqrt(self.harmonics.shape[2]) - 1
-        degree = by_harmonics.new_tensor(degrees(l_max))
-        weighted = by_harmonics * self.harmonics
-        outward = (self.slopes * by_radial).sum(dim=2) - (weighted @ degree) / self.distances.squeeze(dim=2)
-        matrix = by_harmonics.new_tensor(gradient_matrix(l_max))
-        turned = polynomial_pullback(by_harmonics, self.harmonics, matrix)
-        return turned / self.distances + self.units * outward.unsqueeze(dim=2)
+        by_harmonics = torch.bmm(self.radial, density_bar.transpose(1, 2))  # (N, M, L)
+        return vectors_bar(
+            self.units, self.distances, self.harmonics, by_harmonics, (self.slopes * by_radial).sum(dim=2)
+        )
+
+
+def vectors_bar(
+    units: Tensor, distances: Tensor, harmonics: Tensor, harmonics_bar: Tensor, distances_bar: Tensor
+) -> Tensor:
+    """Return ∂E/∂r_ij, in eV/Å, shape (N, M, 3), from derivatives by the harmonics and by the distances.
+
+    On the unit sphere ∇Y_lm = [∂Z_lm − l r̂ Z_lm] / r for the harmonic polynomials Z_lm, which are of degree l.
+
+    Args:
+        units: r̂, shape (N, M, 3).
+        distances: r, in Å, shape (N, M, 1).
+        harmonics: Y_lm, shape (N, M, L).
+        harmonics_bar: ∂E/∂Y, in eV, shape (N, M, L).
+        distances_bar: ∂E/∂r, in eV/Å, shape (N, M).
+    """
+    l_max = math.isqrt(harmonics.shape[2]) - 1
+    weighted = harmonics_bar * harmonics
+    outward = distances_bar - (weighted @ harmonics_bar.new_tensor(degrees(l_max))) / distances.squeeze(dim=2)
+    turned = polynomial_pullback(harmonics_bar, harmonics, harmonics_bar.new_tensor(gradient_matrix(l_max)))
+    return turned / distances + units * outward.unsqueeze(dim=2)
 
 
 def density(vectors: Tensor, weights: Tensor, cutoff: float, n_radial: int, l_max: int) -> Tensor:

@@ -47,7 +47,7 @@ class PairDensity:
             return None
         sizes = (*weights.shape, float(cutoff), n_radial, l_max)
         arguments = (*sorted_pairs(pairs), weights.detach().contiguous(), *sizes)
-        return cls(arguments, _nonzero_gradients(l_max), torch.ops.nnpot.density(*arguments))
+        return cls(arguments, nonzero_gradients(l_max), torch.ops.nnpot.density(*arguments))
 
     def pullback(self, density_bar: Tensor) -> Tensor:
         """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), from Ā = ∂E/∂A, shape (N, L, Q·K); differentiable in Ā."""
@@ -71,7 +71,7 @@ def sorted_pairs(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 @cache
-def _nonzero_gradients(l_max: int) -> tuple[Tensor, Tensor, int]:
+def nonzero_gradients(l_max: int) -> tuple[Tensor, Tensor, int]:
     """Indices (a, q, p), int32, shape (n, 3), and values, float64, of what is not 0 in `gradient_matrix`; n."""
     matrix = gradient_matrix(l_max)
     places = torch.from_numpy(np.argwhere(matrix).astype(np.int32, order="C"))

@@ -34,6 +34,13 @@ _NETWORKS = (
     "int n_elements, int n_layers, int linear"
 )
 
+_SECOND = (
+    f"{_PAIRS}, Tensor centers, Tensor element_weights, Tensor density, "
+    "Tensor projection, Tensor hidden, Tensor outer, "
+    "int n_elements, int n_weights, float cutoff, int n_radial, int l_max, int n_channels, int n_units, "
+    f"{_GRADIENTS}"
+)
+
 _library = torch.library.Library("nnpot", "FRAGMENT")
 
 
@@ -108,6 +115,24 @@ def _gradients(values: Tensor, _: Tensor, *rest: Any) -> Tensor:
     return values.new_empty(sum(w.numel() for w in rest[:4]) + (values.numel() if rest[9] else 0))
 
 
+def _second(vectors: Tensor, starts: Tensor, *rest: Any) -> Tensor:
+    l_max, n_channels = rest[12:14]
+    return vectors.new_empty(starts.shape[0] - 1, (l_max + 1) ** 2, n_channels)
+
+
+def _second_pullback(vectors: Tensor, *rest: Any) -> Tensor:
+    density = rest[5]
+    return vectors.new_zeros(vectors.numel() + density.numel())  # stays so for pairs beyond the cutoff
+
+
+def _second_gradient(vectors: Tensor, *rest: Any) -> Tensor:
+    return vectors.new_empty(sum(weights.numel() for weights in rest[6:9]))
+
+
+def _second_pullback_gradient(vectors: Tensor, *rest: Any) -> Tensor:
+    return vectors.new_empty(_second(vectors, *rest).numel() + _second_gradient(vectors, *rest).numel())
+
+
 _define("density", f"{_PAIRS}, {_DENSITY}", _density, _n_centers)
 _define("density_tangent", f"{_PAIRS}, {_DENSITY}, {_GRADIENTS}, Tensor direction", _density, _n_centers)
 _define("density_pullback", f"{_PAIRS}, {_DENSITY}, {_GRADIENTS}, Tensor bar", _gradient, _n_centers)
@@ -124,4 +149,13 @@ _define(
     f"{_ATOMS}, int with_values, Tensor direction, Tensor features_bar, Tensor tangent_bar",
     _gradients,
     _n_atoms,
+)
+_define("second_density", _SECOND, _second, _n_centers)
+_define("second_density_pullback", f"{_SECOND}, Tensor bar", _second_pullback, _n_centers)
+_define("second_density_gradient", f"{_SECOND}, Tensor bar", _second_gradient, _n_centers)
+_define(
+    "second_density_pullback_gradient",
+    f"{_SECOND}, Tensor bar, Tensor vectors_change, Tensor density_change",
+    _second_pullback_gradient,
+    _n_centers,
 )

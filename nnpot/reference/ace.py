@@ -61,6 +61,27 @@ def radial_basis(r: float, n_radial: int, cutoff: float) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
+class SecondDensity:
+    """Parameters of a second density, whose neighbours are weighted by networks.
+
+    Attributes:
+        cutoff: Of the second density, in Å.
+        scale: ν / √n̄.
+        projection: P, shape (S, l_max + 1, Q·K, C').
+        hidden: U, shape (S, H, Q·K + (l_max + 1)·C' + 1), the bias last.
+        outer: V, shape (S, C', H + 1), likewise.
+        input_scale: What the inputs are divided by, shape (S, Q·K + (l_max + 1)·C').
+    """
+
+    cutoff: float
+    scale: float
+    projection: Floats
+    hidden: Floats
+    outer: Floats
+    input_scale: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class ClusterExpansion:
     """Parameters of the expansion.
 
@@ -70,8 +91,9 @@ class ClusterExpansion:
         body_order: 2 … 5.
         density_scale: 1/√n̄.
         element_weights: E, shape (S, Q).
-        channel_weights: W, shape (S, l_max + 1, Q·K, C).
+        channel_weights: W, shape (S, l_max + 1, Q·K, C), or (S, l_max + 1, Q·K + C', C) with a second density.
         pair, product, product_pair: U, V, U', shape (l_max + 1, C, C); unused ones may be None.
+        second: The second density, if there is one.
     """
 
     cutoff: float
@@ -83,19 +105,55 @@ class ClusterExpansion:
     pair: Floats | None = None
     product: Floats | None = None
     product_pair: Floats | None = None
+    second: SecondDensity | None = None
+
+    @property
+    def n_radial(self) -> int:
+        """K."""
+        extra = 0 if self.second is None else self.second.projection.shape[3]
+        return int(self.channel_weights.shape[2] - extra) // int(self.element_weights.shape[1])
 
 
 def density(p: ClusterExpansion, r_ij: Floats, pair_i: Integers, pair_j: Integers, species: Integers) -> Floats:
     """A_i,lm,qk = n̄^(−1/2) Σ_j E_sq R_k(r_ij) Y_lm(r̂_ij), s the element of j, shape (N, L, Q·K)."""
-    n_channels = p.element_weights.shape[1]
-    n_radial = p.channel_weights.shape[2] // n_channels
-    a = np.zeros((len(species), (p.l_max + 1) ** 2, n_channels, n_radial))
+    a = np.zeros((len(species), (p.l_max + 1) ** 2, p.element_weights.shape[1], p.n_radial))
     for r, i, j in zip(r_ij, pair_i, pair_j, strict=True):
         length = float(np.linalg.norm(r))
         y = real_harmonics((r / length)[None, :], p.l_max)[0]
-        g = np.outer(p.element_weights[species[j]], radial_basis(length, n_radial, p.cutoff))  # (Q, K)
+        g = np.outer(p.element_weights[species[j]], radial_basis(length, p.n_radial, p.cutoff))  # (Q, K)
         a[i] += p.density_scale * y[:, None, None] * g
     return a.reshape(len(species), (p.l_max + 1) ** 2, -1)
+
+
+def second_density(
+    p: ClusterExpansion,
+    q: SecondDensity,
+    a: Floats,
+    r_ij: Floats,
+    pair_i: Integers,
+    pair_j: Integers,
+    species: Integers,
+) -> Floats:
+    """A'_i,lm,c = ν n̄^(−1/2) Σ_j f_c(r_ij) w_c Y_lm(r̂_ij), w = V [silu(U [x; 1]); 1], shape (N, L, C').
+
+    The inputs x are E_sq R_k(r_ij), then u_lc = Σ_m (A_i,lm P_l)_c Y_lm(r̂_ij), divided by their scale.
+    """
+    degree = [d for d in range(p.l_max + 1) for _ in range(2 * d + 1)]
+    out = np.zeros((len(species), len(degree), q.outer.shape[1]))
+    for r, i, j in zip(r_ij, pair_i, pair_j, strict=True):
+        length, z = float(np.linalg.norm(r)), species[i]
+        if length >= q.cutoff:
+            continue
+        y = real_harmonics((r / length)[None, :], p.l_max)[0]
+        radial = np.outer(p.element_weights[species[j]], radial_basis(length, p.n_radial, q.cutoff)).ravel()
+        along = _per_degree(a[i], q.projection[z], degree) * y[:, None]  # (L, C')
+        directions = [along[np.array(degree) == d].sum(axis=0) for d in range(p.l_max + 1)]
+        x = np.concatenate([radial, *directions]) / q.input_scale[z]
+        units = q.hidden[z] @ np.append(x, 1.0)
+        weights = q.outer[z] @ np.append(units / (1 + np.exp(-units)), 1.0)
+        t = length / q.cutoff
+        out[i] += q.scale * (1 - 10 * t**3 + 15 * t**4 - 6 * t**5) * np.outer(y, weights)
+    return out
 
 
 def ace_features(p: ClusterExpansion, r_ij: Floats, pair_i: Integers, pair_j: Integers, species: Integers) -> Floats:
@@ -103,6 +161,8 @@ def ace_features(p: ClusterExpansion, r_ij: Floats, pair_i: Integers, pair_j: In
     degree = [d for d in range(p.l_max + 1) for _ in range(2 * d + 1)]
     gaunt = gaunt_coefficients(p.l_max)
     a = density(p, r_ij, pair_i, pair_j, species)
+    if p.second is not None:
+        a = np.concatenate([a, second_density(p, p.second, a, r_ij, pair_i, pair_j, species)], axis=2)
     features = []
     for a_i, z in zip(a, species, strict=True):
         b = _per_degree(a_i, p.channel_weights[z], degree)  # (L, C)

@@ -1,12 +1,18 @@
 """ACE against its NumPy statement."""
 
+import copy
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, structure
+from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, rattled, structure
 
 from nnpot.descriptors.ace import ACE
-from nnpot.reference.ace import ClusterExpansion, ace_features
+from nnpot.functional.rows import ElementRows
+from nnpot.neighbors import single_batch
+from nnpot.reference.ace import ClusterExpansion, SecondDensity, ace_features
+from nnpot.structure import Structure
 
 
 def numbers_of(ace: ACE) -> ClusterExpansion:
@@ -14,7 +20,13 @@ def numbers_of(ace: ACE) -> ClusterExpansion:
     mixing = {name: w.detach().numpy() for name, w in ace.mixing.items()}
     weights = ace.channel_weights.detach().numpy()
     elements = ace.element_weights.detach().numpy()
-    return ClusterExpansion(ace.cutoff, ace.l_max, ace.body_order, ace.density_scale, elements, weights, **mixing)
+    second = None
+    if ace.second is not None:
+        arrays = {name: w.detach().numpy() for name, w in ace.second.state_dict().items()}
+        second = SecondDensity(ace.second.cutoff, ace.second.scale, **arrays)
+    return ClusterExpansion(
+        ace.cutoff, ace.l_max, ace.body_order, ace.density_scale, elements, weights, second=second, **mixing
+    )
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -25,6 +37,48 @@ def test_features_are_those_of_the_formulas(system: str, body_order: int, l_max:
     arrays = (a.numpy() for a in (pairs.r_ij, pairs.pair_i, pairs.pair_j, pairs.species))
     # sums of some hundred terms in another order
     np.testing.assert_allclose(ace(pairs).detach().numpy(), ace_features(numbers_of(ace), *arrays), atol=1e-12)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"second_cutoff": 2.5, "body_order": 3}, {"element_channels": 2, "l_max": 4, "second_units": 1}],
+    ids=str,
+)
+def test_features_with_a_second_density(system: str, changes: dict[str, Any]) -> None:
+    arguments = {"channels": 3, "n_radial": 4, "l_max": 2, "second_channels": 3, "second_units": 4, **changes}
+    ace = ACE(CUTOFF, ELEMENTS, **arguments).double()
+    assert ace.second is not None
+    with torch.no_grad():
+        ace.second.input_scale.uniform_(0.01, 0.1)
+        for weights in ace.parameters():
+            weights.copy_(torch.randn_like(weights))  # biases too
+    pairs = pairs_of(structure(system))
+    arrays = (a.numpy() for a in (pairs.r_ij, pairs.pair_i, pairs.pair_j, pairs.species))
+    np.testing.assert_allclose(
+        ace(pairs).detach().numpy(), ace_features(numbers_of(ace), *arrays), rtol=1e-10, atol=1e-12
+    )
+
+
+def test_inputs_of_the_second_density_are_scaled_by_their_spread_in_training() -> None:
+    atoms = [rattled(SYSTEMS["alloy"](), 0.3, seed) for seed in range(4)]
+    structures = [Structure.from_ase(a) for a in atoms]
+    before = ACE(CUTOFF, (), channels=3, n_radial=4, l_max=2, second_channels=3)
+    fitted = before.fitted(structures)
+    assert fitted.second is not None
+    assert fitted.second.input_scale.dtype == torch.float32
+    again = copy.deepcopy(fitted).double()
+    inputs = []
+    for s in structures:
+        pairs = single_batch(s, CUTOFF).pairs(fitted.elements)
+        near = again.second.neighborhood(pairs, again.element_weights)
+        rows = ElementRows.of_centers(pairs, 2, torch.float64)
+        radial, directions = again.second.inputs(again.linearized(pairs).first.values, near, rows)
+        chosen = pairs.center_species[pairs.pair_i] == 0
+        inputs.append(near.table.of_pairs(torch.cat([radial, directions], dim=2))[chosen])
+    spread = torch.cat(inputs).std(dim=0, correction=0)
+    for scale, of_kind in zip(again.second.input_scale[0].split([8, 3, 3, 3]), spread.split([8, 3, 3, 3]), strict=True):
+        torch.testing.assert_close(scale, of_kind.max().expand_as(scale), rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("element_channels", [1, 3, 6])
@@ -63,6 +117,9 @@ def test_the_number_of_features_is_told(body_order: int) -> None:
         ({"body_order": 6}, "body_order must lie in"),
         ({"element_channels": 0}, "element_channels must be positive"),
         ({"channels": 0}, "channels, n_radial, neighbors must be positive"),
+        ({"second_channels": -1}, "second_channels must not be negative"),
+        ({"second_channels": 2, "second_units": 0}, "second_units positive"),
+        ({"second_channels": 2, "second_cutoff": 6.0}, "second_cutoff positive, at most cutoff"),
     ],
 )
 def test_senseless_arguments_are_refused(arguments: dict[str, float], message: str) -> None:
@@ -70,8 +127,9 @@ def test_senseless_arguments_are_refused(arguments: dict[str, float], message: s
         ACE(elements=("Cu",), **arguments)
 
 
-def test_all_weights_get_a_gradient() -> None:
-    ace = ACE(CUTOFF, ELEMENTS, channels=3, n_radial=3).double()
+@pytest.mark.parametrize("second_channels", [0, 3])
+def test_all_weights_get_a_gradient(second_channels: int) -> None:
+    ace = ACE(CUTOFF, ELEMENTS, channels=3, n_radial=3, second_channels=second_channels).double()
     batch = [pairs_of(structure(name)) for name in ("water", "alloy", "triclinic")]
     sum(ace(pairs).square().sum() for pairs in batch).backward()
     assert all(bool((p.grad != 0).any()) and bool(torch.isfinite(p.grad).all()) for p in ace.parameters())

@@ -1,0 +1,277 @@
+"""A second density, in which a network weighs each neighbour by what the first one has in its direction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from nnpot.functional.activations import silu
+from nnpot.functional.affine import affine
+from nnpot.functional.channels import channels
+from nnpot.functional.cutoffs import CUTOFFS
+from nnpot.functional.density import vectors_bar
+from nnpot.functional.harmonics import spherical_harmonics
+from nnpot.functional.radial import bessel_basis
+from nnpot.functional.rows import ElementRows
+from nnpot.functional.second_density import SecondPairDensity
+from nnpot.neighbors import NeighborTable
+from nnpot.structure import Linearized, Pairs
+
+
+class SecondDensity(nn.Module):
+    r"""Weights of the neighbours that depend on what else is around the centre, and the density with these weights.
+
+    For an atom i of element z, its density A, and a neighbour j of element s:
+
+        u_lc     = Σ_m (A_lm P^z_l)_c Y_lm(r̂_ij)                                     the density in the direction of j
+        w_c      = f_c(r_ij) ( V^z [silu(U^z [E_sq R_k(r_ij); u; 1]); 1] )_c        weights, by a small network
+        A'_lm,c  = ν Σ_j w_c Y_lm(r̂_ij) / √n̄
+
+    with trainable P, U, V, and inputs of the network in units of their spread over the training data.  Weights that
+    know what is in the direction of a neighbour put correlations of all orders into every product of A', as the layers
+    of Allegro do (A. Musaelian et al., Nat. Commun. 14, 579 (2023)).  No neighbour of a neighbour is looked at: what is
+    made of it stays strictly local.
+
+    Args:
+        n_elements: Number of elements S.
+        n_in: Number of columns (q, k) of the density.
+        n_radial: Number of radial functions k.
+        l_max: Highest degree.
+        n_channels: Number of columns c of A'.
+        units: Number of hidden units of the networks.
+        cutoff: No neighbour farther than this has a weight, in Å.
+        neighbors: n̄.
+    """
+
+    input_scale: Tensor
+
+    def __init__(
+        self,
+        n_elements: int,
+        n_in: int,
+        n_radial: int,
+        l_max: int,
+        n_channels: int,
+        units: int,
+        cutoff: float,
+        neighbors: float,
+    ) -> None:
+        super().__init__()
+        self.cutoff, self.n_radial, self.l_max = cutoff, n_radial, l_max
+        self.scale = (2 / cutoff) ** 0.5 / cutoff / neighbors**0.5  # ν/√n̄: A' is then about as large as A
+        n_inputs = n_in + (l_max + 1) * n_channels
+        projection = torch.randn(l_max + 1, n_in, n_channels) / n_radial**0.5
+        self.projection = nn.Parameter(projection.repeat(n_elements, 1, 1, 1))
+        self.hidden = nn.Parameter(_layer(n_elements, n_inputs, units))
+        self.outer = nn.Parameter(_layer(n_elements, units, n_channels))
+        self.register_buffer("input_scale", torch.ones(n_elements, n_inputs))
+
+    def forward(self, a: Tensor, near: "Neighborhood", rows: ElementRows) -> Tensor:
+        """Return A', shape (N, L, C), from the density A, shape (N, L, Q·K).
+
+        Args:
+            a: A.
+            near: The neighbours within the cutoff.
+            rows: Where the atoms of each element are.
+        """
+        _, hidden, outer = self.weights
+        inputs = rows.spread(torch.cat(self.inputs(a, near, rows), dim=2))  # (S, R, M, X)
+        units = silu(affine(inputs.flatten(start_dim=1, end_dim=2), hidden))
+        of_neighbors = affine(units, outer).view(*inputs.shape[:3], outer.shape[1])  # (S, R, M, C)
+        return torch.bmm(near.harmonics.transpose(1, 2), rows.collect(of_neighbors) * near.envelope)
+
+    @property
+    def weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """P, U and V such that inputs need not be scaled first nor weights afterwards."""
+        bias = self.input_scale.new_ones(len(self.input_scale), 1)
+        by_input = torch.cat([self.input_scale.reciprocal(), bias], dim=1)
+        return self.projection, self.hidden * by_input.unsqueeze(dim=1), self.outer * self.scale
+
+    def inputs(self, a: Tensor, near: "Neighborhood", rows: ElementRows) -> tuple[Tensor, Tensor]:
+        """Return E_sq R_k, shape (N, M, Q·K), and u, shape (N, M, (l_max + 1)·C)."""
+        b = channels(a, self.projection, rows).transpose(0, 1)  # (N, L, C)
+        directions = []
+        for degree in range(self.l_max + 1):
+            m = slice(degree**2, (degree + 1) ** 2)
+            directions.append(torch.bmm(near.harmonics[:, :, m], b[:, m]))
+        return near.radial, torch.cat(directions, dim=2)
+
+    def neighborhood(self, pairs: Pairs, element_weights: Tensor) -> "Neighborhood":
+        """Return the neighbours within the cutoff, with E, shape (S, Q)."""
+        return Neighborhood.of(pairs, element_weights, self.cutoff, self.n_radial, self.l_max)
+
+    def linearized(self, a: Tensor, pairs: Pairs, element_weights: Tensor) -> "LinearizedSecond":
+        """Return A' and the transpose of its derivative, by compiled code where there is such.
+
+        Args:
+            a: A, shape (N, L, Q·K).
+            pairs: What it is made of.
+            element_weights: E, shape (S, Q).
+        """
+        if not a.requires_grad:
+            sizes = (self.cutoff, self.n_radial, self.l_max)
+            compiled = SecondPairDensity.of(pairs, element_weights.to(a.dtype), a, self.weights, *sizes)
+            if compiled is not None:
+                return compiled
+        rows = ElementRows.of_centers(pairs, len(self.input_scale), a.dtype)
+        return RecordedSecond.of(self, a, pairs, element_weights, rows)
+
+    def fit(self, inputs: Tensor, species: Tensor) -> None:
+        """Take the scales of the inputs from training data: one for R, one for each degree of u, for every element.
+
+        Args:
+            inputs: E_sq R_k and u side by side, shape (P, Q·K + (l_max + 1)·C).
+            species: Element of the centre of each pair, shape (P,).
+        """
+        _, n_degrees, n_in, n_channels = self.projection.shape
+        for s in range(len(self.input_scale)):
+            rows = inputs[species == s].double()
+            if rows.numel() == 0:
+                continue
+            spread = rows.std(dim=0, correction=0)
+            for kind in spread.split([n_in] + n_degrees * [n_channels]):
+                largest = float(kind.max())
+                kind.fill_(largest if largest > 1e-8 else 1.0)
+            self.input_scale[s] = spread
+
+
+@dataclass(frozen=True, eq=False)
+class Neighborhood:
+    """What a second density sees of the neighbours of each atom, M in a padded table.
+
+    Attributes:
+        table: Which pair is where.
+        units: r̂, shape (N, M, 3).
+        distances: r, in Å, shape (N, M, 1).
+        weights: E_sq, shape (N, M, Q); 0 in empty places.
+        harmonics: Y_lm, shape (N, M, L).
+        values: R_k, shape (N, M, K).
+        envelope: f_c, shape (N, M, 1); 0 in empty places.
+    """
+
+    table: NeighborTable
+    units: Tensor
+    distances: Tensor
+    weights: Tensor
+    harmonics: Tensor
+    values: Tensor
+    envelope: Tensor
+
+    @classmethod
+    def of(cls, pairs: Pairs, element_weights: Tensor, cutoff: float, n_radial: int, l_max: int) -> Self:
+        """Evaluate all functions of the pair vectors, with operations that can be differentiated."""
+        table = NeighborTable.of(pairs, cutoff)
+        vectors = table.vectors(pairs, cutoff)
+        distances = (vectors * vectors).sum(dim=-1, keepdim=True).sqrt()
+        units = vectors / distances
+        of_pairs = element_weights.index_select(0, pairs.species[pairs.pair_j[table.near]])
+        return cls(
+            table=table,
+            units=units,
+            distances=distances,
+            weights=table.filled(of_pairs, empty=0.0),
+            harmonics=spherical_harmonics(units, l_max),
+            values=bessel_basis(distances, cutoff, n_radial)[0],
+            envelope=CUTOFFS["polynomial"].value(distances, cutoff),
+        )
+
+    @property
+    def radial(self) -> Tensor:
+        """E_sq R_k, shape (N, M, Q·K)."""
+        return (self.weights.unsqueeze(dim=3) * self.values.unsqueeze(dim=2)).flatten(start_dim=2)
+
+    @property
+    def functions(self) -> tuple[Tensor, Tensor, Tensor]:
+        """All that depends on where the neighbours are: Y, R, f_c."""
+        return self.harmonics, self.values, self.envelope
+
+    def vectors_bar(self, cutoff: float, bars: Sequence[Tensor], n_pairs: int) -> Tensor:
+        """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), from the derivatives by `functions`."""
+        harmonics_bar, values_bar, envelope_bar = bars
+        _, slopes = bessel_basis(self.distances, cutoff, self.values.shape[2])
+        of_envelope = CUTOFFS["polynomial"].derivative(self.distances, cutoff) * envelope_bar
+        distances_bar = (slopes * values_bar).sum(dim=2) + of_envelope.squeeze(dim=2)
+        bar = vectors_bar(self.units, self.distances, self.harmonics, harmonics_bar, distances_bar)
+        return self.table.to_pairs(bar, n_pairs)
+
+
+class LinearizedSecond(Protocol):
+    """A second density, and the transpose of its derivative."""
+
+    @property
+    def values(self) -> Tensor:
+        """A', shape (N, L, C)."""
+        ...
+
+    def pullback(self, values_bar: Tensor, /) -> tuple[Tensor, Tensor]:
+        """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), and ∂E/∂A, shape (N, L, Q·K), from ∂E/∂A'."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedSecond:
+    """A second density differentiated by autograd as far as there are parameters.
+
+    Attributes:
+        values: A', with its history from `inputs`.
+        inputs: A, then the functions of the neighbours.
+        neighborhood: The neighbours.
+        cutoff: In Å.
+        n_pairs: Number of all pairs P.
+    """
+
+    values: Tensor
+    inputs: tuple[Tensor, ...]
+    neighborhood: Neighborhood
+    cutoff: float
+    n_pairs: int
+
+    @classmethod
+    def of(cls, second: SecondDensity, a: Tensor, pairs: Pairs, element_weights: Tensor, rows: ElementRows) -> Self:
+        """Evaluate the second density, with its history also where no gradients are recorded: forces need it."""
+        a = a if a.requires_grad else a.detach().requires_grad_()
+        near = second.neighborhood(pairs, element_weights)
+        harmonics, values, envelope = functions = [x.detach().requires_grad_() for x in near.functions]
+        near = replace(near, harmonics=harmonics, values=values, envelope=envelope)
+        with torch.enable_grad():
+            made = second(a, near, rows)
+        return cls(made, (a, *functions), near, second.cutoff, len(pairs.r_ij))
+
+    def pullback(self, values_bar: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), and ∂E/∂A, shape (N, L, Q·K), from ∂E/∂A'."""
+        kept = torch.is_grad_enabled()
+        a_bar, *bars = torch.autograd.grad(self.values, self.inputs, values_bar, create_graph=kept, retain_graph=True)
+        return self.neighborhood.vectors_bar(self.cutoff, bars, self.n_pairs), a_bar
+
+
+@dataclass(frozen=True, eq=False)
+class BothDensities:
+    """The density and a second one side by side, and the transpose of their derivative by the pair vectors.
+
+    Attributes:
+        first: The density A and its derivative.
+        second: The second density A' and its derivative.
+    """
+
+    first: Linearized
+    second: LinearizedSecond
+
+    @property
+    def values(self) -> Tensor:
+        """A and A' side by side, shape (N, L, Q·K + C)."""
+        return torch.cat([self.first.values, self.second.values], dim=2)
+
+    def pullback(self, gradient: Tensor) -> Tensor:
+        """Return ∂E/∂r_ij, shape (P, 3), from ∂E/∂(A, A'), shape (N, L, Q·K + C)."""
+        widths = [part.values.shape[2] for part in (self.first, self.second)]
+        of_first, of_second = gradient.split(widths, dim=2)
+        by_vectors, by_first = self.second.pullback(of_second)
+        return self.first.pullback(of_first + by_first) + by_vectors
+
+
+def _layer(n_elements: int, n_in: int, n_out: int) -> Tensor:
+    """Weights of an affine layer for every element, the bias as last column, shape (S, n_out, n_in + 1)."""
+    weights = torch.randn(n_elements, n_out, n_in) / n_in**0.5
+    return torch.cat([weights, torch.zeros(n_elements, n_out, 1)], dim=2)

@@ -1,0 +1,588 @@
+// A second density whose neighbours are weighted by a network, its derivatives, and the derivatives of those by the weights.
+//
+//     D_lm,c    = sum_k A_lm,k P_l,kc                             projections, weights P, U, V of the element of the atom
+//     u_l,c     = sum_m D_lm,c Y_lm                               the density in the direction of a neighbour
+//     x         = [e_q R_k; u],  e of the element of the neighbour
+//     z         = U [x; 1],  a = silu(z),  g = V [a; 1],  w = f_c g
+//     A'_lm,c   = sum_j Y_lm w_c
+//
+// All of it is written for dual numbers: every quantity may carry its change along a direction (the tangent network of
+// B. A. Pearlmutter, Neural Computation 6, 147 (1994)); index 0 is a value, 1 its change; of adjoints: that of the value, that
+// of the change.
+//
+// The same formulas are in nnpot/descriptors/second_density.py, with which the tests compare these.  A block of neighbours
+// is a matrix, one row each: columns are filled up to whole registers.
+
+#include "activations.h"
+#include "neighborhoods.h"
+#include "parallel.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace {
+
+constexpr int64_t LEAST = 16;  // atoms that are worth a thread
+
+template <class T> using Registers = std::vector<Vector<T>>;
+
+struct Shape {
+    int n_elements, n_weights;  // s, q
+    Basis basis;
+    int n_channels, n_units;  // c, h
+    int n_degrees() const { return basis.l_max + 1; }
+    int n_harmonics() const { return n_degrees() * n_degrees(); }
+    int n_in() const { return n_weights * basis.n_radial; }
+    int n_inputs() const { return n_in() + n_degrees() * n_channels; }
+    int64_t projection_size() const { return int64_t(n_degrees()) * n_in() * n_channels; }
+    int64_t hidden_size() const { return int64_t(n_units) * (n_inputs() + 1); }
+    int64_t outer_size() const { return int64_t(n_channels) * (n_units + 1); }
+};
+
+// Numbers of registers that a row of so many numbers fills.
+template <class T>
+struct Widths {
+    static constexpr int of(int n) { return (n + LANES<T> - 1) / LANES<T>; }
+    explicit Widths(const Shape& s)
+        : channels(of(s.n_channels)), units(of(s.n_units)), in(of(s.n_in())), inputs(in + s.n_degrees() * channels) {}
+    int channels, units, in, inputs;
+    // Where column x of the inputs stands in a filled-up row.
+    int place(const Shape& s, int x) const {
+        if (x < s.n_in()) return x;
+        const int degree = (x - s.n_in()) / s.n_channels, c = (x - s.n_in()) % s.n_channels;
+        return (in + degree * channels) * LANES<T> + c;
+    }
+};
+
+// A matrix of numbers a[row * i + column * j].
+template <class T>
+struct Matrix {
+    const T* at;
+    int row, column;
+};
+template <class T>
+Matrix<T> transposed(const Matrix<T>& a) { return {a.at, a.column, a.row}; }
+
+template <class T, int R, int N>
+inline void add_block(int inner, const Matrix<T>& a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
+    Vector<T> sums[R][N];
+    for (int r = 0; r < R; ++r)
+        for (int n = 0; n < N; ++n) sums[r][n] = c[r * step_c + n];
+    for (int i = 0; i < inner; ++i)
+        for (int n = 0; n < N; ++n) {
+            const Vector<T> of_b = b[i * step_b + n];
+            for (int r = 0; r < R; ++r) sums[r][n] += a.at[r * a.row + i * a.column] * of_b;
+        }
+    for (int r = 0; r < R; ++r)
+        for (int n = 0; n < N; ++n) c[r * step_c + n] = sums[r][n];
+}
+
+template <class T, int R>
+void add_rows(int inner, int width, const Matrix<T>& a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
+    int n = 0;
+    for (; n + 2 <= width; n += 2) add_block<T, R, 2>(inner, a, b + n, step_b, c + n, step_c);
+    for (; n < width; ++n) add_block<T, R, 1>(inner, a, b + n, step_b, c + n, step_c);
+}
+
+// c += a b: rows of `width` registers, those of b and c `step_b` and `step_c` registers apart.
+template <class T>
+void add_product(int rows, int inner, int width, Matrix<T> a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
+    const auto next = [&](int count) {
+        rows -= count;
+        a.at += count * a.row;
+        c += count * step_c;
+    };
+    for (; rows >= 8; next(8)) add_rows<T, 8>(inner, width, a, b, step_b, c, step_c);
+    for (; rows >= 4; next(4)) add_rows<T, 4>(inner, width, a, b, step_b, c, step_c);
+    for (; rows >= 2; next(2)) add_rows<T, 2>(inner, width, a, b, step_b, c, step_c);
+    for (; rows >= 1; next(1)) add_rows<T, 1>(inner, width, a, b, step_b, c, step_c);
+}
+
+// Rows of a table of numbers as they are given, filled up to whole registers; and back, added.
+template <class T>
+void fill(const T* from, int rows, int n, Vector<T>* to, int width) {
+    T* numbers = reinterpret_cast<T*>(to);
+    for (int r = 0; r < rows; ++r) std::copy_n(from + r * n, n, numbers + r * width * LANES<T>);
+}
+template <class T>
+void add_filled(const Vector<T>* from, int width, int rows, int n, T* to) {
+    const T* numbers = reinterpret_cast<const T*>(from);
+    for (int r = 0; r < rows; ++r)
+        for (int k = 0; k < n; ++k) to[r * n + k] += numbers[r * width * LANES<T> + k];
+}
+
+// P, U and V of one element, or the sums for their gradients: rows for what comes in, filled up; biases apart.
+template <class T>
+struct Weights {
+    Registers<T> projection, hidden, hidden_bias, outer, outer_bias;
+    Weights(const Shape& s, const Widths<T>& w)
+        : projection(s.n_degrees() * s.n_in() * w.channels),
+          hidden(w.inputs * LANES<T> * w.units),
+          hidden_bias(w.units),
+          outer(w.units * LANES<T> * w.channels),
+          outer_bias(w.channels) {}
+
+    // Calls work(number given, number kept) for all of U and V.
+    template <class Given, class Work>
+    void for_layers(const Shape& s, const Widths<T>& w, Given* u, Given* v, Work work) {
+        const auto kept = [](Registers<T>& rows, int width, int row, int column) -> T& {
+            return reinterpret_cast<T*>(rows.data())[row * width * LANES<T> + column];
+        };
+        for (int h = 0; h < s.n_units; ++h, ++u) {
+            for (int x = 0; x < s.n_inputs(); ++x) work(*u++, kept(hidden, w.units, w.place(s, x), h));
+            work(*u, kept(hidden_bias, w.units, 0, h));
+        }
+        for (int c = 0; c < s.n_channels; ++c, ++v) {
+            for (int h = 0; h < s.n_units; ++h) work(*v++, kept(outer, w.channels, h, c));
+            work(*v, kept(outer_bias, w.channels, 0, c));
+        }
+    }
+};
+
+// The same as given, and transposed.
+template <class T>
+struct BothWays : Weights<T> {
+    Registers<T> projection_back, hidden_back, outer_back;
+    BothWays(const Shape& s, const Widths<T>& w, const T* p, const T* u, const T* v)
+        : Weights<T>(s, w),
+          projection_back(s.n_degrees() * s.n_channels * w.in),
+          hidden_back(s.n_units * w.inputs),
+          outer_back(s.n_channels * w.units) {
+        fill(p, s.n_degrees() * s.n_in(), s.n_channels, this->projection.data(), w.channels);
+        this->for_layers(s, w, u, v, [](const T& given, T& kept) { kept = given; });
+        const auto turn = [](const Registers<T>& from, int width, int rows, int columns, Vector<T>* to, int to_width) {
+            const T* a = reinterpret_cast<const T*>(from.data());
+            T* b = reinterpret_cast<T*>(to);
+            for (int r = 0; r < rows; ++r)
+                for (int c = 0; c < columns; ++c) b[c * to_width * LANES<T> + r] = a[r * width * LANES<T> + c];
+        };
+        for (int l = 0; l < s.n_degrees(); ++l) {
+            const Registers<T> of_l(this->projection.begin() + l * s.n_in() * w.channels,
+                                    this->projection.begin() + (l + 1) * s.n_in() * w.channels);
+            turn(of_l, w.channels, s.n_in(), s.n_channels, &projection_back[l * s.n_channels * w.in], w.in);
+        }
+        turn(this->hidden, w.units, w.inputs * LANES<T>, s.n_units, hidden_back.data(), w.inputs);
+        turn(this->outer, w.channels, s.n_units, s.n_channels, outer_back.data(), w.units);
+    }
+};
+
+// What all functions here are given.
+template <class T>
+struct Given {
+    Shape shape;
+    Entries entries;
+    Pairs<T> pairs;
+    const int64_t* centers;     // element of each
+    const T* element_weights;   // e, (s, q)
+    const T* density;           // A, (N, L, q k)
+    Widths<T> widths;
+    std::vector<BothWays<T>> weights;  // of each element
+};
+
+// One atom after the other, its neighbours block after block: D = 1 values alone, D = 2 values and changes.
+template <class T, int D>
+class Network {
+    static constexpr int W = LANES<T>;
+    using V = Vector<T>;
+    using Rows = std::array<Registers<T>, D>;
+
+  public:
+    explicit Network(const Given<T>& given)
+        : all(given), s(given.shape), w(given.widths), L(s.n_harmonics()), open(1) {
+        for (int d = 0; d < D; ++d) {
+            for (Registers<T>* r : {&projected[d], &projected_bar[d]}) r->resize(L * w.channels);
+            for (Registers<T>* r : {&x[d], &x_bar[d]}) r->resize(W * w.inputs);
+            for (Registers<T>* r : {&z[d], &a[d], &z_bar[d]}) r->resize(W * w.units);
+            for (Registers<T>* r : {&g[d], &weighted[d], &g_bar[d], &weighted_bar[d]}) r->resize(W * w.channels);
+            bar[d].resize(L * w.channels);
+        }
+        for (Registers<T>* r : {&slope, &curvature}) r->resize(W * w.units);
+        sums.resize(L * w.channels);
+        density_bar.resize(L * w.in);
+    }
+
+    // A', shape (L, C), of one atom.
+    void write_density(int64_t atom, T* out) {
+        project(atom, nullptr);
+        std::fill(sums.begin(), sums.end(), V{});
+        for_blocks<true>(all.pairs, T(s.basis.cutoff), atom, open, [&](int64_t, Block<T>& b) {
+            forward(atom, b, nullptr);
+            add_density(b, 0, 0);
+        });
+        write_sums(atom, out);
+    }
+
+    // Derivatives by the vectors and by the density of one atom from the adjoint of A'.
+    void write_pullback(int64_t atom, const T* second_bar, T* vectors_bar, T* out) {
+        static_assert(D == 1);
+        const BothWays<T>& of = weights(atom);
+        project(atom, nullptr);
+        take_bars(atom, {second_bar});
+        for_blocks<true>(all.pairs, T(s.basis.cutoff), atom, open, [&](int64_t, Block<T>& b) {
+            forward(atom, b, nullptr);
+            backward(b, of);
+            clear(x_bar, b.count * w.inputs);
+            add_product(b.count, s.n_units, w.inputs, numbers(z_bar[0], w.units), of.hidden_back.data(), w.inputs,
+                        x_bar[0].data(), w.inputs);
+            for (int l = 0; l < s.n_degrees(); ++l) add_projected_bar(b, l);
+            write_vectors_bar(b, vectors_bar);
+        });
+        std::fill(density_bar.begin(), density_bar.end(), V{});
+        for (int l = 0; l < s.n_degrees(); ++l)
+            add_product(2 * l + 1, s.n_channels, w.in, numbers(projected_bar[0], w.channels, l * l * w.channels),
+                        &of.projection_back[l * s.n_channels * w.in], w.in, &density_bar[l * l * w.in], w.in);
+        T* row = out + atom * L * s.n_in();
+        std::fill_n(row, L * s.n_in(), T(0));
+        add_filled(density_bar.data(), w.in, L, s.n_in(), row);
+    }
+
+    // Adds the gradients by the weights of sum A'bar A' of one atom; with D = 2 those of sum A'bar (change of A'), and writes
+    // that change, which comes from those of the vectors and of the density.
+    void add_gradients(int64_t atom, const T* second_bar, const T* vectors_change, const T* density_change, T* out,
+                       Weights<T>& sum) {
+        const BothWays<T>& of = weights(atom);
+        project(atom, density_change);
+        std::array<const T*, D> given = {};
+        given[D - 1] = second_bar;
+        take_bars(atom, given);
+        std::fill(sums.begin(), sums.end(), V{});
+        for_blocks<true>(all.pairs, T(s.basis.cutoff), atom, open, [&](int64_t, Block<T>& b) {
+            forward(atom, b, vectors_change);
+            if constexpr (D == 2) {
+                add_density(b, 1, 0);
+                add_density(b, 0, 1);
+            }
+            backward(b, of);
+            for (int m = 0; m < b.count; ++m) {
+                for (int k = 0; k < w.channels; ++k) sum.outer_bias[k] += g_bar[0][m * w.channels + k];
+                for (int k = 0; k < w.units; ++k) sum.hidden_bias[k] += z_bar[0][m * w.units + k];
+            }
+            clear(x_bar, b.count * w.inputs);
+            for (int d = 0; d < D; ++d) {
+                add_product(s.n_units, b.count, w.channels, transposed(numbers(a[d], w.units)), g_bar[d].data(), w.channels,
+                            sum.outer.data(), w.channels);
+                add_product(w.inputs * W, b.count, w.units, transposed(numbers(x[d], w.inputs)), z_bar[d].data(), w.units,
+                            sum.hidden.data(), w.units);
+                add_product(b.count, s.n_units, w.inputs - w.in, numbers(z_bar[d], w.units), &of.hidden_back[w.in], w.inputs,
+                            &x_bar[d][w.in], w.inputs);
+            }
+            for (int l = 0; l < s.n_degrees(); ++l) add_projected_bar(b, l);
+        });
+        if constexpr (D == 2) write_sums(atom, out);
+        for (int l = 0; l < s.n_degrees(); ++l)
+            for (int d = 0; d < D; ++d) {
+                const T* of_density = (d == 0 ? all.density : density_change) + (atom * L + l * l) * s.n_in();
+                add_product(s.n_in(), 2 * l + 1, w.channels, Matrix<T>{of_density, 1, s.n_in()},
+                            &projected_bar[d][l * l * w.channels], w.channels, &sum.projection[l * s.n_in() * w.channels], w.channels);
+            }
+    }
+
+  private:
+    const BothWays<T>& weights(int64_t atom) const { return all.weights[all.centers[atom]]; }
+    static void clear(Rows& rows, int n) {
+        for (auto& of_d : rows) std::fill_n(of_d.begin(), n, V{});
+    }
+    static Matrix<T> numbers(const Registers<T>& rows, int width, int first = 0) {
+        return {reinterpret_cast<const T*>(rows.data() + first), width * W, 1};
+    }
+    // A row for every neighbour of a block.
+    Matrix<T> harmonics(int d) const { return {d == 0 ? functions.harmonics[0] : changes[0], 1, W}; }
+    Matrix<T> of_degree(int d, int l) const {
+        Matrix<T> y = harmonics(d);
+        y.at += l * l * W;
+        return y;
+    }
+
+    void project(int64_t atom, const T* density_change) {
+        clear(projected, L * w.channels);
+        clear(projected_bar, L * w.channels);
+        for (int d = 0; d < D; ++d)
+            for (int l = 0; l < s.n_degrees(); ++l) {
+                const T* of_density = (d == 0 ? all.density : density_change) + (atom * L + l * l) * s.n_in();
+                add_product(2 * l + 1, s.n_in(), w.channels, Matrix<T>{of_density, s.n_in(), 1},
+                            &weights(atom).projection[l * s.n_in() * w.channels], w.channels,
+                            &projected[d][l * l * w.channels], w.channels);
+            }
+    }
+
+    // sums += what the harmonics and the weighted neighbours of a block, or their changes, contribute to A'
+    void add_density(const Block<T>& b, int of_harmonics, int of_weights) {
+        add_product(L, b.count, w.channels, transposed(harmonics(of_harmonics)), weighted[of_weights].data(), w.channels,
+                    sums.data(), w.channels);
+    }
+
+    void write_sums(int64_t atom, T* out) const {
+        T* row = out + atom * L * s.n_channels;
+        std::fill_n(row, L * s.n_channels, T(0));
+        add_filled(sums.data(), w.channels, L, s.n_channels, row);
+    }
+
+    // Adjoints of A' and of its change; one that is not given is 0.
+    void take_bars(int64_t atom, const std::array<const T*, D>& given) {
+        for (int d = 0; d < D; ++d)
+            if (given[d]) fill(given[d] + atom * L * s.n_channels, L, s.n_channels, bar[d].data(), w.channels);
+    }
+
+    // Everything up to the weighted neighbours of a block.
+    void forward(int64_t atom, Block<T>& b, const T* vectors_change) {
+        const BothWays<T>& of = weights(atom);
+        const int Q = s.n_weights, K = s.basis.n_radial;
+        evaluate(b, functions, s.basis, true);
+        const T cutoff = T(s.basis.cutoff);
+        for (int m = 0; m < W; ++m) {
+            const T t = b.r[m] / cutoff;
+            envelope[0][m] = 1 + t * t * t * (-10 + t * (15 - 6 * t));
+            envelope_slope[m] = -30 * t * t * (1 - t) * (1 - t) / cutoff;
+        }
+        if constexpr (D == 2) {
+            for (int m = 0; m < b.count; ++m) {
+                const T* v = vectors_change + 3 * b.pair[m];
+                envelope[1][m] = envelope_slope[m] * (b.x[m] * v[0] + b.y[m] * v[1] + b.z[m] * v[2]);
+            }
+            along(b, functions, s.basis, all.entries, vectors_change, changes);
+        }
+        clear(x, b.count * w.inputs);
+        clear(z, b.count * w.units);
+        clear(g, b.count * w.channels);
+        for (int d = 0; d < D; ++d)
+            for (int m = 0; m < b.count; ++m) {
+                T* row = reinterpret_cast<T*>(&x[d][m * w.inputs]);
+                const T* e = all.element_weights + all.pairs.species[all.pairs.neighbors[b.pair[m]]] * Q;
+                for (int q = 0; q < Q; ++q)
+                    if (e[q] != 0)
+                        for (int k = 0; k < K; ++k) row[q * K + k] = e[q] * (d == 0 ? functions.radial : functions.slopes)[k][m];
+            }
+        for (int l = 0; l < s.n_degrees(); ++l) {
+            const int place = w.in + l * w.channels;
+            add_product(b.count, 2 * l + 1, w.channels, of_degree(0, l), &projected[0][l * l * w.channels], w.channels,
+                        &x[0][place], w.inputs);
+            if constexpr (D == 2) {
+                add_product(b.count, 2 * l + 1, w.channels, of_degree(1, l), &projected[0][l * l * w.channels], w.channels,
+                            &x[1][place], w.inputs);
+                add_product(b.count, 2 * l + 1, w.channels, of_degree(0, l), &projected[1][l * l * w.channels], w.channels,
+                            &x[1][place], w.inputs);
+            }
+        }
+        for (int m = 0; m < b.count; ++m) {
+            std::copy_n(of.hidden_bias.begin(), w.units, &z[0][m * w.units]);
+            std::copy_n(of.outer_bias.begin(), w.channels, &g[0][m * w.channels]);
+        }
+        for (int d = 0; d < D; ++d)
+            add_product(b.count, w.inputs * W, w.units, numbers(x[d], w.inputs), of.hidden.data(), w.units, z[d].data(), w.units);
+        const auto flat = [](Registers<T>& r) { return reinterpret_cast<T*>(r.data()); };
+        activate(SILU, b.count * w.units * W, flat(z[0]), flat(a[0]), flat(slope), flat(curvature));
+        if constexpr (D == 2)
+            for (int k = 0; k < b.count * w.units; ++k) a[1][k] = slope[k] * z[1][k];
+        for (int d = 0; d < D; ++d)
+            add_product(b.count, s.n_units, w.channels, numbers(a[d], w.units), of.outer.data(), w.channels, g[d].data(), w.channels);
+        for (int m = 0, k = 0; m < b.count; ++m)
+            for (int n = 0; n < w.channels; ++n, ++k) {
+                weighted[0][k] = envelope[0][m] * g[0][k];
+                if constexpr (D == 2) weighted[1][k] = envelope[0][m] * g[1][k] + envelope[1][m] * g[0][k];
+            }
+    }
+
+    // Adjoints from `bar` down to z, after `forward`.
+    void backward(const Block<T>& b, const BothWays<T>& of) {
+        clear(weighted_bar, b.count * w.channels);
+        add_product(b.count, L, w.channels, harmonics(0), bar[0].data(), w.channels, weighted_bar[0].data(), w.channels);
+        if constexpr (D == 2) {
+            add_product(b.count, L, w.channels, harmonics(1), bar[1].data(), w.channels, weighted_bar[0].data(), w.channels);
+            add_product(b.count, L, w.channels, harmonics(0), bar[1].data(), w.channels, weighted_bar[1].data(), w.channels);
+        }
+        for (int m = 0, k = 0; m < b.count; ++m)
+            for (int n = 0; n < w.channels; ++n, ++k) {
+                g_bar[0][k] = envelope[0][m] * weighted_bar[0][k];
+                if constexpr (D == 2) {
+                    g_bar[0][k] += envelope[1][m] * weighted_bar[1][k];
+                    g_bar[1][k] = envelope[0][m] * weighted_bar[1][k];
+                }
+            }
+        clear(z_bar, b.count * w.units);
+        for (int d = 0; d < D; ++d)
+            add_product(b.count, s.n_channels, w.units, numbers(g_bar[d], w.channels), of.outer_back.data(), w.units,
+                        z_bar[d].data(), w.units);
+        for (int k = 0; k < b.count * w.units; ++k) {
+            if constexpr (D == 2) {
+                z_bar[0][k] = slope[k] * z_bar[0][k] + curvature[k] * z[1][k] * z_bar[1][k];
+                z_bar[1][k] *= slope[k];
+            } else {
+                z_bar[0][k] *= slope[k];
+            }
+        }
+    }
+
+    // Adjoint of the projections of degree l from that of u.
+    void add_projected_bar(const Block<T>& b, int l) {
+        const int place = w.in + l * w.channels, first = l * l * w.channels;
+        const auto add = [&](int of_y, int of_u, int to) {
+            add_product(2 * l + 1, b.count, w.channels, transposed(of_degree(of_y, l)), &x_bar[of_u][place], w.inputs,
+                        &projected_bar[to][first], w.channels);
+        };
+        for (int d = 0; d < D; ++d) add(0, d, d);
+        if constexpr (D == 2) add(1, 1, 0);
+    }
+
+    // Columns of the rows of a block, a neighbour in each lane.
+    void turn(const Registers<T>& rows, int width, int count, int column, V* to) const {
+        for (int m = 0; m < W; ++m) to[m] = m < count ? rows[m * width + column] : V{};
+        transpose<T>(to);
+    }
+
+    void write_vectors_bar(const Block<T>& b, T* vectors_bar) {
+        V harmonics_bar[MAX_HARMONICS] = {}, distances_bar = {}, envelope_bar = {}, of_weighted[W], of_g[W], of_bar[W], of_u[W];
+        const int Q = s.n_weights, K = s.basis.n_radial;
+        for (int n = 0; n < w.channels; ++n) {
+            const int count = std::min(W, s.n_channels - n * W);
+            turn(weighted[0], w.channels, b.count, n, of_weighted);
+            turn(g[0], w.channels, b.count, n, of_g);
+            turn(weighted_bar[0], w.channels, b.count, n, of_bar);
+            for (int c = 0; c < count; ++c) envelope_bar += of_g[c] * of_bar[c];
+            const Matrix<T> a_bar = numbers(bar[0], w.channels, n), d = numbers(projected[0], w.channels, n);
+            for (int l = 0, lm = 0; l < s.n_degrees(); ++l) {
+                turn(x_bar[0], w.inputs, b.count, w.in + l * w.channels + n, of_u);
+                for (int m = 0; m < 2 * l + 1; ++m, ++lm)
+                    for (int c = 0; c < count; ++c)
+                        harmonics_bar[lm] += a_bar.at[lm * a_bar.row + c] * of_weighted[c] + d.at[lm * d.row + c] * of_u[c];
+            }
+        }
+        for (int m = 0; m < b.count; ++m) {
+            const T* e = all.element_weights + all.pairs.species[all.pairs.neighbors[b.pair[m]]] * Q;
+            const T* row = reinterpret_cast<const T*>(&x_bar[0][m * w.inputs]);
+            T sum = envelope_bar[m] * envelope_slope[m];
+            for (int q = 0; q < Q; ++q)
+                if (e[q] != 0)
+                    for (int k = 0; k < K; ++k) sum += e[q] * row[q * K + k] * functions.slopes[k][m];
+            distances_bar[m] = sum;
+        }
+        write_gradient(b, functions, s.basis, all.entries, harmonics_bar, distances_bar, vectors_bar);
+    }
+
+    const Given<T>& all;
+    const Shape& s;
+    const Widths<T>& w;
+    const int L;
+    std::vector<Block<T>> open;
+    Functions<T> functions;
+    alignas(REGISTER) T changes[MAX_HARMONICS][W];
+    T envelope[D][W], envelope_slope[W];
+    Rows projected, x, z, a, g, weighted;                      // rows of D, x, z, a, g, w
+    Rows bar, projected_bar, x_bar, z_bar, g_bar, weighted_bar;  // adjoints; `bar` of A'
+    Registers<T> slope, curvature, sums, density_bar;
+};
+
+template <class T>
+void density(const Given<T>& given, int64_t n, int64_t threads, T* out) {
+    parallel(n, threads, [&](int64_t first, int64_t last) {
+        Network<T, 1> network(given);
+        for (int64_t atom = first; atom < last; ++atom) network.write_density(atom, out);
+    }, LEAST);
+}
+
+// Derivatives by the vectors, then those by the density.
+template <class T>
+void pullback(const Given<T>& given, int64_t n, int64_t threads, const T* second_bar, T* out) {
+    T* by_density = out + 3 * given.pairs.starts[n];
+    parallel(n, threads, [&](int64_t first, int64_t last) {
+        Network<T, 1> network(given);
+        for (int64_t atom = first; atom < last; ++atom) network.write_pullback(atom, second_bar, out, by_density);
+    }, LEAST);
+}
+
+// With D = 2 the change of A', then the gradients of P, U and V of all elements, one behind the other.
+template <class T, int D>
+void gradient(const Given<T>& given, int64_t n, int64_t threads, const T* second_bar, const T* vectors_change,
+              const T* density_change, T* out) {
+    const Shape& s = given.shape;
+    const int64_t parts = worthwhile(n, threads, LEAST);
+    std::vector<std::vector<Weights<T>>> sums(parts, std::vector<Weights<T>>(s.n_elements, Weights<T>(s, given.widths)));
+    parallel(parts, parts, [&](int64_t first, int64_t last) {
+        for (int64_t part = first; part < last; ++part) {
+            Network<T, D> network(given);
+            for (int64_t atom = n * part / parts; atom < n * (part + 1) / parts; ++atom)
+                network.add_gradients(atom, second_bar, vectors_change, density_change, out, sums[part][given.centers[atom]]);
+        }
+    }, 1);
+    if (D == 2) out += n * s.n_harmonics() * s.n_channels;
+    T *u = out + s.n_elements * s.projection_size(), *v = u + s.n_elements * s.hidden_size();
+    std::fill_n(out, s.n_elements * (s.projection_size() + s.hidden_size() + s.outer_size()), T(0));
+    for (auto& of_part : sums)
+        for (int element = 0; element < s.n_elements; ++element) {
+            Weights<T>& sum = of_part[element];
+            add_filled(sum.projection.data(), given.widths.channels, s.n_degrees() * s.n_in(), s.n_channels,
+                       out + element * s.projection_size());
+            sum.for_layers(s, given.widths, u + element * s.hidden_size(), v + element * s.outer_size(),
+                           [](T& total, const T& part) { total += part; });
+        }
+}
+
+// Calls work(given, number) with what the arguments say, `number` a zero of their type.
+template <class Work>
+int with_given(int64_t bytes, const void* vectors, const int64_t* starts, const int64_t* neighbors, const int64_t* species,
+               const int64_t* centers, const void* element_weights, const void* density, const void* projection,
+               const void* hidden, const void* outer, int64_t n_elements, int64_t n_weights, double cutoff, int64_t n_radial,
+               int64_t l_max, int64_t n_channels, int64_t n_units, const int32_t* aqp, const double* coefficients,
+               int64_t n_entries, Work work) {
+    const Shape s{int(n_elements), int(n_weights), {int(n_radial), int(l_max), cutoff}, int(n_channels), int(n_units)};
+    if (s.n_harmonics() > MAX_HARMONICS || n_radial > MAX_RADIAL) return 0;
+    const auto run = [&](auto zero) {
+        using T = decltype(zero);
+        const auto typed = [](const void* p) { return static_cast<const T*>(p); };
+        Given<T> given{s, {int(n_entries), aqp, coefficients}, {starts, neighbors, species, typed(vectors)}, centers,
+                       typed(element_weights), typed(density), Widths<T>(s), {}};
+        for (int element = 0; element < s.n_elements; ++element)
+            given.weights.emplace_back(s, given.widths, typed(projection) + element * s.projection_size(),
+                                       typed(hidden) + element * s.hidden_size(), typed(outer) + element * s.outer_size());
+        work(given, zero);
+        return 1;
+    };
+    return bytes == 4 ? run(0.0f) : run(0.0);
+}
+
+}  // namespace
+
+// All take the bytes of a number (float or double), then the arguments of their operator (`operators.py`) behind the number
+// of threads and of centres, and the result.  They return 0 if they are not compiled for so many radial functions or degrees.
+
+#define GIVEN                                                                                                             \
+    int64_t bytes, int64_t threads, int64_t n_centers, const void *vectors, const int64_t *starts, const int64_t *neighbors, \
+        const int64_t *species, const int64_t *centers, const void *element_weights, const void *density_of_atoms,          \
+        const void *projection, const void *hidden, const void *outer, int64_t n_elements, int64_t n_weights, double cutoff, \
+        int64_t n_radial, int64_t l_max, int64_t n_channels, int64_t n_units, const int32_t *aqp, const double *coefficients, \
+        int64_t n_entries
+#define THESE                                                                                                          \
+    bytes, vectors, starts, neighbors, species, centers, element_weights, density_of_atoms, projection, hidden, outer, n_elements, \
+        n_weights, cutoff, n_radial, l_max, n_channels, n_units, aqp, coefficients, n_entries
+
+extern "C" int nnpot_second_density(GIVEN, void* out) {
+    return with_given(THESE, [&](const auto& given, auto zero) {
+        density(given, n_centers, threads, static_cast<decltype(zero)*>(out));
+    });
+}
+
+// The derivative by the vectors of pairs beyond the cutoff is left as it is.
+extern "C" int nnpot_second_density_pullback(GIVEN, const void* second_bar, void* out) {
+    return with_given(THESE, [&](const auto& given, auto zero) {
+        using T = decltype(zero);
+        pullback(given, n_centers, threads, static_cast<const T*>(second_bar), static_cast<T*>(out));
+    });
+}
+
+extern "C" int nnpot_second_density_gradient(GIVEN, const void* second_bar, void* out) {
+    return with_given(THESE, [&](const auto& given, auto zero) {
+        using T = decltype(zero);
+        gradient<T, 1>(given, n_centers, threads, static_cast<const T*>(second_bar), nullptr, nullptr, static_cast<T*>(out));
+    });
+}
+
+extern "C" int nnpot_second_density_pullback_gradient(GIVEN, const void* second_bar, const void* vectors_change,
+                                                      const void* density_change, void* out) {
+    return with_given(THESE, [&](const auto& given, auto zero) {
+        using T = decltype(zero);
+        const auto typed = [](const void* p) { return static_cast<const T*>(p); };
+        gradient<T, 2>(given, n_centers, threads, typed(second_bar), typed(vectors_change), typed(density_change),
+                       static_cast<T*>(out));
+    });
+}

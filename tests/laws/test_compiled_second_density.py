@@ -1,0 +1,169 @@
+"""The compiled second density: values and all derivatives that training needs, against tensors and differences."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import pytest
+import torch
+from proofs import PRECISION, assert_close, each_precision
+from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, structure
+from torch import Tensor
+
+from nnpot.descriptors import ACE
+from nnpot.descriptors.second_density import RecordedSecond, SecondDensity
+from nnpot.functional.rows import ElementRows
+from nnpot.functional.second_density import SecondPairDensity
+from nnpot.native import are_compiled
+from nnpot.structure import Pairs
+
+pytestmark = [
+    pytest.mark.usefixtures("double"),
+    pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler"),
+]
+
+# channels, units, radial functions, degree, element channels: sizes that fill whole registers, and some that do not
+each_size = pytest.mark.parametrize(
+    "size",
+    [(16, 32, 12, 4, None), (1, 1, 1, 0, None), (3, 5, 4, 2, 2), (17, 33, 3, 1, 6), (8, 16, 8, 3, None)],
+    ids=str,
+)
+each_system = pytest.mark.parametrize("system", SYSTEMS)
+
+
+@dataclass
+class Example:
+    """A second density of random weights, once by compiled code and once by tensors with a history."""
+
+    pairs: Pairs
+    density: Tensor
+    elements: Tensor
+    second: SecondDensity
+    recorded: RecordedSecond
+    compiled: SecondPairDensity
+
+    @classmethod
+    def of(cls, size: tuple[int, ...], system: str, dtype: torch.dtype) -> Self:
+        torch.manual_seed(0)
+        channels, units, n_radial, l_max, element_channels = size
+        ace = ACE(
+            CUTOFF, ELEMENTS, 2, n_radial, l_max, element_channels=element_channels,
+            second_channels=channels, second_units=units, second_cutoff=3.2,
+        ).to(dtype)  # fmt: skip
+        second = ace.second
+        assert second is not None
+        with torch.no_grad():
+            second.input_scale.uniform_(0.02, 0.2)
+            second.hidden.copy_(torch.randn_like(second.hidden) / second.hidden.shape[2] ** 0.5)
+            second.outer.copy_(torch.randn_like(second.outer))
+        pairs = pairs_of(structure(system), 1.2 * CUTOFF)
+        pairs = Pairs(pairs.r_ij.to(dtype), pairs.pair_i, pairs.pair_j, pairs.species)
+        elements = ace.element_weights.detach()
+        with torch.no_grad():
+            density = ace.linearized(pairs).values[:, :, : second.projection.shape[2]]
+        rows = ElementRows.of_centers(pairs, len(ELEMENTS), dtype)
+        recorded = RecordedSecond.of(second, density, pairs, elements, rows)
+        compiled = compiled_of(second, pairs, elements, density)
+        return cls(pairs, density, elements, second, recorded, compiled)
+
+
+def compiled_of(second: SecondDensity, pairs: Pairs, elements: Tensor, density: Tensor) -> SecondPairDensity:
+    sizes = (second.cutoff, second.n_radial, second.l_max)
+    compiled = SecondPairDensity.of(pairs, elements, density, second.weights, *sizes)
+    assert compiled is not None
+    return compiled
+
+
+@each_precision
+@each_system
+@each_size
+def test_values_and_all_derivatives(size: tuple[int, ...], system: str, dtype: torch.dtype) -> None:
+    x = Example.of(size, system, dtype)
+    assert_close(x.compiled.values, x.recorded.values, PRECISION[dtype])
+    phi, psi = (torch.randn_like(x.recorded.values).requires_grad_() for _ in range(2))
+    sought = [psi, *x.second.parameters()]
+    pulled, of_values = [], []
+    changes = [torch.randn_like(x.pairs.r_ij), torch.randn_like(x.density)]
+    for made in (x.compiled, x.recorded):
+        bars = made.pullback(psi)
+        of_pulled = torch.autograd.grad(bars, sought, changes, retain_graph=True, materialize_grads=True)
+        of_phi = torch.autograd.grad(made.values, sought[1:], phi, retain_graph=True, materialize_grads=True)
+        pulled.append((*bars, *of_pulled))
+        of_values.append(of_phi)
+    for actual, expected in zip((*pulled[0], *of_values[0]), (*pulled[1], *of_values[1]), strict=True):
+        assert_close(actual, expected, PRECISION[dtype], scale=1e-3)
+
+
+@each_size
+def test_derivatives_by_finite_differences(size: tuple[int, ...]) -> None:
+    x = Example.of(size, "triclinic", torch.float64)
+    of_vectors, of_density = torch.randn_like(x.pairs.r_ij), torch.randn_like(x.density)
+    psi, step = torch.randn_like(x.compiled.values), 1e-5
+
+    def at(shift: float) -> SecondPairDensity:
+        moved = Pairs(x.pairs.r_ij + shift * of_vectors, x.pairs.pair_i, x.pairs.pair_j, x.pairs.species)
+        return compiled_of(x.second, moved, x.elements, x.density + shift * of_density)
+
+    slope = (psi * (at(step).values - at(-step).values)).sum() / (2 * step)
+    by_vectors, by_density = x.compiled.pullback(psi)
+    # error step² times third derivatives: inputs of the network change by some 10 per Å
+    assert_close((by_vectors * of_vectors).sum() + (by_density * of_density).sum(), slope, 1e-6)
+
+    def loss() -> Tensor:
+        made = compiled_of(x.second, x.pairs, x.elements, x.density)
+        by_vectors, by_density = made.pullback(psi)
+        return (made.values.square() + psi * made.values).sum() + (by_vectors * of_vectors).sum() + by_density.sum()
+
+    for parameter in x.second.parameters():
+        (gradient,) = torch.autograd.grad(loss(), parameter)
+        along = torch.randn_like(parameter)
+        ends = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                parameter += sign * step * along
+                ends.append(float(loss()))
+                parameter -= sign * step * along
+        assert_close((gradient * along).sum(), torch.tensor((ends[0] - ends[1]) / (2 * step)), 1e-6)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_any_number_of_threads(threads: int) -> None:
+    torch.manual_seed(0)
+    ace = ACE(CUTOFF, ELEMENTS, 2, 3, 2, second_channels=5, second_units=7)
+    second = ace.second
+    assert second is not None
+    one = pairs_of(structure("triclinic"))
+    n, copies = 3, 40
+    shifts = torch.arange(copies).repeat_interleave(len(one.pair_i)) * n
+    pairs = Pairs(
+        one.r_ij.repeat(copies, 1), one.pair_i.repeat(copies) + shifts, one.pair_j.repeat(copies) + shifts,
+        one.species.repeat(copies),
+    )  # fmt: skip
+    with torch.no_grad():
+        density = ace.linearized(pairs).values[:, :, :12]
+    psi, before = torch.randn(n * copies, 9, 5), torch.get_num_threads()
+    results = []
+    for number in (1, threads, threads):
+        torch.set_num_threads(number)
+        made = compiled_of(second, pairs, ace.element_weights, density)
+        bars = made.pullback(psi.requires_grad_())
+        loss = made.values.square().sum() + sum(bar.square().sum() for bar in bars)
+        results.append((made.values, *bars, *torch.autograd.grad(loss, [psi, *second.parameters()])))
+    torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(results[1], results[2], strict=True)), "depends on who is first"
+    for alone, many in zip(results[0], results[1], strict=True):
+        assert_close(many, alone, PRECISION[torch.float64])
+
+
+def test_what_is_not_compiled_is_left_to_tensors() -> None:
+    pairs = pairs_of(structure("alloy"))
+    backwards = Pairs(*(t.flip(0) for t in (pairs.r_ij, pairs.pair_i, pairs.pair_j)), pairs.species)
+    for n_radial, given, kind in (
+        (3, pairs, SecondPairDensity),
+        (33, pairs, RecordedSecond),
+        (3, backwards, RecordedSecond),
+    ):
+        ace = ACE(CUTOFF, ELEMENTS, 2, n_radial, 2, second_channels=2)
+        assert ace.second is not None
+        with torch.no_grad():
+            both = ace.linearized(given)
+        assert isinstance(both.second, kind)
