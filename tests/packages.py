@@ -13,10 +13,10 @@ from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 
 EXPORTED: dict[str, Callable[[], Potential]] = {
-    "ACE + ZBL": lambda: network_potential(ace(n_radial=4)) + ZBL(ELEMENTS[::-1]),
+    "ACE + ZBL": lambda: network_potential(ace(n_radial=4, second_channels=3, second_units=5)) + ZBL(ELEMENTS[::-1]),
     "ACSF": lambda: network_potential(acsf()),
 }
-"""A trainable density with another term that counts the elements otherwise, and a fixed descriptor."""
+"""Trainable densities with another term that counts the elements otherwise, and a fixed descriptor."""
 
 _folder = TemporaryDirectory()
 

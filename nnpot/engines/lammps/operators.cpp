@@ -6,6 +6,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/library.h>
 
@@ -37,6 +38,19 @@ int nnpot_invariants_pullback(int64_t bytes, int64_t threads, int64_t n_atoms, c
                               const void* channels, const void* pair, const void* product, const void* product_pair,
                               int64_t n_elements, int64_t n_in, int64_t n_channels, int64_t body_order, int64_t l_max,
                               const void* features_bar, void* out);
+int nnpot_second_density(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
+                         const int64_t* neighbors, const int64_t* species, const int64_t* centers,
+                         const void* element_weights, const void* density, const void* projection, const void* hidden,
+                         const void* outer, int64_t n_elements, int64_t n_weights, double cutoff, int64_t n_radial,
+                         int64_t l_max, int64_t n_channels, int64_t n_units, const int32_t* places,
+                         const double* coefficients, int64_t n_entries, void* out);
+int nnpot_second_density_pullback(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors,
+                                  const int64_t* starts, const int64_t* neighbors, const int64_t* species,
+                                  const int64_t* centers, const void* element_weights, const void* density,
+                                  const void* projection, const void* hidden, const void* outer, int64_t n_elements,
+                                  int64_t n_weights, double cutoff, int64_t n_radial, int64_t l_max, int64_t n_channels,
+                                  int64_t n_units, const int32_t* places, const double* coefficients, int64_t n_entries,
+                                  const void* bar, void* out);
 }
 
 namespace {
@@ -126,6 +140,34 @@ Tensor invariants_pullback(const Tensor& values, const Tensor& species, const Te
     return out;
 }
 
+Tensor second_density(const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
+                      const Tensor& centers, const Tensor& element_weights, const Tensor& density, const Tensor& projection,
+                      const Tensor& hidden, const Tensor& outer, int64_t n_elements, int64_t n_weights, double cutoff,
+                      int64_t n_radial, int64_t l_max, int64_t n_channels, int64_t n_units, const Tensor& places,
+                      const Tensor& coefficients, int64_t n_entries) {
+    auto out = at::empty({starts.size(0) - 1, (l_max + 1) * (l_max + 1), n_channels}, vectors.options());
+    call(nnpot_second_density, vectors, starts, neighbors, species, integers(centers), element_weights.const_data_ptr(),
+         density.const_data_ptr(), projection.const_data_ptr(), hidden.const_data_ptr(), outer.const_data_ptr(), n_elements,
+         n_weights, cutoff, n_radial, l_max, n_channels, n_units, places.const_data_ptr<int32_t>(),
+         coefficients.const_data_ptr<double>(), n_entries, out.mutable_data_ptr());
+    return out;
+}
+
+Tensor second_density_pullback(const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
+                               const Tensor& centers, const Tensor& element_weights, const Tensor& density,
+                               const Tensor& projection, const Tensor& hidden, const Tensor& outer, int64_t n_elements,
+                               int64_t n_weights, double cutoff, int64_t n_radial, int64_t l_max, int64_t n_channels,
+                               int64_t n_units, const Tensor& places, const Tensor& coefficients, int64_t n_entries,
+                               const Tensor& bar) {
+    auto out = at::zeros({vectors.numel() + density.numel()}, vectors.options());
+    call(nnpot_second_density_pullback, vectors, starts, neighbors, species, integers(centers),
+         element_weights.const_data_ptr(), density.const_data_ptr(), projection.const_data_ptr(), hidden.const_data_ptr(),
+         outer.const_data_ptr(), n_elements, n_weights, cutoff, n_radial, l_max, n_channels, n_units,
+         places.const_data_ptr<int32_t>(), coefficients.const_data_ptr<double>(), n_entries, bar.const_data_ptr(),
+         out.mutable_data_ptr());
+    return out;
+}
+
 #define PAIRS "Tensor vectors, Tensor starts, Tensor neighbors, Tensor species"
 #define DENSITY "Tensor weights, int n_elements, int n_weights, float cutoff, int n_radial, int l_max"
 #define GRADIENTS "Tensor places, Tensor coefficients, int n_entries"
@@ -137,6 +179,10 @@ Tensor invariants_pullback(const Tensor& values, const Tensor& species, const Te
 #define NETWORKS                                                                                                  \
     "Tensor features, Tensor species, Tensor mean, Tensor inverse, Tensor weights, Tensor sizes, Tensor functions, " \
     "int n_elements, int n_layers, int linear"
+
+#define SECOND                                                                                                    \
+    "Tensor centers, Tensor element_weights, Tensor density, Tensor projection, Tensor hidden, Tensor outer, "     \
+    "int n_elements, int n_weights, float cutoff, int n_radial, int l_max, int n_channels, int n_units"
 
 // Unless Python has nnpot loaded in this process: then they are there already.
 template <class Function>
@@ -154,6 +200,8 @@ const bool defined = [] {
     define(library, "networks", NETWORKS, networks);
     define(library, "invariants", ATOMS, invariants);
     define(library, "invariants_pullback", ATOMS ", Tensor features_bar", invariants_pullback);
+    define(library, "second_density", PAIRS ", " SECOND ", " GRADIENTS, second_density);
+    define(library, "second_density_pullback", PAIRS ", " SECOND ", " GRADIENTS ", Tensor bar", second_density_pullback);
     return true;
 }();
 
