@@ -187,9 +187,14 @@ void write_gradient(const Block<T>& b, const Functions<T>& f, const Basis& basis
     V inner = {}, turned[3] = {};
     for (int l = 0, lm = 0; l <= basis.l_max; ++l)
         for (int m = 0; m < 2 * l + 1; ++m, ++lm) inner += T(l) * harmonics_bar[lm] * load(f.harmonics[lm]);
-    for (int e = 0; e < entries.count; ++e) {
-        const int32_t a = entries.aqp[3 * e], q = entries.aqp[3 * e + 1], lm = entries.aqp[3 * e + 2];
-        turned[a] += T(entries.coefficients[e]) * harmonics_bar[lm] * load(f.harmonics[q]);
+    for (int e = 0; e < entries.count;) {  // in the order of a
+        const int32_t a = entries.aqp[3 * e];
+        V sums[2] = {};
+        for (; e < entries.count && entries.aqp[3 * e] == a; ++e) {
+            const int32_t q = entries.aqp[3 * e + 1], lm = entries.aqp[3 * e + 2];
+            sums[e % 2] += T(entries.coefficients[e]) * harmonics_bar[lm] * load(f.harmonics[q]);
+        }
+        turned[a] += sums[0] + sums[1];
     }
     for (int w = 0; w < b.count; ++w) {
         const T inverse = 1 / b.r[w], along = distances_bar[w] - inner[w] * inverse;

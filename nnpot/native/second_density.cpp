@@ -2,8 +2,8 @@
 //
 //     D_lm,c    = sum_k A_lm,k P_l,kc                             projections, weights P, U, V of the element of the atom
 //     u_l,c     = sum_m D_lm,c Y_lm                               the density in the direction of a neighbour
-//     x         = [e_q R_k; u],  e of the element of the neighbour
-//     z         = U [x; 1],  a = silu(z),  g = V [a; 1],  w = f_c g
+//     z         = U [e_q R_k; u; 1],  e of the element of the neighbour
+//     a         = silu(z),  g = V [a; 1],  w = f_c g
 //     A'_lm,c   = sum_j Y_lm w_c
 //
 // All of it is written for dual numbers: every quantity may carry its change along a direction (the tangent network of
@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace {
@@ -46,14 +47,10 @@ template <class T>
 struct Widths {
     static constexpr int of(int n) { return (n + LANES<T> - 1) / LANES<T>; }
     explicit Widths(const Shape& s)
-        : channels(of(s.n_channels)), units(of(s.n_units)), in(of(s.n_in())), inputs(in + s.n_degrees() * channels) {}
-    int channels, units, in, inputs;
-    // Where column x of the inputs stands in a filled-up row.
-    int place(const Shape& s, int x) const {
-        if (x < s.n_in()) return x;
-        const int degree = (x - s.n_in()) / s.n_channels, c = (x - s.n_in()) % s.n_channels;
-        return (in + degree * channels) * LANES<T> + c;
-    }
+        : channels(of(s.n_channels)), units(of(s.n_units)), in(of(s.n_in())), directions(s.n_degrees() * channels) {}
+    int channels, units, in, directions;
+    // Where column x of u stands in a filled-up row.
+    int place(const Shape& s, int x) const { return x / s.n_channels * channels * LANES<T> + x % s.n_channels; }
 };
 
 // A matrix of numbers a[row * i + column * j].
@@ -113,30 +110,41 @@ void add_filled(const Vector<T>* from, int width, int rows, int n, T* to) {
         for (int k = 0; k < n; ++k) to[r * n + k] += numbers[r * width * LANES<T> + k];
 }
 
-// P, U and V of one element, or the sums for their gradients: rows for what comes in, filled up; biases apart.
+// P, U and V of one element, or the sums for their gradients: rows for what comes in, filled up; biases apart.  U is there
+// for R_k of a neighbour of every element, sum_q e_q U_(q k), and for u.
 template <class T>
 struct Weights {
-    Registers<T> projection, hidden, hidden_bias, outer, outer_bias;
+    Registers<T> projection, radial, hidden, hidden_bias, outer, outer_bias;
     Weights(const Shape& s, const Widths<T>& w)
         : projection(s.n_degrees() * s.n_in() * w.channels),
-          hidden(w.inputs * LANES<T> * w.units),
+          radial(s.n_elements * s.basis.n_radial * w.units),
+          hidden(w.directions * LANES<T> * w.units),
           hidden_bias(w.units),
           outer(w.units * LANES<T> * w.channels),
           outer_bias(w.channels) {}
 
-    // Calls work(number given, number kept) for all of U and V.
+    const Vector<T>* radial_of(const Shape& s, const Widths<T>& w, int64_t element) const {
+        return &radial[element * s.basis.n_radial * w.units];
+    }
+
+    // Calls work(factor, number given, number kept) for all of U and V.
     template <class Given, class Work>
-    void for_layers(const Shape& s, const Widths<T>& w, Given* u, Given* v, Work work) {
+    void for_layers(const Shape& s, const Widths<T>& w, const T* element_weights, Given* u, Given* v, Work work) {
         const auto kept = [](Registers<T>& rows, int width, int row, int column) -> T& {
             return reinterpret_cast<T*>(rows.data())[row * width * LANES<T> + column];
         };
+        const int K = s.basis.n_radial, n_directions = s.n_inputs() - s.n_in();
         for (int h = 0; h < s.n_units; ++h, ++u) {
-            for (int x = 0; x < s.n_inputs(); ++x) work(*u++, kept(hidden, w.units, w.place(s, x), h));
-            work(*u, kept(hidden_bias, w.units, 0, h));
+            for (int q = 0; q < s.n_weights; ++q)
+                for (int k = 0; k < K; ++k, ++u)
+                    for (int element = 0; element < s.n_elements; ++element)
+                        work(element_weights[element * s.n_weights + q], *u, kept(radial, w.units, element * K + k, h));
+            for (int x = 0; x < n_directions; ++x) work(T(1), *u++, kept(hidden, w.units, w.place(s, x), h));
+            work(T(1), *u, kept(hidden_bias, w.units, 0, h));
         }
         for (int c = 0; c < s.n_channels; ++c, ++v) {
-            for (int h = 0; h < s.n_units; ++h) work(*v++, kept(outer, w.channels, h, c));
-            work(*v, kept(outer_bias, w.channels, 0, c));
+            for (int h = 0; h < s.n_units; ++h) work(T(1), *v++, kept(outer, w.channels, h, c));
+            work(T(1), *v, kept(outer_bias, w.channels, 0, c));
         }
     }
 };
@@ -145,26 +153,25 @@ struct Weights {
 template <class T>
 struct BothWays : Weights<T> {
     Registers<T> projection_back, hidden_back, outer_back;
-    BothWays(const Shape& s, const Widths<T>& w, const T* p, const T* u, const T* v)
+    BothWays(const Shape& s, const Widths<T>& w, const T* element_weights, const T* p, const T* u, const T* v)
         : Weights<T>(s, w),
           projection_back(s.n_degrees() * s.n_channels * w.in),
-          hidden_back(s.n_units * w.inputs),
+          hidden_back(s.n_units * w.directions),
           outer_back(s.n_channels * w.units) {
         fill(p, s.n_degrees() * s.n_in(), s.n_channels, this->projection.data(), w.channels);
-        this->for_layers(s, w, u, v, [](const T& given, T& kept) { kept = given; });
-        const auto turn = [](const Registers<T>& from, int width, int rows, int columns, Vector<T>* to, int to_width) {
-            const T* a = reinterpret_cast<const T*>(from.data());
-            T* b = reinterpret_cast<T*>(to);
-            for (int r = 0; r < rows; ++r)
-                for (int c = 0; c < columns; ++c) b[c * to_width * LANES<T> + r] = a[r * width * LANES<T> + c];
-        };
-        for (int l = 0; l < s.n_degrees(); ++l) {
-            const Registers<T> of_l(this->projection.begin() + l * s.n_in() * w.channels,
-                                    this->projection.begin() + (l + 1) * s.n_in() * w.channels);
-            turn(of_l, w.channels, s.n_in(), s.n_channels, &projection_back[l * s.n_channels * w.in], w.in);
-        }
-        turn(this->hidden, w.units, w.inputs * LANES<T>, s.n_units, hidden_back.data(), w.inputs);
-        turn(this->outer, w.channels, s.n_units, s.n_channels, outer_back.data(), w.units);
+        this->for_layers(s, w, element_weights, u, v, [](T factor, const T& given, T& kept) { kept += factor * given; });
+        for (int l = 0; l < s.n_degrees(); ++l)
+            turn(&this->projection[l * s.n_in() * w.channels], w.channels, s.n_in(), s.n_channels,
+                 &projection_back[l * s.n_channels * w.in], w.in);
+        turn(this->hidden.data(), w.units, w.directions * LANES<T>, s.n_units, hidden_back.data(), w.directions);
+        turn(this->outer.data(), w.channels, s.n_units, s.n_channels, outer_back.data(), w.units);
+    }
+
+    static void turn(const Vector<T>* from, int width, int rows, int columns, Vector<T>* to, int to_width) {
+        const T* a = reinterpret_cast<const T*>(from);
+        T* b = reinterpret_cast<T*>(to);
+        for (int r = 0; r < rows; ++r)
+            for (int c = 0; c < columns; ++c) b[c * to_width * LANES<T> + r] = a[r * width * LANES<T> + c];
     }
 };
 
@@ -193,12 +200,12 @@ class Network {
         : all(given), s(given.shape), w(given.widths), L(s.n_harmonics()), open(1) {
         for (int d = 0; d < D; ++d) {
             for (Registers<T>* r : {&projected[d], &projected_bar[d]}) r->resize(L * w.channels);
-            for (Registers<T>* r : {&x[d], &x_bar[d]}) r->resize(W * w.inputs);
+            for (Registers<T>* r : {&u[d], &u_bar[d]}) r->resize(W * w.directions);
             for (Registers<T>* r : {&z[d], &a[d], &z_bar[d]}) r->resize(W * w.units);
             for (Registers<T>* r : {&g[d], &weighted[d], &g_bar[d], &weighted_bar[d]}) r->resize(W * w.channels);
             bar[d].resize(L * w.channels);
         }
-        for (Registers<T>* r : {&slope, &curvature}) r->resize(W * w.units);
+        for (Registers<T>* r : {&slope, &curvature, &along_radius}) r->resize(W * w.units);
         sums.resize(L * w.channels);
         density_bar.resize(L * w.in);
     }
@@ -223,11 +230,8 @@ class Network {
         for_blocks<true>(all.pairs, T(s.basis.cutoff), atom, open, [&](int64_t, Block<T>& b) {
             forward(atom, b, nullptr);
             backward(b, of);
-            clear(x_bar, b.count * w.inputs);
-            add_product(b.count, s.n_units, w.inputs, numbers(z_bar[0], w.units), of.hidden_back.data(), w.inputs,
-                        x_bar[0].data(), w.inputs);
             for (int l = 0; l < s.n_degrees(); ++l) add_projected_bar(b, l);
-            write_vectors_bar(b, vectors_bar);
+            write_vectors_bar(b, of, vectors_bar);
         });
         std::fill(density_bar.begin(), density_bar.end(), V{});
         for (int l = 0; l < s.n_degrees(); ++l)
@@ -259,14 +263,14 @@ class Network {
                 for (int k = 0; k < w.channels; ++k) sum.outer_bias[k] += g_bar[0][m * w.channels + k];
                 for (int k = 0; k < w.units; ++k) sum.hidden_bias[k] += z_bar[0][m * w.units + k];
             }
-            clear(x_bar, b.count * w.inputs);
             for (int d = 0; d < D; ++d) {
                 add_product(s.n_units, b.count, w.channels, transposed(numbers(a[d], w.units)), g_bar[d].data(), w.channels,
                             sum.outer.data(), w.channels);
-                add_product(w.inputs * W, b.count, w.units, transposed(numbers(x[d], w.inputs)), z_bar[d].data(), w.units,
+                add_product(w.directions * W, b.count, w.units, transposed(numbers(u[d], w.directions)), z_bar[d].data(), w.units,
                             sum.hidden.data(), w.units);
-                add_product(b.count, s.n_units, w.inputs - w.in, numbers(z_bar[d], w.units), &of.hidden_back[w.in], w.inputs,
-                            &x_bar[d][w.in], w.inputs);
+                for (int m = 0; m < b.count; ++m)
+                    add_product(s.basis.n_radial, 1, w.units, Matrix<T>{radial(d) + m, W, 1}, &z_bar[d][m * w.units], w.units,
+                                &sum.radial[element(b, m) * s.basis.n_radial * w.units], w.units);
             }
             for (int l = 0; l < s.n_degrees(); ++l) add_projected_bar(b, l);
         });
@@ -325,10 +329,13 @@ class Network {
             if (given[d]) fill(given[d] + atom * L * s.n_channels, L, s.n_channels, bar[d].data(), w.channels);
     }
 
+    int64_t element(const Block<T>& b, int m) const { return all.pairs.species[all.pairs.neighbors[b.pair[m]]]; }
+    // R_k of the neighbours of a block, a row for each k, or their changes.
+    const T* radial(int d) const { return (d == 0 ? functions.radial : functions.slopes)[0]; }
+
     // Everything up to the weighted neighbours of a block.
     void forward(int64_t atom, Block<T>& b, const T* vectors_change) {
         const BothWays<T>& of = weights(atom);
-        const int Q = s.n_weights, K = s.basis.n_radial;
         evaluate(b, functions, s.basis, true);
         const T cutoff = T(s.basis.cutoff);
         for (int m = 0; m < W; ++m) {
@@ -343,34 +350,28 @@ class Network {
             }
             along(b, functions, s.basis, all.entries, vectors_change, changes);
         }
-        clear(x, b.count * w.inputs);
+        clear(u, b.count * w.directions);
         clear(z, b.count * w.units);
         clear(g, b.count * w.channels);
-        for (int d = 0; d < D; ++d)
-            for (int m = 0; m < b.count; ++m) {
-                T* row = reinterpret_cast<T*>(&x[d][m * w.inputs]);
-                const T* e = all.element_weights + all.pairs.species[all.pairs.neighbors[b.pair[m]]] * Q;
-                for (int q = 0; q < Q; ++q)
-                    if (e[q] != 0)
-                        for (int k = 0; k < K; ++k) row[q * K + k] = e[q] * (d == 0 ? functions.radial : functions.slopes)[k][m];
-            }
         for (int l = 0; l < s.n_degrees(); ++l) {
-            const int place = w.in + l * w.channels;
-            add_product(b.count, 2 * l + 1, w.channels, of_degree(0, l), &projected[0][l * l * w.channels], w.channels,
-                        &x[0][place], w.inputs);
-            if constexpr (D == 2) {
-                add_product(b.count, 2 * l + 1, w.channels, of_degree(1, l), &projected[0][l * l * w.channels], w.channels,
-                            &x[1][place], w.inputs);
-                add_product(b.count, 2 * l + 1, w.channels, of_degree(0, l), &projected[1][l * l * w.channels], w.channels,
-                            &x[1][place], w.inputs);
-            }
+            const auto add = [&](int of_y, int of_d, int to) {
+                add_product(b.count, 2 * l + 1, w.channels, of_degree(of_y, l), &projected[of_d][l * l * w.channels], w.channels,
+                            &u[to][l * w.channels], w.directions);
+            };
+            add(0, 0, 0);
+            if constexpr (D == 2) add(1, 0, 1), add(0, 1, 1);
         }
         for (int m = 0; m < b.count; ++m) {
             std::copy_n(of.hidden_bias.begin(), w.units, &z[0][m * w.units]);
             std::copy_n(of.outer_bias.begin(), w.channels, &g[0][m * w.channels]);
         }
-        for (int d = 0; d < D; ++d)
-            add_product(b.count, w.inputs * W, w.units, numbers(x[d], w.inputs), of.hidden.data(), w.units, z[d].data(), w.units);
+        for (int d = 0; d < D; ++d) {
+            for (int m = 0; m < b.count; ++m)
+                add_product(1, s.basis.n_radial, w.units, Matrix<T>{radial(d) + m, 1, W}, of.radial_of(s, w, element(b, m)),
+                            w.units, &z[d][m * w.units], w.units);
+            add_product(b.count, w.directions * W, w.units, numbers(u[d], w.directions), of.hidden.data(), w.units, z[d].data(),
+                        w.units);
+        }
         const auto flat = [](Registers<T>& r) { return reinterpret_cast<T*>(r.data()); };
         activate(SILU, b.count * w.units * W, flat(z[0]), flat(a[0]), flat(slope), flat(curvature));
         if constexpr (D == 2)
@@ -384,7 +385,7 @@ class Network {
             }
     }
 
-    // Adjoints from `bar` down to z, after `forward`.
+    // Adjoints from `bar` down to z and u, after `forward`.
     void backward(const Block<T>& b, const BothWays<T>& of) {
         clear(weighted_bar, b.count * w.channels);
         add_product(b.count, L, w.channels, harmonics(0), bar[0].data(), w.channels, weighted_bar[0].data(), w.channels);
@@ -412,14 +413,17 @@ class Network {
                 z_bar[0][k] *= slope[k];
             }
         }
+        clear(u_bar, b.count * w.directions);
+        for (int d = 0; d < D; ++d)
+            add_product(b.count, s.n_units, w.directions, numbers(z_bar[d], w.units), of.hidden_back.data(), w.directions,
+                        u_bar[d].data(), w.directions);
     }
 
     // Adjoint of the projections of degree l from that of u.
     void add_projected_bar(const Block<T>& b, int l) {
-        const int place = w.in + l * w.channels, first = l * l * w.channels;
         const auto add = [&](int of_y, int of_u, int to) {
-            add_product(2 * l + 1, b.count, w.channels, transposed(of_degree(of_y, l)), &x_bar[of_u][place], w.inputs,
-                        &projected_bar[to][first], w.channels);
+            add_product(2 * l + 1, b.count, w.channels, transposed(of_degree(of_y, l)), &u_bar[of_u][l * w.channels], w.directions,
+                        &projected_bar[to][l * l * w.channels], w.channels);
         };
         for (int d = 0; d < D; ++d) add(0, d, d);
         if constexpr (D == 2) add(1, 1, 0);
@@ -431,32 +435,30 @@ class Network {
         transpose<T>(to);
     }
 
-    void write_vectors_bar(const Block<T>& b, T* vectors_bar) {
-        V harmonics_bar[MAX_HARMONICS] = {}, distances_bar = {}, envelope_bar = {}, of_weighted[W], of_g[W], of_bar[W], of_u[W];
-        const int Q = s.n_weights, K = s.basis.n_radial;
+    void write_vectors_bar(const Block<T>& b, const BothWays<T>& of, T* vectors_bar) {
+        V harmonics_bar[MAX_HARMONICS] = {}, envelope_bar = {}, of_weighted[W], of_g[W], of_bar[W], of_u[W];
         for (int n = 0; n < w.channels; ++n) {
             const int count = std::min(W, s.n_channels - n * W);
             turn(weighted[0], w.channels, b.count, n, of_weighted);
             turn(g[0], w.channels, b.count, n, of_g);
             turn(weighted_bar[0], w.channels, b.count, n, of_bar);
             for (int c = 0; c < count; ++c) envelope_bar += of_g[c] * of_bar[c];
-            const Matrix<T> a_bar = numbers(bar[0], w.channels, n), d = numbers(projected[0], w.channels, n);
-            for (int l = 0, lm = 0; l < s.n_degrees(); ++l) {
-                turn(x_bar[0], w.inputs, b.count, w.in + l * w.channels + n, of_u);
-                for (int m = 0; m < 2 * l + 1; ++m, ++lm)
-                    for (int c = 0; c < count; ++c)
-                        harmonics_bar[lm] += a_bar.at[lm * a_bar.row + c] * of_weighted[c] + d.at[lm * d.row + c] * of_u[c];
+            add_product(L, count, 1, numbers(bar[0], w.channels, n), of_weighted, 1, harmonics_bar, 1);
+            for (int l = 0; l < s.n_degrees(); ++l) {
+                turn(u_bar[0], w.directions, b.count, l * w.channels + n, of_u);
+                add_product(2 * l + 1, count, 1, numbers(projected[0], w.channels, l * l * w.channels + n), of_u, 1,
+                            harmonics_bar + l * l, 1);
             }
         }
+        V by_distance[W] = {};  // of each neighbour, to be summed over the lanes
+        std::fill_n(along_radius.begin(), b.count * w.units, V{});
         for (int m = 0; m < b.count; ++m) {
-            const T* e = all.element_weights + all.pairs.species[all.pairs.neighbors[b.pair[m]]] * Q;
-            const T* row = reinterpret_cast<const T*>(&x_bar[0][m * w.inputs]);
-            T sum = envelope_bar[m] * envelope_slope[m];
-            for (int q = 0; q < Q; ++q)
-                if (e[q] != 0)
-                    for (int k = 0; k < K; ++k) sum += e[q] * row[q * K + k] * functions.slopes[k][m];
-            distances_bar[m] = sum;
+            V* change = &along_radius[m * w.units];  // of z
+            add_product(1, s.basis.n_radial, w.units, Matrix<T>{radial(1) + m, 1, W}, of.radial_of(s, w, element(b, m)), w.units,
+                        change, w.units);
+            for (int k = 0; k < w.units; ++k) by_distance[m] += change[k] * z_bar[0][m * w.units + k];
         }
+        const V distances_bar = envelope_bar * load(envelope_slope) + sums_over_lanes<T>(by_distance);
         write_gradient(b, functions, s.basis, all.entries, harmonics_bar, distances_bar, vectors_bar);
     }
 
@@ -467,10 +469,10 @@ class Network {
     std::vector<Block<T>> open;
     Functions<T> functions;
     alignas(REGISTER) T changes[MAX_HARMONICS][W];
-    T envelope[D][W], envelope_slope[W];
-    Rows projected, x, z, a, g, weighted;                      // rows of D, x, z, a, g, w
-    Rows bar, projected_bar, x_bar, z_bar, g_bar, weighted_bar;  // adjoints; `bar` of A'
-    Registers<T> slope, curvature, sums, density_bar;
+    alignas(REGISTER) T envelope[D][W], envelope_slope[W];
+    Rows projected, u, z, a, g, weighted;                      // rows of D, u, z, a, g, w
+    Rows bar, projected_bar, u_bar, z_bar, g_bar, weighted_bar;  // adjoints; `bar` of A'
+    Registers<T> slope, curvature, along_radius, sums, density_bar;
 };
 
 template <class T>
@@ -513,8 +515,8 @@ void gradient(const Given<T>& given, int64_t n, int64_t threads, const T* second
             Weights<T>& sum = of_part[element];
             add_filled(sum.projection.data(), given.widths.channels, s.n_degrees() * s.n_in(), s.n_channels,
                        out + element * s.projection_size());
-            sum.for_layers(s, given.widths, u + element * s.hidden_size(), v + element * s.outer_size(),
-                           [](T& total, const T& part) { total += part; });
+            sum.for_layers(s, given.widths, given.element_weights, u + element * s.hidden_size(), v + element * s.outer_size(),
+                           [](T factor, T& total, const T& part) { total += factor * part; });
         }
 }
 
@@ -533,7 +535,7 @@ int with_given(int64_t bytes, const void* vectors, const int64_t* starts, const 
         Given<T> given{s, {int(n_entries), aqp, coefficients}, {starts, neighbors, species, typed(vectors)}, centers,
                        typed(element_weights), typed(density), Widths<T>(s), {}};
         for (int element = 0; element < s.n_elements; ++element)
-            given.weights.emplace_back(s, given.widths, typed(projection) + element * s.projection_size(),
+            given.weights.emplace_back(s, given.widths, given.element_weights, typed(projection) + element * s.projection_size(),
                                        typed(hidden) + element * s.hidden_size(), typed(outer) + element * s.outer_size());
         work(given, zero);
         return 1;
