@@ -34,9 +34,9 @@ def pays(compile: Compilation, n_atoms: int) -> bool:
 class CompiledGraph:
     """A module from tensors to two tensors, one of which may be a derivative, compiled at its first call.
 
-    Sizes may change from call to call without compiling again.  The first result and its derivative by the parameters
-    are compared with those of the module itself.  Where nothing can be compiled (no C++ compiler, say) the module is
-    called, and the log says so once.
+    Sizes may change from call to call without compiling again.  The first result and its derivative by parameters and
+    inputs are compared with those of the module itself.  Where nothing can be compiled (no C++ compiler, say) the
+    module is called, and the log says so once.
 
     Args:
         module: What is to be compiled; its parameters stay its own.
@@ -59,7 +59,10 @@ class CompiledGraph:
             self._compile(inputs, example())
         if self.compiled is None:
             return self.module(*inputs)  # type: ignore[no-any-return]
-        return self.compiled(list(self.module.parameters()), *inputs)  # type: ignore[no-any-return]
+        if all(x.is_leaf for x in inputs):
+            return self.compiled(list(self.module.parameters()), *inputs)  # type: ignore[no-any-return]
+        with warnings.catch_warnings(action="ignore"):  # the compiler looks at the gradient of inputs that have none
+            return self.compiled(list(self.module.parameters()), *inputs)  # type: ignore[no-any-return]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """A copied module is not compiled again: copies serve to keep weights, not to calculate."""
@@ -74,6 +77,8 @@ class CompiledGraph:
         def function(parameters: Sequence[Tensor], *inputs: Tensor) -> Any:
             return torch.func.functional_call(self.module, dict(zip(names, parameters, strict=True)), inputs)
 
+        inputs = [_with_short_history(x) for x in inputs]
+        by = [*parameters, *(x for x in inputs if x.requires_grad)]
         wanted = self.module(*inputs)  # also fills the caches of constants, which must not happen while tracing
         try:
             with warnings.catch_warnings(action="ignore"):  # those of compilers are not for users
@@ -81,8 +86,8 @@ class CompiledGraph:
                 _reconnect(traced)
                 compiled = torch.compile(traced, dynamic=True)
                 outputs = compiled(parameters, *inputs)
-                results = [*outputs, *_derivatives(outputs, parameters)]
-            for ours, plain in zip(results, [*wanted, *_derivatives(wanted, parameters)], strict=True):
+                results = [*outputs, *_derivatives(outputs, by)]
+            for ours, plain in zip(results, [*wanted, *_derivatives(wanted, by)], strict=True):
                 if not torch.linalg.vector_norm(ours - plain) <= self.tolerance * torch.linalg.vector_norm(plain):
                     raise RuntimeError("the compiled graph gives other results")
         except Exception as error:
@@ -92,12 +97,17 @@ class CompiledGraph:
             self.compiled = compiled
 
 
-def _derivatives(outputs: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[Tensor]:
-    """Derivative of some function of the outputs by each parameter; none where they have no history."""
+def _with_short_history(x: Tensor) -> Tensor:
+    """Return a leaf as it is, else a copy whose history is one step: differentiating would use up its own."""
+    return x if x.is_leaf else x.detach().requires_grad_(x.requires_grad).clone()
+
+
+def _derivatives(outputs: Sequence[Tensor], by: Sequence[Tensor]) -> list[Tensor]:
+    """Derivative of some function of the outputs by parameters and inputs; none where the outputs have no history."""
     if not any(x.requires_grad for x in outputs):
         return []
     total = torch.stack([x.double().square().sum() for x in outputs]).sum()
-    return list(torch.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True))
+    return list(torch.autograd.grad(total, by, allow_unused=True, materialize_grads=True))
 
 
 def _reconnect(traced: torch.fx.GraphModule) -> None:

@@ -37,10 +37,9 @@ class ACE(Descriptor):
         T_c,LM    = Σ G^LM_(l1m1 l2m2) B_c,l1m1 (B V)_c,l2m2             product, G the Gaunt coefficients
         features  = B_c,00;  Σ_m B_lm (B U)_lm;  Σ_m T_lm B_lm;  Σ_m T_lm (T U')_lm   for every l and c
 
-    of which body order 2, 3, 4, 5 takes the first 1, 2, 3, 4 kinds.  W, V, U, U' are trainable.  The columns of A may be
-    joined by those of a second density, :class:`nnpot.descriptors.second_density.SecondDensity`, in which a network
-    weighs each neighbour by what A has in its direction: correlations of any order, for a third of the cost again in
-    training.  With few elements E is
+    of which body order 2, 3, 4, 5 takes the first 1, 2, 3, 4 kinds.  W, V, U, U' are trainable.  The columns of A may
+    be joined by those of a second density, :class:`nnpot.descriptors.second_density.SecondDensity`, in which a network
+    weighs each neighbour by what A has in its direction: correlations of any order.  With few elements E is
     the identity, one density for each; with many it is trainable as well, of low rank, so that the cost does not grow
     with the number of elements (N. Lopanitsyna et al., Phys. Rev. Mater. 7, 045802 (2023)).  The cost is linear in the
     number of neighbours: there are no triplets.  The radial basis is R_k(r) = √(2/r_c) sin(kπ r/r_c)/(k r) f_c(r)

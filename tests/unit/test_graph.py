@@ -23,23 +23,35 @@ def batch_of(*names: str) -> Batch:
     return Batch.join([single_batch(labelled(structure(name)), 3.6) for name in names])
 
 
+KINDS: dict[str, dict[str, int]] = {
+    "": {},
+    "second density": {"second_channels": 2, "second_units": 3},  # what comes into the graph has a history
+    "learned elements": {"element_channels": 2},  # likewise
+}
+
+
+def plain(kind: str) -> NeuralNetworkPotential:
+    return network_potential(ace(body_order=5, l_max=1, **KINDS[kind]))
+
+
 @cache  # not a fixture of the module: those are made before float64 is the default, with other random numbers
-def compiled() -> NeuralNetworkPotential:
+def compiled(kind: str) -> NeuralNetworkPotential:
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         pytest.skip("no C++ compiler")
-    return network_potential(ace(body_order=5, l_max=1)).compiled(training=True)
+    return plain(kind).compiled(training=True)
 
 
-@pytest.mark.parametrize("stage", ["values", "features"])
+@pytest.mark.parametrize(
+    ("kind", "stage"), [("", "values"), ("", "features"), ("second density", "values"), ("learned elements", "values")]
+)
 @pytest.mark.parametrize("names", [("alloy",), ("water", "alloy", "triclinic"), ("slab", "alloy")], ids=str)
 def test_gradients_of_the_loss_are_those_without_compilation(
-    names: tuple[str, ...], stage: Stage, monkeypatch: pytest.MonkeyPatch
+    names: tuple[str, ...], kind: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_tensors(monkeypatch, *(["networks"] if stage == "features" else ["networks", "invariants"]))
+    by_tensors(monkeypatch, *(["networks"] if stage == "features" else ["networks", "invariants", "second_density"]))
     batch = batch_of(*names)
-    plain = network_potential(ace(body_order=5, l_max=1))
-    actual, wanted = loss_gradients(compiled(), batch, 0.7, 1.3, 0.4), loss_gradients(plain, batch, 0.7, 1.3, 0.4)
-    assert compiled().graphs[stage, True].compiled is not None
+    actual, wanted = (loss_gradients(p, batch, 0.7, 1.3, 0.4) for p in (compiled(kind), plain(kind)))
+    assert compiled(kind).graphs[stage, True].compiled is not None
     for name, gradient in actual.items():
         # the same sums in another order, float64
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-10, atol=1e-10 * float(wanted[name].abs().max()))
