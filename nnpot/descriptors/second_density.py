@@ -76,11 +76,16 @@ class SecondDensity(nn.Module):
             near: The neighbours within the cutoff.
             rows: Where the atoms of each element are.
         """
-        _, hidden, outer = self.weights
-        inputs = rows.spread(torch.cat(self.inputs(a, near, rows), dim=2))  # (S, R, M, X)
-        units = silu(affine(inputs.flatten(start_dim=1, end_dim=2), hidden))
-        of_neighbors = affine(units, outer).view(*inputs.shape[:3], outer.shape[1])  # (S, R, M, C)
-        return torch.bmm(near.harmonics.transpose(1, 2), rows.collect(of_neighbors) * near.envelope)
+        projection, hidden, outer = self.weights
+        _, n_degrees, n_in, n_channels = projection.shape
+        of_radial, of_directions, bias = hidden.split([n_in, n_degrees * n_channels, 1], dim=2)
+        # U u is linear in Y: Σ_lm F_lm Y_lm with F_lm = Σ_c D_lm,c U_lc, which is made once for an atom
+        of_directions = of_directions.unflatten(dim=2, sizes=(n_degrees, n_channels)).permute(0, 2, 3, 1)
+        d = channels(a, projection, rows).transpose(0, 1)  # (N, L, C)
+        field = channels(d, of_directions, rows).transpose(0, 1)  # (N, L, H)
+        z = _per_center(near.radial, torch.cat([of_radial, bias], dim=2), rows) + torch.bmm(near.harmonics, field)
+        weighted = _per_center(silu(z), outer, rows) * near.envelope  # (N, M, C)
+        return torch.bmm(near.harmonics.transpose(1, 2), weighted)
 
     @property
     def weights(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -269,6 +274,13 @@ class BothDensities:
         of_first, of_second = gradient.split(widths, dim=2)
         by_vectors, by_first = self.second.pullback(of_second)
         return self.first.pullback(of_first + by_first) + by_vectors
+
+
+def _per_center(x: Tensor, weight: Tensor, rows: ElementRows) -> Tensor:
+    """Apply to x (N, M, n_in) the affine layer of the centre's element, shape (S, n_out, n_in + 1): (N, M, n_out)."""
+    blocks = rows.spread(x)  # (S, R, M, n_in)
+    z = affine(blocks.flatten(start_dim=1, end_dim=2), weight)
+    return rows.collect(z.view(*blocks.shape[:3], weight.shape[1]))
 
 
 def _layer(n_elements: int, n_in: int, n_out: int) -> Tensor:

@@ -118,32 +118,60 @@ void evaluate(Block<T>& b, Functions<T>& f, const Basis& basis, bool with_slopes
     }
 }
 
+// Adds a neighbour to a block.
+template <class T>
+void add(const Pairs<T>& p, int64_t pair, Block<T>& b) {
+    const T* v = p.vectors + 3 * pair;
+    const int w = b.count++;
+    const T r = std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]), inverse = 1 / r;
+    b.pair[w] = pair;
+    b.r[w] = r;
+    b.x[w] = v[0] * inverse;
+    b.y[w] = v[1] * inverse;
+    b.z[w] = v[2] * inverse;
+}
+
+template <class T>
+bool is_near(const Pairs<T>& p, T cutoff, int64_t pair) {
+    const T* v = p.vectors + 3 * pair;
+    return v[0] * v[0] + v[1] * v[1] + v[2] * v[2] < cutoff * cutoff;
+}
+
 // Calls work(element, block) for full and last blocks of the neighbours of one atom within the cutoff; `open` holds an empty
 // block of each element, or if they are MIXED one for all of them, counted as 0.
 template <bool MIXED, class T, class Work>
 void for_blocks(const Pairs<T>& p, T cutoff, int64_t atom, std::vector<Block<T>>& open, Work work) {
+    const auto close = [&](int64_t element) {
+        work(element, open[element]);
+        open[element].count = 0;
+    };
     for (int64_t pair = p.starts[atom]; pair < p.starts[atom + 1]; ++pair) {
-        const T *v = p.vectors + 3 * pair, square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
-        if (!(square < cutoff * cutoff)) continue;
+        if (!is_near(p, cutoff, pair)) continue;
         const int64_t element = MIXED ? 0 : p.species[p.neighbors[pair]];
-        Block<T>& b = open[element];
-        const int w = b.count++;
-        const T r = std::sqrt(square), inverse = 1 / r;
-        b.pair[w] = pair;
-        b.r[w] = r;
-        b.x[w] = v[0] * inverse;
-        b.y[w] = v[1] * inverse;
-        b.z[w] = v[2] * inverse;
-        if (b.count == LANES<T>) {
-            work(element, b);
-            b.count = 0;
-        }
+        add(p, pair, open[element]);
+        if (open[element].count == LANES<T>) close(element);
     }
     for (size_t element = 0; element < open.size(); ++element)
-        if (open[element].count > 0) {
-            work(int64_t(element), open[element]);
-            open[element].count = 0;
+        if (open[element].count > 0) close(element);
+}
+
+// The same, one element after the other in blocks of all elements; `near` holds an empty list of pairs for each of them.
+template <class T, class Work>
+void for_sorted_blocks(const Pairs<T>& p, T cutoff, int64_t atom, std::vector<std::vector<int64_t>>& near, Work work) {
+    for (int64_t pair = p.starts[atom]; pair < p.starts[atom + 1]; ++pair)
+        if (is_near(p, cutoff, pair)) near[p.species[p.neighbors[pair]]].push_back(pair);
+    Block<T> b;
+    for (auto& of_element : near) {
+        for (int64_t pair : of_element) {
+            add(p, pair, b);
+            if (b.count == LANES<T>) {
+                work(b);
+                b.count = 0;
+            }
         }
+        of_element.clear();
+    }
+    if (b.count > 0) work(b);
 }
 
 // Entry of D: the derivative of harmonic polynomial p by the coordinate a contains q with a coefficient.

@@ -1,10 +1,12 @@
 // A second density whose neighbours are weighted by a network, its derivatives, and the derivatives of those by the weights.
 //
-//     D_lm,c    = sum_k A_lm,k P_l,kc                             projections, weights P, U, V of the element of the atom
-//     u_l,c     = sum_m D_lm,c Y_lm                               the density in the direction of a neighbour
-//     z         = U [e_q R_k; u; 1],  e of the element of the neighbour
-//     a         = silu(z),  g = V [a; 1],  w = f_c g
-//     A'_lm,c   = sum_j Y_lm w_c
+//     D_lm,c  = sum_k A_lm,k P_l,kc                    projections, weights P, U, V of the element of the atom
+//     u_l,c   = sum_m D_lm,c Y_lm                      the density in the direction of a neighbour
+//     z       = U [e_q R_k; u; 1],  e of the element of the neighbour
+//     a       = silu(z),  g = V [a; 1],  w = f_c g
+//     A'_lm,c = sum_j Y_lm w_c
+//
+// What u contributes to z is linear in Y: sum_lm F_lm Y_lm with F_lm = sum_c D_lm,c U_lc, which is calculated once for an atom.
 //
 // All of it is written for dual numbers: every quantity may carry its change along a direction (the tangent network of
 // B. A. Pearlmutter, Neural Computation 6, 147 (1994)); index 0 is a value, 1 its change; of adjoints: that of the value, that
@@ -79,6 +81,8 @@ inline void add_block(int inner, const Matrix<T>& a, const Vector<T>* b, int ste
 template <class T, int R>
 void add_rows(int inner, int width, const Matrix<T>& a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
     int n = 0;
+    if constexpr (R <= 4)
+        for (; n + 4 <= width; n += 4) add_block<T, R, 4>(inner, a, b + n, step_b, c + n, step_c);
     for (; n + 2 <= width; n += 2) add_block<T, R, 2>(inner, a, b + n, step_b, c + n, step_c);
     for (; n < width; ++n) add_block<T, R, 1>(inner, a, b + n, step_b, c + n, step_c);
 }
@@ -197,10 +201,10 @@ class Network {
 
   public:
     explicit Network(const Given<T>& given)
-        : all(given), s(given.shape), w(given.widths), L(s.n_harmonics()), open(1) {
+        : all(given), s(given.shape), w(given.widths), L(s.n_harmonics()), near(s.n_elements) {
         for (int d = 0; d < D; ++d) {
             for (Registers<T>* r : {&projected[d], &projected_bar[d]}) r->resize(L * w.channels);
-            for (Registers<T>* r : {&u[d], &u_bar[d]}) r->resize(W * w.directions);
+            for (Registers<T>* r : {&field[d], &field_bar[d]}) r->resize(L * w.units);
             for (Registers<T>* r : {&z[d], &a[d], &z_bar[d]}) r->resize(W * w.units);
             for (Registers<T>* r : {&g[d], &weighted[d], &g_bar[d], &weighted_bar[d]}) r->resize(W * w.channels);
             bar[d].resize(L * w.channels);
@@ -214,7 +218,7 @@ class Network {
     void write_density(int64_t atom, T* out) {
         project(atom, nullptr);
         std::fill(sums.begin(), sums.end(), V{});
-        for_blocks<true>(all.pairs, T(s.basis.cutoff), atom, open, [&](int64_t, Block<T>& b) {
+        for_sorted_blocks(all.pairs, T(s.basis.cutoff), atom, near, [&](Block<T>& b) {
             forward(atom, b, nullptr);
             add_density(b, 0, 0);
         });
@@ -227,12 +231,12 @@ class Network {
         const BothWays<T>& of = weights(atom);
         project(atom, nullptr);
         take_bars(atom, {second_bar});
-        for_blocks<true>(all.pairs, T(s.basis.cutoff), atom, open, [&](int64_t, Block<T>& b) {
+        for_sorted_blocks(all.pairs, T(s.basis.cutoff), atom, near, [&](Block<T>& b) {
             forward(atom, b, nullptr);
             backward(b, of);
-            for (int l = 0; l < s.n_degrees(); ++l) add_projected_bar(b, l);
             write_vectors_bar(b, of, vectors_bar);
         });
+        add_projected_bar(of);
         std::fill(density_bar.begin(), density_bar.end(), V{});
         for (int l = 0; l < s.n_degrees(); ++l)
             add_product(2 * l + 1, s.n_channels, w.in, numbers(projected_bar[0], w.channels, l * l * w.channels),
@@ -252,7 +256,7 @@ class Network {
         given[D - 1] = second_bar;
         take_bars(atom, given);
         std::fill(sums.begin(), sums.end(), V{});
-        for_blocks<true>(all.pairs, T(s.basis.cutoff), atom, open, [&](int64_t, Block<T>& b) {
+        for_sorted_blocks(all.pairs, T(s.basis.cutoff), atom, near, [&](Block<T>& b) {
             forward(atom, b, vectors_change);
             if constexpr (D == 2) {
                 add_density(b, 1, 0);
@@ -266,18 +270,19 @@ class Network {
             for (int d = 0; d < D; ++d) {
                 add_product(s.n_units, b.count, w.channels, transposed(numbers(a[d], w.units)), g_bar[d].data(), w.channels,
                             sum.outer.data(), w.channels);
-                add_product(w.directions * W, b.count, w.units, transposed(numbers(u[d], w.directions)), z_bar[d].data(), w.units,
-                            sum.hidden.data(), w.units);
-                for (int m = 0; m < b.count; ++m)
-                    add_product(s.basis.n_radial, 1, w.units, Matrix<T>{radial(d) + m, W, 1}, &z_bar[d][m * w.units], w.units,
-                                &sum.radial[element(b, m) * s.basis.n_radial * w.units], w.units);
+                for_runs(b, [&](int first, int count, int64_t element) {
+                    add_product(s.basis.n_radial, count, w.units, Matrix<T>{radial(d) + first, W, 1}, &z_bar[d][first * w.units],
+                                w.units, &sum.radial[element * s.basis.n_radial * w.units], w.units);
+                });
             }
-            for (int l = 0; l < s.n_degrees(); ++l) add_projected_bar(b, l);
         });
+        add_projected_bar(of);
         if constexpr (D == 2) write_sums(atom, out);
         for (int l = 0; l < s.n_degrees(); ++l)
             for (int d = 0; d < D; ++d) {
                 const T* of_density = (d == 0 ? all.density : density_change) + (atom * L + l * l) * s.n_in();
+                add_product(s.n_channels, 2 * l + 1, w.units, transposed(of_degree(projected[d], w.channels, l)),
+                            &field_bar[d][l * l * w.units], w.units, &sum.hidden[l * w.channels * W * w.units], w.units);
                 add_product(s.n_in(), 2 * l + 1, w.channels, Matrix<T>{of_density, 1, s.n_in()},
                             &projected_bar[d][l * l * w.channels], w.channels, &sum.projection[l * s.n_in() * w.channels], w.channels);
             }
@@ -293,22 +298,38 @@ class Network {
     }
     // A row for every neighbour of a block.
     Matrix<T> harmonics(int d) const { return {d == 0 ? functions.harmonics[0] : changes[0], 1, W}; }
-    Matrix<T> of_degree(int d, int l) const {
-        Matrix<T> y = harmonics(d);
-        y.at += l * l * W;
-        return y;
+    static Matrix<T> of_degree(const Registers<T>& rows, int width, int l) { return numbers(rows, width, l * l * width); }
+
+    // Calls work(first, count, element) for neighbours of a block that are of one element.
+    template <class Work>
+    void for_runs(const Block<T>& b, Work work) const {
+        for (int first = 0, m = 1; first < b.count; first = m++) {
+            while (m < b.count && element(b, m) == element(b, first)) ++m;
+            work(first, m - first, element(b, first));
+        }
     }
 
+    // D and F of an atom.
     void project(int64_t atom, const T* density_change) {
-        clear(projected, L * w.channels);
-        clear(projected_bar, L * w.channels);
+        const BothWays<T>& of = weights(atom);
+        for (Rows* rows : {&projected, &projected_bar}) clear(*rows, L * w.channels);
+        for (Rows* rows : {&field, &field_bar}) clear(*rows, L * w.units);
         for (int d = 0; d < D; ++d)
             for (int l = 0; l < s.n_degrees(); ++l) {
                 const T* of_density = (d == 0 ? all.density : density_change) + (atom * L + l * l) * s.n_in();
                 add_product(2 * l + 1, s.n_in(), w.channels, Matrix<T>{of_density, s.n_in(), 1},
-                            &weights(atom).projection[l * s.n_in() * w.channels], w.channels,
-                            &projected[d][l * l * w.channels], w.channels);
+                            &of.projection[l * s.n_in() * w.channels], w.channels, &projected[d][l * l * w.channels], w.channels);
+                add_product(2 * l + 1, s.n_channels, w.units, of_degree(projected[d], w.channels, l),
+                            &of.hidden[l * w.channels * W * w.units], w.units, &field[d][l * l * w.units], w.units);
             }
+    }
+
+    // Adjoint of D from that of F, after all blocks.
+    void add_projected_bar(const BothWays<T>& of) {
+        for (int d = 0; d < D; ++d)
+            for (int l = 0; l < s.n_degrees(); ++l)
+                add_product(2 * l + 1, s.n_units, w.channels, of_degree(field_bar[d], w.units, l), &of.hidden_back[l * w.channels],
+                            w.directions, &projected_bar[d][l * l * w.channels], w.channels);
     }
 
     // sums += what the harmonics and the weighted neighbours of a block, or their changes, contribute to A'
@@ -333,6 +354,14 @@ class Network {
     // R_k of the neighbours of a block, a row for each k, or their changes.
     const T* radial(int d) const { return (d == 0 ? functions.radial : functions.slopes)[0]; }
 
+    // rows += what R_k of the neighbours of a block contribute to z, or their changes
+    void add_radial(const Block<T>& b, const BothWays<T>& of, int d, Registers<T>& rows) const {
+        for_runs(b, [&](int first, int count, int64_t element) {
+            add_product(count, s.basis.n_radial, w.units, Matrix<T>{radial(d) + first, 1, W}, of.radial_of(s, w, element), w.units,
+                        &rows[first * w.units], w.units);
+        });
+    }
+
     // Everything up to the weighted neighbours of a block.
     void forward(int64_t atom, Block<T>& b, const T* vectors_change) {
         const BothWays<T>& of = weights(atom);
@@ -350,28 +379,18 @@ class Network {
             }
             along(b, functions, s.basis, all.entries, vectors_change, changes);
         }
-        clear(u, b.count * w.directions);
         clear(z, b.count * w.units);
         clear(g, b.count * w.channels);
-        for (int l = 0; l < s.n_degrees(); ++l) {
-            const auto add = [&](int of_y, int of_d, int to) {
-                add_product(b.count, 2 * l + 1, w.channels, of_degree(of_y, l), &projected[of_d][l * l * w.channels], w.channels,
-                            &u[to][l * w.channels], w.directions);
-            };
-            add(0, 0, 0);
-            if constexpr (D == 2) add(1, 0, 1), add(0, 1, 1);
-        }
         for (int m = 0; m < b.count; ++m) {
             std::copy_n(of.hidden_bias.begin(), w.units, &z[0][m * w.units]);
             std::copy_n(of.outer_bias.begin(), w.channels, &g[0][m * w.channels]);
         }
-        for (int d = 0; d < D; ++d) {
-            for (int m = 0; m < b.count; ++m)
-                add_product(1, s.basis.n_radial, w.units, Matrix<T>{radial(d) + m, 1, W}, of.radial_of(s, w, element(b, m)),
-                            w.units, &z[d][m * w.units], w.units);
-            add_product(b.count, w.directions * W, w.units, numbers(u[d], w.directions), of.hidden.data(), w.units, z[d].data(),
-                        w.units);
-        }
+        const auto add_field = [&](int of_y, int of_f, int to) {
+            add_product(b.count, L, w.units, harmonics(of_y), field[of_f].data(), w.units, z[to].data(), w.units);
+        };
+        add_field(0, 0, 0);
+        if constexpr (D == 2) add_field(1, 0, 1), add_field(0, 1, 1);
+        for (int d = 0; d < D; ++d) add_radial(b, of, d, z[d]);
         const auto flat = [](Registers<T>& r) { return reinterpret_cast<T*>(r.data()); };
         activate(SILU, b.count * w.units * W, flat(z[0]), flat(a[0]), flat(slope), flat(curvature));
         if constexpr (D == 2)
@@ -385,7 +404,7 @@ class Network {
             }
     }
 
-    // Adjoints from `bar` down to z and u, after `forward`.
+    // Adjoints from `bar` down to z, after `forward`, and what the block contributes to that of F.
     void backward(const Block<T>& b, const BothWays<T>& of) {
         clear(weighted_bar, b.count * w.channels);
         add_product(b.count, L, w.channels, harmonics(0), bar[0].data(), w.channels, weighted_bar[0].data(), w.channels);
@@ -413,20 +432,11 @@ class Network {
                 z_bar[0][k] *= slope[k];
             }
         }
-        clear(u_bar, b.count * w.directions);
-        for (int d = 0; d < D; ++d)
-            add_product(b.count, s.n_units, w.directions, numbers(z_bar[d], w.units), of.hidden_back.data(), w.directions,
-                        u_bar[d].data(), w.directions);
-    }
-
-    // Adjoint of the projections of degree l from that of u.
-    void add_projected_bar(const Block<T>& b, int l) {
-        const auto add = [&](int of_y, int of_u, int to) {
-            add_product(2 * l + 1, b.count, w.channels, transposed(of_degree(of_y, l)), &u_bar[of_u][l * w.channels], w.directions,
-                        &projected_bar[to][l * l * w.channels], w.channels);
+        const auto add_field_bar = [&](int of_y, int of_z, int to) {
+            add_product(L, b.count, w.units, transposed(harmonics(of_y)), z_bar[of_z].data(), w.units, field_bar[to].data(), w.units);
         };
-        for (int d = 0; d < D; ++d) add(0, d, d);
-        if constexpr (D == 2) add(1, 1, 0);
+        for (int d = 0; d < D; ++d) add_field_bar(0, d, d);
+        if constexpr (D == 2) add_field_bar(1, 1, 0);
     }
 
     // Columns of the rows of a block, a neighbour in each lane.
@@ -436,7 +446,7 @@ class Network {
     }
 
     void write_vectors_bar(const Block<T>& b, const BothWays<T>& of, T* vectors_bar) {
-        V harmonics_bar[MAX_HARMONICS] = {}, envelope_bar = {}, of_weighted[W], of_g[W], of_bar[W], of_u[W];
+        V harmonics_bar[MAX_HARMONICS] = {}, envelope_bar = {}, of_weighted[W], of_g[W], of_bar[W], of_z[W];
         for (int n = 0; n < w.channels; ++n) {
             const int count = std::min(W, s.n_channels - n * W);
             turn(weighted[0], w.channels, b.count, n, of_weighted);
@@ -444,20 +454,16 @@ class Network {
             turn(weighted_bar[0], w.channels, b.count, n, of_bar);
             for (int c = 0; c < count; ++c) envelope_bar += of_g[c] * of_bar[c];
             add_product(L, count, 1, numbers(bar[0], w.channels, n), of_weighted, 1, harmonics_bar, 1);
-            for (int l = 0; l < s.n_degrees(); ++l) {
-                turn(u_bar[0], w.directions, b.count, l * w.channels + n, of_u);
-                add_product(2 * l + 1, count, 1, numbers(projected[0], w.channels, l * l * w.channels + n), of_u, 1,
-                            harmonics_bar + l * l, 1);
-            }
+        }
+        for (int n = 0; n < w.units; ++n) {
+            turn(z_bar[0], w.units, b.count, n, of_z);
+            add_product(L, std::min(W, s.n_units - n * W), 1, numbers(field[0], w.units, n), of_z, 1, harmonics_bar, 1);
         }
         V by_distance[W] = {};  // of each neighbour, to be summed over the lanes
         std::fill_n(along_radius.begin(), b.count * w.units, V{});
-        for (int m = 0; m < b.count; ++m) {
-            V* change = &along_radius[m * w.units];  // of z
-            add_product(1, s.basis.n_radial, w.units, Matrix<T>{radial(1) + m, 1, W}, of.radial_of(s, w, element(b, m)), w.units,
-                        change, w.units);
-            for (int k = 0; k < w.units; ++k) by_distance[m] += change[k] * z_bar[0][m * w.units + k];
-        }
+        add_radial(b, of, 1, along_radius);  // changes of z
+        for (int m = 0; m < b.count; ++m)
+            for (int k = 0; k < w.units; ++k) by_distance[m] += along_radius[m * w.units + k] * z_bar[0][m * w.units + k];
         const V distances_bar = envelope_bar * load(envelope_slope) + sums_over_lanes<T>(by_distance);
         write_gradient(b, functions, s.basis, all.entries, harmonics_bar, distances_bar, vectors_bar);
     }
@@ -466,12 +472,12 @@ class Network {
     const Shape& s;
     const Widths<T>& w;
     const int L;
-    std::vector<Block<T>> open;
+    std::vector<std::vector<int64_t>> near;  // pairs by element of the neighbour
     Functions<T> functions;
     alignas(REGISTER) T changes[MAX_HARMONICS][W];
     alignas(REGISTER) T envelope[D][W], envelope_slope[W];
-    Rows projected, u, z, a, g, weighted;                      // rows of D, u, z, a, g, w
-    Rows bar, projected_bar, u_bar, z_bar, g_bar, weighted_bar;  // adjoints; `bar` of A'
+    Rows projected, field, z, a, g, weighted;                      // rows of D, F, z, a, g, w
+    Rows bar, projected_bar, field_bar, z_bar, g_bar, weighted_bar;  // adjoints; `bar` of A'
     Registers<T> slope, curvature, along_radius, sums, density_bar;
 };
 
