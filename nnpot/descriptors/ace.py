@@ -25,6 +25,7 @@ from nnpot.neighbors import NeighborTable, single_batch
 from nnpot.structure import Linearized, Pairs, Structure, thinned
 
 FEW_ELEMENTS, MANY_ELEMENTS, LEARNED_CHANNELS = 3, 5, 4
+SECOND_CHANNELS_OF_MOLECULES = 16
 
 
 class ACE(Descriptor):
@@ -57,7 +58,8 @@ class ACE(Descriptor):
         neighbors: n̄, about the number of neighbours within the cutoff.
         element_channels: Number of columns of a trainable E; None for the identity up to 5 elements, 4 columns beyond.
         second_channels: Number of columns of a second density, of which B has its share as of the first, see
-            :class:`SecondDensity`; 0 for none.
+            :class:`SecondDensity`; 0 for none; "auto" for 16 where the training data are molecules, none of them
+            periodic, else 0: on crystals and liquids it gains nothing for twice the time.
         second_units: Number of hidden units of the networks of the second density.
         second_cutoff: That of the second density, in Å, not larger than `cutoff`; None for the same.
 
@@ -75,7 +77,7 @@ class ACE(Descriptor):
         body_order: Literal[2, 3, 4, 5] = 5,
         neighbors: float = 40.0,
         element_channels: int | None = None,
-        second_channels: int = 0,
+        second_channels: int | Literal["auto"] = 0,
         second_units: int = 32,
         second_cutoff: float | None = None,
     ) -> None:
@@ -94,6 +96,8 @@ class ACE(Descriptor):
             channels = n_radial * (4 if element_channels is None and len(elements) > FEW_ELEMENTS else 2)
         if min(channels, n_radial) < 1 or not neighbors > 0:
             raise ValueError(f"channels, n_radial, neighbors must be positive, got {channels}, {n_radial}, {neighbors}")
+        if second_channels == "auto":  # until it is fitted
+            second_channels = 0
         if second_cutoff is None:
             second_cutoff = cutoff
         if second_channels < 0 or second_units < 1 or not 0 < second_cutoff <= cutoff:
@@ -165,6 +169,9 @@ class ACE(Descriptor):
     def fitted(self, structures: Sequence[Structure], n_atoms: int = 2_000) -> "ACE":
         """As every descriptor; a second density takes the scales of its inputs from about `n_atoms` atoms."""
         new: ACE = super().fitted(structures)
+        if self.arguments["second_channels"] == "auto":
+            is_periodic = any(any(s.pbc) for s in structures)
+            new = new.replaced(second_channels=0 if is_periodic else SECOND_CHANNELS_OF_MOLECULES)
         if new.second is None:
             return new
         new = copy.deepcopy(new).double()

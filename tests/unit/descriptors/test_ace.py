@@ -81,6 +81,19 @@ def test_inputs_of_the_second_density_are_scaled_by_their_spread_in_training() -
         torch.testing.assert_close(scale, of_kind.max().expand_as(scale), rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize(("systems", "columns"), [(("water", "dimer"), 16), (("water", "slab"), 0), (("alloy",), 0)])
+@pytest.mark.parametrize("elements", [(), ELEMENTS], ids=["open", "given"])
+def test_only_molecules_get_a_second_density_by_themselves(
+    systems: tuple[str, ...], columns: int, elements: tuple[str, ...]
+) -> None:
+    descriptor = ACE(CUTOFF, elements, channels=3, n_radial=4, l_max=2, second_channels="auto")
+    assert descriptor.second is None
+    fitted = descriptor.fitted([structure(name) for name in systems])
+    assert fitted.arguments["second_channels"] == columns
+    assert (fitted.second is None) == (columns == 0)
+    assert fitted.fitted([structure(systems[0])]).arguments["second_channels"] == columns, "chosen anew"
+
+
 @pytest.mark.parametrize("element_channels", [1, 3, 6])
 def test_features_with_learned_element_channels(element_channels: int) -> None:
     ace = ACE(CUTOFF, ELEMENTS, channels=3, n_radial=4, l_max=2, element_channels=element_channels).double()
