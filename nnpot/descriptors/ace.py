@@ -59,7 +59,7 @@ class ACE(Descriptor):
         element_channels: Number of columns of a trainable E; None for the identity up to 5 elements, 4 columns beyond.
         second_channels: Number of columns of a second density, of which B has its share as of the first, see
             :class:`SecondDensity`; 0 for none; "auto" for 16 where the training data are molecules, none of them
-            periodic, else 0: on crystals and liquids it gains nothing for twice the time.
+            periodic, else 0: on crystals it gains nothing for twice the time.
         second_units: Number of hidden units of the networks of the second density.
         second_cutoff: That of the second density, in Å, not larger than `cutoff`; None for the same.
 
