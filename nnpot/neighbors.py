@@ -147,6 +147,10 @@ class NeighborTable:
         table = values.new_full((self.n_atoms * self.width, values.shape[1]), empty)
         return table.index_copy(0, self.slots, values).view(self.n_atoms, self.width, values.shape[1])
 
+    def by_element(self, pairs: Pairs, weights: Tensor) -> Tensor:
+        """Return weights of the neighbours' elements, (S, Q), in the table, shape (N, M, Q); 0 in the empty places."""
+        return self.filled(weights.index_select(0, pairs.species[pairs.pair_j[self.near]]), empty=0.0)
+
     def of_pairs(self, table: Tensor) -> Tensor:
         """Take the row of each of these pairs (P', X) out of a table (N, M, X)."""
         return table.flatten(end_dim=1).index_select(0, self.slots)

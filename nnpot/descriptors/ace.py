@@ -26,6 +26,8 @@ from nnpot.structure import Linearized, Pairs, Structure, thinned
 
 FEW_ELEMENTS, MANY_ELEMENTS, LEARNED_CHANNELS = 3, 5, 4
 SECOND_CHANNELS_OF_MOLECULES = 16
+MIXINGS = ("pair", "product", "product_pair")
+"""U, V, U', by which body orders 3, 4, 5 multiply channels."""
 
 
 class ACE(Descriptor):
@@ -124,13 +126,7 @@ class ACE(Descriptor):
             of_second = torch.randn(degrees, second_channels, channels) / second_channels**0.5
             weights = torch.cat([weights, of_second], dim=1)
         self.channel_weights = nn.Parameter(weights.repeat(len(elements), 1, 1, 1))
-        self.mixing = nn.ParameterDict()
-        if body_order >= 3:
-            self.mixing["pair"] = _near_identity(degrees, channels)
-        if body_order >= 4:
-            self.mixing["product"] = _near_identity(degrees, channels)
-        if body_order >= 5:
-            self.mixing["product_pair"] = _near_identity(degrees, channels)
+        self.mixing = nn.ParameterDict({name: _near_identity(degrees, channels) for name in MIXINGS[: body_order - 2]})
 
     element_weights: Tensor
 
@@ -219,8 +215,7 @@ class ACE(Descriptor):
 
     def _weights(self, pairs: Pairs, table: NeighborTable) -> Tensor:
         """E_sq / √n̄ of every neighbour, 0 in empty places, shape (N, M, Q)."""
-        of_pairs = self.element_weights.index_select(0, pairs.species[pairs.pair_j[table.near]]) * self.density_scale
-        return table.filled(of_pairs, empty=0.0)
+        return table.by_element(pairs, self.element_weights) * self.density_scale
 
     def _invariants(self, b: Tensor) -> Tensor:
         """Features from the channels B (L, N, C), shape (N, D)."""

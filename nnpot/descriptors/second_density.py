@@ -171,12 +171,11 @@ class Neighborhood:
         vectors = table.vectors(pairs, cutoff)
         distances = (vectors * vectors).sum(dim=-1, keepdim=True).sqrt()
         units = vectors / distances
-        of_pairs = element_weights.index_select(0, pairs.species[pairs.pair_j[table.near]])
         return cls(
             table=table,
             units=units,
             distances=distances,
-            weights=table.filled(of_pairs, empty=0.0),
+            weights=table.by_element(pairs, element_weights),
             harmonics=spherical_harmonics(units, l_max),
             values=bessel_basis(distances, cutoff, n_radial)[0],
             envelope=CUTOFFS["polynomial"].value(distances, cutoff),

@@ -29,12 +29,13 @@ struct Block {
     alignas(REGISTER) T r[W], x[W], y[W], z[W];  // distance, then the unit vector
 };
 
-// Y_lm, R_k and dR_k/dr of every neighbour.
+// Y_lm, R_k, dR_k/dr, f_c and df_c/dr of every neighbour.
 template <class T>
 struct Functions {
     static constexpr int W = LANES<T>;
     alignas(REGISTER) T harmonics[MAX_HARMONICS][W];
     alignas(REGISTER) T radial[MAX_RADIAL][W], slopes[MAX_RADIAL][W];
+    alignas(REGISTER) T cut[W], cut_slope[W];
 };
 
 template <class T>
@@ -52,9 +53,10 @@ void evaluate(Block<T>& b, Functions<T>& f, const Basis& basis, bool with_slopes
     const T norm = std::sqrt(T(2) / cutoff), wave = T(M_PI) / cutoff;
     for (int w = 0; w < W; ++w) {
         const T t = b.r[w] / cutoff, inverse = 1 / b.r[w];
-        const T cut = 1 + t * t * t * (-10 + t * (15 - 6 * t)), cut_slope = -30 * t * t * (1 - t) * (1 - t) / cutoff;
-        envelope[w] = norm * cut * inverse;
-        envelope_slope[w] = (norm * cut_slope - envelope[w]) * inverse;
+        f.cut[w] = 1 + t * t * t * (-10 + t * (15 - 6 * t));
+        f.cut_slope[w] = -30 * t * t * (1 - t) * (1 - t) / cutoff;
+        envelope[w] = norm * f.cut[w] * inverse;
+        envelope_slope[w] = (norm * f.cut_slope[w] - envelope[w]) * inverse;
         sine_and_cosine(t, sine[w], cosine[w]);
         twice[w] = 2 * cosine[w];
         sine_before[w] = 0;

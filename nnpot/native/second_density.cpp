@@ -22,7 +22,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
 namespace {
@@ -280,10 +279,9 @@ class Network {
         if constexpr (D == 2) write_sums(atom, out);
         for (int l = 0; l < s.n_degrees(); ++l)
             for (int d = 0; d < D; ++d) {
-                const T* of_density = (d == 0 ? all.density : density_change) + (atom * L + l * l) * s.n_in();
                 add_product(s.n_channels, 2 * l + 1, w.units, transposed(of_degree(projected[d], w.channels, l)),
                             &field_bar[d][l * l * w.units], w.units, &sum.hidden[l * w.channels * W * w.units], w.units);
-                add_product(s.n_in(), 2 * l + 1, w.channels, Matrix<T>{of_density, 1, s.n_in()},
+                add_product(s.n_in(), 2 * l + 1, w.channels, transposed(density(d, atom, l, density_change)),
                             &projected_bar[d][l * l * w.channels], w.channels, &sum.projection[l * s.n_in() * w.channels], w.channels);
             }
     }
@@ -295,6 +293,10 @@ class Network {
     }
     static Matrix<T> numbers(const Registers<T>& rows, int width, int first = 0) {
         return {reinterpret_cast<const T*>(rows.data() + first), width * W, 1};
+    }
+    // A of one degree, or its change: a row for every m.
+    Matrix<T> density(int d, int64_t atom, int l, const T* change) const {
+        return {(d == 0 ? all.density : change) + (atom * L + l * l) * s.n_in(), s.n_in(), 1};
     }
     // A row for every neighbour of a block.
     Matrix<T> harmonics(int d) const { return {d == 0 ? functions.harmonics[0] : changes[0], 1, W}; }
@@ -316,8 +318,7 @@ class Network {
         for (Rows* rows : {&field, &field_bar}) clear(*rows, L * w.units);
         for (int d = 0; d < D; ++d)
             for (int l = 0; l < s.n_degrees(); ++l) {
-                const T* of_density = (d == 0 ? all.density : density_change) + (atom * L + l * l) * s.n_in();
-                add_product(2 * l + 1, s.n_in(), w.channels, Matrix<T>{of_density, s.n_in(), 1},
+                add_product(2 * l + 1, s.n_in(), w.channels, density(d, atom, l, density_change),
                             &of.projection[l * s.n_in() * w.channels], w.channels, &projected[d][l * l * w.channels], w.channels);
                 add_product(2 * l + 1, s.n_channels, w.units, of_degree(projected[d], w.channels, l),
                             &of.hidden[l * w.channels * W * w.units], w.units, &field[d][l * l * w.units], w.units);
@@ -366,16 +367,10 @@ class Network {
     void forward(int64_t atom, Block<T>& b, const T* vectors_change) {
         const BothWays<T>& of = weights(atom);
         evaluate(b, functions, s.basis, true);
-        const T cutoff = T(s.basis.cutoff);
-        for (int m = 0; m < W; ++m) {
-            const T t = b.r[m] / cutoff;
-            envelope[0][m] = 1 + t * t * t * (-10 + t * (15 - 6 * t));
-            envelope_slope[m] = -30 * t * t * (1 - t) * (1 - t) / cutoff;
-        }
         if constexpr (D == 2) {
             for (int m = 0; m < b.count; ++m) {
                 const T* v = vectors_change + 3 * b.pair[m];
-                envelope[1][m] = envelope_slope[m] * (b.x[m] * v[0] + b.y[m] * v[1] + b.z[m] * v[2]);
+                cut_change[m] = functions.cut_slope[m] * (b.x[m] * v[0] + b.y[m] * v[1] + b.z[m] * v[2]);
             }
             along(b, functions, s.basis, all.entries, vectors_change, changes);
         }
@@ -399,8 +394,8 @@ class Network {
             add_product(b.count, s.n_units, w.channels, numbers(a[d], w.units), of.outer.data(), w.channels, g[d].data(), w.channels);
         for (int m = 0, k = 0; m < b.count; ++m)
             for (int n = 0; n < w.channels; ++n, ++k) {
-                weighted[0][k] = envelope[0][m] * g[0][k];
-                if constexpr (D == 2) weighted[1][k] = envelope[0][m] * g[1][k] + envelope[1][m] * g[0][k];
+                weighted[0][k] = functions.cut[m] * g[0][k];
+                if constexpr (D == 2) weighted[1][k] = functions.cut[m] * g[1][k] + cut_change[m] * g[0][k];
             }
     }
 
@@ -414,10 +409,10 @@ class Network {
         }
         for (int m = 0, k = 0; m < b.count; ++m)
             for (int n = 0; n < w.channels; ++n, ++k) {
-                g_bar[0][k] = envelope[0][m] * weighted_bar[0][k];
+                g_bar[0][k] = functions.cut[m] * weighted_bar[0][k];
                 if constexpr (D == 2) {
-                    g_bar[0][k] += envelope[1][m] * weighted_bar[1][k];
-                    g_bar[1][k] = envelope[0][m] * weighted_bar[1][k];
+                    g_bar[0][k] += cut_change[m] * weighted_bar[1][k];
+                    g_bar[1][k] = functions.cut[m] * weighted_bar[1][k];
                 }
             }
         clear(z_bar, b.count * w.units);
@@ -464,7 +459,7 @@ class Network {
         add_radial(b, of, 1, along_radius);  // changes of z
         for (int m = 0; m < b.count; ++m)
             for (int k = 0; k < w.units; ++k) by_distance[m] += along_radius[m * w.units + k] * z_bar[0][m * w.units + k];
-        const V distances_bar = envelope_bar * load(envelope_slope) + sums_over_lanes<T>(by_distance);
+        const V distances_bar = envelope_bar * load(functions.cut_slope) + sums_over_lanes<T>(by_distance);
         write_gradient(b, functions, s.basis, all.entries, harmonics_bar, distances_bar, vectors_bar);
     }
 
@@ -475,7 +470,7 @@ class Network {
     std::vector<std::vector<int64_t>> near;  // pairs by element of the neighbour
     Functions<T> functions;
     alignas(REGISTER) T changes[MAX_HARMONICS][W];
-    alignas(REGISTER) T envelope[D][W], envelope_slope[W];
+    T cut_change[W];
     Rows projected, field, z, a, g, weighted;                      // rows of D, F, z, a, g, w
     Rows bar, projected_bar, field_bar, z_bar, g_bar, weighted_bar;  // adjoints; `bar` of A'
     Registers<T> slope, curvature, along_radius, sums, density_bar;
