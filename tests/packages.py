@@ -13,7 +13,9 @@ from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 
 EXPORTED: dict[str, Callable[[], Potential]] = {
-    "ACE + ZBL": lambda: network_potential(ace(n_radial=4, second_channels=3, second_units=5)) + ZBL(ELEMENTS[::-1]),
+    "ACE + ZBL": lambda: (
+        network_potential(ace(n_radial=4, second_channels=3, second_layers=2, second_units=5)) + ZBL(ELEMENTS[::-1])
+    ),
     "ACSF": lambda: network_potential(acsf()),
 }
 """Trainable densities with another term that counts the elements otherwise, and a fixed descriptor."""

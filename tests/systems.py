@@ -137,7 +137,7 @@ DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
     "listed compact ACSF": compact_acsf,
     "ACE": ace,
     "ACE with learned elements": lambda: ace(element_channels=2, l_max=1),
-    "ACE with a second density": lambda: ace(second_channels=2, second_units=3, second_cutoff=3.0),
+    "ACE with second densities": lambda: ace(second_channels=2, second_layers=2, second_units=3, second_cutoff=3.0),
     "ACE with a second density, learned elements": lambda: ace(
         element_channels=2, second_channels=3, second_units=2, l_max=1, body_order=3
     ),

@@ -5,7 +5,7 @@ sphere instead of a table of Gaunt coefficients (S. Luo et al., ICLR 2024, arXiv
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,7 +41,7 @@ class ACE(Descriptor):
         features  = B_c,00;  Σ_m B_lm (B U)_lm;  Σ_m T_lm B_lm;  Σ_m T_lm (T U')_lm   for every l and c
 
     of which body order 2, 3, 4, 5 takes the first 1, 2, 3, 4 kinds.  W, V, U, U' are trainable.  The columns of A may
-    be joined by those of a second density, :class:`nnpot.descriptors.second_density.SecondDensity`, in which a network
+    be joined by those of second densities, :class:`nnpot.descriptors.second_density.SecondDensity`, in which a network
     weighs each neighbour by what A has in its direction: correlations of any order.  With few elements E is
     the identity, one density for each; with many it is trainable as well, of low rank, so that the cost does not grow
     with the number of elements (N. Lopanitsyna et al., Phys. Rev. Mater. 7, 045802 (2023)).  The cost is linear in the
@@ -62,8 +62,9 @@ class ACE(Descriptor):
         second_channels: Number of columns of a second density, of which B has its share as of the first, see
             :class:`SecondDensity`; 0 for none; "auto" for 16 where the training data are molecules, none of them
             periodic, else 0: on crystals it gains nothing for twice the time.
-        second_units: Number of hidden units of the networks of the second density.
-        second_cutoff: That of the second density, in Å, not larger than `cutoff`; None for the same.
+        second_layers: Number of second densities, each with so many columns, which see those of the ones before.
+        second_units: Number of hidden units of the networks of the second densities.
+        second_cutoff: That of the second densities, in Å, not larger than `cutoff`; None for the same.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -80,6 +81,7 @@ class ACE(Descriptor):
         neighbors: float = 40.0,
         element_channels: int | None = None,
         second_channels: int | Literal["auto"] = 0,
+        second_layers: int = 1,
         second_units: int = 32,
         second_cutoff: float | None = None,
     ) -> None:
@@ -102,10 +104,11 @@ class ACE(Descriptor):
             second_channels = 0
         if second_cutoff is None:
             second_cutoff = cutoff
-        if second_channels < 0 or second_units < 1 or not 0 < second_cutoff <= cutoff:
+        if second_channels < 0 or min(second_layers, second_units) < 1 or not 0 < second_cutoff <= cutoff:
             raise ValueError(
-                "second_channels must not be negative, second_units positive, second_cutoff positive, at most cutoff; "
-                f"got {second_channels}, {second_units}, {second_cutoff} Å"
+                "second_channels must not be negative, second_layers and second_units positive, "
+                "second_cutoff positive, at most cutoff; "
+                f"got {second_channels}, {second_layers}, {second_units}, {second_cutoff} Å"
             )
         self.cutoff, self.elements = cutoff, check_elements(elements)
         self.channels, self.n_radial, self.l_max, self.body_order = channels, n_radial, l_max, body_order
@@ -119,12 +122,14 @@ class ACE(Descriptor):
         n_in = self.element_weights.shape[1] * n_radial
         degrees = l_max + 1
         weights = torch.randn(degrees, n_in, channels) / n_radial**0.5  # the same for all centres at the start
-        self.second: SecondDensity | None = None
+        self.seconds = nn.ModuleList()
         if second_channels > 0:
-            sizes = (len(elements), n_in, n_radial, l_max, second_channels, second_units)
-            self.second = SecondDensity(*sizes, second_cutoff, neighbors)
-            of_second = torch.randn(degrees, second_channels, channels) / second_channels**0.5
-            weights = torch.cat([weights, of_second], dim=1)
+            sizes = (n_in, n_radial, l_max, second_channels, second_units, second_cutoff, neighbors)
+            n_seconds = second_layers * second_channels
+            for n_before in range(0, n_seconds, second_channels):
+                self.seconds.append(SecondDensity(len(elements), n_in + n_before, *sizes))
+            of_seconds = torch.randn(degrees, n_seconds, channels) / n_seconds**0.5
+            weights = torch.cat([weights, of_seconds], dim=1)
         self.channel_weights = nn.Parameter(weights.repeat(len(elements), 1, 1, 1))
         self.mixing = nn.ParameterDict({name: _near_identity(degrees, channels) for name in MIXINGS[: body_order - 2]})
 
@@ -136,20 +141,24 @@ class ACE(Descriptor):
         vectors = table.vectors(pairs, self.cutoff)
         values = density(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
         rows = ElementRows.of_centers(pairs, len(self.elements), values.dtype)
-        if self.second is not None:
-            near = self.second.neighborhood(pairs, self.element_weights)
-            values = torch.cat([values, self.second(values, near, rows)], dim=2)
+        for second in self._seconds:
+            near = second.neighborhood(pairs, self.element_weights)
+            values = torch.cat([values, second(values, near, rows)], dim=2)
         return self.features_of(values, rows)
 
     def linearized(self, pairs: Pairs) -> Linearized:
         """Return the density A of every atom, shape (N, L, Q·K), and the transpose of its derivative.
 
-        With a second density its columns follow, shape (N, L, Q·K + C').
+        The columns of second densities follow, shape (N, L, Q·K + C').
         """
-        first = self._linearized_density(pairs)
-        if self.second is None:
-            return first
-        return BothDensities(first, self.second.linearized(first.values, pairs, self.element_weights))
+        made: Linearized = self._linearized_density(pairs)
+        for second in self._seconds:
+            made = BothDensities(made, second.linearized(made.values, pairs, self.element_weights))
+        return made
+
+    @property
+    def _seconds(self) -> Iterator[SecondDensity]:
+        return (second for second in self.seconds if isinstance(second, SecondDensity))
 
     def _linearized_density(self, pairs: Pairs) -> "DensityExpansion | PairDensity":
         if not (torch.is_grad_enabled() and self.element_weights.requires_grad):
@@ -168,31 +177,34 @@ class ACE(Descriptor):
         if self.arguments["second_channels"] == "auto":
             is_periodic = any(any(s.pbc) for s in structures)
             new = new.replaced(second_channels=0 if is_periodic else SECOND_CHANNELS_OF_MOLECULES)
-        if new.second is None:
+        if len(new.seconds) == 0:
             return new
         new = copy.deepcopy(new).double()
-        new._fit_second([single_batch(s, new.cutoff).pairs(new.elements) for s in thinned(structures, n_atoms)])
+        new._fit_seconds([single_batch(s, new.cutoff).pairs(new.elements) for s in thinned(structures, n_atoms)])
         return new.to(self.channel_weights.dtype)
 
-    def _fit_second(self, of_structures: Sequence[Pairs]) -> None:
-        if self.second is None:
-            return
-        inputs, species = [], []
-        with torch.no_grad():
-            for pairs in of_structures:
-                a = self._linearized_density(pairs).values
-                near = self.second.neighborhood(pairs, self.element_weights)
+    @torch.no_grad()
+    def _fit_seconds(self, of_structures: Sequence[Pairs]) -> None:
+        densities = [self._linearized_density(pairs).values for pairs in of_structures]
+        for second in self._seconds:
+            inputs, species, nears, all_rows = [], [], [], []
+            for pairs, a in zip(of_structures, densities, strict=True):
+                near = second.neighborhood(pairs, self.element_weights)
                 rows = ElementRows.of_centers(pairs, len(self.elements), a.dtype)
-                inputs.append(near.table.of_pairs(torch.cat(self.second.inputs(a, near, rows), dim=2)))
+                inputs.append(near.table.of_pairs(torch.cat(second.inputs(a, near, rows), dim=2)))
                 species.append(pairs.center_species[pairs.pair_i[near.table.near]])
-        self.second.fit(torch.cat(inputs), torch.cat(species))
+                nears.append(near)
+                all_rows.append(rows)
+            second.fit(torch.cat(inputs), torch.cat(species))
+            seen = zip(densities, nears, all_rows, strict=True)
+            densities = [torch.cat([a, second(a, near, rows)], dim=2) for a, near, rows in seen]
 
     def linearizes_as(self, other: Descriptor) -> bool:
         """Whether it has the same density: elements not trained, radial functions and degrees alike."""
         if not isinstance(other, ACE):
             return False
         for descriptor in (self, other):
-            if descriptor.element_weights.requires_grad or descriptor.second is not None:
+            if descriptor.element_weights.requires_grad or len(descriptor.seconds) > 0:
                 return False
         alike = ("elements", "cutoff", "n_radial", "l_max", "density_scale")
         same_shape = self.element_weights.shape == other.element_weights.shape

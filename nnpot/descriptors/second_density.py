@@ -30,13 +30,15 @@ class SecondDensity(nn.Module):
         A'_lm,c  = ν Σ_j w_c Y_lm(r̂_ij) / √n̄
 
     with trainable P, U, V, and inputs of the network in units of their spread over the training data.  Weights that
-    know what is in the direction of a neighbour put correlations of all orders into every product of A', as the layers
-    of Allegro do (A. Musaelian et al., Nat. Commun. 14, 579 (2023)).  No neighbour of a neighbour is looked at: what is
-    made of it stays strictly local.
+    know what is in the direction of a neighbour put correlations of all orders into every product of A', as the
+    layers of Allegro do (A. Musaelian et al., Nat. Commun. 14, 579 (2023)).  As there, several may follow each
+    other: each sees the columns of those before it beside the ones of A.  No neighbour of a neighbour is looked at:
+    what is made of it stays strictly local.
 
     Args:
         n_elements: Number of elements S.
-        n_in: Number of columns (q, k) of the density.
+        n_seen: Number of columns of the density A.
+        n_in: Number of functions (q, k) of distance and element.
         n_radial: Number of radial functions k.
         l_max: Highest degree.
         n_channels: Number of columns c of A'.
@@ -50,6 +52,7 @@ class SecondDensity(nn.Module):
     def __init__(
         self,
         n_elements: int,
+        n_seen: int,
         n_in: int,
         n_radial: int,
         l_max: int,
@@ -59,17 +62,17 @@ class SecondDensity(nn.Module):
         neighbors: float,
     ) -> None:
         super().__init__()
-        self.cutoff, self.n_radial, self.l_max = cutoff, n_radial, l_max
+        self.cutoff, self.n_in, self.n_radial, self.l_max = cutoff, n_in, n_radial, l_max
         self.scale = (2 / cutoff) ** 0.5 / cutoff / neighbors**0.5  # ν/√n̄: A' is then about as large as A
         n_inputs = n_in + (l_max + 1) * n_channels
-        projection = torch.randn(l_max + 1, n_in, n_channels) / n_radial**0.5
+        projection = torch.randn(l_max + 1, n_seen, n_channels) / n_radial**0.5
         self.projection = nn.Parameter(projection.repeat(n_elements, 1, 1, 1))
         self.hidden = nn.Parameter(_layer(n_elements, n_inputs, units))
         self.outer = nn.Parameter(_layer(n_elements, units, n_channels))
         self.register_buffer("input_scale", torch.ones(n_elements, n_inputs))
 
     def forward(self, a: Tensor, near: "Neighborhood", rows: ElementRows) -> Tensor:
-        """Return A', shape (N, L, C), from the density A, shape (N, L, Q·K).
+        """Return A', shape (N, L, C), from the density A, shape (N, L, n).
 
         Args:
             a: A.
@@ -77,8 +80,8 @@ class SecondDensity(nn.Module):
             rows: Where the atoms of each element are.
         """
         projection, hidden, outer = self.weights
-        _, n_degrees, n_in, n_channels = projection.shape
-        of_radial, of_directions, bias = hidden.split([n_in, n_degrees * n_channels, 1], dim=2)
+        _, n_degrees, _, n_channels = projection.shape
+        of_radial, of_directions, bias = hidden.split([self.n_in, n_degrees * n_channels, 1], dim=2)
         # U u is linear in Y: Σ_lm F_lm Y_lm with F_lm = Σ_c D_lm,c U_lc, which is made once for an atom
         of_directions = of_directions.unflatten(dim=2, sizes=(n_degrees, n_channels)).permute(0, 2, 3, 1)
         d = channels(a, projection, rows).transpose(0, 1)  # (N, L, C)
@@ -111,11 +114,11 @@ class SecondDensity(nn.Module):
         """Return A' and the transpose of its derivative, by compiled code where there is such.
 
         Args:
-            a: A, shape (N, L, Q·K).
+            a: A, shape (N, L, n).
             pairs: What it is made of.
             element_weights: E, shape (S, Q).
         """
-        if not a.requires_grad:
+        if not (torch.is_grad_enabled() and element_weights.requires_grad):
             sizes = (self.cutoff, self.n_radial, self.l_max)
             compiled = SecondPairDensity.of(pairs, element_weights.to(a.dtype), a, self.weights, *sizes)
             if compiled is not None:
@@ -130,13 +133,13 @@ class SecondDensity(nn.Module):
             inputs: E_sq R_k and u side by side, shape (P, Q·K + (l_max + 1)·C).
             species: Element of the centre of each pair, shape (P,).
         """
-        _, n_degrees, n_in, n_channels = self.projection.shape
+        _, n_degrees, _, n_channels = self.projection.shape
         for s in range(len(self.input_scale)):
             rows = inputs[species == s].double()
             if rows.numel() == 0:
                 continue
             spread = rows.std(dim=0, correction=0)
-            for kind in spread.split([n_in] + n_degrees * [n_channels]):
+            for kind in spread.split([self.n_in] + n_degrees * [n_channels]):
                 largest = float(kind.max())
                 kind.fill_(largest if largest > 1e-8 else 1.0)
             self.input_scale[s] = spread
@@ -210,7 +213,7 @@ class LinearizedSecond(Protocol):
         ...
 
     def pullback(self, values_bar: Tensor, /) -> tuple[Tensor, Tensor]:
-        """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), and ∂E/∂A, shape (N, L, Q·K), from ∂E/∂A'."""
+        """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), and ∂E/∂A, shape (N, L, n), from ∂E/∂A'."""
         ...
 
 
@@ -244,7 +247,7 @@ class RecordedSecond:
         return cls(made, (a, *functions), near, second.cutoff, len(pairs.r_ij))
 
     def pullback(self, values_bar: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), and ∂E/∂A, shape (N, L, Q·K), from ∂E/∂A'."""
+        """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), and ∂E/∂A, shape (N, L, n), from ∂E/∂A'."""
         kept = torch.is_grad_enabled()
         a_bar, *bars = torch.autograd.grad(self.values, self.inputs, values_bar, create_graph=kept, retain_graph=True)
         return self.neighborhood.vectors_bar(self.cutoff, bars, self.n_pairs), a_bar
@@ -255,8 +258,8 @@ class BothDensities:
     """The density and a second one side by side, and the transpose of their derivative by the pair vectors.
 
     Attributes:
-        first: The density A and its derivative.
-        second: The second density A' and its derivative.
+        first: The density A, which may itself be two, and its derivative.
+        second: The second density A', which depends on it, and its derivative.
     """
 
     first: Linearized
@@ -264,11 +267,11 @@ class BothDensities:
 
     @property
     def values(self) -> Tensor:
-        """A and A' side by side, shape (N, L, Q·K + C)."""
+        """A and A' side by side, shape (N, L, n + C)."""
         return torch.cat([self.first.values, self.second.values], dim=2)
 
     def pullback(self, gradient: Tensor) -> Tensor:
-        """Return ∂E/∂r_ij, shape (P, 3), from ∂E/∂(A, A'), shape (N, L, Q·K + C)."""
+        """Return ∂E/∂r_ij, shape (P, 3), from ∂E/∂(A, A'), shape (N, L, n + C)."""
         widths = [part.values.shape[2] for part in (self.first, self.second)]
         of_first, of_second = gradient.split(widths, dim=2)
         by_vectors, by_first = self.second.pullback(of_second)

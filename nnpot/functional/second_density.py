@@ -18,12 +18,12 @@ class SecondPairDensity:
     Attributes:
         arguments: What all operators take: pairs sorted by centre, of which those beyond the cutoff do not count;
             elements of the centres, element weights, density, trainable weights, sizes.
-        parameters: P, U, V, with their history.
-        values: A', shape (N, L, C), differentiable once by the parameters.
+        inputs: A, P, U, V, with their history.
+        values: A', shape (N, L, C), differentiable once by these.
     """
 
     arguments: tuple[Any, ...]
-    parameters: tuple[Tensor, Tensor, Tensor]
+    inputs: tuple[Tensor, Tensor, Tensor, Tensor]
     values: Tensor
 
     @classmethod
@@ -42,8 +42,8 @@ class SecondPairDensity:
         Args:
             pairs: Of N centres.
             element_weights: E, shape (S, Q).
-            density: A, shape (N, L, Q·K), without history.
-            parameters: P, shape (S, l_max + 1, Q·K, C); U, shape (S, H, Q·K + (l_max + 1)·C + 1), the bias last; V,
+            density: A, shape (N, L, n).
+            parameters: P, shape (S, l_max + 1, n, C); U, shape (S, H, Q·K + (l_max + 1)·C + 1), the bias last; V,
                 shape (S, C, H + 1), likewise.
             cutoff: In Å.
             n_radial: Number K of radial functions.
@@ -57,22 +57,24 @@ class SecondPairDensity:
             element_weights.detach().contiguous(),
             density.detach().contiguous(),
         )
-        sizes = (*element_weights.shape, float(cutoff), n_radial, l_max, weights[2].shape[1], weights[1].shape[1])
+        widths = (density.shape[2], weights[2].shape[1], weights[1].shape[1])
+        sizes = (*element_weights.shape, float(cutoff), n_radial, l_max, *widths)
         arguments = (*sorted_pairs(pairs), *tensors, *weights, *sizes, *nonzero_gradients(l_max))
-        return cls(arguments, parameters, _Values.apply(arguments, *parameters))
+        inputs = (density, *parameters)
+        return cls(arguments, inputs, _Values.apply(arguments, *inputs))
 
     def pullback(self, values_bar: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the derivatives by the pair vectors, shape (P, 3), and by A, shape (N, L, Q·K), from ∂E/∂A'.
+        """Return the derivatives by the pair vectors, shape (P, 3), and by A, shape (N, L, n), from ∂E/∂A'.
 
-        They are differentiable once, by ∂E/∂A' and by the parameters.
+        They are differentiable once, by ∂E/∂A' and by `inputs`.
         """
-        return _Pulled.apply(self.arguments, values_bar, *self.parameters)  # type: ignore[no-any-return]
+        return _Pulled.apply(self.arguments, values_bar, *self.inputs)  # type: ignore[no-any-return]
 
 
 class _Values(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, arguments: tuple[Any, ...], *parameters: Tensor) -> Tensor:
-        ctx.arguments, ctx.shapes = arguments, [p.shape for p in parameters]
+    def forward(ctx: Any, arguments: tuple[Any, ...], *inputs: Tensor) -> Tensor:
+        ctx.arguments, ctx.shapes = arguments, [x.shape for x in inputs]
         values: Tensor = torch.ops.nnpot.second_density(*arguments)
         return values
 
@@ -85,10 +87,10 @@ class _Values(torch.autograd.Function):
 
 class _Pulled(torch.autograd.Function):
     # r̄, Ā = (∂A'/∂(r, A))ᵀ Ā';  of adjoints ṙ, Ȧ of these two the change of A' along them is the adjoint of Ā', and the
-    # gradients by the weights are those of Ā' times this change
+    # gradients by A and the weights are those of Ā' times this change
     @staticmethod
-    def forward(ctx: Any, arguments: tuple[Any, ...], values_bar: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
-        ctx.arguments, ctx.shapes = arguments, [p.shape for p in parameters]
+    def forward(ctx: Any, arguments: tuple[Any, ...], values_bar: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.arguments, ctx.shapes = arguments, [x.shape for x in inputs]
         ctx.save_for_backward(values_bar)
         pulled = torch.ops.nnpot.second_density_pullback(*arguments, values_bar.contiguous())
         vectors, density = arguments[0], arguments[6]
@@ -101,8 +103,7 @@ class _Pulled(torch.autograd.Function):
         (values_bar,) = ctx.saved_tensors
         bars = (x.contiguous() for x in (values_bar, vectors_change, density_change))
         everything = torch.ops.nnpot.second_density_pullback_gradient(*ctx.arguments, *bars)
-        change, *of_weights = _parts(everything, [values_bar.shape, *ctx.shapes])
-        return None, change, *of_weights
+        return None, *_parts(everything, [values_bar.shape, *ctx.shapes])
 
 
 def _parts(everything: Tensor, shapes: list[torch.Size]) -> list[Tensor]:

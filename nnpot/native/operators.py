@@ -37,7 +37,7 @@ _NETWORKS = (
 _SECOND = (
     f"{_PAIRS}, Tensor centers, Tensor element_weights, Tensor density, "
     "Tensor projection, Tensor hidden, Tensor outer, "
-    "int n_elements, int n_weights, float cutoff, int n_radial, int l_max, int n_channels, int n_units, "
+    "int n_elements, int n_weights, float cutoff, int n_radial, int l_max, int n_seen, int n_channels, int n_units, "
     f"{_GRADIENTS}"
 )
 
@@ -116,7 +116,7 @@ def _gradients(values: Tensor, _: Tensor, *rest: Any) -> Tensor:
 
 
 def _second(vectors: Tensor, starts: Tensor, *rest: Any) -> Tensor:
-    l_max, n_channels = rest[12:14]
+    l_max, _, n_channels = rest[12:15]
     return vectors.new_empty(starts.shape[0] - 1, (l_max + 1) ** 2, n_channels)
 
 
@@ -126,7 +126,7 @@ def _second_pullback(vectors: Tensor, *rest: Any) -> Tensor:
 
 
 def _second_gradient(vectors: Tensor, *rest: Any) -> Tensor:
-    return vectors.new_empty(sum(weights.numel() for weights in rest[6:9]))
+    return vectors.new_empty(sum(given.numel() for given in rest[5:9]))
 
 
 def _second_pullback_gradient(vectors: Tensor, *rest: Any) -> Tensor:

@@ -1,6 +1,6 @@
 // A second density whose neighbours are weighted by a network, its derivatives, and the derivatives of those by the weights.
 //
-//     D_lm,c  = sum_k A_lm,k P_l,kc                    projections, weights P, U, V of the element of the atom
+//     D_lm,c  = sum_n A_lm,n P_l,nc                    projections, weights P, U, V of the element of the atom
 //     u_l,c   = sum_m D_lm,c Y_lm                      the density in the direction of a neighbour
 //     z       = U [e_q R_k; u; 1],  e of the element of the neighbour
 //     a       = silu(z),  g = V [a; 1],  w = f_c g
@@ -33,12 +33,12 @@ template <class T> using Registers = std::vector<Vector<T>>;
 struct Shape {
     int n_elements, n_weights;  // s, q
     Basis basis;
-    int n_channels, n_units;  // c, h
+    int n_seen, n_channels, n_units;  // n, c, h
     int n_degrees() const { return basis.l_max + 1; }
     int n_harmonics() const { return n_degrees() * n_degrees(); }
     int n_in() const { return n_weights * basis.n_radial; }
     int n_inputs() const { return n_in() + n_degrees() * n_channels; }
-    int64_t projection_size() const { return int64_t(n_degrees()) * n_in() * n_channels; }
+    int64_t projection_size() const { return int64_t(n_degrees()) * n_seen * n_channels; }
     int64_t hidden_size() const { return int64_t(n_units) * (n_inputs() + 1); }
     int64_t outer_size() const { return int64_t(n_channels) * (n_units + 1); }
 };
@@ -48,8 +48,8 @@ template <class T>
 struct Widths {
     static constexpr int of(int n) { return (n + LANES<T> - 1) / LANES<T>; }
     explicit Widths(const Shape& s)
-        : channels(of(s.n_channels)), units(of(s.n_units)), in(of(s.n_in())), directions(s.n_degrees() * channels) {}
-    int channels, units, in, directions;
+        : channels(of(s.n_channels)), units(of(s.n_units)), seen(of(s.n_seen)), directions(s.n_degrees() * channels) {}
+    int channels, units, seen, directions;
     // Where column x of u stands in a filled-up row.
     int place(const Shape& s, int x) const { return x / s.n_channels * channels * LANES<T> + x % s.n_channels; }
 };
@@ -119,7 +119,7 @@ template <class T>
 struct Weights {
     Registers<T> projection, radial, hidden, hidden_bias, outer, outer_bias;
     Weights(const Shape& s, const Widths<T>& w)
-        : projection(s.n_degrees() * s.n_in() * w.channels),
+        : projection(s.n_degrees() * s.n_seen * w.channels),
           radial(s.n_elements * s.basis.n_radial * w.units),
           hidden(w.directions * LANES<T> * w.units),
           hidden_bias(w.units),
@@ -158,14 +158,14 @@ struct BothWays : Weights<T> {
     Registers<T> projection_back, hidden_back, outer_back;
     BothWays(const Shape& s, const Widths<T>& w, const T* element_weights, const T* p, const T* u, const T* v)
         : Weights<T>(s, w),
-          projection_back(s.n_degrees() * s.n_channels * w.in),
+          projection_back(s.n_degrees() * s.n_channels * w.seen),
           hidden_back(s.n_units * w.directions),
           outer_back(s.n_channels * w.units) {
-        fill(p, s.n_degrees() * s.n_in(), s.n_channels, this->projection.data(), w.channels);
+        fill(p, s.n_degrees() * s.n_seen, s.n_channels, this->projection.data(), w.channels);
         this->for_layers(s, w, element_weights, u, v, [](T factor, const T& given, T& kept) { kept += factor * given; });
         for (int l = 0; l < s.n_degrees(); ++l)
-            turn(&this->projection[l * s.n_in() * w.channels], w.channels, s.n_in(), s.n_channels,
-                 &projection_back[l * s.n_channels * w.in], w.in);
+            turn(&this->projection[l * s.n_seen * w.channels], w.channels, s.n_seen, s.n_channels,
+                 &projection_back[l * s.n_channels * w.seen], w.seen);
         turn(this->hidden.data(), w.units, w.directions * LANES<T>, s.n_units, hidden_back.data(), w.directions);
         turn(this->outer.data(), w.channels, s.n_units, s.n_channels, outer_back.data(), w.units);
     }
@@ -186,7 +186,7 @@ struct Given {
     Pairs<T> pairs;
     const int64_t* centers;     // element of each
     const T* element_weights;   // e, (s, q)
-    const T* density;           // A, (N, L, q k)
+    const T* density;           // A, (N, L, n)
     Widths<T> widths;
     std::vector<BothWays<T>> weights;  // of each element
 };
@@ -210,7 +210,7 @@ class Network {
         }
         for (Registers<T>* r : {&slope, &curvature, &along_radius}) r->resize(W * w.units);
         sums.resize(L * w.channels);
-        density_bar.resize(L * w.in);
+        density_bar.resize(L * w.seen);
     }
 
     // A', shape (L, C), of one atom.
@@ -236,19 +236,13 @@ class Network {
             write_vectors_bar(b, of, vectors_bar);
         });
         add_projected_bar(of);
-        std::fill(density_bar.begin(), density_bar.end(), V{});
-        for (int l = 0; l < s.n_degrees(); ++l)
-            add_product(2 * l + 1, s.n_channels, w.in, numbers(projected_bar[0], w.channels, l * l * w.channels),
-                        &of.projection_back[l * s.n_channels * w.in], w.in, &density_bar[l * l * w.in], w.in);
-        T* row = out + atom * L * s.n_in();
-        std::fill_n(row, L * s.n_in(), T(0));
-        add_filled(density_bar.data(), w.in, L, s.n_in(), row);
+        write_density_bar(atom, of, out);
     }
 
-    // Adds the gradients by the weights of sum A'bar A' of one atom; with D = 2 those of sum A'bar (change of A'), and writes
-    // that change, which comes from those of the vectors and of the density.
-    void add_gradients(int64_t atom, const T* second_bar, const T* vectors_change, const T* density_change, T* out,
-                       Weights<T>& sum) {
+    // Writes the gradient by the density, and adds those by the weights, of sum A'bar A' of one atom; with D = 2 of sum A'bar
+    // (change of A'), and writes that change, which comes from those of the vectors and of the density.
+    void add_gradients(int64_t atom, const T* second_bar, const T* vectors_change, const T* density_change, T* change,
+                       T* by_density, Weights<T>& sum) {
         const BothWays<T>& of = weights(atom);
         project(atom, density_change);
         std::array<const T*, D> given = {};
@@ -276,13 +270,14 @@ class Network {
             }
         });
         add_projected_bar(of);
-        if constexpr (D == 2) write_sums(atom, out);
+        write_density_bar(atom, of, by_density);
+        if constexpr (D == 2) write_sums(atom, change);
         for (int l = 0; l < s.n_degrees(); ++l)
             for (int d = 0; d < D; ++d) {
                 add_product(s.n_channels, 2 * l + 1, w.units, transposed(of_degree(projected[d], w.channels, l)),
                             &field_bar[d][l * l * w.units], w.units, &sum.hidden[l * w.channels * W * w.units], w.units);
-                add_product(s.n_in(), 2 * l + 1, w.channels, transposed(density(d, atom, l, density_change)),
-                            &projected_bar[d][l * l * w.channels], w.channels, &sum.projection[l * s.n_in() * w.channels], w.channels);
+                add_product(s.n_seen, 2 * l + 1, w.channels, transposed(density(d, atom, l, density_change)),
+                            &projected_bar[d][l * l * w.channels], w.channels, &sum.projection[l * s.n_seen * w.channels], w.channels);
             }
     }
 
@@ -296,7 +291,7 @@ class Network {
     }
     // A of one degree, or its change: a row for every m.
     Matrix<T> density(int d, int64_t atom, int l, const T* change) const {
-        return {(d == 0 ? all.density : change) + (atom * L + l * l) * s.n_in(), s.n_in(), 1};
+        return {(d == 0 ? all.density : change) + (atom * L + l * l) * s.n_seen, s.n_seen, 1};
     }
     // A row for every neighbour of a block.
     Matrix<T> harmonics(int d) const { return {d == 0 ? functions.harmonics[0] : changes[0], 1, W}; }
@@ -318,8 +313,8 @@ class Network {
         for (Rows* rows : {&field, &field_bar}) clear(*rows, L * w.units);
         for (int d = 0; d < D; ++d)
             for (int l = 0; l < s.n_degrees(); ++l) {
-                add_product(2 * l + 1, s.n_in(), w.channels, density(d, atom, l, density_change),
-                            &of.projection[l * s.n_in() * w.channels], w.channels, &projected[d][l * l * w.channels], w.channels);
+                add_product(2 * l + 1, s.n_seen, w.channels, density(d, atom, l, density_change),
+                            &of.projection[l * s.n_seen * w.channels], w.channels, &projected[d][l * l * w.channels], w.channels);
                 add_product(2 * l + 1, s.n_channels, w.units, of_degree(projected[d], w.channels, l),
                             &of.hidden[l * w.channels * W * w.units], w.units, &field[d][l * l * w.units], w.units);
             }
@@ -333,17 +328,27 @@ class Network {
                             w.directions, &projected_bar[d][l * l * w.channels], w.channels);
     }
 
+    // Adjoint of A from that of D.
+    void write_density_bar(int64_t atom, const BothWays<T>& of, T* out) {
+        std::fill(density_bar.begin(), density_bar.end(), V{});
+        for (int l = 0; l < s.n_degrees(); ++l)
+            add_product(2 * l + 1, s.n_channels, w.seen, of_degree(projected_bar[0], w.channels, l),
+                        &of.projection_back[l * s.n_channels * w.seen], w.seen, &density_bar[l * l * w.seen], w.seen);
+        write_rows(atom, density_bar, w.seen, s.n_seen, out);
+    }
+
     // sums += what the harmonics and the weighted neighbours of a block, or their changes, contribute to A'
     void add_density(const Block<T>& b, int of_harmonics, int of_weights) {
         add_product(L, b.count, w.channels, transposed(harmonics(of_harmonics)), weighted[of_weights].data(), w.channels,
                     sums.data(), w.channels);
     }
 
-    void write_sums(int64_t atom, T* out) const {
-        T* row = out + atom * L * s.n_channels;
-        std::fill_n(row, L * s.n_channels, T(0));
-        add_filled(sums.data(), w.channels, L, s.n_channels, row);
+    // What belongs to one atom: a row of n numbers for each of its harmonics.
+    void write_rows(int64_t atom, const Registers<T>& rows, int width, int n, T* out) const {
+        std::fill_n(out + atom * L * n, L * n, T(0));
+        add_filled(rows.data(), width, L, n, out + atom * L * n);
     }
+    void write_sums(int64_t atom, T* out) const { write_rows(atom, sums, w.channels, s.n_channels, out); }
 
     // Adjoints of A' and of its change; one that is not given is 0.
     void take_bars(int64_t atom, const std::array<const T*, D>& given) {
@@ -494,27 +499,29 @@ void pullback(const Given<T>& given, int64_t n, int64_t threads, const T* second
     }, LEAST);
 }
 
-// With D = 2 the change of A', then the gradients of P, U and V of all elements, one behind the other.
+// With D = 2 the change of A', then the gradients by A and by P, U, V of all elements, one behind the other.
 template <class T, int D>
 void gradient(const Given<T>& given, int64_t n, int64_t threads, const T* second_bar, const T* vectors_change,
               const T* density_change, T* out) {
     const Shape& s = given.shape;
     const int64_t parts = worthwhile(n, threads, LEAST);
+    T* by_density = D == 2 ? out + n * s.n_harmonics() * s.n_channels : out;
     std::vector<std::vector<Weights<T>>> sums(parts, std::vector<Weights<T>>(s.n_elements, Weights<T>(s, given.widths)));
     parallel(parts, parts, [&](int64_t first, int64_t last) {
         for (int64_t part = first; part < last; ++part) {
             Network<T, D> network(given);
             for (int64_t atom = n * part / parts; atom < n * (part + 1) / parts; ++atom)
-                network.add_gradients(atom, second_bar, vectors_change, density_change, out, sums[part][given.centers[atom]]);
+                network.add_gradients(atom, second_bar, vectors_change, density_change, out, by_density,
+                                      sums[part][given.centers[atom]]);
         }
     }, 1);
-    if (D == 2) out += n * s.n_harmonics() * s.n_channels;
+    out = by_density + n * s.n_harmonics() * s.n_seen;
     T *u = out + s.n_elements * s.projection_size(), *v = u + s.n_elements * s.hidden_size();
     std::fill_n(out, s.n_elements * (s.projection_size() + s.hidden_size() + s.outer_size()), T(0));
     for (auto& of_part : sums)
         for (int element = 0; element < s.n_elements; ++element) {
             Weights<T>& sum = of_part[element];
-            add_filled(sum.projection.data(), given.widths.channels, s.n_degrees() * s.n_in(), s.n_channels,
+            add_filled(sum.projection.data(), given.widths.channels, s.n_degrees() * s.n_seen, s.n_channels,
                        out + element * s.projection_size());
             sum.for_layers(s, given.widths, given.element_weights, u + element * s.hidden_size(), v + element * s.outer_size(),
                            [](T factor, T& total, const T& part) { total += factor * part; });
@@ -526,9 +533,9 @@ template <class Work>
 int with_given(int64_t bytes, const void* vectors, const int64_t* starts, const int64_t* neighbors, const int64_t* species,
                const int64_t* centers, const void* element_weights, const void* density, const void* projection,
                const void* hidden, const void* outer, int64_t n_elements, int64_t n_weights, double cutoff, int64_t n_radial,
-               int64_t l_max, int64_t n_channels, int64_t n_units, const int32_t* aqp, const double* coefficients,
+               int64_t l_max, int64_t n_seen, int64_t n_channels, int64_t n_units, const int32_t* aqp, const double* coefficients,
                int64_t n_entries, Work work) {
-    const Shape s{int(n_elements), int(n_weights), {int(n_radial), int(l_max), cutoff}, int(n_channels), int(n_units)};
+    const Shape s{int(n_elements), int(n_weights), {int(n_radial), int(l_max), cutoff}, int(n_seen), int(n_channels), int(n_units)};
     if (s.n_harmonics() > MAX_HARMONICS || n_radial > MAX_RADIAL) return 0;
     const auto run = [&](auto zero) {
         using T = decltype(zero);
@@ -553,11 +560,11 @@ int with_given(int64_t bytes, const void* vectors, const int64_t* starts, const 
     int64_t bytes, int64_t threads, int64_t n_centers, const void *vectors, const int64_t *starts, const int64_t *neighbors, \
         const int64_t *species, const int64_t *centers, const void *element_weights, const void *density_of_atoms,          \
         const void *projection, const void *hidden, const void *outer, int64_t n_elements, int64_t n_weights, double cutoff, \
-        int64_t n_radial, int64_t l_max, int64_t n_channels, int64_t n_units, const int32_t *aqp, const double *coefficients, \
-        int64_t n_entries
+        int64_t n_radial, int64_t l_max, int64_t n_seen, int64_t n_channels, int64_t n_units, const int32_t *aqp,            \
+        const double *coefficients, int64_t n_entries
 #define THESE                                                                                                          \
     bytes, vectors, starts, neighbors, species, centers, element_weights, density_of_atoms, projection, hidden, outer, n_elements, \
-        n_weights, cutoff, n_radial, l_max, n_channels, n_units, aqp, coefficients, n_entries
+        n_weights, cutoff, n_radial, l_max, n_seen, n_channels, n_units, aqp, coefficients, n_entries
 
 extern "C" int nnpot_second_density(GIVEN, void* out) {
     return with_given(THESE, [&](const auto& given, auto zero) {

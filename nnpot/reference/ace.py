@@ -62,12 +62,12 @@ def radial_basis(r: float, n_radial: int, cutoff: float) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class SecondDensity:
-    """Parameters of a second density, whose neighbours are weighted by networks.
+    """Parameters of a second density, whose neighbours are weighted by networks; it sees n columns of those before.
 
     Attributes:
         cutoff: Of the second density, in Å.
         scale: ν / √n̄.
-        projection: P, shape (S, l_max + 1, Q·K, C').
+        projection: P, shape (S, l_max + 1, n, C').
         hidden: U, shape (S, H, Q·K + (l_max + 1)·C' + 1), the bias last.
         outer: V, shape (S, C', H + 1), likewise.
         input_scale: What the inputs are divided by, shape (S, Q·K + (l_max + 1)·C').
@@ -91,9 +91,9 @@ class ClusterExpansion:
         body_order: 2 … 5.
         density_scale: 1/√n̄.
         element_weights: E, shape (S, Q).
-        channel_weights: W, shape (S, l_max + 1, Q·K, C), or (S, l_max + 1, Q·K + C', C) with a second density.
+        channel_weights: W, shape (S, l_max + 1, Q·K, C), or (S, l_max + 1, Q·K + ΣC', C) with second densities.
         pair, product, product_pair: U, V, U', shape (l_max + 1, C, C); unused ones may be None.
-        second: The second density, if there is one.
+        seconds: Second densities, each of which sees those before it.
     """
 
     cutoff: float
@@ -105,12 +105,12 @@ class ClusterExpansion:
     pair: Floats | None = None
     product: Floats | None = None
     product_pair: Floats | None = None
-    second: SecondDensity | None = None
+    seconds: tuple[SecondDensity, ...] = ()
 
     @property
     def n_radial(self) -> int:
         """K."""
-        extra = 0 if self.second is None else self.second.projection.shape[3]
+        extra = sum(second.projection.shape[3] for second in self.seconds)
         return int(self.channel_weights.shape[2] - extra) // int(self.element_weights.shape[1])
 
 
@@ -161,8 +161,8 @@ def ace_features(p: ClusterExpansion, r_ij: Floats, pair_i: Integers, pair_j: In
     degree = [d for d in range(p.l_max + 1) for _ in range(2 * d + 1)]
     gaunt = gaunt_coefficients(p.l_max)
     a = density(p, r_ij, pair_i, pair_j, species)
-    if p.second is not None:
-        a = np.concatenate([a, second_density(p, p.second, a, r_ij, pair_i, pair_j, species)], axis=2)
+    for second in p.seconds:
+        a = np.concatenate([a, second_density(p, second, a, r_ij, pair_i, pair_j, species)], axis=2)
     features = []
     for a_i, z in zip(a, species, strict=True):
         b = _per_degree(a_i, p.channel_weights[z], degree)  # (L, C)

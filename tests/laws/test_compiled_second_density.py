@@ -10,7 +10,7 @@ from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, structure
 from torch import Tensor
 
 from nnpot.descriptors import ACE
-from nnpot.descriptors.second_density import RecordedSecond, SecondDensity
+from nnpot.descriptors.second_density import BothDensities, RecordedSecond, SecondDensity
 from nnpot.functional.rows import ElementRows
 from nnpot.functional.second_density import SecondPairDensity
 from nnpot.native import are_compiled
@@ -21,10 +21,10 @@ pytestmark = [
     pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler"),
 ]
 
-# channels, units, radial functions, degree, element channels: sizes that fill whole registers, and some that do not
+# channels, layers, units, radial functions, degree, element channels: sizes that fill whole registers, some that do not
 each_size = pytest.mark.parametrize(
     "size",
-    [(16, 32, 12, 4, None), (1, 1, 1, 0, None), (3, 5, 4, 2, 2), (17, 33, 3, 1, 6), (8, 16, 8, 3, None)],
+    [(16, 1, 32, 12, 4, None), (1, 2, 1, 1, 0, None), (3, 3, 5, 4, 2, 2), (17, 1, 33, 3, 1, 6), (8, 2, 16, 8, 3, None)],
     ids=str,
 )
 each_system = pytest.mark.parametrize("system", SYSTEMS)
@@ -32,7 +32,7 @@ each_system = pytest.mark.parametrize("system", SYSTEMS)
 
 @dataclass
 class Example:
-    """A second density of random weights, once by compiled code and once by tensors with a history."""
+    """The last second density of random weights, once by compiled code and once by tensors with a history."""
 
     pairs: Pairs
     density: Tensor
@@ -44,13 +44,13 @@ class Example:
     @classmethod
     def of(cls, size: tuple[int, ...], system: str, dtype: torch.dtype) -> Self:
         torch.manual_seed(0)
-        channels, units, n_radial, l_max, element_channels = size
+        channels, layers, units, n_radial, l_max, element_channels = size
         ace = ACE(
             CUTOFF, ELEMENTS, 2, n_radial, l_max, element_channels=element_channels,
-            second_channels=channels, second_units=units, second_cutoff=3.2,
+            second_channels=channels, second_layers=layers, second_units=units, second_cutoff=3.2,
         ).to(dtype)  # fmt: skip
-        second = ace.second
-        assert second is not None
+        second = ace.seconds[-1]
+        assert isinstance(second, SecondDensity)
         with torch.no_grad():
             second.input_scale.uniform_(0.02, 0.2)
             second.hidden.copy_(torch.randn_like(second.hidden) / second.hidden.shape[2] ** 0.5)
@@ -60,6 +60,7 @@ class Example:
         elements = ace.element_weights.detach()
         with torch.no_grad():
             density = ace.linearized(pairs).values[:, :, : second.projection.shape[2]]
+        density.requires_grad_()
         rows = ElementRows.of_centers(pairs, len(ELEMENTS), dtype)
         recorded = RecordedSecond.of(second, density, pairs, elements, rows)
         compiled = compiled_of(second, pairs, elements, density)
@@ -80,7 +81,7 @@ def test_values_and_all_derivatives(size: tuple[int, ...], system: str, dtype: t
     x = Example.of(size, system, dtype)
     assert_close(x.compiled.values, x.recorded.values, PRECISION[dtype])
     phi, psi = (torch.randn_like(x.recorded.values).requires_grad_() for _ in range(2))
-    sought = [psi, *x.second.parameters()]
+    sought = [psi, x.density, *x.second.parameters()]
     pulled, of_values = [], []
     changes = [torch.randn_like(x.pairs.r_ij), torch.randn_like(x.density)]
     for made in (x.compiled, x.recorded):
@@ -113,9 +114,9 @@ def test_derivatives_by_finite_differences(size: tuple[int, ...]) -> None:
         by_vectors, by_density = made.pullback(psi)
         return (made.values.square() + psi * made.values).sum() + (by_vectors * of_vectors).sum() + by_density.sum()
 
-    for parameter in x.second.parameters():
+    for parameter in (x.density, *x.second.parameters()):
         (gradient,) = torch.autograd.grad(loss(), parameter)
-        along = torch.randn_like(parameter)
+        along = 0.1 * torch.randn_like(parameter)  # by the density they change faster than by weights
         ends = []
         for sign in (1, -1):
             with torch.no_grad():
@@ -129,8 +130,8 @@ def test_derivatives_by_finite_differences(size: tuple[int, ...]) -> None:
 def test_any_number_of_threads(threads: int) -> None:
     torch.manual_seed(0)
     ace = ACE(CUTOFF, ELEMENTS, 2, 3, 2, second_channels=5, second_units=7)
-    second = ace.second
-    assert second is not None
+    second = ace.seconds[0]
+    assert isinstance(second, SecondDensity)
     one = pairs_of(structure("triclinic"))
     n, copies = 3, 40
     shifts = torch.arange(copies).repeat_interleave(len(one.pair_i)) * n
@@ -163,7 +164,7 @@ def test_what_is_not_compiled_is_left_to_tensors() -> None:
         (3, backwards, RecordedSecond),
     ):
         ace = ACE(CUTOFF, ELEMENTS, 2, n_radial, 2, second_channels=2)
-        assert ace.second is not None
         with torch.no_grad():
             both = ace.linearized(given)
+        assert isinstance(both, BothDensities)
         assert isinstance(both.second, kind)

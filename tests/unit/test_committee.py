@@ -22,7 +22,7 @@ MEMBERS = {
     "different networks": lambda: (network_potential(acsf()), network_potential(acsf(), activation="silu")),
     "without linear terms": lambda: tuple(network_potential(acsf(), seed, linear=False) for seed in range(2)),
     "second density": lambda: tuple(
-        network_potential(ace(second_channels=2, second_units=3), seed) for seed in range(2)
+        network_potential(ace(second_channels=2, second_layers=2, second_units=3), seed) for seed in range(2)
     ),
     "trained elements": lambda: tuple(network_potential(ace(element_channels=2), seed) for seed in range(2)),
     "sums": lambda: (POTENTIALS["ACSF + ZBL"](), network_potential(ace())),

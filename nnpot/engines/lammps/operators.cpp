@@ -42,15 +42,15 @@ int nnpot_second_density(int64_t bytes, int64_t threads, int64_t n_centers, cons
                          const int64_t* neighbors, const int64_t* species, const int64_t* centers,
                          const void* element_weights, const void* density, const void* projection, const void* hidden,
                          const void* outer, int64_t n_elements, int64_t n_weights, double cutoff, int64_t n_radial,
-                         int64_t l_max, int64_t n_channels, int64_t n_units, const int32_t* places,
+                         int64_t l_max, int64_t n_seen, int64_t n_channels, int64_t n_units, const int32_t* places,
                          const double* coefficients, int64_t n_entries, void* out);
 int nnpot_second_density_pullback(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors,
                                   const int64_t* starts, const int64_t* neighbors, const int64_t* species,
                                   const int64_t* centers, const void* element_weights, const void* density,
                                   const void* projection, const void* hidden, const void* outer, int64_t n_elements,
-                                  int64_t n_weights, double cutoff, int64_t n_radial, int64_t l_max, int64_t n_channels,
-                                  int64_t n_units, const int32_t* places, const double* coefficients, int64_t n_entries,
-                                  const void* bar, void* out);
+                                  int64_t n_weights, double cutoff, int64_t n_radial, int64_t l_max, int64_t n_seen,
+                                  int64_t n_channels, int64_t n_units, const int32_t* places,
+                                  const double* coefficients, int64_t n_entries, const void* bar, void* out);
 }
 
 namespace {
@@ -143,12 +143,12 @@ Tensor invariants_pullback(const Tensor& values, const Tensor& species, const Te
 Tensor second_density(const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
                       const Tensor& centers, const Tensor& element_weights, const Tensor& density, const Tensor& projection,
                       const Tensor& hidden, const Tensor& outer, int64_t n_elements, int64_t n_weights, double cutoff,
-                      int64_t n_radial, int64_t l_max, int64_t n_channels, int64_t n_units, const Tensor& places,
-                      const Tensor& coefficients, int64_t n_entries) {
+                      int64_t n_radial, int64_t l_max, int64_t n_seen, int64_t n_channels, int64_t n_units,
+                      const Tensor& places, const Tensor& coefficients, int64_t n_entries) {
     auto out = at::empty({starts.size(0) - 1, (l_max + 1) * (l_max + 1), n_channels}, vectors.options());
     call(nnpot_second_density, vectors, starts, neighbors, species, integers(centers), element_weights.const_data_ptr(),
          density.const_data_ptr(), projection.const_data_ptr(), hidden.const_data_ptr(), outer.const_data_ptr(), n_elements,
-         n_weights, cutoff, n_radial, l_max, n_channels, n_units, places.const_data_ptr<int32_t>(),
+         n_weights, cutoff, n_radial, l_max, n_seen, n_channels, n_units, places.const_data_ptr<int32_t>(),
          coefficients.const_data_ptr<double>(), n_entries, out.mutable_data_ptr());
     return out;
 }
@@ -156,13 +156,13 @@ Tensor second_density(const Tensor& vectors, const Tensor& starts, const Tensor&
 Tensor second_density_pullback(const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
                                const Tensor& centers, const Tensor& element_weights, const Tensor& density,
                                const Tensor& projection, const Tensor& hidden, const Tensor& outer, int64_t n_elements,
-                               int64_t n_weights, double cutoff, int64_t n_radial, int64_t l_max, int64_t n_channels,
-                               int64_t n_units, const Tensor& places, const Tensor& coefficients, int64_t n_entries,
-                               const Tensor& bar) {
+                               int64_t n_weights, double cutoff, int64_t n_radial, int64_t l_max, int64_t n_seen,
+                               int64_t n_channels, int64_t n_units, const Tensor& places, const Tensor& coefficients,
+                               int64_t n_entries, const Tensor& bar) {
     auto out = at::zeros({vectors.numel() + density.numel()}, vectors.options());
     call(nnpot_second_density_pullback, vectors, starts, neighbors, species, integers(centers),
          element_weights.const_data_ptr(), density.const_data_ptr(), projection.const_data_ptr(), hidden.const_data_ptr(),
-         outer.const_data_ptr(), n_elements, n_weights, cutoff, n_radial, l_max, n_channels, n_units,
+         outer.const_data_ptr(), n_elements, n_weights, cutoff, n_radial, l_max, n_seen, n_channels, n_units,
          places.const_data_ptr<int32_t>(), coefficients.const_data_ptr<double>(), n_entries, bar.const_data_ptr(),
          out.mutable_data_ptr());
     return out;
@@ -182,7 +182,7 @@ Tensor second_density_pullback(const Tensor& vectors, const Tensor& starts, cons
 
 #define SECOND                                                                                                    \
     "Tensor centers, Tensor element_weights, Tensor density, Tensor projection, Tensor hidden, Tensor outer, "     \
-    "int n_elements, int n_weights, float cutoff, int n_radial, int l_max, int n_channels, int n_units"
+    "int n_elements, int n_weights, float cutoff, int n_radial, int l_max, int n_seen, int n_channels, int n_units"
 
 // Unless Python has nnpot loaded in this process: then they are there already.
 template <class Function>

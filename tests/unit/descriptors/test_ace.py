@@ -20,12 +20,12 @@ def numbers_of(ace: ACE) -> ClusterExpansion:
     mixing = {name: w.detach().numpy() for name, w in ace.mixing.items()}
     weights = ace.channel_weights.detach().numpy()
     elements = ace.element_weights.detach().numpy()
-    second = None
-    if ace.second is not None:
-        arrays = {name: w.detach().numpy() for name, w in ace.second.state_dict().items()}
-        second = SecondDensity(ace.second.cutoff, ace.second.scale, **arrays)
+    seconds = []
+    for second in ace.seconds:
+        arrays = {name: w.detach().numpy() for name, w in second.state_dict().items()}
+        seconds.append(SecondDensity(second.cutoff, second.scale, **arrays))
     return ClusterExpansion(
-        ace.cutoff, ace.l_max, ace.body_order, ace.density_scale, elements, weights, second=second, **mixing
+        ace.cutoff, ace.l_max, ace.body_order, ace.density_scale, elements, weights, seconds=tuple(seconds), **mixing
     )
 
 
@@ -42,15 +42,19 @@ def test_features_are_those_of_the_formulas(system: str, body_order: int, l_max:
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"second_cutoff": 2.5, "body_order": 3}, {"element_channels": 2, "l_max": 4, "second_units": 1}],
+    [
+        {},
+        {"second_cutoff": 2.5, "body_order": 3, "second_layers": 3},
+        {"element_channels": 2, "l_max": 4, "second_units": 1, "second_layers": 2},
+    ],
     ids=str,
 )
-def test_features_with_a_second_density(system: str, changes: dict[str, Any]) -> None:
+def test_features_with_second_densities(system: str, changes: dict[str, Any]) -> None:
     arguments = {"channels": 3, "n_radial": 4, "l_max": 2, "second_channels": 3, "second_units": 4, **changes}
     ace = ACE(CUTOFF, ELEMENTS, **arguments).double()
-    assert ace.second is not None
     with torch.no_grad():
-        ace.second.input_scale.uniform_(0.01, 0.1)
+        for layer, second in enumerate(ace.seconds):
+            second.input_scale.uniform_(0.01 * 100**layer, 0.1 * 100**layer)  # later ones see larger numbers
         for weights in ace.parameters():
             weights.copy_(torch.randn_like(weights))  # biases too
     pairs = pairs_of(structure(system))
@@ -63,22 +67,22 @@ def test_features_with_a_second_density(system: str, changes: dict[str, Any]) ->
 def test_inputs_of_the_second_density_are_scaled_by_their_spread_in_training() -> None:
     atoms = [rattled(SYSTEMS["alloy"](), 0.3, seed) for seed in range(4)]
     structures = [Structure.from_ase(a) for a in atoms]
-    before = ACE(CUTOFF, (), channels=3, n_radial=4, l_max=2, second_channels=3)
+    before = ACE(CUTOFF, (), channels=3, n_radial=4, l_max=2, second_channels=3, second_layers=2)
     fitted = before.fitted(structures)
-    assert fitted.second is not None
-    assert fitted.second.input_scale.dtype == torch.float32
     again = copy.deepcopy(fitted).double()
-    inputs = []
-    for s in structures:
-        pairs = single_batch(s, CUTOFF).pairs(fitted.elements)
-        near = again.second.neighborhood(pairs, again.element_weights)
-        rows = ElementRows.of_centers(pairs, 2, torch.float64)
-        radial, directions = again.second.inputs(again.linearized(pairs).first.values, near, rows)
-        chosen = pairs.center_species[pairs.pair_i] == 0
-        inputs.append(near.table.of_pairs(torch.cat([radial, directions], dim=2))[chosen])
-    spread = torch.cat(inputs).std(dim=0, correction=0)
-    for scale, of_kind in zip(again.second.input_scale[0].split([8, 3, 3, 3]), spread.split([8, 3, 3, 3]), strict=True):
-        torch.testing.assert_close(scale, of_kind.max().expand_as(scale), rtol=1e-5, atol=0)
+    for layer, (second, as_fitted) in enumerate(zip(again.seconds, fitted.seconds, strict=True)):
+        assert as_fitted.input_scale.dtype == torch.float32
+        inputs = []
+        for s in structures:
+            pairs = single_batch(s, CUTOFF).pairs(fitted.elements)
+            near = second.neighborhood(pairs, again.element_weights)
+            rows = ElementRows.of_centers(pairs, 2, torch.float64)
+            radial, directions = second.inputs(again.linearized(pairs).values[:, :, : 8 + 3 * layer], near, rows)
+            chosen = pairs.center_species[pairs.pair_i] == 0
+            inputs.append(near.table.of_pairs(torch.cat([radial, directions], dim=2))[chosen])
+        spread = torch.cat(inputs).std(dim=0, correction=0)
+        for scale, of_kind in zip(second.input_scale[0].split([8, 3, 3, 3]), spread.split([8, 3, 3, 3]), strict=True):
+            torch.testing.assert_close(scale, of_kind.max().expand_as(scale), rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize(("systems", "columns"), [(("water", "dimer"), 16), (("water", "slab"), 0), (("alloy",), 0)])
@@ -87,10 +91,10 @@ def test_only_molecules_get_a_second_density_by_themselves(
     systems: tuple[str, ...], columns: int, elements: tuple[str, ...]
 ) -> None:
     descriptor = ACE(CUTOFF, elements, channels=3, n_radial=4, l_max=2, second_channels="auto")
-    assert descriptor.second is None
+    assert len(descriptor.seconds) == 0
     fitted = descriptor.fitted([structure(name) for name in systems])
     assert fitted.arguments["second_channels"] == columns
-    assert (fitted.second is None) == (columns == 0)
+    assert (len(fitted.seconds) == 0) == (columns == 0)
     assert fitted.fitted([structure(systems[0])]).arguments["second_channels"] == columns, "chosen anew"
 
 
@@ -132,6 +136,7 @@ def test_the_number_of_features_is_told(body_order: int) -> None:
         ({"channels": 0}, "channels, n_radial, neighbors must be positive"),
         ({"second_channels": -1}, "second_channels must not be negative"),
         ({"second_channels": 2, "second_units": 0}, "second_units positive"),
+        ({"second_channels": 2, "second_layers": 0}, "second_layers and second_units positive"),
         ({"second_channels": 2, "second_cutoff": 6.0}, "second_cutoff positive, at most cutoff"),
     ],
 )
@@ -140,9 +145,10 @@ def test_senseless_arguments_are_refused(arguments: dict[str, float], message: s
         ACE(elements=("Cu",), **arguments)
 
 
-@pytest.mark.parametrize("second_channels", [0, 3])
-def test_all_weights_get_a_gradient(second_channels: int) -> None:
-    ace = ACE(CUTOFF, ELEMENTS, channels=3, n_radial=3, second_channels=second_channels).double()
+@pytest.mark.parametrize(("second_channels", "second_layers"), [(0, 1), (3, 1), (3, 3)])
+def test_all_weights_get_a_gradient(second_channels: int, second_layers: int) -> None:
+    seconds = {"second_channels": second_channels, "second_layers": second_layers}
+    ace = ACE(CUTOFF, ELEMENTS, channels=3, n_radial=3, **seconds).double()
     batch = [pairs_of(structure(name)) for name in ("water", "alloy", "triclinic")]
     sum(ace(pairs).square().sum() for pairs in batch).backward()
     assert all(bool((p.grad != 0).any()) and bool(torch.isfinite(p.grad).all()) for p in ace.parameters())
