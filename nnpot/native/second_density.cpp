@@ -63,24 +63,32 @@ struct Matrix {
 template <class T>
 Matrix<T> transposed(const Matrix<T>& a) { return {a.at, a.column, a.row}; }
 
+// Few sums at a time would wait for each other: then there are several of each.
 template <class T, int R, int N>
 inline void add_block(int inner, const Matrix<T>& a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
-    Vector<T> sums[R][N];
-    for (int r = 0; r < R; ++r)
-        for (int n = 0; n < N; ++n) sums[r][n] = c[r * step_c + n];
-    for (int i = 0; i < inner; ++i)
+    constexpr int PARTS = R * N >= 8 ? 1 : R * N >= 4 ? 2 : 4;
+    Vector<T> sums[PARTS][R][N] = {};
+    const auto add = [&](int i, int part) {
         for (int n = 0; n < N; ++n) {
             const Vector<T> of_b = b[i * step_b + n];
-            for (int r = 0; r < R; ++r) sums[r][n] += a.at[r * a.row + i * a.column] * of_b;
+            for (int r = 0; r < R; ++r) sums[part][r][n] += a.at[r * a.row + i * a.column] * of_b;
         }
+    };
+    int i = 0;
+    for (; i + PARTS <= inner; i += PARTS)
+        for (int part = 0; part < PARTS; ++part) add(i + part, part);
+    for (; i < inner; ++i) add(i, 0);
     for (int r = 0; r < R; ++r)
-        for (int n = 0; n < N; ++n) c[r * step_c + n] = sums[r][n];
+        for (int n = 0; n < N; ++n) {
+            for (int part = 1; part < PARTS; ++part) sums[0][r][n] += sums[part][r][n];
+            c[r * step_c + n] += sums[0][r][n];
+        }
 }
 
 template <class T, int R>
 void add_rows(int inner, int width, const Matrix<T>& a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
     int n = 0;
-    if constexpr (R <= 4)
+    if constexpr (R <= 5)
         for (; n + 4 <= width; n += 4) add_block<T, R, 4>(inner, a, b + n, step_b, c + n, step_c);
     for (; n + 2 <= width; n += 2) add_block<T, R, 2>(inner, a, b + n, step_b, c + n, step_c);
     for (; n < width; ++n) add_block<T, R, 1>(inner, a, b + n, step_b, c + n, step_c);
@@ -89,15 +97,23 @@ void add_rows(int inner, int width, const Matrix<T>& a, const Vector<T>* b, int 
 // c += a b: rows of `width` registers, those of b and c `step_b` and `step_c` registers apart.
 template <class T>
 void add_product(int rows, int inner, int width, Matrix<T> a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
-    const auto next = [&](int count) {
+    while (rows > 0) {
+        const int count = rows > 9 ? 8 : rows;
+        switch (count) {
+            case 1: add_rows<T, 1>(inner, width, a, b, step_b, c, step_c); break;
+            case 2: add_rows<T, 2>(inner, width, a, b, step_b, c, step_c); break;
+            case 3: add_rows<T, 3>(inner, width, a, b, step_b, c, step_c); break;
+            case 4: add_rows<T, 4>(inner, width, a, b, step_b, c, step_c); break;
+            case 5: add_rows<T, 5>(inner, width, a, b, step_b, c, step_c); break;
+            case 6: add_rows<T, 6>(inner, width, a, b, step_b, c, step_c); break;
+            case 7: add_rows<T, 7>(inner, width, a, b, step_b, c, step_c); break;
+            case 8: add_rows<T, 8>(inner, width, a, b, step_b, c, step_c); break;
+            default: add_rows<T, 9>(inner, width, a, b, step_b, c, step_c);
+        }
         rows -= count;
         a.at += count * a.row;
         c += count * step_c;
-    };
-    for (; rows >= 8; next(8)) add_rows<T, 8>(inner, width, a, b, step_b, c, step_c);
-    for (; rows >= 4; next(4)) add_rows<T, 4>(inner, width, a, b, step_b, c, step_c);
-    for (; rows >= 2; next(2)) add_rows<T, 2>(inner, width, a, b, step_b, c, step_c);
-    for (; rows >= 1; next(1)) add_rows<T, 1>(inner, width, a, b, step_b, c, step_c);
+    }
 }
 
 // Rows of a table of numbers as they are given, filled up to whole registers; and back, added.
@@ -138,10 +154,12 @@ struct Weights {
         };
         const int K = s.basis.n_radial, n_directions = s.n_inputs() - s.n_in();
         for (int h = 0; h < s.n_units; ++h, ++u) {
-            for (int q = 0; q < s.n_weights; ++q)
-                for (int k = 0; k < K; ++k, ++u)
-                    for (int element = 0; element < s.n_elements; ++element)
-                        work(element_weights[element * s.n_weights + q], *u, kept(radial, w.units, element * K + k, h));
+            for (int q = 0; q < s.n_weights; ++q, u += K)
+                for (int element = 0; element < s.n_elements; ++element) {
+                    const T factor = element_weights[element * s.n_weights + q];
+                    if (factor == 0) continue;
+                    for (int k = 0; k < K; ++k) work(factor, u[k], kept(radial, w.units, element * K + k, h));
+                }
             for (int x = 0; x < n_directions; ++x) work(T(1), *u++, kept(hidden, w.units, w.place(s, x), h));
             work(T(1), *u, kept(hidden_bias, w.units, 0, h));
         }
