@@ -40,7 +40,7 @@ from nnpot.structure import Linearized, Pairs
 
 log = logging.getLogger("nnpot")
 
-FORMAT = "3"
+FORMAT = "4"
 """Counted up when a package calls other operators than before."""
 SUFFIX = ".pt2"
 _DYNAMIC = ({0: "P"}, {0: "P"}, {0: "P"}, {0: "A"}, {0: "N"}, {1: "R"}, {0: "N"}, {1: "R"})

@@ -5,7 +5,7 @@ sphere instead of a table of Gaunt coefficients (S. Luo et al., ICLR 2024, arXiv
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor, check_elements
-from nnpot.descriptors.second_density import BothDensities, SecondDensity
+from nnpot.descriptors.second_density import SecondDensities
 from nnpot.functional.channels import channels as channels_of
 from nnpot.functional.channels import repeated_for_m
 from nnpot.functional.density import DensityTables, density
@@ -122,13 +122,11 @@ class ACE(Descriptor):
         n_in = self.element_weights.shape[1] * n_radial
         degrees = l_max + 1
         weights = torch.randn(degrees, n_in, channels) / n_radial**0.5  # the same for all centres at the start
-        self.seconds = nn.ModuleList()
-        if second_channels > 0:
-            sizes = (n_in, n_radial, l_max, second_channels, second_units, second_cutoff, neighbors)
-            n_seconds = second_layers * second_channels
-            for n_before in range(0, n_seconds, second_channels):
-                self.seconds.append(SecondDensity(len(elements), n_in + n_before, *sizes))
-            of_seconds = torch.randn(degrees, n_seconds, channels) / n_seconds**0.5
+        n_layers = second_layers if second_channels > 0 else 0
+        sizes = (n_in, n_radial, l_max, second_channels, second_units, second_cutoff, neighbors)
+        self.seconds = SecondDensities(n_layers, len(elements), *sizes)
+        if n_layers > 0:
+            of_seconds = torch.randn(degrees, self.seconds.n_columns, channels) / self.seconds.n_columns**0.5
             weights = torch.cat([weights, of_seconds], dim=1)
         self.channel_weights = nn.Parameter(weights.repeat(len(elements), 1, 1, 1))
         self.mixing = nn.ParameterDict({name: _near_identity(degrees, channels) for name in MIXINGS[: body_order - 2]})
@@ -141,9 +139,9 @@ class ACE(Descriptor):
         vectors = table.vectors(pairs, self.cutoff)
         values = density(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
         rows = ElementRows.of_centers(pairs, len(self.elements), values.dtype)
-        for second in self._seconds:
-            near = second.neighborhood(pairs, self.element_weights)
-            values = torch.cat([values, second(values, near, rows)], dim=2)
+        if len(self.seconds) > 0:
+            near = self.seconds.neighborhood(pairs, self.element_weights)
+            values = torch.cat([values, self.seconds(values, near, rows)], dim=2)
         return self.features_of(values, rows)
 
     def linearized(self, pairs: Pairs) -> Linearized:
@@ -151,14 +149,7 @@ class ACE(Descriptor):
 
         The columns of second densities follow, shape (N, L, Q·K + C').
         """
-        made: Linearized = self._linearized_density(pairs)
-        for second in self._seconds:
-            made = BothDensities(made, second.linearized(made.values, pairs, self.element_weights))
-        return made
-
-    @property
-    def _seconds(self) -> Iterator[SecondDensity]:
-        return (second for second in self.seconds if isinstance(second, SecondDensity))
+        return self.seconds.linearized(self._linearized_density(pairs), pairs, self.element_weights)
 
     def _linearized_density(self, pairs: Pairs) -> "DensityExpansion | PairDensity":
         if not (torch.is_grad_enabled() and self.element_weights.requires_grad):
@@ -180,24 +171,10 @@ class ACE(Descriptor):
         if len(new.seconds) == 0:
             return new
         new = copy.deepcopy(new).double()
-        new._fit_seconds([single_batch(s, new.cutoff).pairs(new.elements) for s in thinned(structures, n_atoms)])
+        of_structures = (single_batch(s, new.cutoff).pairs(new.elements) for s in thinned(structures, n_atoms))
+        densities = [(new._linearized_density(pairs).values, pairs) for pairs in of_structures]
+        new.seconds.fit(densities, new.element_weights)
         return new.to(self.channel_weights.dtype)
-
-    @torch.no_grad()
-    def _fit_seconds(self, of_structures: Sequence[Pairs]) -> None:
-        densities = [self._linearized_density(pairs).values for pairs in of_structures]
-        for second in self._seconds:
-            inputs, species, nears, all_rows = [], [], [], []
-            for pairs, a in zip(of_structures, densities, strict=True):
-                near = second.neighborhood(pairs, self.element_weights)
-                rows = ElementRows.of_centers(pairs, len(self.elements), a.dtype)
-                inputs.append(near.table.of_pairs(torch.cat(second.inputs(a, near, rows), dim=2)))
-                species.append(pairs.center_species[pairs.pair_i[near.table.near]])
-                nears.append(near)
-                all_rows.append(rows)
-            second.fit(torch.cat(inputs), torch.cat(species))
-            seen = zip(densities, nears, all_rows, strict=True)
-            densities = [torch.cat([a, second(a, near, rows)], dim=2) for a, near, rows in seen]
 
     def linearizes_as(self, other: Descriptor) -> bool:
         """Whether it has the same density: elements not trained, radial functions and degrees alike."""

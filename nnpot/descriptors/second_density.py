@@ -1,8 +1,8 @@
 """A second density, in which a network weighs each neighbour by what the first one has in its direction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Protocol, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +62,7 @@ class SecondDensity(nn.Module):
         neighbors: float,
     ) -> None:
         super().__init__()
-        self.cutoff, self.n_in, self.n_radial, self.l_max = cutoff, n_in, n_radial, l_max
+        self.cutoff, self.n_in, self.l_max = cutoff, n_in, l_max
         self.scale = (2 / cutoff) ** 0.5 / cutoff / neighbors**0.5  # ν/√n̄: A' is then about as large as A
         n_inputs = n_in + (l_max + 1) * n_channels
         projection = torch.randn(l_max + 1, n_seen, n_channels) / n_radial**0.5
@@ -106,26 +106,6 @@ class SecondDensity(nn.Module):
             directions.append(torch.bmm(near.harmonics[:, :, m], b[:, m]))
         return near.radial, torch.cat(directions, dim=2)
 
-    def neighborhood(self, pairs: Pairs, element_weights: Tensor) -> "Neighborhood":
-        """Return the neighbours within the cutoff, with E, shape (S, Q)."""
-        return Neighborhood.of(pairs, element_weights, self.cutoff, self.n_radial, self.l_max)
-
-    def linearized(self, a: Tensor, pairs: Pairs, element_weights: Tensor) -> "LinearizedSecond":
-        """Return A' and the transpose of its derivative, by compiled code where there is such.
-
-        Args:
-            a: A, shape (N, L, n).
-            pairs: What it is made of.
-            element_weights: E, shape (S, Q).
-        """
-        if not (torch.is_grad_enabled() and element_weights.requires_grad):
-            sizes = (self.cutoff, self.n_radial, self.l_max)
-            compiled = SecondPairDensity.of(pairs, element_weights.to(a.dtype), a, self.weights, *sizes)
-            if compiled is not None:
-                return compiled
-        rows = ElementRows.of_centers(pairs, len(self.input_scale), a.dtype)
-        return RecordedSecond.of(self, a, pairs, element_weights, rows)
-
     def fit(self, inputs: Tensor, species: Tensor) -> None:
         """Take the scales of the inputs from training data: one for R, one for each degree of u, for every element.
 
@@ -143,6 +123,88 @@ class SecondDensity(nn.Module):
                 largest = float(kind.max())
                 kind.fill_(largest if largest > 1e-8 else 1.0)
             self.input_scale[s] = spread
+
+
+class SecondDensities(nn.ModuleList):
+    """Second densities one after the other, each of which sees the columns of those before it; perhaps none.
+
+    Args:
+        n_layers: Number of them.
+        n_elements, n_in, n_radial, l_max, n_channels, units, cutoff, neighbors: As of each one.
+    """
+
+    def __init__(
+        self,
+        n_layers: int,
+        n_elements: int,
+        n_in: int,
+        n_radial: int,
+        l_max: int,
+        n_channels: int,
+        units: int,
+        cutoff: float,
+        neighbors: float,
+    ) -> None:
+        sizes = (n_in, n_radial, l_max, n_channels, units, cutoff, neighbors)
+        super().__init__(SecondDensity(n_elements, n_in + k * n_channels, *sizes) for k in range(n_layers))
+        self.n_elements, self.n_seen, self.n_columns = n_elements, n_in, n_layers * n_channels
+        self.sizes = (cutoff, n_radial, l_max)
+
+    def __iter__(self) -> Iterator[SecondDensity]:
+        return cast("Iterator[SecondDensity]", super().__iter__())
+
+    def forward(self, a: Tensor, near: "Neighborhood", rows: ElementRows) -> Tensor:
+        """Return the columns of all, shape (N, L, n_columns), from the density A, shape (N, L, Q·K)."""
+        columns = a
+        for second in self:
+            columns = torch.cat([columns, second(columns, near, rows)], dim=2)
+        return columns[:, :, a.shape[2] :]
+
+    def neighborhood(self, pairs: Pairs, element_weights: Tensor) -> "Neighborhood":
+        """Return the neighbours within the cutoff, with E, shape (S, Q)."""
+        return Neighborhood.of(pairs, element_weights, *self.sizes)
+
+    def linearized(self, first: Linearized, pairs: Pairs, element_weights: Tensor) -> Linearized:
+        """Return a density with the columns of all behind its own, by compiled code where there is such.
+
+        Args:
+            first: The density A, shape (N, L, Q·K), and the transpose of its derivative.
+            pairs: What it is made of.
+            element_weights: E, shape (S, Q).
+        """
+        if len(self) == 0:
+            return first
+        compiled = None
+        if not (torch.is_grad_enabled() and element_weights.requires_grad):
+            compiled = self._compiled(first, pairs, element_weights.to(first.values.dtype))
+        if compiled is not None:
+            return compiled
+        return BothDensities(first, RecordedSeconds.of(self, first.values, pairs, element_weights))
+
+    def _compiled(self, made: Linearized, pairs: Pairs, element_weights: Tensor) -> Linearized | None:
+        for second in self:
+            compiled = SecondPairDensity.of(pairs, element_weights, made.values, second.weights, *self.sizes)
+            if compiled is None:
+                return None
+            made = BothDensities(made, compiled)
+        return made
+
+    @torch.no_grad()
+    def fit(self, of_structures: Sequence[tuple[Tensor, Pairs]], element_weights: Tensor) -> None:
+        """Take the scales of all inputs from training data: A and pairs of some structures; E, shape (S, Q)."""
+        columns, surroundings, species = [], [], []
+        for a, pairs in of_structures:
+            near = self.neighborhood(pairs, element_weights)
+            columns.append(a)
+            surroundings.append((near, ElementRows.of_centers(pairs, self.n_elements, a.dtype)))
+            species.append(pairs.center_species[pairs.pair_i[near.table.near]])
+        for second in self:
+            inputs = []
+            for k, (near, rows) in enumerate(surroundings):
+                inputs.append(near.table.of_pairs(torch.cat(second.inputs(columns[k], near, rows), dim=2)))
+            second.fit(torch.cat(inputs), torch.cat(species))
+            for k, (near, rows) in enumerate(surroundings):
+                columns[k] = torch.cat([columns[k], second(columns[k], near, rows)], dim=2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,11 +280,11 @@ class LinearizedSecond(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class RecordedSecond:
-    """A second density differentiated by autograd as far as there are parameters.
+class RecordedSeconds:
+    """Second densities differentiated by autograd as far as there are parameters.
 
     Attributes:
-        values: A', with its history from `inputs`.
+        values: Columns of all, with their history from `inputs`.
         inputs: A, then the functions of the neighbours.
         neighborhood: The neighbours.
         cutoff: In Å.
@@ -236,18 +298,19 @@ class RecordedSecond:
     n_pairs: int
 
     @classmethod
-    def of(cls, second: SecondDensity, a: Tensor, pairs: Pairs, element_weights: Tensor, rows: ElementRows) -> Self:
-        """Evaluate the second density, with its history also where no gradients are recorded: forces need it."""
+    def of(cls, seconds: SecondDensities, a: Tensor, pairs: Pairs, element_weights: Tensor) -> Self:
+        """Evaluate second densities, with their history also where no gradients are recorded: forces need it."""
         a = a if a.requires_grad else a.detach().requires_grad_()
-        near = second.neighborhood(pairs, element_weights)
+        rows = ElementRows.of_centers(pairs, seconds.n_elements, a.dtype)
+        near = seconds.neighborhood(pairs, element_weights)
         harmonics, values, envelope = functions = [x.detach().requires_grad_() for x in near.functions]
         near = replace(near, harmonics=harmonics, values=values, envelope=envelope)
         with torch.enable_grad():
-            made = second(a, near, rows)
-        return cls(made, (a, *functions), near, second.cutoff, len(pairs.r_ij))
+            made = seconds(a, near, rows)
+        return cls(made, (a, *functions), near, seconds.sizes[0], len(pairs.r_ij))
 
     def pullback(self, values_bar: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), and ∂E/∂A, shape (N, L, n), from ∂E/∂A'."""
+        """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), and ∂E/∂A, shape (N, L, n), from ∂E by all columns."""
         kept = torch.is_grad_enabled()
         a_bar, *bars = torch.autograd.grad(self.values, self.inputs, values_bar, create_graph=kept, retain_graph=True)
         return self.neighborhood.vectors_bar(self.cutoff, bars, self.n_pairs), a_bar

@@ -10,8 +10,7 @@ from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, structure
 from torch import Tensor
 
 from nnpot.descriptors import ACE
-from nnpot.descriptors.second_density import BothDensities, RecordedSecond, SecondDensity
-from nnpot.functional.rows import ElementRows
+from nnpot.descriptors.second_density import BothDensities, RecordedSeconds, SecondDensities
 from nnpot.functional.second_density import SecondPairDensity
 from nnpot.native import are_compiled
 from nnpot.structure import Pairs
@@ -31,15 +30,48 @@ each_system = pytest.mark.parametrize("system", SYSTEMS)
 
 
 @dataclass
+class First:
+    """A first density that keeps what comes back to it."""
+
+    values: Tensor
+    n_pairs: int
+    bar: Tensor | None = None
+
+    def pullback(self, gradient: Tensor) -> Tensor:
+        self.bar = gradient
+        return gradient.new_zeros(self.n_pairs, 3)
+
+
+class Compiled:
+    """Second densities by compiled code, with the derivatives of all their columns."""
+
+    def __init__(self, seconds: SecondDensities, pairs: Pairs, elements: Tensor, density: Tensor) -> None:
+        self.first = First(density, len(pairs.r_ij))
+        made = seconds.linearized(self.first, pairs, elements)
+        assert isinstance(made, BothDensities)
+        assert isinstance(made.second, SecondPairDensity)
+        self.made = made
+
+    @property
+    def values(self) -> Tensor:
+        return self.made.values[:, :, self.first.values.shape[2] :]
+
+    def pullback(self, values_bar: Tensor) -> tuple[Tensor, Tensor]:
+        by_vectors = self.made.pullback(torch.cat([torch.zeros_like(self.first.values), values_bar], dim=2))
+        assert self.first.bar is not None
+        return by_vectors, self.first.bar
+
+
+@dataclass
 class Example:
-    """The last second density of random weights, once by compiled code and once by tensors with a history."""
+    """Second densities of random weights, once by compiled code and once by tensors with a history."""
 
     pairs: Pairs
     density: Tensor
     elements: Tensor
-    second: SecondDensity
-    recorded: RecordedSecond
-    compiled: SecondPairDensity
+    seconds: SecondDensities
+    recorded: RecordedSeconds
+    compiled: Compiled
 
     @classmethod
     def of(cls, size: tuple[int, ...], system: str, dtype: torch.dtype) -> Self:
@@ -49,29 +81,20 @@ class Example:
             CUTOFF, ELEMENTS, 2, n_radial, l_max, element_channels=element_channels,
             second_channels=channels, second_layers=layers, second_units=units, second_cutoff=3.2,
         ).to(dtype)  # fmt: skip
-        second = ace.seconds[-1]
-        assert isinstance(second, SecondDensity)
         with torch.no_grad():
-            second.input_scale.uniform_(0.02, 0.2)
-            second.hidden.copy_(torch.randn_like(second.hidden) / second.hidden.shape[2] ** 0.5)
-            second.outer.copy_(torch.randn_like(second.outer))
+            for layer, second in enumerate(ace.seconds):
+                second.input_scale.uniform_(0.02 * 10**layer, 0.2 * 10**layer)  # later ones see larger numbers
+                second.hidden.copy_(torch.randn_like(second.hidden) / second.hidden.shape[2] ** 0.5)
+                second.outer.copy_(torch.randn_like(second.outer))
         pairs = pairs_of(structure(system), 1.2 * CUTOFF)
         pairs = Pairs(pairs.r_ij.to(dtype), pairs.pair_i, pairs.pair_j, pairs.species)
         elements = ace.element_weights.detach()
         with torch.no_grad():
-            density = ace.linearized(pairs).values[:, :, : second.projection.shape[2]]
+            density = ace.linearized(pairs).values[:, :, : ace.seconds.n_seen]
         density.requires_grad_()
-        rows = ElementRows.of_centers(pairs, len(ELEMENTS), dtype)
-        recorded = RecordedSecond.of(second, density, pairs, elements, rows)
-        compiled = compiled_of(second, pairs, elements, density)
-        return cls(pairs, density, elements, second, recorded, compiled)
-
-
-def compiled_of(second: SecondDensity, pairs: Pairs, elements: Tensor, density: Tensor) -> SecondPairDensity:
-    sizes = (second.cutoff, second.n_radial, second.l_max)
-    compiled = SecondPairDensity.of(pairs, elements, density, second.weights, *sizes)
-    assert compiled is not None
-    return compiled
+        recorded = RecordedSeconds.of(ace.seconds, density, pairs, elements)
+        compiled = Compiled(ace.seconds, pairs, elements, density)
+        return cls(pairs, density, elements, ace.seconds, recorded, compiled)
 
 
 @each_precision
@@ -81,7 +104,7 @@ def test_values_and_all_derivatives(size: tuple[int, ...], system: str, dtype: t
     x = Example.of(size, system, dtype)
     assert_close(x.compiled.values, x.recorded.values, PRECISION[dtype])
     phi, psi = (torch.randn_like(x.recorded.values).requires_grad_() for _ in range(2))
-    sought = [psi, x.density, *x.second.parameters()]
+    sought = [psi, x.density, *x.seconds.parameters()]
     pulled, of_values = [], []
     changes = [torch.randn_like(x.pairs.r_ij), torch.randn_like(x.density)]
     for made in (x.compiled, x.recorded):
@@ -100,9 +123,9 @@ def test_derivatives_by_finite_differences(size: tuple[int, ...]) -> None:
     of_vectors, of_density = torch.randn_like(x.pairs.r_ij), torch.randn_like(x.density)
     psi, step = torch.randn_like(x.compiled.values), 1e-5
 
-    def at(shift: float) -> SecondPairDensity:
+    def at(shift: float) -> Compiled:
         moved = Pairs(x.pairs.r_ij + shift * of_vectors, x.pairs.pair_i, x.pairs.pair_j, x.pairs.species)
-        return compiled_of(x.second, moved, x.elements, x.density + shift * of_density)
+        return Compiled(x.seconds, moved, x.elements, x.density + shift * of_density)
 
     slope = (psi * (at(step).values - at(-step).values)).sum() / (2 * step)
     by_vectors, by_density = x.compiled.pullback(psi)
@@ -110,11 +133,11 @@ def test_derivatives_by_finite_differences(size: tuple[int, ...]) -> None:
     assert_close((by_vectors * of_vectors).sum() + (by_density * of_density).sum(), slope, 1e-6)
 
     def loss() -> Tensor:
-        made = compiled_of(x.second, x.pairs, x.elements, x.density)
+        made = Compiled(x.seconds, x.pairs, x.elements, x.density)
         by_vectors, by_density = made.pullback(psi)
         return (made.values.square() + psi * made.values).sum() + (by_vectors * of_vectors).sum() + by_density.sum()
 
-    for parameter in (x.density, *x.second.parameters()):
+    for parameter in (x.density, *x.seconds.parameters()):
         (gradient,) = torch.autograd.grad(loss(), parameter)
         along = 0.1 * torch.randn_like(parameter)  # by the density they change faster than by weights
         ends = []
@@ -129,9 +152,7 @@ def test_derivatives_by_finite_differences(size: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("threads", [2, 3])
 def test_any_number_of_threads(threads: int) -> None:
     torch.manual_seed(0)
-    ace = ACE(CUTOFF, ELEMENTS, 2, 3, 2, second_channels=5, second_units=7)
-    second = ace.seconds[0]
-    assert isinstance(second, SecondDensity)
+    ace = ACE(CUTOFF, ELEMENTS, 2, 3, 2, second_channels=5, second_layers=2, second_units=7)
     one = pairs_of(structure("triclinic"))
     n, copies = 3, 40
     shifts = torch.arange(copies).repeat_interleave(len(one.pair_i)) * n
@@ -141,14 +162,14 @@ def test_any_number_of_threads(threads: int) -> None:
     )  # fmt: skip
     with torch.no_grad():
         density = ace.linearized(pairs).values[:, :, :12]
-    psi, before = torch.randn(n * copies, 9, 5), torch.get_num_threads()
+    psi, before = torch.randn(n * copies, 9, 10), torch.get_num_threads()
     results = []
     for number in (1, threads, threads):
         torch.set_num_threads(number)
-        made = compiled_of(second, pairs, ace.element_weights, density)
+        made = Compiled(ace.seconds, pairs, ace.element_weights, density)
         bars = made.pullback(psi.requires_grad_())
         loss = made.values.square().sum() + sum(bar.square().sum() for bar in bars)
-        results.append((made.values, *bars, *torch.autograd.grad(loss, [psi, *second.parameters()])))
+        results.append((made.values, *bars, *torch.autograd.grad(loss, [psi, *ace.seconds.parameters()])))
     torch.set_num_threads(before)
     assert all(torch.equal(a, b) for a, b in zip(results[1], results[2], strict=True)), "depends on who is first"
     for alone, many in zip(results[0], results[1], strict=True):
@@ -160,8 +181,8 @@ def test_what_is_not_compiled_is_left_to_tensors() -> None:
     backwards = Pairs(*(t.flip(0) for t in (pairs.r_ij, pairs.pair_i, pairs.pair_j)), pairs.species)
     for n_radial, given, kind in (
         (3, pairs, SecondPairDensity),
-        (33, pairs, RecordedSecond),
-        (3, backwards, RecordedSecond),
+        (33, pairs, RecordedSeconds),
+        (3, backwards, RecordedSeconds),
     ):
         ace = ACE(CUTOFF, ELEMENTS, 2, n_radial, 2, second_channels=2)
         with torch.no_grad():

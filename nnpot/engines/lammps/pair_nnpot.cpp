@@ -159,7 +159,7 @@ class PairNNPot : public Pair {
     void open(const char* path) {
         try {
             auto metadata = Package::load_metadata_from_package(path, "model");
-            if (metadata["nnpot"] != "3") throw std::runtime_error("it is not a package that this plugin reads");
+            if (metadata["nnpot"] != "4") throw std::runtime_error("it is not a package that this plugin reads");
             if (metadata["torch"] != NNPOT_TORCH)
                 throw std::runtime_error("it was made with PyTorch " + metadata["torch"] + ", this is " NNPOT_TORCH);
             package = std::make_unique<Package>(path);

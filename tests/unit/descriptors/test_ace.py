@@ -75,7 +75,7 @@ def test_inputs_of_the_second_density_are_scaled_by_their_spread_in_training() -
         inputs = []
         for s in structures:
             pairs = single_batch(s, CUTOFF).pairs(fitted.elements)
-            near = second.neighborhood(pairs, again.element_weights)
+            near = again.seconds.neighborhood(pairs, again.element_weights)
             rows = ElementRows.of_centers(pairs, 2, torch.float64)
             radial, directions = second.inputs(again.linearized(pairs).values[:, :, : 8 + 3 * layer], near, rows)
             chosen = pairs.center_species[pairs.pair_i] == 0
