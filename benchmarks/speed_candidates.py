@@ -94,11 +94,11 @@ def training_set(name: str) -> tuple[list[Atoms], int]:
 # nnpot ----------------------------------------------------------------------------------------------------------------
 
 
-def default_ace(frames: Sequence[Atoms], **changes: Any) -> NeuralNetworkPotential:
-    """The network and descriptor of configs/ace.yaml with random weights, fitted to the scale of some structures."""
+def default_ace(frames: Sequence[Atoms], config: str = "ace.yaml", **changes: Any) -> NeuralNetworkPotential:
+    """The network and descriptor of a configuration with random weights, fitted to the scale of some structures."""
     import yaml
 
-    settings = yaml.safe_load((Path(__file__).parent.parent / "configs/ace.yaml").read_text())["potential"]
+    settings = yaml.safe_load((Path(__file__).parent.parent / "configs" / config).read_text())["potential"]
     descriptor = ACE(**settings.pop("descriptor")["init_args"] | changes)
     return fitted(NeuralNetworkPotential(descriptor, **settings), frames)
 
@@ -106,6 +106,11 @@ def default_ace(frames: Sequence[Atoms], **changes: Any) -> NeuralNetworkPotenti
 def ace_without_second(frames: Sequence[Atoms]) -> NeuralNetworkPotential:
     """The same, but molecules have no second density either."""
     return default_ace(frames, second_channels=0)
+
+
+def large_ace(frames: Sequence[Atoms]) -> NeuralNetworkPotential:
+    """That of configs/ace-large.yaml."""
+    return default_ace(frames, "ace-large.yaml")
 
 
 def default_acsf(frames: Sequence[Atoms]) -> NeuralNetworkPotential:
@@ -282,6 +287,7 @@ def training_ani(frames: list[Atoms], batch_size: int) -> Callable[[], Any] | No
 
 MD: dict[str, Builder] = {
     "nnpot ACE": md(default_ace),
+    "nnpot ACE, large": md(large_ace),
     "nnpot ACE, float64": md(default_ace, dtype="float64"),
     "nnpot ACE, tensors": without_kernels(md(default_ace)),
     "nnpot ACE, tensors, compiled": without_kernels(md(default_ace, compile="on")),
@@ -297,6 +303,7 @@ MD: dict[str, Builder] = {
 
 TRAINING: dict[str, Builder] = {
     "nnpot ACE": training(default_ace),
+    "nnpot ACE, large": training(large_ace),
     "nnpot ACE, no second density": training(ace_without_second),
     "nnpot ACE, SOAP": training(default_ace, soap=True),
     "nnpot ACE, tensors": without_kernels(training(default_ace)),
