@@ -138,8 +138,8 @@ DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
     "ACE": ace,
     "ACE with learned elements": lambda: ace(element_channels=2, l_max=1),
     "ACE with second densities": lambda: ace(second_channels=2, second_layers=2, second_units=3, second_cutoff=3.0),
-    "ACE with a second density, learned elements": lambda: ace(
-        element_channels=2, second_channels=3, second_units=2, l_max=1, body_order=3
+    "ACE with second densities, learned elements": lambda: ace(
+        element_channels=2, second_channels=3, second_layers=2, second_units=4, l_max=1, body_order=3
     ),
     "ACE of pairs": lambda: ace(body_order=2, l_max=0),
 }
