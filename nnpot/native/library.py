@@ -66,16 +66,23 @@ def _library() -> ctypes.CDLL | None:
         return None
     try:
         version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-        path = _folder() / f"kernels-{fingerprint([*SOURCES, *HEADERS], STANDARD, version)}.so"
+        flags = (STANDARD, "-fopenmp") if _shares_threads(version) else (STANDARD,)
+        path = _folder() / f"kernels-{fingerprint([*SOURCES, *HEADERS], *flags, version)}.so"
         if not path.is_file():
             log.info("compiling the C++ kernels, once for this machine")
-            compile_library(compiler, SOURCES, path, STANDARD)
+            compile_library(compiler, SOURCES, path, *flags)
         return ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError) as error:
         log.warning(
             "the C++ kernels cannot be compiled, calculating without them, which is slower: %s", complaint(error)
         )
         return None
+
+
+def _shares_threads(compiler_version: str) -> bool:
+    """Whether code of this compiler runs on the OpenMP threads of PyTorch: both of GNU, the library already loaded."""
+    maps = Path("/proc/self/maps")
+    return "Free Software" in compiler_version and maps.is_file() and "/libgomp.so.1" in maps.read_text()
 
 
 def _folder() -> Path:
