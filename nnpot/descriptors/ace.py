@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor, check_elements
-from nnpot.descriptors.second_density import SecondDensities
+from nnpot.descriptors.second_density import SecondDensities, SecondDensity
 from nnpot.functional.channels import channels as channels_of
 from nnpot.functional.channels import repeated_for_m
 from nnpot.functional.density import DensityTables, density
@@ -124,9 +124,12 @@ class ACE(Descriptor):
         weights = torch.randn(degrees, n_in, channels) / n_radial**0.5  # the same for all centres at the start
         n_layers = second_layers if second_channels > 0 else 0
         sizes = (n_in, n_radial, l_max, second_channels, second_units, second_cutoff, neighbors)
-        self.seconds = SecondDensities(n_layers, len(elements), *sizes)
+        self.seconds = SecondDensities(
+            SecondDensity(len(elements), n_in + k * second_channels, *sizes) for k in range(n_layers)
+        )
         if n_layers > 0:
-            of_seconds = torch.randn(degrees, self.seconds.n_columns, channels) / self.seconds.n_columns**0.5
+            n_seconds = n_layers * second_channels
+            of_seconds = torch.randn(degrees, n_seconds, channels) / n_seconds**0.5
             weights = torch.cat([weights, of_seconds], dim=1)
         self.channel_weights = nn.Parameter(weights.repeat(len(elements), 1, 1, 1))
         self.mixing = nn.ParameterDict({name: _near_identity(degrees, channels) for name in MIXINGS[: body_order - 2]})

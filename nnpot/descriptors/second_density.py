@@ -62,7 +62,7 @@ class SecondDensity(nn.Module):
         neighbors: float,
     ) -> None:
         super().__init__()
-        self.cutoff, self.n_in, self.l_max = cutoff, n_in, l_max
+        self.cutoff, self.n_in, self.n_radial, self.l_max = cutoff, n_in, n_radial, l_max
         self.scale = (2 / cutoff) ** 0.5 / cutoff / neighbors**0.5  # ν/√n̄: A' is then about as large as A
         n_inputs = n_in + (l_max + 1) * n_channels
         projection = torch.randn(l_max + 1, n_seen, n_channels) / n_radial**0.5
@@ -128,33 +128,20 @@ class SecondDensity(nn.Module):
 class SecondDensities(nn.ModuleList):
     """Second densities one after the other, each of which sees the columns of those before it; perhaps none.
 
-    Args:
-        n_layers: Number of them.
-        n_elements, n_in, n_radial, l_max, n_channels, units, cutoff, neighbors: As of each one.
+    All have the same cutoff, radial functions and degrees.
     """
-
-    def __init__(
-        self,
-        n_layers: int,
-        n_elements: int,
-        n_in: int,
-        n_radial: int,
-        l_max: int,
-        n_channels: int,
-        units: int,
-        cutoff: float,
-        neighbors: float,
-    ) -> None:
-        sizes = (n_in, n_radial, l_max, n_channels, units, cutoff, neighbors)
-        super().__init__(SecondDensity(n_elements, n_in + k * n_channels, *sizes) for k in range(n_layers))
-        self.n_elements, self.n_seen, self.n_columns = n_elements, n_in, n_layers * n_channels
-        self.sizes = (cutoff, n_radial, l_max)
 
     def __iter__(self) -> Iterator[SecondDensity]:
         return cast("Iterator[SecondDensity]", super().__iter__())
 
+    @property
+    def sizes(self) -> tuple[float, int, int]:
+        """Cutoff, in Å, number of radial functions, highest degree."""
+        first = next(iter(self))
+        return first.cutoff, first.n_radial, first.l_max
+
     def forward(self, a: Tensor, near: "Neighborhood", rows: ElementRows) -> Tensor:
-        """Return the columns of all, shape (N, L, n_columns), from the density A, shape (N, L, Q·K)."""
+        """Return the columns of all, shape (N, L, ΣC), from the density A, shape (N, L, Q·K)."""
         columns = a
         for second in self:
             columns = torch.cat([columns, second(columns, near, rows)], dim=2)
@@ -196,7 +183,7 @@ class SecondDensities(nn.ModuleList):
         for a, pairs in of_structures:
             near = self.neighborhood(pairs, element_weights)
             columns.append(a)
-            surroundings.append((near, ElementRows.of_centers(pairs, self.n_elements, a.dtype)))
+            surroundings.append((near, ElementRows.of_centers(pairs, len(element_weights), a.dtype)))
             species.append(pairs.center_species[pairs.pair_i[near.table.near]])
         for second in self:
             inputs = []
@@ -301,7 +288,7 @@ class RecordedSeconds:
     def of(cls, seconds: SecondDensities, a: Tensor, pairs: Pairs, element_weights: Tensor) -> Self:
         """Evaluate second densities, with their history also where no gradients are recorded: forces need it."""
         a = a if a.requires_grad else a.detach().requires_grad_()
-        rows = ElementRows.of_centers(pairs, seconds.n_elements, a.dtype)
+        rows = ElementRows.of_centers(pairs, len(element_weights), a.dtype)
         near = seconds.neighborhood(pairs, element_weights)
         harmonics, values, envelope = functions = [x.detach().requires_grad_() for x in near.functions]
         near = replace(near, harmonics=harmonics, values=values, envelope=envelope)
@@ -335,8 +322,8 @@ class BothDensities:
 
     def pullback(self, gradient: Tensor) -> Tensor:
         """Return ∂E/∂r_ij, shape (P, 3), from ∂E/∂(A, A'), shape (N, L, n + C)."""
-        widths = [part.values.shape[2] for part in (self.first, self.second)]
-        of_first, of_second = gradient.split(widths, dim=2)
+        width = self.second.values.shape[2]  # that of the first would put its parts side by side once more
+        of_first, of_second = gradient.split([gradient.shape[2] - width, width], dim=2)
         by_vectors, by_first = self.second.pullback(of_second)
         return self.first.pullback(of_first + by_first) + by_vectors
 

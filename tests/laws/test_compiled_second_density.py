@@ -90,7 +90,7 @@ class Example:
         pairs = Pairs(pairs.r_ij.to(dtype), pairs.pair_i, pairs.pair_j, pairs.species)
         elements = ace.element_weights.detach()
         with torch.no_grad():
-            density = ace.linearized(pairs).values[:, :, : ace.seconds.n_seen]
+            density = ace.linearized(pairs).values[:, :, : n_radial * elements.shape[1]]
         density.requires_grad_()
         recorded = RecordedSeconds.of(ace.seconds, density, pairs, elements)
         compiled = Compiled(ace.seconds, pairs, elements, density)

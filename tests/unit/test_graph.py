@@ -25,12 +25,9 @@ def batch_of(*names: str) -> Batch:
 
 KINDS: dict[str, dict[str, int]] = {
     "": {},
-    "second density": {
-        "second_channels": 2,
-        "second_layers": 2,
-        "second_units": 3,
-    },  # what comes into the graph has a history
-    "learned elements": {"element_channels": 2},  # likewise
+    # what comes into the graph has a history
+    "second density": {"second_channels": 2, "second_layers": 2, "second_units": 3},
+    "learned elements": {"element_channels": 2},
 }
 
 
