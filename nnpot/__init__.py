@@ -48,7 +48,7 @@ _ROOM_OF = {
     "Committee": "committee",
     "ListedACSF": "descriptors",
     "NNPotCalculator": "calculator",
-    "NeuralNetworkPotential": "potential",
+    "NeuralNetworkPotential": "network_potential",
     "Pairs": "structure",
     "Potential": "potential",
     "Prediction": "potential",

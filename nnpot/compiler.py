@@ -13,6 +13,9 @@ from pathlib import Path
 
 FLAGS = (
     *("-O3", "-march=native", "-shared", "-fPIC", "-pthread"),
+    *(
+        ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
+    ),  # where the processor has it
     *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-freciprocal-math"),
 )
 

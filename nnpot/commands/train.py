@@ -70,14 +70,15 @@ def train(
     baseline = ZBL(potential.elements or elements_of(split.train)) if repulsion else None
     targets = split if baseline is None else split.minus(baseline)
     fitted = potential.fitted(targets.train, getattr(torch, trainer.dtype))
-    fitted.compiled(training=trainer.compiles(sum(map(len, split.train))))
+    cost = fitted.descriptor.cost
+    fitted.compiled(training=trainer.compiles(sum(map(len, split.train)), cost))
     served = StructureData(targets, fitted, data, seed)
     if plan:
         print(forecast(fitted, served, optimizer, trainer))
         return folder / "model.nnpot"
     task = PotentialTask(fitted, loss, optimizer)
 
-    engine = build_trainer(trainer, optimizer, folder, split)
+    engine = build_trainer(trainer, optimizer, folder, split, cost)
     if engine.is_global_zero:
         settings = {"potential": potential, "data": data, "loss": loss, "optimizer": optimizer, "trainer": trainer}
         write_config(folder, {**settings, "out": out, "seed": seed, "repulsion": repulsion})

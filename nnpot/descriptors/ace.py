@@ -25,7 +25,7 @@ from nnpot.neighbors import NeighborTable, single_batch
 from nnpot.structure import Linearized, Pairs, Structure, thinned
 
 FEW_ELEMENTS, MANY_ELEMENTS, LEARNED_CHANNELS = 3, 5, 4
-SECOND_CHANNELS_OF_MOLECULES = 16
+SECOND_CHANNELS_OF_MOLECULES, COST_OF_SECOND_DENSITY = 16, 1 / 3
 MIXINGS = ("pair", "product", "product_pair")
 """U, V, U', by which body orders 3, 4, 5 multiply channels."""
 
@@ -123,6 +123,7 @@ class ACE(Descriptor):
         degrees = l_max + 1
         weights = torch.randn(degrees, n_in, channels) / n_radial**0.5  # the same for all centres at the start
         n_layers = second_layers if second_channels > 0 else 0
+        self.cost = 1 + n_layers * COST_OF_SECOND_DENSITY
         sizes = (n_in, n_radial, l_max, second_channels, second_units, second_cutoff, neighbors)
         self.seconds = SecondDensities(
             SecondDensity(len(elements), n_in + k * second_channels, *sizes) for k in range(n_layers)

@@ -23,11 +23,13 @@ class Descriptor(Module, ABC):
         elements: Chemical symbols, in the order of `Pairs.species`; empty while left open.
         cutoff: No neighbour farther than this, in Å, has any influence.
         n_features: Number of features D per atom.
+        cost: How many times longer a step of training takes than with a plain descriptor of the kind.
     """
 
     elements: tuple[str, ...]
     cutoff: float
     n_features: int
+    cost: float = 1.0
 
     @abstractmethod
     def forward(self, pairs: Pairs) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol, Self, cast
 
 import torch
@@ -315,7 +316,7 @@ class BothDensities:
     first: Linearized
     second: LinearizedSecond
 
-    @property
+    @cached_property
     def values(self) -> Tensor:
         """A and A' side by side, shape (N, L, n + C)."""
         return torch.cat([self.first.values, self.second.values], dim=2)

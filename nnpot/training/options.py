@@ -8,9 +8,6 @@ from typing import Literal
 from nnpot.graph import Compilation, pays
 from nnpot.reading import LabelKeys
 
-ATOM_VISITS = 16_000_000
-"""Atoms seen in a whole training of automatic length."""
-
 REMEMBERED = 0.01
 """Part of all steps that an automatic average of the weights remembers."""
 
@@ -144,7 +141,9 @@ class TrainerOptions:
     """How long and on what to train; handed on to Lightning's Trainer.
 
     Args:
-        max_epochs: Passes over the training data; `auto` so many that 16 million atoms are seen, 100 to 3000.
+        max_epochs: Passes over the training data; `auto` for as many as `budget` allows, 100 to 3000.
+        budget: Million atoms that a training of automatic length sees, divided by how much longer a step takes than
+            with a plain descriptor (`Descriptor.cost`).
         accelerator: `auto`, `cpu`, `gpu`, …
         devices: Number of devices or processes per node, or `auto`.
         num_nodes: Number of nodes.
@@ -162,6 +161,7 @@ class TrainerOptions:
     """
 
     max_epochs: int | Literal["auto"] = 300
+    budget: float = 16.0
     accelerator: str = "auto"
     devices: int | str = "auto"
     num_nodes: int = 1
@@ -175,19 +175,21 @@ class TrainerOptions:
     def __post_init__(self) -> None:
         if self.max_epochs != "auto" and self.max_epochs < 1:
             raise ValueError(f"max_epochs must be at least 1, got {self.max_epochs}")
+        if not self.budget > 0:
+            raise ValueError(f"budget must be positive, got {self.budget} million atoms")
         if (self.validate_every != "auto" and self.validate_every < 1) or self.patience < 0:
             raise ValueError("validate_every must be at least 1 and patience not negative")
 
-    def epochs(self, n_atoms: int) -> int:
-        """Return the number of epochs for a training set of so many atoms in all."""
+    def epochs(self, n_atoms: int, cost: float = 1.0) -> int:
+        """Return the number of epochs for a training set of so many atoms in all and a descriptor of some cost."""
         if self.max_epochs != "auto":
             return self.max_epochs
-        return min(max(round(ATOM_VISITS / max(n_atoms, 1)), 100), 3000)
+        return min(max(round(self.budget * 1e6 / (cost * max(n_atoms, 1))), 100), 3000)
 
-    def epochs_between_validations(self, n_atoms: int) -> int:
-        """Return it for a training set of so many atoms in all."""
-        return max(1, self.epochs(n_atoms) // 200) if self.validate_every == "auto" else self.validate_every
+    def epochs_between_validations(self, n_atoms: int, cost: float = 1.0) -> int:
+        """Return it for the same."""
+        return max(1, self.epochs(n_atoms, cost) // 200) if self.validate_every == "auto" else self.validate_every
 
-    def compiles(self, n_atoms: int) -> bool:
-        """Return whether to compile for a training set of so many atoms in all."""
-        return pays(self.compile, self.epochs(n_atoms) * n_atoms)
+    def compiles(self, n_atoms: int, cost: float = 1.0) -> bool:
+        """Return whether to compile for the same."""
+        return pays(self.compile, self.epochs(n_atoms, cost) * n_atoms)

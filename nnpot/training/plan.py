@@ -25,7 +25,7 @@ def forecast(
     The potential is changed by it.  Validations (about 200, of a small part of the data) are not in the times.
     """
     n_atoms = sum(len(b.numbers) for b in data.train)
-    epochs, loader = trainer.epochs(n_atoms), data.train_dataloader()
+    epochs, loader = trainer.epochs(n_atoms, potential.descriptor.cost), data.train_dataloader()
     method, times = optimizer_of(optimizer, potential.train()), []
     for batch in itertools.islice(itertools.cycle(loader), STEPS):
         started = time.perf_counter()

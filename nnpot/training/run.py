@@ -61,15 +61,24 @@ def build_trainer(
     optimizer: OptimizerOptions,
     folder: Path,
     split: Split,
+    cost: float = 1.0,
 ) -> pl.Trainer:
-    """Return Lightning's Trainer with progress in physical units, atomic checkpoints, averaged weights, CSV log."""
+    """Return Lightning's Trainer with progress in physical units, atomic checkpoints, averaged weights, CSV log.
+
+    Args:
+        options: How long and on what to train.
+        optimizer: Whether weights are averaged, and how.
+        folder: Of the run.
+        split: Training and validation structures.
+        cost: `Descriptor.cost`.
+    """
     callbacks: list[Callback] = [PhysicalProgress()]
     if optimizer.ema != 0:
         callbacks.append(AveragedWeights(optimizer))
     if options.patience > 0 and split.validation:
         callbacks.append(EarlyStopping("val/loss", patience=options.patience))
     n_atoms = sum(map(len, split.train))
-    between = options.epochs_between_validations(n_atoms)
+    between = options.epochs_between_validations(n_atoms, cost)
     # not `save_last`: that follows the best checkpoint and would leave out every epoch since
     last = ModelCheckpoint(
         folder, "last", every_n_epochs=between, save_on_train_epoch_end=True, enable_version_counter=False
@@ -78,7 +87,7 @@ def build_trainer(
     if split.validation:
         callbacks.append(ModelCheckpoint(folder, "best", monitor="val/error", enable_version_counter=False))
     return pl.Trainer(
-        max_epochs=options.epochs(n_atoms),
+        max_epochs=options.epochs(n_atoms, cost),
         accelerator=options.accelerator,
         devices=options.devices,
         num_nodes=options.num_nodes,

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+import nnpot
+
 
 def output_of(code: str, **environment: str) -> str:
     inherited = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
@@ -24,6 +26,11 @@ def test_predicting_needs_no_lightning() -> None:
 )
 def test_waiting_threads_sleep_unless_the_user_wants_them_to_spin(environment: dict[str, str], policy: str) -> None:
     assert output_of("import nnpot, os; print(os.environ['OMP_WAIT_POLICY'])", **environment) == policy
+
+
+def test_every_public_name_is_there() -> None:
+    for name in nnpot.__all__:
+        assert getattr(nnpot, name).__name__ == name
 
 
 def test_importing_nnpot_comes_before_torch() -> None:
