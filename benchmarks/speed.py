@@ -11,6 +11,7 @@ metatrain[soap-bpnn] deepmd-kit mace-torch`, and in another environment `sevenn`
 """
 
 import argparse
+import importlib
 import json
 import os
 import statistics
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/speed"))
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # before torch is imported
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as nnpot does
+    importlib.import_module("nnpot")  # says how threads wait
 
     from speed_candidates import MD, TRAINING, scaling, system, training_set
 

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from nnpot.repulsion import ZBL
     from nnpot.structure import Batch, Pairs, Structure
 
-# Threads of PyTorch that wait for work are to sleep, not to spin: they would take the processor from those of kernels
-# and of other programs.  It counts if PyTorch is not loaded yet.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Threads of PyTorch that wait for work are to sleep, not to spin: they would take the processor from other programs.
+# But waking them takes as long as a small kernel, so with GNU's OpenMP they spin for some 50 µs before.  It counts if
+# PyTorch is not loaded yet.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 __version__ = "0.1.0"
 

@@ -188,7 +188,8 @@ class TrainerOptions:
 
     def epochs_between_validations(self, n_atoms: int, cost: float = 1.0) -> int:
         """Return it for the same."""
-        return max(1, self.epochs(n_atoms, cost) // 200) if self.validate_every == "auto" else self.validate_every
+        n_epochs = self.epochs(n_atoms, cost)
+        return max(1, n_epochs // 200) if self.validate_every == "auto" else min(self.validate_every, n_epochs)
 
     def compiles(self, n_atoms: int, cost: float = 1.0) -> bool:
         """Return whether to compile for the same."""

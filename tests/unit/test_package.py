@@ -10,7 +10,7 @@ import nnpot
 
 
 def output_of(code: str, **environment: str) -> str:
-    inherited = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    inherited = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     command = [sys.executable, "-c", code]
     return subprocess.run(
         command, env=inherited | environment, capture_output=True, text=True, check=True
@@ -22,10 +22,19 @@ def test_predicting_needs_no_lightning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "policy"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")], ids=["unset", "set"]
+    ("environment", "settings"),
+    [
+        ({}, "passive 2000"),
+        ({"GOMP_SPINCOUNT": "7"}, "passive 7"),
+        ({"OMP_WAIT_POLICY": "active"}, "active None"),
+    ],
+    ids=["unset", "spin", "set"],
 )
-def test_waiting_threads_sleep_unless_the_user_wants_them_to_spin(environment: dict[str, str], policy: str) -> None:
-    assert output_of("import nnpot, os; print(os.environ['OMP_WAIT_POLICY'])", **environment) == policy
+def test_waiting_threads_soon_sleep_unless_the_user_wants_them_to_spin(
+    environment: dict[str, str], settings: str
+) -> None:
+    code = "import nnpot, os; print(*map(os.environ.get, ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT')))"
+    assert output_of(code, **environment) == settings
 
 
 def test_every_public_name_is_there() -> None:

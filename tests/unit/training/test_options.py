@@ -18,6 +18,10 @@ def test_an_automatic_training_is_shorter_the_more_a_step_costs(budget: float, c
     assert options.epochs_between_validations(12_800, cost) == epochs // 200
 
 
+def test_even_a_short_training_is_validated_and_saved_once() -> None:
+    assert TrainerOptions(max_epochs=7, validate_every=1000).epochs_between_validations(100) == 7
+
+
 @pytest.mark.parametrize(("steps", "remembered"), [(10, 5), (500, 5), (20_000, 200)])
 def test_an_automatic_average_remembers_one_per_cent_of_all_steps_and_at_least_five(
     steps: int, remembered: int
