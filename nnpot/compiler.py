@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
+WIDEST_REGISTERS = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
+"""Where the processor has such: by themselves compilers choose registers of half the width for many processors."""
+
 FLAGS = (
     *("-O3", "-march=native", "-shared", "-fPIC", "-pthread"),
-    *(
-        ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
-    ),  # where the processor has it
+    *WIDEST_REGISTERS,
     *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-freciprocal-math"),
 )
 

@@ -18,6 +18,11 @@ def test_an_automatic_training_is_shorter_the_more_a_step_costs(budget: float, c
     assert options.epochs_between_validations(12_800, cost) == epochs // 200
 
 
+def test_a_budget_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="budget must be positive, got 0"):
+        TrainerOptions(budget=0.0)
+
+
 def test_even_a_short_training_is_validated_and_saved_once() -> None:
     assert TrainerOptions(max_epochs=7, validate_every=1000).epochs_between_validations(100) == 7
 
