@@ -123,7 +123,6 @@ class ACE(Descriptor):
         degrees = l_max + 1
         weights = torch.randn(degrees, n_in, channels) / n_radial**0.5  # the same for all centres at the start
         n_layers = second_layers if second_channels > 0 else 0
-        self.cost = 1 + n_layers * COST_OF_SECOND_DENSITY
         sizes = (n_in, n_radial, l_max, second_channels, second_units, second_cutoff, neighbors)
         self.seconds = SecondDensities(
             SecondDensity(len(elements), n_in + k * second_channels, *sizes) for k in range(n_layers)
@@ -179,6 +178,11 @@ class ACE(Descriptor):
         densities = [(new._linearized_density(pairs).values, pairs) for pairs in of_structures]
         new.seconds.fit(densities, new.element_weights)
         return new.to(self.channel_weights.dtype)
+
+    @property
+    def cost(self) -> float:
+        """As of every descriptor; each second density adds a third."""
+        return 1 + len(self.seconds) * COST_OF_SECOND_DENSITY
 
     def linearizes_as(self, other: Descriptor) -> bool:
         """Whether it has the same density: elements not trained, radial functions and degrees alike."""

@@ -23,13 +23,11 @@ class Descriptor(Module, ABC):
         elements: Chemical symbols, in the order of `Pairs.species`; empty while left open.
         cutoff: No neighbour farther than this, in Å, has any influence.
         n_features: Number of features D per atom.
-        cost: How many times longer a step of training takes than with a plain descriptor of the kind.
     """
 
     elements: tuple[str, ...]
     cutoff: float
     n_features: int
-    cost: float = 1.0
 
     @abstractmethod
     def forward(self, pairs: Pairs) -> Tensor:
@@ -76,6 +74,11 @@ class Descriptor(Module, ABC):
         """Whether features and their derivatives may be calculated once per structure and kept during training."""
         explicit = type(self).jacobian is not Descriptor.jacobian
         return explicit and not any(p.requires_grad for p in self.parameters())
+
+    @property
+    def cost(self) -> float:
+        """How many times longer a step of training takes than with a plain descriptor of the kind."""
+        return 1.0
 
     def fitted(self, structures: Sequence[Structure]) -> Self:
         """Return a descriptor in which everything left open has been chosen from training structures."""

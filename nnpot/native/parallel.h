@@ -11,8 +11,8 @@ inline int64_t worthwhile(int64_t n, int64_t threads, int64_t least) {
     return std::max<int64_t>(1, std::min<int64_t>(threads, n / least));
 }
 
-// With OpenMP its threads are those of PyTorch, which wait awake for their next loop: threads of one's own would have to share
-// the processor with them.
+// With OpenMP its threads are those of PyTorch, which may wait awake for their next loop: threads of one's own would have to
+// share the processor with them.
 template <class Work>
 void parallel(int64_t n, int64_t threads, Work work, int64_t least = 64) {
     const int64_t parts = worthwhile(n, threads, least);
