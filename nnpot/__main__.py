@@ -1,13 +1,16 @@
 """The door: `nnpot COMMAND …`, a parser over the plain functions in `nnpot.commands`."""
 
+import argparse
 import difflib
 import importlib
 import inspect
+import json
 import logging
 import re
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, set_parsing_settings
@@ -20,6 +23,10 @@ COMMANDS = {
     "info": "what a model file holds",
     "sample": "label structures from molecular dynamics with any ASE calculator",
 }
+
+
+OTHER_NAMES = {"--from": "--from_model"}
+"""Options whose name is no name of an argument in Python."""
 
 
 class Parser(ArgumentParser):
@@ -54,18 +61,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         complain(
             f"there is no command {command!r}" + (f"; did you mean {close[0]}?" if close else f"\n{_usage()}"), code=2
         )
-    function = getattr(importlib.import_module(f"nnpot.commands.{command}"), command)
+    module = importlib.import_module(f"nnpot.commands.{command}")
+    function = getattr(module, command)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # set to INFO when it was imported
     warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on workers, its own deprecated calls
     parser = _parser(command, function)
-    settings = _settings(parser, rest)
-    settings.pop("config", None)
     try:
+        settings = _settings(parser, [*_inherited(module, rest), *rest])
+        settings.pop("config", None)
         function(**settings)
     except (ValueError, OSError, ModuleNotFoundError) as error:
-        complain(_one_line(str(error)), code=1)
-    except KeyboardInterrupt:
-        complain("interrupted", code=130)
+        complain(_with_notes(error), code=1)
+    except KeyboardInterrupt as stop:
+        complain(_with_notes(stop) or "interrupted", code=getattr(stop, "code", 130))
 
 
 def complain(message: str, code: int) -> NoReturn:
@@ -79,7 +87,24 @@ def _parser(command: str, function: Any) -> Parser:
     parser = Parser(prog=f"nnpot {command}", description=COMMANDS[command], allow_abbrev=False)
     parser.add_argument("--config", action="config", help="file of settings; later options override it")
     parser.add_function_arguments(function, as_positional=command != "train", sub_configs=False)
+    for name, option in OTHER_NAMES.items():
+        action = parser._option_string_actions.get(option)
+        if action is not None:
+            action.option_strings = [name, option]
+            parser._option_string_actions[name] = action
     return parser
+
+
+def _inherited(module: Any, arguments: Sequence[str]) -> list[str]:
+    """The settings that a command takes over from a run or a model, as a configuration before those of the user."""
+    if not hasattr(module, "inherited"):
+        return []
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--resume", type=Path)
+    finder.add_argument("--from", "--from_model", type=Path, dest="from_model")
+    given, _ = finder.parse_known_args(arguments)
+    settings = module.inherited(given.resume, given.from_model)
+    return ["--config", json.dumps(settings)] if settings else []
 
 
 def _settings(parser: Parser, arguments: Sequence[str]) -> Any:
@@ -94,6 +119,11 @@ def _constructor_arguments() -> set[str]:
     descriptors = importlib.import_module("nnpot.descriptors")
     classes = [getattr(descriptors, name) for name in descriptors.__all__]
     return {argument for c in classes for argument in inspect.signature(c).parameters}
+
+
+def _with_notes(error: BaseException) -> str:
+    """An error with what was added to it on its way, on one line."""
+    return _one_line("; ".join([str(error), *getattr(error, "__notes__", [])]))
 
 
 def _one_line(message: str) -> str:

@@ -1,5 +1,6 @@
 """Any potential as an ASE calculator."""
 
+import math
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -71,21 +72,25 @@ class NNPotCalculator(Calculator):
         """Fill `results`; called by ASE.
 
         Raises:
-            ValueError: If an element is not known to the potential, or positions or cell are not finite.
+            ValueError: If an element is not known to the potential, positions or cell are not finite, or the results
+                are not, as where two atoms are at one place.
         """
         super().calculate(atoms, properties, system_changes)
         structure = Structure.from_ase(cast(Atoms, self.atoms))
         pairs = self._neighbors(structure)
         batch = Batch.of_structure(structure, pairs.vectors(structure.positions, structure.cell), pairs.i, pairs.j)
+        batch = batch.to(self.device, self.dtype)
         self._compile_if_it_pays(len(structure))
         with torch.no_grad():
-            prediction = self.potential(batch.to(self.device, self.dtype))
-        energy = float(prediction.energy)
+            prediction = self.potential(batch)
+        energy, forces = float(prediction.energy), prediction.forces.double().cpu().numpy()
+        if not (math.isfinite(energy) and np.isfinite(forces).all()):
+            raise ValueError(prediction.complaints(batch)[0])
         self.results = {
             "energy": energy,
             "free_energy": energy,
             "energies": prediction.energies.cpu().numpy(),
-            "forces": prediction.forces.double().cpu().numpy(),
+            "forces": forces,
         }
         if structure.volume is not None:
             self.results["stress"] = prediction.stress[0].double().cpu().numpy()

@@ -1,6 +1,6 @@
 """Potentials of a descriptor and one network per element."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -192,6 +192,14 @@ class NeuralNetworkPotential(Potential):
         new.to(dtype)
         return new
 
+    def with_references(self, shifts: Mapping[str, float]) -> Self:
+        """Return the same potential, its reference energies shifted, in eV by symbol."""
+        energies = {e: old + shifts.get(e, 0.0) for e, old in zip(self.elements, self.reference, strict=True)}
+        new: Self = self.replaced(atomic_energies=energies)
+        dtype, device = self.dtype_and_device()
+        new.to(device, dtype).load_state_dict(self.state_dict())
+        return new
+
     def _fit_features(self, structures: Sequence[Structure], n_atoms: int = 10_000) -> None:
         """Standardise the features over at most about `n_atoms` atoms, evenly picked structures."""
         rows, species = [], []
@@ -200,6 +208,11 @@ class NeuralNetworkPotential(Potential):
                 pairs = single_batch(structure, self.cutoff).pairs(self.elements)
                 species.append(pairs.species)
                 rows.append(self.descriptor(pairs))
+                if not bool(torch.isfinite(rows[-1]).all()):
+                    raise ValueError(
+                        f"{structure.name or 'a structure'}: its features are not finite; are two atoms at one place? "
+                        "Correct or remove this frame"
+                    )
         self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["least_scale"])
 
 

@@ -43,6 +43,17 @@ class Prediction:
     forces: Tensor
     stress: Tensor
 
+    def is_finite(self, batch: Batch) -> Tensor:
+        """Return for which structures energy, forces and, where there is a volume, stress are finite, shape (B,)."""
+        wrong_atoms = (~torch.isfinite(self.forces)).any(dim=1).double()
+        forces = segment_sum(wrong_atoms, batch.structure_of, batch.n_structures) == 0
+        stress = torch.isfinite(self.stress).all(dim=1) | torch.isnan(batch.volumes)
+        return torch.isfinite(self.energy) & forces & stress
+
+    def complaints(self, batch: Batch) -> list[str]:
+        """Return a sentence for each structure of which energy, forces or stress are not finite."""
+        return [_complaint(batch, k) for k in (~self.is_finite(batch)).nonzero().flatten().tolist()]
+
 
 class Potential(Module, ABC):
     """A sum of atomic energies that depend on neighbour pairs within a cutoff.
@@ -171,6 +182,14 @@ def gradient_of(energies: Tensor, x: Tensor, *, keep_graph: bool) -> Tensor:
         return torch.zeros_like(x)
     (gradient,) = torch.autograd.grad(energies.sum(), x, create_graph=keep_graph, allow_unused=True)
     return torch.zeros_like(x) if gradient is None else gradient
+
+
+def _complaint(batch: Batch, k: int) -> str:
+    """What is wrong with structure k, by name if it has one, and which atoms are at one place if that is why."""
+    name = (batch.names[k] if batch.names else "") or (f"structure {k}" if batch.n_structures > 1 else "")
+    close = batch.too_close(k)
+    why = "" if close is None else f"; atoms {close[0]} and {close[1]} are {close[2]:.2g} Å apart"
+    return f"{name}{': ' if name else ''}the potential gives no finite energy, forces and stress{why}"
 
 
 def _stress(strain: Tensor, volumes: Tensor) -> Tensor:

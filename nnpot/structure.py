@@ -19,6 +19,9 @@ from torch import Tensor
 
 Made = TypeVar("Made")
 
+TOO_CLOSE = 0.4
+"""Distance in Å that no two atoms of matter come within: a bond of H2 is 0.74 Å long."""
+
 
 @dataclass(frozen=True, eq=False)
 class Structure:
@@ -267,6 +270,7 @@ class Batch:
     energy        (B,)       label, float64, NaN where missing                             eV
     forces        (N, 3)     label, NaN where missing                                      eV/Å
     stress        (B, 6)     label, NaN where missing                                      eV/Å³
+    names         (B,)       where each structure comes from, for messages; empty if unknown
     cached                   features and derivatives of a fixed descriptor, or None
     ============  =========  ============================================================  ======
     """
@@ -281,12 +285,24 @@ class Batch:
     energy: Tensor
     forces: Tensor
     stress: Tensor
+    names: tuple[str, ...] = ()
     cached: CachedFeatures | None = None
 
     @property
     def n_structures(self) -> int:
         """Number of structures B."""
         return len(self.n_atoms)
+
+    def too_close(self, k: int) -> tuple[int, int, float] | None:
+        """Return the closest two atoms of structure k and their distance in Å if it is no distance of matter."""
+        of_k = torch.nonzero(self.structure_of.index_select(0, self.pair_i) == k).flatten()
+        if len(of_k) == 0:
+            return None
+        r = self.r_ij.index_select(0, of_k).norm(dim=1)
+        if not float(r.min()) < TOO_CLOSE:
+            return None
+        closest, first = of_k[r.argmin()], int((self.structure_of < k).sum())
+        return int(self.pair_i[closest]) - first, int(self.pair_j[closest]) - first, float(r.min())
 
     def pairs(self, elements: Sequence[str]) -> Pairs:
         """Return what a model of these elements may see of it.
@@ -314,6 +330,7 @@ class Batch:
             energy=torch.tensor([energy], dtype=float64),
             forces=_or_nan(structure.forces, (n, 3)),
             stress=_or_nan(structure.stress, (6,)).reshape(1, 6),
+            names=(structure.name,),
         )
 
     @classmethod
@@ -331,21 +348,21 @@ class Batch:
             "pair_j": _join_indices([b.pair_j for b in batches], n_atoms),
             "structure_of": _join_indices([b.structure_of for b in batches], [b.n_structures for b in batches]),
         }
-        names = [f.name for f in fields(cls) if f.name not in {*indices, "cached"}]
-        values = {name: torch.cat([getattr(b, name) for b in batches]) for name in names}
+        others = [f.name for f in fields(cls) if f.name not in {*indices, "names", "cached"}]
+        values = {name: torch.cat([getattr(b, name) for b in batches]) for name in others}
+        names = tuple(name for b in batches for name in b.names)
         caches = [b.cached for b in batches if b.cached is not None]
         cached = CachedFeatures.join(caches) if len(caches) == len(batches) else None
-        return cls(**values, **indices, cached=cached)
+        return cls(**values, **indices, names=names, cached=cached)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Batch":
         """Move to a device; the floating-point parts but the energy, which stays float64, also to a dtype."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        cached = values.pop("cached")
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"names", "cached"}}
         moved = {
             name: v.to(device, dtype if v.is_floating_point() and name != "energy" else None)
             for name, v in values.items()
         }
-        return replace(self, **moved, cached=None if cached is None else cached.to(device, dtype))
+        return replace(self, **moved, cached=None if self.cached is None else self.cached.to(device, dtype))
 
 
 def _or_nan(values: Tensor | None, shape: tuple[int, ...]) -> Tensor:

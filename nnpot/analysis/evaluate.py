@@ -101,15 +101,17 @@ def evaluate_potential(potential: Potential, structures: Sequence[Structure], at
     """Predict structures and compare with their labels; those without labels count only in n_structures, n_atoms.
 
     Raises:
-        ValueError: If a structure holds an element that the potential does not know; it is named.
+        ValueError: If a structure holds an element that the potential does not know, or if energy, forces or stress of
+            one are not finite; it is named.
     """
     rows: dict[str, list[tuple[Array, Array, str, Sequence[str]]]] = {"energy": [], "forces": [], "stress": []}
     dtype, device = potential.dtype_and_device()
-    batches = list(_by_size(structures, atoms_per_batch))
+    batches, wrong = list(_by_size(structures, atoms_per_batch)), list[str]()
     for group in track(batches, description="evaluating", transient=True, disable=len(batches) < 20):
-        batch = Batch.join([_checked_batch(potential, s) for s in group])
+        batch = Batch.join([_checked_batch(potential, s) for s in group]).to(device, dtype)
         with torch.no_grad():
-            prediction = potential(batch.to(device, dtype))
+            prediction = potential(batch)
+        wrong += prediction.complaints(batch)
         energies = prediction.energy.cpu().numpy()
         forces = prediction.forces.double().cpu().split([len(s) for s in group])
         stresses = prediction.stress.double().cpu().numpy()
@@ -123,6 +125,8 @@ def evaluate_potential(potential: Potential, structures: Sequence[Structure], at
                 rows["forces"].append((wanted, predicted, s.group, np.repeat(symbols, 3).tolist()))
             if s.stress is not None:
                 rows["stress"].append((s.stress.numpy() / GPA, stresses[k] / GPA, s.group, [""] * 6))
+    if wrong:
+        raise ValueError(wrong[0] + (f"; the same is true of {len(wrong) - 1} other structures" if wrong[1:] else ""))
     energy = _labelled(rows["energy"])
     shift = energy.reference.mean() if energy.reference.size else 0.0
     energy = Labelled(energy.reference - shift, energy.predicted - shift, energy.groups, energy.symbols)

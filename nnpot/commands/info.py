@@ -24,7 +24,7 @@ def info(model: Path) -> None:
         "elements": ", ".join(potential.elements),
         "cutoff": f"{potential.cutoff} Å",
         "parameters": f"{sum(p.numel() for p in potential.parameters()):,}",
-        **({name: str(value) for name, value in read_summary(model).items()} if has_summary else {}),
+        **({k: str(v) for k, v in read_summary(model).items() if k != "recipe"} if has_summary else {}),
     }
     width = max(map(len, rows))
     print(model)

@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -9,23 +11,27 @@ import torch
 
 from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import learning_curves, parity
-from nnpot.descriptors.base import elements_of
 from nnpot.files import write_atomically
-from nnpot.model_file import save_potential
+from nnpot.formats import load
+from nnpot.model_file import read_summary
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
-from nnpot.repulsion import ZBL
+from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.data import Split, StructureData
+from nnpot.training.finite import NotFiniteError
 from nnpot.training.options import DataOptions, LossOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.plan import forecast
-from nnpot.training.run import build_trainer, checkpoint_of, ended_well, run_folder, saved_state, write_config
+from nnpot.training.result import MODEL, save_result
+from nnpot.training.run import InterruptedRunError, build_trainer, checkpoint_of, fit, run_folder
+from nnpot.training.settings import Settings, check_changes, plain
+from nnpot.training.start import FINE_TUNING_RATE, Start, fresh_start, restart, start_from_model
 from nnpot.training.task import PotentialTask
 
 log = logging.getLogger("nnpot")
 
 
 def train(
-    potential: NeuralNetworkPotential,
+    potential: NeuralNetworkPotential | None,
     data: DataOptions,
     loss: LossOptions = LossOptions(),
     optimizer: OptimizerOptions = OptimizerOptions(),
@@ -33,6 +39,7 @@ def train(
     out: Path = Path("runs/train"),
     seed: int = 0,
     resume: Path | None = None,
+    from_model: Path | None = None,
     *,
     repulsion: bool = False,
     plan: bool = False,
@@ -44,14 +51,17 @@ def train(
     report.txt.
 
     Args:
-        potential: What to train; what it leaves open is taken from the data.
+        potential: What to train; what it leaves open is taken from the data.  Not needed with `from_model` or `resume`.
         data: Where the data are.
         loss: Weights of energies, forces, stresses.
         optimizer: Learning rate and its schedule, averaged weights.
         trainer: Epochs, devices, precision.
         out: Folder of this run; a number is added if it already holds one.
         seed: Of the split, the initial weights and the order of the structures.
-        resume: Folder or checkpoint of an interrupted run that is to go on.
+        resume: Folder or checkpoint of an interrupted run that is to go on, with its own settings but for a few that
+            may change, such as `trainer.max_epochs`.
+        from_model: Model to start from: its set-up, scales and networks are kept, its reference energies fitted to the
+            data, and the learning rate is a tenth of `optimizer.lr`.  Settings that are not given are the model's.
         repulsion: Add the ZBL repulsion of the nuclei and train on what remains.
         plan: Only say how long it will take and how much memory, after a few steps; write nothing.
 
@@ -60,55 +70,139 @@ def train(
 
     Raises:
         FileNotFoundError: If a file is not there.
-        ValueError: If the data cannot be used.
+        ValueError: If the data cannot be used, the training has diverged, or a run cannot go on as it is told to.
+        InterruptedRunError: If Ctrl-C or SIGTERM ended it; what was reached is saved.
     """
-    started = time.perf_counter()
-    folder = run_folder(out, resume)
+    began = time.perf_counter()
     pl.seed_everything(seed, verbose=False)
-    split = Split.read(data, seed)
-    log.info("%d training and %d validation structures", len(split.train), len(split.validation))
-    baseline = ZBL(potential.elements or elements_of(split.train)) if repulsion else None
-    targets = split if baseline is None else split.minus(baseline)
-    fitted = potential.fitted(targets.train, getattr(torch, trainer.dtype))
-    cost = fitted.descriptor.cost
-    fitted.compiled(training=trainer.compiles(sum(map(len, split.train)), cost))
-    served = StructureData(targets, fitted, data, seed)
-    if plan:
-        print(forecast(fitted, served, optimizer, trainer))
-        return folder / "model.nnpot"
-    task = PotentialTask(fitted, loss, optimizer)
-
-    engine = build_trainer(trainer, optimizer, folder, split, cost)
-    if engine.is_global_zero:
-        settings = {"potential": potential, "data": data, "loss": loss, "optimizer": optimizer, "trainer": trainer}
-        write_config(folder, {**settings, "out": out, "seed": seed, "repulsion": repulsion})
-    try:
-        engine.fit(task, served, ckpt_path=checkpoint_of(resume) if resume else None)
-    finally:  # also after Ctrl-C or an error: the best so far becomes a model file
-        state = saved_state(folder)
-        if engine.is_global_zero and state is not None:
-            if not ended_well(engine):
-                fitted.load_state_dict(state)
-            final: Potential = fitted if baseline is None else fitted + baseline
-            summary = {
-                "training file": str(data.train),
-                "training structures": len(split.train),
-                "epochs": engine.current_epoch,
-                "minutes": round((time.perf_counter() - started) / 60, 2),
+    settings = plain(
+        {
+            **{"potential": potential, "data": _found_from_anywhere(data), "loss": loss, "optimizer": optimizer},
+            **{
+                "trainer": trainer,
+                "out": out,
                 "seed": seed,
-            }
-            save_potential(final, folder / "model.nnpot", summary)
+                "from_model": None if from_model is None else from_model.absolute(),
+                "repulsion": repulsion,
+            },
+        }
+    )
+    if from_model is not None:
+        optimizer = replace(optimizer, lr=FINE_TUNING_RATE * optimizer.lr)
+    checkpoint = None if resume is None else Checkpoint.read(checkpoint_of(resume))
+    if checkpoint is None:
+        folder, start = run_folder(out), _first_start(potential, data, loss, trainer, from_model, settings)
+    else:
+        folder = checkpoint.path.parent
+        changes = check_changes(checkpoint.record.settings, settings, folder)
+        epochs = checkpoint.record.max_epochs if trainer.max_epochs == "auto" else trainer.max_epochs
+        if checkpoint.epochs_left(epochs, loss, optimizer) == 0:
+            return _nothing_to_do(folder, data, checkpoint.record.aside)
+        start = restart(checkpoint, data, settings, trainer, changes)
+        log.info("%s goes on after %d epochs%s", folder, checkpoint.epochs, "".join(f", {c}" for c in changes))
+    log.info("%d training and %d validation structures", len(start.split.train), len(start.split.validation))
+    start.potential.compiled(
+        training=trainer.compiles(sum(map(len, start.split.train)), start.potential.descriptor.cost)
+    )
+    served = StructureData(start.targets, start.potential, data, seed)
+    if plan:
+        print(forecast(start.potential, served, optimizer, trainer))
+        return folder / MODEL
+
+    engine = build_trainer(trainer, optimizer, folder, start.record, validates=bool(start.split.validation))
+    task = PotentialTask(start.potential, loss, optimizer, start.record)
+    try:
+        fit(engine, task, served, None if checkpoint is None else checkpoint.path)
+    except BaseException as error:
+        if engine.is_global_zero:
+            error.add_note(_saved_all_the_same(folder, start.split, began, error))
+        raise
     if engine.is_global_zero:
-        _report(final, split, folder)
-    return folder / "model.nnpot"
+        _report(save_result(folder, began), start.split, folder)
+    return folder / MODEL
 
 
-def _report(potential: Potential, split: Split, folder: Path) -> None:
+def inherited(resume: Path | None, from_model: Path | None) -> Settings:
+    """Return the settings that a training takes over from a run that goes on, or else from a model to start from.
+
+    Raises:
+        FileNotFoundError: If there is no such run or model.
+        ValueError: If it cannot be read.
+    """
+    if resume is not None:
+        return Checkpoint.read(checkpoint_of(resume)).record.settings
+    if from_model is None or not from_model.is_file():
+        return {}
+    recipe: Settings = read_summary(from_model).get("recipe", {})
+    return recipe
+
+
+def _first_start(
+    potential: NeuralNetworkPotential | None,
+    data: DataOptions,
+    loss: LossOptions,
+    trainer: TrainerOptions,
+    from_model: Path | None,
+    settings: Settings,
+) -> Start:
+    """Read the data and make, or take from a model, what is to be trained."""
+    if from_model is None and potential is None:
+        raise ValueError("there is no potential to train; give a recipe, as by --config configs/ace.yaml")
+    split = Split.read(data, settings["seed"])
+    split.check_labels(loss)
+    if from_model is not None:
+        log.info("starting from %s", from_model)
+        model = load(from_model, getattr(torch, trainer.dtype))
+        return start_from_model(model, split, settings, trainer)
+    assert potential is not None
+    return fresh_start(potential, split, settings, trainer)
+
+
+def _found_from_anywhere(data: DataOptions) -> DataOptions:
+    """The same files by absolute paths, so that a run can go on from another folder."""
+    own_file = {} if isinstance(data.validation, float | int) else {"validation": Path(data.validation).absolute()}
+    return replace(data, train=data.train.absolute(), **own_file)  # type: ignore[arg-type]
+
+
+def _saved_all_the_same(folder: Path, split: Split, began: float, error: BaseException) -> str:
+    """Save what a training has reached that an error or somebody has ended, and say where it is."""
+    try:
+        final = save_result(folder, began)
+        if final is None:
+            return "nothing is saved yet, since no epoch with a checkpoint was over"
+        if isinstance(error, InterruptedRunError):
+            _report(final, split, folder)
+        reached = f"{folder / MODEL} holds the best weights so far"
+    except (OSError, ValueError) as another:
+        reached = f"no model is written ({another})"
+    if isinstance(error, NotFiniteError):  # it would come to the same again
+        return reached
+    last = folder / "last.ckpt"
+    if not last.is_file():
+        return reached
+    epochs = Checkpoint.read(last).epochs
+    return f"{reached}; last good state: {last} after {epochs} epochs; to go on: nnpot train --resume {folder}"
+
+
+def _nothing_to_do(folder: Path, data: DataOptions, aside: Sequence[int]) -> Path:
+    """Say that a run has done all of its epochs; make what is missing if it was killed right after the last of them."""
+    final, model, report = save_result(folder), folder / MODEL, folder / "report.txt"
+    if not report.is_file() or report.stat().st_mtime < model.stat().st_mtime:
+        _report(final, Split.read(data, 0, aside), folder)
+    print(
+        f"{folder} has done all its epochs, nothing is left to do; to train longer: --trainer.max_epochs; "
+        f"to learn from other data: nnpot train --from {model}"
+    )
+    return model
+
+
+def _report(potential: Potential | None, split: Split, folder: Path) -> None:
     """Evaluate on the validation structures (the training ones if there are none), with pictures."""
+    assert potential is not None
     name, structures = ("validation", split.validation) if split.validation else ("training", split.train)
     result = evaluate_potential(potential, structures)
-    text = table(result, title=f"{folder / 'model.nnpot'}: {name} errors")
-    write_atomically(folder / "report.txt", text + "\n")
+    text = table(result, title=f"{folder / MODEL}: {name} errors")
     parity(folder / "parity.png", result.panels())
     learning_curves(folder / "learning.png", folder / "metrics.csv")
+    write_atomically(folder / "report.txt", text + "\n")  # the last, so that a run without it is seen to lack something
     print(text)

@@ -1,5 +1,6 @@
 """Averages of the weights over the steps, and the way back to the best of them."""
 
+import logging
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from nnpot.training.options import OptimizerOptions
 from nnpot.training.task import PotentialTask
+
+log = logging.getLogger("nnpot")
 
 RECENT = 4
 """The larger, the shorter the averages at the start: 1 / (RECENT + 2) of the steps so far is their mean age."""
@@ -29,7 +32,11 @@ class AveragedWeights(WeightAveraging):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the decay, now that the number of steps is known."""
-        self._decay = self._options.averaging(int(trainer.estimated_stepping_batches))
+        n_steps = int(trainer.estimated_stepping_batches)
+        self._decay = self._options.averaging(n_steps)
+        given = self._options.ema
+        if given != "auto" and self._decay < given:
+            log.info("ema %g is too much for a training of %d steps: %.4g is taken", given, n_steps, self._decay)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the average if it is the best so far; go back to it where a refinement begins."""

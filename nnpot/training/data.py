@@ -1,5 +1,6 @@
 """Structures become batches once; they then stay in memory, or pairs that are too many in files."""
 
+import hashlib
 import itertools
 import logging
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ from nnpot.potential import Potential
 from nnpot.reading import read_structures, require_labels
 from nnpot.structure import Batch, CachedFeatures, Structure
 from nnpot.training.batches import BalancedBatches
-from nnpot.training.options import DataOptions
+from nnpot.training.options import DataOptions, LossOptions
 from nnpot.training.stored import StoredBatches, gathered
 
 log = logging.getLogger("nnpot")
@@ -25,14 +26,26 @@ log = logging.getLogger("nnpot")
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Training and validation structures."""
+    """Training and validation structures.
+
+    Attributes:
+        train: Training structures.
+        validation: Validation structures.
+        aside: Positions in the training file of those that were set aside, empty where validation has its own file.
+    """
 
     train: list[Structure]
     validation: list[Structure]
+    aside: tuple[int, ...] = ()
 
     @classmethod
-    def read(cls, options: DataOptions, seed: int) -> Self:
+    def read(cls, options: DataOptions, seed: int, aside: Sequence[int] | None = None) -> Self:
         """Read the files, or set a random part of the training structures aside.
+
+        Args:
+            options: Where they are.
+            seed: Of the random choice.
+            aside: The positions chosen before, if they were.
 
         Raises:
             FileNotFoundError: If a file is not there.
@@ -42,15 +55,42 @@ class Split:
         require_labels(structures, str(options.train))
         if not isinstance(options.validation, float | int):
             return cls(structures, read_structures(options.validation, options.keys))
-        order = torch.randperm(len(structures), generator=torch.Generator().manual_seed(seed)).tolist()
-        n = round(options.validation * len(structures))
-        aside = set(order[: min(n, len(structures) - 1)])
-        train = [s for k, s in enumerate(structures) if k not in aside]
-        return cls(train, [s for k, s in enumerate(structures) if k in aside])
+        if aside is None:
+            order = torch.randperm(len(structures), generator=torch.Generator().manual_seed(seed)).tolist()
+            n = round(options.validation * len(structures))
+            aside = sorted(order[: min(n, len(structures) - 1)])
+        chosen = set(aside)
+        train = [s for k, s in enumerate(structures) if k not in chosen]
+        return cls(train, [s for k, s in enumerate(structures) if k in chosen], tuple(aside))
+
+    def check_labels(self, loss: LossOptions) -> None:
+        """Check that training and validation structures have a label that the loss weighs.
+
+        Raises:
+            ValueError: If training or validation structures have none: their error would be one over nothing.
+        """
+        wanted = [name for name in ("energy", "forces", "stress") if getattr(loss, name) > 0]
+        for kind, structures in (("training", self.train), ("validation", self.validation)):
+            if structures and all(getattr(s, name) is None for s in structures for name in wanted):
+                raise ValueError(
+                    f"none of the {len(structures)} {kind} structures ({structures[0].name}, …) has a label that is "
+                    f"trained on ({', '.join(wanted)})"
+                )
+
+    @property
+    def fingerprint(self) -> str:
+        """A short text that differs if any number of any structure does."""
+        digest = hashlib.sha256(f"{len(self.train)} {len(self.validation)}".encode())
+        for s in [*self.train, *self.validation]:
+            digest.update(f"{len(s)} {s.pbc} {s.energy!r} {s.forces is None} {s.stress is None}".encode())
+            for values in (s.numbers, s.positions, s.cell, s.forces, s.stress):
+                digest.update(b"" if values is None else values.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:32]
 
     def minus(self, baseline: Potential) -> "Split":
         """Subtract the energies, forces and stresses of another potential from the labels."""
-        return Split([_residual(s, baseline) for s in self.train], [_residual(s, baseline) for s in self.validation])
+        train, validation = ([residual(s, baseline) for s in part] for part in (self.train, self.validation))
+        return Split(train, validation, self.aside)
 
 
 class StructureData(pl.LightningDataModule):
@@ -153,7 +193,8 @@ def _table_rows(batch: Batch) -> int:
     return len(counts) * int(counts.max())
 
 
-def _residual(structure: Structure, baseline: Potential) -> Structure:
+def residual(structure: Structure, baseline: Potential) -> Structure:
+    """Return a structure with labels from which the predictions of a potential are subtracted."""
     prediction = baseline.predict(structure)
     return replace(
         structure,

@@ -20,8 +20,11 @@ class LossTerms:
 
 
 def known_difference(predicted: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """Return predicted − label, 0 where the label is missing (NaN), and where it is known; any shape."""
-    known = torch.isfinite(label) & torch.isfinite(predicted.detach())
+    """Return predicted − label, 0 where the label is missing (NaN), and where it is known; any shape.
+
+    A prediction that is not finite is an error that is not finite, never a missing label.
+    """
+    known = torch.isfinite(label)
     difference = torch.where(known, predicted, 0.0) - torch.where(known, label, 0.0)
     return difference, known
 

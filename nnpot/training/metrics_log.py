@@ -59,4 +59,4 @@ class MetricsLog(Logger):
         writer = csv.DictWriter(text, columns)
         writer.writeheader()
         writer.writerows({**row, "epoch": epoch} for epoch, row in sorted(self.rows.items()))
-        write_atomically(self.path, text.getvalue())
+        write_atomically(self.path, text.getvalue(), durable=False)  # after each epoch, so quickly

@@ -11,6 +11,9 @@ from nnpot.reading import LabelKeys
 REMEMBERED = 0.01
 """Part of all steps that an automatic average of the weights remembers."""
 
+LONGEST_AVERAGE = 0.1
+"""Part of all steps that any average may remember: weights of the first half of a training would spoil its result."""
+
 
 @dataclass(frozen=True)
 class DataOptions:
@@ -110,7 +113,8 @@ class OptimizerOptions:
         warm_up: Fraction of all steps in which the rate rises from 0.
         final_lr: Rate at the end, as a fraction of that from which it falls.
         ema: Decay per step of the exponential moving average of the weights that is validated and saved; 0 for none;
-            `auto` to remember one per cent of all steps, at the start a fifth or so of the steps so far.
+            `auto` to remember one per cent of all steps, at the start a fifth or so of the steps so far.  A decay that
+            remembers more than a tenth of all steps (1 / (1 − ema) of them) is lowered to that.
 
     Raises:
         ValueError: If a value is out of range.
@@ -133,7 +137,9 @@ class OptimizerOptions:
 
     def averaging(self, n_steps: int) -> float:
         """Return the decay of the moving average for a training of so many steps."""
-        return 1 - 1 / max(REMEMBERED * n_steps, 5) if self.ema == "auto" else self.ema
+        if self.ema == "auto":
+            return 1 - 1 / max(REMEMBERED * n_steps, 5)
+        return min(self.ema, 1 - 1 / max(LONGEST_AVERAGE * n_steps, 1))
 
 
 @dataclass(frozen=True)

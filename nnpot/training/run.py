@@ -1,41 +1,49 @@
-"""One training run: its folder, its Trainer, its model file."""
+"""One training run: its folder, its Trainer, what ends it."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, is_dataclass
+import os
+import signal
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
-import yaml
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from nnpot.files import write_atomically
-from nnpot.spec import Module
 from nnpot.training.averaging import AveragedWeights
-from nnpot.training.data import Split
+from nnpot.training.checkpoint import DurableCheckpointIO, LastCheckpoint, Record
+from nnpot.training.data import StructureData
 from nnpot.training.metrics_log import MetricsLog
 from nnpot.training.options import OptimizerOptions, TrainerOptions
 from nnpot.training.progress import PhysicalProgress
+from nnpot.training.settings import write_config
+from nnpot.training.task import PotentialTask
 
 log = logging.getLogger("nnpot")
 
-TOLERATED = 1.0
-"""How much larger than the best the last validation error may be without a suspicion that the training diverged."""
+
+class InterruptedRunError(KeyboardInterrupt):
+    """Somebody, or the queue of a cluster, has ended a run.
+
+    Args:
+        code: With which the program is to exit.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__("interrupted")
+        self.code = code
 
 
-def run_folder(out: Path, resume: Path | None) -> Path:
-    """Return the folder to write to: that of the checkpoint to resume from, else `out`, else `out-2` and so on.
+def run_folder(out: Path) -> Path:
+    """Return the folder to write to: `out`, or `out-2` and so on.
 
     A folder that holds a model or a checkpoint is never written over.
-
-    Raises:
-        FileNotFoundError: If the checkpoint to resume from is not there.
     """
-    if resume is not None:
-        checkpoint = checkpoint_of(resume)
-        return checkpoint.parent
     candidate, k = out, 2
     while any((candidate / name).exists() for name in ("model.nnpot", "last.ckpt")):
         candidate, k = out.with_name(f"{out.name}-{k}"), k + 1
@@ -49,102 +57,115 @@ def checkpoint_of(resume: Path) -> Path:
 
     Raises:
         FileNotFoundError: If there is none.
+        ValueError: If it is a model.
     """
     checkpoint = resume / "last.ckpt" if resume.is_dir() else resume
     if not checkpoint.is_file():
         raise FileNotFoundError(f"there is no checkpoint {checkpoint} to resume from")
+    if checkpoint.suffix == ".nnpot":
+        raise ValueError(f"{checkpoint} is a model, not a run: start from it by --from, or give the folder of its run")
     return checkpoint
 
 
 def build_trainer(
-    options: TrainerOptions,
-    optimizer: OptimizerOptions,
-    folder: Path,
-    split: Split,
-    cost: float = 1.0,
+    options: TrainerOptions, optimizer: OptimizerOptions, folder: Path, record: Record, *, validates: bool
 ) -> pl.Trainer:
-    """Return Lightning's Trainer with progress in physical units, atomic checkpoints, averaged weights, CSV log.
+    """Return Lightning's Trainer with progress in physical units, durable checkpoints, averaged weights, CSV log.
 
     Args:
-        options: How long and on what to train.
+        options: On what to train.
         optimizer: Whether weights are averaged, and how.
         folder: Of the run.
-        split: Training and validation structures.
-        cost: `Descriptor.cost`.
+        record: What the run is, its number of epochs among it.
+        validates: Whether there are validation structures.
+
+    Raises:
+        ValueError: If there is no such machine.
     """
-    callbacks: list[Callback] = [PhysicalProgress()]
+    if str(options.devices) == "-1" and not _has_accelerator(options):
+        raise ValueError("trainer.devices -1 means all GPUs, but there is none; on a CPU give a number of processes")
+    callbacks: list[Callback] = [PhysicalProgress(), _Configuration(folder, record)]
     if optimizer.ema != 0:
         callbacks.append(AveragedWeights(optimizer))
-    if options.patience > 0 and split.validation:
+    if options.patience > 0 and validates:
         callbacks.append(EarlyStopping("val/loss", patience=options.patience))
-    n_atoms = sum(map(len, split.train))
-    between = options.epochs_between_validations(n_atoms, cost)
-    # not `save_last`: that follows the best checkpoint and would leave out every epoch since
-    last = ModelCheckpoint(
-        folder, "last", every_n_epochs=between, save_on_train_epoch_end=True, enable_version_counter=False
-    )
-    callbacks.append(last)
-    if split.validation:
+    if validates:  # the best before the last: a run that is killed between both goes on from before both
         callbacks.append(ModelCheckpoint(folder, "best", monitor="val/error", enable_version_counter=False))
-    return pl.Trainer(
-        max_epochs=options.epochs(n_atoms, cost),
-        accelerator=options.accelerator,
-        devices=options.devices,
-        num_nodes=options.num_nodes,
-        strategy=options.strategy,
-        gradient_clip_val=options.gradient_clip or None,
-        check_val_every_n_epoch=between,
-        callbacks=callbacks,
-        logger=MetricsLog(folder / "metrics.csv"),
-        default_root_dir=folder,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=1,
-        num_sanity_val_steps=0,
-        inference_mode=False,  # with Lightning's default, forces fail in validate
-    )
+    callbacks.append(LastCheckpoint(folder, record.between))
+    try:
+        environment = _environment(options)
+        return pl.Trainer(
+            max_epochs=record.max_epochs,
+            accelerator=options.accelerator,
+            devices=options.devices,
+            num_nodes=options.num_nodes,
+            strategy=options.strategy,
+            gradient_clip_val=options.gradient_clip or None,
+            check_val_every_n_epoch=record.between,
+            callbacks=callbacks,
+            plugins=[DurableCheckpointIO(), *([environment] if environment is not None else [])],
+            logger=MetricsLog(folder / "metrics.csv"),
+            default_root_dir=folder,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            log_every_n_steps=1,
+            num_sanity_val_steps=0,
+            inference_mode=False,  # with Lightning's default, forces fail in validate
+        )
+    except Exception as error:  # of many kinds, by what of the machine is not as the options say
+        raise ValueError(f"the training cannot be set up: {' '.join(str(error).split())}") from error
 
 
-def saved_state(folder: Path) -> dict[str, torch.Tensor] | None:
-    """Return the weights of the best checkpoint of a run, the last without validation, None where there is none yet."""
-    path = next((p for p in (folder / "best.ckpt", folder / "last.ckpt") if p.is_file()), None)
-    if path is None:
-        return None
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    return {name.removeprefix("potential."): t for name, t in state.items() if name.startswith("potential.")}
+def fit(trainer: pl.Trainer, task: PotentialTask, data: StructureData, checkpoint: Path | None) -> None:
+    """Train, from a checkpoint if there is one.
 
-
-def ended_well(trainer: pl.Trainer) -> bool:
-    """Return whether a run took all its epochs and its last weights are nearly as good on validation as the best.
-
-    Then the last ones are the result: a few validation structures say little about which weights are best, while
-    those at the end of the annealing are so on the whole.
+    Raises:
+        InterruptedRunError: If Ctrl-C or SIGTERM ended it.
+        ValueError: If Lightning cannot train as it is told to.
     """
-    if trainer.interrupted or trainer.current_epoch < (trainer.max_epochs or 0):
-        return False
-    scores = [c.best_model_score for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor]
-    last = trainer.callback_metrics.get("val/error")
-    return last is None or all(s is None or bool(last < (1 + TOLERATED) * s) for s in scores)
+    try:
+        trainer.fit(task, data, ckpt_path=checkpoint)
+    except SIGTERMException as stop:
+        raise InterruptedRunError(128 + signal.SIGTERM) from stop
+    except (SystemExit, KeyboardInterrupt) as stop:  # the former is what Lightning makes of the latter
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which Lightning has switched off
+        raise InterruptedRunError(128 + signal.SIGINT) from stop
+    except MisconfigurationException as error:
+        raise ValueError(" ".join(str(error).split())) from error
 
 
-def write_config(folder: Path, settings: dict[str, Any]) -> None:
-    """Write every setting of a run, defaults included, as a configuration that reproduces it."""
-    plain = {name: _plain(value) for name, value in settings.items()}
-    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
-    write_atomically(folder / "config.yaml", text)
+class _Configuration(Callback):
+    """Writes config.yaml once a training has begun."""
+
+    def __init__(self, folder: Path, record: Record) -> None:
+        self._folder, self._record = folder, record
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write it."""
+        if trainer.is_global_zero:
+            write_config(self._folder, self._record.settings)
 
 
-def _plain(value: Any, *, polymorphic: bool = False) -> Any:
-    """Constructor arguments as plain data; a module inside another names its class."""
-    if isinstance(value, Module):
-        arguments = {k: _plain(v, polymorphic=True) for k, v in value.arguments.items()}
-        return {"class_path": type(value).__name__, "init_args": arguments} if polymorphic else arguments
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(v) for v in value]
-    return value
+def _has_accelerator(options: TrainerOptions) -> bool:
+    return options.accelerator != "cpu" and torch.accelerator.is_available()
+
+
+def _environment(options: TrainerOptions) -> ClusterEnvironment | None:
+    """Who starts the processes: on one node Lightning, unless torchrun has; on several SLURM, or whatever it finds.
+
+    Left to itself Lightning asks mpi4py, which ends the program where there is no MPI, and takes the number of tasks of
+    a SLURM job for that of processes even if it was not srun that started them.
+
+    Raises:
+        ValueError: If srun has started several on one node.
+    """
+    if TorchElasticEnvironment.detect():
+        return TorchElasticEnvironment()
+    if options.num_nodes == 1:
+        if int(os.environ.get("SLURM_PROCID", "0")) > 0:
+            raise ValueError(
+                "srun has started nnpot several times; on one node start it once (srun --ntasks=1): it starts the "
+                "processes for trainer.devices itself"
+            )
+        return LightningEnvironment()
+    return SLURMEnvironment(auto_requeue=False) if SLURMEnvironment.detect() else None

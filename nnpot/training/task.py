@@ -6,11 +6,12 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from nnpot.potential import Potential
 from nnpot.structure import Batch
+from nnpot.training.checkpoint import KEY, Record, own_section
+from nnpot.training.finite import FiniteWatch, diverged
 from nnpot.training.loss import known_difference, loss_terms
 from nnpot.training.metrics import LabelErrors
 from nnpot.training.options import LossOptions, OptimizerOptions
@@ -37,6 +38,10 @@ class PotentialTask(pl.LightningModule):
         potential: What is trained.
         loss: Weights of the loss.
         optimizer: Optimiser, learning-rate schedule.
+        record: What the run is, for its checkpoints.
+
+    Raises:
+        NotFiniteError: While training, if a loss, a prediction or a weight is not finite.
     """
 
     def __init__(
@@ -44,18 +49,30 @@ class PotentialTask(pl.LightningModule):
         potential: Potential,
         loss: LossOptions | None = None,
         optimizer: OptimizerOptions | None = None,
+        record: Record | None = None,
     ) -> None:
         super().__init__()
-        self.potential = potential
+        self.potential, self.record = potential, record
         self.loss, self.optimizer = loss or LossOptions(), optimizer or OptimizerOptions()
         self.schedule: Schedule | None = None
         self.errors = nn.ModuleDict({label: LabelErrors() for label in UNITS})
+        self.error: float | None = None  # the last `val/error`
+        self._watch = FiniteWatch(self)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Set the learning rate by the time in epochs, whatever number of steps an epoch had before a resume."""
+        n = int(self.trainer.num_training_batches)
+        rate = self.optimizer.lr * self.planned().rate((self.current_epoch * n + batch_idx) / n)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
-        terms = loss_terms(self.potential(batch), batch)
+        prediction = self.potential(batch)
+        terms = loss_terms(prediction, batch)
         weight = self.planned().energy_weight(self.current_epoch)
         loss = weight * terms.energy + self.loss.forces * terms.forces + self.loss.stress * terms.stress
+        self._watch.note(batch, prediction, loss, is_last=batch_idx + 1 == self.trainer.num_training_batches)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=batch.n_structures, sync_dist=True)
         return loss
 
@@ -66,6 +83,7 @@ class PotentialTask(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the errors of this validation."""
         prediction = self.potential(batch)
+        self._watch.note(batch, prediction)
         per_atom = 1 / batch.n_atoms
         pairs = {
             "energy": (prediction.energy * per_atom, batch.energy * per_atom),
@@ -78,19 +96,20 @@ class PotentialTask(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the errors in the units of the field."""
+        self._watch.check()
         weights = {"energy": self.loss.energy_weight(1.0), "force": self.loss.forces, "stress": self.loss.stress}
-        loss, watched, trained = 0.0, 0.0, []
+        known = {label: self._errors(label).compute() for label in UNITS}
         for label, (unit, factor) in UNITS.items():
-            errors = self._errors(label).compute()
             self._errors(label).reset()
-            loss += weights[label] * errors.get("rmse", 0.0) ** 2
-            if errors and weights[label] > 0:
-                trained.append(errors["rmse"] / factor)
-                watched = errors["mae"] if label != "stress" else watched
-            for kind, value in errors.items():
+            for kind, value in known[label].items():
                 self.log(f"val/{label}_{kind}_{unit}", value / factor)
-        self.log("val/loss", loss)
-        self.log("val/error", math.prod(trained) ** (1 / max(len(trained), 1)))
+        trained = {label: errors for label, errors in known.items() if errors and weights[label] > 0}
+        if not trained:
+            return
+        self.error = math.prod(e["rmse"] / UNITS[label][1] for label, e in trained.items()) ** (1 / len(trained))
+        self.log("val/loss", sum(weights[label] * e["rmse"] ** 2 for label, e in trained.items()))
+        self.log("val/error", self.error)
+        watched = next(trained[label]["mae"] for label in ("force", "energy", "stress") if label in trained)
         if self.planned().observe(self.current_epoch + 1, watched):
             best = self.planned().best_epoch
             log.info("the validation error has stopped falling: refining the weights of epoch %d", best)
@@ -101,12 +120,18 @@ class PotentialTask(pl.LightningModule):
         self.trainer.fit_loop.max_epochs = self.planned().last_epoch
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the state of the schedule."""
+        """Keep what the run is and how far it has come; refuse to keep weights that are not finite."""
+        weights = [*checkpoint["state_dict"].values(), *checkpoint.get("current_model_state", {}).values()]
+        if not all(bool(torch.isfinite(w).all()) for w in weights):
+            raise diverged(self.current_epoch + 1, "weights are not finite")
         checkpoint["schedule"] = self.planned().state_dict()
+        if self.record is not None:
+            checkpoint[KEY] = own_section(self.record, self.trainer, self.error)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it over again."""
         self.planned().load_state_dict(checkpoint["schedule"])
+        self.error = checkpoint.get(KEY, {}).get("error")
 
     def planned(self) -> Schedule:
         """Return the schedule, which is made once the number of epochs is known."""
@@ -117,14 +142,6 @@ class PotentialTask(pl.LightningModule):
     def _errors(self, label: str) -> LabelErrors:
         return cast(LabelErrors, self.errors[label])
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """The rate rises linearly, then falls as a cosine, step by step."""
-        optimizer = optimizer_of(self.optimizer, self.potential)
-        planned = self.planned()
-        steps_per_epoch = max(int(self.trainer.estimated_stepping_batches) / planned.max_epochs, 1)
-
-        def factor(step: int) -> float:
-            return planned.rate(step / steps_per_epoch)
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the optimiser; its rate is set before each step."""
+        return optimizer_of(self.optimizer, self.potential)

@@ -281,3 +281,16 @@ def test_senseless_options_are_refused(options: dict[str, object], message: str)
 def test_a_missing_model_file_is_named() -> None:
     with pytest.raises(FileNotFoundError, match=r"no model file nowhere\.nnpot"):
         NNPotCalculator("nowhere.nnpot")
+
+
+@pytest.mark.parametrize("calculated_before", [False, True])
+def test_results_that_are_not_finite_raise_and_name_the_atoms(calculated_before: bool) -> None:
+    atoms = alloy()
+    atoms.calc = calculator()
+    if calculated_before:
+        atoms.get_potential_energy()
+    atoms.positions[2] = atoms.positions[1]
+    with pytest.raises(ValueError, match="no finite energy, forces and stress; atoms 1 and 2 are 0 Å apart"):
+        atoms.get_forces()
+    with pytest.raises(ValueError, match="no finite"):
+        atoms.get_potential_energy()

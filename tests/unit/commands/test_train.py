@@ -1,11 +1,7 @@
 """`nnpot train` from the command line to the model file."""
 
 import csv
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import ase.io
@@ -14,37 +10,12 @@ import pytest
 import torch
 import yaml
 from datasets import labelled_alloys, tiny_config, write
+from runs import nnpot, started, wait_for, weights
 
 from nnpot.__main__ import main
 from nnpot.calculator import NNPotCalculator
 from nnpot.model_file import load, read_summary
 from nnpot.repulsion import ZBL
-
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def weights(model: Path) -> torch.Tensor:
-    """All numbers of a model, in one vector."""
-    return torch.cat([t.flatten().double() for t in load(model, torch.float64).state_dict().values()])
-
-
-def nnpot(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """Run the program in a process of its own, with as many threads as `started`: their number changes the rounding."""
-    command = [sys.executable, "-m", "nnpot", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=ONE_THREAD, check=False)
-
-
-def started(*arguments: str | Path) -> "subprocess.Popen[str]":
-    """Start the program in a process of its own."""
-    command = [sys.executable, "-m", "nnpot", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ONE_THREAD)
-
-
-def wait_for(path: Path, process: "subprocess.Popen[str]", then: float) -> None:
-    """Wait until a process has written a file, and some seconds more."""
-    while not path.exists() and process.poll() is None:
-        time.sleep(0.05)
-    time.sleep(then)
 
 
 @pytest.fixture(scope="module")
@@ -184,14 +155,30 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(tmp_path: Path, recipe: l
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_leaves_a_usable_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_a_model_a_report_and_a_sentence(tmp_path: Path, sent: int, code: int) -> None:
     endless = ["--trainer.max_epochs", "100000"]
     process = started("train", "--config", tiny_config(tmp_path), "--out", tmp_path / "o", *endless)
     wait_for(tmp_path / "o/last.ckpt", process, then=0.5)
+    process.send_signal(sent)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert torch.isfinite(weights(tmp_path / "o/model.nnpot")).all()
+    assert (tmp_path / "o/report.txt").stat().st_size > 0
+    assert f"to go on: nnpot train --resume {tmp_path / 'o'}" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+def test_a_run_that_is_interrupted_at_once_says_that_nothing_is_saved(tmp_path: Path) -> None:
+    slow = ["--trainer.max_epochs", "100000", "--trainer.validate_every", "100000"]
+    process = started("train", "--config", tiny_config(tmp_path), "--out", tmp_path / "o", *slow)
+    wait_for(tmp_path / "o/config.yaml", process, then=0.0)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert torch.isfinite(weights(tmp_path / "o/model.nnpot")).all()
-    assert "Traceback" not in errors
+    assert process.returncode == 130
+    assert "nothing is saved yet" in errors
+    assert not (tmp_path / "o/model.nnpot").exists()
 
 
 @pytest.mark.slow

@@ -1,10 +1,12 @@
 """What the averages of the weights are, and where a refinement starts."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from nnpot.training.averaging import AveragedWeights
@@ -77,3 +79,17 @@ def test_a_resumed_run_knows_the_best_average() -> None:
     first.start_epoch()
     second.callback.load_state_dict(first.callback.state_dict())
     torch.testing.assert_close(second.callback.state_dict(), first.callback.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("n_steps", "memory"),
+    [(100_000, 500.0), (5_000, 500.0), (720, 72.0), (30, 3.0), (5, 1.0)],
+)
+def test_a_given_average_is_never_longer_than_a_tenth_of_the_steps(n_steps: int, memory: float) -> None:
+    decay = OptimizerOptions(ema=0.998).averaging(n_steps)
+    assert 1 / (1 - decay) == pytest.approx(memory, rel=1e-9)
+
+
+def test_no_recipe_averages_over_a_fixed_number_of_steps() -> None:
+    recipes = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
+    assert {yaml.safe_load(r.read_text()).get("optimizer", {}).get("ema", "auto") for r in recipes} == {"auto"}

@@ -1,0 +1,176 @@
+"""Checkpoints: written so that none is ever lost, read with care, and complete: a run goes on from one alone."""
+
+import io
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from nnpot.files import write_atomically
+from nnpot.spec import build
+from nnpot.training.options import LossOptions, OptimizerOptions
+from nnpot.training.schedule import Schedule
+from nnpot.training.settings import Settings
+
+FORMAT = 1
+KEY = "nnpot"
+"""Under which a checkpoint of Lightning holds what belongs to nnpot."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run is, but for weights, optimiser and schedule; the same in all of its checkpoints.
+
+    Attributes:
+        potential: Specification (:mod:`nnpot.spec`) of the potential with all that was taken from its data.
+        baseline: The same of what is added to it and not trained, or None.
+        settings: Settings of the run as plain data.
+        aside: Positions in the training file of the structures set aside for validation.
+        structures: Number of training structures.
+        data: Fingerprint of all structures and labels.
+        max_epochs: Number of epochs, `auto` resolved.
+        between: Epochs between validations, `auto` resolved.
+    """
+
+    potential: dict[str, Any]
+    baseline: dict[str, Any] | None
+    settings: Settings
+    aside: tuple[int, ...]
+    structures: int
+    data: str
+    max_epochs: int
+    between: int
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A checkpoint as it lies on the disk.
+
+    Attributes:
+        path: Of the file.
+        record: What the run is.
+        epochs: Number of epochs done.
+        finished: Whether these were all.
+        stopped: Whether early stopping ended the run.
+        error: Last `val/error`, None without a validation.
+        schedule: State of the schedule.
+        weights: Of the potential, averaged if the run averages.
+    """
+
+    path: Path
+    record: Record
+    epochs: int
+    finished: bool
+    stopped: bool
+    error: float | None
+    schedule: dict[str, Any]
+    weights: dict[str, Tensor]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read and check a file.
+
+        Raises:
+            FileNotFoundError: If it is not there.
+            ValueError: If it is damaged, no checkpoint of nnpot, or one of another version.
+        """
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no checkpoint {path} to resume from")
+        content = _content(path)
+        own = content.get(KEY, {})
+        if own.get("format") != FORMAT:
+            raise ValueError(
+                f"{path} was written by another version of nnpot and cannot be resumed; start a new training from its "
+                f"model: nnpot train --from {path.parent / 'model.nnpot'}"
+            )
+        state = content["state_dict"]
+        weights = {n.removeprefix("potential."): t for n, t in state.items() if n.startswith("potential.")}
+        record = Record(**{**own["record"], "aside": tuple(own["record"]["aside"])})
+        progress = {name: own[name] for name in ("epochs", "finished", "stopped", "error")}
+        return cls(path, record, schedule=content["schedule"], weights=weights, **progress)
+
+    def epochs_left(self, max_epochs: int, loss: LossOptions, optimizer: OptimizerOptions) -> int:
+        """Return how many epochs the run has to go.
+
+        Raises:
+            ValueError: If it has done more than `max_epochs` already.
+        """
+        if self.epochs > max_epochs:
+            raise ValueError(
+                f"{self.path.parent} has already done {self.epochs} epochs; trainer.max_epochs {max_epochs} must not "
+                "be less"
+            )
+        schedule = Schedule(optimizer, loss, max_epochs)
+        schedule.load_state_dict(self.schedule)
+        return 0 if self.stopped else max(schedule.last_epoch - self.epochs, 0)
+
+    def potential(self, dtype: torch.dtype) -> Any:
+        """Return the potential, a `NeuralNetworkPotential`, with the weights of the checkpoint."""
+        potential = build(self.record.potential).to(dtype)
+        potential.load_state_dict(self.weights)
+        return potential
+
+
+def own_section(record: Record, trainer: pl.Trainer, error: float | None) -> dict[str, Any]:
+    """Return what a checkpoint at the end of an epoch or its validation holds under `KEY`."""
+    epochs = trainer.current_epoch + 1
+    stopped = trainer.should_stop
+    finished = stopped or epochs >= (trainer.max_epochs or 0)
+    progress = {"epochs": epochs, "finished": finished, "stopped": stopped, "error": error}
+    return {"format": FORMAT, "record": asdict(record), **progress}
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Writes `last.ckpt` every few epochs and, whatever ends the run, after its last.
+
+    Args:
+        folder: Of the run.
+        between: Number of epochs.
+    """
+
+    def __init__(self, folder: Path, between: int) -> None:
+        super().__init__(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+        self._between = between
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write it if it is time to."""
+        done = trainer.current_epoch + 1
+        if done % self._between == 0 or done >= (trainer.max_epochs or 0) or trainer.should_stop:
+            super().on_train_epoch_end(trainer, pl_module)
+
+
+class DurableCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place, waits until it is on the disk, then renames it.
+
+    Lightning writes to the system's temporary folder and copies, on another file system, over the old one.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            OSError: If it cannot be written; the one before is still there.
+        """
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_atomically(Path(path), buffer.getvalue())
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        with zipfile.ZipFile(path) as archive:  # PyTorch itself compares no checksums
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"{damaged} in it has changed")
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of many kinds, by where the damage is
+        raise ValueError(
+            f"{path} is damaged or no checkpoint of nnpot ({' '.join(str(error).split())[:80] or type(error).__name__})"
+        ) from error
+    return content

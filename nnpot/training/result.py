@@ -1,0 +1,90 @@
+"""The model file of a run, made from its checkpoints alone, so that one that was killed in between loses nothing."""
+
+import logging
+import time
+from pathlib import Path
+
+import torch
+
+from nnpot.model_file import load, save_potential
+from nnpot.potential import Potential
+from nnpot.spec import build, to_spec
+from nnpot.training.checkpoint import Checkpoint
+from nnpot.training.settings import recipe_of
+
+log = logging.getLogger("nnpot")
+
+MODEL = "model.nnpot"
+
+TOLERATED = 1.0
+"""Relative excess of the last validation error over the best above which a run counts as diverged."""
+
+
+def result_of(folder: Path) -> Checkpoint | None:
+    """Return the checkpoint that holds the result of a run so far, None where there is none yet.
+
+    That is the last one of a run that took all its epochs, unless its error is much larger than the best: a few
+    validation structures say little about which weights are best, while those at the end of the annealing are so on
+    the whole.  Of a run cut short or stopped early it is the best on validation.
+
+    Raises:
+        ValueError: If there are checkpoints, but none can be read.
+    """
+    best, last = (_readable(folder / name) for name in ("best.ckpt", "last.ckpt"))
+    if best is None or last is None:
+        if best is None and last is None and (folder / "last.ckpt").is_file():
+            return Checkpoint.read(folder / "last.ckpt")  # which says why it cannot be read
+        return best or last
+    errors = (last.error, best.error)
+    is_good = None in errors or errors[0] < (1 + TOLERATED) * errors[1]  # type: ignore[operator]
+    return last if last.finished and not last.stopped and is_good else best
+
+
+def save_result(folder: Path, began: float | None = None) -> Potential | None:
+    """Make the model file of what was reached; None where there is nothing yet.
+
+    It comes from the checkpoints alone, so that a run that was killed just before gives the very same one.  A file with
+    these weights in it is left as it is.
+    """
+    result = result_of(folder)
+    if result is None:
+        return None
+    record, settings = result.record, result.record.settings
+    trained = result.potential(getattr(torch, settings["trainer"]["dtype"]))
+    final: Potential = trained if record.baseline is None else trained + build(record.baseline)
+    summary = {
+        "training file": Path(settings["data"]["train"]).name,
+        "training structures": record.structures,
+        "epochs": result.epochs,
+        **({} if began is None else {"minutes": round((time.perf_counter() - began) / 60, 2)}),
+        "seed": settings["seed"],
+        "recipe": recipe_of(settings),
+    }
+    if not holds(folder / MODEL, final):
+        save_potential(final, folder / MODEL, summary)
+    return final
+
+
+def holds(path: Path, potential: Potential) -> bool:
+    """Whether a model file holds this potential to the last bit."""
+    try:
+        kept = load(path, potential.dtype_and_device()[0])
+    except (FileNotFoundError, ValueError):
+        return False
+    ours, theirs = potential.state_dict(), kept.state_dict()
+    return (
+        to_spec(kept) == to_spec(potential)
+        and ours.keys() == theirs.keys()
+        and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    )
+
+
+def _readable(path: Path) -> Checkpoint | None:
+    """The checkpoint if there is one that can be read; the log says if one cannot."""
+    try:
+        return Checkpoint.read(path)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        log.warning("%s", error)
+        return None

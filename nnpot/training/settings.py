@@ -1,0 +1,99 @@
+"""The settings of a run as plain data: written as a configuration, kept in checkpoints, compared when a run goes on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nnpot.files import write_atomically
+from nnpot.spec import Module
+
+Settings = dict[str, Any]
+"""Arguments of `nnpot train` by name: plain data, nested."""
+
+_MACHINE = ("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy")
+
+MAY_CHANGE = (
+    *("trainer.max_epochs", "trainer.budget", "trainer.validate_every", "trainer.compile", "trainer.gradient_clip"),
+    *_MACHINE,
+    *("data.batch_size", "data.batch_atoms", "data.cache", "data.cache_gib", "data.pairs_gib"),
+)
+"""What a resumed run may do otherwise than before: how long, on what machine, how much at a time."""
+
+NOT_COMPARED = ("out", "data.train", "data.keys")
+"""What says where things are: the structures themselves are compared."""
+
+
+def plain(settings: Mapping[str, Any]) -> Settings:
+    """Return settings as plain data, defaults included."""
+    return {name: _plain(value) for name, value in settings.items()}
+
+
+def write_config(folder: Path, settings: Settings) -> None:
+    """Write plain settings as the configuration `config.yaml`, which reproduces the run."""
+    write_atomically(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+
+
+def recipe_of(settings: Settings) -> Settings:
+    """Return the settings that a training on other data, on another machine, may take over."""
+    data = {name: settings["data"][name] for name in ("batch_size", "batch_atoms")}
+    trainer = {k: v for k, v in settings["trainer"].items() if f"trainer.{k}" not in _MACHINE}
+    return {"data": data, "loss": settings["loss"], "optimizer": settings["optimizer"], "trainer": trainer}
+
+
+def check_changes(before: Settings, now: Settings, folder: Path) -> list[str]:
+    """Return what of the settings is different and may be, e.g. `trainer.max_epochs 60 instead of 30`.
+
+    Args:
+        before: Settings of the run.
+        now: Those with which it is to go on.
+        folder: Of the run, for the message.
+
+    Raises:
+        ValueError: If a setting differs that the run cannot change any more; it is named.
+    """
+    old, new = dict(_flat(before)), dict(_flat(now))
+    keys = [k for k in new if k in old and old[k] != new[k] and not k.startswith(NOT_COMPARED)]
+    sentences = {k: f"{k} {new[k]} instead of {old[k]}" for k in keys if not _is_another_file(old[k], new[k], k)}
+    refused = [sentence for k, sentence in sentences.items() if k not in MAY_CHANGE]
+    if refused:
+        raise ValueError(
+            f"{folder} cannot go on with {', '.join(refused)}; leave it as it was, or start a new training from its "
+            f"model: nnpot train --from {folder / 'model.nnpot'}"
+        )
+    return list(sentences.values())
+
+
+def _is_another_file(old: Any, new: Any, key: str) -> bool:
+    """Whether a setting names a file before and now; what is in it is compared elsewhere."""
+    return key == "data.validation" and isinstance(old, str) and isinstance(new, str)
+
+
+def _flat(settings: Any, prefix: str = "") -> Sequence[tuple[str, Any]]:
+    """Every single setting with its full name."""
+    if not isinstance(settings, dict) or not settings:
+        return [(prefix, settings)]
+    return [row for k, v in settings.items() for row in _flat(v, f"{prefix}.{k}" if prefix else k)]
+
+
+def _plain(value: Any, *, polymorphic: bool = False) -> Any:
+    """Constructor arguments as plain data; a module inside another names its class."""
+    if isinstance(value, Module):
+        arguments = {k: _plain(v, polymorphic=True) for k, v in value.arguments.items()}
+        return {"class_path": _class_path(type(value)), "init_args": arguments} if polymorphic else arguments
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _class_path(kind: type) -> str:
+    """How a configuration names a class: those of nnpot by their name alone."""
+    return kind.__name__ if kind.__module__.startswith("nnpot.") else f"{kind.__module__}.{kind.__qualname__}"

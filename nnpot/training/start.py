@@ -1,0 +1,142 @@
+"""What a training begins with: data and a new potential, a model that learns on, or a run that goes on."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from nnpot.descriptors.base import elements_of
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.potential import Potential, SumPotential
+from nnpot.repulsion import ZBL
+from nnpot.scaling import least_squares_energies
+from nnpot.spec import build, to_spec
+from nnpot.structure import Structure
+from nnpot.training.checkpoint import Checkpoint, Record
+from nnpot.training.data import Split, residual
+from nnpot.training.options import DataOptions, TrainerOptions
+from nnpot.training.settings import Settings
+
+log = logging.getLogger("nnpot")
+
+FINE_TUNING_RATE = 0.1
+"""Learning rate of a training that starts from a model, relative to that of the recipe."""
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Everything that is fixed before the first step.
+
+    Attributes:
+        potential: What is trained.
+        baseline: What is added to it and not trained, or None.
+        split: Training and validation structures.
+        record: What the run is.
+    """
+
+    potential: NeuralNetworkPotential
+    baseline: Potential | None
+    split: Split
+    record: Record
+
+    @property
+    def targets(self) -> Split:
+        """The structures with labels less the baseline."""
+        return self.split if self.baseline is None else self.split.minus(self.baseline)
+
+
+def fresh_start(potential: NeuralNetworkPotential, split: Split, settings: Settings, trainer: TrainerOptions) -> Start:
+    """Take set-up, scales and reference energies of a new potential from the training structures.
+
+    Raises:
+        ValueError: If they cannot be taken from them.
+    """
+    baseline = ZBL(potential.elements or elements_of(split.train)) if settings["repulsion"] else None
+    targets = split if baseline is None else split.minus(baseline)
+    fitted = potential.fitted(targets.train, getattr(torch, trainer.dtype))
+    return Start(fitted, baseline, split, _record(fitted, baseline, split, settings, trainer))
+
+
+def start_from_model(model: Potential, split: Split, settings: Settings, trainer: TrainerOptions) -> Start:
+    """Keep set-up, scales and networks of a model; only its reference energies are fitted anew.
+
+    Raises:
+        ValueError: If it is of a kind that cannot be trained, or does not know an element of the data.
+    """
+    trained, baseline = (model.first, model.second) if isinstance(model, SumPotential) else (model, None)
+    if not isinstance(trained, NeuralNetworkPotential) or isinstance(baseline, NeuralNetworkPotential):
+        raise ValueError(f"a {type(model).__name__} cannot be trained; give one model of nnpot train")
+    new = [e for e in elements_of([*split.train, *split.validation]) if e not in model.elements]
+    if new:
+        raise ValueError(
+            f"the model knows {', '.join(model.elements)}, but the data hold {', '.join(new)} as well; train a new one"
+        )
+    shifts = _shifts(model, split.train)
+    told = ", ".join(f"{e} {1000 * shift:+.3g}" for e, shift in shifts.items())
+    log.info("reference energies are shifted to the data, in meV: %s", told or "not at all, there are no energies")
+    potential = trained.with_references(shifts)
+    return Start(potential, baseline, split, _record(potential, baseline, split, settings, trainer))
+
+
+def restart(
+    checkpoint: Checkpoint, data: DataOptions, settings: Settings, trainer: TrainerOptions, changes: Sequence[str]
+) -> Start:
+    """Take everything from a checkpoint but the structures, which must be the same.
+
+    Args:
+        checkpoint: Where it goes on.
+        data: Where the structures are.
+        settings: Of the run from now on.
+        trainer: The same of the trainer.
+        changes: What differs in them from before.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If the structures are others.
+    """
+    old = checkpoint.record
+    split = Split.read(data, old.settings["seed"], old.aside)
+    if split.fingerprint != old.data:
+        raise ValueError(
+            f"{data.train} (or the validation file) does not hold the structures with the labels that "
+            f"{checkpoint.path.parent} was trained on ({old.structures} for training); to learn from others start a "
+            f"new training from its model: nnpot train --from {checkpoint.path.parent / 'model.nnpot'} "
+            f"--data.train {data.train}"
+        )
+    potential = checkpoint.potential(getattr(torch, trainer.dtype))
+    baseline = None if old.baseline is None else build(old.baseline)
+    record = replace(old, settings=settings)
+    new = _record(potential, baseline, split, settings, trainer)
+    if any(c.startswith(("trainer.max_epochs", "trainer.budget")) for c in changes):
+        record = replace(record, max_epochs=new.max_epochs)
+    if any(c.startswith("trainer.validate_every") for c in changes):
+        record = replace(record, between=new.between)
+    return Start(potential, baseline, split, record)
+
+
+def _record(
+    potential: NeuralNetworkPotential,
+    baseline: Potential | None,
+    split: Split,
+    settings: Settings,
+    trainer: TrainerOptions,
+) -> Record:
+    n_atoms, cost = sum(map(len, split.train)), potential.descriptor.cost
+    return Record(
+        potential=to_spec(potential),
+        baseline=None if baseline is None else to_spec(baseline),
+        settings=settings,
+        aside=split.aside,
+        structures=len(split.train),
+        data=split.fingerprint,
+        max_epochs=trainer.epochs(n_atoms, cost),
+        between=trainer.epochs_between_validations(n_atoms, cost),
+    )
+
+
+def _shifts(model: Potential, structures: Sequence[Structure]) -> dict[str, float]:
+    """What is to be added to the reference energies, in eV by symbol, of the elements that occur."""
+    left = [residual(s, model) for s in structures if s.energy is not None]
+    elements = elements_of(left)
+    return dict(zip(elements, least_squares_energies(left, elements), strict=True)) if left else {}

@@ -1,0 +1,144 @@
+"""A training that starts from a model: what it keeps, what it fits anew."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from datasets import labelled_alloys, tiny_config, write
+from runs import refusal, weights
+
+from nnpot.__main__ import main
+from nnpot.committee import Committee
+from nnpot.model_file import load, save_potential
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.potential import SumPotential
+from nnpot.repulsion import ZBL
+from nnpot.structure import Structure
+
+STILL = ["--optimizer.lr", "1e-12", "--optimizer.ema", "0", "--trainer.max_epochs", "1"]
+"""A training that leaves weights where they are."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("first")
+    more = ["--trainer.max_epochs", "6", "--data.batch_size", "3", "--loss.forces", "7"]
+    main(["train", "--config", str(tiny_config(folder)), "--out", str(folder / "run"), *more])
+    return folder / "run/model.nnpot"
+
+
+def shifted(frames: int, seed: int, **shift: float) -> list:
+    """Frames whose energies are those of EMT and a constant for each atom of an element."""
+    made = labelled_alloys(frames, seed)
+    for atoms in made:
+        atoms.calc.results["energy"] += sum(shift.get(symbol, 0.0) for symbol in atoms.symbols)
+        atoms.calc.results.pop("free_energy", None)
+    return made
+
+
+def test_networks_and_scales_are_kept_and_only_reference_energies_are_fitted(model: Path, tmp_path: Path) -> None:
+    data = write(tmp_path / "new.xyz", shifted(10, 5, Cu=1.5, Au=-2.25))
+    main(["train", "--from", str(model), "--data.train", str(data), "--out", str(tmp_path / "o"), *STILL])
+    old, new = load(model, torch.float64), load(tmp_path / "o/model.nnpot", torch.float64)
+    assert isinstance(old, NeuralNetworkPotential)
+    assert isinstance(new, NeuralNetworkPotential)
+    # a step at a rate of 1e-13 moves no float32 weight by more than its last bit
+    torch.testing.assert_close(weights(tmp_path / "o/model.nnpot"), weights(model), rtol=1e-6, atol=1e-9)
+    assert (new.energy_scale, new.descriptor.arguments) == (old.energy_scale, old.descriptor.arguments)
+    plain = write(tmp_path / "plain.xyz", labelled_alloys(10, 5))
+    main(["train", "--from", str(model), "--data.train", str(plain), "--out", str(tmp_path / "p"), *STILL])
+    level = load(tmp_path / "p/model.nnpot", torch.float64)
+    # a shift of the labels, a constant for each element, is found to the last digits of energies of some eV in float32
+    assert new.reference[0] - level.reference[0] == pytest.approx(1.5, abs=1e-5)
+    assert new.reference[1] - level.reference[1] == pytest.approx(-2.25, abs=1e-5)
+
+
+def test_an_element_that_does_not_occur_keeps_its_reference_energy(model: Path, tmp_path: Path) -> None:
+    copper = [atoms for atoms in shifted(20, 5, Cu=1.5) if set(atoms.symbols) == {"Cu"}]
+    data = write(tmp_path / "new.xyz", copper)
+    main(["train", "--from", str(model), "--data.train", str(data), "--out", str(tmp_path / "o"), *STILL])
+    old, new = load(model), load(tmp_path / "o/model.nnpot")
+    assert new.reference[1] == old.reference[1]
+    assert new.reference[0] > old.reference[0] + 1.0
+
+
+def test_the_recipe_is_the_model_s_and_the_rate_a_tenth(model: Path, tmp_path: Path) -> None:
+    data = write(tmp_path / "new.xyz", labelled_alloys(10, 5))
+    main(["train", "--from", str(model), "--data.train", str(data), "--out", str(tmp_path / "o")])
+    found = yaml.safe_load((tmp_path / "o/config.yaml").read_text())
+    assert (found["loss"]["forces"], found["data"]["batch_size"], found["trainer"]["max_epochs"]) == (7.0, 3, 6)
+    assert found["from_model"] == str(model)
+    header, first, *_ = (tmp_path / "o/metrics.csv").read_text().splitlines()
+    column = header.split(",").index("lr")
+    last = (6 * 3 - 1) / 18  # time of the last step, of 6 epochs of 3 steps
+    cosine = float(torch.cos(torch.tensor(torch.pi * (last - 0.02) / 0.98, dtype=torch.float64)))
+    rates = [float(line.split(",")[column]) for line in (tmp_path / "o/metrics.csv").read_text().splitlines()[1:]]
+    assert rates[-1] == pytest.approx(0.1 * 0.002 * (0.01 + 0.99 * 0.5 * (1 + cosine)), rel=1e-6)
+    assert first
+
+
+def test_it_learns_more_of_new_data_than_the_model_knew(model: Path, tmp_path: Path) -> None:
+    frames = shifted(24, 5, Cu=0.3)
+    data = write(tmp_path / "new.xyz", frames)
+    more = ["--trainer.max_epochs", "40", "--optimizer.lr", "0.05"]
+    main(["train", "--from", str(model), "--data.train", str(data), "--out", str(tmp_path / "o"), *more])
+
+    def force_error(path: Path) -> float:
+        potential = load(path)
+        errors = [potential.predict(Structure.from_ase(a)).forces - torch.tensor(a.get_forces()) for a in frames]
+        return float(torch.cat(errors).square().mean().sqrt())
+
+    assert force_error(tmp_path / "o/model.nnpot") < 0.8 * force_error(model)
+
+
+def test_a_run_from_a_model_is_resumed_without_it(model: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "m.nnpot"
+    kept.write_bytes(model.read_bytes())
+    data = write(tmp_path / "new.xyz", labelled_alloys(10, 5))
+    straight = ["train", "--from", str(kept), "--data.train", str(data), "--out"]
+    main([*straight, str(tmp_path / "o"), "--trainer.max_epochs", "2"])
+    kept.unlink()
+    main(["train", "--resume", str(tmp_path / "o"), "--trainer.max_epochs", "3"])
+    assert (tmp_path / "o/metrics.csv").read_text().count("\n") == 4
+
+
+def test_repulsion_stays_part_of_the_model(tmp_path: Path) -> None:
+    config = str(tiny_config(tmp_path))
+    main(["train", "--config", config, "--out", str(tmp_path / "o"), "--repulsion", "true"])
+    data = write(tmp_path / "new.xyz", labelled_alloys(10, 5))
+    more = ["--from", str(tmp_path / "o/model.nnpot"), "--data.train", str(data), "--out", str(tmp_path / "p"), *STILL]
+    main(["train", *more])
+    new = load(tmp_path / "p/model.nnpot")
+    assert isinstance(new, SumPotential)
+    assert isinstance(new.second, ZBL)
+
+
+def test_a_potential_in_the_configuration_gives_way_to_the_model(model: Path, tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    more = ["--potential.hidden", "[3]", "--out", str(tmp_path / "o"), *STILL]
+    main(["train", "--config", str(config), "--from", str(model), *more])
+    assert weights(tmp_path / "o/model.nnpot").shape == weights(model).shape
+
+
+def test_elements_that_the_model_does_not_know_are_named(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = labelled_alloys(10, 5)
+    for atoms in frames:
+        atoms.symbols[0] = "Ni"
+    data = write(tmp_path / "new.xyz", frames)
+    line = refusal(capsys, "train", "--from", model, "--data.train", data, "--out", tmp_path / "o")
+    assert "the model knows Cu, Au, but the data hold Ni as well" in line
+
+
+def test_what_cannot_be_trained_is_refused(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    committee = save_potential(Committee((load(model), load(model))), tmp_path / "c.nnpot")
+    data = write(tmp_path / "new.xyz", labelled_alloys(10, 5))
+    for path, why in ((committee, "a Committee cannot be trained"), (tmp_path / "no.nnpot", "there is no model file")):
+        assert why in refusal(capsys, "train", "--from", path, "--data.train", data, "--out", tmp_path / "o")
+
+
+def test_without_a_potential_the_recipes_are_pointed_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write(tmp_path / "new.xyz", labelled_alloys(3))
+    assert "give a recipe, as by --config configs/ace.yaml" in refusal(capsys, "train", "--data.train", data)

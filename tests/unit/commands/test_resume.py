@@ -1,0 +1,270 @@
+"""What a run that goes on does as before, what it may do otherwise, and what it refuses."""
+
+import csv
+import random
+import shutil
+import signal
+import subprocess
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from datasets import labelled_alloys, tiny_config, write
+from runs import nnpot, refusal, started, wait_for, weights
+
+from nnpot.__main__ import main
+from nnpot.training.checkpoint import Checkpoint
+
+
+def run(config: Path, out: Path, *more: str) -> Path:
+    main(["train", "--config", str(config), "--out", str(out), "--data.batch_size", "3", *more])
+    return out
+
+
+def copied(folder: Path, to: Path) -> Path:
+    """A copy of a run, so that a test can do as it likes with it."""
+    shutil.copytree(folder, to)
+    return to
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module", params=["cosine", "adaptive"])
+def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of six epochs, its averages far from its last weights."""
+    folder = tmp_path_factory.mktemp("finished")
+    schedule = ["--optimizer.schedule", request.param, "--optimizer.lr", "0.02", "--trainer.max_epochs", "6"]
+    return run(tiny_config(folder), folder / "run", *schedule)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first three of six epochs."""
+    folder = tmp_path_factory.mktemp("begun")
+    run(tiny_config(folder), folder / "run", "--trainer.max_epochs", "3")
+    return folder / "run"
+
+
+# a run that has ended -------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_has_nothing_to_do(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    again = copied(finished, tmp_path / "again")
+    main(["train", "--resume", str(again)])
+    assert "nothing is left to do" in capsys.readouterr().out
+    assert files(again) == files(finished)
+
+
+@pytest.mark.parametrize("lost", [["model.nnpot"], ["model.nnpot", "report.txt", "parity.png", "learning.png"]])
+def test_a_run_killed_before_its_model_was_written_gives_the_very_same(
+    finished: Path, tmp_path: Path, lost: list[str]
+) -> None:
+    again = copied(finished, tmp_path / "again")
+    for name in lost:
+        (again / name).unlink()
+    main(["train", "--resume", str(again)])
+    torch.testing.assert_close(weights(again / "model.nnpot"), weights(finished / "model.nnpot"), rtol=0, atol=0)
+    assert files(again).keys() == files(finished).keys()
+
+
+def test_the_result_is_the_averaged_weights_not_the_last_ones(finished: Path) -> None:
+    content = torch.load(finished / "last.ckpt", weights_only=True)
+    saved = weights(finished / "model.nnpot")
+
+    def vector(name: str) -> torch.Tensor:
+        return torch.cat([t.flatten().double() for k, t in content[name].items() if k.startswith("potential.")])
+
+    assert torch.equal(saved, vector("state_dict"))
+    assert not torch.equal(saved, vector("current_model_state"))
+
+
+# a run that goes on ---------------------------------------------------------------------------------------------------
+
+
+def test_the_folder_alone_is_enough(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = copied(begun, tmp_path / "again")
+    monkeypatch.chdir(tmp_path)
+    main(["train", "--resume", "again", "--trainer.max_epochs", "6"])
+    assert Checkpoint.read(again / "last.ckpt").epochs == 6
+    assert yaml.safe_load((again / "config.yaml").read_text())["trainer"]["max_epochs"] == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (["--optimizer.lr", "0.5"], "optimizer.lr 0.5 instead of 0.002"),
+        (["--seed", "9"], "seed 9 instead of 0"),
+        (["--loss.forces", "3"], "loss.forces 3.0 instead of 1.0"),
+        (
+            ["--potential.descriptor.init_args.cutoff", "3.5"],
+            "potential.descriptor.init_args.cutoff 3.5 instead of 4.0",
+        ),
+        (["--potential.hidden", "[16]"], "potential.hidden [16] instead of [8]"),
+        (["--data.validation", "0.5"], "data.validation 0.5 instead of 0.25"),
+        (["--trainer.dtype", "float64"], "trainer.dtype float64 instead of float32"),
+        (["--repulsion", "true"], "repulsion True instead of False"),
+        (["--trainer.max_epochs", "2"], "has already done 3 epochs"),
+    ],
+    ids=lambda x: x[0] if isinstance(x, list) else "",
+)
+def test_what_a_run_cannot_change_is_refused_and_nothing_is_written(
+    begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: list[str], sentence: str
+) -> None:
+    again = copied(begun, tmp_path / "again")
+    line = refusal(capsys, "train", "--resume", again, *change)
+    assert sentence in line
+    assert files(again) == files(begun)
+
+
+@pytest.mark.parametrize("batch_size", ["2", "9"])
+def test_what_it_may_change_is_named_and_used(
+    begun: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, batch_size: str
+) -> None:
+    again = copied(begun, tmp_path / "again")
+    main(["train", "--resume", str(again), "--trainer.max_epochs", "6", "--data.batch_size", batch_size])
+    assert f"data.batch_size {batch_size} instead of 3" in caplog.text
+    with (again / "metrics.csv").open() as file:
+        rates = [float(row["lr"]) for row in csv.DictReader(file) if row["lr"]]
+    # the rate follows the epochs, however many steps they have: that of the last step of epochs 4 to 6, by the formula
+    n = {"2": 5, "9": 1}[batch_size]
+    wanted = [rate((epoch + (n - 1) / n) / 6) for epoch in (3, 4, 5)]
+    assert rates[-3:] == pytest.approx(wanted, rel=1e-6)
+
+
+def rate(progress: float) -> float:
+    """Half a cosine from 0.002 to a hundredth of it, after a rise of 2 per cent."""
+    cosine = torch.cos(torch.tensor(torch.pi * (progress - 0.02) / 0.98, dtype=torch.float64))
+    return 0.002 * (0.01 + 0.99 * 0.5 * (1 + float(cosine)))
+
+
+@pytest.mark.parametrize("change", ["more", "fewer", "another label", "another order"])
+def test_other_data_are_refused_with_the_way_that_exists(
+    begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str
+) -> None:
+    frames = labelled_alloys()
+    if change == "another label":
+        frames[5].calc.results["energy"] += 1e-3
+    changed = {"more": labelled_alloys(13), "fewer": frames[:-1], "another order": frames[::-1]}.get(change, frames)
+    again = copied(begun, tmp_path / "again")
+    other = write(tmp_path / "other.xyz", changed)
+    line = refusal(capsys, "train", "--resume", again, "--data.train", other, "--trainer.max_epochs", "6")
+    assert f"nnpot train --from {again / 'model.nnpot'} --data.train {other}" in line
+    assert files(again) == files(begun)
+
+
+def test_the_same_data_may_lie_elsewhere(begun: Path, tmp_path: Path) -> None:
+    again = copied(begun, tmp_path / "again")
+    moved = write(tmp_path / "moved.xyz", labelled_alloys())
+    main(["train", "--resume", str(again), "--data.train", str(moved), "--trainer.max_epochs", "4"])
+    assert Checkpoint.read(again / "last.ckpt").epochs == 4
+
+
+def test_set_up_and_scales_are_those_of_the_checkpoint(begun: Path, tmp_path: Path) -> None:
+    again = copied(begun, tmp_path / "again")
+    main(["train", "--resume", str(again), "--trainer.max_epochs", "4"])
+    before, after = (Checkpoint.read(folder / "last.ckpt").record for folder in (begun, again))
+    assert (after.potential, after.aside, after.data) == (before.potential, before.aside, before.data)
+
+
+def test_a_failed_resume_leaves_everything(
+    begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = copied(begun, tmp_path / "again")
+    line = refusal(
+        capsys, "train", "--resume", again, "--trainer.max_epochs", "6", "--trainer.strategy", "nothing of the kind"
+    )
+    assert "invalid strategy" in line
+    assert files(again) == files(begun)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "one bit", "text", "a model"])
+def test_a_damaged_checkpoint_is_one_sentence(
+    begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    again = copied(begun, tmp_path / "again")
+    path, content = again / "last.ckpt", bytearray((begun / "last.ckpt").read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda member: member.file_size)
+    middle = largest.header_offset + largest.file_size // 2
+    content[middle] ^= 1
+    path.write_bytes(
+        {
+            "truncated": content[:middle],
+            "empty": b"",
+            "one bit": content,
+            "text": b"nothing of the kind",
+            "a model": (begun / "model.nnpot").read_bytes(),
+        }[damage]
+    )
+    line = refusal(capsys, "train", "--resume", again, "--trainer.max_epochs", "6")
+    assert f"{path} is damaged or no checkpoint of nnpot" in line
+    assert (again / "model.nnpot").read_bytes() == (begun / "model.nnpot").read_bytes()
+
+
+def test_a_checkpoint_of_an_older_nnpot_is_refused_with_the_way_that_exists(
+    begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = copied(begun, tmp_path / "again")
+    content = torch.load(again / "last.ckpt", weights_only=True)
+    del content["nnpot"]
+    torch.save(content, again / "last.ckpt")
+    line = refusal(capsys, "train", "--resume", again)
+    assert f"nnpot train --from {again / 'model.nnpot'}" in line
+
+
+def test_a_model_is_no_run(begun: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "is a model, not a run: start from it by --from" in refusal(
+        capsys, "train", "--resume", begun / "model.nnpot"
+    )
+
+
+def test_a_checkpoint_after_the_last_epoch_whatever_their_number(tmp_path: Path) -> None:
+    folder = run(tiny_config(tmp_path), tmp_path / "o", "--trainer.max_epochs", "5", "--trainer.validate_every", "3")
+    last = Checkpoint.read(folder / "last.ckpt")
+    assert (last.epochs, last.finished) == (5, True)
+
+
+# kills ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_runs_killed_at_random_all_go_on_to_the_very_same_weights(tmp_path: Path) -> None:
+    """Forty kills: half at any time, half from the last epoch on, while checkpoint, model and report are written."""
+    common = ["train", "--config", str(tiny_config(tmp_path)), "--data.batch_size", "3", "--trainer.max_epochs", "40"]
+    straight = tmp_path / "straight"
+    assert nnpot(*common, "--out", straight).returncode == 0
+    chance, outcomes = random.Random(0), []
+    for k in range(40):
+        folder = tmp_path / f"killed-{k}"
+        process = started(*common, "--out", folder)
+        if k % 2 == 0:
+            wait_for(folder / "config.yaml", process, then=chance.uniform(0.0, 1.5))
+        else:
+            wait_for_epoch(folder, 40, process)
+            wait_for(folder / "last.ckpt", process, then=chance.uniform(0.0, 0.8))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        resumed = nnpot("train", "--resume", folder)
+        if not (folder / "last.ckpt").exists():
+            assert resumed.returncode == 1
+            assert resumed.stderr.strip().splitlines()[-1].endswith("last.ckpt to resume from")
+            outcomes.append("nothing yet")
+            continue
+        assert resumed.returncode == 0, resumed.stderr
+        same = torch.equal(weights(folder / "model.nnpot"), weights(straight / "model.nnpot"))
+        assert same, f"kill {k}"
+        outcomes.append("same")
+    assert outcomes.count("same") >= 30
+
+
+def wait_for_epoch(folder: Path, epoch: int, process: "subprocess.Popen[str]") -> None:
+    """Wait until a run has validated after so many epochs."""
+    table = folder / "metrics.csv"
+    while process.poll() is None and not (table.is_file() and f"\n{epoch - 1}," in table.read_text()):
+        time.sleep(0.002)

@@ -1,0 +1,52 @@
+"""Files are whole, old or new, whatever happens while they are written."""
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from nnpot.files import NoSpaceError, write_atomically
+from nnpot.training.checkpoint import DurableCheckpointIO
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+@pytest.mark.parametrize("cause", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_an_error_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, cause: int
+) -> None:
+    path = write_atomically(tmp_path / "a" / "file", "old")
+
+    def failing(*_: object) -> None:
+        raise OSError(cause, os.strerror(cause))
+
+    monkeypatch.setattr(os, function, failing)
+    with pytest.raises(OSError, match="no space left to write" if cause != errno.EIO else os.strerror(cause)) as raised:
+        write_atomically(path, b"new")
+    assert isinstance(raised.value, NoSpaceError) == (cause != errno.EIO)
+    assert [p.name for p in path.parent.iterdir()] == ["file"]
+    assert path.read_text() == "old"
+
+
+def test_what_lasts_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    for name in ("fsync", "replace"):
+        right = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, _name=name, _right=right: (calls.append(_name), _right(*a)))
+    write_atomically(tmp_path / "file", "text")
+    write_atomically(tmp_path / "file", "text", durable=False)
+    assert calls == ["fsync", "replace", "replace"]
+
+
+def test_a_checkpoint_is_written_beside_its_place_and_not_in_the_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "there is no such folder"))
+    renamed: list[Path] = []
+    right = os.replace
+    monkeypatch.setattr(os, "replace", lambda a, b: (renamed.append(Path(a).parent), right(a, b)))
+    DurableCheckpointIO().save_checkpoint({"x": torch.arange(3)}, tmp_path / "run/last.ckpt")
+    assert torch.load(tmp_path / "run/last.ckpt", weights_only=True)["x"].tolist() == [0, 1, 2]
+    assert renamed == [tmp_path / "run"]

@@ -1,0 +1,80 @@
+"""On what machine a run is started, and what is said where there is no such one."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+
+from nnpot.training.checkpoint import Record
+from nnpot.training.options import OptimizerOptions, TrainerOptions
+from nnpot.training.run import build_trainer
+
+SLURM = {
+    **{"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "t", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"},
+    **{"SLURM_NODELIST": "localhost", "SLURM_NTASKS": "4"},
+}
+RECORD = Record(potential={}, baseline=None, settings={}, aside=(), structures=1, data="", max_epochs=1, between=1)
+
+
+def trainer(folder: Path, **options: Any) -> Any:
+    return build_trainer(TrainerOptions(**options), OptimizerOptions(), folder, RECORD, validates=True)
+
+
+@pytest.fixture
+def slurm(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SLURM.items():
+        monkeypatch.setenv(name, value)
+
+
+def environment(of: Any) -> Any:
+    return of._accelerator_connector.cluster_environment
+
+
+@pytest.mark.usefixtures("slurm")
+def test_on_one_node_lightning_starts_the_processes_whatever_tasks_a_job_has(tmp_path: Path) -> None:
+    made = trainer(tmp_path, accelerator="cpu", devices=1)
+    assert isinstance(environment(made), LightningEnvironment)
+    assert made.world_size == 1
+
+
+@pytest.mark.usefixtures("slurm")
+def test_on_several_nodes_slurm_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
+    made = trainer(tmp_path, accelerator="cpu", devices=2, num_nodes=2, strategy="ddp")
+    assert isinstance(environment(made), SLURMEnvironment)
+    assert made.world_size == 4
+
+
+@pytest.mark.usefixtures("slurm")
+def test_a_second_task_on_one_node_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    with pytest.raises(ValueError, match="srun has started nnpot several times"):
+        trainer(tmp_path, accelerator="cpu", devices=1)
+
+
+def test_mpi_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked() -> bool:
+        raise AssertionError("mpi4py ends the program where there is no MPI")
+
+    monkeypatch.setattr("lightning_fabric.plugins.environments.mpi.MPIEnvironment.detect", staticmethod(asked))
+    trainer(tmp_path, accelerator="cpu", devices=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"devices": -1, "accelerator": "cpu"}, "trainer.devices -1 means all GPUs, but there is none"),
+        ({"devices": "-1", "accelerator": "cpu"}, "trainer.devices -1 means all GPUs, but there is none"),
+        ({"devices": 0, "accelerator": "cpu"}, "the training cannot be set up"),
+        ({"accelerator": "abacus"}, "the training cannot be set up: You selected an invalid accelerator name"),
+        ({"strategy": "abacus"}, "the training cannot be set up: You selected an invalid strategy name"),
+        ({"strategy": "fsdp", "accelerator": "cpu"}, "the training cannot be set up"),
+    ],
+    ids=str,
+)
+def test_a_machine_that_is_not_there_is_one_sentence(tmp_path: Path, options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why) as error:
+        trainer(tmp_path, **options)
+    assert "\n" not in str(error.value)
