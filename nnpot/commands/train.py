@@ -16,6 +16,7 @@ from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 from nnpot.training.data import Split, StructureData
+from nnpot.training.loss import check_weights
 from nnpot.training.options import DataOptions, LossOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.plan import forecast
 from nnpot.training.run import build_trainer, checkpoint_of, ended_well, run_folder, saved_state, write_config
@@ -66,6 +67,7 @@ def train(
     folder = run_folder(out, resume)
     pl.seed_everything(seed, verbose=False)
     split = Split.read(data, seed)
+    check_weights(loss, split.train, str(data.train))
     log.info("%d training and %d validation structures", len(split.train), len(split.validation))
     baseline = ZBL(potential.elements or elements_of(split.train)) if repulsion else None
     targets = split if baseline is None else split.minus(baseline)
