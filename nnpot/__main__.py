@@ -109,11 +109,13 @@ def _settings(parser: Parser, arguments: Sequence[str]) -> Any:
 def _with_required(loss: Any, arguments: Sequence[str]) -> Any:
     """Require the labels that the command line weighs; a weight in a configuration may be meant for other data."""
     parser, labels = argparse.ArgumentParser(add_help=False, allow_abbrev=False), ("energy", "forces", "stress")
-    parser.add_argument("--loss", type=yaml.safe_load, default={})
+    parser.add_argument("--loss", type=yaml.safe_load)
     for label in labels:
         parser.add_argument(f"--loss.{label}")
     given = vars(parser.parse_known_args(arguments)[0])
-    weighed = [n for n in labels if (n in given["loss"] or given[f"loss.{n}"] is not None) and getattr(loss, n) > 0]
+    together = given["loss"] or {}
+    named = [label for label in labels if label in together or given[f"loss.{label}"] is not None]
+    weighed = [label for label in named if getattr(loss, label) > 0]
     return dataclasses.replace(loss, required=tuple(dict.fromkeys([*loss.required, *weighed])))
 
 
