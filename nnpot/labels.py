@@ -49,7 +49,7 @@ class LabelKeys:
             are read without being named.
 
     Raises:
-        ValueError: If the stress is given the name of a virial, or both have names.
+        ValueError: If the stress is given the name of a virial, or both are named.
     """
 
     energy: str = ""
@@ -59,10 +59,10 @@ class LabelKeys:
     virial: str = ""
 
     def __post_init__(self) -> None:
-        if self.stress in _VIRIALS:
+        if _is_virial(self.stress):
             raise ValueError(
-                f"keys.stress must name a stress in eV/Å³, got {self.stress}, which is a virial: leave it out, "
-                "virial and virials are read where there is no stress"
+                f"keys.stress must name a stress in eV/Å³, got {self.stress}, which is a virial by its name: give it "
+                "as keys.virial"
             )
         if self.stress and self.virial:
             raise ValueError(f"keys.stress is {self.stress} and keys.virial is {self.virial}: leave out one of them")
@@ -176,7 +176,7 @@ class Inventory:
         names = [name for name, _ in self.others[label].most_common(4)]
         if not names:
             return ""
-        use = self.naming.format(label=_option(label, names[0]), name=names[0])
+        use = self.naming.format(label="virial" if _is_virial(names[0]) else label, name=names[0])
         if len(names) == 1:
             return f"{_place(label)} {names[0]} is there: use {use}"
         return f"{_place(label)}s {', '.join(names)} are there: use e.g. {use}"
@@ -232,9 +232,9 @@ def _place(label: str) -> str:
     return "array" if label == "forces" else "key"
 
 
-def _option(label: str, name: str) -> str:
-    """Which of the keys a name is for: a virial is not a stress."""
-    return "virial" if label == "stress" and "stress" not in name.lower() else label
+def _is_virial(name: str) -> bool:
+    """Whether a name says that it is a virial in eV, which is not a stress."""
+    return "virial" in name.lower() and "stress" not in name.lower()
 
 
 def _shapes(label: str, atoms: Atoms) -> tuple[tuple[int, ...], ...]:

@@ -221,10 +221,15 @@ def test_a_virial_under_another_name_is_not_taken_for_a_stress(tmp_path: Path) -
     np.testing.assert_allclose(structure.stress.numpy(), stress, atol=1e-8)
 
 
-@pytest.mark.parametrize("keys", [{"stress": "virial"}, {"stress": "REF_stress", "virial": "REF_virial"}])
-def test_a_stress_is_not_given_the_name_of_a_virial(keys: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"keys\.stress .*leave"):
-        LabelKeys(**keys)
+@pytest.mark.parametrize("name", ["virial", "REF_Virials"])
+def test_a_stress_is_not_given_the_name_of_a_virial(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"keys\.stress .* got {name}, .* give it as keys\.virial"):
+        LabelKeys(stress=name)
+
+
+def test_stress_and_virial_are_not_both_named() -> None:
+    with pytest.raises(ValueError, match="leave out one of them"):
+        LabelKeys(stress="REF_stress", virial="REF_virial")
 
 
 # names that were given ------------------------------------------------------------------------------------------------
