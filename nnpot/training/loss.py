@@ -48,8 +48,8 @@ def check_weights(options: LossOptions, structures: Sequence[Structure], source:
             )
         if weight > 0:
             log.warning(
-                "the loss weighs %s by %g, but no training structure has %s: the weight counts for nothing",
-                label, weight, words[label],
+                "the loss weighs %s by %g, but no training structure has %s: it counts for nothing",
+                label, weight, "any" if label == "forces" else "one",
             )  # fmt: skip
 
 
