@@ -34,23 +34,22 @@ def check_weights(options: LossOptions, structures: Sequence[Structure], source:
         source: Where they are from, for the message.
 
     Raises:
-        ValueError: If no structure has a label that is required.
+        ValueError: If no structure has a label that is required and weighed.
     """
     words = {"energy": "an energy", "forces": "forces", "stress": "a stress"}
     for label in LABELS:
-        if any(getattr(s, label) is not None for s in structures):
-            continue
         weight = getattr(options, label)
+        if weight == 0 or any(getattr(s, label) is not None for s in structures):
+            continue
         if label in options.required:
             raise ValueError(
                 f"no training structure of {source} has {words[label]}, which the loss weighs by {weight:g}: leave out "
                 f"--loss.{label}, or give the name under which the file keeps it by --data.keys.{label}"
             )
-        if weight > 0:
-            log.warning(
-                "the loss weighs %s by %g, but no training structure has %s: it counts for nothing",
-                label, weight, "any" if label == "forces" else "one",
-            )  # fmt: skip
+        log.warning(
+            "the loss weighs %s by %g, but no training structure has %s: it counts for nothing",
+            label, weight, "any" if label == "forces" else "one",
+        )  # fmt: skip
 
 
 def known_difference(predicted: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:

@@ -66,8 +66,8 @@ class LossOptions:
             None.
         late_from: Fraction of the epochs at which the rise begins; with the schedule `adaptive` it begins, slowly, with
             the annealing.
-        required: Labels that some training structure must have; else a weight for what none has only gives a warning.
-            A weight on the command line requires its label.
+        required: Labels that some training structure must have if their weight is not 0; a weight for any other that
+            none has only gives a warning.  A weight on the command line requires its label.
 
     Raises:
         ValueError: If a weight is negative or all of them are 0.

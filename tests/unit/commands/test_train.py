@@ -321,6 +321,13 @@ def test_a_weight_of_the_configuration_for_a_missing_label_is_a_warning(
     assert (warned in caplog.messages) is (extra != ["--loss.stress", "0"])
 
 
+def test_what_is_not_weighed_is_not_required(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, without(labelled_alloys(), "stress"))
+    config.write_text(config.read_text().replace("stress: 1.0", "stress: 0.0, required: [stress]"))
+    main(["train", "--config", str(config), "--out", str(tmp_path / "o"), *ONE_EPOCH])
+    assert (tmp_path / "o/model.nnpot").exists()
+
+
 def test_a_run_records_what_it_required(tmp_path: Path) -> None:
     main(["train", "--config", str(tiny_config(tmp_path)), "--out", str(tmp_path / "o"), *ONE_EPOCH, "--loss.forces=3"])
     assert yaml.safe_load((tmp_path / "o/config.yaml").read_text())["loss"]["required"] == ["forces"]
