@@ -1,6 +1,7 @@
 """The door: `nnpot COMMAND …`, a parser over the plain functions in `nnpot.commands`."""
 
 import argparse
+import dataclasses
 import difflib
 import importlib
 import inspect
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 COMMANDS = {
@@ -35,6 +37,17 @@ class Parser(ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print one line and exit with code 2."""
         complain(_one_line(message) + self._suggestion(message), code=2)
+
+    def check_prefixes(self, arguments: Sequence[str]) -> None:
+        """Stop at an option of another command, as `--data.keys.energy` of `train` for `--keys.energy` of `evaluate`.
+
+        Otherwise it would be taken for the argument that its prefix names.
+        """
+        known = set(re.findall(r"--([\w.]+)", self.format_help()))
+        for option in (a[2:].split("=")[0] for a in arguments if a.startswith("--")):
+            own = option.partition(".")[2]
+            if option not in known and own in known:
+                complain(f"there is no option --{option}: that of {self.prog} is --{own}", code=2)
 
     def _suggestion(self, message: str) -> str:
         wrong = re.search(r"(?:Option|Key|nested key) '([\w.-]+)'|[Uu]nrecognized arguments: --([\w.-]+)", message)
@@ -69,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         settings = _settings(parser, [*_inherited(module, rest), *rest])
         settings.pop("config", None)
+        if command == "train":
+            settings["loss"] = _with_required(settings["loss"], rest)
         function(**settings)
     except (ValueError, OSError, ModuleNotFoundError) as error:
         complain(_with_notes(error), code=1)
@@ -108,10 +123,24 @@ def _inherited(module: Any, arguments: Sequence[str]) -> list[str]:
 
 
 def _settings(parser: Parser, arguments: Sequence[str]) -> Any:
+    parser.check_prefixes(arguments)
     try:
         return parser.instantiate(parser.parse_args(arguments))
     except (ValueError, TypeError) as error:  # raised by a constructor while its arguments are checked
         complain(_one_line(str(error)), code=2)
+
+
+def _with_required(loss: Any, arguments: Sequence[str]) -> Any:
+    """Require the labels that the command line weighs; a weight in a configuration may be meant for other data."""
+    parser, labels = argparse.ArgumentParser(add_help=False, allow_abbrev=False), ("energy", "forces", "stress")
+    parser.add_argument("--loss", type=yaml.safe_load)
+    for label in labels:
+        parser.add_argument(f"--loss.{label}")
+    given = vars(parser.parse_known_args(arguments)[0])
+    together = given["loss"] or {}
+    named = [label for label in labels if label in together or given[f"loss.{label}"] is not None]
+    weighed = [label for label in named if getattr(loss, label) > 0]
+    return dataclasses.replace(loss, required=tuple(dict.fromkeys([*loss.required, *weighed])))
 
 
 def _constructor_arguments() -> set[str]:

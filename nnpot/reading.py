@@ -4,8 +4,8 @@ import bz2
 import gzip
 import io
 import lzma
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +16,10 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.formats import UnknownFileTypeError
 
+from nnpot.labels import PYTHON_NAMING, Inventory, Label, LabelKeys, labels_of
 from nnpot.structure import Structure
 
 _OPENERS: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
-
-
-@dataclass(frozen=True)
-class LabelKeys:
-    """Names under which a file keeps its labels, where they are not ASE's own `energy`, `forces`, `stress`.
-
-    Args:
-        energy: Key in `atoms.info` of the total energy in eV; ASE's own results if empty.
-        forces: Key in `atoms.arrays` of the forces in eV/Å.
-        stress: Key in `atoms.info` of the stress in eV/Å³, ASE's sign, as 6 Voigt components or a 3×3 matrix.
-        group: Key in `atoms.info` of the configuration type, by which errors are listed.
-    """
-
-    energy: str = ""
-    forces: str = ""
-    stress: str = ""
-    group: str = "config_type"
 
 
 def read_atoms(path: str | Path) -> list[Atoms]:
@@ -43,7 +27,7 @@ def read_atoms(path: str | Path) -> list[Atoms]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is empty or ASE cannot read it.
+        ValueError: If it is empty, ASE cannot read it, or a cell is written such that ASE overlooks it.
     """
     path = Path(path)
     if not path.is_file():
@@ -65,6 +49,9 @@ def read_atoms(path: str | Path) -> list[Atoms]:
     frames = frames if isinstance(frames, list) else [frames]
     if not frames:
         raise ValueError(f"{path} holds no structures")
+    if known == "extxyz":
+        for k, atoms in enumerate(frames):
+            _check_cell(atoms, f"{path}, frame {k}")
     return frames
 
 
@@ -77,49 +64,65 @@ def read_structures(path: str | Path, keys: LabelKeys | None = None) -> list[Str
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read or a frame holds numbers that are not finite; the frame is named.
+        ValueError: As `read_labelled`.
     """
-    name, keys = Path(path).name, keys or LabelKeys()
+    return read_labelled(path, keys)[0]
+
+
+def read_labelled(
+    path: str | Path, keys: LabelKeys | None = None, naming: str = PYTHON_NAMING
+) -> tuple[list[Structure], Inventory]:
+    """Read structures with their labels, and take stock of these.
+
+    Args:
+        path: Any file that ASE reads, also compressed by xz, gzip or bzip2.
+        keys: Where the labels are, if not under ASE's own names.
+        naming: How the user gives a label another name, a format of `label` and `name`, for messages.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read, a name in `keys` is found in no frame, or a label is not numeric, of the wrong
+            shape or not finite, which names the frame.
+    """
+    keys, frames = keys or LabelKeys(), read_atoms(path)
+    names = [f"{Path(path).name}, frame {k}" for k in range(len(frames))]
+    labels = [labels_of(atoms, keys, name) for atoms, name in zip(frames, names, strict=True)]
+    inventory = Inventory.of(frames, labels, keys, str(path), naming)
     structures = []
-    for k, atoms in enumerate(read_atoms(path)):
-        structure = Structure.from_ase(_with_labels(atoms, keys), name=f"{name}, frame {k}")
+    for atoms, found, name in zip(frames, labels, names, strict=True):
+        structure = Structure.from_ase(_with_labels(atoms, found), name)
         structure = replace(structure, group=str(atoms.info.get(keys.group, "")))
         _check(structure)
         structures.append(structure)
-    return structures
+    return structures, inventory
 
 
-def require_labels(structures: Sequence[Structure], source: str) -> None:
+def require_labels(structures: Sequence[Structure], source: str, inventory: Inventory | None = None) -> None:
     """Check that there is something to learn from.
+
+    Args:
+        structures: Training or test structures.
+        source: Where they are from, for the message.
+        inventory: Of the same file; it knows what could be energies under another name.
 
     Raises:
         ValueError: If no structure has an energy.
     """
-    if not any(s.energy is not None for s in structures):
-        raise ValueError(
-            f"{source} holds {len(structures)} structures but no energies; if they are stored under another name, "
-            "give it, e.g. --data.keys.energy REF_energy"
-        )
+    if any(s.energy is not None for s in structures):
+        return
+    naming = PYTHON_NAMING if inventory is None else inventory.naming
+    example = naming.format(label="energy", name="REF_energy")
+    hint = "" if inventory is None else inventory.hint("energy")
+    raise ValueError(
+        f"{source} holds {len(structures)} structures but no energies; "
+        + (hint or f"if they are stored under another name, give it, e.g. {example}")
+    )
 
 
-def _with_labels(atoms: Atoms, keys: LabelKeys) -> Atoms:
-    """Take labels from the named keys, and a stress from a `virial` = −V·stress where only that is given."""
-    results = dict(atoms.calc.results) if atoms.calc is not None else {}
-    for label, key, store in (
-        ("energy", keys.energy, atoms.info),
-        ("forces", keys.forces, atoms.arrays),
-        ("stress", keys.stress, atoms.info),
-    ):
-        if key:
-            results.pop(label, None)
-            if label == "energy":
-                results.pop("free_energy", None)
-            if key in store:
-                results[label] = store[key]
-    if "stress" not in results and "virial" in atoms.info and all(atoms.pbc):
-        results["stress"] = -np.reshape(atoms.info["virial"], (3, 3)) / atoms.get_volume()
+def _with_labels(atoms: Atoms, labels: Mapping[str, Label]) -> Atoms:
+    """Put the labels in the place of ASE's results."""
     atoms.calc = SinglePointCalculator(atoms)
-    atoms.calc.results = results
+    atoms.calc.results = {name: label.value for name, label in labels.items()}
     return atoms
 
 
@@ -130,7 +133,10 @@ def _check(structure: Structure) -> None:
     for name, value in values.items():
         if not torch.isfinite(value).all():
             raise ValueError(f"{structure.name}: the {name} hold NaN or infinite numbers; correct or remove the frame")
-    if structure.forces is not None and structure.forces.shape != structure.positions.shape:
-        raise ValueError(
-            f"{structure.name}: forces of shape {tuple(structure.forces.shape)} for {len(structure)} atoms"
-        )
+
+
+def _check_cell(atoms: Atoms, source: str) -> None:
+    """Extended XYZ writes `Lattice`; in another spelling ASE takes it for something else and the cell is lost."""
+    for name, value in atoms.info.items():
+        if name.lower() == "lattice" and np.size(value) == 9 and not atoms.cell.any():
+            raise ValueError(f"{source}: the cell is written as {name}, which ASE does not read; write Lattice instead")

@@ -3,7 +3,8 @@
 =====  =======================================================================  ================================
 floor  rooms                                                                    may import
 =====  =======================================================================  ================================
-0      structure, spec, graph, compiler, native, precision, units, files        floor 0 only
+0      structure, labels, spec, graph, compiler, native, precision, units,      floor 0 only
+       files
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/, scaling                                               floors 0–1
 3      potential, network_potential, repulsion, committee, joined, packaged,    floors 0–2, each other
@@ -26,7 +27,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = (
-    ("structure", "spec", "graph", "compiler", "native", "precision", "units", "files"),
+    ("structure", "labels", "spec", "graph", "compiler", "native", "precision", "units", "files"),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
     ("potential", "network_potential", "repulsion", "committee", "joined", "packaged", "model_file"),

@@ -1,5 +1,6 @@
 """`nnpot evaluate`: errors of a potential on labelled structures."""
 
+import logging
 from pathlib import Path
 
 import torch
@@ -8,7 +9,10 @@ from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import parity
 from nnpot.files import write_atomically
 from nnpot.formats import load
-from nnpot.reading import LabelKeys, read_structures, require_labels
+from nnpot.labels import LabelKeys
+from nnpot.reading import read_labelled, require_labels
+
+log = logging.getLogger("nnpot")
 
 
 def evaluate(
@@ -34,11 +38,13 @@ def evaluate(
 
     Raises:
         FileNotFoundError: If a file is not there.
-        ValueError: If a file cannot be read, has no energies, or holds an element that the model does not know.
+        ValueError: If a file cannot be read, has no energies, lacks a named label, or holds an element that the model
+            does not know.
     """
     potential = load(model, torch.float32, device)
-    structures = read_structures(data, keys)
-    require_labels(structures, str(data))
+    structures, found = read_labelled(data, keys, "--keys.{label} {name}")
+    log.info("%s", found)
+    require_labels(structures, str(data), found)
     result = evaluate_potential(potential, structures)
     print(table(result, title=f"{model} on {data}"))
     if json is not None:

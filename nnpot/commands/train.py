@@ -19,6 +19,7 @@ from nnpot.potential import Potential
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.data import Split, StructureData
 from nnpot.training.finite import NotFiniteError
+from nnpot.training.loss import check_weights
 from nnpot.training.options import DataOptions, LossOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.plan import forecast
 from nnpot.training.result import MODEL, save_result
@@ -149,6 +150,7 @@ def _first_start(
     if from_model is None and potential is None:
         raise ValueError("there is no potential to train; give a recipe, as by --config configs/ace.yaml")
     split = Split.read(data, settings["seed"])
+    check_weights(loss, split.train, str(data.train))
     split.check_labels(loss)
     if from_model is not None:
         log.info("starting from %s", from_model)

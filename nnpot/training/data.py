@@ -15,13 +15,16 @@ from nnpot.descriptors.base import Descriptor
 from nnpot.neighbors import single_batch, table_slots
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
-from nnpot.reading import read_structures, require_labels
+from nnpot.reading import read_labelled, require_labels
 from nnpot.structure import Batch, CachedFeatures, Structure
 from nnpot.training.batches import BalancedBatches
 from nnpot.training.options import DataOptions, LossOptions
 from nnpot.training.stored import StoredBatches, gathered
 
 log = logging.getLogger("nnpot")
+
+NAMING = "--data.keys.{label} {name}"
+"""How a user of `nnpot train` gives a label another name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class Split:
 
     @classmethod
     def read(cls, options: DataOptions, seed: int, aside: Sequence[int] | None = None) -> Self:
-        """Read the files, or set a random part of the training structures aside.
+        """Read the files and say which labels they hold, or set a random part of the training structures aside.
 
         Args:
             options: Where they are.
@@ -49,12 +52,16 @@ class Split:
 
         Raises:
             FileNotFoundError: If a file is not there.
-            ValueError: If a file cannot be read, holds numbers that are not finite, or has no energies.
+            ValueError: If a file cannot be read, has no energies, lacks a named label, or holds one of the wrong shape
+                or not finite.
         """
-        structures = read_structures(options.train, options.keys)
-        require_labels(structures, str(options.train))
+        structures, found = read_labelled(options.train, options.keys, NAMING)
+        log.info("%s", found)
+        require_labels(structures, str(options.train), found)
         if not isinstance(options.validation, float | int):
-            return cls(structures, read_structures(options.validation, options.keys))
+            validation, found = read_labelled(options.validation, options.keys, NAMING)
+            log.info("%s", found)
+            return cls(structures, validation)
         if aside is None:
             order = torch.randperm(len(structures), generator=torch.Generator().manual_seed(seed)).tolist()
             n = round(options.validation * len(structures))

@@ -1,13 +1,19 @@
 """The loss of energies, forces and stresses, any of which may be missing."""
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from nnpot.functional.segment import segment_sum
+from nnpot.labels import LABELS
 from nnpot.potential import Prediction
-from nnpot.structure import Batch
+from nnpot.structure import Batch, Structure
+from nnpot.training.options import LossOptions
+
+log = logging.getLogger("nnpot")
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,6 +23,33 @@ class LossTerms:
     energy: Tensor
     forces: Tensor
     stress: Tensor
+
+
+def check_weights(options: LossOptions, structures: Sequence[Structure], source: str) -> None:
+    """Check that the labels that the loss weighs are there; warn of a weight that counts for nothing.
+
+    Args:
+        options: Weights, and which labels are required.
+        structures: All that is trained on.
+        source: Where they are from, for the message.
+
+    Raises:
+        ValueError: If no structure has a label that is required and weighed.
+    """
+    words = {"energy": "an energy", "forces": "forces", "stress": "a stress"}
+    for label in LABELS:
+        weight = getattr(options, label)
+        if weight == 0 or any(getattr(s, label) is not None for s in structures):
+            continue
+        if label in options.required:
+            raise ValueError(
+                f"no training structure of {source} has {words[label]}, which the loss weighs by {weight:g}: leave out "
+                f"--loss.{label}, or give the name under which the file keeps it by --data.keys.{label}"
+            )
+        log.warning(
+            "the loss weighs %s by %g, but no training structure has %s: it counts for nothing",
+            label, weight, "any" if label == "forces" else "one",
+        )  # fmt: skip
 
 
 def known_difference(predicted: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from nnpot.graph import Compilation, pays
-from nnpot.reading import LabelKeys
+from nnpot.labels import LabelKeys
 
 REMEMBERED = 0.01
 """Part of all steps that an automatic average of the weights remembers."""
@@ -69,6 +69,8 @@ class LossOptions:
             None.
         late_from: Fraction of the epochs at which the rise begins; with the schedule `adaptive` it begins, slowly, with
             the annealing.
+        required: Labels that some training structure must have if their weight is not 0; a weight for any other that
+            none has only gives a warning.  A weight on the command line requires its label.
 
     Raises:
         ValueError: If a weight is negative or all of them are 0.
@@ -79,6 +81,7 @@ class LossOptions:
     stress: float = 0.0
     late_energy: float | None = None
     late_from: float = 0.3
+    required: tuple[Literal["energy", "forces", "stress"], ...] = ()
 
     def __post_init__(self) -> None:
         weights = (self.energy, self.forces, self.stress)

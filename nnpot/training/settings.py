@@ -22,8 +22,8 @@ MAY_CHANGE = (
 )
 """What a resumed run may do otherwise than before: how long, on what machine, how much at a time."""
 
-NOT_COMPARED = ("out", "data.train", "data.keys")
-"""What says where things are: the structures themselves are compared."""
+NOT_COMPARED = ("out", "data.train", "data.keys", "loss.required")
+"""What says where things are, or what must be there: the structures themselves are compared."""
 
 
 def plain(settings: Mapping[str, Any]) -> Settings:

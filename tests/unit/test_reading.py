@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from datasets import labelled_alloys, write
 
-from nnpot.reading import LabelKeys, read_structures, require_labels
+from nnpot.labels import LabelKeys
+from nnpot.reading import read_labelled, read_structures, require_labels
 
 
 def test_labels_are_those_of_the_file(tmp_path: Path) -> None:
@@ -99,3 +101,227 @@ def test_structures_without_energies_are_refused_for_training(tmp_path: Path) ->
     structures = read_structures(write(tmp_path / "a.xyz", frames))
     with pytest.raises(ValueError, match=r"a\.xyz holds 2 structures but no energies"):
         require_labels(structures, "a.xyz")
+
+
+FLAG = "--data.keys.{label} {name}"
+STORED = {"energy": "REF_energy", "forces": "REF_forces", "stress": "REF_stress"}
+
+
+def renamed(frames: list[Atoms], **names: str) -> list[Atoms]:
+    """The same with labels under other names; a stress becomes 9 numbers in a row."""
+    for atoms in frames:
+        for label, name in names.items():
+            value = atoms.calc.results.pop(label)
+            if label == "stress":
+                value = value[[0, 5, 4, 5, 1, 3, 4, 3, 2]]
+            (atoms.arrays if label == "forces" else atoms.info)[name] = value
+    return frames
+
+
+def line_of(path: Path, frames: list[Atoms], **keys: str) -> str:
+    _, found = read_labelled(write(path, frames), LabelKeys(**keys), FLAG)
+    return str(found).removeprefix(f"labels of {path}: ")
+
+
+# what is found --------------------------------------------------------------------------------------------------------
+
+
+def test_the_labels_of_a_file_are_counted(tmp_path: Path) -> None:
+    frames = labelled_alloys(4)
+    del frames[0].calc.results["forces"], frames[1].calc.results["forces"], frames[2].calc.results["stress"]
+    assert line_of(tmp_path / "a.xyz", frames) == "energy 4/4, forces 2/4, stress 3/4"
+
+
+def test_names_that_were_given_are_told(tmp_path: Path) -> None:
+    frames = renamed(labelled_alloys(3), **STORED)
+    wanted = "energy 3/3 (REF_energy), forces 3/3 (REF_forces), stress 3/3 (REF_stress)"
+    assert line_of(tmp_path / "a.xyz", frames, **STORED) == wanted
+
+
+def test_a_free_energy_is_told(tmp_path: Path) -> None:
+    frames = labelled_alloys(2)
+    frames[0].calc.results["free_energy"] = 1.0
+    assert line_of(tmp_path / "a.xyz", frames).startswith("energy 2/2 (free_energy), ")
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "place"),
+    [
+        ("energy", "REF_energy", "key"),
+        ("energy", "Energy", "key"),
+        ("forces", "dft_forces", "array"),
+        ("forces", "force", "array"),
+        ("stress", "REF_stress", "key"),
+    ],
+)
+def test_a_label_under_another_name_is_pointed_out(tmp_path: Path, label: str, name: str, place: str) -> None:
+    told = line_of(tmp_path / "a.xyz", renamed(labelled_alloys(2), **{label: name}))
+    assert f"{label} 0/2 ({place} {name} is there: use --data.keys.{label} {name})" in told
+
+
+def test_what_is_pointed_out_works(tmp_path: Path) -> None:
+    frames = renamed(labelled_alloys(2), forces="force")
+    (first, _) = read_structures(write(tmp_path / "a.xyz", frames), LabelKeys(forces="force"))
+    np.testing.assert_allclose(first.forces.numpy(), labelled_alloys(1)[0].get_forces(), atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["energy_weight", "energy_per_atom", "energy_note"])
+def test_what_cannot_be_a_label_is_not_pointed_out(tmp_path: Path, name: str) -> None:
+    frames = labelled_alloys(1)
+    del frames[0].calc.results["energy"]
+    frames[0].info[name] = "PBE" if name == "energy_note" else 1.0
+    assert line_of(tmp_path / "a.xyz", frames).startswith("energy 0/1, ")
+
+
+def test_two_names_are_both_pointed_out(tmp_path: Path) -> None:
+    frames = renamed(labelled_alloys(1), forces="pbe_forces")
+    frames[0].arrays["scan_forces"] = frames[0].arrays["pbe_forces"]
+    told = line_of(tmp_path / "a.xyz", frames)
+    assert "arrays pbe_forces, scan_forces are there: use e.g. --data.keys.forces pbe_forces" in told
+
+
+def test_a_name_that_only_some_structures_need_is_not_advised(tmp_path: Path) -> None:
+    frames = [*labelled_alloys(2), *renamed(labelled_alloys(3, seed=1), energy="Energy")]
+    assert line_of(tmp_path / "a.xyz", frames).startswith("energy 2/5 (3 others have key Energy), ")
+
+
+def test_a_stress_is_expected_of_periodic_structures_alone(tmp_path: Path) -> None:
+    frames = labelled_alloys(3)
+    frames[1].pbc = (True, True, False)
+    assert line_of(tmp_path / "a.xyz", frames).endswith("stress 2/2 periodic")
+
+
+def test_molecules_are_told_apart_from_a_missing_stress(tmp_path: Path) -> None:
+    frames = labelled_alloys(2)
+    for atoms in frames:
+        atoms.pbc = False
+    assert line_of(tmp_path / "a.xyz", frames).endswith("stress 0/0 (no structure is periodic in three directions)")
+
+
+@pytest.mark.parametrize("name", ["virial", "virials"])
+def test_virials_are_read_and_told(tmp_path: Path, name: str) -> None:
+    frames = labelled_alloys(2)
+    wanted = [atoms.get_stress() for atoms in frames]
+    for atoms in frames:
+        atoms.info[name] = -atoms.get_volume() * atoms.get_stress(voigt=False)
+        del atoms.calc.results["stress"]
+    structures, found = read_labelled(write(tmp_path / "a.xyz", frames))
+    assert str(found).endswith(f"stress 2/2 ({name})")
+    np.testing.assert_allclose([s.stress.numpy() for s in structures], wanted, atol=1e-8)
+
+
+def test_a_virial_under_another_name_is_not_taken_for_a_stress(tmp_path: Path) -> None:
+    frames = labelled_alloys(1)
+    stress = frames[0].get_stress()
+    frames[0].info["REF_virial"] = (-frames[0].get_volume() * frames[0].get_stress(voigt=False)).ravel()
+    del frames[0].calc.results["stress"]
+    told = line_of(tmp_path / "a.xyz", frames)
+    assert told.endswith("stress 0/1 (key REF_virial is there: use --data.keys.virial REF_virial)")
+    (structure,) = read_structures(tmp_path / "a.xyz", LabelKeys(virial="REF_virial"))
+    np.testing.assert_allclose(structure.stress.numpy(), stress, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["virial", "REF_Virials"])
+def test_a_stress_is_not_given_the_name_of_a_virial(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"keys\.stress .* got {name}, .* give it as keys\.virial"):
+        LabelKeys(stress=name)
+
+
+def test_stress_and_virial_are_not_both_named() -> None:
+    with pytest.raises(ValueError, match="leave out one of them"):
+        LabelKeys(stress="REF_stress", virial="REF_virial")
+
+
+# names that were given ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("label", ["energy", "forces", "stress"])
+@pytest.mark.parametrize("name", ["a.xyz", "a.traj"])
+def test_ases_own_names_may_be_given(tmp_path: Path, label: str, name: str) -> None:
+    import ase.io
+
+    frames = labelled_alloys(2)
+    ase.io.write(tmp_path / name, frames)
+    structures = read_structures(tmp_path / name, LabelKeys(**{label: label}))
+    wanted = [atoms.calc.results[label] for atoms in frames]
+    found = [np.asarray(getattr(s, label)) for s in structures]
+    np.testing.assert_allclose(found, wanted, rtol=1e-7, atol=1e-7)
+
+
+def test_energy_by_name_is_not_the_free_energy(tmp_path: Path) -> None:
+    frames = labelled_alloys(1)
+    frames[0].calc.results["free_energy"] = 7.0
+    path = write(tmp_path / "a.xyz", frames)
+    energies = [read_structures(path, LabelKeys(energy=name))[0].energy for name in ("energy", "free_energy")]
+    assert energies == pytest.approx([frames[0].calc.results["energy"], 7.0], abs=1e-7)
+
+
+@pytest.mark.parametrize("label", ["energy", "forces", "stress"])
+def test_a_name_that_is_in_no_structure_is_an_error(tmp_path: Path, label: str) -> None:
+    path = write(tmp_path / "a.xyz", labelled_alloys(2))
+    there = f"a.xyz: nothing is in no structure, but --data.keys.{label} nothing was given; .* is there: use "
+    with pytest.raises(ValueError, match=f"{there}--data.keys.{label} {label}"):
+        read_labelled(path, LabelKeys(**{label: "nothing"}), FLAG)
+
+
+def test_a_misspelt_name_is_told_with_the_right_one(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.xyz", renamed(labelled_alloys(2), forces="REF_forces"))
+    with pytest.raises(ValueError, match=r"array REF_forces is there: use LabelKeys\(forces='REF_forces'\)"):
+        read_structures(path, LabelKeys(forces="REF_force"))
+
+
+def test_a_name_may_be_missing_in_some_structures(tmp_path: Path) -> None:
+    frames = [*renamed(labelled_alloys(1), forces="REF_forces"), *labelled_alloys(2)]
+    path = write(tmp_path / "a.xyz", frames)
+    found = read_structures(path, LabelKeys(forces="REF_forces"))
+    assert [s.forces is None for s in found] == [False, True, True]
+
+
+def test_a_missing_energy_is_pointed_out_with_the_flag(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.xyz", renamed(labelled_alloys(2), energy="E_pbe_energy"))
+    structures, found = read_labelled(path, naming="--keys.{label} {name}")
+    with pytest.raises(ValueError, match=r"no energies; key E_pbe_energy is there: use --keys\.energy E_pbe_energy"):
+        require_labels(structures, "a.xyz", found)
+
+
+# what cannot be a label -----------------------------------------------------------------------------------------------
+
+
+def test_a_stress_of_nine_numbers_is_a_matrix(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.xyz", renamed(labelled_alloys(2), stress="REF_stress"))
+    found = [s.stress.numpy() for s in read_structures(path, LabelKeys(stress="REF_stress"))]
+    np.testing.assert_allclose(found, [atoms.get_stress() for atoms in labelled_alloys(2)], atol=1e-8)
+
+
+WRONG: dict[str, tuple[str, object, str]] = {
+    "stress of 5 numbers": ("stress", np.ones(5), "x must be 6 numbers, 9 numbers or a 3×3 matrix .* shape \\(5,\\)"),
+    "stress of words": ("stress", "none", "x must be 6 numbers, 9 numbers or a 3×3 matrix .* got 'none'"),
+    "energy of words": ("energy", "unknown", "x must be one number .* got 'unknown'"),
+    "energy that is true": ("energy", True, "x must be one number .* got 'True'"),
+    "energy of 2 numbers": ("energy", np.ones(2), "x must be one number .* shape \\(2,\\)"),
+    "forces of 2 components": ("forces", np.ones((4, 2)), "x must be three numbers per atom .* shape \\(4, 2\\)"),
+    "forces of words": ("forces", np.full((4, 3), "up"), "x must be three numbers per atom"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_a_label_names_file_and_frame(tmp_path: Path, case: str) -> None:
+    label, value, message = WRONG[case]
+    frames = labelled_alloys(3)
+    (frames[2].arrays if label == "forces" else frames[2].info)["x"] = value
+    with pytest.raises(ValueError, match=rf"a\.xyz, frame 2: {message}"):
+        read_structures(write(tmp_path / "a.xyz", frames), LabelKeys(**{label: "x"}))
+
+
+def test_an_energy_of_words_under_ases_own_name_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.xyz", renamed(labelled_alloys(1), energy="E"))
+    path.write_text(path.read_text().replace(" E=", " energy=about"))
+    with pytest.raises(ValueError, match=r"a\.xyz, frame 0: energy must be one number"):
+        read_structures(path)
+
+
+def test_a_cell_that_ase_overlooks_is_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.xyz", labelled_alloys(2))
+    path.write_text(path.read_text().replace("Lattice=", "lattice="))
+    with pytest.raises(ValueError, match=r"a\.xyz, frame 0: the cell is written as lattice, .* write Lattice"):
+        read_structures(path)

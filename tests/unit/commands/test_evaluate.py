@@ -11,6 +11,7 @@ from systems import acsf, network_potential
 
 from nnpot.__main__ import main
 from nnpot.commands.evaluate import evaluate
+from nnpot.labels import LabelKeys
 from nnpot.model_file import save_potential
 from nnpot.structure import Structure
 from nnpot.units import GPA
@@ -120,3 +121,43 @@ def test_a_wrong_command_is_told(capsys: pytest.CaptureFixture[str], word: str, 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--help"])
     assert all(name in capsys.readouterr().out for name in ("train",))
+
+
+def renamed(frames: list[Atoms]) -> list[Atoms]:
+    """The same with forces and energies under other names."""
+    for atoms in frames:
+        atoms.info["REF_energy"] = atoms.calc.results.pop("energy")
+        atoms.arrays["REF_forces"] = atoms.calc.results.pop("forces")
+    return frames
+
+
+def test_the_labels_of_the_file_are_told(model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path / "r.xyz", renamed(labelled_alloys(2)))
+    main(["evaluate", str(model), str(path), "--keys.energy", "REF_energy"])
+    told = "energy 2/2 (REF_energy), forces 0/2 (array REF_forces is there: use --keys.forces REF_forces), stress 2/2"
+    assert caplog.messages[0] == f"labels of {path}: {told}"
+
+
+@pytest.mark.parametrize("label", ["energy", "forces", "stress"])
+def test_ases_own_names_may_be_given(model: Path, data: Path, label: str) -> None:
+    assert evaluate(model, data, keys=LabelKeys(**{label: label})) == evaluate(model, data)
+
+
+def test_the_flags_of_keys_are_those_of_evaluate(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "r.xyz", renamed(labelled_alloys(2)))
+    assert "key REF_energy is there: use --keys.energy REF_energy" in complaint(capsys, "evaluate", model, path)
+
+
+def test_a_name_that_is_not_there_is_an_error(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    error = complaint(capsys, "evaluate", model, data, "--keys.forces", "dft")
+    assert "dft is in no structure, but --keys.forces dft was given; array forces is there" in error
+
+
+@pytest.mark.parametrize("option", [["--data.keys.energy", "REF_energy"], ["--data.keys.energy=REF_energy"]])
+def test_a_flag_of_train_is_answered_with_that_of_evaluate(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    error = complaint(capsys, "evaluate", model, data, *option)
+    assert "there is no option --data.keys.energy: that of nnpot evaluate is --keys.energy" in error

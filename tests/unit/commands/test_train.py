@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from ase import Atoms
 from datasets import labelled_alloys, tiny_config, write
 from runs import nnpot, started, wait_for, weights
 
@@ -232,6 +233,91 @@ def test_a_wrong_key_in_the_file_is_named_with_the_right_one(
     error = capsys.readouterr().err
     assert "cuttoff" in error
     assert "did you mean cutoff?" in error
+
+
+def without(frames: list[Atoms], label: str) -> list[Atoms]:
+    for atoms in frames:
+        del atoms.calc.results[label]
+    return frames
+
+
+def under_reference_names(frames: list[Atoms]) -> list[Atoms]:
+    for atoms in frames:
+        atoms.info["REF_energy"] = atoms.calc.results.pop("energy")
+        atoms.arrays["REF_forces"] = atoms.calc.results.pop("forces")
+    return frames
+
+
+ONE_EPOCH = ["--trainer.max_epochs", "1"]
+
+
+def test_the_labels_of_both_files_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = tiny_config(tmp_path, under_reference_names(labelled_alloys()))
+    validation = write(tmp_path / "v.xyz", under_reference_names(labelled_alloys(3, seed=2)))
+    keys = ["--data.keys.energy", "REF_energy", "--data.validation", str(validation)]
+    main(["train", "--config", str(config), "--out", str(tmp_path / "o"), *ONE_EPOCH, *keys])
+    hint = "array REF_forces is there: use --data.keys.forces REF_forces"
+    assert [line for line in caplog.messages if line.startswith("labels of")] == [
+        f"labels of {tmp_path}/train.xyz: energy 12/12 (REF_energy), forces 0/12 ({hint}), stress 12/12",
+        f"labels of {validation}: energy 3/3 (REF_energy), forces 0/3 ({hint}), stress 3/3",
+    ]
+
+
+def refused(capsys: pytest.CaptureFixture[str], config: Path, *arguments: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--config", str(config), "--out", str(config.parent / "o"), *ONE_EPOCH, *arguments])
+    assert stop.value.code in {1, 2}
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("label", ["energy", "forces", "stress"])
+def test_a_name_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str], label: str) -> None:
+    error = refused(capsys, tiny_config(tmp_path), f"--data.keys.{label}", "dft")
+    assert f"train.xyz: dft is in no structure, but --data.keys.{label} dft was given" in error
+    assert f"is there: use --data.keys.{label} {label}" in error
+
+
+def test_a_name_must_be_in_the_validation_file_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tiny_config(tmp_path, under_reference_names(labelled_alloys()))
+    validation = write(tmp_path / "v.xyz", labelled_alloys(3, seed=2))
+    arguments = ["--data.keys.energy", "REF_energy", "--data.validation", str(validation)]
+    assert "v.xyz: REF_energy is in no structure" in refused(capsys, config, *arguments)
+
+
+@pytest.mark.parametrize("option", [["--loss.stress", "2"], ["--loss.stress=2"], ["--loss", "{stress: 2}"]], ids=str)
+def test_a_weight_on_the_command_line_requires_its_label(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    error = refused(capsys, tiny_config(tmp_path, without(labelled_alloys(), "stress")), *option)
+    assert "train.xyz has a stress, which the loss weighs by 2: leave out --loss.stress" in error
+
+
+def test_a_required_label_in_the_configuration_is_required(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tiny_config(tmp_path, without(labelled_alloys(), "stress"))
+    config.write_text(config.read_text().replace("stress: 1.0", "stress: 1.0, required: [stress]"))
+    assert "train.xyz has a stress, which the loss weighs by 1" in refused(capsys, config)
+
+
+@pytest.mark.parametrize("extra", [[], ["--loss.forces", "1"], ["--loss.stress", "0"]], ids=str)
+def test_a_weight_of_the_configuration_for_a_missing_label_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, extra: list[str]
+) -> None:
+    config = tiny_config(tmp_path, without(labelled_alloys(), "stress"))
+    main(["train", "--config", str(config), "--out", str(tmp_path / "o"), *ONE_EPOCH, *extra])
+    warned = "the loss weighs stress by 1, but no training structure has one: it counts for nothing"
+    assert (warned in caplog.messages) is (extra != ["--loss.stress", "0"])
+
+
+def test_what_is_not_weighed_is_not_required(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, without(labelled_alloys(), "stress"))
+    config.write_text(config.read_text().replace("stress: 1.0", "stress: 0.0, required: [stress]"))
+    main(["train", "--config", str(config), "--out", str(tmp_path / "o"), *ONE_EPOCH])
+    assert (tmp_path / "o/model.nnpot").exists()
+
+
+def test_a_run_records_what_it_required(tmp_path: Path) -> None:
+    main(["train", "--config", str(tiny_config(tmp_path)), "--out", str(tmp_path / "o"), *ONE_EPOCH, "--loss.forces=3"])
+    assert yaml.safe_load((tmp_path / "o/config.yaml").read_text())["loss"]["required"] == ["forces"]
 
 
 @pytest.mark.parametrize("label", ["energy", "forces"])
