@@ -1,6 +1,7 @@
 """Runs of `nnpot` in this process and in others."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -27,9 +28,15 @@ def nnpot(*arguments: str | Path, **environment: str) -> "subprocess.CompletedPr
 
 
 def started(*arguments: str | Path) -> "subprocess.Popen[str]":
-    """Start the program in a process of its own."""
+    """Start the program in a process of its own, which hears Ctrl-C even if the tests were started in the background."""
     command = [sys.executable, "-m", "nnpot", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ONE_THREAD)
+
+    def listen() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ONE_THREAD, preexec_fn=listen
+    )
 
 
 def wait_for(path: Path, process: "subprocess.Popen[str]", then: float) -> None:

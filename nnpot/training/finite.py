@@ -67,9 +67,9 @@ class FiniteWatch:
         """
         steps, self._steps = self._steps, []
         finite = torch.stack([s.total for s in steps]).isfinite().tolist() if steps else []
-        wrong = [s for s, is_finite in zip(steps, finite, strict=True) if not is_finite]
+        wrong = [k for k, is_finite in enumerate(finite) if not is_finite]
         if self._module.trainer.strategy.reduce_boolean_decision(bool(wrong), all=False):
-            raise _first_of_all_processes([self._error(s) for s in wrong[:1]])
+            raise _first_of_all_processes([(k, str(self._error(steps[k]))) for k in wrong[:1]])
 
     def _error(self, step: _Step) -> NotFiniteError:
         """What is wrong: a structure, or the weights and so any of them."""
@@ -91,9 +91,10 @@ def _farthest(batch: Batch, prediction: Prediction) -> int:
     return int((energy + segment_sum(forces, batch.structure_of, batch.n_structures)).argmax())
 
 
-def _first_of_all_processes(errors: list[NotFiniteError]) -> NotFiniteError:
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return errors[0]
-    of_process: list[list[NotFiniteError]] = [[] for _ in range(torch.distributed.get_world_size())]
-    torch.distributed.all_gather_object(of_process, errors)
-    return next(error for errors in of_process for error in errors)
+def _first_of_all_processes(errors: list[tuple[int, str]]) -> NotFiniteError:
+    """The error of the earliest step; in a process that saw none before, the weights were spoilt by another."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        of_process: list[list[tuple[int, str]]] = [[] for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather_object(of_process, errors)
+        errors = [error for of_one in of_process for error in of_one]
+    return NotFiniteError(min(errors)[1])
