@@ -28,7 +28,7 @@ def nnpot(*arguments: str | Path, **environment: str) -> "subprocess.CompletedPr
 
 
 def started(*arguments: str | Path) -> "subprocess.Popen[str]":
-    """Start the program in a process of its own, which hears Ctrl-C even if the tests were started in the background."""
+    """Start the program in a process of its own; it hears Ctrl-C even where the tests run in the background."""
     command = [sys.executable, "-m", "nnpot", *map(str, arguments)]
 
     def listen() -> None:
