@@ -45,26 +45,29 @@ inline std::array<View<T>, D> from_column(std::array<View<T>, D> views, int firs
     return views;
 }
 
-// sums += x^T y over rows and lanes, X columns of x and Y of y, X Y not more than there are lanes.
+// Sums of products that are made side by side.
+template <class T> constexpr int SUMS = std::max(LANES<T>, 8);
+
+// sums += x^T y over rows and lanes, X columns of x and Y of y.
 template <class T, int X, int Y, size_t D>
 inline void outer(int rows, const std::array<View<T>, D>& xs, const std::array<View<T>, D>& ys, T* sums, int step) {
-    static_assert(X * Y <= LANES<T>);
-    Vector<T> s[LANES<T>] = {};
+    constexpr int W = LANES<T>;
+    Vector<T> s[(X * Y + W - 1) / W * W] = {};
     for (size_t d = 0; d < D; ++d) {
         const View<T>&x = xs[d], &y = ys[d];
         for (int row = 0; row < rows; ++row)
             for (int i = 0; i < X; ++i)
                 for (int j = 0; j < Y; ++j) s[i * Y + j] += x.at[row * x.row + i * x.column] * y.at[row * y.row + j * y.column];
     }
-    const Vector<T> total = sums_over_lanes<T>(s);
+    for (int k = 0; k < X * Y; k += W) s[k] = sums_over_lanes<T>(s + k);
     for (int i = 0; i < X; ++i)
-        for (int j = 0; j < Y; ++j) sums[i * step + j] += total[i * Y + j];
+        for (int j = 0; j < Y; ++j) sums[i * step + j] += s[(i * Y + j) / W * W][(i * Y + j) % W];
 }
 
 // Y columns of y with all of x: they stay in the cache meanwhile.
 template <class T, int Y, size_t D>
 void outer_of_columns(int rows, const std::array<View<T>, D>& x, int n_x, const std::array<View<T>, D>& y, T* sums, int step) {
-    constexpr int X = LANES<T> / Y;
+    constexpr int X = SUMS<T> / Y;
     int i = 0;
     for (; i + X <= n_x; i += X) outer<T, X, Y>(rows, from_column(x, i), y, sums + i * step, step);
     for (; i < n_x; ++i) outer<T, 1, Y>(rows, from_column(x, i), y, sums + i * step, step);
@@ -72,10 +75,10 @@ void outer_of_columns(int rows, const std::array<View<T>, D>& x, int n_x, const 
 
 template <class T, size_t D>
 void add_outer(int rows, const std::array<View<T>, D>& x, int n_x, const std::array<View<T>, D>& y, int n_y, T* sums) {
-    constexpr int W = LANES<T>;
+    constexpr int MANY = SUMS<T> / 2, FEW = SUMS<T> / 4;
     int j = 0;
-    for (; j + W / 2 <= n_y; j += W / 2) outer_of_columns<T, W / 2>(rows, x, n_x, from_column(y, j), sums + j, n_y);
-    for (; j + W / 4 <= n_y; j += W / 4) outer_of_columns<T, W / 4>(rows, x, n_x, from_column(y, j), sums + j, n_y);
+    for (; j + MANY <= n_y; j += MANY) outer_of_columns<T, MANY>(rows, x, n_x, from_column(y, j), sums + j, n_y);
+    for (; j + FEW <= n_y; j += FEW) outer_of_columns<T, FEW>(rows, x, n_x, from_column(y, j), sums + j, n_y);
     for (; j < n_y; ++j) outer_of_columns<T, 1>(rows, x, n_x, from_column(y, j), sums + j, n_y);
 }
 

@@ -68,9 +68,7 @@ def _library() -> ctypes.CDLL | None:
         version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
         flags = (STANDARD, "-fopenmp") if _shares_threads(version) else (STANDARD,)
         path = _folder() / f"kernels-{fingerprint([*SOURCES, *HEADERS], *flags, version)}.so"
-        if not path.is_file():
-            log.info("compiling the C++ kernels, once for this machine")
-            compile_library(compiler, SOURCES, path, *flags)
+        compile_library(compiler, SOURCES, path, *flags, what="the C++ kernels")
         return ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError) as error:
         log.warning(

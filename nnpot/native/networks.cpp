@@ -57,7 +57,7 @@ void outer_of_columns(int n_atoms, const T* y, int step_y, const T* x, int step_
 
 template <class T>
 void add_outer(int n_atoms, int n_y, const T* y, int step_y, const T* x, int step_x, T* sums) {
-    constexpr int AT_ONCE = 8;
+    constexpr int AT_ONCE = HAS_FEW_REGISTERS ? 4 : 8;
     int j = 0;
     for (; j + AT_ONCE <= n_y; j += AT_ONCE) outer_of_columns<T, AT_ONCE>(n_atoms, y + j, step_y, x, step_x, sums + j * step_x);
     for (; j < n_y; ++j) outer_of_columns<T, 1>(n_atoms, y + j, step_y, x, step_x, sums + j * step_x);

@@ -63,6 +63,8 @@ struct Matrix {
 template <class T>
 Matrix<T> transposed(const Matrix<T>& a) { return {a.at, a.column, a.row}; }
 
+constexpr int MOST_SUMS = HAS_FEW_REGISTERS ? 12 : 20;  // of a product, in registers
+
 // Few sums at a time would wait for each other: then there are several of each.
 template <class T, int R, int N>
 inline void add_block(int inner, const Matrix<T>& a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
@@ -88,9 +90,10 @@ inline void add_block(int inner, const Matrix<T>& a, const Vector<T>* b, int ste
 template <class T, int R>
 void add_rows(int inner, int width, const Matrix<T>& a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
     int n = 0;
-    if constexpr (R <= 5)
+    if constexpr (R * 4 <= MOST_SUMS)
         for (; n + 4 <= width; n += 4) add_block<T, R, 4>(inner, a, b + n, step_b, c + n, step_c);
-    for (; n + 2 <= width; n += 2) add_block<T, R, 2>(inner, a, b + n, step_b, c + n, step_c);
+    if constexpr (R * 2 <= MOST_SUMS)
+        for (; n + 2 <= width; n += 2) add_block<T, R, 2>(inner, a, b + n, step_b, c + n, step_c);
     for (; n < width; ++n) add_block<T, R, 1>(inner, a, b + n, step_b, c + n, step_c);
 }
 

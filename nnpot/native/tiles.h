@@ -107,7 +107,8 @@ struct View {
     int row, column;
 };
 
-constexpr int ROWS_AT_ONCE = 2, COLUMNS_AT_ONCE = 12;  // of a product by a matrix: 24 sums in registers
+// Of a product by a matrix: 24 sums in registers, or 12.
+constexpr int ROWS_AT_ONCE = 2, COLUMNS_AT_ONCE = HAS_FEW_REGISTERS ? 6 : 12;
 
 // R rows and J columns of y = x u, or y += x u; rows and columns of u are `step` and `next` apart.
 template <class T, int R, int J, bool ADD>
