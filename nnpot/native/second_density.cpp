@@ -65,6 +65,15 @@ Matrix<T> transposed(const Matrix<T>& a) { return {a.at, a.column, a.row}; }
 
 constexpr int MOST_SUMS = HAS_FEW_REGISTERS ? 12 : 20;  // of a product, in registers
 
+// Calls work with a number from 1 to MOST as a constant.
+template <int MOST, class Work>
+inline void with_constant(int n, Work work) {
+    if constexpr (MOST > 0) {
+        if (n == MOST) return work(Constant<MOST>());
+        with_constant<MOST - 1>(n, work);
+    }
+}
+
 // Few sums at a time would wait for each other: then there are several of each.
 template <class T, int R, int N>
 inline void add_block(int inner, const Matrix<T>& a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
@@ -87,35 +96,28 @@ inline void add_block(int inner, const Matrix<T>& a, const Vector<T>* b, int ste
         }
 }
 
-template <class T, int R>
-void add_rows(int inner, int width, const Matrix<T>& a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
-    int n = 0;
-    if constexpr (R * 4 <= MOST_SUMS)
-        for (; n + 4 <= width; n += 4) add_block<T, R, 4>(inner, a, b + n, step_b, c + n, step_c);
-    if constexpr (R * 2 <= MOST_SUMS)
-        for (; n + 2 <= width; n += 2) add_block<T, R, 2>(inner, a, b + n, step_b, c + n, step_c);
-    for (; n < width; ++n) add_block<T, R, 1>(inner, a, b + n, step_b, c + n, step_c);
+// N columns of c += a b, rows in groups of about the same size.
+template <class T, int N>
+void add_columns(int rows, int inner, Matrix<T> a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
+    constexpr int MOST_ROWS = std::min(MOST_SUMS / N, 9);
+    for (int groups = (rows + MOST_ROWS - 1) / MOST_ROWS; groups > 0; --groups) {
+        const int count = (rows + groups - 1) / groups;
+        with_constant<MOST_ROWS>(count, [&](auto R) { add_block<T, R.value, N>(inner, a, b, step_b, c, step_c); });
+        rows -= count;
+        a.at += count * a.row;
+        c += count * step_c;
+    }
 }
 
 // c += a b: rows of `width` registers, those of b and c `step_b` and `step_c` registers apart.
 template <class T>
 void add_product(int rows, int inner, int width, Matrix<T> a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
-    while (rows > 0) {
-        const int count = rows > 9 ? 8 : rows;
-        switch (count) {
-            case 1: add_rows<T, 1>(inner, width, a, b, step_b, c, step_c); break;
-            case 2: add_rows<T, 2>(inner, width, a, b, step_b, c, step_c); break;
-            case 3: add_rows<T, 3>(inner, width, a, b, step_b, c, step_c); break;
-            case 4: add_rows<T, 4>(inner, width, a, b, step_b, c, step_c); break;
-            case 5: add_rows<T, 5>(inner, width, a, b, step_b, c, step_c); break;
-            case 6: add_rows<T, 6>(inner, width, a, b, step_b, c, step_c); break;
-            case 7: add_rows<T, 7>(inner, width, a, b, step_b, c, step_c); break;
-            case 8: add_rows<T, 8>(inner, width, a, b, step_b, c, step_c); break;
-            default: add_rows<T, 9>(inner, width, a, b, step_b, c, step_c);
-        }
-        rows -= count;
-        a.at += count * a.row;
-        c += count * step_c;
+    int n = 0;
+    for (; n + 4 <= width; n += 4) add_columns<T, 4>(rows, inner, a, b + n, step_b, c + n, step_c);
+    switch (width - n) {
+        case 3: return add_columns<T, 3>(rows, inner, a, b + n, step_b, c + n, step_c);
+        case 2: return add_columns<T, 2>(rows, inner, a, b + n, step_b, c + n, step_c);
+        case 1: return add_columns<T, 1>(rows, inner, a, b + n, step_b, c + n, step_c);
     }
 }
 
