@@ -1,10 +1,10 @@
 """Time the C++ kernels compiled for several processors against each other, in turns, in one process.
 
-python benchmarks/registers.py [--targets native x86-64-v3 x86-64] [--works "MD water192" "training water63"] [--rounds 9]
+python benchmarks/registers.py [--targets native x86-64-v3 x86-64] [--works "MD water192"] [--rounds 9]
 
 A target is what a compiler calls a processor (`-march`), with a number of bytes behind a slash if its registers are to
-be used in another width than the widest (`native/32`), or `tensors` for no kernels.  Each round times every target once.
-Given are the minimum of the CPU time per atom over the rounds and its ratio to the first target.
+be used in another width than the widest (`native/32`), or `tensors` for no kernels.  Each round times every target
+once.  Given are the minimum of the CPU time per atom over the rounds and its ratio to the first target.
 """
 
 import argparse

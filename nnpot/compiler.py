@@ -2,8 +2,8 @@
 
 Variables of the environment choose how, for tests and benchmarks: `NNPOT_TARGET`, what a compiler calls a processor
 (its option `-march`, e.g. `x86-64-v3`), otherwise the one that is there; `NNPOT_REGISTER`, the bytes of a vector
-register that the kernels are to use, otherwise the most that the processor has; `NNPOT_CXXFLAGS`, further options of the
-compiler, which come last (`-O1` compiles in a third of the time).
+register that the kernels are to use, otherwise the most that the processor has; `NNPOT_CXXFLAGS`, further options of
+the compiler, which come last (`-O1` compiles in a third of the time).
 """
 
 import hashlib
@@ -80,7 +80,7 @@ def fingerprint(sources: Sequence[Path], *parts: str) -> str:
 
 
 def compile_library(compiler: str, sources: Sequence[Path], path: Path, *more_flags: str, what: str) -> None:
-    """Compile a library unless it is there; of several processes one does it, and the others wait, however long it takes.
+    """Compile a library unless it is there; of several processes one does it, and the others wait.
 
     All sources are compiled side by side, linked to a temporary name, then renamed: nobody ever loads half a library.
 

@@ -11,6 +11,8 @@
 // Neighbours of one element within the cutoff are gathered into blocks of one vector register, see neighborhoods.h; sums
 // over neighbours have k along the register.
 
+#include "api.h"
+#include "checks.h"
 #include "neighborhoods.h"
 #include "parallel.h"
 
@@ -177,20 +179,20 @@ void pullback(const Pairs<T>& p, const T* weights, const Shape& shape, const Ent
 }
 
 template <class T, bool CHANGES>
-bool density_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads,
+bool density_of_all(const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads,
                     const Entries& entries, const T* direction, T* out) {
     return shape.basis.n_radial <= MAX_RADIAL && with_harmonics(shape.basis.l_max, [&](auto L) {
-        parallel(n_centers, threads, [&](int64_t first, int64_t last) {
+        parallel(pairs.n_centers, threads, [&](int64_t first, int64_t last) {
             density<T, L.value, CHANGES>(pairs, weights, shape, entries, direction, out, first, last);
         });
     });
 }
 
 template <class T>
-bool pullback_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads,
+bool pullback_of_all(const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads,
                      const Entries& entries, const T* bar, T* gradient) {
     return shape.basis.n_radial <= MAX_RADIAL && with_harmonics(shape.basis.l_max, [&](auto L) {
-        parallel(n_centers, threads, [&](int64_t first, int64_t last) {
+        parallel(pairs.n_centers, threads, [&](int64_t first, int64_t last) {
             pullback<T, L.value>(pairs, weights, shape, entries, bar, gradient, first, last);
         });
     });
@@ -198,46 +200,38 @@ bool pullback_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights,
 
 }  // namespace
 
-// All take the bytes of a number (float or double), then the arguments of their operator (`operators.py`) behind the number
-// of threads and of centres, and the result.  They return 0 if they are not compiled for so many radial functions.
+// They answer NOT_COMPILED for so many radial functions or degrees.
 
-extern "C" int nnpot_density_tangent(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors,
-                                     const int64_t* starts, const int64_t* neighbors, const int64_t* species,
-                                     const void* weights, int64_t n_elements, int64_t n_weights, double cutoff,
-                                     int64_t n_radial, int64_t l_max, const int32_t* aqp, const double* coefficients, int64_t n_entries,
-                                     const void* direction, void* out) {
+extern "C" int nnpot_density_tangent(NNPOT_DENSITY, NNPOT_GRADIENTS, const void* direction, void* out) {
     const Shape shape{int(n_elements), int(n_weights), {int(n_radial), int(l_max), cutoff}};
-    const Entries entries{int(n_entries), aqp, coefficients};
-    const auto run = [&](auto zero) {
+    const Entries entries{int(n_entries), places, coefficients};
+    const auto run = [&](auto zero) -> int {
         using T = decltype(zero);
-        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
+        const Pairs<T> pairs{n_centers, n_pairs, n_atoms, static_cast<const T*>(vectors), starts, neighbors, species};
+        const Answer answer = std::min(checked(pairs, n_elements), checked(entries, l_max));
+        if (answer != DONE) return answer;
         const auto calculate = direction ? density_of_all<T, true> : density_of_all<T, false>;
-        return calculate(n_centers, pairs, static_cast<const T*>(weights), shape, threads, entries,
-                         static_cast<const T*>(direction), static_cast<T*>(out));
+        return calculate(pairs, static_cast<const T*>(weights), shape, threads, entries, static_cast<const T*>(direction),
+                         static_cast<T*>(out));
     };
     return bytes == 4 ? run(0.0f) : run(0.0);
 }
 
-extern "C" int nnpot_density(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
-                             const int64_t* neighbors, const int64_t* species, const void* weights, int64_t n_elements,
-                             int64_t n_weights, double cutoff, int64_t n_radial, int64_t l_max, void* out) {
-    return nnpot_density_tangent(bytes, threads, n_centers, vectors, starts, neighbors, species, weights, n_elements,
-                                 n_weights, cutoff, n_radial, l_max, nullptr, nullptr, 0, nullptr, out);
+extern "C" int nnpot_density(NNPOT_DENSITY, void* out) {
+    return nnpot_density_tangent(bytes, threads, n_centers, n_pairs, n_atoms, vectors, starts, neighbors, species, weights,
+                                 n_elements, n_weights, cutoff, n_radial, l_max, nullptr, nullptr, 0, nullptr, out);
 }
 
-// The gradient of pairs beyond the cutoff is left as it is.
-extern "C" int nnpot_density_pullback(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors,
-                                      const int64_t* starts, const int64_t* neighbors, const int64_t* species,
-                                      const void* weights, int64_t n_elements, int64_t n_weights, double cutoff,
-                                      int64_t n_radial, int64_t l_max, const int32_t* aqp, const double* coefficients,
-                                      int64_t n_entries, const void* bar, void* gradient) {
+extern "C" int nnpot_density_pullback(NNPOT_DENSITY, NNPOT_GRADIENTS, const void* bar, void* gradient) {
     const Shape shape{int(n_elements), int(n_weights), {int(n_radial), int(l_max), cutoff}};
-    const Entries entries{int(n_entries), aqp, coefficients};
-    const auto run = [&](auto zero) {
+    const Entries entries{int(n_entries), places, coefficients};
+    const auto run = [&](auto zero) -> int {
         using T = decltype(zero);
-        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
-        return pullback_of_all(n_centers, pairs, static_cast<const T*>(weights), shape, threads, entries,
-                               static_cast<const T*>(bar), static_cast<T*>(gradient));
+        const Pairs<T> pairs{n_centers, n_pairs, n_atoms, static_cast<const T*>(vectors), starts, neighbors, species};
+        const Answer answer = std::min(checked(pairs, n_elements), checked(entries, l_max));
+        if (answer != DONE) return answer;
+        return pullback_of_all(pairs, static_cast<const T*>(weights), shape, threads, entries, static_cast<const T*>(bar),
+                               static_cast<T*>(gradient));
     };
     return bytes == 4 ? run(0.0f) : run(0.0);
 }

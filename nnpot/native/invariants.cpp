@@ -13,6 +13,8 @@
 // The same formulas are in nnpot/descriptors/ace.py, with which the tests compare these.  What stands here for one atom is
 // calculated for a tile of them.
 
+#include "api.h"
+#include "checks.h"
 #include "gaunt_product.h"
 #include "harmonics.h"
 #include "tiles.h"
@@ -339,53 +341,47 @@ void gradient(const Atoms<T>& atoms, bool with_values, const T* direction, const
 
 // Calls work(atoms, number) with what the arguments say, `number` a zero of their type.
 template <class Work>
-int with_atoms(int64_t bytes, int64_t threads, int64_t n_atoms, const void* values, const int64_t* species,
-               const void* channels, const void* pair, const void* product, const void* product_pair, int64_t n_elements,
-               int64_t n_in, int64_t n_channels, int64_t body_order, int64_t l_max, Work work) {
+int with_atoms(NNPOT_INVARIANTS, Work work) {
     const Shape shape{int(n_elements), int(n_in), int(n_channels), int(body_order), int(l_max) + 1};
-    if (shape.n_harmonics() > MAX_HARMONICS) return 0;
+    if (l_max < 0 || shape.n_harmonics() > MAX_HARMONICS || body_order < 2 || body_order > 5) return NOT_COMPILED;
+    if (!are_below(n_elements, species, n_atoms)) return WRONG_SPECIES;
     const auto run = [&](auto zero) {
         using T = decltype(zero);
         const auto typed = [](const void* p) { return static_cast<const T*>(p); };
         const Matrices<const T> weights{typed(channels), typed(pair), typed(product), typed(product_pair)};
         work(Atoms<T>{shape, weights, typed(values), {n_atoms, species, shape.n_elements, threads}}, zero);
-        return 1;
+        return DONE;
     };
     return bytes == 4 ? run(0.0f) : run(0.0);
 }
 
 }  // namespace
 
-// All take the bytes of a number (float or double), then the arguments of their operator (`operators.py`) behind the number
-// of threads and of atoms, and the result.  They return 0 if they are not compiled for so many degrees.
+// They answer NOT_COMPILED for so many degrees or such a body order.
 
-#define ATOMS                                                                                                        \
-    int64_t bytes, int64_t threads, int64_t n_atoms, const void *values, const int64_t *species, const void *channels, \
-        const void *pair, const void *product, const void *product_pair, int64_t n_elements, int64_t n_in,             \
-        int64_t n_channels, int64_t body_order, int64_t l_max
 #define THESE                                                                                                     \
     bytes, threads, n_atoms, values, species, channels, pair, product, product_pair, n_elements, n_in, n_channels, \
         body_order, l_max
 
-extern "C" int nnpot_invariants(ATOMS, void* out) {
+extern "C" int nnpot_invariants(NNPOT_INVARIANTS, void* out) {
     return with_atoms(THESE, [&](const auto& atoms, auto zero) { features(atoms, static_cast<decltype(zero)*>(out)); });
 }
 
-extern "C" int nnpot_invariants_tangent(ATOMS, const void* direction, void* out) {
+extern "C" int nnpot_invariants_tangent(NNPOT_INVARIANTS, const void* direction, void* out) {
     return with_atoms(THESE, [&](const auto& atoms, auto zero) {
         using T = decltype(zero);
         tangent(atoms, static_cast<const T*>(direction), static_cast<T*>(out));
     });
 }
 
-extern "C" int nnpot_invariants_pullback(ATOMS, const void* features_bar, void* out) {
+extern "C" int nnpot_invariants_pullback(NNPOT_INVARIANTS, const void* features_bar, void* out) {
     return with_atoms(THESE, [&](const auto& atoms, auto zero) {
         using T = decltype(zero);
         pullback(atoms, static_cast<const T*>(features_bar), static_cast<T*>(out));
     });
 }
 
-extern "C" int nnpot_invariants_gradient(ATOMS, int64_t with_values, const void* direction, const void* features_bar,
+extern "C" int nnpot_invariants_gradient(NNPOT_INVARIANTS, int64_t with_values, const void* direction, const void* features_bar,
                                          const void* tangent_bar, void* out) {
     return with_atoms(THESE, [&](const auto& atoms, auto zero) {
         using T = decltype(zero);
