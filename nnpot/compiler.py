@@ -172,7 +172,7 @@ def complaint(error: Exception) -> str:
 def _complaint_of_compiler(error: subprocess.CalledProcessError) -> str:
     if error.returncode < 0:
         return f"the compiler was killed ({signal.Signals(-error.returncode).name})"
-    lines = str(error.stderr or "").strip().splitlines()
+    printed = str(error.stderr or "").strip().splitlines()
+    lines = [line for line in printed if "note:" not in line and "warning:" not in line]
     errors = [line for line in lines if "error:" in line and "ld returned" not in line]
-    others = [line for line in lines if "note:" not in line and "warning:" not in line]
-    return next(iter([*errors, *others]), f"the compiler ended with status {error.returncode}")
+    return next(iter([*errors, *lines]), f"the compiler ended with status {error.returncode}")
