@@ -171,6 +171,8 @@ class Pairs:
             ValueError: If an index is not int64 or out of range, lengths do not agree, or a vector is not finite.
         """
         indices = {"pair_i": self.pair_i, "pair_j": self.pair_j, "species": self.species}
+        if self.centers is not None:
+            indices["centers"] = self.centers
         for name, index in indices.items():
             if index.dtype != torch.int64:
                 raise ValueError(f"{name} must be int64, got {index.dtype}")

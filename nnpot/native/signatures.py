@@ -73,7 +73,7 @@ class Signature:
 
 
 def _of_pairs(vectors: Tensor, starts: Tensor, neighbors: Tensor, species: Tensor) -> tuple[int, ...]:
-    return 3 * neighbors.numel(), starts.numel(), neighbors.numel(), species.numel()
+    return 3 * neighbors.numel(), max(starts.numel(), 1), neighbors.numel(), species.numel()
 
 
 def _sizes_of_pairs(_: Tensor, starts: Tensor, neighbors: Tensor, species: Tensor, *rest: Any) -> tuple[int, ...]:

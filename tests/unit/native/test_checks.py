@@ -139,7 +139,7 @@ def given() -> dict[str, Any]:
         ("starts", lambda x: x + 1, "sorted by centre"),
         ("starts", lambda x: x.flip(0), "sorted by centre"),
         ("starts", lambda x: x[:-1], "sorted by centre"),
-        ("starts", lambda x: x[:0], "sorted by centre"),
+        ("starts", lambda x: x[:0], "starts must hold 1 numbers"),
         ("starts", lambda x: changed(x, 1, 10**9), "sorted by centre"),
         ("starts", lambda x: x.int(), "starts must be torch.int64"),
         ("weights", lambda x: x[:3], "weights must hold 8 numbers"),
