@@ -133,6 +133,8 @@ def _alone(path: Path, what: str) -> Iterator[None]:
     except Timeout:
         log.info("waiting for another process to compile %s", what)
         lock.acquire()
+    except (OSError, NotImplementedError):
+        log.debug("no lock for %s: some file systems have none", path)
     try:
         yield
     finally:

@@ -101,6 +101,17 @@ def test_a_killed_process_leaves_neither_a_lock_nor_its_files(tmp_path: Path, fa
     assert not [p for p in tmp_path.iterdir() if p.is_dir()]
 
 
+def test_a_file_system_without_locks_is_good_enough(
+    tmp_path: Path, fake: FakeCompiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_lock(*_: object, **__: object) -> None:
+        raise OSError(37, "no locks available")
+
+    fake("")
+    monkeypatch.setattr("nnpot.compiler.FileLock.acquire", no_lock)
+    assert compiled(tmp_path).is_file()
+
+
 def test_no_compilation_takes_too_long(tmp_path: Path, fake: FakeCompiler, monkeypatch: pytest.MonkeyPatch) -> None:
     fake("")
     run, limits = subprocess.run, []
