@@ -20,17 +20,29 @@ from unittest import mock
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
 
-from speed_candidates import MD, TRAINING, default_acsf, md, system, training, training_set
+from ase import Atoms
+from speed_candidates import MD, TRAINING, default_acsf, fitted, md, system, training, training_set
 
+from nnpot.descriptors import ACSF
 from nnpot.native import library
+from nnpot.network_potential import NeuralNetworkPotential
 
 Library = ctypes.CDLL | None
+
+
+def wide_acsf(zetas: tuple[float, ...]) -> Callable[[list[Atoms]], NeuralNetworkPotential]:
+    """Symmetry functions whose angular ones are wide: integers up to 4 as exponents go through moments."""
+    g5 = tuple((eta, zeta, sign, 0.0) for eta in (0.01, 0.07) for zeta in zetas for sign in (1.0, -1.0))
+    return lambda frames: fitted(NeuralNetworkPotential(ACSF(6.0, g2=((4.0, 2.0),), g5=g5), hidden=(25, 25)), frames)
+
 
 MD_OF = {
     "": MD["nnpot ACE"],
     ", float64": MD["nnpot ACE, float64"],
     ", ACSF": md(default_acsf),
     ", ACSF, float64": md(default_acsf, dtype="float64"),
+    ", wide ACSF": md(wide_acsf((1.5, 4.5))),
+    ", wide ACSF by moments": md(wide_acsf((1.0, 4.0))),
 }
 TRAINING_OF = {
     "": TRAINING["nnpot ACE"],
@@ -41,6 +53,7 @@ TRAINING_OF = {
 WORKS = (
     *("MD water192", "MD water1536", "MD copper256", "MD water192, float64"),
     *("MD water192, ACSF", "MD copper256, ACSF", "MD water192, ACSF, float64"),
+    *("MD copper256, wide ACSF", "MD water192, wide ACSF by moments"),
     *("training molecule21", "training water63", "training molecule21, no second density"),
     *("training water63, large", "training water63, ACSF"),
 )
