@@ -45,13 +45,23 @@ void turn(const T (&functions)[MAX_RADIAL][LANES<T>], int n_radial, int n_neighb
         for (int k = 0; k < n_radial; ++k) numbers[w * width * LANES<T> + k] = functions[k][w];
 }
 
-// The density, or with a direction its derivative along that.
-template <class T, int L, bool CHANGES>
+// sums_in += f_iw row_wn of `count` neighbours w: f a register for each i, rows `width` registers apart.
+template <class T, int I, int N>
+inline void add_products(int count, const T* f, const Vector<T>* rows, int width, Vector<T> (&sums)[I][N]) {
+    for (int w = 0; w < count; ++w, ++f, rows += width)
+        for (int n = 0; n < N; ++n) {
+            const Vector<T> row = rows[n];
+            for (int i = 0; i < I; ++i) sums[i][n] += f[i * LANES<T>] * row;
+        }
+}
+
+// The density, or with a direction its derivative along that.  Radial functions fill so many registers, 0 for any number.
+template <class T, int L, int N_REGISTERS, bool CHANGES>
 void density(const Pairs<T>& p, const T* weights, const Shape& shape, const Entries& entries, const T* direction, T* out,
              int64_t first, int64_t last) {
     using V = Vector<T>;
     constexpr int W = LANES<T>, AT_ONCE = at_once(L);
-    const int Q = shape.n_weights, K = shape.basis.n_radial, width = registers<T>(K);
+    const int Q = shape.n_weights, K = shape.basis.n_radial, width = N_REGISTERS > 0 ? N_REGISTERS : registers<T>(K);
     std::vector<Block<T>> open(shape.n_elements);
     Functions<T> functions;
     alignas(REGISTER) T changes[MAX_HARMONICS][W];
@@ -61,15 +71,8 @@ void density(const Pairs<T>& p, const T* weights, const Shape& shape, const Entr
     const auto add = [&](const Block<T>& b, int64_t element, int lm, int first_register, auto n_registers) {
         constexpr int N = decltype(n_registers)::value;
         V of_block[AT_ONCE][N] = {};
-        for (int w = 0; w < b.count; ++w)
-            for (int n = 0; n < N; ++n) {
-                const V row = rows[w * width + first_register + n];
-                for (int i = 0; i < AT_ONCE; ++i) of_block[i][n] += (CHANGES ? changes : functions.harmonics)[lm + i][w] * row;
-                if constexpr (CHANGES) {
-                    const V slope_row = slope_rows[w * width + first_register + n];
-                    for (int i = 0; i < AT_ONCE; ++i) of_block[i][n] += functions.harmonics[lm + i][w] * slope_row;
-                }
-            }
+        add_products(b.count, (CHANGES ? changes : functions.harmonics)[lm], &rows[first_register], width, of_block);
+        if constexpr (CHANGES) add_products(b.count, functions.harmonics[lm], &slope_rows[first_register], width, of_block);
         for (int q = 0; q < Q; ++q) {
             const T weight = weights[element * Q + q];
             if (weight == 0) continue;
@@ -95,7 +98,10 @@ void density(const Pairs<T>& p, const T* weights, const Shape& shape, const Entr
         });
         T* row = out + size_t(atom) * L * Q * K;
         for (int lm = 0; lm < L; ++lm)
-            for (int q = 0; q < Q; ++q) std::memcpy(row + (lm * Q + q) * K, &sums[(size_t(q) * L + lm) * width], K * sizeof(T));
+            for (int q = 0; q < Q; ++q) {
+                const T* sum = reinterpret_cast<const T*>(&sums[(size_t(q) * L + lm) * width]);
+                for (int k = 0; k < K; ++k) row[(lm * Q + q) * K + k] = sum[k];
+            }
     }
 }
 
@@ -178,12 +184,22 @@ void pullback(const Pairs<T>& p, const T* weights, const Shape& shape, const Ent
         });
 }
 
+// Calls work with a number of registers as a constant if there are few of them, else with 0.
+template <class Work>
+void with_registers(int n, Work work) {
+    if (n == 1) return work(Constant<1>());
+    if (n == 2) return work(Constant<2>());
+    work(Constant<0>());
+}
+
 template <class T, bool CHANGES>
 bool density_of_all(const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads,
                     const Entries& entries, const T* direction, T* out) {
     return shape.basis.n_radial <= MAX_RADIAL && with_harmonics(shape.basis.l_max, [&](auto L) {
-        parallel(pairs.n_centers, threads, [&](int64_t first, int64_t last) {
-            density<T, L.value, CHANGES>(pairs, weights, shape, entries, direction, out, first, last);
+        with_registers(registers<T>(shape.basis.n_radial), [&](auto N) {
+            parallel(pairs.n_centers, threads, [&](int64_t first, int64_t last) {
+                density<T, L.value, N.value, CHANGES>(pairs, weights, shape, entries, direction, out, first, last);
+            });
         });
     });
 }
