@@ -134,6 +134,7 @@ class NeighborTable:
     @classmethod
     def _made_of(cls, pairs: Pairs, cutoff: float, element: int | None) -> Self:
         with torch.no_grad():
+            pairs.once("checked", pairs.check)
             chosen = pairs.once(("near", cutoff), lambda: (pairs.r_ij * pairs.r_ij).sum(dim=1) < cutoff**2)
             if element is not None:
                 chosen = chosen & (pairs.species[pairs.pair_j] == element)

@@ -92,9 +92,14 @@ class Potential(Module, ABC):
     def forward(self, batch: Batch) -> Prediction:
         """Predict energies, forces and stress of a batch whose pairs reach at least to the cutoff.
 
+        A batch is born in float64; it is taken in the floating type of the parameters, if there are any.
+
         Raises:
-            ValueError: If an atom is of an element that the potential does not know.
+            ValueError: If an atom is of an element that the potential does not know, or the pairs are none.
         """
+        parameter = next(self.parameters(), batch.r_ij)
+        if parameter.dtype != batch.r_ij.dtype:
+            batch = batch.to(dtype=parameter.dtype)
         pairs = batch.pairs(self.elements)
         if batch.cached is not None or self.is_trained:
             energies, gradient = self.energies_and_pair_gradient(pairs, batch.cached)

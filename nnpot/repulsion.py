@@ -48,7 +48,7 @@ class ZBL(Potential):
         i, j = pairs.center_species[pairs.pair_i], pairs.species[pairs.pair_j]
         reach = r_ij.new_tensor(self.ranges)[i, j]
         square = (r_ij * r_ij).sum(dim=1)
-        inside = square < reach**2
+        inside = ~(square >= reach**2)  # so that one that is not a number counts
         r = torch.where(inside, square, reach**2).sqrt()
         z_i, z_j = r_ij.new_tensor(self.charges)[i], r_ij.new_tensor(self.charges)[j]
         x = r * (z_i**0.23 + z_j**0.23) / 0.46850

@@ -167,6 +167,34 @@ class Pairs:
         """Whether the pairs of a centre stand together, in the order of the centres."""
         return self.known_as_sorted or bool((self.pair_i[1:] >= self.pair_i[:-1]).all())
 
+    def check(self) -> None:
+        """Complain about what is no list of pairs; compiled code looks for itself.
+
+        Numbers are looked at on the CPU alone: another device would have to be waited for.
+
+        Raises:
+            ValueError: If an index is not int64 or out of range, lengths do not agree, or a vector is not finite.
+        """
+        indices = {"pair_i": self.pair_i, "pair_j": self.pair_j, "species": self.species}
+        if self.centers is not None:
+            indices["centers"] = self.centers
+        for name, index in indices.items():
+            if index.dtype != torch.int64:
+                raise ValueError(f"{name} must be int64, got {index.dtype}")
+        lengths = len(self.r_ij), len(self.pair_i), len(self.pair_j)
+        if len(set(lengths)) > 1:
+            raise ValueError(f"r_ij, pair_i and pair_j must be of one length, got {lengths}")
+        if not self.r_ij.is_cpu:
+            return
+        limits = {"pair_i": len(self.center_species), "pair_j": len(self.species)}
+        for name, limit in limits.items():
+            if bool(((indices[name] < 0) | (indices[name] >= limit)).any()):
+                raise ValueError(f"{name} must be one of the {limit} atoms")
+        if bool((self.species < 0).any() | (self.center_species < 0).any()):
+            raise ValueError("the index of an element must not be negative")
+        if not bool(torch.isfinite(self.r_ij).all()):
+            raise ValueError("a pair vector r_ij is infinite or not a number")
+
     def parts(self, size: int) -> Iterator["Pairs"]:
         """Yield the pairs in order, up to `size` centres at a time; all at once unless they are sorted by centre."""
         n = len(self.center_species)

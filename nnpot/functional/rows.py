@@ -26,7 +26,13 @@ class ElementRows:
 
     @classmethod
     def of(cls, species: Tensor, n_elements: int, dtype: torch.dtype, least_width: int = 0) -> Self:
-        """Sort atoms by their element index, shape (N,), into at least so many rows each."""
+        """Sort atoms by their element index, shape (N,), into at least so many rows each.
+
+        Raises:
+            ValueError: If, on the CPU, an index is not one of the elements.
+        """
+        if species.is_cpu and len(species) > 0 and not 0 <= int(species.min()) <= int(species.max()) < n_elements:
+            raise ValueError("the element index of an atom is not one of the elements of the model")
         return cls(*rows_by_element(species, n_elements, dtype, least_width))
 
     @classmethod

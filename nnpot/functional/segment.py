@@ -32,9 +32,7 @@ def forces_from_pairs(pair_gradient: Tensor, pair_i: Tensor, pair_j: Tensor, n_a
     def summed(gradient: Tensor) -> Tensor:
         if compiled is None:
             return segment_sum(gradient, i, n_atoms) - segment_sum(gradient, j, n_atoms)
-        result = gradient.new_zeros(n_atoms, 3)
-        compiled(len(i), i, j, gradient.contiguous(), result)
-        return result
+        return compiled((gradient.contiguous(), i, j, n_atoms), lambda *_: gradient.new_zeros(n_atoms, 3))
 
     def spread(forces: Tensor) -> Tensor:
         return forces.index_select(0, i) - forces.index_select(0, j)

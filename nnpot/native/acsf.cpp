@@ -16,6 +16,8 @@
 // For one neighbour j, neighbours k stand side by side in a vector register.  Wide functions whose zeta are small integers need
 // no pairs of neighbours (moments.h).
 
+#include "api.h"
+#include "checks.h"
 #include "elementary.h"
 #include "lanes.h"
 #include "moments.h"
@@ -527,16 +529,22 @@ void pullback(const Functions& g, const Pairs<T>& p, const void* bar, void* grad
 
 // From flat arrays: `sizes` holds g1, n_g2, n_g3, n_elements, kind, number of families, then for each family narrow,
 // n_radial, n_parts, n_functions and the grid; `numbers` holds both cutoffs, the inner fraction of them, eta and r_s of G2,
-// kappa of G3, then for each family eta, r_s, zeta and lambda.  False if a family has more radial factors or angular parts than there is room for.
-bool read(const int64_t* sizes, const double* numbers, Functions& g) {
+// kappa of G3, then for each family eta, r_s, zeta and lambda.
+Answer read(const int64_t* sizes, int64_t n_sizes, const double* numbers, int64_t n_numbers, Functions& g) {
+    constexpr int64_t MANY = 1 << 20;  // so that sums of them have room
+    if (n_sizes < 6 || !are_below(MANY, sizes, n_sizes)) return WRONG_SIZES;
     g.g1 = int(sizes[0]), g.n_g2 = int(sizes[1]), g.n_g3 = int(sizes[2]), g.n_elements = int(sizes[3]), g.kind = int(sizes[4]);
+    if (3 + 2 * g.n_g2 + g.n_g3 > n_numbers) return WRONG_SIZES;
     g.cutoff = numbers[0], g.angular_cutoff = numbers[1], g.inner = numbers[2];
     g.eta = numbers + 3, g.r_s = g.eta + g.n_g2, g.kappa = g.r_s + g.n_g2;
     const int64_t* s = sizes + 6;
     const double* x = g.kappa + g.n_g3;
     for (int64_t k = 0; k < sizes[5]; ++k) {
+        if (sizes + n_sizes - s < 4 || sizes + n_sizes - s < 4 + s[3] || numbers + n_numbers - x < 2 * (s[1] + s[2]))
+            return WRONG_SIZES;
         Family f{int(s[0]), int(s[1]), int(s[2]), int(s[3]), x, x + s[1], x + 2 * s[1], x + 2 * s[1] + s[2], s + 4, {}, {}, {}};
-        if (f.n_radial > MOST || f.n_parts > MOST) return false;
+        if (f.n_radial > MOST || f.n_parts > MOST) return NOT_COMPILED;
+        if (!are_below(int64_t(f.n_radial) * f.n_parts, f.grid, f.n_functions)) return WRONG_SIZES;
         for (int p = 0; p < f.n_parts; ++p) {
             f.norm[p] = std::pow(2.0, 1 - f.zeta[p]);
             f.power[p] = f.zeta[p] == std::floor(f.zeta[p]) && f.zeta[p] < 1e4 ? int(f.zeta[p]) - 1 : -1;
@@ -547,50 +555,44 @@ bool read(const int64_t* sizes, const double* numbers, Functions& g) {
         x += 2 * f.n_radial + 2 * f.n_parts;
         g.families.push_back(f);
     }
-    return true;
+    return DONE;
 }
 
 // Reads the functions, then calls work(functions, pairs, first, last) for parts of the centres with numbers of the right size.
 template <class Work>
-int for_centers(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
-                const int64_t* neighbors, const int64_t* species, const int64_t* sizes, const double* numbers, Work work) {
+int for_centers(NNPOT_ACSF, Work work) {
     Functions g;
-    if (!read(sizes, numbers, g)) return 0;
-    const auto run = [&](auto zero) {
+    const Answer answer = read(sizes, n_sizes, numbers, n_numbers, g);
+    if (answer != DONE) return answer;
+    if (g.columns() != n_functions) return WRONG_SIZES;
+    const auto run = [&](auto zero) -> int {
         using T = decltype(zero);
-        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
+        const Pairs<T> pairs{n_centers, n_pairs, n_atoms, static_cast<const T*>(vectors), starts, neighbors, species};
+        const Answer answer = checked(pairs, g.n_elements);
+        if (answer != DONE) return answer;
         parallel(n_centers, threads, [&](int64_t first, int64_t last) { work(g, pairs, first, last); });
+        return DONE;
     };
-    bytes == 4 ? run(0.0f) : run(0.0);
-    return 1;
+    return bytes == 4 ? run(0.0f) : run(0.0);
 }
 
 }  // namespace
 
-// All take the bytes of a number (float or double), then the arguments of their operator (`operators.py`) behind the number
-// of threads and of centres, and the result.  They return 0 if they have no room for the functions.
+// They answer NOT_COMPILED if they have no room for the functions.
 
-extern "C" int nnpot_acsf_tangent(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors,
-                                  const int64_t* starts, const int64_t* neighbors, const int64_t* species,
-                                  const int64_t* sizes, const double* numbers, int64_t, const void* direction, void* out) {
-    return for_centers(bytes, threads, n_centers, vectors, starts, neighbors, species, sizes, numbers,
-                       [&](const Functions& g, const auto& pairs, int64_t first, int64_t last) {
-                           values(g, pairs, direction, out, first, last);
-                       });
+#define THESE                                                                                                              \
+    bytes, threads, n_centers, n_pairs, n_atoms, n_sizes, n_numbers, vectors, starts, neighbors, species, sizes, numbers, n_functions
+
+extern "C" int nnpot_acsf_tangent(NNPOT_ACSF, const void* direction, void* out) {
+    return for_centers(THESE, [&](const Functions& g, const auto& pairs, int64_t first, int64_t last) {
+        values(g, pairs, direction, out, first, last);
+    });
 }
 
-extern "C" int nnpot_acsf(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
-                          const int64_t* neighbors, const int64_t* species, const int64_t* sizes, const double* numbers,
-                          int64_t n_functions, void* out) {
-    return nnpot_acsf_tangent(bytes, threads, n_centers, vectors, starts, neighbors, species, sizes, numbers, n_functions,
-                              nullptr, out);
-}
+extern "C" int nnpot_acsf(NNPOT_ACSF, void* out) { return nnpot_acsf_tangent(THESE, nullptr, out); }
 
-extern "C" int nnpot_acsf_pullback(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors,
-                                   const int64_t* starts, const int64_t* neighbors, const int64_t* species,
-                                   const int64_t* sizes, const double* numbers, int64_t, const void* bar, void* gradient) {
-    return for_centers(bytes, threads, n_centers, vectors, starts, neighbors, species, sizes, numbers,
-                       [&](const Functions& g, const auto& pairs, int64_t first, int64_t last) {
-                           pullback(g, pairs, bar, gradient, first, last);
-                       });
+extern "C" int nnpot_acsf_pullback(NNPOT_ACSF, const void* bar, void* gradient) {
+    return for_centers(THESE, [&](const Functions& g, const auto& pairs, int64_t first, int64_t last) {
+        pullback(g, pairs, bar, gradient, first, last);
+    });
 }

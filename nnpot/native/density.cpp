@@ -11,6 +11,8 @@
 // Neighbours of one element within the cutoff are gathered into blocks of one vector register, see neighborhoods.h; sums
 // over neighbours have k along the register.
 
+#include "api.h"
+#include "checks.h"
 #include "neighborhoods.h"
 #include "parallel.h"
 
@@ -29,73 +31,95 @@ struct Shape {
 };
 
 // How many of L harmonics are summed side by side, to hide the latency of an addition.
-constexpr int at_once(int L) { return L == 16 ? 8 : L == 25 ? 5 : L == 9 ? 3 : L; }
+constexpr int at_once(int L) { return L == 16 ? (HAS_FEW_REGISTERS ? 4 : 8) : L == 25 ? 5 : L == 9 ? 3 : L; }
 
-// Rows of one neighbour each, k along them, zero beyond what is calculated.
-template <class T, int N>
-void turn(const T (&functions)[MAX_RADIAL][LANES<T>], int n_radial, int n_neighbors, T (&rows)[LANES<T>][N * LANES<T>]) {
+// Numbers of registers that a row of so many numbers fills.
+template <class T>
+constexpr int registers(int n) { return (n + LANES<T> - 1) / LANES<T>; }
+
+// Rows of one neighbour each, k along them, `width` registers apart.
+template <class T>
+void turn(const T (&functions)[MAX_RADIAL][LANES<T>], int n_radial, int n_neighbors, Vector<T>* rows, int width) {
+    T* numbers = reinterpret_cast<T*>(rows);
     for (int w = 0; w < n_neighbors; ++w)
-        for (int k = 0; k < n_radial; ++k) rows[w][k] = functions[k][w];
+        for (int k = 0; k < n_radial; ++k) numbers[w * width * LANES<T> + k] = functions[k][w];
 }
 
-// The density, or with a direction its derivative along that.  Radial functions fill N registers.
-template <class T, int L, int N, bool CHANGES>
+// sums_in += f_iw row_wn of `count` neighbours w: f a register for each i, rows `width` registers apart.
+template <class T, int I, int N>
+inline void add_products(int count, const T* f, const Vector<T>* rows, int width, Vector<T> (&sums)[I][N]) {
+    for (int w = 0; w < count; ++w, ++f, rows += width)
+        for (int n = 0; n < N; ++n) {
+            const Vector<T> row = rows[n];
+            for (int i = 0; i < I; ++i) sums[i][n] += f[i * LANES<T>] * row;
+        }
+}
+
+// The density, or with a direction its derivative along that.  Radial functions fill so many registers, 0 for any number.
+template <class T, int L, int N_REGISTERS, bool CHANGES>
 void density(const Pairs<T>& p, const T* weights, const Shape& shape, const Entries& entries, const T* direction, T* out,
              int64_t first, int64_t last) {
     using V = Vector<T>;
     constexpr int W = LANES<T>, AT_ONCE = at_once(L);
-    const int Q = shape.n_weights, K = shape.basis.n_radial;
+    const int Q = shape.n_weights, K = shape.basis.n_radial, width = N_REGISTERS > 0 ? N_REGISTERS : registers<T>(K);
     std::vector<Block<T>> open(shape.n_elements);
     Functions<T> functions;
-    alignas(REGISTER) T changes[MAX_HARMONICS][W], rows[W][N * W] = {}, slope_rows[W][N * W] = {};
-    std::vector<T> sums(size_t(Q) * L * N * W);
+    alignas(REGISTER) T changes[MAX_HARMONICS][W];
+    std::vector<V> rows(W * width), slope_rows(W * width);  // zero beyond K
+    std::vector<V> sums(size_t(Q) * L * width);
+    // what a block contributes to AT_ONCE harmonics and N registers of a row
+    const auto add = [&](const Block<T>& b, int64_t element, int lm, int first_register, auto n_registers) {
+        constexpr int N = decltype(n_registers)::value;
+        V of_block[AT_ONCE][N] = {};
+        add_products(b.count, (CHANGES ? changes : functions.harmonics)[lm], &rows[first_register], width, of_block);
+        if constexpr (CHANGES) add_products(b.count, functions.harmonics[lm], &slope_rows[first_register], width, of_block);
+        for (int q = 0; q < Q; ++q) {
+            const T weight = weights[element * Q + q];
+            if (weight == 0) continue;
+            for (int i = 0; i < AT_ONCE; ++i)
+                for (int n = 0; n < N; ++n)
+                    sums[(size_t(q) * L + lm + i) * width + first_register + n] += weight * of_block[i][n];
+        }
+    };
     for (int64_t atom = first; atom < last; ++atom) {
-        std::fill(sums.begin(), sums.end(), T(0));
+        std::fill(sums.begin(), sums.end(), V{});
         for_blocks<false>(p, T(shape.basis.cutoff), atom, open, [&](int64_t element, Block<T>& b) {
             evaluate(b, functions, shape.basis, CHANGES);
-            turn<T, N>(functions.radial, K, b.count, rows);
+            turn(functions.radial, K, b.count, rows.data(), width);
             if constexpr (CHANGES) {
                 along(b, functions, shape.basis, entries, direction, changes);
-                turn<T, N>(functions.slopes, K, b.count, slope_rows);
+                turn(functions.slopes, K, b.count, slope_rows.data(), width);
             }
             for (int lm = 0; lm < L; lm += AT_ONCE) {
-                V of_block[AT_ONCE][N] = {};
-                for (int w = 0; w < b.count; ++w)
-                    for (int n = 0; n < N; ++n) {
-                        const V row = load(rows[w] + n * W);
-                        for (int i = 0; i < AT_ONCE; ++i)
-                            of_block[i][n] += (CHANGES ? changes : functions.harmonics)[lm + i][w] * row;
-                        if constexpr (CHANGES) {
-                            const V slope_row = load(slope_rows[w] + n * W);
-                            for (int i = 0; i < AT_ONCE; ++i) of_block[i][n] += functions.harmonics[lm + i][w] * slope_row;
-                        }
-                    }
-                for (int q = 0; q < Q; ++q) {
-                    const T weight = weights[element * Q + q];
-                    if (weight == 0) continue;
-                    for (int i = 0; i < AT_ONCE; ++i)
-                        for (int n = 0; n < N; ++n) {
-                            T* sum = sums.data() + ((size_t(q) * L + lm + i) * N + n) * W;
-                            store(sum, load(sum) + weight * of_block[i][n]);
-                        }
-                }
+                int n = 0;
+                for (; n + 2 <= width; n += 2) add(b, element, lm, n, Constant<2>());
+                if (n < width) add(b, element, lm, n, Constant<1>());
             }
         });
         T* row = out + size_t(atom) * L * Q * K;
         for (int lm = 0; lm < L; ++lm)
-            for (int q = 0; q < Q; ++q)
-                for (int k = 0; k < K; ++k) row[(lm * Q + q) * K + k] = sums[(size_t(q) * L + lm) * N * W + k];
+            for (int q = 0; q < Q; ++q) {
+                const T* sum = reinterpret_cast<const T*>(&sums[(size_t(q) * L + lm) * width]);
+                for (int k = 0; k < K; ++k) row[(lm * Q + q) * K + k] = sum[k];
+            }
     }
 }
 
-// Of one atom, for neighbours of one element: sum_q w_q Abar by (k, lm), lm along the register, zero beyond L.
+// The registers that all lm fill, in groups of sums that fit into registers beside each other.
+template <class T, int L>
+struct Parts {
+    static constexpr int FILLED = registers<T>(L), GROUPS = (FILLED + 3) / 4;
+    static constexpr int AT_ONCE = (FILLED + GROUPS - 1) / GROUPS, ALL = GROUPS * AT_ONCE;
+};
+
+// Of one atom, for neighbours of one element: sum_q w_q Abar by (k, lm), lm along the register; beyond L it stays zero.
 template <class T, int L>
 void fill_table(const T* bar, const T* weights, const Shape& shape, Vector<T>* table) {
     using V = Vector<T>;
-    constexpr int W = LANES<T>, PARTS = (L + W - 1) / W;
+    constexpr int W = LANES<T>, PARTS = Parts<T, L>::ALL;
     const int Q = shape.n_weights, K = shape.basis.n_radial;
     for (int k = 0; k < K; k += W)
-        for (int part = 0; part < PARTS; ++part) {
+        for (int part = 0; part < Parts<T, L>::FILLED; ++part) {
             V square[W] = {};
             const int width = std::min(W, K - k), height = std::min(W, L - part * W);
             for (int q = 0; q < Q; ++q) {
@@ -119,7 +143,7 @@ template <class T, int L>
 void pullback(const Pairs<T>& p, const T* weights, const Shape& shape, const Entries& entries, const T* bar, T* gradient,
               int64_t first, int64_t last) {
     using V = Vector<T>;
-    constexpr int W = LANES<T>, PARTS = (L + W - 1) / W;
+    constexpr int W = LANES<T>, PARTS = Parts<T, L>::ALL, AT_ONCE = Parts<T, L>::AT_ONCE;
     const int Q = shape.n_weights, K = shape.basis.n_radial;
     std::vector<Block<T>> open(1);  // neighbours of all elements
     Functions<T> functions;
@@ -136,15 +160,17 @@ void pullback(const Pairs<T>& p, const T* weights, const Shape& shape, const Ent
                     filled_for[element] = atom;
                     fill_table<T, L>(bar + size_t(atom) * L * Q * K, weights + element * Q, shape, table);
                 }
-                V of_radial[PARTS] = {}, of_slopes[PARTS] = {};
-                for (int k = 0; k < K; ++k)
-                    for (int part = 0; part < PARTS; ++part) {
-                        of_radial[part] += functions.radial[k][w] * table[k * PARTS + part];
-                        of_slopes[part] += functions.slopes[k][w] * table[k * PARTS + part];
+                for (int first_part = 0; first_part < PARTS; first_part += AT_ONCE) {
+                    V of_radial[AT_ONCE] = {}, of_slopes[AT_ONCE] = {};
+                    for (int k = 0; k < K; ++k)
+                        for (int part = 0; part < AT_ONCE; ++part) {
+                            of_radial[part] += functions.radial[k][w] * table[k * PARTS + first_part + part];
+                            of_slopes[part] += functions.slopes[k][w] * table[k * PARTS + first_part + part];
+                        }
+                    for (int part = 0; part < AT_ONCE; ++part) {
+                        harmonics_bar[(first_part + part) * W + w] = of_radial[part];
+                        slopes_bar[(first_part + part) * W + w] = of_slopes[part];
                     }
-                for (int part = 0; part < PARTS; ++part) {
-                    harmonics_bar[part * W + w] = of_radial[part];
-                    slopes_bar[part * W + w] = of_slopes[part];
                 }
             }
             for (int part = 0; part < PARTS; ++part) {
@@ -158,35 +184,31 @@ void pullback(const Pairs<T>& p, const T* weights, const Shape& shape, const Ent
         });
 }
 
-// Calls work with the number of registers that the radial functions fill.
-template <class T, class Work>
-bool with_registers(int n_radial, Work work) {
-    constexpr int W = LANES<T>;
-    if (n_radial <= W) return work(Constant<1>()), true;
-    if (n_radial <= 2 * W) return work(Constant<2>()), true;
-    if (n_radial <= MAX_RADIAL) return work(Constant<MAX_RADIAL / W>()), true;
-    return false;
+// Calls work with a number of registers as a constant if there are few of them, else with 0.
+template <class Work>
+void with_registers(int n, Work work) {
+    if (n == 1) return work(Constant<1>());
+    if (n == 2) return work(Constant<2>());
+    work(Constant<0>());
 }
 
 template <class T, bool CHANGES>
-bool density_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads,
+bool density_of_all(const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads,
                     const Entries& entries, const T* direction, T* out) {
-    bool done = false;
-    with_harmonics(shape.basis.l_max, [&](auto L) {
-        done = with_registers<T>(shape.basis.n_radial, [&](auto N) {
-            parallel(n_centers, threads, [&](int64_t first, int64_t last) {
+    return shape.basis.n_radial <= MAX_RADIAL && with_harmonics(shape.basis.l_max, [&](auto L) {
+        with_registers(registers<T>(shape.basis.n_radial), [&](auto N) {
+            parallel(pairs.n_centers, threads, [&](int64_t first, int64_t last) {
                 density<T, L.value, N.value, CHANGES>(pairs, weights, shape, entries, direction, out, first, last);
             });
         });
     });
-    return done;
 }
 
 template <class T>
-bool pullback_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads,
+bool pullback_of_all(const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads,
                      const Entries& entries, const T* bar, T* gradient) {
     return shape.basis.n_radial <= MAX_RADIAL && with_harmonics(shape.basis.l_max, [&](auto L) {
-        parallel(n_centers, threads, [&](int64_t first, int64_t last) {
+        parallel(pairs.n_centers, threads, [&](int64_t first, int64_t last) {
             pullback<T, L.value>(pairs, weights, shape, entries, bar, gradient, first, last);
         });
     });
@@ -194,46 +216,38 @@ bool pullback_of_all(int64_t n_centers, const Pairs<T>& pairs, const T* weights,
 
 }  // namespace
 
-// All take the bytes of a number (float or double), then the arguments of their operator (`operators.py`) behind the number
-// of threads and of centres, and the result.  They return 0 if they are not compiled for so many radial functions.
+// They answer NOT_COMPILED for so many radial functions or degrees.
 
-extern "C" int nnpot_density_tangent(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors,
-                                     const int64_t* starts, const int64_t* neighbors, const int64_t* species,
-                                     const void* weights, int64_t n_elements, int64_t n_weights, double cutoff,
-                                     int64_t n_radial, int64_t l_max, const int32_t* aqp, const double* coefficients, int64_t n_entries,
-                                     const void* direction, void* out) {
+extern "C" int nnpot_density_tangent(NNPOT_DENSITY, NNPOT_GRADIENTS, const void* direction, void* out) {
     const Shape shape{int(n_elements), int(n_weights), {int(n_radial), int(l_max), cutoff}};
-    const Entries entries{int(n_entries), aqp, coefficients};
-    const auto run = [&](auto zero) {
+    const Entries entries{int(n_entries), places, coefficients};
+    const auto run = [&](auto zero) -> int {
         using T = decltype(zero);
-        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
+        const Pairs<T> pairs{n_centers, n_pairs, n_atoms, static_cast<const T*>(vectors), starts, neighbors, species};
+        const Answer answer = std::min(checked(pairs, n_elements), checked(entries, l_max));
+        if (answer != DONE) return answer;
         const auto calculate = direction ? density_of_all<T, true> : density_of_all<T, false>;
-        return calculate(n_centers, pairs, static_cast<const T*>(weights), shape, threads, entries,
-                         static_cast<const T*>(direction), static_cast<T*>(out));
+        return calculate(pairs, static_cast<const T*>(weights), shape, threads, entries, static_cast<const T*>(direction),
+                         static_cast<T*>(out));
     };
     return bytes == 4 ? run(0.0f) : run(0.0);
 }
 
-extern "C" int nnpot_density(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
-                             const int64_t* neighbors, const int64_t* species, const void* weights, int64_t n_elements,
-                             int64_t n_weights, double cutoff, int64_t n_radial, int64_t l_max, void* out) {
-    return nnpot_density_tangent(bytes, threads, n_centers, vectors, starts, neighbors, species, weights, n_elements,
-                                 n_weights, cutoff, n_radial, l_max, nullptr, nullptr, 0, nullptr, out);
+extern "C" int nnpot_density(NNPOT_DENSITY, void* out) {
+    return nnpot_density_tangent(bytes, threads, n_centers, n_pairs, n_atoms, vectors, starts, neighbors, species, weights,
+                                 n_elements, n_weights, cutoff, n_radial, l_max, nullptr, nullptr, 0, nullptr, out);
 }
 
-// The gradient of pairs beyond the cutoff is left as it is.
-extern "C" int nnpot_density_pullback(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors,
-                                      const int64_t* starts, const int64_t* neighbors, const int64_t* species,
-                                      const void* weights, int64_t n_elements, int64_t n_weights, double cutoff,
-                                      int64_t n_radial, int64_t l_max, const int32_t* aqp, const double* coefficients,
-                                      int64_t n_entries, const void* bar, void* gradient) {
+extern "C" int nnpot_density_pullback(NNPOT_DENSITY, NNPOT_GRADIENTS, const void* bar, void* gradient) {
     const Shape shape{int(n_elements), int(n_weights), {int(n_radial), int(l_max), cutoff}};
-    const Entries entries{int(n_entries), aqp, coefficients};
-    const auto run = [&](auto zero) {
+    const Entries entries{int(n_entries), places, coefficients};
+    const auto run = [&](auto zero) -> int {
         using T = decltype(zero);
-        const Pairs<T> pairs{starts, neighbors, species, static_cast<const T*>(vectors)};
-        return pullback_of_all(n_centers, pairs, static_cast<const T*>(weights), shape, threads, entries,
-                               static_cast<const T*>(bar), static_cast<T*>(gradient));
+        const Pairs<T> pairs{n_centers, n_pairs, n_atoms, static_cast<const T*>(vectors), starts, neighbors, species};
+        const Answer answer = std::min(checked(pairs, n_elements), checked(entries, l_max));
+        if (answer != DONE) return answer;
+        return pullback_of_all(pairs, static_cast<const T*>(weights), shape, threads, entries, static_cast<const T*>(bar),
+                               static_cast<T*>(gradient));
     };
     return bytes == 4 ? run(0.0f) : run(0.0);
 }

@@ -13,6 +13,8 @@
 // The same formulas are in nnpot/descriptors/ace.py, with which the tests compare these.  What stands here for one atom is
 // calculated for a tile of them.
 
+#include "api.h"
+#include "checks.h"
 #include "gaunt_product.h"
 #include "harmonics.h"
 #include "tiles.h"
@@ -45,26 +47,29 @@ inline std::array<View<T>, D> from_column(std::array<View<T>, D> views, int firs
     return views;
 }
 
-// sums += x^T y over rows and lanes, X columns of x and Y of y, X Y not more than there are lanes.
+// Sums of products that are made side by side.
+template <class T> constexpr int SUMS = std::max(LANES<T>, 8);
+
+// sums += x^T y over rows and lanes, X columns of x and Y of y.
 template <class T, int X, int Y, size_t D>
 inline void outer(int rows, const std::array<View<T>, D>& xs, const std::array<View<T>, D>& ys, T* sums, int step) {
-    static_assert(X * Y <= LANES<T>);
-    Vector<T> s[LANES<T>] = {};
+    constexpr int W = LANES<T>;
+    Vector<T> s[(X * Y + W - 1) / W * W] = {};
     for (size_t d = 0; d < D; ++d) {
         const View<T>&x = xs[d], &y = ys[d];
         for (int row = 0; row < rows; ++row)
             for (int i = 0; i < X; ++i)
                 for (int j = 0; j < Y; ++j) s[i * Y + j] += x.at[row * x.row + i * x.column] * y.at[row * y.row + j * y.column];
     }
-    const Vector<T> total = sums_over_lanes<T>(s);
+    for (int k = 0; k < X * Y; k += W) s[k] = sums_over_lanes<T>(s + k);
     for (int i = 0; i < X; ++i)
-        for (int j = 0; j < Y; ++j) sums[i * step + j] += total[i * Y + j];
+        for (int j = 0; j < Y; ++j) sums[i * step + j] += s[(i * Y + j) / W * W][(i * Y + j) % W];
 }
 
 // Y columns of y with all of x: they stay in the cache meanwhile.
 template <class T, int Y, size_t D>
 void outer_of_columns(int rows, const std::array<View<T>, D>& x, int n_x, const std::array<View<T>, D>& y, T* sums, int step) {
-    constexpr int X = LANES<T> / Y;
+    constexpr int X = SUMS<T> / Y;
     int i = 0;
     for (; i + X <= n_x; i += X) outer<T, X, Y>(rows, from_column(x, i), y, sums + i * step, step);
     for (; i < n_x; ++i) outer<T, 1, Y>(rows, from_column(x, i), y, sums + i * step, step);
@@ -72,10 +77,10 @@ void outer_of_columns(int rows, const std::array<View<T>, D>& x, int n_x, const 
 
 template <class T, size_t D>
 void add_outer(int rows, const std::array<View<T>, D>& x, int n_x, const std::array<View<T>, D>& y, int n_y, T* sums) {
-    constexpr int W = LANES<T>;
+    constexpr int MANY = SUMS<T> / 2, FEW = SUMS<T> / 4;
     int j = 0;
-    for (; j + W / 2 <= n_y; j += W / 2) outer_of_columns<T, W / 2>(rows, x, n_x, from_column(y, j), sums + j, n_y);
-    for (; j + W / 4 <= n_y; j += W / 4) outer_of_columns<T, W / 4>(rows, x, n_x, from_column(y, j), sums + j, n_y);
+    for (; j + MANY <= n_y; j += MANY) outer_of_columns<T, MANY>(rows, x, n_x, from_column(y, j), sums + j, n_y);
+    for (; j + FEW <= n_y; j += FEW) outer_of_columns<T, FEW>(rows, x, n_x, from_column(y, j), sums + j, n_y);
     for (; j < n_y; ++j) outer_of_columns<T, 1>(rows, x, n_x, from_column(y, j), sums + j, n_y);
 }
 
@@ -336,53 +341,47 @@ void gradient(const Atoms<T>& atoms, bool with_values, const T* direction, const
 
 // Calls work(atoms, number) with what the arguments say, `number` a zero of their type.
 template <class Work>
-int with_atoms(int64_t bytes, int64_t threads, int64_t n_atoms, const void* values, const int64_t* species,
-               const void* channels, const void* pair, const void* product, const void* product_pair, int64_t n_elements,
-               int64_t n_in, int64_t n_channels, int64_t body_order, int64_t l_max, Work work) {
+int with_atoms(NNPOT_INVARIANTS, Work work) {
     const Shape shape{int(n_elements), int(n_in), int(n_channels), int(body_order), int(l_max) + 1};
-    if (shape.n_harmonics() > MAX_HARMONICS) return 0;
+    if (l_max < 0 || shape.n_harmonics() > MAX_HARMONICS || body_order < 2 || body_order > 5) return NOT_COMPILED;
+    if (!are_below(n_elements, species, n_atoms)) return WRONG_SPECIES;
     const auto run = [&](auto zero) {
         using T = decltype(zero);
         const auto typed = [](const void* p) { return static_cast<const T*>(p); };
         const Matrices<const T> weights{typed(channels), typed(pair), typed(product), typed(product_pair)};
         work(Atoms<T>{shape, weights, typed(values), {n_atoms, species, shape.n_elements, threads}}, zero);
-        return 1;
+        return DONE;
     };
     return bytes == 4 ? run(0.0f) : run(0.0);
 }
 
 }  // namespace
 
-// All take the bytes of a number (float or double), then the arguments of their operator (`operators.py`) behind the number
-// of threads and of atoms, and the result.  They return 0 if they are not compiled for so many degrees.
+// They answer NOT_COMPILED for so many degrees or such a body order.
 
-#define ATOMS                                                                                                        \
-    int64_t bytes, int64_t threads, int64_t n_atoms, const void *values, const int64_t *species, const void *channels, \
-        const void *pair, const void *product, const void *product_pair, int64_t n_elements, int64_t n_in,             \
-        int64_t n_channels, int64_t body_order, int64_t l_max
 #define THESE                                                                                                     \
     bytes, threads, n_atoms, values, species, channels, pair, product, product_pair, n_elements, n_in, n_channels, \
         body_order, l_max
 
-extern "C" int nnpot_invariants(ATOMS, void* out) {
+extern "C" int nnpot_invariants(NNPOT_INVARIANTS, void* out) {
     return with_atoms(THESE, [&](const auto& atoms, auto zero) { features(atoms, static_cast<decltype(zero)*>(out)); });
 }
 
-extern "C" int nnpot_invariants_tangent(ATOMS, const void* direction, void* out) {
+extern "C" int nnpot_invariants_tangent(NNPOT_INVARIANTS, const void* direction, void* out) {
     return with_atoms(THESE, [&](const auto& atoms, auto zero) {
         using T = decltype(zero);
         tangent(atoms, static_cast<const T*>(direction), static_cast<T*>(out));
     });
 }
 
-extern "C" int nnpot_invariants_pullback(ATOMS, const void* features_bar, void* out) {
+extern "C" int nnpot_invariants_pullback(NNPOT_INVARIANTS, const void* features_bar, void* out) {
     return with_atoms(THESE, [&](const auto& atoms, auto zero) {
         using T = decltype(zero);
         pullback(atoms, static_cast<const T*>(features_bar), static_cast<T*>(out));
     });
 }
 
-extern "C" int nnpot_invariants_gradient(ATOMS, int64_t with_values, const void* direction, const void* features_bar,
+extern "C" int nnpot_invariants_gradient(NNPOT_INVARIANTS, int64_t with_values, const void* direction, const void* features_bar,
                                          const void* tangent_bar, void* out) {
     return with_atoms(THESE, [&](const auto& atoms, auto zero) {
         using T = decltype(zero);

@@ -4,7 +4,22 @@
 #include <cstring>
 #include <utility>
 
-constexpr int REGISTER = 64;  // bytes
+#ifdef NNPOT_REGISTER
+constexpr int REGISTER = NNPOT_REGISTER;  // bytes
+#elif defined(__AVX512F__)
+constexpr int REGISTER = 64;
+#elif defined(__AVX__)
+constexpr int REGISTER = 32;
+#else
+constexpr int REGISTER = 16;
+#endif
+
+// Whether the processor has 16 of them: the others have 32.
+#if (defined(__x86_64__) || defined(_M_X64)) && !defined(__AVX512F__)
+constexpr bool HAS_FEW_REGISTERS = true;
+#else
+constexpr bool HAS_FEW_REGISTERS = false;
+#endif
 
 template <class T> constexpr int LANES = REGISTER / sizeof(T);  // numbers in a register
 

@@ -5,30 +5,37 @@ import logging
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from nnpot.compiler import cache_folder, compile_library, complaint, find_compiler, fingerprint
+from nnpot.native.signatures import SIGNATURES
 
 log = logging.getLogger("nnpot")
 
 SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
 HEADERS = sorted(Path(__file__).parent.glob("*.h"))
 STANDARD = "-std=c++17"
-Function = Callable[..., None]
+DONE = 1
+"""What a compiled function answers if all went well (`checks.h`)."""
+
+Function = Callable[[Sequence[Any], Callable[..., Tensor]], Tensor]
+"""From the arguments, and from a function of these that makes a tensor to write the result to, to the result."""
 
 
 def function(name: str, dtype: torch.dtype, device: torch.device) -> Function | None:
     """Return a compiled function for tensors of a dtype on a device, None where there is none.
 
-    It takes what its source says behind the size of a number: contiguous tensors, integers, floats.
+    It raises a ValueError for arguments that it is not made for: tensors of another type, size or device, indices that
+    are out of range, pair vectors that are not finite.
 
     Args:
-        name: Without the `nnpot_` in front.
+        name: One of `SIGNATURES`.
         dtype: float32 or float64.
         device: Only `cpu` has any.
     """
@@ -37,22 +44,30 @@ def function(name: str, dtype: torch.dtype, device: torch.device) -> Function | 
     library = _library()
     if library is None:
         return None
-    compiled = getattr(library, f"nnpot_{name}")
+    signature = SIGNATURES[name]
 
-    def call(*arguments: Tensor | float) -> None:
-        if not compiled(*map(_as_c, (dtype.itemsize, *arguments))):
-            raise ValueError(f"{name} is not compiled for these sizes")
+    def call(given: Sequence[Any], blank: Callable[..., Tensor]) -> Tensor:
+        try:
+            signature.check(given)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        result = blank(*given)
+        arguments = (x.data_ptr() if isinstance(x, Tensor) else x for x in given)
+        sizes = (dtype.itemsize, *signature.sizes(*given))
+        answer = _compiled(library, name, len(sizes))(*sizes, *arguments, result.data_ptr())
+        if answer != DONE:
+            raise ValueError(f"{name}: {library.nnpot_meaning(answer).decode()}")
+        return result
 
     return call
 
 
-def _as_c(argument: Tensor | float) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_double:
-    """Pass integers as int64, floats as double, tensors as pointers."""
-    if isinstance(argument, Tensor):
-        if not argument.is_contiguous():
-            raise ValueError("a compiled function takes contiguous tensors only")
-        return ctypes.c_void_p(argument.data_ptr())
-    return ctypes.c_int64(argument) if isinstance(argument, int) else ctypes.c_double(argument)
+@cache
+def _compiled(library: ctypes.CDLL, name: str, n_sizes: int) -> Any:
+    """A function of the library that knows how C takes its arguments."""
+    compiled = library[f"nnpot_{name}"]
+    compiled.argtypes = [*[ctypes.c_int64] * n_sizes, *SIGNATURES[name].c_types, ctypes.c_void_p]
+    return compiled
 
 
 @cache
@@ -68,10 +83,10 @@ def _library() -> ctypes.CDLL | None:
         version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
         flags = (STANDARD, "-fopenmp") if _shares_threads(version) else (STANDARD,)
         path = _folder() / f"kernels-{fingerprint([*SOURCES, *HEADERS], *flags, version)}.so"
-        if not path.is_file():
-            log.info("compiling the C++ kernels, once for this machine")
-            compile_library(compiler, SOURCES, path, *flags)
-        return ctypes.CDLL(str(path))
+        compile_library(compiler, SOURCES, path, *flags, what="the C++ kernels")
+        library = ctypes.CDLL(str(path))
+        library.nnpot_meaning.restype = ctypes.c_char_p
+        return library
     except (OSError, subprocess.SubprocessError) as error:
         log.warning(
             "the C++ kernels cannot be compiled, calculating without them, which is slower: %s", complaint(error)

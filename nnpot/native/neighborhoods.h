@@ -3,6 +3,7 @@
 // lane.  The same formulas, in the same notation, are in nnpot/functional/radial.py and harmonics.py.
 #pragma once
 
+#include "checks.h"
 #include "elementary.h"
 #include "harmonics.h"
 #include "lanes.h"
@@ -182,6 +183,14 @@ struct Entries {
     const int32_t* aqp;
     const double* coefficients;
 };
+
+inline Answer checked(const Entries& entries, int64_t l_max) {
+    for (int e = 0; e < entries.count; ++e)
+        if (!are_below<int32_t>(3, entries.aqp + 3 * e, 1) ||
+            !are_below(int32_t((l_max + 1) * (l_max + 1)), entries.aqp + 3 * e + 1, 2))
+            return WRONG_SIZES;
+    return DONE;
+}
 
 // Derivatives of the functions of every neighbour along the change v of its vector, in place of the slopes and beside
 // the harmonics:  dR_k = R'_k u.v,   dY_lm = [sum_a v_a sum_q D_aqp Y_q - l (u.v) Y_lm] / r.

@@ -9,6 +9,8 @@
 // delta^l.  The same formulas are in nnpot/functional and nnpot/reference, with which the tests compare these.
 
 #include "activations.h"
+#include "api.h"
+#include "checks.h"
 #include "tiles.h"
 
 #include <cmath>
@@ -57,7 +59,7 @@ void outer_of_columns(int n_atoms, const T* y, int step_y, const T* x, int step_
 
 template <class T>
 void add_outer(int n_atoms, int n_y, const T* y, int step_y, const T* x, int step_x, T* sums) {
-    constexpr int AT_ONCE = 8;
+    constexpr int AT_ONCE = HAS_FEW_REGISTERS ? 4 : 8;
     int j = 0;
     for (; j + AT_ONCE <= n_y; j += AT_ONCE) outer_of_columns<T, AT_ONCE>(n_atoms, y + j, step_y, x, step_x, sums + j * step_x);
     for (; j < n_y; ++j) outer_of_columns<T, 1>(n_atoms, y + j, step_y, x, step_x, sums + j * step_x);
@@ -252,42 +254,44 @@ void gradient(const Atoms<T>& atoms, const T* h_bar, const T* direction, T* out)
         for (int s = 0; s < shape.n_elements; ++s) of_part[s].add_to(of_weights + s * shape.of_element());
 }
 
+Answer checked(const Shape& shape, int64_t n_atoms, int64_t n_features, int64_t n_weights, const int64_t* species) {
+    if (shape.n_layers < 1 || shape.sizes[0] != n_features || shape.sizes[shape.n_layers] != 1) return WRONG_SIZES;
+    if (!are_below<int64_t>(1 << 20, shape.sizes, shape.n_layers + 1)) return WRONG_SIZES;
+    if (shape.n_elements * shape.of_element() != n_weights) return WRONG_SIZES;
+    if (!are_below<int64_t>(shape.n_elements, species, n_atoms)) return WRONG_SPECIES;
+    return are_below<int64_t>(GAUSSIAN + 1, shape.functions, shape.n_layers - 1) ? DONE : NOT_COMPILED;
+}
+
 // Calls work(atoms, number) with what the arguments say, `number` a zero of their type.
 template <class Work>
-int with_atoms(int64_t bytes, int64_t threads, int64_t n_atoms, const void* features, const int64_t* species,
-               const void* mean, const void* inverse, const void* weights, const int64_t* sizes, const int64_t* functions,
-               int64_t n_elements, int64_t n_layers, int64_t linear, Work work) {
+int with_atoms(NNPOT_NETWORKS, Work work) {
     const Shape shape{int(n_elements), int(n_layers), sizes, functions, linear != 0};
-    for (int l = 0; l + 1 < shape.n_layers; ++l)
-        if (functions[l] < LINEAR || functions[l] > GAUSSIAN) return 0;
+    const Answer answer = checked(shape, n_atoms, n_features, n_weights, species);
+    if (answer != DONE) return answer;
     const auto run = [&](auto zero) {
         using T = decltype(zero);
         const auto typed = [](const void* p) { return static_cast<const T*>(p); };
         work(Atoms<T>{shape, typed(weights), typed(mean), typed(inverse), typed(features), n_atoms,
                       {n_atoms, species, shape.n_elements, threads}},
              zero);
-        return 1;
+        return DONE;
     };
     return bytes == 4 ? run(0.0f) : run(0.0);
 }
 
 }  // namespace
 
-// Both take the bytes of a number (float or double), then the arguments of their operator (`operators.py`) behind the number
-// of threads and of atoms, and the result.  They return 0 if an activation is not compiled.
+// They answer NOT_COMPILED if an activation is not.
 
-#define ATOMS                                                                                                     \
-    int64_t bytes, int64_t threads, int64_t n_atoms, const void *features, const int64_t *species, const void *mean, \
-        const void *inverse, const void *weights, const int64_t *sizes, const int64_t *functions, int64_t n_elements, \
-        int64_t n_layers, int64_t linear
-#define THESE \
-    bytes, threads, n_atoms, features, species, mean, inverse, weights, sizes, functions, n_elements, n_layers, linear
+#define THESE                                                                                                              \
+    bytes, threads, n_atoms, n_features, n_weights, features, species, mean, inverse, weights, sizes, functions, n_elements, \
+        n_layers, linear
 
-extern "C" int nnpot_networks(ATOMS, void* out) {
+extern "C" int nnpot_networks(NNPOT_NETWORKS, void* out) {
     return with_atoms(THESE, [&](const auto& atoms, auto zero) { evaluate(atoms, static_cast<decltype(zero)*>(out)); });
 }
 
-extern "C" int nnpot_networks_gradient(ATOMS, const void* h_bar, const void* direction, void* out) {
+extern "C" int nnpot_networks_gradient(NNPOT_NETWORKS, const void* h_bar, const void* direction, void* out) {
     return with_atoms(THESE, [&](const auto& atoms, auto zero) {
         using T = decltype(zero);
         gradient(atoms, static_cast<const T*>(h_bar), static_cast<const T*>(direction), static_cast<T*>(out));

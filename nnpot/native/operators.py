@@ -19,27 +19,7 @@ import torch
 from torch import Tensor
 
 from nnpot.native.library import function
-
-_PAIRS = "Tensor vectors, Tensor starts, Tensor neighbors, Tensor species"
-_DENSITY = "Tensor weights, int n_elements, int n_weights, float cutoff, int n_radial, int l_max"
-_GRADIENTS = "Tensor places, Tensor coefficients, int n_entries"
-_FUNCTIONS = "Tensor sizes, Tensor numbers, int n_functions"
-_ATOMS = (
-    "Tensor values, Tensor species, Tensor channels, Tensor pair, Tensor product, Tensor product_pair, "
-    "int n_elements, int n_in, int n_channels, int body_order, int l_max"
-)
-
-_NETWORKS = (
-    "Tensor features, Tensor species, Tensor mean, Tensor inverse, Tensor weights, Tensor sizes, Tensor functions, "
-    "int n_elements, int n_layers, int linear"
-)
-
-_SECOND = (
-    f"{_PAIRS}, Tensor centers, Tensor element_weights, Tensor density, "
-    "Tensor projection, Tensor hidden, Tensor outer, "
-    "int n_elements, int n_weights, float cutoff, int n_radial, int l_max, int n_seen, int n_channels, int n_units, "
-    f"{_GRADIENTS}"
-)
+from nnpot.native.signatures import SIGNATURES
 
 _library = torch.library.Library("nnpot", "FRAGMENT")
 
@@ -49,26 +29,22 @@ def are_compiled(dtype: torch.dtype, device: torch.device) -> bool:
     return function("density", dtype, device) is not None
 
 
-def _define(name: str, arguments: str, blank: Callable[..., Tensor], size: Callable[..., int]) -> None:
-    """Make an operator of a function that takes threads, the size of its loop, the same arguments and then its result.
+def _define(name: str, blank: Callable[..., Tensor]) -> None:
+    """Make an operator of a compiled function.
 
     Args:
         name: Of the function and of the operator.
-        arguments: Of the operator, as PyTorch writes them.
         blank: From the arguments to a tensor to write the result to.
-        size: From the arguments to the size of the loop.
     """
 
     def calculated(*given: Any) -> Tensor:
         compiled = function(name, given[0].dtype, given[0].device)
         if compiled is None:
             raise RuntimeError(f"{name} is not compiled for {given[0].dtype} on {given[0].device}")
-        result = blank(*given)
-        compiled(torch.get_num_threads(), size(*given), *given, result)
-        return result
+        return compiled(given, blank)
 
     if not hasattr(torch.ops.nnpot, name):  # else a plugin in this process has brought it
-        _library.define(f"{name}({arguments}) -> Tensor")
+        _library.define(f"{name}({SIGNATURES[name].arguments}) -> Tensor")
         _library.impl(name, calculated, "CPU")
     torch.library.register_fake(f"nnpot::{name}", blank, lib=_library)
 
@@ -84,14 +60,6 @@ def _features(vectors: Tensor, starts: Tensor, *rest: Any) -> Tensor:
 
 def _gradient(vectors: Tensor, *_: Any) -> Tensor:
     return torch.zeros_like(vectors)  # stays so for pairs beyond the cutoff
-
-
-def _n_centers(vectors: Tensor, starts: Tensor, *_: Any) -> int:
-    return starts.shape[0] - 1
-
-
-def _n_atoms(values: Tensor, *_: Any) -> int:
-    return values.shape[0]
 
 
 def _energies(features: Tensor, *_: Any) -> Tensor:
@@ -133,29 +101,19 @@ def _second_pullback_gradient(vectors: Tensor, *rest: Any) -> Tensor:
     return vectors.new_empty(_second(vectors, *rest).numel() + _second_gradient(vectors, *rest).numel())
 
 
-_define("density", f"{_PAIRS}, {_DENSITY}", _density, _n_centers)
-_define("density_tangent", f"{_PAIRS}, {_DENSITY}, {_GRADIENTS}, Tensor direction", _density, _n_centers)
-_define("density_pullback", f"{_PAIRS}, {_DENSITY}, {_GRADIENTS}, Tensor bar", _gradient, _n_centers)
-_define("acsf", f"{_PAIRS}, {_FUNCTIONS}", _features, _n_centers)
-_define("acsf_tangent", f"{_PAIRS}, {_FUNCTIONS}, Tensor direction", _features, _n_centers)
-_define("acsf_pullback", f"{_PAIRS}, {_FUNCTIONS}, Tensor bar", _gradient, _n_centers)
-_define("networks", _NETWORKS, _energies, _n_atoms)
-_define("networks_gradient", f"{_NETWORKS}, Tensor h_bar, Tensor direction", _networks_gradient, _n_atoms)
-_define("invariants", _ATOMS, _invariants, _n_atoms)
-_define("invariants_tangent", f"{_ATOMS}, Tensor direction", _invariants, _n_atoms)
-_define("invariants_pullback", f"{_ATOMS}, Tensor features_bar", _density_bar, _n_atoms)
-_define(
-    "invariants_gradient",
-    f"{_ATOMS}, int with_values, Tensor direction, Tensor features_bar, Tensor tangent_bar",
-    _gradients,
-    _n_atoms,
-)
-_define("second_density", _SECOND, _second, _n_centers)
-_define("second_density_pullback", f"{_SECOND}, Tensor bar", _second_pullback, _n_centers)
-_define("second_density_gradient", f"{_SECOND}, Tensor bar", _second_gradient, _n_centers)
-_define(
-    "second_density_pullback_gradient",
-    f"{_SECOND}, Tensor bar, Tensor vectors_change, Tensor density_change",
-    _second_pullback_gradient,
-    _n_centers,
-)
+_define("density", _density)
+_define("density_tangent", _density)
+_define("density_pullback", _gradient)
+_define("acsf", _features)
+_define("acsf_tangent", _features)
+_define("acsf_pullback", _gradient)
+_define("networks", _energies)
+_define("networks_gradient", _networks_gradient)
+_define("invariants", _invariants)
+_define("invariants_tangent", _invariants)
+_define("invariants_pullback", _density_bar)
+_define("invariants_gradient", _gradients)
+_define("second_density", _second)
+_define("second_density_pullback", _second_pullback)
+_define("second_density_gradient", _second_gradient)
+_define("second_density_pullback_gradient", _second_pullback_gradient)

@@ -16,6 +16,8 @@
 // is a matrix, one row each: columns are filled up to whole registers.
 
 #include "activations.h"
+#include "api.h"
+#include "checks.h"
 #include "neighborhoods.h"
 #include "parallel.h"
 
@@ -63,6 +65,17 @@ struct Matrix {
 template <class T>
 Matrix<T> transposed(const Matrix<T>& a) { return {a.at, a.column, a.row}; }
 
+constexpr int MOST_SUMS = HAS_FEW_REGISTERS ? 12 : 20;  // of a product, in registers
+
+// Calls work with a number from 1 to MOST as a constant.
+template <int MOST, class Work>
+inline void with_constant(int n, Work work) {
+    if constexpr (MOST > 0) {
+        if (n == MOST) return work(Constant<MOST>());
+        with_constant<MOST - 1>(n, work);
+    }
+}
+
 // Few sums at a time would wait for each other: then there are several of each.
 template <class T, int R, int N>
 inline void add_block(int inner, const Matrix<T>& a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
@@ -85,34 +98,28 @@ inline void add_block(int inner, const Matrix<T>& a, const Vector<T>* b, int ste
         }
 }
 
-template <class T, int R>
-void add_rows(int inner, int width, const Matrix<T>& a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
-    int n = 0;
-    if constexpr (R <= 5)
-        for (; n + 4 <= width; n += 4) add_block<T, R, 4>(inner, a, b + n, step_b, c + n, step_c);
-    for (; n + 2 <= width; n += 2) add_block<T, R, 2>(inner, a, b + n, step_b, c + n, step_c);
-    for (; n < width; ++n) add_block<T, R, 1>(inner, a, b + n, step_b, c + n, step_c);
+// N columns of c += a b, rows in groups of about the same size.
+template <class T, int N>
+void add_columns(int rows, int inner, Matrix<T> a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
+    constexpr int MOST_ROWS = std::min(MOST_SUMS / N, 9);
+    for (int groups = (rows + MOST_ROWS - 1) / MOST_ROWS; groups > 0; --groups) {
+        const int count = (rows + groups - 1) / groups;
+        with_constant<MOST_ROWS>(count, [&](auto R) { add_block<T, R.value, N>(inner, a, b, step_b, c, step_c); });
+        rows -= count;
+        a.at += count * a.row;
+        c += count * step_c;
+    }
 }
 
 // c += a b: rows of `width` registers, those of b and c `step_b` and `step_c` registers apart.
 template <class T>
 void add_product(int rows, int inner, int width, Matrix<T> a, const Vector<T>* b, int step_b, Vector<T>* c, int step_c) {
-    while (rows > 0) {
-        const int count = rows > 9 ? 8 : rows;
-        switch (count) {
-            case 1: add_rows<T, 1>(inner, width, a, b, step_b, c, step_c); break;
-            case 2: add_rows<T, 2>(inner, width, a, b, step_b, c, step_c); break;
-            case 3: add_rows<T, 3>(inner, width, a, b, step_b, c, step_c); break;
-            case 4: add_rows<T, 4>(inner, width, a, b, step_b, c, step_c); break;
-            case 5: add_rows<T, 5>(inner, width, a, b, step_b, c, step_c); break;
-            case 6: add_rows<T, 6>(inner, width, a, b, step_b, c, step_c); break;
-            case 7: add_rows<T, 7>(inner, width, a, b, step_b, c, step_c); break;
-            case 8: add_rows<T, 8>(inner, width, a, b, step_b, c, step_c); break;
-            default: add_rows<T, 9>(inner, width, a, b, step_b, c, step_c);
-        }
-        rows -= count;
-        a.at += count * a.row;
-        c += count * step_c;
+    int n = 0;
+    for (; n + 4 <= width; n += 4) add_columns<T, 4>(rows, inner, a, b + n, step_b, c + n, step_c);
+    switch (width - n) {
+        case 3: return add_columns<T, 3>(rows, inner, a, b + n, step_b, c + n, step_c);
+        case 2: return add_columns<T, 2>(rows, inner, a, b + n, step_b, c + n, step_c);
+        case 1: return add_columns<T, 1>(rows, inner, a, b + n, step_b, c + n, step_c);
     }
 }
 
@@ -500,8 +507,8 @@ class Network {
 };
 
 template <class T>
-void density(const Given<T>& given, int64_t n, int64_t threads, T* out) {
-    parallel(n, threads, [&](int64_t first, int64_t last) {
+void density(const Given<T>& given, int64_t threads, T* out) {
+    parallel(given.pairs.n_centers, threads, [&](int64_t first, int64_t last) {
         Network<T, 1> network(given);
         for (int64_t atom = first; atom < last; ++atom) network.write_density(atom, out);
     }, LEAST);
@@ -509,9 +516,9 @@ void density(const Given<T>& given, int64_t n, int64_t threads, T* out) {
 
 // Derivatives by the vectors, then those by the density.
 template <class T>
-void pullback(const Given<T>& given, int64_t n, int64_t threads, const T* second_bar, T* out) {
-    T* by_density = out + 3 * given.pairs.starts[n];
-    parallel(n, threads, [&](int64_t first, int64_t last) {
+void pullback(const Given<T>& given, int64_t threads, const T* second_bar, T* out) {
+    T* by_density = out + 3 * given.pairs.n_pairs;
+    parallel(given.pairs.n_centers, threads, [&](int64_t first, int64_t last) {
         Network<T, 1> network(given);
         for (int64_t atom = first; atom < last; ++atom) network.write_pullback(atom, second_bar, out, by_density);
     }, LEAST);
@@ -519,10 +526,10 @@ void pullback(const Given<T>& given, int64_t n, int64_t threads, const T* second
 
 // With D = 2 the change of A', then the gradients by A and by P, U, V of all elements, one behind the other.
 template <class T, int D>
-void gradient(const Given<T>& given, int64_t n, int64_t threads, const T* second_bar, const T* vectors_change,
+void gradient(const Given<T>& given, int64_t threads, const T* second_bar, const T* vectors_change,
               const T* density_change, T* out) {
     const Shape& s = given.shape;
-    const int64_t parts = worthwhile(n, threads, LEAST);
+    const int64_t n = given.pairs.n_centers, parts = worthwhile(n, threads, LEAST);
     T* by_density = D == 2 ? out + n * s.n_harmonics() * s.n_channels : out;
     std::vector<std::vector<Weights<T>>> sums(parts, std::vector<Weights<T>>(s.n_elements, Weights<T>(s, given.widths)));
     parallel(parts, parts, [&](int64_t first, int64_t last) {
@@ -548,69 +555,62 @@ void gradient(const Given<T>& given, int64_t n, int64_t threads, const T* second
 
 // Calls work(given, number) with what the arguments say, `number` a zero of their type.
 template <class Work>
-int with_given(int64_t bytes, const void* vectors, const int64_t* starts, const int64_t* neighbors, const int64_t* species,
-               const int64_t* centers, const void* element_weights, const void* density, const void* projection,
-               const void* hidden, const void* outer, int64_t n_elements, int64_t n_weights, double cutoff, int64_t n_radial,
-               int64_t l_max, int64_t n_seen, int64_t n_channels, int64_t n_units, const int32_t* aqp, const double* coefficients,
-               int64_t n_entries, Work work) {
+int with_given(NNPOT_SECOND_DENSITY, Work work) {
     const Shape s{int(n_elements), int(n_weights), {int(n_radial), int(l_max), cutoff}, int(n_seen), int(n_channels), int(n_units)};
-    if (s.n_harmonics() > MAX_HARMONICS || n_radial > MAX_RADIAL) return 0;
-    const auto run = [&](auto zero) {
+    if (l_max < 0 || s.n_harmonics() > MAX_HARMONICS || n_radial > MAX_RADIAL) return NOT_COMPILED;
+    if (!are_below(n_elements, centers, n_centers)) return WRONG_CENTERS;
+    const Entries entries{int(n_entries), places, coefficients};
+    const auto run = [&](auto zero) -> int {
         using T = decltype(zero);
         const auto typed = [](const void* p) { return static_cast<const T*>(p); };
-        Given<T> given{s, {int(n_entries), aqp, coefficients}, {starts, neighbors, species, typed(vectors)}, centers,
-                       typed(element_weights), typed(density), Widths<T>(s), {}};
+        const Pairs<T> pairs{n_centers, n_pairs, n_atoms, typed(vectors), starts, neighbors, species};
+        const Answer answer = std::min(checked(pairs, n_elements), checked(entries, l_max));
+        if (answer != DONE) return answer;
+        Given<T> given{s, entries, pairs, centers, typed(element_weights), typed(density_of_atoms), Widths<T>(s), {}};
         for (int element = 0; element < s.n_elements; ++element)
             given.weights.emplace_back(s, given.widths, given.element_weights, typed(projection) + element * s.projection_size(),
                                        typed(hidden) + element * s.hidden_size(), typed(outer) + element * s.outer_size());
         work(given, zero);
-        return 1;
+        return DONE;
     };
     return bytes == 4 ? run(0.0f) : run(0.0);
 }
 
 }  // namespace
 
-// All take the bytes of a number (float or double), then the arguments of their operator (`operators.py`) behind the number
-// of threads and of centres, and the result.  They return 0 if they are not compiled for so many radial functions or degrees.
+// They answer NOT_COMPILED for so many radial functions or degrees.
 
-#define GIVEN                                                                                                             \
-    int64_t bytes, int64_t threads, int64_t n_centers, const void *vectors, const int64_t *starts, const int64_t *neighbors, \
-        const int64_t *species, const int64_t *centers, const void *element_weights, const void *density_of_atoms,          \
-        const void *projection, const void *hidden, const void *outer, int64_t n_elements, int64_t n_weights, double cutoff, \
-        int64_t n_radial, int64_t l_max, int64_t n_seen, int64_t n_channels, int64_t n_units, const int32_t *aqp,            \
-        const double *coefficients, int64_t n_entries
-#define THESE                                                                                                          \
-    bytes, vectors, starts, neighbors, species, centers, element_weights, density_of_atoms, projection, hidden, outer, n_elements, \
-        n_weights, cutoff, n_radial, l_max, n_seen, n_channels, n_units, aqp, coefficients, n_entries
+#define THESE                                                                                                              \
+    bytes, threads, n_centers, n_pairs, n_atoms, vectors, starts, neighbors, species, centers, element_weights, density_of_atoms, \
+        projection, hidden, outer, n_elements, n_weights, cutoff, n_radial, l_max, n_seen, n_channels, n_units, places,    \
+        coefficients, n_entries
 
-extern "C" int nnpot_second_density(GIVEN, void* out) {
+extern "C" int nnpot_second_density(NNPOT_SECOND_DENSITY, void* out) {
     return with_given(THESE, [&](const auto& given, auto zero) {
-        density(given, n_centers, threads, static_cast<decltype(zero)*>(out));
+        density(given, threads, static_cast<decltype(zero)*>(out));
     });
 }
 
-// The derivative by the vectors of pairs beyond the cutoff is left as it is.
-extern "C" int nnpot_second_density_pullback(GIVEN, const void* second_bar, void* out) {
+extern "C" int nnpot_second_density_pullback(NNPOT_SECOND_DENSITY, const void* second_bar, void* out) {
     return with_given(THESE, [&](const auto& given, auto zero) {
         using T = decltype(zero);
-        pullback(given, n_centers, threads, static_cast<const T*>(second_bar), static_cast<T*>(out));
+        pullback(given, threads, static_cast<const T*>(second_bar), static_cast<T*>(out));
     });
 }
 
-extern "C" int nnpot_second_density_gradient(GIVEN, const void* second_bar, void* out) {
+extern "C" int nnpot_second_density_gradient(NNPOT_SECOND_DENSITY, const void* second_bar, void* out) {
     return with_given(THESE, [&](const auto& given, auto zero) {
         using T = decltype(zero);
-        gradient<T, 1>(given, n_centers, threads, static_cast<const T*>(second_bar), nullptr, nullptr, static_cast<T*>(out));
+        gradient<T, 1>(given, threads, static_cast<const T*>(second_bar), nullptr, nullptr, static_cast<T*>(out));
     });
 }
 
-extern "C" int nnpot_second_density_pullback_gradient(GIVEN, const void* second_bar, const void* vectors_change,
+extern "C" int nnpot_second_density_pullback_gradient(NNPOT_SECOND_DENSITY, const void* second_bar, const void* vectors_change,
                                                       const void* density_change, void* out) {
     return with_given(THESE, [&](const auto& given, auto zero) {
         using T = decltype(zero);
         const auto typed = [](const void* p) { return static_cast<const T*>(p); };
-        gradient<T, 2>(given, n_centers, threads, typed(second_bar), typed(vectors_change), typed(density_change),
+        gradient<T, 2>(given, threads, typed(second_bar), typed(vectors_change), typed(density_change),
                        static_cast<T*>(out));
     });
 }

@@ -1,6 +1,7 @@
 // Forces from the derivatives of the energy by the pair vectors:  F_k = sum_(i=k) g_ij - sum_(j=k) g_ij.
 
-#include <cstdint>
+#include "api.h"
+#include "checks.h"
 
 namespace {
 
@@ -18,12 +19,26 @@ void forces(int64_t n_pairs, const int64_t* i, const int64_t* j, const T* gradie
 
 }  // namespace
 
-// `out` is zero at the beginning.  `bytes` per number says float or double.
-extern "C" int nnpot_forces(int64_t bytes, int64_t n_pairs, const int64_t* i, const int64_t* j, const void* gradient,
-                            void* out) {
+extern "C" int nnpot_forces(int64_t bytes, int64_t n_pairs, const void* gradient, const int64_t* i, const int64_t* j,
+                            int64_t n_atoms, void* out) {
+    if (!are_below(n_atoms, i, n_pairs)) return WRONG_STARTS;
+    if (!are_below(n_atoms, j, n_pairs)) return WRONG_NEIGHBORS;
     if (bytes == 4)
         forces(n_pairs, i, j, static_cast<const float*>(gradient), static_cast<float*>(out));
     else
         forces(n_pairs, i, j, static_cast<const double*>(gradient), static_cast<double*>(out));
-    return 1;
+    return DONE;
+}
+
+extern "C" const char* nnpot_meaning(int64_t answer) {
+    switch (answer) {
+        case WRONG_SIZES: return "sizes do not agree with the arrays";
+        case WRONG_VECTORS: return "a pair vector r_ij is infinite or not a number";
+        case WRONG_STARTS: return "a pair's centre is not one of the atoms, or the pairs are not sorted by centre";
+        case WRONG_NEIGHBORS: return "a pair's neighbour is not one of the atoms";
+        case WRONG_SPECIES: return "the element index of an atom is not one of the elements of the model";
+        case WRONG_CENTERS: return "the element index of a centre is not one of the elements of the model";
+        case NOT_COMPILED: return "not compiled for these sizes";
+        default: return "done";
+    }
 }

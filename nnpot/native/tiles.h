@@ -107,7 +107,9 @@ struct View {
     int row, column;
 };
 
-constexpr int ROWS_AT_ONCE = 2, COLUMNS_AT_ONCE = 12;  // of a product by a matrix: 24 sums in registers
+// Of a product by a matrix: 24 sums in registers, or 12.
+constexpr int ROWS_AT_ONCE = 2;
+constexpr int columns_at_once(int rows) { return HAS_FEW_REGISTERS ? 12 / rows : 12; }
 
 // R rows and J columns of y = x u, or y += x u; rows and columns of u are `step` and `next` apart.
 template <class T, int R, int J, bool ADD>
@@ -126,8 +128,8 @@ template <class T, int R, bool ADD>
 inline void block_of_rows(int n, int width, const View<T>& x, const T* u, int step, int next, const View<T>& y) {
     int j = 0;
     const auto from = [&](int first) { return View<T>{y.at + first * y.column, y.row, y.column}; };
-    for (; j + COLUMNS_AT_ONCE <= width; j += COLUMNS_AT_ONCE)
-        block<T, R, COLUMNS_AT_ONCE, ADD>(n, x, u + j * next, step, next, from(j));
+    constexpr int MANY = columns_at_once(R);
+    for (; j + MANY <= width; j += MANY) block<T, R, MANY, ADD>(n, x, u + j * next, step, next, from(j));
     for (; j + 4 <= width; j += 4) block<T, R, 4, ADD>(n, x, u + j * next, step, next, from(j));
     for (; j < width; ++j) block<T, R, 1, ADD>(n, x, u + j * next, step, next, from(j));
 }

@@ -1,6 +1,8 @@
 // The compiled functions of descriptors as operators of PyTorch, for programs without Python: the same names and arguments
 // as in nnpot/native/operators.py, as far as packages call them.
 
+#include "../../native/api.h"
+
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -14,58 +16,20 @@
 #include <optional>
 #include <string>
 
-extern "C" {
-int nnpot_density(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
-                  const int64_t* neighbors, const int64_t* species, const void* weights, int64_t n_elements,
-                  int64_t n_weights, double cutoff, int64_t n_radial, int64_t l_max, void* out);
-int nnpot_density_pullback(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
-                           const int64_t* neighbors, const int64_t* species, const void* weights, int64_t n_elements,
-                           int64_t n_weights, double cutoff, int64_t n_radial, int64_t l_max, const int32_t* places,
-                           const double* coefficients, int64_t n_entries, const void* bar, void* gradient);
-int nnpot_acsf(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
-               const int64_t* neighbors, const int64_t* species, const int64_t* sizes, const double* numbers,
-               int64_t n_functions, void* out);
-int nnpot_acsf_pullback(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
-                        const int64_t* neighbors, const int64_t* species, const int64_t* sizes, const double* numbers,
-                        int64_t n_functions, const void* bar, void* gradient);
-int nnpot_networks(int64_t bytes, int64_t threads, int64_t n_atoms, const void* features, const int64_t* species,
-                   const void* mean, const void* inverse, const void* weights, const int64_t* sizes,
-                   const int64_t* functions, int64_t n_elements, int64_t n_layers, int64_t linear, void* out);
-int nnpot_invariants(int64_t bytes, int64_t threads, int64_t n_atoms, const void* values, const int64_t* species,
-                     const void* channels, const void* pair, const void* product, const void* product_pair,
-                     int64_t n_elements, int64_t n_in, int64_t n_channels, int64_t body_order, int64_t l_max, void* out);
-int nnpot_invariants_pullback(int64_t bytes, int64_t threads, int64_t n_atoms, const void* values, const int64_t* species,
-                              const void* channels, const void* pair, const void* product, const void* product_pair,
-                              int64_t n_elements, int64_t n_in, int64_t n_channels, int64_t body_order, int64_t l_max,
-                              const void* features_bar, void* out);
-int nnpot_second_density(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors, const int64_t* starts,
-                         const int64_t* neighbors, const int64_t* species, const int64_t* centers,
-                         const void* element_weights, const void* density, const void* projection, const void* hidden,
-                         const void* outer, int64_t n_elements, int64_t n_weights, double cutoff, int64_t n_radial,
-                         int64_t l_max, int64_t n_seen, int64_t n_channels, int64_t n_units, const int32_t* places,
-                         const double* coefficients, int64_t n_entries, void* out);
-int nnpot_second_density_pullback(int64_t bytes, int64_t threads, int64_t n_centers, const void* vectors,
-                                  const int64_t* starts, const int64_t* neighbors, const int64_t* species,
-                                  const int64_t* centers, const void* element_weights, const void* density,
-                                  const void* projection, const void* hidden, const void* outer, int64_t n_elements,
-                                  int64_t n_weights, double cutoff, int64_t n_radial, int64_t l_max, int64_t n_seen,
-                                  int64_t n_channels, int64_t n_units, const int32_t* places,
-                                  const double* coefficients, int64_t n_entries, const void* bar, void* out);
-}
-
 namespace {
 
 using at::Tensor;
 
 const int64_t* integers(const Tensor& x) { return x.const_data_ptr<int64_t>(); }
 
-// Calls function(bytes, threads, centres, pairs, ...) and complains if it is not compiled for the sizes that it is given.
+void check(int answer) { TORCH_CHECK(answer == 1, "nnpot: ", nnpot_meaning(answer)); }
+
+// Calls function(bytes, threads, sizes, pairs, ...), and complains if something is wrong with what it is given.
 template <class Function, class... Arguments>
 void call(Function function, const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
           Arguments... arguments) {
-    const int done = function(vectors.element_size(), at::get_num_threads(), starts.size(0) - 1, vectors.const_data_ptr(),
-                              integers(starts), integers(neighbors), integers(species), arguments...);
-    TORCH_CHECK(done, "nnpot: the compiled descriptors have no room for these sizes");
+    check(function(vectors.element_size(), at::get_num_threads(), starts.size(0) - 1, neighbors.size(0), species.size(0),
+                   vectors.const_data_ptr(), integers(starts), integers(neighbors), integers(species), arguments...));
 }
 
 Tensor density(const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
@@ -91,16 +55,20 @@ Tensor density_pullback(const Tensor& vectors, const Tensor& starts, const Tenso
 Tensor acsf(const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
             const Tensor& sizes, const Tensor& numbers, int64_t n_functions) {
     auto out = at::empty({starts.size(0) - 1, n_functions}, vectors.options());
-    call(nnpot_acsf, vectors, starts, neighbors, species, integers(sizes), numbers.const_data_ptr<double>(), n_functions,
-         out.mutable_data_ptr());
+    check(nnpot_acsf(vectors.element_size(), at::get_num_threads(), starts.size(0) - 1, neighbors.size(0), species.size(0),
+                     sizes.size(0), numbers.size(0), vectors.const_data_ptr(), integers(starts), integers(neighbors),
+                     integers(species), integers(sizes), numbers.const_data_ptr<double>(), n_functions,
+                     out.mutable_data_ptr()));
     return out;
 }
 
 Tensor acsf_pullback(const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
                      const Tensor& sizes, const Tensor& numbers, int64_t n_functions, const Tensor& bar) {
     auto out = at::zeros_like(vectors);
-    call(nnpot_acsf_pullback, vectors, starts, neighbors, species, integers(sizes), numbers.const_data_ptr<double>(),
-         n_functions, bar.const_data_ptr(), out.mutable_data_ptr());
+    check(nnpot_acsf_pullback(vectors.element_size(), at::get_num_threads(), starts.size(0) - 1, neighbors.size(0),
+                              species.size(0), sizes.size(0), numbers.size(0), vectors.const_data_ptr(), integers(starts),
+                              integers(neighbors), integers(species), integers(sizes), numbers.const_data_ptr<double>(),
+                              n_functions, bar.const_data_ptr(), out.mutable_data_ptr()));
     return out;
 }
 
@@ -108,11 +76,10 @@ Tensor networks(const Tensor& features, const Tensor& species, const Tensor& mea
                 const Tensor& weights, const Tensor& sizes, const Tensor& functions, int64_t n_elements, int64_t n_layers,
                 int64_t linear) {
     auto out = at::empty({features.size(0) * (features.size(1) + 1)}, features.options());
-    const int done = nnpot_networks(features.element_size(), at::get_num_threads(), features.size(0),
-                                    features.const_data_ptr(), integers(species), mean.const_data_ptr(),
-                                    inverse.const_data_ptr(), weights.const_data_ptr(), integers(sizes),
-                                    integers(functions), n_elements, n_layers, linear, out.mutable_data_ptr());
-    TORCH_CHECK(done, "nnpot: the networks have an activation that is not compiled");
+    check(nnpot_networks(features.element_size(), at::get_num_threads(), features.size(0), features.size(1), weights.numel(),
+                         features.const_data_ptr(), integers(species), mean.const_data_ptr(), inverse.const_data_ptr(),
+                         weights.const_data_ptr(), integers(sizes), integers(functions), n_elements, n_layers, linear,
+                         out.mutable_data_ptr()));
     return out;
 }
 
@@ -120,11 +87,10 @@ Tensor invariants(const Tensor& values, const Tensor& species, const Tensor& cha
                   const Tensor& product, const Tensor& product_pair, int64_t n_elements, int64_t n_in, int64_t n_channels,
                   int64_t body_order, int64_t l_max) {
     auto out = at::empty({values.size(0), n_channels * (1 + (body_order - 2) * (l_max + 1))}, values.options());
-    const int done = nnpot_invariants(values.element_size(), at::get_num_threads(), values.size(0), values.const_data_ptr(),
-                                      integers(species), channels.const_data_ptr(), pair.const_data_ptr(),
-                                      product.const_data_ptr(), product_pair.const_data_ptr(), n_elements, n_in, n_channels,
-                                      body_order, l_max, out.mutable_data_ptr());
-    TORCH_CHECK(done, "nnpot: invariants are not compiled for degrees up to ", l_max);
+    check(nnpot_invariants(values.element_size(), at::get_num_threads(), values.size(0), values.const_data_ptr(),
+                           integers(species), channels.const_data_ptr(), pair.const_data_ptr(), product.const_data_ptr(),
+                           product_pair.const_data_ptr(), n_elements, n_in, n_channels, body_order, l_max,
+                           out.mutable_data_ptr()));
     return out;
 }
 
@@ -132,11 +98,10 @@ Tensor invariants_pullback(const Tensor& values, const Tensor& species, const Te
                            const Tensor& product, const Tensor& product_pair, int64_t n_elements, int64_t n_in,
                            int64_t n_channels, int64_t body_order, int64_t l_max, const Tensor& features_bar) {
     auto out = at::empty_like(values);
-    const int done = nnpot_invariants_pullback(
+    check(nnpot_invariants_pullback(
         values.element_size(), at::get_num_threads(), values.size(0), values.const_data_ptr(), integers(species),
         channels.const_data_ptr(), pair.const_data_ptr(), product.const_data_ptr(), product_pair.const_data_ptr(),
-        n_elements, n_in, n_channels, body_order, l_max, features_bar.const_data_ptr(), out.mutable_data_ptr());
-    TORCH_CHECK(done, "nnpot: invariants are not compiled for degrees up to ", l_max);
+        n_elements, n_in, n_channels, body_order, l_max, features_bar.const_data_ptr(), out.mutable_data_ptr()));
     return out;
 }
 

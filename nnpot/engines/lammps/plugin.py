@@ -5,7 +5,6 @@ finds it by the entry point `lammps.plugins` of nnpot, so this module imports no
 """
 
 import importlib.util
-import logging
 import subprocess
 import sys
 import sysconfig
@@ -14,8 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from nnpot.compiler import cache_folder, compile_library, complaint, find_compiler, fingerprint, pytorch_release
-
-log = logging.getLogger("nnpot")
 
 HERE = Path(__file__).parent
 SOURCES = sorted([*HERE.glob("*.cpp"), *(HERE.parents[1] / "native").glob("*.cpp")])
@@ -46,10 +43,9 @@ def build() -> Path:
         return library
     if compiler is None:
         raise FileNotFoundError("the plugin of LAMMPS needs a C++ compiler, and there is none here; install g++")
-    log.info("compiling the plugin of LAMMPS, once for its release and that of PyTorch")
     try:
         library.parent.mkdir(parents=True, exist_ok=True)
-        compile_library(compiler, SOURCES, library, *_flags())
+        compile_library(compiler, SOURCES, library, *_flags(), what="the plugin of LAMMPS")
     except (OSError, subprocess.SubprocessError) as error:
         raise OSError(f"the plugin of LAMMPS cannot be compiled: {complaint(error)}") from error
     return library

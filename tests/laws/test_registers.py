@@ -1,0 +1,101 @@
+"""Kernels calculate what tensors do, however wide the vector registers are that they use."""
+
+import os
+import platform
+from collections.abc import Callable
+from ctypes import CDLL
+from functools import cache
+from unittest import mock
+
+import pytest
+import torch
+from proofs import PRECISION, assert_close, each_precision
+from systems import CUTOFF, ELEMENTS, acsf, structure
+from torch import Tensor
+
+from nnpot.descriptors import ACE, ACSF, Descriptor
+from nnpot.native import are_compiled, library
+from nnpot.neighbors import single_batch
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.structure import Batch, Structure
+
+CPU = torch.device("cpu")
+pytestmark = [
+    pytest.mark.usefixtures("double"),
+    pytest.mark.skipif(not are_compiled(torch.float64, CPU), reason="no C++ compiler"),
+]
+
+
+def ace(n_channels: int, n_radial: int, l_max: int, **second: int) -> Callable[[], Descriptor]:
+    return lambda: ACE(CUTOFF, ELEMENTS, n_channels, n_radial, l_max, **second)
+
+
+def wide(zetas: tuple[float, ...]) -> ACSF:
+    """Angular functions of many parts, through moments or not."""
+    return acsf(
+        g4=(), g5=tuple((eta, zeta, sign, 0.0) for eta in (0.01, 0.2) for zeta in zetas for sign in (1.0, -1.0))
+    )
+
+
+DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
+    **{f"ace, {k} radial": ace(3, k, 4) for k in (1, 2, 5, 12, 17, 32)},  # whole registers, and what is left over
+    **{f"ace, {c} channels": ace(c, 3, 2) for c in (1, 2, 4, 7, 13)},
+    **{f"ace, degree {l_max}": ace(4, 4, l_max) for l_max in (0, 1, 3)},
+    "second densities": ace(4, 12, 4, second_channels=16, second_units=32, second_layers=2),
+    "small second densities": ace(3, 5, 2, second_channels=3, second_units=5),
+    "odd second densities": ace(2, 7, 3, second_channels=11, second_units=13),
+    "acsf": acsf,
+    "acsf, moments": lambda: wide((1.0, 2.0, 4.0)),
+    "acsf, wide": lambda: wide((1.5, 3.0, 7.0)),
+}
+
+
+@cache
+def kernels(register: int) -> CDLL | None:
+    """The library for so many bytes; a low optimisation compiles in a third of the time.
+
+    Every x86 processor runs code for the first of them, which has 16 registers, however wide those are.
+    """
+    target = "x86-64" if platform.machine() in ("x86_64", "AMD64") else "native"
+    choice = {"NNPOT_TARGET": target, "NNPOT_REGISTER": str(register), "NNPOT_CXXFLAGS": "-O1"}
+    with mock.patch.dict(os.environ, choice):
+        return library._library.__wrapped__()
+
+
+def batch() -> Batch:
+    """Atoms of several elements with many neighbours, and few, with labels."""
+    labelled = []
+    for name in ("alloy", "triclinic", "water", "one atom"):
+        atoms = structure(name)
+        forces = torch.randn(len(atoms), 3, generator=torch.Generator().manual_seed(len(atoms)))
+        labelled.append(single_batch(Structure(**{**vars(atoms), "energy": 1.0, "forces": forces}), CUTOFF))
+    return Batch.join(labelled)
+
+
+def everything(make: Callable[[], Descriptor], dtype: torch.dtype, used: CDLL | None) -> list[Tensor]:
+    """Energies, forces, and the gradient of a loss of both by all weights; evaluated, energies and forces again."""
+    torch.manual_seed(0)
+    potential = NeuralNetworkPotential(make(), hidden=(9, 7), activation=("silu", "tanh"))
+    for p in potential.parameters():
+        p.data += 0.1 * torch.randn_like(p)
+    potential.to(dtype)
+    some = batch().to(dtype=dtype)
+    with mock.patch.object(library, "_library", return_value=used):
+        trained = potential.train()(some)
+        loss = (trained.energy**2).sum() + ((trained.forces - some.forces) ** 2).sum()
+        gradients = torch.autograd.grad(loss, list(potential.parameters()))
+        evaluated = potential.eval()(some)
+    parts = [trained.energies, trained.forces, evaluated.energies, evaluated.forces, *gradients]
+    return [x.detach() for x in parts]
+
+
+@each_precision
+@pytest.mark.parametrize("name", DESCRIPTORS)
+@pytest.mark.parametrize("register", [16, 32])
+def test_energies_forces_and_gradients_of_training(register: int, name: str, dtype: torch.dtype) -> None:
+    used = kernels(register)
+    assert used is not None
+    by_tensors = everything(DESCRIPTORS[name], torch.float64, None)
+    scale = max(float(torch.linalg.vector_norm(x)) for x in by_tensors[4:])
+    for k, (found, wanted) in enumerate(zip(everything(DESCRIPTORS[name], dtype, used), by_tensors, strict=True)):
+        assert_close(found.double(), wanted, 10 * PRECISION[dtype], scale=1e-2 * scale if k >= 4 else 0.0)
