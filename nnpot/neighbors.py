@@ -10,6 +10,9 @@ from torch import Tensor
 
 from nnpot.structure import Batch, Pairs, Structure
 
+TOO_CLOSE = 0.4
+"""Distance in Å that no two atoms of matter come within: a bond of H2 is 0.74 Å long."""
+
 
 @dataclass(frozen=True, eq=False)
 class NeighborPairs:
@@ -88,6 +91,18 @@ def single_batch(structure: Structure, cutoff: float) -> Batch:
     """Make a batch of one structure, its pairs found within a cutoff in Å."""
     pairs = neighbor_pairs(structure, cutoff)
     return Batch.of_structure(structure, pairs.vectors(structure.positions, structure.cell), pairs.i, pairs.j)
+
+
+def too_close(batch: Batch, k: int) -> tuple[int, int, float] | None:
+    """Return the closest two atoms of structure k of a batch and their distance in Å, if it is none of matter."""
+    of_k = torch.nonzero(batch.structure_of.index_select(0, batch.pair_i) == k).flatten()
+    if len(of_k) == 0:
+        return None
+    r = batch.r_ij.index_select(0, of_k).norm(dim=1)
+    if not float(r.min()) < TOO_CLOSE:
+        return None
+    closest, first = of_k[r.argmin()], int((batch.structure_of < k).sum())
+    return int(batch.pair_i[closest]) - first, int(batch.pair_j[closest]) - first, float(r.min())
 
 
 def table_slots(pair_i: Tensor, n_atoms: int) -> tuple[Tensor, int]:

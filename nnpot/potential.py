@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nnpot.functional.rows import ElementRows
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
-from nnpot.neighbors import single_batch
+from nnpot.neighbors import single_batch, too_close
 from nnpot.spec import Module
 from nnpot.structure import Batch, Linearized, Pairs, Structure
 
@@ -192,7 +192,7 @@ def gradient_of(energies: Tensor, x: Tensor, *, keep_graph: bool) -> Tensor:
 def _complaint(batch: Batch, k: int) -> str:
     """What is wrong with structure k, by name if it has one, and which atoms are at one place if that is why."""
     name = (batch.names[k] if batch.names else "") or (f"structure {k}" if batch.n_structures > 1 else "")
-    close = batch.too_close(k)
+    close = too_close(batch, k)
     why = "" if close is None else f"; atoms {close[0]} and {close[1]} are {close[2]:.2g} Å apart"
     return f"{name}{': ' if name else ''}the potential gives no finite energy, forces and stress{why}"
 

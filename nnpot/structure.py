@@ -19,9 +19,6 @@ from torch import Tensor
 
 Made = TypeVar("Made")
 
-TOO_CLOSE = 0.4
-"""Distance in Å that no two atoms of matter come within: a bond of H2 is 0.74 Å long."""
-
 
 @dataclass(frozen=True, eq=False)
 class Structure:
@@ -320,17 +317,6 @@ class Batch:
     def n_structures(self) -> int:
         """Number of structures B."""
         return len(self.n_atoms)
-
-    def too_close(self, k: int) -> tuple[int, int, float] | None:
-        """Return the closest two atoms of structure k and their distance in Å if it is no distance of matter."""
-        of_k = torch.nonzero(self.structure_of.index_select(0, self.pair_i) == k).flatten()
-        if len(of_k) == 0:
-            return None
-        r = self.r_ij.index_select(0, of_k).norm(dim=1)
-        if not float(r.min()) < TOO_CLOSE:
-            return None
-        closest, first = of_k[r.argmin()], int((self.structure_of < k).sum())
-        return int(self.pair_i[closest]) - first, int(self.pair_j[closest]) - first, float(r.min())
 
     def pairs(self, elements: Sequence[str]) -> Pairs:
         """Return what a model of these elements may see of it.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nnpot.functional.segment import segment_sum
+from nnpot.neighbors import too_close
 from nnpot.potential import Prediction
 from nnpot.structure import Batch
 from nnpot.training.loss import known_difference
@@ -76,7 +77,7 @@ class FiniteWatch:
         batch, prediction = step.batch, step.prediction
         wrong = (~prediction.is_finite(batch)).nonzero().flatten().tolist()
         for complaint, k in zip(prediction.complaints(batch), wrong, strict=True):
-            if batch.too_close(k) is not None:
+            if too_close(batch, k) is not None:
                 return NotFiniteError(f"{complaint}; correct or remove this frame")
         worst = wrong[0] if wrong else _farthest(batch, prediction)
         name = batch.names[worst] if batch.names else f"structure {worst} of a batch"

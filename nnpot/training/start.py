@@ -55,7 +55,7 @@ def fresh_start(potential: NeuralNetworkPotential, split: Split, settings: Setti
     baseline = ZBL(potential.elements or elements_of(split.train)) if settings["repulsion"] else None
     targets = split if baseline is None else split.minus(baseline)
     fitted = potential.fitted(targets.train, getattr(torch, trainer.dtype))
-    return Start(fitted, baseline, split, _record(fitted, baseline, split, settings, trainer))
+    return Start(fitted, baseline, split, record_of(fitted, baseline, split, settings, trainer))
 
 
 def start_from_model(model: Potential, split: Split, settings: Settings, trainer: TrainerOptions) -> Start:
@@ -76,7 +76,7 @@ def start_from_model(model: Potential, split: Split, settings: Settings, trainer
     told = ", ".join(f"{e} {1000 * shift:+.3g}" for e, shift in shifts.items())
     log.info("reference energies are shifted to the data, in meV: %s", told or "not at all, there are no energies")
     potential = trained.with_references(shifts)
-    return Start(potential, baseline, split, _record(potential, baseline, split, settings, trainer))
+    return Start(potential, baseline, split, record_of(potential, baseline, split, settings, trainer))
 
 
 def restart(
@@ -107,7 +107,7 @@ def restart(
     potential = checkpoint.potential(getattr(torch, trainer.dtype))
     baseline = None if old.baseline is None else build(old.baseline)
     record = replace(old, settings=settings)
-    new = _record(potential, baseline, split, settings, trainer)
+    new = record_of(potential, baseline, split, settings, trainer)
     if any(c.startswith(("trainer.max_epochs", "trainer.budget")) for c in changes):
         record = replace(record, max_epochs=new.max_epochs)
     if any(c.startswith("trainer.validate_every") for c in changes):
@@ -115,13 +115,14 @@ def restart(
     return Start(potential, baseline, split, record)
 
 
-def _record(
+def record_of(
     potential: NeuralNetworkPotential,
     baseline: Potential | None,
     split: Split,
     settings: Settings,
     trainer: TrainerOptions,
 ) -> Record:
+    """Return what a run is that trains a potential, whatever depends on data resolved."""
     n_atoms, cost = sum(map(len, split.train)), potential.descriptor.cost
     return Record(
         potential=to_spec(potential),

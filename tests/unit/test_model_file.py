@@ -1,6 +1,8 @@
 """Model files: exact when complete, refused in one clear sentence when not."""
 
+import errno
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -97,12 +99,10 @@ def test_nothing_else_is_left_in_the_folder(path: Path) -> None:
 def test_a_failed_save_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = path.read_bytes()
 
-    def full_disk(self: Path, content: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(content[:100])
-        raise OSError("no space left on device")
+    def full_disk(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="no space left"):
         save_potential(ZBL(("Cu",)), path)
     assert path.read_bytes() == before
