@@ -7,9 +7,11 @@ import torch
 import yaml
 from datasets import labelled_alloys, tiny_config, write
 from runs import refusal, weights
+from systems import acsf, network_potential
 
 from nnpot.__main__ import main
 from nnpot.committee import Committee
+from nnpot.formats import n2p2
 from nnpot.model_file import load, save_potential
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import SumPotential
@@ -137,6 +139,17 @@ def test_what_cannot_be_trained_is_refused(model: Path, tmp_path: Path, capsys: 
     data = write(tmp_path / "new.xyz", labelled_alloys(10, 5))
     for path, why in ((committee, "a Committee cannot be trained"), (tmp_path / "no.nnpot", "there is no model file")):
         assert why in refusal(capsys, "train", "--from", path, "--data.train", data, "--out", tmp_path / "o")
+
+
+def test_a_potential_of_n2p2_is_trained_further(tmp_path: Path) -> None:
+    functions = {"g2": ((0.5, 0.0), (2.0, 2.5)), "g3": (), "g4": ((0.05, 1.0, -1.0, 0.0),), "g5": ()}
+    folder = n2p2.write(network_potential(acsf(("Cu", "Au"), **functions), linear=False), tmp_path / "n2p2")
+    data = write(tmp_path / "new.xyz", labelled_alloys(10, 5))
+    more = ["--trainer.max_epochs", "2", "--trainer.accelerator", "cpu"]
+    main(["train", "--from", str(folder), "--data.train", str(data), "--out", str(tmp_path / "o"), *more])
+    new = load(tmp_path / "o/model.nnpot")
+    assert isinstance(new, NeuralNetworkPotential)
+    assert new.descriptor.arguments == n2p2.read(folder).descriptor.arguments
 
 
 def test_without_a_potential_the_recipes_are_pointed_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
