@@ -76,17 +76,10 @@ def train(
     """
     began = time.perf_counter()
     pl.seed_everything(seed, verbose=False)
+    options = {"potential": potential, "data": _found_from_anywhere(data), "loss": loss, "optimizer": optimizer}
+    model = None if from_model is None else from_model.absolute()
     settings = plain(
-        {
-            **{"potential": potential, "data": _found_from_anywhere(data), "loss": loss, "optimizer": optimizer},
-            **{
-                "trainer": trainer,
-                "out": out,
-                "seed": seed,
-                "from_model": None if from_model is None else from_model.absolute(),
-                "repulsion": repulsion,
-            },
-        }
+        {**options, "trainer": trainer, "out": out, "seed": seed, "from_model": model, "repulsion": repulsion}
     )
     if from_model is not None:
         optimizer = replace(optimizer, lr=FINE_TUNING_RATE * optimizer.lr)
@@ -96,30 +89,30 @@ def train(
     else:
         folder = checkpoint.path.parent
         changes = check_changes(checkpoint.record.settings, settings, folder)
-        epochs = checkpoint.record.max_epochs if trainer.max_epochs == "auto" else trainer.max_epochs
-        if checkpoint.epochs_left(epochs, loss, optimizer) == 0:
+        has_new_budget = any(change.startswith("trainer.budget") for change in changes)
+        if not has_new_budget and checkpoint.epochs_left(trainer.max_epochs, loss, optimizer) == 0:
             return _nothing_to_do(folder, data, checkpoint.record.aside)
         start = restart(checkpoint, data, settings, trainer, changes)
         log.info("%s goes on after %d epochs%s", folder, checkpoint.epochs, "".join(f", {c}" for c in changes))
-    log.info("%d training and %d validation structures", len(start.split.train), len(start.split.validation))
-    start.potential.compiled(
-        training=trainer.compiles(sum(map(len, start.split.train)), start.potential.descriptor.cost)
-    )
+
+    n_atoms, split = sum(map(len, start.split.train)), start.split
+    log.info("%d training and %d validation structures", len(split.train), len(split.validation))
+    start.potential.compiled(training=trainer.compiles(n_atoms, start.potential.descriptor.cost))
     served = StructureData(start.targets, start.potential, data, seed)
     if plan:
         print(forecast(start.potential, served, optimizer, trainer))
         return folder / MODEL
 
-    engine = build_trainer(trainer, optimizer, folder, start.record, validates=bool(start.split.validation))
+    engine = build_trainer(trainer, optimizer, folder, start.record, validates=bool(split.validation))
     task = PotentialTask(start.potential, loss, optimizer, start.record)
     try:
         fit(engine, task, served, None if checkpoint is None else checkpoint.path)
     except BaseException as error:
         if engine.is_global_zero:
-            error.add_note(_saved_all_the_same(folder, start.split, began, error))
+            error.add_note(_saved_all_the_same(folder, split, began, error))
         raise
     if engine.is_global_zero:
-        _report(save_result(folder, began), start.split, folder)
+        _report(save_result(folder, began), split, folder)
     return folder / MODEL
 
 

@@ -4,7 +4,7 @@ import io
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import pytorch_lightning as pl
 import torch
@@ -83,7 +83,7 @@ class Checkpoint:
         if not path.is_file():
             raise FileNotFoundError(f"there is no checkpoint {path} to resume from")
         content = _content(path)
-        own = content.get(KEY, {})
+        own = content.get(KEY, {}) if isinstance(content, dict) else {}
         if own.get("format") != FORMAT:
             raise ValueError(
                 f"{path} was written by another version of nnpot and cannot be resumed; start a new training from its "
@@ -95,18 +95,19 @@ class Checkpoint:
         progress = {name: own[name] for name in ("epochs", "finished", "stopped", "error")}
         return cls(path, record, schedule=content["schedule"], weights=weights, **progress)
 
-    def epochs_left(self, max_epochs: int, loss: LossOptions, optimizer: OptimizerOptions) -> int:
-        """Return how many epochs the run has to go.
+    def epochs_left(self, max_epochs: int | Literal["auto"], loss: LossOptions, optimizer: OptimizerOptions) -> int:
+        """Return how many epochs the run has to go; with `auto` as many as were planned in the beginning are all.
 
         Raises:
             ValueError: If it has done more than `max_epochs` already.
         """
-        if self.epochs > max_epochs:
+        planned = self.record.max_epochs if max_epochs == "auto" else max_epochs
+        if self.epochs > planned:
             raise ValueError(
-                f"{self.path.parent} has already done {self.epochs} epochs; trainer.max_epochs {max_epochs} must not "
+                f"{self.path.parent} has already done {self.epochs} epochs; trainer.max_epochs {planned} must not "
                 "be less"
             )
-        schedule = Schedule(optimizer, loss, max_epochs)
+        schedule = Schedule(optimizer, loss, planned)
         schedule.load_state_dict(self.schedule)
         return 0 if self.stopped else max(schedule.last_epoch - self.epochs, 0)
 
@@ -162,13 +163,13 @@ class DurableCheckpointIO(TorchCheckpointIO):
         write_atomically(Path(path), buffer.getvalue())
 
 
-def _content(path: Path) -> dict[str, Any]:
+def _content(path: Path) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:  # PyTorch itself compares no checksums
             damaged = archive.testzip()
         if damaged is not None:
             raise ValueError(f"{damaged} in it has changed")
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of many kinds, by where the damage is
         raise ValueError(
             f"{path} is damaged or no checkpoint of nnpot ({' '.join(str(error).split())[:80] or type(error).__name__})"
