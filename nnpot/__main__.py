@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import importlib
 import inspect
+import itertools
 import json
 import logging
 import re
@@ -62,6 +63,13 @@ class Parser(ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; an error of the user's is one line on standard error and exit code 1 or 2."""
+    try:
+        _run(arguments)
+    except KeyboardInterrupt as stop:
+        complain(_with_notes(stop) or "interrupted", code=getattr(stop, "code", 130))
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("nnpot").setLevel(logging.INFO)
@@ -80,15 +88,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on workers, its own deprecated calls
     parser = _parser(command, function)
     try:
-        settings = _settings(parser, [*_inherited(module, rest), *rest])
+        settings = _settings(parser, [*_inherited(module, rest), *_configurations_first(rest)])
         settings.pop("config", None)
         if command == "train":
             settings["loss"] = _with_required(settings["loss"], rest)
         function(**settings)
     except (ValueError, OSError, ModuleNotFoundError) as error:
         complain(_with_notes(error), code=1)
-    except KeyboardInterrupt as stop:
-        complain(_with_notes(stop) or "interrupted", code=getattr(stop, "code", 130))
 
 
 def complain(message: str, code: int) -> NoReturn:
@@ -120,6 +126,17 @@ def _inherited(module: Any, arguments: Sequence[str]) -> list[str]:
     given, _ = finder.parse_known_args(arguments)
     settings = module.inherited(given.resume, given.from_model)
     return ["--config", json.dumps(settings)] if settings else []
+
+
+def _configurations_first(arguments: Sequence[str]) -> list[str]:
+    """The same arguments, configurations before all else, so that every option on the command line overrides them."""
+    first, others, rest = list[str](), list[str](), iter(arguments)
+    for argument in rest:
+        if argument == "--config":
+            first += [argument, *itertools.islice(rest, 1)]
+        else:
+            (first if argument.startswith("--config=") else others).append(argument)
+    return [*first, *others]
 
 
 def _settings(parser: Parser, arguments: Sequence[str]) -> Any:

@@ -11,7 +11,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from nnpot.formats import placed
 from nnpot.graph import Compilation, pays
-from nnpot.neighbors import NeighborPairs, left_skin, neighbor_pairs
+from nnpot.neighbors import NeighborPairs, check_places, left_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
 from nnpot.precision import dtype_of
@@ -111,8 +111,10 @@ class NNPotCalculator(Calculator):
         old = self._pairs_of
         if self._pairs is not None and old is not None and self._still_holds(old, structure):
             return self._pairs
-        self._pairs, self._pairs_of = neighbor_pairs(structure, self.potential.cutoff + self.skin), structure
-        return self._pairs
+        pairs = neighbor_pairs(structure, self.potential.cutoff + self.skin)
+        check_places(structure, pairs, pairs.vectors(structure.positions, structure.cell))
+        self._pairs, self._pairs_of = pairs, structure
+        return pairs
 
     def _still_holds(self, old: Structure, new: Structure) -> bool:
         same = (

@@ -13,6 +13,9 @@ from nnpot.structure import Batch, Pairs, Structure
 TOO_CLOSE = 0.4
 """Distance in Å that no two atoms of matter come within: a bond of H2 is 0.74 Å long."""
 
+AT_ONE_PLACE = 1e-3
+"""Distance in Å at which the direction from one atom to another is lost in float32, and so the forces are."""
+
 
 @dataclass(frozen=True, eq=False)
 class NeighborPairs:
@@ -88,9 +91,30 @@ def left_skin(old: Tensor, new: Tensor, skin: float) -> Tensor:
 
 
 def single_batch(structure: Structure, cutoff: float) -> Batch:
-    """Make a batch of one structure, its pairs found within a cutoff in Å."""
+    """Make a batch of one structure, its pairs found within a cutoff in Å.
+
+    Raises:
+        ValueError: As `neighbor_pairs`, and if two atoms are at one place.
+    """
     pairs = neighbor_pairs(structure, cutoff)
-    return Batch.of_structure(structure, pairs.vectors(structure.positions, structure.cell), pairs.i, pairs.j)
+    vectors = pairs.vectors(structure.positions, structure.cell)
+    check_places(structure, pairs, vectors)
+    return Batch.of_structure(structure, vectors, pairs.i, pairs.j)
+
+
+def check_places(structure: Structure, pairs: NeighborPairs, vectors: Tensor) -> None:
+    """Check that no two atoms are at one place, from their pairs and the vectors of these, in Å, shape (P, 3).
+
+    Raises:
+        ValueError: If two are; it names them.
+    """
+    squares = (vectors * vectors).sum(dim=1)
+    if len(squares) > 0 and float(squares.min()) < AT_ONE_PLACE**2:
+        k = int(squares.argmin())
+        name = f"{structure.name}: " if structure.name else ""
+        raise ValueError(
+            f"{name}atoms {int(pairs.i[k])} and {int(pairs.j[k])} are at one place; correct or remove the frame"
+        )
 
 
 def too_close(batch: Batch, k: int) -> tuple[int, int, float] | None:

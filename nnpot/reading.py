@@ -132,7 +132,10 @@ def _check(structure: Structure) -> None:
     values |= {name: torch.as_tensor(v) for name, v in labels.items() if v is not None}
     for name, value in values.items():
         if not torch.isfinite(value).all():
-            raise ValueError(f"{structure.name}: the {name} hold NaN or infinite numbers; correct or remove the frame")
+            verb = "holds" if name in {"energy", "stress", "cell"} else "hold"
+            raise ValueError(
+                f"{structure.name}: the {name} {verb} NaN or infinite numbers; correct or remove the frame"
+            )
 
 
 def _check_cell(atoms: Atoms, source: str) -> None:

@@ -28,8 +28,11 @@ def predict(model: Path, structures: Path, out: Path, device: str = "cpu") -> Pa
 
     Raises:
         FileNotFoundError: If a file is not there.
-        ValueError: If a file cannot be read, or a frame holds an element that the model does not know.
+        ValueError: If a file cannot be read, both files are the same, a frame holds an element that the model does not
+            know, or its results are not finite.
     """
+    if structures.is_file() and out.exists() and out.samefile(structures):
+        raise ValueError(f"{out} is the file to predict, whose labels would be lost; give another one to write to")
     calculator = NNPotCalculator(load(model, torch.float32, device), device=device)
     frames = read_atoms(structures)
     for k, atoms in enumerate(track(frames, description="predicting", transient=True, disable=len(frames) < 20)):

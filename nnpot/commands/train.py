@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,9 +21,9 @@ from nnpot.training.finite import NotFiniteError
 from nnpot.training.loss import check_weights
 from nnpot.training.options import DataOptions, LossOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.plan import forecast
-from nnpot.training.result import MODEL, save_result
+from nnpot.training.result import MODEL, model_of, result_of, save_result
 from nnpot.training.run import InterruptedRunError, build_trainer, checkpoint_of, fit, run_folder
-from nnpot.training.settings import Settings, check_changes, plain
+from nnpot.training.settings import Settings, check_changes, plain, recipe_of
 from nnpot.training.start import FINE_TUNING_RATE, Start, fresh_start, restart, start_from_model
 from nnpot.training.task import PotentialTask
 
@@ -61,8 +60,9 @@ def train(
         seed: Of the split, the initial weights and the order of the structures.
         resume: Folder or checkpoint of an interrupted run that is to go on, with its own settings but for a few that
             may change, such as `trainer.max_epochs`.
-        from_model: Model to start from: its set-up, scales and networks are kept, its reference energies fitted to the
-            data, and the learning rate is a tenth of `optimizer.lr`.  Settings that are not given are the model's.
+        from_model: Model, or folder of a run, to start from: its set-up, scales and networks are kept, its reference
+            energies fitted to the data, and the learning rate is a tenth of `optimizer.lr`.  Settings that are not
+            given are the model's.
         repulsion: Add the ZBL repulsion of the nuclei and train on what remains.
         plan: Only say how long it will take and how much memory, after a few steps; write nothing.
 
@@ -91,7 +91,7 @@ def train(
         changes = check_changes(checkpoint.record.settings, settings, folder)
         has_new_budget = any(change.startswith("trainer.budget") for change in changes)
         if not has_new_budget and checkpoint.epochs_left(trainer.max_epochs, loss, optimizer) == 0:
-            return _nothing_to_do(folder, data, checkpoint.record.aside)
+            return _nothing_to_do(checkpoint, data)
         start = restart(checkpoint, data, settings, trainer, changes)
         log.info("%s goes on after %d epochs%s", folder, checkpoint.epochs, "".join(f", {c}" for c in changes))
 
@@ -112,7 +112,7 @@ def train(
             error.add_note(_saved_all_the_same(folder, split, began, error))
         raise
     if engine.is_global_zero:
-        _report(save_result(folder, began), split, folder)
+        _conclude(folder, split, began)
     return folder / MODEL
 
 
@@ -125,9 +125,15 @@ def inherited(resume: Path | None, from_model: Path | None) -> Settings:
     """
     if resume is not None:
         return Checkpoint.read(checkpoint_of(resume)).record.settings
-    if from_model is None or not from_model.is_file():
+    if from_model is None or not from_model.exists():
         return {}
-    recipe: Settings = read_summary(from_model).get("recipe", {})
+    if from_model.is_dir():
+        result = result_of(from_model)
+        return {} if result is None else recipe_of(result.record.settings)
+    try:
+        recipe: Settings = read_summary(from_model).get("recipe", {})
+    except ValueError:  # whatever is wrong with it, or what else it is, is said where it is loaded
+        return {}
     return recipe
 
 
@@ -147,16 +153,30 @@ def _first_start(
     split.check_labels(loss)
     if from_model is not None:
         log.info("starting from %s", from_model)
-        model = load(from_model, getattr(torch, trainer.dtype))
-        return start_from_model(model, split, settings, trainer)
+        return start_from_model(_model_in(from_model, getattr(torch, trainer.dtype)), split, settings, trainer)
     assert potential is not None
     return fresh_start(potential, split, settings, trainer)
+
+
+def _model_in(path: Path, dtype: torch.dtype) -> Potential:
+    """The model in a file, the one of a run in its folder, or a potential of another program."""
+    result = result_of(path) if path.is_dir() else None
+    return load(path, dtype) if result is None else model_of(result).to(dtype).eval()
 
 
 def _found_from_anywhere(data: DataOptions) -> DataOptions:
     """The same files by absolute paths, so that a run can go on from another folder."""
     own_file = {} if isinstance(data.validation, float | int) else {"validation": Path(data.validation).absolute()}
     return replace(data, train=data.train.absolute(), **own_file)  # type: ignore[arg-type]
+
+
+def _conclude(folder: Path, split: Split, began: float) -> None:
+    """Write model and report of a training that has ended by itself."""
+    try:
+        _report(save_result(folder, began), split, folder)
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"the training is over; for model and report: nnpot train --resume {folder}")
+        raise
 
 
 def _saved_all_the_same(folder: Path, split: Split, began: float, error: BaseException) -> str:
@@ -179,15 +199,17 @@ def _saved_all_the_same(folder: Path, split: Split, began: float, error: BaseExc
     return f"{reached}; last good state: {last} after {epochs} epochs; to go on: nnpot train --resume {folder}"
 
 
-def _nothing_to_do(folder: Path, data: DataOptions, aside: Sequence[int]) -> Path:
+def _nothing_to_do(checkpoint: Checkpoint, data: DataOptions) -> Path:
     """Say that a run has done all of its epochs; make what is missing if it was killed right after the last of them."""
+    folder = checkpoint.path.parent
     final, model, report = save_result(folder), folder / MODEL, folder / "report.txt"
     if not report.is_file() or report.stat().st_mtime < model.stat().st_mtime:
-        _report(final, Split.read(data, 0, aside), folder)
-    print(
-        f"{folder} has done all its epochs, nothing is left to do; to train longer: --trainer.max_epochs; "
-        f"to learn from other data: nnpot train --from {model}"
-    )
+        _report(final, Split.read(data, 0, checkpoint.record.aside), folder)
+    if checkpoint.stopped:
+        done = f"stopped early after {checkpoint.epochs} epochs (trainer.patience), "
+    else:
+        done = f"has done all its {checkpoint.epochs} epochs, to train longer give a larger --trainer.max_epochs, "
+    print(f"{folder}: nothing is left to do; it {done}to learn on from its model: nnpot train --from {folder}")
     return model
 
 

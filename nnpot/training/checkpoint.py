@@ -87,7 +87,7 @@ class Checkpoint:
         if own.get("format") != FORMAT:
             raise ValueError(
                 f"{path} was written by another version of nnpot and cannot be resumed; start a new training from its "
-                f"model: nnpot train --from {path.parent / 'model.nnpot'}"
+                f"model: nnpot train --from {path.parent / 'model.nnpot'} --data.train …"
             )
         state = content["state_dict"]
         weights = {n.removeprefix("potential."): t for n, t in state.items() if n.startswith("potential.")}
@@ -171,7 +171,7 @@ def _content(path: Path) -> Any:
             raise ValueError(f"{damaged} in it has changed")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of many kinds, by where the damage is
-        raise ValueError(
-            f"{path} is damaged or no checkpoint of nnpot ({' '.join(str(error).split())[:80] or type(error).__name__})"
-        ) from error
+        why, best = " ".join(str(error).split())[:80] or type(error).__name__, path.with_name("best.ckpt")
+        other = f"; the best so far may be whole: --resume {best}" if best != path and best.is_file() else ""
+        raise ValueError(f"{path} is damaged or no checkpoint of nnpot ({why}){other}") from error
     return content

@@ -16,7 +16,7 @@ from nnpot.neighbors import single_batch, table_slots
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
 from nnpot.reading import read_labelled, require_labels
-from nnpot.structure import Batch, CachedFeatures, Structure
+from nnpot.structure import Batch, CachedFeatures, Structure, species_index
 from nnpot.training.batches import BalancedBatches
 from nnpot.training.options import DataOptions, LossOptions
 from nnpot.training.stored import StoredBatches, gathered
@@ -83,6 +83,22 @@ class Split:
                     f"none of the {len(structures)} {kind} structures ({structures[0].name}, …) has a label that is "
                     f"trained on ({', '.join(wanted)})"
                 )
+        for name in wanted:
+            lacking = self.validation and all(getattr(s, name) is None for s in self.validation)
+            if lacking and any(getattr(s, name) is not None for s in self.train):
+                log.warning("no validation structure has %s: the best weights are chosen without", name)
+
+    def check_elements(self, elements: Sequence[str]) -> None:
+        """Check that the elements of all structures are known.
+
+        Raises:
+            ValueError: If one is not; it names the structure.
+        """
+        for s in [*self.train, *self.validation]:
+            try:
+                species_index(s.numbers, elements)
+            except ValueError as error:
+                raise ValueError(f"{s.name}: {error}") from error
 
     @property
     def fingerprint(self) -> str:
@@ -201,8 +217,17 @@ def _table_rows(batch: Batch) -> int:
 
 
 def residual(structure: Structure, baseline: Potential) -> Structure:
-    """Return a structure with labels from which the predictions of a potential are subtracted."""
-    prediction = baseline.predict(structure)
+    """Return a structure with labels from which the predictions of a potential are subtracted.
+
+    Raises:
+        ValueError: If one of these is not finite, or an element is not known to the potential; it names the structure.
+    """
+    try:
+        prediction = baseline.predict(structure)
+    except ValueError as error:
+        raise ValueError(f"{structure.name}: {str(error).removeprefix(f'{structure.name}: ')}") from error
+    if not bool(torch.isfinite(prediction.energy).all() and torch.isfinite(prediction.forces).all()):
+        raise ValueError(f"{structure.name}: the potential that is subtracted gives no finite energy and forces")
     return replace(
         structure,
         energy=None if structure.energy is None else structure.energy - float(prediction.energy),

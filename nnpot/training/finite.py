@@ -81,7 +81,10 @@ class FiniteWatch:
                 return NotFiniteError(f"{complaint}; correct or remove this frame")
         worst = wrong[0] if wrong else _farthest(batch, prediction)
         name = batch.names[worst] if batch.names else f"structure {worst} of a batch"
-        sign = f"{'the predictions' if wrong else 'the loss'}, first for {name}, {'are' if wrong else 'is'} not finite"
+        if wrong:
+            sign = f"the predictions, first for {name}, are not finite"
+        else:
+            sign = f"the loss is not finite, the labels of {name} are farthest from their predictions: are they right"
         return diverged(self._module.current_epoch + 1, sign)
 
 

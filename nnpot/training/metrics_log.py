@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from nnpot.files import write_atomically
+
+log = logging.getLogger("nnpot")
 
 
 class MetricsLog(Logger):
@@ -23,10 +26,10 @@ class MetricsLog(Logger):
         self.path = path
         self.rows: dict[int, dict[str, float]] = {}
         if path.is_file():
-            with path.open(newline="") as file:
-                for row in csv.DictReader(file):
-                    values = {name: float(v) for name, v in row.items() if v}
-                    self.rows[int(values["epoch"])] = values
+            try:
+                self.rows = _rows_in(path)
+            except (ValueError, TypeError, KeyError, csv.Error):
+                log.warning("%s is damaged: it begins anew", path)
 
     @property
     def name(self) -> str:
@@ -60,3 +63,10 @@ class MetricsLog(Logger):
         writer.writeheader()
         writer.writerows({**row, "epoch": epoch} for epoch, row in sorted(self.rows.items()))
         write_atomically(self.path, text.getvalue(), durable=False)  # after each epoch, so quickly
+
+
+def _rows_in(path: Path) -> dict[int, dict[str, float]]:
+    """The rows of a table by their epoch."""
+    with path.open(newline="") as file:
+        rows = [{name: float(v) for name, v in row.items() if v} for row in csv.DictReader(file)]
+    return {int(row["epoch"]): row for row in rows}

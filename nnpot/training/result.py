@@ -40,6 +40,13 @@ def result_of(folder: Path) -> Checkpoint | None:
     return last if last.finished and not last.stopped and is_good else best
 
 
+def model_of(result: Checkpoint) -> Potential:
+    """Return the potential of a checkpoint, with what is added to it and not trained."""
+    record = result.record
+    trained: Potential = result.potential(getattr(torch, record.settings["trainer"]["dtype"]))
+    return trained if record.baseline is None else trained + build(record.baseline)
+
+
 def save_result(folder: Path, began: float | None = None) -> Potential | None:
     """Make the model file of what was reached; None where there is nothing yet.
 
@@ -50,8 +57,7 @@ def save_result(folder: Path, began: float | None = None) -> Potential | None:
     if result is None:
         return None
     record, settings = result.record, result.record.settings
-    trained = result.potential(getattr(torch, settings["trainer"]["dtype"]))
-    final: Potential = trained if record.baseline is None else trained + build(record.baseline)
+    final = model_of(result)
     summary = {
         "training file": Path(settings["data"]["train"]).name,
         "training structures": record.structures,
@@ -62,6 +68,12 @@ def save_result(folder: Path, began: float | None = None) -> Potential | None:
     }
     if not holds(folder / MODEL, final):
         save_potential(final, folder / MODEL, summary)
+        last = _readable(folder / "last.ckpt")
+        if last is not None and last.epochs > result.epochs:
+            log.info(
+                "%s holds the weights of epoch %d, the best on validation, not those of the last, %d",
+                folder / MODEL, result.epochs, last.epochs,
+            )  # fmt: skip
     return final
 
 

@@ -43,12 +43,20 @@ def run_folder(out: Path) -> Path:
     """Return the folder to write to: `out`, or `out-2` and so on.
 
     A folder that holds a model or a checkpoint is never written over.
+
+    Raises:
+        ValueError: If it is a file or cannot be written.
     """
     candidate, k = out, 2
     while any((candidate / name).exists() for name in ("model.nnpot", "last.ckpt")):
         candidate, k = out.with_name(f"{out.name}-{k}"), k + 1
     if candidate != out:
         log.warning("%s already holds a run, writing to %s", out, candidate)
+    there = next(p for p in (candidate, *candidate.absolute().parents) if p.exists())
+    if not there.is_dir():
+        raise ValueError(f"{there} is a file, so no run can be written to {candidate}; give another folder by --out")
+    if not os.access(there, os.W_OK):
+        raise ValueError(f"{there} cannot be written; give another folder by --out")
     return candidate
 
 
@@ -61,7 +69,9 @@ def checkpoint_of(resume: Path) -> Path:
     """
     checkpoint = resume / "last.ckpt" if resume.is_dir() else resume
     if not checkpoint.is_file():
-        raise FileNotFoundError(f"there is no checkpoint {checkpoint} to resume from")
+        config = checkpoint.parent / "config.yaml"
+        again = f"; start it again: nnpot train --config {config}" if config.is_file() else ""
+        raise FileNotFoundError(f"there is no checkpoint {checkpoint} to resume from{again}")
     if checkpoint.suffix == ".nnpot":
         raise ValueError(f"{checkpoint} is a model, not a run: start from it by --from, or give the folder of its run")
     return checkpoint

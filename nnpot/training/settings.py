@@ -39,6 +39,8 @@ def write_config(folder: Path, settings: Settings) -> None:
 def recipe_of(settings: Settings) -> Settings:
     """Return the settings that a training on other data, on another machine, may take over."""
     data = {name: settings["data"][name] for name in ("batch_size", "batch_atoms")}
+    if not isinstance(settings["data"]["validation"], str):
+        data["validation"] = settings["data"]["validation"]
     trainer = {k: v for k, v in settings["trainer"].items() if f"trainer.{k}" not in _MACHINE}
     return {"data": data, "loss": settings["loss"], "optimizer": settings["optimizer"], "trainer": trainer}
 
@@ -61,7 +63,7 @@ def check_changes(before: Settings, now: Settings, folder: Path) -> list[str]:
     if refused:
         raise ValueError(
             f"{folder} cannot go on with {', '.join(refused)}; leave it as it was, or start a new training from its "
-            f"model: nnpot train --from {folder / 'model.nnpot'}"
+            f"model: nnpot train --from {folder} --data.train …"
         )
     return list(sentences.values())
 

@@ -55,6 +55,7 @@ def fresh_start(potential: NeuralNetworkPotential, split: Split, settings: Setti
     baseline = ZBL(potential.elements or elements_of(split.train)) if settings["repulsion"] else None
     targets = split if baseline is None else split.minus(baseline)
     fitted = potential.fitted(targets.train, getattr(torch, trainer.dtype))
+    split.check_elements(fitted.elements)
     return Start(fitted, baseline, split, record_of(fitted, baseline, split, settings, trainer))
 
 
@@ -72,6 +73,11 @@ def start_from_model(model: Potential, split: Split, settings: Settings, trainer
         raise ValueError(
             f"the model knows {', '.join(model.elements)}, but the data hold {', '.join(new)} as well; train a new one"
         )
+    if settings["repulsion"] and baseline is None:
+        raise ValueError("the model has no repulsion, and none can be added to it; train a new one with --repulsion")
+    if settings["potential"] is not None:
+        log.warning("the potential of the settings is not used: set-up and networks are those of the model")
+    settings = {**settings, "potential": None, "repulsion": baseline is not None}
     shifts = _shifts(model, split.train)
     told = ", ".join(f"{e} {1000 * shift:+.3g}" for e, shift in shifts.items())
     log.info("reference energies are shifted to the data, in meV: %s", told or "not at all, there are no energies")
@@ -96,13 +102,15 @@ def restart(
         ValueError: If the structures are others.
     """
     old = checkpoint.record
-    split = Split.read(data, old.settings["seed"], old.aside)
+    try:
+        split = Split.read(data, old.settings["seed"], old.aside)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; if the data lie elsewhere now, give the place by --data.train") from error
     if split.fingerprint != old.data:
         raise ValueError(
             f"{data.train} (or the validation file) does not hold the structures with the labels that "
             f"{checkpoint.path.parent} was trained on ({old.structures} for training); to learn from others start a "
-            f"new training from its model: nnpot train --from {checkpoint.path.parent / 'model.nnpot'} "
-            f"--data.train {data.train}"
+            f"new training from its model: nnpot train --from {checkpoint.path.parent} --data.train {data.train}"
         )
     potential = checkpoint.potential(getattr(torch, trainer.dtype))
     baseline = None if old.baseline is None else build(old.baseline)

@@ -77,7 +77,7 @@ def test_labels_may_be_missing_per_structure(tmp_path: Path) -> None:
 def test_nan_in_a_label_names_file_and_frame(tmp_path: Path, label: str) -> None:
     frames = labelled_alloys(3)
     frames[1].calc.results[label] = np.nan * np.asarray(frames[1].calc.results[label])
-    with pytest.raises(ValueError, match=rf"a\.xyz, frame 1: the {label} hold NaN"):
+    with pytest.raises(ValueError, match=rf"a\.xyz, frame 1: the {label} holds? NaN"):
         read_structures(write(tmp_path / "a.xyz", frames))
 
 

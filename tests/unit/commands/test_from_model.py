@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from ase.calculators.singlepoint import SinglePointCalculator
 from datasets import labelled_alloys, tiny_config, write
 from runs import refusal, weights
 from systems import acsf, network_potential
@@ -70,10 +71,11 @@ def test_the_recipe_is_the_model_s_and_the_rate_a_tenth(model: Path, tmp_path: P
     main(["train", "--from", str(model), "--data.train", str(data), "--out", str(tmp_path / "o")])
     found = yaml.safe_load((tmp_path / "o/config.yaml").read_text())
     assert (found["loss"]["forces"], found["data"]["batch_size"], found["trainer"]["max_epochs"]) == (7.0, 3, 6)
+    assert found["data"]["validation"] == 0.25
     assert found["from_model"] == str(model)
     header, first, *_ = (tmp_path / "o/metrics.csv").read_text().splitlines()
     column = header.split(",").index("lr")
-    last = (6 * 3 - 1) / 18  # time of the last step, of 6 epochs of 3 steps
+    last = (6 * 3 - 1) / 18  # time of the last step, of 6 epochs of 3 steps: 8 structures, 3 a step
     cosine = float(torch.cos(torch.tensor(torch.pi * (last - 0.02) / 0.98, dtype=torch.float64)))
     rates = [float(line.split(",")[column]) for line in (tmp_path / "o/metrics.csv").read_text().splitlines()[1:]]
     assert rates[-1] == pytest.approx(0.1 * 0.002 * (0.01 + 0.99 * 0.5 * (1 + cosine)), rel=1e-6)
@@ -116,11 +118,42 @@ def test_repulsion_stays_part_of_the_model(tmp_path: Path) -> None:
     assert isinstance(new.second, ZBL)
 
 
-def test_a_potential_in_the_configuration_gives_way_to_the_model(model: Path, tmp_path: Path) -> None:
+def test_a_potential_in_the_configuration_gives_way_to_the_model_which_is_said(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     config = tiny_config(tmp_path)
     more = ["--potential.hidden", "[3]", "--out", str(tmp_path / "o"), *STILL]
     main(["train", "--config", str(config), "--from", str(model), *more])
     assert weights(tmp_path / "o/model.nnpot").shape == weights(model).shape
+    assert "the potential of the settings is not used" in caplog.text
+    assert yaml.safe_load((tmp_path / "o/config.yaml").read_text())["potential"] is None
+
+
+def test_the_folder_of_a_run_serves_even_without_its_model(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    for name in ("last.ckpt", "best.ckpt"):
+        (folder / name).write_bytes((model.parent / name).read_bytes())
+    data = write(tmp_path / "new.xyz", labelled_alloys(10, 5))
+    for source, out in ((folder, "a"), (model, "b")):
+        main(["train", "--from", str(source), "--data.train", str(data), "--out", str(tmp_path / out), *STILL])
+    torch.testing.assert_close(*(weights(tmp_path / o / "model.nnpot") for o in "ab"), rtol=0, atol=0)
+
+
+def test_repulsion_cannot_be_added(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write(tmp_path / "new.xyz", labelled_alloys(10, 5))
+    common = ["train", "--from", str(model), "--data.train", str(data), "--out", str(tmp_path / "o")]
+    assert "the model has no repulsion" in refusal(capsys, *common, "--repulsion", "true")
+
+
+def test_atoms_at_one_place_are_named(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = labelled_alloys(10, 5)
+    results = dict(frames[6].calc.results)
+    frames[6].positions[1] = frames[6].positions[0]
+    frames[6].calc = SinglePointCalculator(frames[6], **results)
+    data = write(tmp_path / "new.xyz", frames)
+    line = refusal(capsys, "train", "--from", model, "--data.train", data, "--out", tmp_path / "o")
+    assert "new.xyz, frame 6: atoms 0 and 1 are at one place" in line
 
 
 def test_elements_that_the_model_does_not_know_are_named(

@@ -153,7 +153,7 @@ def test_predictions_that_are_not_finite_are_not_written(tmp_path: Path, capsys:
         refusal(capsys, "evaluate", model, source),
     ):
         assert "in.xyz, frame 1" in line
-        assert "atoms 0 and 1 are 0 Å apart" in line
+        assert "atoms 0 and 1 are at one place" in line
     assert not (tmp_path / "out.xyz").exists()
 
 

@@ -153,7 +153,7 @@ def test_other_data_are_refused_with_the_way_that_exists(
     again = copied(begun, tmp_path / "again")
     other = write(tmp_path / "other.xyz", changed)
     line = refusal(capsys, "train", "--resume", again, "--data.train", other, "--trainer.max_epochs", "6")
-    assert f"nnpot train --from {again / 'model.nnpot'} --data.train {other}" in line
+    assert f"nnpot train --from {again} --data.train {other}" in line
     assert files(again) == files(begun)
 
 
@@ -229,6 +229,20 @@ def test_a_checkpoint_after_the_last_epoch_whatever_their_number(tmp_path: Path)
     assert (last.epochs, last.finished) == (5, True)
 
 
+def test_a_run_that_was_stopped_early_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    still = ["--trainer.max_epochs", "60", "--trainer.patience", "2", "--optimizer.lr", "1e-12", "--optimizer.ema", "0"]
+    folder = run(tiny_config(tmp_path), tmp_path / "o", *still)
+    main(["train", "--resume", str(folder), "--trainer.max_epochs", "90"])
+    assert "stopped early after 3 epochs (trainer.patience)" in capsys.readouterr().out
+
+
+def test_a_table_that_was_damaged_begins_anew(begun: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    again = copied(begun, tmp_path / "again")
+    (again / "metrics.csv").write_text("epoch,lr\n0,1e-\n")
+    main(["train", "--resume", str(again), "--trainer.max_epochs", "4"])
+    assert "metrics.csv is damaged" in caplog.text
+
+
 # kills ----------------------------------------------------------------------------------------------------------------
 
 
@@ -253,7 +267,7 @@ def test_runs_killed_at_random_all_go_on_to_the_very_same_weights(tmp_path: Path
         resumed = nnpot("train", "--resume", folder)
         if not (folder / "last.ckpt").exists():
             assert resumed.returncode == 1
-            assert resumed.stderr.strip().splitlines()[-1].endswith("last.ckpt to resume from")
+            assert "last.ckpt to resume from" in resumed.stderr.strip().splitlines()[-1]
             outcomes.append("nothing yet")
             continue
         assert resumed.returncode == 0, resumed.stderr

@@ -11,7 +11,7 @@ import torch
 import yaml
 from ase import Atoms
 from datasets import labelled_alloys, tiny_config, write
-from runs import nnpot, started, wait_for, weights
+from runs import nnpot, refusal, started, wait_for, weights
 
 from nnpot.__main__ import main
 from nnpot.calculator import NNPotCalculator
@@ -60,6 +60,22 @@ def test_a_finished_run_is_never_written_over(run: Path) -> None:
     before = (run / "model.nnpot").read_bytes()
     main(["train", "--config", str(run / "config.yaml"), "--trainer.max_epochs", "1"])
     assert ((run / "model.nnpot").read_bytes(), (run.parent / "out-2/model.nnpot").exists()) == (before, True)
+
+
+def test_options_override_a_configuration_wherever_they_stand(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    main(["train", "--trainer.max_epochs", "1", "--config", str(config), "--out", str(tmp_path / "o")])
+    assert yaml.safe_load((tmp_path / "o/config.yaml").read_text())["trainer"]["max_epochs"] == 1
+
+
+@pytest.mark.parametrize("out", ["a file", "within a file"])
+def test_a_folder_that_cannot_be_is_said_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    place = tmp_path / "file" if out == "a file" else tmp_path / "file/run"
+    line = refusal(capsys, "train", "--config", tiny_config(tmp_path), "--data.train", "nowhere.xyz", "--out", place)
+    assert f"{tmp_path / 'file'} is a file" in line
 
 
 @pytest.mark.parametrize(

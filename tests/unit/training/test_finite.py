@@ -50,7 +50,7 @@ def test_the_first_structure_without_a_finite_prediction_is_named(batch: Batch, 
 
 def test_of_a_loss_that_is_not_finite_the_label_farthest_from_its_prediction_is_named(batch: Batch) -> None:
     batch.forces[torch.nonzero(batch.structure_of == 1)[0]] = 1e30
-    with pytest.raises(NotFiniteError, match=r"the loss, first for train\.xyz, frame 1, is not finite"):
+    with pytest.raises(NotFiniteError, match=r"not finite, the labels of train\.xyz, frame 1 are farthest"):
         watch().note(batch, predicted(batch), torch.tensor(float("inf")))
 
 
