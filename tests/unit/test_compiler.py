@@ -75,7 +75,7 @@ def test_of_several_processes_one_compiles_and_the_others_wait(tmp_path: Path, f
 
 def test_those_who_wait_say_so(tmp_path: Path, fake: FakeCompiler, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "nnpot")
-    fake(f"while [ ! -e {tmp_path}/go ]; do sleep 0.1; done")
+    fake(f"for _ in $(seq 600); do [ -e {tmp_path}/go ] && break; sleep 0.1; done")
     first = in_another_process(tmp_path)
     wait_for(lambda: (tmp_path / "calls").exists())
     second = in_another_process(tmp_path)
@@ -90,7 +90,7 @@ def test_those_who_wait_say_so(tmp_path: Path, fake: FakeCompiler, caplog: pytes
 
 
 def test_a_killed_process_leaves_neither_a_lock_nor_its_files(tmp_path: Path, fake: FakeCompiler) -> None:
-    fake(f"while [ ! -e {tmp_path}/go ]; do sleep 0.1; done")
+    fake(f"for _ in $(seq 600); do [ -e {tmp_path}/go ] && break; sleep 0.1; done")
     killed = in_another_process(tmp_path)
     wait_for(lambda: n_calls(tmp_path) >= 1 if (tmp_path / "calls").exists() else False)
     assert [p for p in tmp_path.iterdir() if p.is_dir()]
