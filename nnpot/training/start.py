@@ -114,12 +114,11 @@ def restart(
         )
     potential = checkpoint.potential(getattr(torch, trainer.dtype))
     baseline = None if old.baseline is None else build(old.baseline)
-    record = replace(old, settings=settings)
-    new = record_of(potential, baseline, split, settings, trainer)
+    record, (max_epochs, between) = replace(old, settings=settings), _lengths(potential, split, trainer)
     if any(c.startswith(("trainer.max_epochs", "trainer.budget")) for c in changes):
-        record = replace(record, max_epochs=new.max_epochs)
+        record = replace(record, max_epochs=max_epochs)
     if any(c.startswith("trainer.validate_every") for c in changes):
-        record = replace(record, between=new.between)
+        record = replace(record, between=between)
     return Start(potential, baseline, split, record)
 
 
@@ -131,7 +130,7 @@ def record_of(
     trainer: TrainerOptions,
 ) -> Record:
     """Return what a run is that trains a potential, whatever depends on data resolved."""
-    n_atoms, cost = sum(map(len, split.train)), potential.descriptor.cost
+    max_epochs, between = _lengths(potential, split, trainer)
     return Record(
         potential=to_spec(potential),
         baseline=None if baseline is None else to_spec(baseline),
@@ -139,9 +138,15 @@ def record_of(
         aside=split.aside,
         structures=len(split.train),
         data=split.fingerprint,
-        max_epochs=trainer.epochs(n_atoms, cost),
-        between=trainer.epochs_between_validations(n_atoms, cost),
+        max_epochs=max_epochs,
+        between=between,
     )
+
+
+def _lengths(potential: NeuralNetworkPotential, split: Split, trainer: TrainerOptions) -> tuple[int, int]:
+    """Number of epochs, and of those between validations."""
+    n_atoms, cost = sum(map(len, split.train)), potential.descriptor.cost
+    return trainer.epochs(n_atoms, cost), trainer.epochs_between_validations(n_atoms, cost)
 
 
 def _shifts(model: Potential, structures: Sequence[Structure]) -> dict[str, float]:
