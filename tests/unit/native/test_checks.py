@@ -35,7 +35,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "kernels" and not are_compiled(torch.float64, CPU):
         pytest.skip("no C++ compiler")
     if request.param == "tensors":
-        monkeypatch.setattr(library, "_library", lambda: None)
+        monkeypatch.setattr(library, "loaded", lambda: None)
     return request.param
 
 
