@@ -82,7 +82,7 @@ def compiled(target: str) -> Library:
         return None
     processor, _, register = target.partition("/")
     with mock.patch.dict(os.environ, {"NNPOT_TARGET": processor, "NNPOT_REGISTER": register}):
-        library.loaded.cache_clear()
+        library.state.cache_clear()
         return library.loaded()
 
 

@@ -59,7 +59,7 @@ def kernels(register: int) -> CDLL | None:
     target = "x86-64" if platform.machine() in ("x86_64", "AMD64") else "native"
     choice = {"NNPOT_TARGET": target, "NNPOT_REGISTER": str(register), "NNPOT_CXXFLAGS": "-O1"}
     with mock.patch.dict(os.environ, choice):
-        return library.loaded.__wrapped__()
+        return library.state.__wrapped__().library
 
 
 def batch() -> Batch:

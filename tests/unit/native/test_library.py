@@ -18,9 +18,9 @@ needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="no C++ comp
 def _forget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("NNPOT_CXXFLAGS", "-O0")  # what is compiled here need not be fast
-    library.loaded.cache_clear()
+    library.state.cache_clear()
     yield
-    library.loaded.cache_clear()
+    library.state.cache_clear()
 
 
 @needs_compiler
@@ -28,7 +28,7 @@ def test_the_library_is_compiled_once_and_kept(tmp_path: Path, caplog: pytest.Lo
     caplog.set_level(logging.INFO, "nnpot")
     for _ in range(2):
         assert kernel("density", torch.float32, CPU) is not None
-        library.loaded.cache_clear()
+        library.state.cache_clear()
     assert caplog.text.count("compiling") == 1
     assert [p.suffix for p in (tmp_path / "nnpot").iterdir() if p.suffix != ".lock"] == [".so"]
 
