@@ -4,7 +4,7 @@
 floor  rooms                                                                    may import
 =====  =======================================================================  ================================
 0      structure, labels, spec, graph, compiler, native, precision, units,      floor 0 only
-       files
+       files, forks, processor, threads
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/, scaling                                               floors 0–1
 3      potential, network_potential, repulsion, committee, joined, packaged,    floors 0–2, each other
@@ -27,7 +27,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = (
-    ("structure", "labels", "spec", "graph", "compiler", "native", "precision", "units", "files"),
+    ("structure", "labels", "spec", "graph", "compiler", "native", "precision", "units", "files")
+    + ("forks", "processor", "threads"),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
     ("potential", "network_potential", "repulsion", "committee", "joined", "packaged", "model_file"),
