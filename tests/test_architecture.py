@@ -27,8 +27,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = (
-    ("structure", "labels", "spec", "graph", "compiler", "native", "precision", "units", "files")
-    + ("forks", "processor", "threads"),
+    (
+        *("structure", "labels", "spec", "graph", "compiler", "native", "precision", "units", "files"),
+        *("forks", "processor", "threads"),
+    ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
     ("potential", "network_potential", "repulsion", "committee", "joined", "packaged", "model_file"),
