@@ -9,7 +9,7 @@ floor  rooms                                                                    
 2      descriptors/, nn/, scaling                                               floors 0–1
 3      potential, network_potential, repulsion, committee, joined, packaged,    floors 0–2, each other
        model_file
-4      training/, analysis/, engines/, formats/, calculator                     floors 0–3, see BESIDE
+4      training/, analysis/, engines/, formats/, calculator, system             floors 0–3, see BESIDE
 5      commands/, __main__                                                      floors 0–4
 —      reference/                                                               NumPy only: no torch, no nnpot
 =====  =======================================================================  ================================
@@ -34,7 +34,7 @@ FLOORS = (
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
     ("potential", "network_potential", "repulsion", "committee", "joined", "packaged", "model_file"),
-    ("training", "analysis", "engines", "formats", "calculator"),
+    ("training", "analysis", "engines", "formats", "calculator", "system"),
     ("commands", "__main__"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -44,6 +44,7 @@ OPEN_FLOORS = {0, 3}
 BESIDE = {
     "training": set(),
     "calculator": {"formats"},
+    "system": {"calculator"},
     "engines": {"formats"},
     "formats": set(),
     "analysis": {"calculator", "engines", "formats"},
