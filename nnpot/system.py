@@ -128,7 +128,7 @@ def _microseconds(atoms: Atoms, calculator: NNPotCalculator, seconds: float) -> 
 @contextmanager
 def _without_kernels() -> Iterator[None]:
     """Calculate with tensors, as if there were no kernels."""
-    with mock.patch.object(library, "_library", return_value=None):
+    with mock.patch.object(library, "loaded", return_value=None):
         yield
 
 
@@ -166,7 +166,7 @@ def _kernels(why: str) -> dict[str, str]:
         there = [str(dtype).removeprefix("torch.") for dtype in DTYPES if are_compiled(dtype, device)]
         why_not = why if device.type == "cpu" else "tensors: kernels are for the CPU"
         rows[f"kernels, {device.type}"] = ", ".join(there) or why_not
-    loaded = library._library()
+    loaded = library.loaded()
     if loaded is not None:
         rows["library"] = tilde(loaded._name)
         rows["registers"] = _registers(compiler)
