@@ -23,7 +23,7 @@ COMMANDS = {
     "evaluate": "errors of a potential on labelled structures",
     "predict": "energies, forces and stresses of structures",
     "export": "write a potential for LAMMPS and other programs",
-    "info": "what a model file holds",
+    "info": "what a model file holds; --system: what nnpot runs on",
     "sample": "label structures from molecular dynamics with any ASE calculator",
 }
 
@@ -86,7 +86,7 @@ def _run(arguments: Sequence[str] | None) -> None:
     function = getattr(module, command)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # set to INFO when it was imported
     warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on workers, its own deprecated calls
-    parser = _parser(command, function)
+    parser = _parser(command, module)
     try:
         settings = _settings(parser, [*_inherited(module, rest), *_configurations_first(rest)])
         settings.pop("config", None)
@@ -103,11 +103,14 @@ def complain(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def _parser(command: str, function: Any) -> Parser:
+def _parser(command: str, module: Any) -> Parser:
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
     parser = Parser(prog=f"nnpot {command}", description=COMMANDS[command], allow_abbrev=False)
     parser.add_argument("--config", action="config", help="file of settings; later options override it")
-    parser.add_function_arguments(function, as_positional=command != "train", sub_configs=False)
+    if hasattr(module, "add_arguments"):  # where they are more than those of a function
+        module.add_arguments(parser)
+    else:
+        parser.add_function_arguments(getattr(module, command), as_positional=command != "train", sub_configs=False)
     for name, option in OTHER_NAMES.items():
         action = parser._option_string_actions.get(option)
         if action is not None:

@@ -5,99 +5,80 @@ import logging
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from nnpot.compiler import cache_folder, compile_library, complaint, find_compiler, fingerprint
-from nnpot.native.signatures import SIGNATURES
 
 log = logging.getLogger("nnpot")
 
 SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
 HEADERS = sorted(Path(__file__).parent.glob("*.h"))
 STANDARD = "-std=c++17"
-DONE = 1
-"""What a compiled function answers if all went well (`checks.h`)."""
-
-Function = Callable[[Sequence[Any], Callable[..., Tensor]], Tensor]
-"""From the arguments, and from a function of these that makes a tensor to write the result to, to the result."""
+OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 
 
-def function(name: str, dtype: torch.dtype, device: torch.device) -> Function | None:
-    """Return a compiled function for tensors of a dtype on a device, None where there is none.
-
-    It raises a ValueError for arguments that it is not made for: tensors of another type, size or device, indices that
-    are out of range, pair vectors that are not finite.
+@dataclass(frozen=True)
+class State:
+    """What became of the library.
 
     Args:
-        name: One of `SIGNATURES`.
-        dtype: float32 or float64.
-        device: Only `cpu` has any.
+        library: It, None where kernels do not run.
+        sentence: What it is made for, by which compiler and where it is from, or why there is none.
     """
-    if device.type != "cpu" or dtype not in (torch.float32, torch.float64):
-        return None
-    library = _library()
-    if library is None:
-        return None
-    signature = SIGNATURES[name]
 
-    def call(given: Sequence[Any], blank: Callable[..., Tensor]) -> Tensor:
-        try:
-            signature.check(given)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
-        result = blank(*given)
-        arguments = (x.data_ptr() if isinstance(x, Tensor) else x for x in given)
-        sizes = (dtype.itemsize, *signature.sizes(*given))
-        answer = _compiled(library, name, len(sizes))(*sizes, *arguments, result.data_ptr())
-        if answer != DONE:
-            raise ValueError(f"{name}: {library.nnpot_meaning(answer).decode()}")
-        return result
+    library: ctypes.CDLL | None
+    sentence: str
 
-    return call
+
+def loaded() -> ctypes.CDLL | None:
+    """Return the library, compiled if it is not there yet; None where kernels do not run."""
+    return state().library
 
 
 @cache
-def _compiled(library: ctypes.CDLL, name: str, n_sizes: int) -> Any:
-    """A function of the library that knows how C takes its arguments."""
-    compiled = library[f"nnpot_{name}"]
-    compiled.argtypes = [*[ctypes.c_int64] * n_sizes, *SIGNATURES[name].c_types, ctypes.c_void_p]
-    return compiled
+def state() -> State:
+    """Look for the library, once in a process; compile it if it is not there yet.
 
+    What hinders that is said in the log.
 
-@cache
-def _library() -> ctypes.CDLL | None:
-    """The library, compiled if it is not there yet; None, with a word in the log, where that is not possible."""
+    Raises:
+        ValueError: If `NNPOT_REGISTER` or `NNPOT_TARGET` names something that is not there.
+    """
     if os.environ.get("NNPOT_NATIVE", "on") == "off":
-        return None
+        return State(None, "NNPOT_NATIVE=off switches the C++ kernels off")
     compiler = find_compiler()
     if compiler is None:
-        log.warning("no C++ compiler (g++, clang++) here: descriptors are calculated two to ten times slower")
-        return None
+        return _without("there is no C++ compiler (g++, clang++) here")
     try:
         version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-        flags = (STANDARD, "-fopenmp") if _shares_threads(version) else (STANDARD,)
-        path = _folder() / f"kernels-{fingerprint([*SOURCES, *HEADERS], *flags, version)}.so"
-        compile_library(compiler, SOURCES, path, *flags, what="the C++ kernels")
+        path = _folder() / f"kernels-{fingerprint([*SOURCES, *HEADERS], STANDARD, version)}.so"
+        compile_library(compiler, SOURCES, path, STANDARD, what="the C++ kernels")
         library = ctypes.CDLL(str(path))
-        library.nnpot_meaning.restype = ctypes.c_char_p
-        return library
+        library.nnpot_meaning.restype = library.nnpot_compiler.restype = ctypes.c_char_p
+        _share_threads(library)
     except (OSError, subprocess.SubprocessError) as error:
-        log.warning(
-            "the C++ kernels cannot be compiled, calculating without them, which is slower: %s", complaint(error)
-        )
-        return None
+        return _without(f"the C++ kernels cannot be compiled: {complaint(error)}")
+    made = f"by {library.nnpot_compiler().decode()} for registers of {library.nnpot_register()} bytes"
+    return State(library, f"compiled {made}, {path}")
 
 
-def _shares_threads(compiler_version: str) -> bool:
-    """Whether code of this compiler runs on the OpenMP threads of PyTorch: both of GNU, the library already loaded."""
-    maps = Path("/proc/self/maps")
-    return "Free Software" in compiler_version and maps.is_file() and "/libgomp.so.1" in maps.read_text()
+def _without(reason: str) -> State:
+    log.warning("%s; calculating without C++ kernels, two to ten times slower", reason)
+    return State(None, reason)
+
+
+def _share_threads(library: ctypes.CDLL) -> None:
+    """Let the library run on the threads of PyTorch's OpenMP, whatever its file is called: others would contend."""
+    loaded_already = ctypes.CDLL(torch._C.__file__)  # finds functions in all that PyTorch is linked with
+    try:
+        functions = [ctypes.cast(loaded_already[name], ctypes.c_void_p) for name in OPENMP]
+    except AttributeError:
+        return
+    library.nnpot_use_openmp(*functions)
 
 
 def _folder() -> Path:

