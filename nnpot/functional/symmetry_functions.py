@@ -45,7 +45,7 @@ class AngularFamily:
 
 @dataclass(frozen=True)
 class FunctionTable:
-    """All symmetry functions of a descriptor as two rows of numbers, in the order that `native/acsf.cpp` reads them."""
+    """All symmetry functions of a descriptor as two rows of numbers, as `native/symmetry_functions.h` reads them."""
 
     sizes: tuple[int, ...]
     numbers: tuple[float, ...]

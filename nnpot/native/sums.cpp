@@ -33,6 +33,7 @@ extern "C" int nnpot_forces(NNPOT_FORCES, void* out) {
 
 extern "C" const char* nnpot_meaning(int64_t answer) {
     switch (answer) {
+        case NO_MEMORY: return "there is not enough memory";
         case WRONG_SIZES: return "sizes do not agree with the arrays";
         case WRONG_VECTORS: return "a pair vector r_ij is infinite or not a number";
         case WRONG_STARTS: return "a pair's centre is not one of the atoms, or the pairs are not sorted by centre";

@@ -14,7 +14,8 @@ int nnpot_register() { return REGISTER; }  // bytes
 
 const char* nnpot_compiler() {
 #ifdef __clang__
-    return "clang++ " NNPOT_TEXT_OF(__clang_major__) "." NNPOT_TEXT_OF(__clang_minor__) "." NNPOT_TEXT_OF(__clang_patchlevel__);
+    return "clang++ " NNPOT_TEXT_OF(__clang_major__) "." NNPOT_TEXT_OF(__clang_minor__) "." NNPOT_TEXT_OF(
+        __clang_patchlevel__);
 #else
     return "g++ " NNPOT_TEXT_OF(__GNUC__) "." NNPOT_TEXT_OF(__GNUC_MINOR__) "." NNPOT_TEXT_OF(__GNUC_PATCHLEVEL__);
 #endif
