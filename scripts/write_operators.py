@@ -182,6 +182,8 @@ def function(operator: Operator) -> str:
     for a in operator.arguments:
         if a.is_tensor:
             rows.append(wrapped("    expect", [f'"{name}: {a.name}"', a.name, SCALARS[a.kind], braces(a.shape)]))
+        elif a.kind == "float":
+            rows.append(f'    TORCH_CHECK(0 < {a.name}, "nnpot: {name}: {a.name} must be positive, got ", {a.name});')
     make = "zeros" if operator.is_zero else "empty"
     rows.append(wrapped(f"    auto out = at::{make}", [braces(operator.result_shape), f"{first}.options()"]))
     sizes = [f"{first}.element_size()", "at::get_num_threads()", *operator.family.sizes]

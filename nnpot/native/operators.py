@@ -38,6 +38,7 @@ def _define(operator: Operator) -> None:
 
     def blank(*given: Any) -> Tensor:
         first: Tensor = given[0]
+        operator.check_devices(given)
         return first.new_empty(operator.shapes(*given)[2])
 
     if not hasattr(torch.ops.nnpot, name):

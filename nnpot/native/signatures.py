@@ -10,6 +10,7 @@ from the tensor.  C takes the bytes of a real number, the number of threads, the
 pointers, and a pointer to the result.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -147,23 +148,33 @@ class Operator:
                 is out of range.
         """
         first: Tensor = given[0]
+        self.check_devices(given)
         for (origin, _, more), size in zip(self._in_order, sizes, strict=True):
             if size < 0:
-                raise ValueError(f"{origin} must hold {'a number' if more else 'rows'}")
+                raise ValueError(f"{self.name}: {origin} must hold {'a number' if more else 'rows'}")
         for place, name, limit in self._limits:
             if not 0 <= given[place] <= limit:
-                raise ValueError(f"{name} must lie in 0 … {limit}, got {given[place]}")
+                raise ValueError(f"{self.name}: {name} must lie in 0 … {limit}, got {given[place]}")
+        for place, name in self._lengths:
+            if not 0 < given[place] < math.inf:
+                raise ValueError(f"{self.name}: {name} must be positive, got {given[place]}")
         for (place, name, fixed), shape in zip(self._tensors, shapes, strict=True):
             tensor: Tensor = given[place]
             if tensor.dtype != (fixed or first.dtype):
                 wanted = f"must be {fixed}" if fixed else f"must be {first.dtype} as {self._tensors[0][1]}"
-                raise ValueError(f"{name} {wanted}, got {tensor.dtype}")
+                raise ValueError(f"{self.name}: {name} {wanted}, got {tensor.dtype}")
             if tensor.shape != shape:
-                raise ValueError(f"{name} must be of shape {shape}, got {tuple(tensor.shape)}")
-            if tensor.device != first.device:
-                raise ValueError(f"{name} must be on {first.device} as {self._tensors[0][1]}, it is on {tensor.device}")
+                raise ValueError(f"{self.name}: {name} must be of shape {shape}, got {tuple(tensor.shape)}")
             if not tensor.is_contiguous() or tensor.is_neg():
-                raise ValueError(f"{name} must be contiguous")
+                raise ValueError(f"{self.name}: {name} must be contiguous")
+
+    def check_devices(self, given: Sequence[Any]) -> None:
+        """Complain about a tensor that is elsewhere than the first one, with a ValueError."""
+        device = given[0].device
+        for place, name, _ in self._tensors:
+            if given[place].device != device:
+                first = self._tensors[0][1]
+                raise ValueError(f"{self.name}: {name} must be on {device} as {first}, it is on {given[place].device}")
 
     @cached_property
     def _tensors(self) -> tuple[tuple[int, str, torch.dtype | None], ...]:
@@ -173,6 +184,10 @@ class Operator:
     def _limits(self) -> tuple[tuple[int, str, int], ...]:
         limits = self.family.limits
         return tuple((k, a.name, limits.get(a.name, MOST)) for k, a in enumerate(self.arguments) if a.kind == "int")
+
+    @cached_property
+    def _lengths(self) -> tuple[tuple[int, str], ...]:
+        return tuple((k, a.name) for k, a in enumerate(self.arguments) if a.kind == "float")
 
 
 def _tuple(parts: Sequence[str]) -> str:

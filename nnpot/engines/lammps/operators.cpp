@@ -46,6 +46,7 @@ Tensor density(
     expect("density: neighbors", neighbors, at::kLong, {n_pairs});
     expect("density: species", species, at::kLong, {n_atoms});
     expect("density: weights", weights, real, {n_elements, n_weights});
+    TORCH_CHECK(0 < cutoff, "nnpot: density: cutoff must be positive, got ", cutoff);
     auto out = at::empty({n_centers, (l_max + 1) * (l_max + 1), n_weights * n_radial}, vectors.options());
     check("density", nnpot_density(
         vectors.element_size(), at::get_num_threads(), n_centers, n_pairs, n_atoms, vectors.const_data_ptr(),
@@ -67,6 +68,7 @@ Tensor density_tangent(
     expect("density_tangent: neighbors", neighbors, at::kLong, {n_pairs});
     expect("density_tangent: species", species, at::kLong, {n_atoms});
     expect("density_tangent: weights", weights, real, {n_elements, n_weights});
+    TORCH_CHECK(0 < cutoff, "nnpot: density_tangent: cutoff must be positive, got ", cutoff);
     expect("density_tangent: places", places, at::kInt, {n_entries, 3});
     expect("density_tangent: coefficients", coefficients, at::kDouble, {n_entries});
     expect("density_tangent: direction", direction, real, {n_pairs, 3});
@@ -92,6 +94,7 @@ Tensor density_pullback(
     expect("density_pullback: neighbors", neighbors, at::kLong, {n_pairs});
     expect("density_pullback: species", species, at::kLong, {n_atoms});
     expect("density_pullback: weights", weights, real, {n_elements, n_weights});
+    TORCH_CHECK(0 < cutoff, "nnpot: density_pullback: cutoff must be positive, got ", cutoff);
     expect("density_pullback: places", places, at::kInt, {n_entries, 3});
     expect("density_pullback: coefficients", coefficients, at::kDouble, {n_entries});
     expect("density_pullback: bar", bar, real, {n_centers, (l_max + 1) * (l_max + 1), n_weights * n_radial});
@@ -355,6 +358,7 @@ Tensor second_density(
         "second_density: hidden", hidden, real, {n_elements, n_units,
         n_weights * n_radial + (l_max + 1) * n_channels + 1});
     expect("second_density: outer", outer, real, {n_elements, n_channels, n_units + 1});
+    TORCH_CHECK(0 < cutoff, "nnpot: second_density: cutoff must be positive, got ", cutoff);
     expect("second_density: places", places, at::kInt, {n_entries, 3});
     expect("second_density: coefficients", coefficients, at::kDouble, {n_entries});
     auto out = at::empty({n_centers, (l_max + 1) * (l_max + 1), n_channels}, vectors.options());
@@ -392,6 +396,7 @@ Tensor second_density_pullback(
         "second_density_pullback: hidden", hidden, real, {n_elements, n_units,
         n_weights * n_radial + (l_max + 1) * n_channels + 1});
     expect("second_density_pullback: outer", outer, real, {n_elements, n_channels, n_units + 1});
+    TORCH_CHECK(0 < cutoff, "nnpot: second_density_pullback: cutoff must be positive, got ", cutoff);
     expect("second_density_pullback: places", places, at::kInt, {n_entries, 3});
     expect("second_density_pullback: coefficients", coefficients, at::kDouble, {n_entries});
     expect("second_density_pullback: bar", bar, real, {n_centers, (l_max + 1) * (l_max + 1), n_channels});
@@ -430,6 +435,7 @@ Tensor second_density_gradient(
         "second_density_gradient: hidden", hidden, real, {n_elements, n_units,
         n_weights * n_radial + (l_max + 1) * n_channels + 1});
     expect("second_density_gradient: outer", outer, real, {n_elements, n_channels, n_units + 1});
+    TORCH_CHECK(0 < cutoff, "nnpot: second_density_gradient: cutoff must be positive, got ", cutoff);
     expect("second_density_gradient: places", places, at::kInt, {n_entries, 3});
     expect("second_density_gradient: coefficients", coefficients, at::kDouble, {n_entries});
     expect("second_density_gradient: bar", bar, real, {n_centers, (l_max + 1) * (l_max + 1), n_channels});
@@ -474,6 +480,7 @@ Tensor second_density_pullback_gradient(
         "second_density_pullback_gradient: hidden", hidden, real, {n_elements, n_units,
         n_weights * n_radial + (l_max + 1) * n_channels + 1});
     expect("second_density_pullback_gradient: outer", outer, real, {n_elements, n_channels, n_units + 1});
+    TORCH_CHECK(0 < cutoff, "nnpot: second_density_pullback_gradient: cutoff must be positive, got ", cutoff);
     expect("second_density_pullback_gradient: places", places, at::kInt, {n_entries, 3});
     expect("second_density_pullback_gradient: coefficients", coefficients, at::kDouble, {n_entries});
     expect("second_density_pullback_gradient: bar", bar, real, {n_centers, (l_max + 1) * (l_max + 1), n_channels});
