@@ -56,9 +56,8 @@ def facts() -> tuple[dict[str, str], list[str]]:
         "GPU": _gpu(),
         "speed": speed or _speed(measured),
     }
-    return {name: tilde(row) for name, row in rows.items()}, remarks(
-        measured, allowed, torch.get_num_threads(), _load()
-    )
+    said = remarks(measured, allowed, torch.get_num_threads(), _load())
+    return {name: tilde(row) for name, row in rows.items()}, said
 
 
 def remarks(measured: Speeds, allowed: Cores, n_threads: int, load: float = 0.0) -> list[str]:
@@ -75,7 +74,7 @@ def remarks(measured: Speeds, allowed: Cores, n_threads: int, load: float = 0.0)
         said.append("kernels are slower than tensors here: NNPOT_NATIVE=off in the environment switches them off")
     if n_threads > allowed.allowed:
         n = allowed.allowed
-        said.append(f"PyTorch uses {n_threads} threads where {n} can run at a time: OMP_NUM_THREADS={n} is faster")
+        said.append(f"PyTorch uses {n_threads} threads where {n} cores are allowed: OMP_NUM_THREADS={n} is faster")
     if load > allowed.machine + n_threads:
         said.append(
             f"other programs keep the {allowed.machine} cores busy (load {load:.1f}): all takes longer than it would"

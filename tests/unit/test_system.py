@@ -33,7 +33,7 @@ def test_versions_processor_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows["PyTorch"] == torch.__version__
     assert rows["Lightning"].startswith("2.")
     assert rows["threads"] == f"{torch.get_num_threads()}, OMP_NUM_THREADS=3"
-    assert "64 of the machine, 4 to be used (affinity 16, cgroup 4.5, SLURM_CPUS_PER_TASK sets none)" in rows["cores"]
+    assert "64 of the machine, 5 to be used (affinity 16, cgroup 4.5, SLURM_CPUS_PER_TASK sets none)" in rows["cores"]
     assert rows["speed"].startswith("tensors 80.0 µs/atom")
 
 
@@ -86,7 +86,7 @@ def test_what_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"kernels": 13.0, "tensors": 58.0}, 4, 1.0, []),
         ({"kernels": 60.0, "tensors": 58.0}, 4, 1.0, ["NNPOT_NATIVE=off"]),
         ({"tensors": 58.0}, 4, 1.0, []),
-        ({"kernels": 13.0, "tensors": 58.0}, 8, 1.0, ["8 threads where 4 can run at a time: OMP_NUM_THREADS=4"]),
+        ({"kernels": 13.0, "tensors": 58.0}, 8, 1.0, ["8 threads where 4 cores are allowed: OMP_NUM_THREADS=4"]),
         ({"kernels": 60.0, "tensors": 58.0}, 5, 30.0, ["NNPOT_NATIVE=off", "OMP_NUM_THREADS=4", "load 30.0"]),
         ({}, 1, 17.1, ["load 17.1"]),
     ],

@@ -76,7 +76,7 @@ def test_control_groups(case: str, tmp_path: Path) -> None:
     [
         ((None, None, None), 64),
         ((16, None, None), 16),
-        ((16, 4.5, None), 4),
+        ((16, 4.5, None), 5),
         ((16, 4.5, 2), 2),
         ((None, 0.5, None), 1),
         ((128, None, None), 64),
