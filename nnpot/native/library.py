@@ -4,6 +4,7 @@ import ctypes
 import logging
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -74,6 +75,9 @@ def _compiled(library: ctypes.CDLL, name: str, n_sizes: int) -> Any:
 def _library() -> ctypes.CDLL | None:
     """The library, compiled if it is not there yet; None, with a word in the log, where that is not possible."""
     if os.environ.get("NNPOT_NATIVE", "on") == "off":
+        return None
+    if sys.platform == "win32":
+        log.warning("the C++ kernels are for Linux and macOS; on Windows use WSL, where everything is faster")
         return None
     compiler = find_compiler()
     if compiler is None:
