@@ -4,6 +4,7 @@ import ctypes
 import logging
 import os
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -50,6 +51,8 @@ def state() -> State:
     """
     if os.environ.get("NNPOT_NATIVE", "on") == "off":
         return State(None, "NNPOT_NATIVE=off switches the C++ kernels off")
+    if sys.platform == "win32":
+        return _without("the C++ kernels are for Linux and macOS; use WSL on Windows, where everything is faster")
     compiler = find_compiler()
     if compiler is None:
         return _without("there is no C++ compiler (g++, clang++) here")

@@ -556,6 +556,7 @@ void gradient(const Given<T>& given, int64_t threads, const T* second_bar, const
 // Calls work(given, number) with what the arguments say, `number` a zero of their type.
 template <class Work>
 int with_given(NNPOT_SECOND_DENSITY, Work work) {
+    (void)threads;  // what `work` has
     const Shape s{int(n_elements), int(n_weights), {int(n_radial), int(l_max), cutoff}, int(n_seen), int(n_channels), int(n_units)};
     if (l_max < 0 || s.n_harmonics() > MAX_HARMONICS || n_radial > MAX_RADIAL) return NOT_COMPILED;
     if (!are_below(n_elements, centers, n_centers)) return WRONG_CENTERS;
