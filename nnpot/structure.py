@@ -377,11 +377,7 @@ class Batch:
             raise ValueError(f"structure_of must give one of the {self.n_structures} structures for each atom")
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Batch":
-        """Move to a device; the floating-point parts but the energy, which stays float64, also to a dtype.
-
-        Raises:
-            ValueError: If it leaves the CPU and its indices or vectors are wrong: elsewhere nobody looks at them.
-        """
+        """Move to a device, checked if it leaves the CPU; the floating-point parts but the energy also to a dtype."""
         if self.r_ij.is_cpu and device is not None and torch.device(device).type != "cpu":
             self.check()
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"names", "cached"}}

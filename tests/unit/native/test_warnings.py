@@ -14,7 +14,7 @@ from nnpot.native.library import SOURCES, STANDARD
 COMPILERS = [name for name in ("g++", "clang++") if shutil.which(name)]
 STRICT = ("-Wall", "-Wextra", "-Werror", "-fsyntax-only")
 NO_ABI = "-Wno-psabi"
-"""g++ says how it hands over registers wider than the processor's: no function of the library takes any from outside."""
+"""g++ says how it hands over registers wider than the processor's: none comes from outside."""
 
 
 def complaints(compiler: str, register: int, source: Path) -> str:
