@@ -20,7 +20,10 @@ FEW = "x86-64" if platform.machine() in ("x86_64", "AMD64") else "native"
     [
         (64, "native"),
         (32, FEW),
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in [(16, FEW), (64, FEW), (32, "native"), (16, "native")]),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [(16, FEW), (64, FEW), (32, "native"), (16, "native")]
+        ),
     ],
 )
 @pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")
