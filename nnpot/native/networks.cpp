@@ -4,8 +4,8 @@
 //
 // with the recursion  delta^(l-1) = f'(z^(l-1)) W^l^T delta^l  from delta^L = 1 for dh/dx (Kofke, CE 500, Lecture 22).
 //
-// The gradient of a loss of h and dh/dx is backpropagation through the network and its tangent network
-// z'^l = W^l [a'^(l-1); 0],  a'^l = f'(z^l) z'^l  (B. A. Pearlmutter, Neural Computation 6, 147 (1994)); the adjoint of z'^l is
+// The gradient of a loss of h and dh/dx is backpropagation through the network and its tangent network z'^l = W^l
+// [a'^(l-1); 0],  a'^l = f'(z^l) z'^l  (B. A. Pearlmutter, Neural Computation 6, 147 (1994)); the adjoint of z'^l is
 // delta^l.  The same formulas are in nnpot/functional and nnpot/reference, with which the tests compare these.
 
 #include "activations.h"
@@ -30,7 +30,9 @@ struct Shape {
     int n_out(int layer) const { return int(sizes[layer + 1]); }
     int64_t size(int layer) const { return int64_t(n_out(layer)) * (n_in(layer) + 1); }
     int64_t place(int layer) const { return layer == 0 ? 0 : place(layer - 1) + size(layer - 1); }
-    int64_t of_element() const { return place(n_layers) + (linear ? n_in(0) + 1 : 0); }  // numbers, the linear term last
+    int64_t of_element() const {
+        return place(n_layers) + (linear ? n_in(0) + 1 : 0);
+    }  // numbers, the linear term last
 };
 
 template <class T>
@@ -43,7 +45,8 @@ template <class T>
 class Gradients {
   public:
     explicit Gradients(const Shape& shape) : shape(shape) {
-        for (int l = 0; l < shape.n_layers; ++l) of_layers.emplace_back(shape.n_out(l) * registers_of<T>(shape.n_in(l) + 1));
+        for (int l = 0; l < shape.n_layers; ++l)
+            of_layers.emplace_back(shape.n_out(l) * registers_of<T>(shape.n_in(l) + 1));
         if (shape.linear) of_layers.emplace_back(registers_of<T>(shape.n_in(0) + 1));
     }
     Registers<T> of_layer(int l) { return {of_layers[l].data(), registers_of<T>(shape.n_in(l) + 1), 1}; }
@@ -67,8 +70,8 @@ class Gradients {
 // Registers of atoms in a tile, 64 bytes: every weight that is read from memory is used for all of them.
 constexpr int TILE_REGISTERS = std::max(1, 64 / REGISTER);
 
-// The quantities of one tile: D = 1 values alone, D = 2 values and changes (of adjoints: those of values and of changes).
-// There is a row for every register of atoms, first those of all values, then those of the changes.
+// The quantities of one tile: D = 1 values alone, D = 2 values and changes (of adjoints: those of values and of
+// changes).  There is a row for every register of atoms, first those of all values, then those of the changes.
 template <class T, int D>
 class Network {
     using V = Vector<T>;
@@ -121,8 +124,8 @@ class Network {
         }
     }
 
-    // The adjoint of the features from those of h and, with D = 2, of its change, 1 if not given, after `forward`; adds up
-    // gradients.
+    // The adjoint of the features from those of h and, with D = 2, of its change, 1 if not given, after `forward`; adds
+    // up gradients.
     void backward(const Tile& tile, const T* const (&of_h)[D], Gradients<T>* gradients, T* features_bar) {
         const int n = shape.n_in(0), G = registers_of<T>(tile.count);
         for (int r = 0; r < D * G; ++r) seeds[r] = bar[r] = of_lanes(part_of<T>(tile, r % G), of_h[r / G]);
@@ -137,7 +140,8 @@ class Network {
                 keep_atoms(tile, seeds, 1, atoms_y);
                 add_outer(tile, n_in + 1, 1, gradients->of_linear());
             }
-            multiply<T>(D * G, n_out, n_in, {bar.data(), n_out, 1}, {matrix(tile, l), n_in + 1, 1}, {before.data(), n_in, 1});
+            multiply<T>(D * G, n_out, n_in, {bar.data(), n_out, 1}, {matrix(tile, l), n_in + 1, 1},
+                        {before.data(), n_in, 1});
             std::swap(bar, before);
             if (l > 0) back_through_activation(l - 1, G);
         }
@@ -153,7 +157,9 @@ class Network {
 
   private:
     static T* numbers(Field& f) { return reinterpret_cast<T*>(f.data()); }
-    const T* matrix(const Tile& tile, int l) const { return weights + tile.element * shape.of_element() + shape.place(l); }
+    const T* matrix(const Tile& tile, int l) const {
+        return weights + tile.element * shape.of_element() + shape.place(l);
+    }
     const T* linear(const Tile& tile) const { return matrix(tile, shape.n_layers); }
 
     // Lanes that hold an atom: of these the value of a row, or 1.
@@ -274,7 +280,12 @@ int with_atoms(NNPOT_NETWORKS, Work work) {
     const auto run = [&](auto zero) {
         using T = decltype(zero);
         const auto typed = [](const void* p) { return static_cast<const T*>(p); };
-        work(Atoms<T>{shape, typed(weights), typed(mean), typed(inverse), typed(features), n_atoms,
+        work(Atoms<T>{shape,
+                      typed(weights),
+                      typed(mean),
+                      typed(inverse),
+                      typed(features),
+                      n_atoms,
                       {n_atoms, species, shape.n_elements, threads, TILE_REGISTERS}},
              zero);
         return DONE;
@@ -286,9 +297,9 @@ int with_atoms(NNPOT_NETWORKS, Work work) {
 
 // They answer NOT_COMPILED if an activation is not.
 
-#define THESE                                                                                                              \
-    bytes, threads, n_atoms, n_features, n_weights, features, species, mean, inverse, weights, sizes, functions, n_elements, \
-        n_layers, linear
+#define THESE                                                                                                    \
+    bytes, threads, n_atoms, n_features, n_weights, features, species, mean, inverse, weights, sizes, functions, \
+        n_elements, n_layers, linear
 
 extern "C" int nnpot_networks(NNPOT_NETWORKS, void* out) {
     return with_atoms(THESE, [&](const auto& atoms, auto zero) { evaluate(atoms, static_cast<decltype(zero)*>(out)); });

@@ -89,8 +89,8 @@ class Tiles {
 
     int64_t n_parts() const { return parts; }
 
-    // Calls work(scratch, tile, part) for every tile, with make() as the scratch of each part; which tiles make up a part
-    // depends on the number of threads alone.
+    // Calls work(scratch, tile, part) for every tile, with make() as the scratch of each part; which tiles make up a
+    // part depends on the number of threads alone.
     template <class Make, class Work>
     void for_each(Make make, Work work) const {
         const int64_t n = all.size();
