@@ -82,8 +82,8 @@ def compiled(target: str) -> Library:
         return None
     processor, _, register = target.partition("/")
     with mock.patch.dict(os.environ, {"NNPOT_TARGET": processor, "NNPOT_REGISTER": register}):
-        library._library.cache_clear()
-        return library._library()
+        library.state.cache_clear()
+        return library.loaded()
 
 
 def step_of(work: str) -> tuple[Callable[[], Any], int]:
@@ -104,7 +104,7 @@ def measured(work: str, libraries: dict[str, Library], rounds: int) -> dict[str,
     for k in range(rounds + 1):
         print(f"\r{work}: round {k}/{rounds}", end="", file=sys.stderr, flush=True)
         for target, kernels in libraries.items():
-            with mock.patch.object(library, "_library", return_value=kernels):
+            with mock.patch.object(library, "loaded", return_value=kernels):
                 step()
                 n_steps, started = 0, time.process_time()
                 while (used := time.process_time() - started) < 0.15 or n_steps < 2:

@@ -159,7 +159,7 @@ def without_kernels(build: Builder) -> Builder:
     """The same by PyTorch's operations alone, as where there is no C++ compiler."""
 
     def off(function: Callable[..., Any], *arguments: Any) -> Any:
-        with mock.patch.object(library, "_library", return_value=None):
+        with mock.patch.object(library, "loaded", return_value=None):
             return function(*arguments)
 
     def built(*arguments: Any) -> Callable[[], Any]:

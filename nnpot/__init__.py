@@ -4,6 +4,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from nnpot import forks
+
 if TYPE_CHECKING:
     from nnpot.calculator import NNPotCalculator
     from nnpot.committee import Committee, Spread
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "passive"
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
+forks.watch()
 
 __version__ = "0.1.0"
 

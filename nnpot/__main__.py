@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import importlib
 import inspect
+import io
 import itertools
 import json
 import logging
@@ -23,7 +24,7 @@ COMMANDS = {
     "evaluate": "errors of a potential on labelled structures",
     "predict": "energies, forces and stresses of structures",
     "export": "write a potential for LAMMPS and other programs",
-    "info": "what a model file holds",
+    "info": "what a model file holds; --system: what nnpot runs on",
     "sample": "label structures from molecular dynamics with any ASE calculator",
 }
 
@@ -71,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: Sequence[str] | None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every encoding has the lines of tables: Windows', into a file
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("nnpot").setLevel(logging.INFO)
     if not arguments or arguments[0] in {"-h", "--help"}:
@@ -82,19 +85,26 @@ def _run(arguments: Sequence[str] | None) -> None:
         complain(
             f"there is no command {command!r}" + (f"; did you mean {close[0]}?" if close else f"\n{_usage()}"), code=2
         )
-    module = importlib.import_module(f"nnpot.commands.{command}")
-    function = getattr(module, command)
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # set to INFO when it was imported
-    warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on workers, its own deprecated calls
-    parser = _parser(command, function)
     try:
+        module = _module(command)
+        function = getattr(module, command)
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # set to INFO when it was imported
+        warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on workers, its own deprecated calls
+        parser = _parser(command, module)
         settings = _settings(parser, [*_inherited(module, rest), *_configurations_first(rest)])
         settings.pop("config", None)
         if command == "train":
             settings["loss"] = _with_required(settings["loss"], rest)
         function(**settings)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ImportError) as error:
         complain(_with_notes(error), code=1)
+
+
+def _module(command: str) -> Any:
+    try:
+        return importlib.import_module(f"nnpot.commands.{command}")
+    except ImportError as error:
+        raise ImportError(f"nnpot {command} cannot start, something of its installation is missing: {error}") from error
 
 
 def complain(message: str, code: int) -> NoReturn:
@@ -103,11 +113,14 @@ def complain(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def _parser(command: str, function: Any) -> Parser:
+def _parser(command: str, module: Any) -> Parser:
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
     parser = Parser(prog=f"nnpot {command}", description=COMMANDS[command], allow_abbrev=False)
     parser.add_argument("--config", action="config", help="file of settings; later options override it")
-    parser.add_function_arguments(function, as_positional=command != "train", sub_configs=False)
+    if hasattr(module, "add_arguments"):  # where they are more than those of a function
+        module.add_arguments(parser)
+    else:
+        parser.add_function_arguments(getattr(module, command), as_positional=command != "train", sub_configs=False)
     for name, option in OTHER_NAMES.items():
         action = parser._option_string_actions.get(option)
         if action is not None:

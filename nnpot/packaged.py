@@ -1,7 +1,8 @@
 """A potential compiled ahead of time into one file, `*.pt2`: an AOTInductor package, which needs no Python to run.
 
 It holds the graph from pairs to atomic energies and ∂E/∂r_ij, the derivative included, in machine code for the
-processor and the release of PyTorch that made it.  A program that runs it provides the operators of `nnpot.native`.
+processor and the release of PyTorch that it was made for.  A program that runs it provides the operators of
+`nnpot.native`, compiled for its own processor.
 
 Inputs, in this order; every size but S is at least 2 and may change from call to call:
 
@@ -20,9 +21,13 @@ Outputs: atomic energies (N,), float64, in eV; ∂E/∂r_ij (P, 3), in eV/Å.  P
 """
 
 import copy
+import json
 import logging
+import platform
+import shlex
 import tempfile
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,7 +35,8 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from nnpot.compiler import complaint, pytorch_release
+from nnpot import processor
+from nnpot.compiler import NATIVE, complaint, find_compiler, pytorch_release
 from nnpot.files import write_atomically
 from nnpot.functional.rows import ElementRows
 from nnpot.native import are_compiled
@@ -40,31 +46,33 @@ from nnpot.structure import Linearized, Pairs
 
 log = logging.getLogger("nnpot")
 
-FORMAT = "4"
-"""Counted up when a package calls other operators than before."""
+FORMAT = "5"
+"""Counted up when a package calls other operators than before, or says other things of itself."""
 SUFFIX = ".pt2"
 _DYNAMIC = ({0: "P"}, {0: "P"}, {0: "P"}, {0: "A"}, {0: "N"}, {1: "R"}, {0: "N"}, {1: "R"})
 _LEAST = 2
 """Smallest size of an input: a compiler may take sizes 0 and 1 for special."""
 
 
-def write_package(potential: Potential, path: str | Path, dtype: str = "float32") -> Path:
+def write_package(potential: Potential, path: str | Path, dtype: str = "float32", target: str = NATIVE) -> Path:
     """Compile a potential into a package; about half a minute.
 
     Args:
         potential: Any potential.
         path: Where to, `*.pt2`.
         dtype: Floating-point type to calculate in, `float32` or `float64`.
+        target: The processor that is to run it, by the name that compilers have for it, such as `x86-64-v3`.
 
     Raises:
-        ValueError: If the dtype is not known, or the potential cannot be recorded as one graph.
+        ValueError: If dtype or target are not known, or the potential cannot be recorded as one graph.
         FileNotFoundError: If there is no C++ compiler.
     """
-    precision = dtype_of(dtype)
-    if not are_compiled(precision, torch.device("cpu")):
+    precision, compiler = dtype_of(dtype), find_compiler()
+    if compiler is None or not are_compiled(precision, torch.device("cpu")):
         raise FileNotFoundError("a package needs a C++ compiler, and there is none here; install g++")
     if Path(path).suffix != SUFFIX:
         raise ValueError(f"the name of a package ends in {SUFFIX}, that of {path} does not")
+    instructions = processor.instructions_of(compiler, target)
     function = _PairFunction(copy.deepcopy(potential).to("cpu", precision).eval().requires_grad_(False))
     metadata = {
         "nnpot": FORMAT,
@@ -72,14 +80,81 @@ def write_package(potential: Potential, path: str | Path, dtype: str = "float32"
         "elements": " ".join(potential.elements),
         "cutoff": repr(float(potential.cutoff)),
         "dtype": dtype,
+        "machine": platform.machine(),
+        "processor": processor.name() if target == NATIVE else target,
+        "instructions": " ".join(sorted(instructions)),
+        "register": str(processor.register(instructions)),
     }
     log.info("compiling the potential into %s, about half a minute", path)
     exported = _recorded(function, _example(len(potential.elements), precision))
     with warnings.catch_warnings(action="ignore"), tempfile.TemporaryDirectory() as folder:  # compilers' warnings
         unfinished = str(Path(folder) / Path(path).name)
-        configs = {"aot_inductor.metadata": metadata}
+        configs = {"aot_inductor.metadata": metadata, **_settings_of_compiler(compiler, target, Path(folder))}
         torch._inductor.aoti_compile_and_package(exported, package_path=unfinished, inductor_configs=configs)
         return write_atomically(Path(path), Path(unfinished).read_bytes())
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Return what a package says of itself: `elements`, `cutoff`, `dtype`, for which `processor`, …; nothing is run.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no package of this nnpot, was made with another release of PyTorch or for a processor that
+            has more than this one.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no package {path}")
+    try:
+        with zipfile.ZipFile(path) as package:
+            names = [name for name in package.namelist() if name.endswith("_metadata.json")]
+            metadata: dict[str, str] = json.loads(package.read(names[0])) if names else {}
+    except (zipfile.BadZipFile, ValueError, OSError) as error:
+        raise ValueError(f"{path} is not a complete package ({complaint(error)}); export the model again") from error
+    if metadata.get("nnpot") != FORMAT:
+        raise ValueError(f"{path} is not a package that this nnpot reads; export the model again")
+    if metadata["torch"] != pytorch_release():
+        raise ValueError(
+            f"{path} was made with PyTorch {metadata['torch']}, this is {pytorch_release()}; export the model again"
+        )
+    _check_processor(path, metadata)
+    return metadata
+
+
+def _check_processor(path: str | Path, metadata: dict[str, str]) -> None:
+    lacking = processor.lacking(metadata["instructions"].split())
+    if metadata["machine"] != platform.machine():
+        lacking = [metadata["machine"]]
+    if lacking:
+        raise ValueError(
+            f"{path} was made for another processor ({metadata['processor']}): this one has no {', '.join(lacking)}; "
+            "export the model again here, or there with a --target, such as x86-64-v3"
+        )
+
+
+def _settings_of_compiler(compiler: str, target: str, folder: Path) -> dict[str, Any]:
+    """What has PyTorch compile for a processor: a setting, in older releases a compiler that reads another name."""
+    if target == NATIVE:
+        return {"cpp.cxx": (None, compiler)}
+    # with vectors of 64 bytes PyTorch also takes what else this processor has; with these it takes AVX2 alone
+    width = {"cpp.simdlen": 256 if "avx2" in processor.instructions_of(compiler, target) else 1}
+    if _pytorch_takes_targets():
+        return {"cpp.cxx": (None, compiler), "cpp.march": target, **width}
+    return {"cpp.cxx": (None, str(_compiler_for(compiler, target, folder / Path(compiler).name))), **width}
+
+
+def _pytorch_takes_targets() -> bool:
+    return hasattr(torch._inductor.config.cpp, "march")
+
+
+def _compiler_for(compiler: str, target: str, path: Path) -> Path:
+    """Write a program that is the compiler, but takes the processor that is here for the target."""
+    option = shlex.quote(f"-march={target}")
+    path.write_text(
+        f'#!/bin/sh\nfor a do shift; [ "$a" = -march={NATIVE} ] && a={option}; set -- "$@" "$a"; done\n'
+        f'exec {shlex.quote(compiler)} "$@"\n'
+    )
+    path.chmod(0o755)
+    return path
 
 
 class PackagedPotential(Potential):
@@ -103,23 +178,20 @@ class PackagedPotential(Potential):
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is no package of this nnpot, or was made with another release of PyTorch.
+            ValueError: If it is no package of this nnpot, was made with another release of PyTorch or for another
+                processor, which is found out before any of its code is run.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"there is no package {path}")
+        metadata = read_metadata(path)
+        warnings_of_pytorch = logging.getLogger("torch.export.pt2_archive._package")
+        warnings_of_pytorch.addFilter(_is_not_of_processors)
         try:
             loader = torch._inductor.aoti_load_package(str(path)).loader
         except Exception as error:  # of all kinds, by what is wrong with the file
             raise ValueError(
                 f"{path} is not a complete package ({complaint(error)}); export the model again"
             ) from error
-        metadata = loader.get_metadata()
-        if metadata.get("nnpot") != FORMAT:
-            raise ValueError(f"{path} is not a package that this nnpot reads; export the model again")
-        if metadata["torch"] != pytorch_release():
-            raise ValueError(
-                f"{path} was made with PyTorch {metadata['torch']}, this is {pytorch_release()}; export the model again"
-            )
+        finally:
+            warnings_of_pytorch.removeFilter(_is_not_of_processors)
         return cls(loader, metadata)
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
@@ -161,6 +233,11 @@ class PackagedPotential(Potential):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """It never changes, so a copy is the thing itself."""
         return self
+
+
+def _is_not_of_processors(record: logging.LogRecord) -> bool:
+    """False for PyTorch's warning that this processor is another, which is known to be as good by then."""
+    return "AOTI_CPU_ISA" not in record.getMessage()
 
 
 class _PairFunction(nn.Module):

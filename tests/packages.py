@@ -1,6 +1,7 @@
 """Potentials that are written for engines: each is compiled once, for all tests."""
 
 import logging
+import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -28,3 +29,15 @@ def package_of(name: str) -> Path:
     """Return the float64 package of one of them; some 20 s at the first call."""
     logging.getLogger("nnpot").setLevel(logging.WARNING)
     return write_package(EXPORTED[name](), Path(_folder.name) / f"{list(EXPORTED).index(name)}.pt2", "float64")
+
+
+def with_metadata(path: Path, old: str, new: str) -> Path:
+    """Write a copy of a package that says something else of itself, and holds no machine code."""
+    with zipfile.ZipFile(package_of("ACSF")) as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name.endswith("_metadata.json"):
+                assert old.encode() in content
+                content = content.replace(old.encode(), new.encode())
+            target.writestr(name, b"nothing" if name.endswith(".so") else content)
+    return path

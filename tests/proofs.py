@@ -44,10 +44,9 @@ PRECISION = {torch.float64: 1e-12, torch.float32: 1e-4}
 each_precision = pytest.mark.parametrize("dtype", PRECISION, ids=str)
 
 
-def by_tensors(monkeypatch: pytest.MonkeyPatch, *parts: str) -> None:
-    """Let no C++ kernel calculate these modules of `nnpot.functional` (networks, if none is named), but tensors."""
-    for part in parts or ("networks",):
-        monkeypatch.setattr(f"nnpot.functional.{part}.are_compiled", lambda *_: False)
+def by_tensors(monkeypatch: pytest.MonkeyPatch, *families: str) -> None:
+    """Let no C++ kernel calculate these families of operators (networks, if none is named), but tensors."""
+    monkeypatch.setattr("nnpot.native.registry._switched_off", set(families or ("networks",)))
 
 
 def assert_close(actual: Tensor, wanted: Tensor | NDArray[np.float64], tolerance: float, scale: float = 0.0) -> None:

@@ -4,12 +4,12 @@
 floor  rooms                                                                    may import
 =====  =======================================================================  ================================
 0      structure, labels, spec, graph, compiler, native, precision, units,      floor 0 only
-       files
+       files, forks, processor, threads
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/, scaling                                               floors 0–1
 3      potential, network_potential, repulsion, committee, joined, packaged,    floors 0–2, each other
        model_file
-4      training/, analysis/, engines/, formats/, calculator                     floors 0–3, see BESIDE
+4      training/, analysis/, engines/, formats/, calculator, system             floors 0–3, see BESIDE
 5      commands/, __main__                                                      floors 0–4
 —      reference/                                                               NumPy only: no torch, no nnpot
 =====  =======================================================================  ================================
@@ -27,11 +27,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = (
-    ("structure", "labels", "spec", "graph", "compiler", "native", "precision", "units", "files"),
+    (
+        *("structure", "labels", "spec", "graph", "compiler", "native", "precision", "units", "files"),
+        *("cache", "forks", "processor", "threads"),
+    ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
     ("potential", "network_potential", "repulsion", "committee", "joined", "packaged", "model_file"),
-    ("training", "analysis", "engines", "formats", "calculator"),
+    ("training", "analysis", "engines", "formats", "calculator", "system"),
     ("commands", "__main__"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -41,6 +44,7 @@ OPEN_FLOORS = {0, 3}
 BESIDE = {
     "training": set(),
     "calculator": {"formats"},
+    "system": {"calculator"},
     "engines": {"formats"},
     "formats": set(),
     "analysis": {"calculator", "engines", "formats"},

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 
+from nnpot.compiler import NATIVE
 from nnpot.engines.lammps import plugin
 from nnpot.files import write_atomically
 from nnpot.formats import load, write_n2p2
@@ -29,6 +30,7 @@ def export(
     out: str,
     to: Literal["lammps", "package", "metatomic", "n2p2"] = "lammps",
     dtype: Literal["float32", "float64"] = "float32",
+    target: str = NATIVE,
 ) -> Path:
     """Write a potential for another program.
 
@@ -43,6 +45,8 @@ def export(
         out: Folder or file to write.
         to: For which program.
         dtype: Floating-point type to calculate in; files of n2p2 have none.
+        target: The processor that a package is compiled for, by its name in the compiler's option `-march`, such as
+            `x86-64-v3` (any with AVX2); the one that is here unless it is given.
 
     Returns:
         What was written.
@@ -52,12 +56,14 @@ def export(
         ModuleNotFoundError: If the other program's package is needed and not installed.
         ValueError: If the potential cannot be expressed there.
     """
+    if target != NATIVE and to not in ("lammps", "package"):
+        raise ValueError(f"what is written for {to} runs on any processor; leave out --target {target}")
     potential = load(model, torch.float64)  # no weight loses digits
     match to:
         case "lammps":
-            written = _lammps(potential, Path(out), dtype)
+            written = _lammps(potential, Path(out), dtype, target)
         case "package":
-            written = write_package(potential, out, dtype)
+            written = write_package(potential, out, dtype, target)
         case "metatomic":
             written = _metatomic().export_metatomic(potential, out, dtype)
         case "n2p2":
@@ -66,9 +72,9 @@ def export(
     return written
 
 
-def _lammps(potential: Potential, folder: Path, dtype: str) -> Path:
+def _lammps(potential: Potential, folder: Path, dtype: str, target: str) -> Path:
     plugin.build()
-    path = write_package(potential, folder / "model.pt2", dtype)
+    path = write_package(potential, folder / "model.pt2", dtype, target)
     text = LAMMPS_INPUT.format(path=path.resolve(), elements=" ".join(potential.elements))
     write_atomically(folder / "example.in", text)
     return folder

@@ -1,33 +1,68 @@
-"""`nnpot info`: what a model file holds."""
+"""`nnpot info`: what a model file holds, or on what nnpot runs here."""
 
+from collections.abc import Mapping
 from pathlib import Path
+
+from jsonargparse import ArgumentParser
 
 from nnpot.formats import load
 from nnpot.model_file import read_summary
-from nnpot.packaged import SUFFIX
+from nnpot.packaged import SUFFIX, read_metadata
+from nnpot.system import facts
+
+SHOWN = {"dtype": "dtype", "torch": "PyTorch", "processor": "processor", "instructions": "instructions"}
+"""What a package says of itself, by the names of the rows."""
 
 
-def info(model: Path) -> None:
+def info(model: Path | None = None, *, system: bool = False) -> None:
     """Print the make-up of a model: elements, cutoff, descriptor, networks, reference energies, training.
 
     Args:
         model: Model file, package, or folder with files of n2p2.
+        system: Print versions, processor, kernels, threads, GPU and speed as well, for a report of a fault.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not complete.
+        ValueError: If it is not complete, or nothing is asked for.
     """
-    potential = load(model)
-    has_summary = model.is_file() and model.suffix != SUFFIX
-    rows = {
-        "kind": type(potential).__name__,
-        "elements": ", ".join(potential.elements),
-        "cutoff": f"{potential.cutoff} Å",
-        "parameters": f"{sum(p.numel() for p in potential.parameters()):,}",
-        **({k: str(v) for k, v in read_summary(model).items() if k != "recipe"} if has_summary else {}),
-    }
+    if model is None and not system:
+        raise ValueError("give a model to look into, or --system for what nnpot runs on here")
+    if model is not None:
+        _print_model(model)
+    if system:
+        rows, remarks = facts()
+        _print(rows)
+        print(*remarks, sep="\n", end="\n" if remarks else "")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of :func:`info` to a parser: a model that may be left out, and a switch without a value."""
+    parser.add_argument("model", nargs="?", type=Path, help="model file, package, or folder with files of n2p2")
+    parser.add_argument(
+        "--system", action="store_true", help="versions, processor, kernels, threads, GPU, speed: for a bug report"
+    )
+
+
+def _print_model(path: Path) -> None:
+    potential = load(path)
+    is_package = path.suffix == SUFFIX
+    of_package = {row: read_metadata(path)[key] for key, row in SHOWN.items()} if is_package else {}
+    has_summary = path.is_file() and not is_package
+    print(path)
+    _print(
+        {
+            "kind": type(potential).__name__,
+            "elements": ", ".join(potential.elements),
+            "cutoff": f"{potential.cutoff} Å",
+            "parameters": f"{sum(p.numel() for p in potential.parameters()):,}",
+            **({k: str(v) for k, v in read_summary(path).items() if k != "recipe"} if has_summary else {}),
+            **of_package,
+        }
+    )
+    print(potential)
+
+
+def _print(rows: Mapping[str, str]) -> None:
     width = max(map(len, rows))
-    print(model)
     for name, value in rows.items():
         print(f"  {name:{width}}  {value}")
-    print(potential)

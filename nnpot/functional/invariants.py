@@ -7,7 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from nnpot.native import are_compiled
+from nnpot.native import serves
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Invariants:
 
     @classmethod
     def of(cls, values: Tensor, species: Tensor, channels: Tensor, mixing: Sequence[Tensor], l_max: int) -> Self | None:
-        """Return None where there is no compiled code for it: on a GPU, without a compiler.
+        """Return None where there is no kernel for it: on a GPU, without a compiler.
 
         Args:
             values: A, shape (N, L, K) with L = (l_max + 1)².
@@ -35,12 +35,12 @@ class Invariants:
             mixing: U, V, U' of the body orders 3, 4, 5, as many as there are; each of shape (l_max + 1, C, C).
             l_max: Highest degree.
         """
-        if not are_compiled(values.dtype, values.device):
+        if not serves("invariants", values, l_max=l_max):
             return None
         parameters = (channels, *mixing)
-        none = values.new_empty(0)
-        weights = [w.detach().contiguous() for w in (*parameters, none, none, none)[:4]]
         n_elements, _, n_in, n_channels = channels.shape
+        none = values.new_empty(0, n_channels, n_channels)
+        weights = [w.detach().contiguous() for w in (*parameters, none, none, none)[:4]]
         sizes = (n_elements, n_in, n_channels, len(mixing) + 2, l_max)
         arguments = (values.detach().contiguous(), species.contiguous(), *weights, *sizes)
         return cls(arguments, parameters, torch.ops.nnpot.invariants(*arguments))

@@ -7,7 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from nnpot.native import are_compiled
+from nnpot.native import serves
 
 COMPILED = ("linear", "tanh", "sigmoid", "silu", "gaussian")
 """Activation functions that compiled code knows, in its order."""
@@ -41,7 +41,7 @@ class Networks:
         *,
         linear: bool,
     ) -> Self | None:
-        """Return None where there is no compiled code for it: on a GPU, without a compiler, for rare activations.
+        """Return None where there is no kernel for it: on a GPU, without a compiler, for rare activations.
 
         Args:
             features: G, shape (N, D).
@@ -53,7 +53,7 @@ class Networks:
             functions: Name of the activation of each hidden layer.
             linear: Whether there is a linear term.
         """
-        if not are_compiled(features.dtype, features.device) or not set(functions) <= set(COMPILED):
+        if not (serves("networks", features) and set(functions) <= set(COMPILED)):
             return None
         parameters = tuple(w for of_element in weights for w in of_element)
         layers = weights[0][: len(functions) + 1]

@@ -10,11 +10,8 @@ from torch import Tensor
 
 from nnpot.functional.harmonics import gradient_matrix
 from nnpot.functional.linear import applied
-from nnpot.native import are_compiled
+from nnpot.native import serves
 from nnpot.structure import Pairs
-
-MOST_RADIAL = 32
-"""Radial functions that the compiled code has room for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +31,7 @@ class PairDensity:
 
     @classmethod
     def of(cls, pairs: Pairs, weights: Tensor, cutoff: float, n_radial: int, l_max: int) -> Self | None:
-        """Return None where there is no compiled code for it: on a GPU, without a compiler, for K > 32.
+        """Return None where there is no kernel for it: on a GPU, without a compiler, for K > 32.
 
         Args:
             pairs: Of N centres.
@@ -43,7 +40,7 @@ class PairDensity:
             n_radial: Number K of radial functions.
             l_max: Highest degree.
         """
-        if not are_compiled(pairs.r_ij.dtype, pairs.r_ij.device) or n_radial > MOST_RADIAL or not pairs.is_sorted:
+        if not (serves("density", pairs.r_ij, n_radial=n_radial) and pairs.is_sorted):
             return None
         sizes = (*weights.shape, float(cutoff), n_radial, l_max)
         arguments = (*sorted_pairs(pairs), weights.detach().contiguous(), *sizes)
@@ -66,7 +63,7 @@ class PairDensity:
 def sorted_pairs(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return pairs that are sorted by centre as compiled operators take them, see :mod:`nnpot.native.operators`."""
     n = pairs.center_species.shape[0]
-    starts = torch.searchsorted(pairs.pair_i, torch.arange(n + 1, device=pairs.pair_i.device))
+    starts = torch.searchsorted(pairs.pair_i.contiguous(), torch.arange(n + 1, device=pairs.pair_i.device))
     return pairs.r_ij.contiguous(), starts, pairs.pair_j.contiguous(), pairs.species.contiguous()
 
 

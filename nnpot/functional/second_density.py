@@ -6,8 +6,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from nnpot.functional.pair_density import MOST_RADIAL, nonzero_gradients, sorted_pairs
-from nnpot.native import are_compiled
+from nnpot.functional.pair_density import nonzero_gradients, sorted_pairs
+from nnpot.native import serves
 from nnpot.structure import Pairs
 
 
@@ -37,7 +37,7 @@ class SecondPairDensity:
         n_radial: int,
         l_max: int,
     ) -> Self | None:
-        """Return None where there is no compiled code for it: on a GPU, without a compiler, for K > 32.
+        """Return None where there is no kernel for it: on a GPU, without a compiler, for K > 32.
 
         Args:
             pairs: Of N centres.
@@ -49,7 +49,7 @@ class SecondPairDensity:
             n_radial: Number K of radial functions.
             l_max: Highest degree.
         """
-        if not are_compiled(density.dtype, density.device) or n_radial > MOST_RADIAL or not pairs.is_sorted:
+        if not (serves("second_density", density, n_radial=n_radial) and pairs.is_sorted):
             return None
         weights = [w.detach().contiguous() for w in parameters]
         tensors = (

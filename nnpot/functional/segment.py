@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from nnpot.functional.linear import applied
-from nnpot.native import function
+from nnpot.native import serves
 
 
 def segment_sum(values: Tensor, index: Tensor, n_segments: int) -> Tensor:
@@ -26,13 +26,14 @@ def forces_from_pairs(pair_gradient: Tensor, pair_i: Tensor, pair_j: Tensor, n_a
 
     It follows from r_ij = r_j − r_i + S·cell and F_k = −∂E/∂r_k.
     """
-    compiled = function("forces", pair_gradient.dtype, pair_gradient.device)
+    by_kernel = serves("forces", pair_gradient)
     i, j = pair_i.contiguous(), pair_j.contiguous()
 
     def summed(gradient: Tensor) -> Tensor:
-        if compiled is None:
+        if not by_kernel:
             return segment_sum(gradient, i, n_atoms) - segment_sum(gradient, j, n_atoms)
-        return compiled((gradient.contiguous(), i, j, n_atoms), lambda *_: gradient.new_zeros(n_atoms, 3))
+        forces: Tensor = torch.ops.nnpot.forces(gradient.contiguous(), i, j, n_atoms)
+        return forces
 
     def spread(forces: Tensor) -> Tensor:
         return forces.index_select(0, i) - forces.index_select(0, j)

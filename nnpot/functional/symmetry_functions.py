@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nnpot.functional.linear import applied
 from nnpot.functional.pair_density import sorted_pairs
-from nnpot.native import are_compiled
+from nnpot.native import serves
 from nnpot.structure import Pairs
 
 KINDS = ("cosine", "tanh3", "polynomial", "hard", "scaled_tanh3", "exponential", "cubic", "septic", "nonic")
@@ -45,7 +45,7 @@ class AngularFamily:
 
 @dataclass(frozen=True)
 class FunctionTable:
-    """All symmetry functions of a descriptor as two rows of numbers, in the order that `native/acsf.cpp` reads them."""
+    """All symmetry functions of a descriptor as two rows of numbers, as `native/symmetry_functions.h` reads them."""
 
     sizes: tuple[int, ...]
     numbers: tuple[float, ...]
@@ -96,8 +96,8 @@ class SymmetryFunctions:
 
     @classmethod
     def of(cls, pairs: Pairs, table: FunctionTable, n_all: int, keep: Sequence[int]) -> Self | None:
-        """Return None where there is no compiled code for it: on a GPU, without a compiler."""
-        if not are_compiled(pairs.r_ij.dtype, pairs.r_ij.device) or not pairs.is_sorted:
+        """Return None where there is no kernel for it: on a GPU, without a compiler."""
+        if not (serves("acsf", pairs.r_ij) and pairs.is_sorted):
             return None
         functions = (torch.tensor(table.sizes), torch.tensor(table.numbers, dtype=torch.float64))
         arguments = (*sorted_pairs(pairs), *functions, n_all)

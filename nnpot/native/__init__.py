@@ -6,7 +6,7 @@ the same.  `NNPOT_NATIVE=off` in the environment has them do so anyway.  Formula
 any width; :mod:`nnpot.compiler` says how to choose another than that of the processor.
 """
 
-from nnpot.native.library import Function, function
-from nnpot.native.operators import are_compiled
+from nnpot.native import operators
+from nnpot.native.registry import are_compiled, kernel, register, serves, without_kernels
 
-__all__ = ["Function", "are_compiled", "function"]
+__all__ = ["are_compiled", "kernel", "operators", "register", "serves", "without_kernels"]

@@ -1,5 +1,5 @@
-// A look at what functions are given before it is used: an index out of range would read foreign memory, and a pair vector that
-// is not a number would count as far away.
+// A look at what functions are given before it is used: an index out of range would read foreign memory, and a pair
+// vector that is not a number would count as far away.
 #pragma once
 
 #include "pairs.h"
@@ -10,7 +10,8 @@
 
 // What became of a call; sums.cpp says it in words.
 enum Answer {
-    WRONG_SIZES = -6,
+    NO_MEMORY = -7,
+    WRONG_SIZES,
     WRONG_VECTORS,
     WRONG_STARTS,
     WRONG_NEIGHBORS,
@@ -20,6 +21,17 @@ enum Answer {
     DONE = 1,
 };
 
+// Calls work with a zero of the numbers that have so many bytes, and answers what that answers.  No exception crosses
+// the border of C; all that work throws means that there is no memory.
+template <class Work>
+inline int with_numbers(int64_t bytes, Work work) noexcept {
+    try {
+        return bytes == 4 ? work(0.0f) : work(0.0);
+    } catch (...) {
+        return NO_MEMORY;
+    }
+}
+
 // Whether 0 <= x < limit for all of them; without branches or comparisons, so that compilers vectorise it.
 template <class Integer>
 inline bool are_below(Integer limit, const Integer* x, int64_t n) {
@@ -28,8 +40,8 @@ inline bool are_below(Integer limit, const Integer* x, int64_t n) {
     return n == 0 || (limit > 0 && int64_t(signs) >= 0);
 }
 
-// By the bits: sums and products with 0 may be left out where sums are associative.  An exponent of ones overflows if one more
-// is added.
+// By the bits: sums and products with 0 may be left out where sums are associative.  An exponent of ones overflows if
+// one more is added.
 template <class T>
 inline bool are_finite(const T* x, int64_t n) {
     using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;

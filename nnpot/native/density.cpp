@@ -8,8 +8,8 @@
 // The last two are transposes of each other, so that each is the derivative of the other by what it is applied to.
 //
 // The same formulas, in the same notation, are in nnpot/functional/density.py, with which the tests compare these.
-// Neighbours of one element within the cutoff are gathered into blocks of one vector register, see neighborhoods.h; sums
-// over neighbours have k along the register.
+// Neighbours of one element within the cutoff are gathered into blocks of one vector register, see neighborhoods.h;
+// sums over neighbours have k along the register.
 
 #include "api.h"
 #include "checks.h"
@@ -20,6 +20,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 namespace {
@@ -30,12 +31,24 @@ struct Shape {
     Basis basis;
 };
 
+// What all operators are given.
+template <class T>
+struct Given {
+    Pairs<T> pairs;
+    const T* weights;
+    Shape shape;
+    Entries entries;
+    int64_t threads;
+};
+
 // How many of L harmonics are summed side by side, to hide the latency of an addition.
 constexpr int at_once(int L) { return L == 16 ? (HAS_FEW_REGISTERS ? 4 : 8) : L == 25 ? 5 : L == 9 ? 3 : L; }
 
 // Numbers of registers that a row of so many numbers fills.
 template <class T>
-constexpr int registers(int n) { return (n + LANES<T> - 1) / LANES<T>; }
+constexpr int registers(int n) {
+    return (n + LANES<T> - 1) / LANES<T>;
+}
 
 // Rows of one neighbour each, k along them, `width` registers apart.
 template <class T>
@@ -55,11 +68,12 @@ inline void add_products(int count, const T* f, const Vector<T>* rows, int width
         }
 }
 
-// The density, or with a direction its derivative along that.  Radial functions fill so many registers, 0 for any number.
+// The density, or with a direction its derivative along that.  Radial functions fill so many registers, 0 for any
+// number.
 template <class T, int L, int N_REGISTERS, bool CHANGES>
-void density(const Pairs<T>& p, const T* weights, const Shape& shape, const Entries& entries, const T* direction, T* out,
-             int64_t first, int64_t last) {
+void density(const Given<T>& given, const T* direction, T* out, int64_t first, int64_t last) {
     using V = Vector<T>;
+    const Shape& shape = given.shape;
     constexpr int W = LANES<T>, AT_ONCE = at_once(L);
     const int Q = shape.n_weights, K = shape.basis.n_radial, width = N_REGISTERS > 0 ? N_REGISTERS : registers<T>(K);
     std::vector<Block<T>> open(shape.n_elements);
@@ -72,9 +86,10 @@ void density(const Pairs<T>& p, const T* weights, const Shape& shape, const Entr
         constexpr int N = decltype(n_registers)::value;
         V of_block[AT_ONCE][N] = {};
         add_products(b.count, (CHANGES ? changes : functions.harmonics)[lm], &rows[first_register], width, of_block);
-        if constexpr (CHANGES) add_products(b.count, functions.harmonics[lm], &slope_rows[first_register], width, of_block);
+        if constexpr (CHANGES)
+            add_products(b.count, functions.harmonics[lm], &slope_rows[first_register], width, of_block);
         for (int q = 0; q < Q; ++q) {
-            const T weight = weights[element * Q + q];
+            const T weight = given.weights[element * Q + q];
             if (weight == 0) continue;
             for (int i = 0; i < AT_ONCE; ++i)
                 for (int n = 0; n < N; ++n)
@@ -83,11 +98,11 @@ void density(const Pairs<T>& p, const T* weights, const Shape& shape, const Entr
     };
     for (int64_t atom = first; atom < last; ++atom) {
         std::fill(sums.begin(), sums.end(), V{});
-        for_blocks<false>(p, T(shape.basis.cutoff), atom, open, [&](int64_t element, Block<T>& b) {
+        for_blocks<false>(given.pairs, T(shape.basis.cutoff), atom, open, [&](int64_t element, Block<T>& b) {
             evaluate(b, functions, shape.basis, CHANGES);
             turn(functions.radial, K, b.count, rows.data(), width);
             if constexpr (CHANGES) {
-                along(b, functions, shape.basis, entries, direction, changes);
+                along(b, functions, shape.basis, given.entries, direction, changes);
                 turn(functions.slopes, K, b.count, slope_rows.data(), width);
             }
             for (int lm = 0; lm < L; lm += AT_ONCE) {
@@ -140,9 +155,9 @@ void fill_table(const T* bar, const T* weights, const Shape& shape, Vector<T>* t
 }
 
 template <class T, int L>
-void pullback(const Pairs<T>& p, const T* weights, const Shape& shape, const Entries& entries, const T* bar, T* gradient,
-              int64_t first, int64_t last) {
+void pullback(const Given<T>& given, const T* bar, T* gradient, int64_t first, int64_t last) {
     using V = Vector<T>;
+    const Shape& shape = given.shape;
     constexpr int W = LANES<T>, PARTS = Parts<T, L>::ALL, AT_ONCE = Parts<T, L>::AT_ONCE;
     const int Q = shape.n_weights, K = shape.basis.n_radial;
     std::vector<Block<T>> open(1);  // neighbours of all elements
@@ -151,14 +166,14 @@ void pullback(const Pairs<T>& p, const T* weights, const Shape& shape, const Ent
     std::vector<int64_t> filled_for(shape.n_elements, -1);
     V harmonics_bar[PARTS * W], slopes_bar[PARTS * W];  // by lm, a neighbour in each lane
     for (int64_t atom = first; atom < last; ++atom)
-        for_blocks<true>(p, T(shape.basis.cutoff), atom, open, [&](int64_t, Block<T>& b) {
+        for_blocks<true>(given.pairs, T(shape.basis.cutoff), atom, open, [&](int64_t, Block<T>& b) {
             evaluate(b, functions, shape.basis, true);
             for (int w = 0; w < b.count; ++w) {
-                const int64_t element = p.species[p.neighbors[b.pair[w]]];
+                const int64_t element = given.pairs.species[given.pairs.neighbors[b.pair[w]]];
                 V* table = tables.data() + element * K * PARTS;
                 if (filled_for[element] != atom) {
                     filled_for[element] = atom;
-                    fill_table<T, L>(bar + size_t(atom) * L * Q * K, weights + element * Q, shape, table);
+                    fill_table<T, L>(bar + size_t(atom) * L * Q * K, given.weights + element * Q, shape, table);
                 }
                 for (int first_part = 0; first_part < PARTS; first_part += AT_ONCE) {
                     V of_radial[AT_ONCE] = {}, of_slopes[AT_ONCE] = {};
@@ -180,7 +195,7 @@ void pullback(const Pairs<T>& p, const T* weights, const Shape& shape, const Ent
             }
             V outward = {};
             for (int lm = 0; lm < L; ++lm) outward += slopes_bar[lm] * load(functions.harmonics[lm]);
-            write_gradient(b, functions, shape.basis, entries, harmonics_bar, outward, gradient);
+            write_gradient(b, functions, shape.basis, given.entries, harmonics_bar, outward, gradient);
         });
 }
 
@@ -193,24 +208,41 @@ void with_registers(int n, Work work) {
 }
 
 template <class T, bool CHANGES>
-bool density_of_all(const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads,
-                    const Entries& entries, const T* direction, T* out) {
-    return shape.basis.n_radial <= MAX_RADIAL && with_harmonics(shape.basis.l_max, [&](auto L) {
-        with_registers(registers<T>(shape.basis.n_radial), [&](auto N) {
-            parallel(pairs.n_centers, threads, [&](int64_t first, int64_t last) {
-                density<T, L.value, N.value, CHANGES>(pairs, weights, shape, entries, direction, out, first, last);
+bool density_of_all(const Given<T>& given, const T* direction, T* out) {
+    const Basis& basis = given.shape.basis;
+    return basis.n_radial <= MAX_RADIAL && with_harmonics(basis.l_max, [&](auto L) {
+        with_registers(registers<T>(basis.n_radial), [&](auto N) {
+            parallel(given.pairs.n_centers, given.threads, [&](int64_t first, int64_t last) {
+                density<T, L.value, N.value, CHANGES>(given, direction, out, first, last);
             });
         });
     });
 }
 
 template <class T>
-bool pullback_of_all(const Pairs<T>& pairs, const T* weights, const Shape& shape, int64_t threads,
-                     const Entries& entries, const T* bar, T* gradient) {
-    return shape.basis.n_radial <= MAX_RADIAL && with_harmonics(shape.basis.l_max, [&](auto L) {
-        parallel(pairs.n_centers, threads, [&](int64_t first, int64_t last) {
-            pullback<T, L.value>(pairs, weights, shape, entries, bar, gradient, first, last);
-        });
+bool pullback_of_all(const Given<T>& given, const T* bar, T* gradient) {
+    const Basis& basis = given.shape.basis;
+    return basis.n_radial <= MAX_RADIAL && with_harmonics(basis.l_max, [&](auto L) {
+        parallel(given.pairs.n_centers, given.threads,
+                 [&](int64_t first, int64_t last) { pullback<T, L.value>(given, bar, gradient, first, last); });
+    });
+}
+
+// Checks the arguments, then calls work with them, their numbers of the right size.
+template <class Work>
+int with_given(NNPOT_DENSITY, NNPOT_GRADIENTS, Work work) {
+    return with_numbers(bytes, [&](auto zero) -> int {
+        using T = decltype(zero);
+        const Given<T> given{
+            {n_centers, n_pairs, n_atoms, static_cast<const T*>(vectors), starts, neighbors, species},
+            static_cast<const T*>(weights),
+            {int(n_elements), int(n_weights), {int(n_radial), int(l_max), cutoff}},
+            {int(n_entries), places, coefficients},
+            threads,
+        };
+        const Answer answer = std::min(checked(given.pairs, n_elements), checked(given.entries, l_max));
+        if (answer != DONE) return answer;
+        return work(given) ? DONE : NOT_COMPILED;
     });
 }
 
@@ -218,36 +250,25 @@ bool pullback_of_all(const Pairs<T>& pairs, const T* weights, const Shape& shape
 
 // They answer NOT_COMPILED for so many radial functions or degrees.
 
+#define THESE                                                                                                         \
+    bytes, threads, n_centers, n_pairs, n_atoms, vectors, starts, neighbors, species, weights, n_elements, n_weights, \
+        cutoff, n_radial, l_max
+
 extern "C" int nnpot_density_tangent(NNPOT_DENSITY, NNPOT_GRADIENTS, const void* direction, void* out) {
-    const Shape shape{int(n_elements), int(n_weights), {int(n_radial), int(l_max), cutoff}};
-    const Entries entries{int(n_entries), places, coefficients};
-    const auto run = [&](auto zero) -> int {
-        using T = decltype(zero);
-        const Pairs<T> pairs{n_centers, n_pairs, n_atoms, static_cast<const T*>(vectors), starts, neighbors, species};
-        const Answer answer = std::min(checked(pairs, n_elements), checked(entries, l_max));
-        if (answer != DONE) return answer;
+    return with_given(THESE, places, coefficients, n_entries, [&](const auto& given) {
+        using T = std::decay_t<decltype(*given.weights)>;
         const auto calculate = direction ? density_of_all<T, true> : density_of_all<T, false>;
-        return calculate(pairs, static_cast<const T*>(weights), shape, threads, entries, static_cast<const T*>(direction),
-                         static_cast<T*>(out));
-    };
-    return bytes == 4 ? run(0.0f) : run(0.0);
+        return calculate(given, static_cast<const T*>(direction), static_cast<T*>(out));
+    });
 }
 
 extern "C" int nnpot_density(NNPOT_DENSITY, void* out) {
-    return nnpot_density_tangent(bytes, threads, n_centers, n_pairs, n_atoms, vectors, starts, neighbors, species, weights,
-                                 n_elements, n_weights, cutoff, n_radial, l_max, nullptr, nullptr, 0, nullptr, out);
+    return nnpot_density_tangent(THESE, nullptr, nullptr, 0, nullptr, out);
 }
 
 extern "C" int nnpot_density_pullback(NNPOT_DENSITY, NNPOT_GRADIENTS, const void* bar, void* gradient) {
-    const Shape shape{int(n_elements), int(n_weights), {int(n_radial), int(l_max), cutoff}};
-    const Entries entries{int(n_entries), places, coefficients};
-    const auto run = [&](auto zero) -> int {
-        using T = decltype(zero);
-        const Pairs<T> pairs{n_centers, n_pairs, n_atoms, static_cast<const T*>(vectors), starts, neighbors, species};
-        const Answer answer = std::min(checked(pairs, n_elements), checked(entries, l_max));
-        if (answer != DONE) return answer;
-        return pullback_of_all(pairs, static_cast<const T*>(weights), shape, threads, entries, static_cast<const T*>(bar),
-                               static_cast<T*>(gradient));
-    };
-    return bytes == 4 ? run(0.0f) : run(0.0);
+    return with_given(THESE, places, coefficients, n_entries, [&](const auto& given) {
+        using T = std::decay_t<decltype(*given.weights)>;
+        return pullback_of_all(given, static_cast<const T*>(bar), static_cast<T*>(gradient));
+    });
 }

@@ -93,8 +93,10 @@ NNPOT_INLINE void add_term(const ConstRegisters<T>& x, const Numbers<T>& u, Vect
 template <int M, int C, class Work>
 NNPOT_INLINE void for_block(Work work) {
     NNPOT_UNROLL
-    for (int m = 0; m < M; ++m) NNPOT_UNROLL
-    for (int c = 0; c < C; ++c) work(m, c);
+    for (int m = 0; m < M; ++m) {
+        NNPOT_UNROLL
+        for (int c = 0; c < C; ++c) work(m, c);
+    }
 }
 
 // What all blocks of a product have in common.
@@ -123,8 +125,10 @@ __attribute__((noinline)) void multiply_block(const Vector<T>* x_at, const T* u_
         u.at += u.row;
     };
     int k = 0;
-    for (; k + PARTS <= inner; k += PARTS) NNPOT_UNROLL
-    for (auto& part : sums) add_to(part);
+    for (; k + PARTS <= inner; k += PARTS) {
+        NNPOT_UNROLL
+        for (auto& part : sums) add_to(part);
+    }
     if constexpr (PARTS > 1)
         for (; k < inner; ++k) add_to(sums[0]);
     NNPOT_UNROLL

@@ -319,7 +319,7 @@ int with_atoms(NNPOT_INVARIANTS, Work work) {
         work(Atoms<T>{shape, weights, typed(values), {n_atoms, species, shape.n_elements, threads}}, zero);
         return DONE;
     };
-    return bytes == 4 ? run(0.0f) : run(0.0);
+    return with_numbers(bytes, run);
 }
 
 }  // namespace

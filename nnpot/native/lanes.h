@@ -1,7 +1,10 @@
 // Vector registers: what is written once for one number is calculated for all lanes of a register.
 #pragma once
 
+#include <cmath>
+#include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #ifdef NNPOT_REGISTER
@@ -29,6 +32,23 @@ struct VectorOf {
 };
 template <class T> using Vector = typename VectorOf<T>::type;
 
+// What formulas are written for: a number, or a register of them; and their bits.
+template <class T>
+struct Of {
+    using Number = T;
+    using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+};
+template <>
+struct Of<Vector<float>> {
+    using Number = float;
+    using Bits = Vector<uint32_t>;
+};
+template <>
+struct Of<Vector<double>> {
+    using Number = double;
+    using Bits = Vector<uint64_t>;
+};
+
 template <class T>
 inline Vector<T> load(const T* from) {
     Vector<T> v;
@@ -39,6 +59,21 @@ inline Vector<T> load(const T* from) {
 template <class T>
 inline void store(T* to, const Vector<T>& v) {
     std::memcpy(to, &v, REGISTER);
+}
+
+// A register of what work(lane) gives.
+template <class T, class Work>
+inline Vector<T> lane_by_lane(Work work) {
+    alignas(REGISTER) T lanes[LANES<T>];
+    for (int w = 0; w < LANES<T>; ++w) lanes[w] = work(w);
+    return load(lanes);
+}
+
+template <class T>
+inline T sum_of_lanes(const Vector<T>& v) {
+    T sum = 0;
+    for (int w = 0; w < LANES<T>; ++w) sum += v[w];
+    return sum;
 }
 
 #ifdef __has_builtin
@@ -80,6 +115,7 @@ inline Vector<T> sums_over_lanes(Vector<T>* rows) {
     using Lanes = std::make_integer_sequence<int, W>;
     for (int half = W / 2; half > 0; half /= 2)
         for (int i = 0; i < half; ++i)
-            rows[i] = in_turn<T, 0>(rows[i], rows[i + half], Lanes()) + in_turn<T, W / 2>(rows[i], rows[i + half], Lanes());
+            rows[i] =
+                in_turn<T, 0>(rows[i], rows[i + half], Lanes()) + in_turn<T, W / 2>(rows[i], rows[i + half], Lanes());
     return rows[0];
 }

@@ -1,110 +1,131 @@
-"""The library of compiled functions, and its functions as Python ones."""
+"""The library of compiled functions: that of the wheel, else one that was compiled here, else compiled now.
+
+A wheel brings a library for each of some kinds of processors (`shipped`); what needs none of them, or was installed
+from the source, compiles one at first use and keeps it (:mod:`nnpot.cache`).
+"""
 
 import ctypes
+import hashlib
 import logging
 import os
 import subprocess
-import tempfile
-from collections.abc import Callable, Sequence
+import sys
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
-from nnpot.compiler import cache_folder, compile_library, complaint, find_compiler, fingerprint
-from nnpot.native.signatures import SIGNATURES
+from nnpot import processor
+from nnpot.cache import folder_to_write, folders, is_usable, objection
+from nnpot.compiler import compile_library, complaint, find_compiler, fingerprint, version_of
 
 log = logging.getLogger("nnpot")
 
-SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
-HEADERS = sorted(Path(__file__).parent.glob("*.h"))
+HERE = Path(__file__).parent
+SOURCES = sorted(HERE.glob("*.cpp"))
+HEADERS = sorted(HERE.glob("*.h"))
+SHIPPED = HERE / "shipped"
+"""Where a wheel has its libraries."""
 STANDARD = "-std=c++17"
-DONE = 1
-"""What a compiled function answers if all went well (`checks.h`)."""
+SECONDS = 50
+"""That one core takes to compile them, about."""
+OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 
-Function = Callable[[Sequence[Any], Callable[..., Tensor]], Tensor]
-"""From the arguments, and from a function of these that makes a tensor to write the result to, to the result."""
+_AVX2 = frozenset(("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"))
+_AVX512 = _AVX2 | frozenset(("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"))
+NEEDED = {"x86-64-v4": _AVX512, "x86-64-v3": _AVX2, "aarch64": frozenset[str](), "arm64": frozenset[str]()}
+"""Libraries that a wheel may have, best first, and the sets of instructions that they need beyond those of all."""
 
 
-def function(name: str, dtype: torch.dtype, device: torch.device) -> Function | None:
-    """Return a compiled function for tensors of a dtype on a device, None where there is none.
-
-    It raises a ValueError for arguments that it is not made for: tensors of another type, size or device, indices that
-    are out of range, pair vectors that are not finite.
+@dataclass(frozen=True)
+class State:
+    """What became of the library.
 
     Args:
-        name: One of `SIGNATURES`.
-        dtype: float32 or float64.
-        device: Only `cpu` has any.
+        library: It, None where kernels do not run.
+        sentence: What it is made for, by which compiler and where it is from, or why there is none.
     """
-    if device.type != "cpu" or dtype not in (torch.float32, torch.float64):
-        return None
-    library = _library()
-    if library is None:
-        return None
-    signature = SIGNATURES[name]
 
-    def call(given: Sequence[Any], blank: Callable[..., Tensor]) -> Tensor:
-        try:
-            signature.check(given)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
-        result = blank(*given)
-        arguments = (x.data_ptr() if isinstance(x, Tensor) else x for x in given)
-        sizes = (dtype.itemsize, *signature.sizes(*given))
-        answer = _compiled(library, name, len(sizes))(*sizes, *arguments, result.data_ptr())
-        if answer != DONE:
-            raise ValueError(f"{name}: {library.nnpot_meaning(answer).decode()}")
-        return result
+    library: ctypes.CDLL | None
+    sentence: str
 
-    return call
+
+def loaded() -> ctypes.CDLL | None:
+    """Return the library, compiled if it is not there yet; None where kernels do not run."""
+    return state().library
 
 
 @cache
-def _compiled(library: ctypes.CDLL, name: str, n_sizes: int) -> Any:
-    """A function of the library that knows how C takes its arguments."""
-    compiled = library[f"nnpot_{name}"]
-    compiled.argtypes = [*[ctypes.c_int64] * n_sizes, *SIGNATURES[name].c_types, ctypes.c_void_p]
-    return compiled
+def state() -> State:
+    """Look for the library, once in a process; compile it if it is not there yet.
 
+    What hinders that is said in the log.
 
-@cache
-def _library() -> ctypes.CDLL | None:
-    """The library, compiled if it is not there yet; None, with a word in the log, where that is not possible."""
+    Raises:
+        ValueError: If `NNPOT_REGISTER` or `NNPOT_TARGET` names something that is not there.
+    """
     if os.environ.get("NNPOT_NATIVE", "on") == "off":
+        return State(None, "NNPOT_NATIVE=off switches the C++ kernels off")
+    if sys.platform == "win32":
+        return _without("the C++ kernels are for Linux and macOS; use WSL on Windows, where everything is faster")
+    try:
+        path = shipped()
+        if path is not None:
+            return _opened(path, f"of the wheel for {path.stem}, made")
+        return _opened(_kept_or_compiled(), "compiled here")
+    except subprocess.SubprocessError as error:
+        return _without(f"the C++ kernels cannot be compiled: {complaint(error)}")
+    except (OSError, AttributeError) as error:
+        return _without(str(error))
+
+
+def shipped() -> Path | None:
+    """Return the best library of the wheel that this processor runs, None if there is none or another is asked for."""
+    if any(os.environ.get(name) for name in ("NNPOT_TARGET", "NNPOT_REGISTER", "NNPOT_CXXFLAGS")):
         return None
+    there = processor.instructions()
+    paths = (SHIPPED / f"{name}.so" for name, needed in NEEDED.items() if needed <= there)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _kept_or_compiled() -> Path:
+    """A library by the compiler that is there, by any if there is none."""
     compiler = find_compiler()
+    of_compiler = "*" if compiler is None else hashlib.sha256(version_of(compiler).encode()).hexdigest()[:8]
+    name = f"kernels-{fingerprint([*SOURCES, *HEADERS], STANDARD)}-{of_compiler}.so"
+    found = [path for folder in folders() for path in sorted(folder.glob(name))]
+    usable = next((path for path in found if is_usable(path)), None)
+    if usable is not None:
+        return usable
+    objections = [f"{reason}, so it is not loaded" for path in found if (reason := objection(path))]
     if compiler is None:
-        log.warning("no C++ compiler (g++, clang++) here: descriptors are calculated two to ten times slower")
-        return None
+        raise OSError("; ".join(["there is no C++ compiler (g++, clang++) here", *objections]))
+    for said in objections:
+        log.warning("%s", said)
+    path = folder_to_write() / name
+    compile_library(compiler, SOURCES, path, STANDARD, what="the C++ kernels", seconds=SECONDS)
+    return path
+
+
+def _opened(path: Path, origin: str) -> State:
+    library = ctypes.CDLL(str(path))
+    library.nnpot_meaning.restype = library.nnpot_compiler.restype = ctypes.c_char_p
+    _share_threads(library)
+    made = f"by {library.nnpot_compiler().decode()} for registers of {library.nnpot_register()} bytes"
+    return State(library, f"{origin} {made}: {path}")
+
+
+def _without(reason: str) -> State:
+    log.warning("%s; calculating without C++ kernels, two to ten times slower", reason)
+    return State(None, reason)
+
+
+def _share_threads(library: ctypes.CDLL) -> None:
+    """Let the library run on the threads of PyTorch's OpenMP, whatever its file is called: others would contend."""
+    loaded_already = ctypes.CDLL(torch._C.__file__)  # finds functions in all that PyTorch is linked with
     try:
-        version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-        flags = (STANDARD, "-fopenmp") if _shares_threads(version) else (STANDARD,)
-        path = _folder() / f"kernels-{fingerprint([*SOURCES, *HEADERS], *flags, version)}.so"
-        compile_library(compiler, SOURCES, path, *flags, what="the C++ kernels")
-        library = ctypes.CDLL(str(path))
-        library.nnpot_meaning.restype = ctypes.c_char_p
-        return library
-    except (OSError, subprocess.SubprocessError) as error:
-        log.warning(
-            "the C++ kernels cannot be compiled, calculating without them, which is slower: %s", complaint(error)
-        )
-        return None
-
-
-def _shares_threads(compiler_version: str) -> bool:
-    """Whether code of this compiler runs on the OpenMP threads of PyTorch: both of GNU, the library already loaded."""
-    maps = Path("/proc/self/maps")
-    return "Free Software" in compiler_version and maps.is_file() and "/libgomp.so.1" in maps.read_text()
-
-
-def _folder() -> Path:
-    """Where compiled libraries are kept: the user's cache, or a temporary folder if that cannot be written."""
-    folder = cache_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix="nnpot-"))
-    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="nnpot-"))
+        functions = [ctypes.cast(loaded_already[name], ctypes.c_void_p) for name in OPENMP]
+    except AttributeError:
+        return
+    library.nnpot_use_openmp(*functions)

@@ -19,7 +19,8 @@ constexpr int MOST_MONOMIALS = 35;
 
 // x^a y^b z^c with a + b + c <= MOST_POWER, by degree.
 struct Monomials {
-    int degree[MOST_MONOMIALS], exponent[MOST_MONOMIALS][3], lower[MOST_MONOMIALS][3];  // lower: one power of an axis less
+    int degree[MOST_MONOMIALS], exponent[MOST_MONOMIALS][3];
+    int lower[MOST_MONOMIALS][3];  // the monomial of one power of an axis less
     double multiplicity[MOST_MONOMIALS];
     int ends[MOST_POWER + 1];  // number of monomials up to a degree
 
@@ -63,7 +64,8 @@ inline const Monomials& monomials() {
     return all;
 }
 
-// The angular parts of a family: 2^(1-zeta) binomial(zeta, n) lambda^n, and their sum over n for lambda, which j = k has.
+// The angular parts of a family: 2^(1-zeta) binomial(zeta, n) lambda^n, and their sum over n for lambda, which j = k
+// has.
 struct PowerSeries {
     int highest = 0;
     std::vector<double> coefficients, itself;  // (part, n); (part)
@@ -100,7 +102,8 @@ class Moments {
         for (auto* v : {&squares, &square_changes, &square_bars}) v->resize(size_t(n_radial) * n_elements);
     }
 
-    // From neighbours sorted by element, R_e and dR_e/dr in tables (e, neighbour); `along`: their gradients are changes of r_ij.
+    // From neighbours sorted by element, R_e and dR_e/dr in tables (e, neighbour); `along`: their gradients are changes
+    // of r_ij.
     template <class Neighbors>
     void evaluate(const Neighbors& n, const T* factors, const T* slopes, bool along) {
         const size_t m = n.r.size();
@@ -119,17 +122,18 @@ class Moments {
                     square[e] += factor * factor;
                     if (!along) continue;
                     const V change = lanes.of(slopes + e * m) * lanes.rate;
-                    for (int q = 0; q < count; ++q) change_sums[e * count + q] += change * powers[q] + factor * rates[q];
+                    for (int q = 0; q < count; ++q)
+                        change_sums[e * count + q] += change * powers[q] + factor * rates[q];
                     square_change[e] += 2 * factor * change;
                 }
             }
             for (int e = 0; e < n_radial; ++e) {
                 for (int q = 0; q < count; ++q) {
-                    moments[place(e, s) + q] = total(sums[e * count + q]);
-                    changes[place(e, s) + q] = total(change_sums[e * count + q]);
+                    moments[place(e, s) + q] = sum_of_lanes<T>(sums[e * count + q]);
+                    changes[place(e, s) + q] = sum_of_lanes<T>(change_sums[e * count + q]);
                 }
-                squares[e * n_elements + s] = total(square[e]);
-                square_changes[e * n_elements + s] = total(square_change[e]);
+                squares[e * n_elements + s] = sum_of_lanes<T>(square[e]);
+                square_changes[e * n_elements + s] = sum_of_lanes<T>(square_change[e]);
             }
         }
     }
@@ -229,15 +233,10 @@ class Moments {
         }
     };
 
-    static T total(const V& v) {
-        T sum = 0;
-        for (int w = 0; w < W; ++w) sum += v[w];
-        return sum;
-    }
     size_t place(int e, int s) const { return (size_t(e) * n_elements + s) * count; }
 
     const PowerSeries& series;
     const int n_radial, n_elements, count;
-    std::vector<T> moments, changes, bars;                  // (e, s, monomial)
+    std::vector<T> moments, changes, bars;                // (e, s, monomial)
     std::vector<T> squares, square_changes, square_bars;  // (e, s): sum_j R_e^2
 };

@@ -290,7 +290,7 @@ int with_atoms(NNPOT_NETWORKS, Work work) {
              zero);
         return DONE;
     };
-    return bytes == 4 ? run(0.0f) : run(0.0);
+    return with_numbers(bytes, run);
 }
 
 }  // namespace

@@ -11,3 +11,8 @@ struct Pairs {
     const int64_t* neighbors;  // atom j of each pair
     const int64_t* species;    // element of each atom
 };
+
+template <class T>
+inline T square_of(const T* v) {
+    return v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
+}

@@ -87,6 +87,7 @@ int with_given(NNPOT_SECOND_DENSITY, Work work) {
     if (l_max < 0 || s.n_harmonics() > MAX_HARMONICS || n_radial > MAX_RADIAL) return NOT_COMPILED;
     if (!are_below(n_elements, centers, n_centers)) return WRONG_CENTERS;
     const Entries entries{int(n_entries), places, coefficients};
+    static_cast<void>(threads);
     const auto run = [&](auto zero) -> int {
         using T = decltype(zero);
         const auto typed = [](const void* p) { return static_cast<const T*>(p); };
@@ -102,7 +103,7 @@ int with_given(NNPOT_SECOND_DENSITY, Work work) {
         work(given, zero);
         return DONE;
     };
-    return bytes == 4 ? run(0.0f) : run(0.0);
+    return with_numbers(bytes, run);
 }
 
 }  // namespace

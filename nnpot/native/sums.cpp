@@ -19,8 +19,9 @@ void forces(int64_t n_pairs, const int64_t* i, const int64_t* j, const T* gradie
 
 }  // namespace
 
-extern "C" int nnpot_forces(int64_t bytes, int64_t n_pairs, const void* gradient, const int64_t* i, const int64_t* j,
-                            int64_t n_atoms, void* out) {
+// One thread: two pairs may add to the same atom.
+extern "C" int nnpot_forces(NNPOT_FORCES, void* out) {
+    static_cast<void>(threads);
     if (!are_below(n_atoms, i, n_pairs)) return WRONG_STARTS;
     if (!are_below(n_atoms, j, n_pairs)) return WRONG_NEIGHBORS;
     if (bytes == 4)
@@ -32,6 +33,7 @@ extern "C" int nnpot_forces(int64_t bytes, int64_t n_pairs, const void* gradient
 
 extern "C" const char* nnpot_meaning(int64_t answer) {
     switch (answer) {
+        case NO_MEMORY: return "there is not enough memory";
         case WRONG_SIZES: return "sizes do not agree with the arrays";
         case WRONG_VECTORS: return "a pair vector r_ij is infinite or not a number";
         case WRONG_STARTS: return "a pair's centre is not one of the atoms, or the pairs are not sorted by centre";

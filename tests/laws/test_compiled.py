@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from proofs import PRECISION, assert_close, each_precision
+from proofs import PRECISION, assert_close, by_tensors, each_precision
 from systems import CUTOFF, DESCRIPTORS, ELEMENTS, SYSTEMS, acsf, pairs_of, structure
 from torch import Tensor
 
@@ -36,7 +36,7 @@ def of_dtype(pairs: Pairs, dtype: torch.dtype) -> Pairs:
 def both(descriptor: ACE, pairs: Pairs, monkeypatch: pytest.MonkeyPatch) -> tuple[Linearized, Linearized]:
     with torch.no_grad():
         compiled = descriptor.linearized(pairs)
-        monkeypatch.setattr("nnpot.functional.pair_density.are_compiled", lambda *_: False)
+        by_tensors(monkeypatch, "density")
         plain = descriptor.linearized(pairs)
     assert isinstance(compiled, PairDensity)
     assert not isinstance(plain, PairDensity)

@@ -59,7 +59,7 @@ def kernels(register: int) -> CDLL | None:
     target = "x86-64" if platform.machine() in ("x86_64", "AMD64") else "native"
     choice = {"NNPOT_TARGET": target, "NNPOT_REGISTER": str(register), "NNPOT_CXXFLAGS": "-O1"}
     with mock.patch.dict(os.environ, choice):
-        return library._library.__wrapped__()
+        return library.state.__wrapped__().library
 
 
 def batch() -> Batch:
@@ -80,7 +80,7 @@ def everything(make: Callable[[], Descriptor], dtype: torch.dtype, used: CDLL | 
         p.data += 0.1 * torch.randn_like(p)
     potential.to(dtype)
     some = batch().to(dtype=dtype)
-    with mock.patch.object(library, "_library", return_value=used):
+    with mock.patch.object(library, "loaded", return_value=used):
         trained = potential.train()(some)
         loss = (trained.energy**2).sum() + ((trained.forces - some.forces) ** 2).sum()
         gradients = torch.autograd.grad(loss, list(potential.parameters()))

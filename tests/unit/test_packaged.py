@@ -1,5 +1,6 @@
 """A package says what its potential says, and refuses what it cannot do."""
 
+import platform
 import shutil
 import subprocess
 import sys
@@ -10,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from packages import EXPORTED, package_of
+from packages import EXPORTED, package_of, with_metadata
 from proofs import assert_close
 from systems import ELEMENTS, SYSTEMS, pairs_of, structure
 
+from nnpot import packaged, processor
 from nnpot.calculator import NNPotCalculator
-from nnpot.compiler import pytorch_release
+from nnpot.compiler import NATIVE, find_compiler, pytorch_release
 from nnpot.model_file import load
 from nnpot.native import are_compiled
-from nnpot.packaged import PackagedPotential, write_package
+from nnpot.packaged import PackagedPotential, read_metadata, write_package
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 from nnpot.structure import Pairs
@@ -99,16 +101,6 @@ def test_a_truncated_package_is_refused(tmp_path: Path, size: int) -> None:
         PackagedPotential.read(path)
 
 
-def with_metadata(path: Path, old: str, new: str) -> Path:
-    """A copy of a package that says something else of itself."""
-    with zipfile.ZipFile(package_of("ACSF")) as source, zipfile.ZipFile(path, "w") as target:
-        for name in source.namelist():
-            content = source.read(name)
-            is_metadata = name.endswith("_metadata.json")
-            target.writestr(name, content.replace(old.encode(), new.encode()) if is_metadata else content)
-    return path
-
-
 def test_another_release_of_pytorch_is_refused(tmp_path: Path) -> None:
     path = with_metadata(tmp_path / "model.pt2", f'"{pytorch_release()}"', '"1.0.0"')
     with pytest.raises(ValueError, match=r"made with PyTorch 1\.0\.0, this is"):
@@ -116,20 +108,28 @@ def test_another_release_of_pytorch_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_release_is_that_of_pip_as_the_plugin_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert f'"torch": "{pytorch_release()}"'.encode() in metadata_of(package_of("ACSF"))
+    assert read_metadata(package_of("ACSF"))["torch"] == pytorch_release()
     monkeypatch.setattr(torch, "__version__", "2.13.0+cu130")  # of a wheel that pip knows as 2.13.0
     PackagedPotential.read(package_of("ACSF"))
-
-
-def metadata_of(path: Path) -> bytes:
-    with zipfile.ZipFile(path) as package:
-        return b"".join(package.read(name) for name in package.namelist() if name.endswith("_metadata.json"))
 
 
 def test_a_package_of_something_else_is_refused(tmp_path: Path) -> None:
     path = with_metadata(tmp_path / "model.pt2", '"nnpot"', '"other"')
     with pytest.raises(ValueError, match="not a package that this nnpot reads"):
         PackagedPotential.read(path)
+
+
+def test_packages_of_older_versions_are_refused(tmp_path: Path) -> None:
+    path = with_metadata(tmp_path / "model.pt2", '"nnpot": "5"', '"nnpot": "4"')
+    with pytest.raises(ValueError, match="not a package that this nnpot reads; export the model again"):
+        PackagedPotential.read(path)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "model.pt2", "w") as package:
+        package.writestr("weights", "1 2 3")
+    with pytest.raises(ValueError, match="not a package that this nnpot reads"):
+        PackagedPotential.read(tmp_path / "model.pt2")
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("model.pt2", "float16"), ("model.nnpot", "float32")])
@@ -163,3 +163,74 @@ def test_nothing_is_left_beside_it(tmp_path: Path) -> None:
     shutil.copy(package_of("ACSF"), tmp_path / "model.pt2")
     load(tmp_path / "model.pt2")
     assert [path.name for path in tmp_path.iterdir()] == ["model.pt2"]
+
+
+# processors -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_package_says_what_its_code_needs() -> None:
+    compiler, metadata = find_compiler(), read_metadata(package_of("ACSF"))
+    assert compiler is not None
+    needed = processor.instructions_of(compiler, NATIVE)
+    assert set(metadata["instructions"].split()) == needed
+    assert int(metadata["register"]) == processor.register(needed)
+    assert metadata["processor"] == processor.name()
+
+
+def test_a_package_for_a_processor_that_can_do_more_is_refused_before_its_code_is_loaded(tmp_path: Path) -> None:
+    path = with_metadata(tmp_path / "model.pt2", '"instructions": "', '"instructions": "moon512f ')  # and broken code
+    with pytest.raises(ValueError, match=r"another processor \(.+\): this one has no moon512f; .* a --target"):
+        PackagedPotential.read(path)
+
+
+def test_a_package_of_the_same_kind_is_loaded_without_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    isa = {"AOTI_CPU_ISA": "that of the moon"}
+    monkeypatch.setattr("torch._inductor.codecache.get_device_information", lambda _: isa, raising=False)
+    monkeypatch.setattr("torch.export.pt2_archive._package.get_device_information", lambda _: isa, raising=False)
+    PackagedPotential.read(package_of("ACSF"))
+    assert caplog.records == []
+
+
+def test_a_package_for_another_kind_of_machine_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = with_metadata(tmp_path / "model.pt2", '"machine": "', '"machine": "moon_')
+    with pytest.raises(ValueError, match=r"this one has no moon_"):
+        PackagedPotential.read(path)
+
+
+def test_a_target_that_no_compiler_knows(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"knows no processor 'moon'; one with AVX2 is x86-64-v3"):
+        write_package(ZBL(("Cu",)), tmp_path / "model.pt2", target="moon")
+
+
+needs_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="another kind of processor")
+
+
+@needs_x86
+def test_a_compiler_for_another_processor(tmp_path: Path) -> None:
+    compiler = find_compiler()
+    assert compiler is not None
+    other = packaged._compiler_for(compiler, "x86-64-v3", tmp_path / "other")
+    assert processor.instructions_of(str(other), NATIVE) == processor.instructions_of(compiler, "x86-64-v3")
+    assert processor.instructions_of(str(other), "x86-64-v2") == processor.instructions_of(compiler, "x86-64-v2")
+
+
+@needs_x86
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("objdump") is None, reason="no disassembler")
+@pytest.mark.parametrize("by", ["setting", "compiler"])
+def test_a_package_for_a_named_processor_uses_nothing_more(
+    by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnpot.packaged._pytorch_takes_targets", lambda: by == "setting")
+    path = write_package(EXPORTED["ACSF"](), tmp_path / "model.pt2", "float64", target="x86-64-v3")
+    assert read_metadata(path)["processor"] == "x86-64-v3"
+    assert read_metadata(path)["register"] == "32"
+    with zipfile.ZipFile(path) as package:
+        (code,) = (package.extract(name, tmp_path) for name in package.namelist() if name.endswith(".so"))
+    instructions = subprocess.run(["objdump", "-d", code], capture_output=True, text=True, check=True).stdout
+    assert "ymm" in instructions
+    assert "zmm" not in instructions
+    wanted = EXPORTED["ACSF"]().predict(structure("alloy"))
+    assert_close(load(path).predict(structure("alloy")).forces, wanted.forces, 1e-11)

@@ -20,21 +20,28 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>
+#include <mpi.h>
+#include <sys/utsname.h>
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <fstream>
+#include <iterator>
 #include <memory>
+#include <set>
 #include <sstream>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 using namespace LAMMPS_NS;
 
 namespace {
 
+constexpr char FORMAT[] = "5";         // of packages, see nnpot/packaged.py
 constexpr int CENTERS_AT_ONCE = 4096;  // so that memory stays bounded
 constexpr int64_t LEAST = 2;           // smallest size of an input of a package
 constexpr int64_t NO_ELEMENT = -1;
@@ -74,6 +81,28 @@ struct Inputs {
 template <class T>
 at::Tensor tensor(std::vector<T>& x, at::IntArrayRef shape) {
     return at::from_blob(x.data(), shape, at::TensorOptions().dtype(c10::CppTypeToScalarType<T>::value));
+}
+
+std::vector<std::string> words_of(const std::string& text) {
+    std::istringstream words(text);
+    return {std::istream_iterator<std::string>(words), {}};
+}
+
+// What the processor has not of what a package needs: its kind, or sets of instructions by Linux's names for them, as in
+// nnpot/processor.py; nothing on systems that do not tell.
+std::string lacking(const std::string& machine, const std::string& instructions) {
+    utsname system{};
+    uname(&system);
+    if (machine != system.machine) return ' ' + machine;
+    std::set<std::string> there;
+    std::ifstream cpuinfo("/proc/cpuinfo");
+    for (std::string line; there.empty() && std::getline(cpuinfo, line);)
+        if (line.rfind("flags", 0) == 0 || line.rfind("Features", 0) == 0)
+            for (const auto& word : words_of(line.substr(line.find(':') + 1))) there.insert(word);
+    std::string names;
+    for (const auto& word : words_of(instructions))
+        if (!there.empty() && !there.count(word)) names += ' ' + word;
+    return names;
 }
 
 class PairNNPot : public Pair {
@@ -157,23 +186,40 @@ class PairNNPot : public Pair {
     }
 
     void open(const char* path) {
+        std::string problem;
         try {
-            auto metadata = Package::load_metadata_from_package(path, "model");
-            if (metadata["nnpot"] != "4") throw std::runtime_error("it is not a package that this plugin reads");
-            if (metadata["torch"] != NNPOT_TORCH)
-                throw std::runtime_error("it was made with PyTorch " + metadata["torch"] + ", this is " NNPOT_TORCH);
-            package = std::make_unique<Package>(path);
-            known = metadata["elements"];
-            std::istringstream words(known);
-            elements.clear();
-            for (std::string word; words >> word;) elements.push_back(word);
-            cutoff = std::stod(metadata["cutoff"]);
-            dtype = metadata["dtype"] == "float64" ? at::kDouble : at::kFloat;
-        } catch (const std::exception& problem) {
-            const std::string text = problem.what();
-            error->all(FLERR, "cannot use {}: {}; export the model again: nnpot export MODEL OUT --to lammps", path,
-                       text.substr(0, text.find('\n')));
+            read(path);
+        } catch (const std::exception& caught) {
+            const std::string text = caught.what();
+            problem = text.substr(0, text.find('\n'));
         }
+        const int failed = !problem.empty();
+        int n_failed, n_ranks;
+        MPI_Allreduce(&failed, &n_failed, 1, MPI_INT, MPI_SUM, world);
+        MPI_Comm_size(world, &n_ranks);
+        constexpr auto sentence = "cannot use {}: {}; export the model again: nnpot export MODEL OUT --to lammps";
+        if (n_failed == n_ranks) error->all(FLERR, sentence, path, problem);
+        if (failed) error->one(FLERR, sentence, path, problem);  // processors differ: the others would wait for ever
+    }
+
+    void read(const char* path) {
+        auto metadata = Package::load_metadata_from_package(path, "model");  // runs no code of the package
+        check(metadata);
+        package = std::make_unique<Package>(path);
+        known = metadata["elements"];
+        elements = words_of(known);
+        cutoff = std::stod(metadata["cutoff"]);
+        dtype = metadata["dtype"] == "float64" ? at::kDouble : at::kFloat;
+    }
+
+    static void check(std::unordered_map<std::string, std::string>& metadata) {
+        if (metadata["nnpot"] != FORMAT) throw std::runtime_error("it is not a package that this plugin reads");
+        if (metadata["torch"] != NNPOT_TORCH)
+            throw std::runtime_error("it was made with PyTorch " + metadata["torch"] + ", this is " NNPOT_TORCH);
+        const std::string missing = lacking(metadata["machine"], metadata["instructions"]);
+        if (!missing.empty())
+            throw std::runtime_error("it was made for another processor (" + metadata["processor"] +
+                                     "), this one has no" + missing);
     }
 
     // Energies and forces of the centres first ... last - 1 of the neighbour list.

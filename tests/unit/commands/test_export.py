@@ -78,3 +78,16 @@ def test_a_package_that_is_missing_is_named(model: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr("nnpot.commands.export.importlib.import_module", missing)
     with pytest.raises(ModuleNotFoundError, match=r"needs metatomic; pip install .nnpot\[metatomic\]"):
         export(str(model), str(tmp_path / "model.pt"), "metatomic")
+
+
+def test_the_processor_is_handed_on(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+    monkeypatch.setattr("nnpot.commands.export.write_package", lambda *arguments: given.extend(arguments[1:]))
+    main(["export", str(model), str(tmp_path / "model.pt2"), "--to", "package", "--target", "x86-64-v3"])
+    assert given == [str(tmp_path / "model.pt2"), "float32", "x86-64-v3"]
+
+
+@pytest.mark.parametrize("to", ["n2p2", "metatomic"])
+def test_what_is_not_compiled_is_for_no_processor(to: str, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"written for {to} runs on any processor; leave out --target x86-64-v3"):
+        export(str(model), str(tmp_path / "out"), to, target="x86-64-v3")

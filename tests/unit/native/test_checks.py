@@ -35,7 +35,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "kernels" and not are_compiled(torch.float64, CPU):
         pytest.skip("no C++ compiler")
     if request.param == "tensors":
-        monkeypatch.setattr(library, "_library", lambda: None)
+        monkeypatch.setattr(library, "loaded", lambda: None)
     return request.param
 
 
@@ -139,15 +139,15 @@ def given() -> dict[str, Any]:
         ("starts", lambda x: x + 1, "sorted by centre"),
         ("starts", lambda x: x.flip(0), "sorted by centre"),
         ("starts", lambda x: x[:-1], "sorted by centre"),
-        ("starts", lambda x: x[:0], "starts must hold 1 numbers"),
+        ("starts", lambda x: x[:0], "starts must hold a number"),
         ("starts", lambda x: changed(x, 1, 10**9), "sorted by centre"),
         ("starts", lambda x: x.int(), "starts must be torch.int64"),
-        ("weights", lambda x: x[:3], "weights must hold 8 numbers"),
+        ("weights", lambda x: x[:3], r"weights must be of shape \(4, 2\), got \(3, 2\)"),
         ("weights", lambda x: x.float(), "weights must be torch.float64 as vectors"),
-        ("weights", lambda x: x.T, "weights must be contiguous"),
-        ("vectors", lambda x: x[:, :2].contiguous(), "vectors must hold"),
-        ("K", lambda _: 33, "not compiled for these sizes"),
-        ("l_max", lambda _: 5, "not compiled for these sizes"),
+        ("weights", lambda x: x.T.contiguous().T, "weights must be contiguous"),
+        ("vectors", lambda x: x[:, :2].contiguous(), "vectors must be of shape"),
+        ("K", lambda _: 33, "n_radial must lie in 0 … 32, got 33"),
+        ("l_max", lambda _: 5, "l_max must lie in 0 … 4, got 5"),
     ],
 )
 def test_wrong_arguments_are_named(name: str, change: Callable[[Any], Any], said: str) -> None:
@@ -196,12 +196,12 @@ def n_functions(sizes: tuple[int, ...]) -> int:
     ("place", "change", "said"),
     [
         (1, lambda x: x + 3, "element index"),
-        (1, lambda x: x[:-1], "species must hold 5 numbers"),
+        (1, lambda x: x[:-1], r"species must be of shape \(5,\)"),
         (4, lambda x: x[:-1], "sizes do not agree"),
         (5, lambda x: changed(x, 0, 7), "sizes do not agree"),
         (5, lambda x: changed(x, 1, -3), "sizes do not agree"),
         (5, lambda x: changed(x, -1, 2), "sizes do not agree"),
-        (5, lambda x: x[:-1], "sizes must hold 3 numbers"),
+        (5, lambda x: x[:-1], r"sizes must be of shape \(3,\)"),
         (6, lambda x: x + 9, "not compiled"),
         (2, lambda x: x.float(), "mean must be torch.float64 as features"),
     ],

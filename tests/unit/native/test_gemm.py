@@ -19,11 +19,11 @@ FEW = "x86-64" if platform.machine() in ("x86_64", "AMD64") else "native"
     ("register", "target"),
     [
         (64, "native"),
-        (32, FEW),
-        *(
-            pytest.param(*case, marks=pytest.mark.slow)
-            for case in [(16, FEW), (64, FEW), (32, "native"), (16, "native")]
-        ),
+        pytest.param(32, FEW, marks=pytest.mark.slow),
+        pytest.param(16, FEW, marks=pytest.mark.slow),
+        pytest.param(64, FEW, marks=pytest.mark.slow),
+        pytest.param(32, "native", marks=pytest.mark.slow),
+        pytest.param(16, "native", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler")

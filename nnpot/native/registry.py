@@ -1,0 +1,132 @@
+"""Which kernel calculates an operator: the one place that decides between kernels and tensor operations.
+
+A kernel is registered for one operator (`table.py`), one floating-point type and one kind of device.  On the CPU the
+compiled library provides those of all operators.  Whoever ports them to another device registers one after the other:
+
+    register("density", torch.float32, "cuda", my_density)
+
+A family of operators (a function and its derivatives) is used where all of them have a kernel.  What is used depends on
+what is there, and never on a measurement.
+
+Arguments are checked here, for all devices: types, shapes, order in memory.  On the CPU the library looks at the
+numbers in them as well; on other devices they are known to be right since a batch was moved there (`Batch.to`).
+"""
+
+import ctypes
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnpot.native import library
+from nnpot.native.signatures import Operator
+from nnpot.native.table import FAMILIES, OPERATORS
+
+Kernel = Callable[[Tensor, Sequence[int], Sequence[Any]], None]
+"""Writes the result of an operator to a tensor, from sizes and arguments, both in the order of C and checked."""
+
+DTYPES = (torch.float32, torch.float64)
+DONE = 1
+"""What a compiled function answers if all went well (`checks.h`)."""
+_C_TYPES = {"int": ctypes.c_int64, "float": ctypes.c_double}
+
+_NAMES = {family: [o.name for o in OPERATORS.values() if o.family.name == family] for family in FAMILIES}
+"""Of the operators of a family."""
+
+_registered: dict[tuple[str, torch.dtype, str], Kernel] = {}
+_switched_off: set[str] = set()
+
+
+def register(name: str, dtype: torch.dtype, device: str, kernel: Kernel) -> None:
+    """Let a kernel calculate an operator, in place of what does so now.
+
+    Args:
+        name: One of `OPERATORS`.
+        dtype: float32 or float64.
+        device: Kind of the device, `cpu`, `cuda`, ….
+        kernel: Called with checked arguments.
+
+    Raises:
+        KeyError: If there is no such operator.
+    """
+    _registered[OPERATORS[name].name, dtype, device] = kernel
+
+
+def kernel(name: str, dtype: torch.dtype, device: torch.device) -> Callable[..., Tensor] | None:
+    """Return what calculates an operator for tensors of a dtype on a device, None where nothing does.
+
+    It raises a ValueError for arguments that it is not made for: tensors of another type, shape or device; on the CPU
+    also indices that are out of range and pair vectors that are not finite.
+    """
+    calculate = _registered.get((name, dtype, device.type))
+    if calculate is None and device.type == "cpu" and dtype in DTYPES:
+        compiled = library.loaded()
+        calculate = None if compiled is None else _of_library(compiled, name)
+    return None if calculate is None else _checking(OPERATORS[name], calculate)
+
+
+def serves(family: str, like: Tensor, **sizes: int) -> bool:
+    """Whether kernels calculate all operators of a family for tensors like a given one.
+
+    Args:
+        family: One of `FAMILIES`.
+        like: Of this dtype, on this device.
+        sizes: Arguments that may be beyond what there is code for.
+    """
+    limits = FAMILIES[family].limits
+    if family in _switched_off or any(sizes[name] > limit for name, limit in limits.items() if name in sizes):
+        return False
+    if like.is_cpu and like.dtype in DTYPES and library.loaded() is not None:
+        return True  # the library has them all
+    return all(kernel(name, like.dtype, like.device) is not None for name in _NAMES[family])
+
+
+def are_compiled(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether there is a kernel of every operator for tensors of a dtype on a device."""
+    return all(kernel(name, dtype, device) is not None for name in OPERATORS)
+
+
+@contextmanager
+def without_kernels(*families: str) -> Iterator[None]:
+    """Calculate with tensor operations inside of the block; of these families, or of all if none is named."""
+    added = set(families or FAMILIES) - _switched_off
+    _switched_off.update(added)
+    try:
+        yield
+    finally:
+        _switched_off.difference_update(added)
+
+
+@cache
+def _checking(operator: Operator, calculate: Kernel) -> Callable[..., Tensor]:
+    """What looks at the arguments before a kernel takes them."""
+
+    def call(*given: Any) -> Tensor:
+        sizes, shapes, of_result = operator.shapes(*given)
+        operator.check(given, sizes, shapes)
+        first: Tensor = given[0]
+        result = first.new_zeros(of_result) if operator.is_zero else first.new_empty(of_result)
+        calculate(result, sizes, given)
+        return result
+
+    return call
+
+
+@cache
+def _of_library(compiled: ctypes.CDLL, name: str) -> Kernel:
+    """The kernel of an operator in the compiled library."""
+    operator = OPERATORS[name]
+    function = compiled[f"nnpot_{name}"]
+    kinds: list[Any] = [ctypes.c_void_p if a.is_tensor else _C_TYPES[a.kind] for a in operator.arguments]
+    function.argtypes = [*[ctypes.c_int64] * (2 + len(operator.family.sizes)), *kinds, ctypes.c_void_p]
+
+    def calculate(result: Tensor, sizes: Sequence[int], given: Sequence[Any]) -> None:
+        arguments = (x.data_ptr() if isinstance(x, Tensor) else x for x in given)
+        answer = function(result.itemsize, torch.get_num_threads(), *sizes, *arguments, result.data_ptr())
+        if answer != DONE:
+            raise ValueError(f"{name}: {compiled.nnpot_meaning(answer).decode()}")
+
+    return calculate
