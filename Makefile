@@ -2,9 +2,9 @@
 # dist/, for the platform that is here or PLATFORM (linux-x86_64, linux-aarch64, macos-arm64).  All set up .venv first.
 VENV ?= .venv
 PYTHON ?= python3
-# written by scripts, or not formatted yet
-AS_THEY_ARE = $(addprefix nnpot/native/,api.h gaunt.h gaunt_product.h invariants.cpp networks.cpp second_density.cpp tiles.h)
-FORMATTED = $(filter-out $(AS_THEY_ARE),$(wildcard nnpot/native/*.cpp nnpot/native/*.h))
+# C++ that no script writes
+FORMATTED = $(filter-out nnpot/native/api.h nnpot/native/gaunt.h,$(wildcard nnpot/native/*.cpp nnpot/native/*.h)) \
+            nnpot/engines/lammps/pair_nnpot.cpp $(wildcard tests/*/*.cpp tests/unit/native/*.cpp)
 RUN = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(VENV)/bin/python
 
 .PHONY: setup demo lint test test-all wheel clean

@@ -73,11 +73,11 @@ void call(int (*function)(Arguments...), Calls& calls, FILE* results) {
 }
 
 void call(const std::string& name, Calls& calls, FILE* results) {
-#define NNPOT_CALL(function)                                                                     \
+#define NNPOT_CALL(function) \
     if (name == #function) return call(nnpot_##function, calls, results);
     NNPOT_OPERATORS  // NNPOT_CALL(density) NNPOT_CALL(acsf) … of all, by the command that compiles this
 #undef NNPOT_CALL
-    stop("there is no function " + name);
+        stop("there is no function " + name);
 }
 
 }  // namespace

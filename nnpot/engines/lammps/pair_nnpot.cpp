@@ -53,9 +53,7 @@ struct Inputs {
     std::vector<double> vectors, filled;
     std::vector<int64_t> i, j, centers, order, place;
 
-    void clear() {
-        vectors.clear(), i.clear(), j.clear(), centers.clear();
-    }
+    void clear() { vectors.clear(), i.clear(), j.clear(), centers.clear(); }
 
     void add_pair(int64_t center, int64_t neighbor, const double* r) {
         i.push_back(center), j.push_back(neighbor), vectors.insert(vectors.end(), r, r + 3);
@@ -106,7 +104,7 @@ std::string lacking(const std::string& machine, const std::string& instructions)
 }
 
 class PairNNPot : public Pair {
- public:
+  public:
     explicit PairNNPot(LAMMPS* lammps) : Pair(lammps) {
         single_enable = restartinfo = 0;
         one_coeff = manybody_flag = 1;
@@ -166,7 +164,7 @@ class PairNNPot : public Pair {
         if (vflag_fdotr) virial_fdotr_compute();
     }
 
- private:
+  private:
     std::unique_ptr<Package> package;
     std::vector<std::string> elements;
     std::string known;
@@ -302,7 +300,12 @@ extern "C" void lammpsplugin_init(void* lammps, void* handle, void* registering)
         const char *version, *style, *name, *info, *author;
         void* creator;
         void* handle;
-    } plugin{NNPOT_LAMMPS, "pair", "nnpot", "neural-network potentials of nnpot", "The nnpot developers",
-             reinterpret_cast<void*>(make), handle};
+    } plugin{NNPOT_LAMMPS,
+             "pair",
+             "nnpot",
+             "neural-network potentials of nnpot",
+             "The nnpot developers",
+             reinterpret_cast<void*>(make),
+             handle};
     reinterpret_cast<void (*)(Plugin*, void*)>(registering)(&plugin, lammps);
 }
