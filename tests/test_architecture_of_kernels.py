@@ -12,14 +12,6 @@ ROOT = Path(__file__).parent.parent
 MAX_LINES, MAX_BODY, MAX_COLUMNS = 400, 60, 120
 
 GENERATED = {"api.h", "gaunt.h", "operators.cpp"}
-NOT_YET = {
-    "columns": {
-        *("invariants.cpp", "networks.cpp", "second_density.cpp", "tiles.h", "gaunt_product.h"),
-        "pair_nnpot.cpp",
-    },
-    "lines": {"second_density.cpp"},
-}
-"""Files that do not keep to a limit yet: whoever mends one takes it off the list."""
 
 SOURCES = {
     path.name: path
@@ -29,10 +21,7 @@ SOURCES = {
 }
 
 
-def each_file(limit: str) -> pytest.MarkDecorator:
-    late = pytest.mark.xfail(reason="on the list NOT_YET")
-    names = [pytest.param(name, marks=late) if name in NOT_YET.get(limit, ()) else name for name in SOURCES]
-    return pytest.mark.parametrize("name", names)
+each_file = pytest.mark.parametrize("name", SOURCES)
 
 
 def text_of(name: str) -> str:
@@ -72,17 +61,17 @@ def bodies(code: str) -> dict[str, int]:
     return found
 
 
-@each_file("lines")
+@each_file
 def test_files_are_short(name: str) -> None:
     assert len(text_of(name).splitlines()) <= MAX_LINES
 
 
-@each_file("functions")
+@each_file
 def test_functions_are_short(name: str) -> None:
     assert {start: n for start, n in bodies(text_of(name)).items() if n > MAX_BODY} == {}
 
 
-@each_file("columns")
+@each_file
 def test_lines_fit(name: str) -> None:
     lines = text_of(name).splitlines()
     assert [k for k, line in enumerate(lines, start=1) if len(line) > MAX_COLUMNS] == []
@@ -93,7 +82,6 @@ def test_lines_fit(name: str) -> None:
 
 def test_every_file_is_looked_at() -> None:
     assert {"acsf.cpp", "lanes.h", "pair_nnpot.cpp"} <= set(SOURCES)
-    assert {name for late in NOT_YET.values() for name in late} <= set(SOURCES)
 
 
 def test_bodies_are_those_of_functions() -> None:
