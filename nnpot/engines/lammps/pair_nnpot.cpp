@@ -3,9 +3,9 @@
 //     pair_style nnpot
 //     pair_coeff * * model.pt2 Cu Au      (the element of each atom type, NULL for types of other styles)
 //
-// Each rank hands the pairs around its own atoms to the package (nnpot/packaged.py), which returns atomic energies E_i and
-// their derivatives by the pair vectors, dE/dr_ij.  An atom i and its neighbour j get them as forces with opposite signs;
-// what ghost atoms get goes back to their owners by LAMMPS' reverse communication, hence `newton on`.
+// Each rank hands the pairs around its own atoms to the package (nnpot/packaged.py), which returns atomic energies E_i
+// and their derivatives by the pair vectors, dE/dr_ij.  An atom i and its neighbour j get them as forces with opposite
+// signs; what ghost atoms get goes back to their owners by LAMMPS' reverse communication, hence `newton on`.
 
 #include "atom.h"
 #include "error.h"
@@ -59,7 +59,7 @@ struct Inputs {
         i.push_back(center), j.push_back(neighbor), vectors.insert(vectors.end(), r, r + 3);
     }
 
-    // Fills sizes up to the smallest with atoms of the first element and pairs beyond the cutoff, then sorts by element.
+    // Fills sizes up to the smallest with atoms of the first element and pairs beyond the cutoff; sorts by element.
     void complete(int64_t n_elements, double cutoff) {
         const double far[3] = {2 * cutoff, 0, 0};
         while (int64_t(centers.size()) < LEAST) centers.push_back(0);
@@ -86,8 +86,8 @@ std::vector<std::string> words_of(const std::string& text) {
     return {std::istream_iterator<std::string>(words), {}};
 }
 
-// What the processor has not of what a package needs: its kind, or sets of instructions by Linux's names for them, as in
-// nnpot/processor.py; nothing on systems that do not tell.
+// What the processor has not of what a package needs: its kind, or sets of instructions by Linux's names for them, as
+// in nnpot/processor.py; nothing on systems that do not tell.
 std::string lacking(const std::string& machine, const std::string& instructions) {
     utsname system{};
     uname(&system);
