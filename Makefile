@@ -2,7 +2,8 @@
 VENV ?= .venv
 PYTHON ?= python3
 # written by scripts, or not formatted yet
-AS_THEY_ARE = $(addprefix nnpot/native/,api.h gaunt.h gaunt_product.h invariants.cpp networks.cpp second_density.cpp tiles.h)
+AS_THEY_ARE = $(addprefix nnpot/native/,api.h gaunt.h gaunt_product.h gemm.h invariants.cpp networks.cpp second_density.cpp \
+	second_density_network.h second_density_weights.h)
 FORMATTED = $(filter-out $(AS_THEY_ARE),$(wildcard nnpot/native/*.cpp nnpot/native/*.h))
 RUN = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(VENV)/bin/python
 

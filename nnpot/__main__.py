@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import importlib
 import inspect
+import io
 import itertools
 import json
 import logging
@@ -71,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: Sequence[str] | None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every encoding has the lines of tables: Windows', into a file
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("nnpot").setLevel(logging.INFO)
     if not arguments or arguments[0] in {"-h", "--help"}:
@@ -82,19 +85,26 @@ def _run(arguments: Sequence[str] | None) -> None:
         complain(
             f"there is no command {command!r}" + (f"; did you mean {close[0]}?" if close else f"\n{_usage()}"), code=2
         )
-    module = importlib.import_module(f"nnpot.commands.{command}")
-    function = getattr(module, command)
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # set to INFO when it was imported
-    warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on workers, its own deprecated calls
-    parser = _parser(command, module)
     try:
+        module = _module(command)
+        function = getattr(module, command)
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # set to INFO when it was imported
+        warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on workers, its own deprecated calls
+        parser = _parser(command, module)
         settings = _settings(parser, [*_inherited(module, rest), *_configurations_first(rest)])
         settings.pop("config", None)
         if command == "train":
             settings["loss"] = _with_required(settings["loss"], rest)
         function(**settings)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ImportError) as error:
         complain(_with_notes(error), code=1)
+
+
+def _module(command: str) -> Any:
+    try:
+        return importlib.import_module(f"nnpot.commands.{command}")
+    except ImportError as error:
+        raise ImportError(f"nnpot {command} cannot start, something of its installation is missing: {error}") from error
 
 
 def complain(message: str, code: int) -> NoReturn:

@@ -14,6 +14,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from nnpot.cache import folders, is_whole, put, remove_old
+from nnpot.threads import cores
 
 log = logging.getLogger("nnpot")
 
@@ -32,10 +36,24 @@ REGISTERS = (16, 32, 64)
 """Bytes of a vector register that the kernels can use."""
 
 
+OPTIONS = (
+    "-O3",  # unrolls and vectorises the loops over lanes and small matrices, which -O2 leaves alone
+    # so that code of loops can be vectorised and its terms be rearranged; NaN and infinity keep their meaning
+    "-fno-math-errno",  # sqrt is one instruction, and nothing looks at errno
+    "-fno-trapping-math",  # both sides of a choice are calculated; nothing looks at flags of floating-point exceptions
+    "-fno-signed-zeros",  # x + 0 is x; no formula divides by a zero whose sign would count
+    "-fassociative-math",  # sums in vector registers; where the order of a sum counts, `elementary.h` sees to it
+    "-freciprocal-math",  # one division and many products for many divisions by the same number; half an ulp more
+    "-fPIC",  # code of a library, which is anywhere in memory
+    "-pthread",  # std::thread, where PyTorch has no OpenMP
+)
+"""Options of the compiler that processors have nothing to do with."""
+WIDEST = "-mprefer-vector-width={}"
+"""For x86: by themselves compilers choose registers of half the width for many processors."""
+
+
 def flags() -> tuple[str, ...]:
     """Return the options of the compiler that sources, headers and libraries have nothing to do with.
-
-    Associative sums and reciprocals let it use vector registers; NaN and infinity keep their meaning.
 
     Raises:
         ValueError: If `NNPOT_REGISTER` is not a number of bytes that a register can have.
@@ -45,10 +63,9 @@ def flags() -> tuple[str, ...]:
         raise ValueError(f"NNPOT_REGISTER must be one of {', '.join(map(str, REGISTERS))} (bytes), got {register}")
     widest = 8 * int(register or max(REGISTERS))
     return (
-        *("-O3", f"-march={_target()}", "-shared", "-fPIC", "-pthread"),
-        # by themselves compilers choose registers of half the width for many processors
-        *((f"-mprefer-vector-width={widest}",) if platform.machine() in ("x86_64", "AMD64") else ()),
-        *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-freciprocal-math"),
+        f"{_option_of_processor()}={_target()}",  # all instructions that it has
+        *OPTIONS,
+        *((WIDEST.format(widest),) if platform.machine() in ("x86_64", "AMD64") else ()),
         *((f"-DNNPOT_REGISTER={register}",) if register else ()),
         *os.environ.get("NNPOT_CXXFLAGS", "").split(),
     )
@@ -64,25 +81,33 @@ def pytorch_release() -> str:
     return version("torch")
 
 
-def cache_folder() -> Path:
-    """Return where compiled libraries are kept: `nnpot` in the user's cache, which `XDG_CACHE_HOME` may move."""
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nnpot"
-
-
 def fingerprint(sources: Sequence[Path], *parts: str) -> str:
     """Return a short name for all that compiled code depends on: sources, processor, and what else is named."""
     cpu = Path("/proc/cpuinfo")
     lines = cpu.read_text().splitlines() if cpu.is_file() else []
     features = sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
     texts = [path.read_text() for path in sources]
-    everything = [*flags(), *parts, platform.machine(), platform.processor(), *features, *texts]
+    system = [platform.machine(), platform.processor(), *platform.libc_ver()]
+    everything = [*flags(), *parts, *system, *features, *texts]
     return hashlib.sha256("\n".join(everything).encode()).hexdigest()[:16]
 
 
-def compile_library(compiler: str, sources: Sequence[Path], path: Path, *more_flags: str, what: str) -> None:
-    """Compile a library unless it is there; of several processes one does it, and the others wait.
+def version_of(compiler: str) -> str:
+    """Return what a compiler says of itself.
 
-    All sources are compiled side by side, linked to a temporary name, then renamed: nobody ever loads half a library.
+    Raises:
+        OSError: If it cannot be run.
+        subprocess.SubprocessError: If it fails.
+    """
+    return subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
+
+
+def compile_library(
+    compiler: str, sources: Sequence[Path], path: Path, *more_flags: str, what: str, seconds: float
+) -> None:
+    """Compile a library unless it is there and whole; of several processes one does it, and the others wait.
+
+    It gets its name when it is finished: nobody ever loads half a library.  Old ones beside it are removed.
 
     Args:
         compiler: The program.
@@ -90,43 +115,61 @@ def compile_library(compiler: str, sources: Sequence[Path], path: Path, *more_fl
         path: Of the library.
         more_flags: What the sources need beside :func:`flags`.
         what: Is compiled, for the log.
+        seconds: That it takes one core, about.
 
     Raises:
         OSError: If the folder cannot be written.
         ValueError: If there is no processor of the name that `NNPOT_TARGET` gives, or this one cannot run its code.
         subprocess.SubprocessError: If the compiler fails, with what it printed as `stderr`.
     """
-    if path.is_file():
+    if is_whole(path):
         return
-    with _alone(path, what):
-        if path.is_file():
+    with _alone(path, what) as is_alone:
+        if is_whole(path):
             return
-        log.info("compiling %s, once for this machine", what)
         _check_target(compiler)
-        for left_by_a_killed_process in path.parent.glob(f"{path.name}-*"):
+        takes = max(seconds / cores().allowed, seconds / 3)  # the largest source is a third
+        log.warning("compiling %s, about %.0f s, once for this machine", what, takes)
+        for left_by_a_killed_process in path.parent.glob(f"{path.name}-*") if is_alone else ():
             shutil.rmtree(left_by_a_killed_process, ignore_errors=True)
-        _compile([compiler, *flags()], sources, path, more_flags)
+        with tempfile.TemporaryDirectory(prefix=f"{path.name}-", dir=path.parent) as folder:
+            unfinished = Path(folder) / path.name
+            build([compiler, *flags(), *more_flags], [compiler, *flags(), *more_flags], sources, unfinished)
+            put(unfinished, path)
+        for some in folders():
+            remove_old(some)
 
 
-def _compile(command: Sequence[str], sources: Sequence[Path], path: Path, more_flags: Sequence[str]) -> None:
-    with (
-        tempfile.TemporaryDirectory(prefix=f"{path.name}-", dir=path.parent) as folder,
-        ThreadPoolExecutor(os.cpu_count()) as pool,
-    ):
-        unfinished = Path(folder) / path.name
-        objects = [Path(folder) / f"{source.stem}.o" for source in sources]
+def build(compile_one: Sequence[str], link: Sequence[str], sources: Sequence[Path], path: Path) -> None:
+    """Compile sources side by side, and link them to a library.
 
-        def run(*arguments: Path | str) -> None:
-            subprocess.run([*command, *map(str, arguments), *more_flags], capture_output=True, text=True, check=True)
+    Args:
+        compile_one: The program and its options for a source.
+        link: The same for the library.
+        sources: C++ files.
+        path: Of the library; others are written beside it.
 
-        list(pool.map(lambda source, made: run("-c", source, "-o", made), sources, objects))
-        run(*objects, "-o", unfinished)
-        unfinished.replace(path)
+    Raises:
+        OSError: If a program cannot be run.
+        subprocess.SubprocessError: If it fails, with what it printed as `stderr`.
+    """
+
+    def run(command: Sequence[str], *arguments: Path | str) -> None:
+        subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=True)
+
+    objects = [path.with_name(f"{source.stem}.o") for source in sources]
+    with ThreadPoolExecutor(cores().allowed) as pool:
+        largest_first = sorted(zip(sources, objects, strict=True), key=lambda pair: -pair[0].stat().st_size)
+        list(pool.map(lambda pair: run(compile_one, "-c", pair[0], "-o", pair[1]), largest_first))
+    run(link, "-shared", *objects, "-o", path)
 
 
 @contextmanager
-def _alone(path: Path, what: str) -> Iterator[None]:
-    """Let one process at a time make a file; the lock ends with its process, also if that is killed."""
+def _alone(path: Path, what: str) -> Iterator[bool]:
+    """Let one process at a time make a file; the lock ends with its process, also if that is killed.
+
+    Whether it is so is handed out: some file systems have no locks.
+    """
     lock = FileLock(path.with_name(path.name + ".lock"))
     try:
         lock.acquire(timeout=0)
@@ -134,15 +177,20 @@ def _alone(path: Path, what: str) -> Iterator[None]:
         log.info("waiting for another process to compile %s", what)
         lock.acquire()
     except (OSError, NotImplementedError):
-        log.debug("no lock for %s: some file systems have none", path)
+        log.debug("no lock for %s", path)
     try:
-        yield
+        yield lock.is_locked
     finally:
         lock.release()
 
 
 def _target() -> str:
     return os.environ.get("NNPOT_TARGET") or NATIVE
+
+
+def _option_of_processor() -> str:
+    """Compilers of Apple take its processors by the one, those for x86 by the other, and the rest by both."""
+    return "-mcpu" if sys.platform == "darwin" and platform.machine() == "arm64" else "-march"
 
 
 def _check_target(compiler: str) -> None:
@@ -155,7 +203,7 @@ def _check_target(compiler: str) -> None:
 
 def _instructions(compiler: str, target: str) -> set[str]:
     """Sets of instructions of a processor, by the names of the macros that a compiler defines for them."""
-    command = [compiler, f"-march={target}", "-dM", "-E", "-x", "c++", os.devnull]
+    command = [compiler, f"{_option_of_processor()}={target}", "-dM", "-E", "-x", "c++", os.devnull]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ValueError(f"{compiler} knows no processor {target}, which NNPOT_TARGET names")

@@ -68,7 +68,7 @@ def _completed_cell(structure: Structure) -> np.ndarray:
     cell = structure.cell.numpy().copy()
     periodic = np.array(structure.pbc)
     vectors = cell[periodic]
-    if np.linalg.matrix_rank(vectors) < len(vectors):
+    if periodic.any() and np.linalg.matrix_rank(vectors) < len(vectors):  # to NumPy 2.2 nothing has no rank
         raise ValueError(
             f"{structure.name or 'structure'}: the cell has no extent along a periodic direction; "
             "give it a cell or switch the periodic boundary off"

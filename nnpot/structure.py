@@ -369,8 +369,17 @@ class Batch:
         cached = CachedFeatures.join(caches) if len(caches) == len(batches) else None
         return cls(**values, **indices, names=names, cached=cached)
 
+    def check(self) -> None:
+        """Complain about pairs that are none, or atoms of no structure, with a ValueError."""
+        Pairs(self.r_ij, self.pair_i, self.pair_j, self.numbers).check()
+        of = self.structure_of
+        if of.shape != self.numbers.shape or bool(((of < 0) | (of >= self.n_structures)).any()):
+            raise ValueError(f"structure_of must give one of the {self.n_structures} structures for each atom")
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Batch":
-        """Move to a device; the floating-point parts but the energy, which stays float64, also to a dtype."""
+        """Move to a device, checked if it leaves the CPU; the floating-point parts but the energy also to a dtype."""
+        if self.r_ij.is_cpu and device is not None and torch.device(device).type != "cpu":
+            self.check()
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"names", "cached"}}
         moved = {
             name: v.to(device, dtype if v.is_floating_point() and name != "energy" else None)

@@ -3,15 +3,12 @@
 import importlib
 import importlib.metadata
 import itertools
-import logging
 import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import torch
@@ -20,9 +17,10 @@ from ase.build import bulk
 
 from nnpot import processor
 from nnpot.calculator import NNPotCalculator
-from nnpot.compiler import NATIVE, complaint, find_compiler
+from nnpot.compiler import complaint, find_compiler
 from nnpot.descriptors import ACE
 from nnpot.native import are_compiled, library
+from nnpot.native.registry import without_kernels
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.structure import Structure
 from nnpot.threads import Cores, cores
@@ -44,7 +42,6 @@ def facts() -> tuple[dict[str, str], list[str]]:
     Returns:
         Rows by name, and sentences on what could be better.
     """
-    why = _why_no_kernels()
     allowed, measured = cores(), dict[str, float]()
     speed = ""
     try:
@@ -54,28 +51,34 @@ def facts() -> tuple[dict[str, str], list[str]]:
     rows = {
         **_versions(),
         **_processor(),
-        **_kernels(why),
+        **_kernels(),
         **_threads(allowed),
         "GPU": _gpu(),
         "speed": speed or _speed(measured),
     }
-    return rows, remarks(measured, allowed, torch.get_num_threads())
+    said = remarks(measured, allowed, torch.get_num_threads(), _load())
+    return {name: tilde(row) for name, row in rows.items()}, said
 
 
-def remarks(measured: Speeds, allowed: Cores, n_threads: int) -> list[str]:
+def remarks(measured: Speeds, allowed: Cores, n_threads: int, load: float = 0.0) -> list[str]:
     """Return sentences on what could be better.
 
     Args:
         measured: What :func:`speeds` returns.
         allowed: Cores that may be used.
         n_threads: That PyTorch uses.
+        load: How many programs want to run, on an average.
     """
     said = []
     if measured.get("kernels", 0.0) > measured.get("tensors", np.inf):
         said.append("kernels are slower than tensors here: NNPOT_NATIVE=off in the environment switches them off")
     if n_threads > allowed.allowed:
         n = allowed.allowed
-        said.append(f"PyTorch uses {n_threads} threads where {n} can run at a time: OMP_NUM_THREADS={n} is faster")
+        said.append(f"PyTorch uses {n_threads} threads where {n} cores are allowed: OMP_NUM_THREADS={n} is faster")
+    if load > allowed.machine + n_threads:
+        said.append(
+            f"other programs keep the {allowed.machine} cores busy (load {load:.1f}): all takes longer than it would"
+        )
     return said
 
 
@@ -88,7 +91,7 @@ def speeds(seconds: float = SECONDS) -> Speeds:
     atoms = bulk("Cu", "fcc", a=3.615, cubic=True).repeat(4)
     atoms.rattle(0.08, seed=0)
     potential = default_potential(atoms)
-    ways: dict[str, AbstractContextManager[object]] = {"tensors": _without_kernels()}
+    ways: dict[str, AbstractContextManager[object]] = {"tensors": without_kernels()}
     if are_compiled(torch.float32, torch.device("cpu")):
         ways = {"kernels": nullcontext(), **ways}
     measured = {}
@@ -125,13 +128,6 @@ def _microseconds(atoms: Atoms, calculator: NNPotCalculator, seconds: float) -> 
     return 1e6 * min(times) / len(atoms)
 
 
-@contextmanager
-def _without_kernels() -> Iterator[None]:
-    """Calculate with tensors, as if there were no kernels."""
-    with mock.patch.object(library, "_library", return_value=None):
-        yield
-
-
 def _versions() -> dict[str, str]:
     found = {name: _version(package) for name, package in PACKAGES.items()} | {"PyTorch": torch.__version__}
     return {
@@ -153,55 +149,14 @@ def _processor() -> dict[str, str]:
     return {"processor": processor.name(), "instructions": " ".join(has) or "not told by this system"}
 
 
-def _kernels(why: str) -> dict[str, str]:
-    """The compiler, and which kernels there are.
-
-    Args:
-        why: There are none.
-    """
+def _kernels() -> dict[str, str]:
+    """The compiler, which kernels there are, and what became of their library."""
     compiler = find_compiler()
     rows = {"compiler": "none" if compiler is None else f"{compiler}: {_first_line(compiler, '--version')}"}
-    devices = [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
-    for device in devices:
-        there = [str(dtype).removeprefix("torch.") for dtype in DTYPES if are_compiled(dtype, device)]
-        why_not = why if device.type == "cpu" else "tensors: kernels are for the CPU"
-        rows[f"kernels, {device.type}"] = ", ".join(there) or why_not
-    loaded = library._library()
-    if loaded is not None:
-        rows["library"] = tilde(loaded._name)
-        rows["registers"] = _registers(compiler)
-    return rows
-
-
-def _registers(compiler: str | None) -> str:
-    chosen = os.environ.get("NNPOT_REGISTER")
-    if not chosen and compiler is not None:
-        chosen = str(processor.register(processor.instructions_of(compiler, os.environ.get("NNPOT_TARGET") or NATIVE)))
-    return f"{chosen} bytes" if chosen else "unknown"
-
-
-def _why_no_kernels() -> str:
-    """What is said while the kernels are loaded, or compiled, for the first time."""
-    if os.environ.get("NNPOT_NATIVE") == "off":
-        return "none: NNPOT_NATIVE=off in the environment"
-    heard = _Listener(logging.WARNING)
-    logging.getLogger("nnpot").addHandler(heard)
-    try:
-        are_compiled(torch.float32, torch.device("cpu"))
-    finally:
-        logging.getLogger("nnpot").removeHandler(heard)
-    return "none: " + (tilde(" ".join(heard.lines)) or "the reason was given before")
-
-
-class _Listener(logging.Handler):
-    """Keeps what is logged."""
-
-    def __init__(self, level: int) -> None:
-        super().__init__(level)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
+    for kind in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
+        there = [str(dtype).removeprefix("torch.") for dtype in DTYPES if are_compiled(dtype, torch.device(kind))]
+        rows[f"kernels, {kind}"] = ", ".join(there) or "none: tensors calculate"
+    return rows | {"library": library.state().sentence}
 
 
 def _threads(allowed: Cores) -> dict[str, str]:
@@ -211,6 +166,10 @@ def _threads(allowed: Cores) -> dict[str, str]:
         "threads": f"{torch.get_num_threads()}, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '(not set)')}",
         "cores": f"{allowed.machine} of the machine, {allowed.allowed} to be used ({', '.join(said)})",
     }
+
+
+def _load() -> float:
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def _gpu() -> str:

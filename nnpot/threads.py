@@ -1,5 +1,6 @@
 """How many cores this process may use, by whoever limits them."""
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Cores:
     def allowed(self) -> int:
         """How many threads make sense, at least one."""
         limits = (self.machine, self.affinity, self.cgroup, self.slurm)
-        return max(1, int(min(limit for limit in limits if limit is not None)))
+        return max(1, math.ceil(min(limit for limit in limits if limit is not None)))
 
 
 def cores() -> Cores:

@@ -141,7 +141,7 @@ def lines(text: str, width: int) -> Iterator[str]:
     row = ""
     for word in text.split(", "):
         longer = f"{row}, {word}" if row else word
-        if len(longer) >= width:
+        if row and len(longer) >= width:
             yield f"{row},"
             longer = word
         row = longer

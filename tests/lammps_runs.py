@@ -79,6 +79,14 @@ def with_plugin(script: Path, ranks: int = 1) -> subprocess.CompletedProcess[str
     return _run(script, ranks, [str(Path(sys.executable).parent / "lmp"), "-in", script.name, "-log", "log"])
 
 
+def in_folders(script: Path, *folders: Path) -> subprocess.CompletedProcess[str]:
+    """Run an input by `lmp` with a rank in each of some folders."""
+    lmp = [str(Path(sys.executable).parent / "lmp"), "-in", str(script), "-log", "none"]
+    parts = [[":", "-n", "1", "-wdir", str(folder), *lmp] for folder in folders]
+    mpi = str(Path(sys.executable).parent / "mpiexec")
+    return _run(script, 1, [mpi, *[word for part in parts for word in part][1:]])
+
+
 def with_external(script: Path, ranks: int = 1) -> subprocess.CompletedProcess[str]:
     """Run an input by `nnpot.engines.lammps.external`."""
     code = f"from nnpot.engines.lammps import external; external.run({script.name!r}, arguments=['-log', 'log'])"
@@ -88,7 +96,9 @@ def with_external(script: Path, ranks: int = 1) -> subprocess.CompletedProcess[s
 def _run(script: Path, ranks: int, command: list[str]) -> subprocess.CompletedProcess[str]:
     mpi = [str(Path(sys.executable).parent / "mpiexec"), "-n", str(ranks)] if ranks > 1 else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-    return subprocess.run([*mpi, *command], cwd=script.parent, env=environment, capture_output=True, text=True)
+    return subprocess.run(
+        [*mpi, *command], cwd=script.parent, env=environment, capture_output=True, text=True, timeout=300
+    )
 
 
 def read_result(folder: Path, atoms: Atoms) -> Result:

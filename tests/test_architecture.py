@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     (
         *("structure", "labels", "spec", "graph", "compiler", "native", "precision", "units", "files"),
-        *("forks", "processor", "threads"),
+        *("cache", "forks", "processor", "threads"),
     ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),

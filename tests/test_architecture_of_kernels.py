@@ -14,10 +14,9 @@ MAX_LINES, MAX_BODY, MAX_COLUMNS = 400, 60, 120
 GENERATED = {"api.h", "gaunt.h", "operators.cpp"}
 NOT_YET = {
     "columns": {
-        *("invariants.cpp", "networks.cpp", "second_density.cpp", "tiles.h", "gaunt_product.h"),
-        "pair_nnpot.cpp",
+        *("gaunt_product.h", "gemm.h", "invariants.cpp", "networks.cpp", "pair_nnpot.cpp"),
+        *("second_density.cpp", "second_density_network.h", "second_density_weights.h", "tiles.h"),
     },
-    "lines": {"second_density.cpp"},
 }
 """Files that do not keep to a limit yet: whoever mends one takes it off the list."""
 

@@ -316,7 +316,7 @@ def _error_text(errors: Array, unit: str, missing: int) -> str:
 
 def _read_columns(path: Path) -> dict[str, Array]:
     """Columns of a table of numbers, NaN where a cell is empty; epochs that are missing follow from the steps."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     names = list(rows[0]) if rows else []
     columns = {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}

@@ -201,9 +201,9 @@ def _pair_slots(first: Neighbors, second: Neighbors | None) -> tuple[Tensor, Ten
 
 
 def _length(v: Tensor) -> Tensor:
-    """Length of vectors (..., 3), with 1 in place of 0 (only two empty slots coincide) to keep derivatives finite."""
+    """Length of vectors (..., 3), at least 1e-10 Å to keep derivatives finite: slots that are empty coincide."""
     square = (v * v).sum(dim=-1)
-    return torch.where(square > 0, square, torch.ones_like(square)).sqrt()
+    return torch.where(square > 1e-20, square, torch.full_like(square, 1e-20)).sqrt()
 
 
 def _contract(weights: Tensor, terms: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ class PairDensity:
 def sorted_pairs(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return pairs that are sorted by centre as compiled operators take them, see :mod:`nnpot.native.operators`."""
     n = pairs.center_species.shape[0]
-    starts = torch.searchsorted(pairs.pair_i, torch.arange(n + 1, device=pairs.pair_i.device))
+    starts = torch.searchsorted(pairs.pair_i.contiguous(), torch.arange(n + 1, device=pairs.pair_i.device))
     return pairs.r_ij.contiguous(), starts, pairs.pair_j.contiguous(), pairs.species.contiguous()
 
 

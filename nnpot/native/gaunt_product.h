@@ -21,7 +21,7 @@
 
 // Adds f g, or f g + f2 g2, of L coefficients in every lane.
 template <class T, int L, bool TWO, class V = Vector<T>>
-__attribute__((noinline)) void add_product(const V* __restrict f, const V* __restrict g, const V* __restrict f2,
+__attribute__((noinline)) void add_gaunt_product(const V* __restrict f, const V* __restrict g, const V* __restrict f2,
                                            const V* __restrict g2, V* __restrict out) {
 #include "gaunt.h"
 }

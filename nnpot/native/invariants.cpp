@@ -16,6 +16,7 @@
 #include "api.h"
 #include "checks.h"
 #include "gaunt_product.h"
+#include "gemm.h"
 #include "harmonics.h"
 #include "tiles.h"
 
@@ -41,63 +42,20 @@ struct Matrices {
     Number *channels, *pair, *product, *product_pair;
 };
 
-template <class T, size_t D>
-inline std::array<View<T>, D> from_column(std::array<View<T>, D> views, int first) {
-    for (auto& v : views) v.at += first * v.column;
-    return views;
-}
-
-// Sums of products that are made side by side.
-template <class T> constexpr int SUMS = std::max(LANES<T>, 8);
-
-// sums += x^T y over rows and lanes, X columns of x and Y of y.
-template <class T, int X, int Y, size_t D>
-inline void outer(int rows, const std::array<View<T>, D>& xs, const std::array<View<T>, D>& ys, T* sums, int step) {
-    constexpr int W = LANES<T>;
-    Vector<T> s[(X * Y + W - 1) / W * W] = {};
-    for (size_t d = 0; d < D; ++d) {
-        const View<T>&x = xs[d], &y = ys[d];
-        for (int row = 0; row < rows; ++row)
-            for (int i = 0; i < X; ++i)
-                for (int j = 0; j < Y; ++j) s[i * Y + j] += x.at[row * x.row + i * x.column] * y.at[row * y.row + j * y.column];
-    }
-    for (int k = 0; k < X * Y; k += W) s[k] = sums_over_lanes<T>(s + k);
-    for (int i = 0; i < X; ++i)
-        for (int j = 0; j < Y; ++j) sums[i * step + j] += s[(i * Y + j) / W * W][(i * Y + j) % W];
-}
-
-// Y columns of y with all of x: they stay in the cache meanwhile.
-template <class T, int Y, size_t D>
-void outer_of_columns(int rows, const std::array<View<T>, D>& x, int n_x, const std::array<View<T>, D>& y, T* sums, int step) {
-    constexpr int X = SUMS<T> / Y;
-    int i = 0;
-    for (; i + X <= n_x; i += X) outer<T, X, Y>(rows, from_column(x, i), y, sums + i * step, step);
-    for (; i < n_x; ++i) outer<T, 1, Y>(rows, from_column(x, i), y, sums + i * step, step);
-}
-
-template <class T, size_t D>
-void add_outer(int rows, const std::array<View<T>, D>& x, int n_x, const std::array<View<T>, D>& y, int n_y, T* sums) {
-    constexpr int MANY = SUMS<T> / 2, FEW = SUMS<T> / 4;
-    int j = 0;
-    for (; j + MANY <= n_y; j += MANY) outer_of_columns<T, MANY>(rows, x, n_x, from_column(y, j), sums + j, n_y);
-    for (; j + FEW <= n_y; j += FEW) outer_of_columns<T, FEW>(rows, x, n_x, from_column(y, j), sums + j, n_y);
-    for (; j < n_y; ++j) outer_of_columns<T, 1>(rows, x, n_x, from_column(y, j), sums + j, n_y);
-}
-
 // The quantities of one tile: D = 1 values alone, D = 2 values and changes (of adjoints: those of values and of changes).
 // Of every channel c (or radial function k) the harmonics lm stand side by side, except in the density as it is given.
 template <class T, int D>
 class Network {
     using V = Vector<T>;
     using Field = std::array<std::vector<V>, D>;
-    using Rows = std::array<View<T>, D>;  // of one degree: m = -l ... l
+    using Rows = std::array<Registers<T>, D>;  // of one degree: m = -l ... l
 
   public:
     Network(const Shape& shape, const Matrices<const T>& weights)
         : shape(shape), weights(weights), C(shape.n_channels), K(shape.n_in), L(shape.n_harmonics()) {
         with_harmonics(shape.n_degrees - 1, [&](auto n) {
-            add_one = add_product<T, n.value, false>;
-            add_two = add_product<T, n.value, true>;
+            add_one = add_gaunt_product<T, n.value, false>;
+            add_two = add_gaunt_product<T, n.value, true>;
         });
         resize(a, L * K);
         for (Field* f : {&b, &v, &t, &b_bar, &v_bar, &t_bar}) resize(*f, L * C);
@@ -109,8 +67,8 @@ class Network {
     void forward(const Tile& tile, const std::array<const T*, D>& density) {
         for (int d = 0; d < D; ++d) gather(tile, density[d], L * K, a[d].data());
         for (int l = 0; l < shape.n_degrees; ++l) {
-            multiply(l, of_density(l), K, channels(tile, l), rows(b, l));
-            if (shape.body_order >= 4) multiply(l, rows(b, l), C, mixing(weights.product, l), rows(v, l));
+            mix(l, of_density(l), K, channels(tile, l), rows(b, l));
+            if (shape.body_order >= 4) mix(l, rows(b, l), C, mixing(weights.product, l), rows(v, l));
         }
         if (shape.body_order < 4) return;
         clear(t);
@@ -125,12 +83,12 @@ class Network {
         for (int l = 0; l < shape.n_degrees; ++l) {
             const Rows m = of_degree(mixed, l);
             if (shape.body_order >= 3) {
-                multiply(l, rows(b, l), C, mixing(weights.pair, l), m);
+                mix(l, rows(b, l), C, mixing(weights.pair, l), m);
                 mean(l, rows(b, l), m, out + place(0, l));
             }
             if (shape.body_order >= 4) mean(l, rows(t, l), rows(b, l), out + place(1, l));
             if (shape.body_order >= 5) {
-                multiply(l, rows(t, l), C, mixing(weights.product_pair, l), m);
+                mix(l, rows(t, l), C, mixing(weights.product_pair, l), m);
                 mean(l, rows(t, l), m, out + place(2, l));
             }
         }
@@ -159,7 +117,7 @@ class Network {
             back_through_product(b, v_bar);
             for (int l = 0; l < shape.n_degrees; ++l) {
                 if (gradients) add_gradient(l, rows(b, l), C, rows(v_bar, l), gradients->product + l * C * C);
-                back_through_matrix(l, rows(v_bar, l), mixing(weights.product, l), rows(b_bar, l));
+                back_through_mixing(l, rows(v_bar, l), mixing(weights.product, l), rows(b_bar, l));
             }
         }
         if (!gradients) return;
@@ -170,7 +128,7 @@ class Network {
     // The adjoint of the density, shape (N, L, K), after `backward`.
     void write_density_bar(const Tile& tile, T* to) {
         for (int l = 0; l < shape.n_degrees; ++l)
-            times<T, false>(2 * l + 1, C, K, rows(b_bar, l)[0], channels(tile, l), 1, C, of_density(l)[0]);
+            multiply<T>(2 * l + 1, C, K, rows(b_bar, l)[0], {channels(tile, l), 1, C}, of_density(l)[0]);
         scatter(tile, a[0].data(), L * K, to);
     }
 
@@ -196,25 +154,30 @@ class Network {
     int place(int kind, int l) const { return C * (1 + kind * shape.n_degrees + l); }  // of means among the features
 
     // y = x u
-    void multiply(int l, const Rows& x, int width, const T* u, const Rows& y) {
-        for (int d = 0; d < D; ++d) times<T, false>(2 * l + 1, width, C, x[d], u, C, 1, y[d]);
+    void mix(int l, const Rows& x, int width, const T* u, const Rows& y) {
+        for (int d = 0; d < D; ++d) multiply<T>(2 * l + 1, width, C, x[d], {u, C, 1}, y[d]);
     }
 
     // x_bar += y_bar u^T
-    void back_through_matrix(int l, const Rows& y_bar, const T* u, const Rows& x_bar) {
-        for (int d = 0; d < D; ++d) times<T, true>(2 * l + 1, C, C, y_bar[d], u, 1, C, x_bar[d]);
+    void back_through_mixing(int l, const Rows& y_bar, const T* u, const Rows& x_bar) {
+        for (int d = 0; d < D; ++d) add_product<T>(2 * l + 1, C, C, y_bar[d], {u, 1, C}, x_bar[d]);
     }
 
     // u_bar += x^T y_bar
     void add_gradient(int l, const Rows& x, int width, const Rows& y_bar, T* u_bar) {
-        add_outer(2 * l + 1, x, width, y_bar, C, u_bar);
+        add_outer_product<T, D>(2 * l + 1, constant(x), width, constant(y_bar), C, {u_bar, C, 1});
+    }
+    static std::array<ConstRegisters<T>, D> constant(const Rows& rows) {
+        std::array<ConstRegisters<T>, D> views;
+        std::copy(rows.begin(), rows.end(), views.begin());
+        return views;
     }
 
     // Mean over m of x y, with D = 2 its change.
     void mean(int l, const Rows& x, const Rows& y, V* to) {
         const T weight = T(1) / (2 * l + 1);
         for (int c = 0; c < C; ++c) {
-            const auto of = [&](const View<T>& z, int m) { return z.at[m + c * z.column]; };
+            const auto of = [&](const Registers<T>& z, int m) { return z.at[m + c * z.column]; };
             V sum = {};
             for (int m = 0; m < 2 * l + 1; ++m) {
                 sum += of(x[D - 1], m) * of(y[0], m);
@@ -228,7 +191,7 @@ class Network {
     void back_through_mean(int l, int kind, const Rows& y, const Rows& x_bar) {
         const T weight = T(1) / (2 * l + 1);
         for (int c = 0; c < C; ++c) {
-            const auto of = [&](const View<T>& z, int m) -> V& { return z.at[m + c * z.column]; };
+            const auto of = [&](const Registers<T>& z, int m) -> V& { return z.at[m + c * z.column]; };
             V seed[D];
             for (int d = 0; d < D; ++d) seed[d] = weight * seeds[d][place(kind, l) + c];
             for (int m = 0; m < 2 * l + 1; ++m) {
@@ -245,12 +208,12 @@ class Network {
     void back_through_square(int l, int kind, Field& x, const T* matrices, Field& x_bar, T* gradients) {
         const T* u = mixing(matrices, l);
         const Rows of_l = rows(x, l), y = of_degree(mixed, l), y_bar = of_degree(mixed_bar, l);
-        multiply(l, of_l, C, u, y);
+        mix(l, of_l, C, u, y);
         for (auto& of_d : mixed_bar) std::fill_n(of_d.begin(), (2 * l + 1) * C, V{});
         back_through_mean(l, kind, y, rows(x_bar, l));
         back_through_mean(l, kind, of_l, y_bar);
         if (gradients) add_gradient(l, of_l, C, y_bar, gradients + l * C * C);
-        back_through_matrix(l, y_bar, u, rows(x_bar, l));
+        back_through_mixing(l, y_bar, u, rows(x_bar, l));
     }
 
     // x_bar += what T = x * y, and its change, give for their adjoints

@@ -1,24 +1,41 @@
-"""The library of compiled functions, and its functions as Python ones."""
+"""The library of compiled functions: that of the wheel, else one that was compiled here, else compiled now.
+
+A wheel brings a library for each of some kinds of processors (`shipped`); what needs none of them, or was installed
+from the source, compiles one at first use and keeps it (:mod:`nnpot.cache`).
+"""
 
 import ctypes
+import hashlib
 import logging
 import os
 import subprocess
-import tempfile
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import torch
 
-from nnpot.compiler import cache_folder, compile_library, complaint, find_compiler, fingerprint
+from nnpot import processor
+from nnpot.cache import folder_to_write, folders, is_usable, objection
+from nnpot.compiler import compile_library, complaint, find_compiler, fingerprint, version_of
 
 log = logging.getLogger("nnpot")
 
-SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
-HEADERS = sorted(Path(__file__).parent.glob("*.h"))
+HERE = Path(__file__).parent
+SOURCES = sorted(HERE.glob("*.cpp"))
+HEADERS = sorted(HERE.glob("*.h"))
+SHIPPED = HERE / "shipped"
+"""Where a wheel has its libraries."""
 STANDARD = "-std=c++17"
+SECONDS = 50
+"""That one core takes to compile them, about."""
 OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
+
+_AVX2 = frozenset(("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"))
+_AVX512 = _AVX2 | frozenset(("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"))
+NEEDED = {"x86-64-v4": _AVX512, "x86-64-v3": _AVX2, "aarch64": frozenset[str](), "arm64": frozenset[str]()}
+"""Libraries that a wheel may have, best first, and the sets of instructions that they need beyond those of all."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +67,53 @@ def state() -> State:
     """
     if os.environ.get("NNPOT_NATIVE", "on") == "off":
         return State(None, "NNPOT_NATIVE=off switches the C++ kernels off")
-    compiler = find_compiler()
-    if compiler is None:
-        return _without("there is no C++ compiler (g++, clang++) here")
+    if sys.platform == "win32":
+        return _without("the C++ kernels are for Linux and macOS; use WSL on Windows, where everything is faster")
     try:
-        version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-        path = _folder() / f"kernels-{fingerprint([*SOURCES, *HEADERS], STANDARD, version)}.so"
-        compile_library(compiler, SOURCES, path, STANDARD, what="the C++ kernels")
-        library = ctypes.CDLL(str(path))
-        library.nnpot_meaning.restype = library.nnpot_compiler.restype = ctypes.c_char_p
-        _share_threads(library)
-    except (OSError, subprocess.SubprocessError) as error:
+        path = shipped()
+        if path is not None:
+            return _opened(path, f"of the wheel for {path.stem}, made")
+        return _opened(_kept_or_compiled(), "compiled here")
+    except subprocess.SubprocessError as error:
         return _without(f"the C++ kernels cannot be compiled: {complaint(error)}")
+    except (OSError, AttributeError) as error:
+        return _without(str(error))
+
+
+def shipped() -> Path | None:
+    """Return the best library of the wheel that this processor runs, None if there is none or another is asked for."""
+    if any(os.environ.get(name) for name in ("NNPOT_TARGET", "NNPOT_REGISTER", "NNPOT_CXXFLAGS")):
+        return None
+    there = processor.instructions()
+    paths = (SHIPPED / f"{name}.so" for name, needed in NEEDED.items() if needed <= there)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _kept_or_compiled() -> Path:
+    """A library by the compiler that is there, by any if there is none."""
+    compiler = find_compiler()
+    of_compiler = "*" if compiler is None else hashlib.sha256(version_of(compiler).encode()).hexdigest()[:8]
+    name = f"kernels-{fingerprint([*SOURCES, *HEADERS], STANDARD)}-{of_compiler}.so"
+    found = [path for folder in folders() for path in sorted(folder.glob(name))]
+    usable = next((path for path in found if is_usable(path)), None)
+    if usable is not None:
+        return usable
+    objections = [f"{reason}, so it is not loaded" for path in found if (reason := objection(path))]
+    if compiler is None:
+        raise OSError("; ".join(["there is no C++ compiler (g++, clang++) here", *objections]))
+    for said in objections:
+        log.warning("%s", said)
+    path = folder_to_write() / name
+    compile_library(compiler, SOURCES, path, STANDARD, what="the C++ kernels", seconds=SECONDS)
+    return path
+
+
+def _opened(path: Path, origin: str) -> State:
+    library = ctypes.CDLL(str(path))
+    library.nnpot_meaning.restype = library.nnpot_compiler.restype = ctypes.c_char_p
+    _share_threads(library)
     made = f"by {library.nnpot_compiler().decode()} for registers of {library.nnpot_register()} bytes"
-    return State(library, f"compiled {made}, {path}")
+    return State(library, f"{origin} {made}: {path}")
 
 
 def _without(reason: str) -> State:
@@ -79,13 +129,3 @@ def _share_threads(library: ctypes.CDLL) -> None:
     except AttributeError:
         return
     library.nnpot_use_openmp(*functions)
-
-
-def _folder() -> Path:
-    """Where compiled libraries are kept: the user's cache, or a temporary folder if that cannot be written."""
-    folder = cache_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix="nnpot-"))
-    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="nnpot-"))

@@ -11,6 +11,7 @@
 #include "activations.h"
 #include "api.h"
 #include "checks.h"
+#include "gemm.h"
 #include "tiles.h"
 
 #include <cmath>
@@ -32,67 +33,35 @@ struct Shape {
     int64_t of_element() const { return place(n_layers) + (linear ? n_in(0) + 1 : 0); }  // numbers, the linear term last
 };
 
-// sums += y^T x over atoms: y of n_y columns, x of n_x numbers beside each other.
-template <class T, int Y, int X>
-inline void outer(int n_atoms, const T* y, int step_y, const T* x, int step_x, T* sums, int step) {
-    constexpr int W = LANES<T>;
-    Vector<T> s[Y][X];
-    for (int j = 0; j < Y; ++j)
-        for (int k = 0; k < X; ++k) s[j][k] = load(sums + j * step + k * W);
-    for (int atom = 0; atom < n_atoms; ++atom, y += step_y, x += step_x)
-        for (int k = 0; k < X; ++k) {
-            const Vector<T> of_x = load(x + k * W);
-            for (int j = 0; j < Y; ++j) s[j][k] += y[j] * of_x;
-        }
-    for (int j = 0; j < Y; ++j)
-        for (int k = 0; k < X; ++k) store(sums + j * step + k * W, s[j][k]);
-}
-
-template <class T, int Y>
-void outer_of_columns(int n_atoms, const T* y, int step_y, const T* x, int step_x, T* sums) {
-    constexpr int W = LANES<T>, AT_ONCE = 3;
-    int k = 0;
-    for (; k + AT_ONCE * W <= step_x; k += AT_ONCE * W)
-        outer<T, Y, AT_ONCE>(n_atoms, y, step_y, x + k, step_x, sums + k, step_x);
-    for (; k < step_x; k += W) outer<T, Y, 1>(n_atoms, y, step_y, x + k, step_x, sums + k, step_x);
-}
-
 template <class T>
-void add_outer(int n_atoms, int n_y, const T* y, int step_y, const T* x, int step_x, T* sums) {
-    constexpr int AT_ONCE = HAS_FEW_REGISTERS ? 4 : 8;
-    int j = 0;
-    for (; j + AT_ONCE <= n_y; j += AT_ONCE) outer_of_columns<T, AT_ONCE>(n_atoms, y + j, step_y, x, step_x, sums + j * step_x);
-    for (; j < n_y; ++j) outer_of_columns<T, 1>(n_atoms, y + j, step_y, x, step_x, sums + j * step_x);
+int registers_of(int n) {
+    return (n + LANES<T> - 1) / LANES<T>;
 }
 
-template <class T>
-int filled(int n) {
-    return (n + LANES<T> - 1) / LANES<T> * LANES<T>;
-}
-
-// Gradients of the weights of one element; rows are filled up to whole registers.
+// Gradients of the weights of one element: a row for every output, filled up to whole registers.
 template <class T>
 class Gradients {
   public:
     explicit Gradients(const Shape& shape) : shape(shape) {
-        for (int l = 0; l < shape.n_layers; ++l) of_layers.emplace_back(shape.n_out(l) * filled<T>(shape.n_in(l) + 1), T(0));
-        if (shape.linear) of_layers.emplace_back(filled<T>(shape.n_in(0) + 1), T(0));
+        for (int l = 0; l < shape.n_layers; ++l) of_layers.emplace_back(shape.n_out(l) * registers_of<T>(shape.n_in(l) + 1));
+        if (shape.linear) of_layers.emplace_back(registers_of<T>(shape.n_in(0) + 1));
     }
-    T* of_layer(int l) { return of_layers[l].data(); }
-    T* of_linear() { return of_layers.back().data(); }
+    Registers<T> of_layer(int l) { return {of_layers[l].data(), registers_of<T>(shape.n_in(l) + 1), 1}; }
+    Registers<T> of_linear() { return {of_layers.back().data(), registers_of<T>(shape.n_in(0) + 1), 1}; }
 
     void add_to(T* out) const {
         for (int l = 0; l < int(of_layers.size()); ++l) {
             const int n_in = l < shape.n_layers ? shape.n_in(l) + 1 : shape.n_in(0) + 1;
             const int n_out = l < shape.n_layers ? shape.n_out(l) : 1;
-            for (int j = 0; j < n_out; ++j, out += n_in)
-                for (int k = 0; k < n_in; ++k) out[k] += of_layers[l][j * filled<T>(n_in) + k];
+            const T* row = reinterpret_cast<const T*>(of_layers[l].data());
+            for (int j = 0; j < n_out; ++j, row += registers_of<T>(n_in) * LANES<T>, out += n_in)
+                for (int k = 0; k < n_in; ++k) out[k] += row[k];
         }
     }
 
   private:
     const Shape& shape;
-    std::vector<std::vector<T>> of_layers;
+    std::vector<std::vector<Vector<T>>> of_layers;
 };
 
 // The quantities of one tile: D = 1 values alone, D = 2 values and changes (of adjoints: those of values and of changes),
@@ -115,8 +84,7 @@ class Network {
         }
         bar.resize(D * widest);
         before.resize(D * widest);
-        atoms_x.resize(size_t(D) * LANES<T> * filled<T>(widest));
-        atoms_y = atoms_x;
+        for (Field* f : {&atoms_x, &atoms_y}) f->resize(D * LANES<T> * registers_of<T>(widest));
     }
 
     // h of every lane from features and, with D = 2, changes of the features.
@@ -130,7 +98,7 @@ class Network {
         }
         for (int l = 0; l < shape.n_layers; ++l) {
             const int n_in = shape.n_in(l), n_out = shape.n_out(l);
-            times<T, false>(D, n_in + 1, n_out, {a[l].data(), n_in + 1, 1}, matrix(tile, l), 1, n_in + 1, {z[l].data(), n_out, 1});
+            multiply<T>(D, n_in + 1, n_out, {a[l].data(), n_in + 1, 1}, {matrix(tile, l), 1, n_in + 1}, {z[l].data(), n_out, 1});
             if (l + 1 == shape.n_layers) break;
             V* next = a[l + 1].data();
             activate(shape.functions[l], n_out * LANES<T>, numbers(z[l]), numbers(a[l + 1]), numbers(slopes[l]), numbers(curvatures[l]));
@@ -153,16 +121,15 @@ class Network {
         for (int l = shape.n_layers - 1; l >= 0; --l) {
             const int n_in = shape.n_in(l), n_out = shape.n_out(l);
             if (gradients) {
-                keep_atoms(tile, a[l].data(), n_in + 1, filled<T>(n_in + 1), atoms_x);
-                keep_atoms(tile, bar.data(), n_out, filled<T>(n_out), atoms_y);
-                add_outer(D * tile.count, n_out, atoms_y.data(), filled<T>(n_out), atoms_x.data(), filled<T>(n_in + 1),
-                          gradients->of_layer(l));
+                keep_atoms(tile, a[l].data(), n_in + 1, atoms_x);
+                keep_atoms(tile, bar.data(), n_out, atoms_y);
+                add_outer(tile, n_in + 1, n_out, gradients->of_layer(l));
             }
             if (gradients && l == 0 && shape.linear) {
-                keep_atoms(tile, seeds, 1, LANES<T>, atoms_y);
-                add_outer(D * tile.count, 1, atoms_y.data(), LANES<T>, atoms_x.data(), filled<T>(n_in + 1), gradients->of_linear());
+                keep_atoms(tile, seeds, 1, atoms_y);
+                add_outer(tile, n_in + 1, 1, gradients->of_linear());
             }
-            times<T, false>(D, n_out, n_in, {bar.data(), n_out, 1}, matrix(tile, l), n_in + 1, 1, {before.data(), n_in, 1});
+            multiply<T>(D, n_out, n_in, {bar.data(), n_out, 1}, {matrix(tile, l), n_in + 1, 1}, {before.data(), n_in, 1});
             std::swap(bar, before);
             if (l == 0) break;
             for (int k = 0; k < n_in; ++k) {
@@ -187,23 +154,30 @@ class Network {
     const T* matrix(const Tile& tile, int l) const { return weights + tile.element * shape.of_element() + shape.place(l); }
     const T* linear(const Tile& tile) const { return matrix(tile, shape.n_layers); }
 
-    // Numbers of a field, one atom behind the other, `step` apart; first all values, then all changes.
-    void keep_atoms(const Tile& tile, const V* field, int n, int step, std::vector<T>& atoms) {
+    // Numbers of a field, a row of registers for each atom; first all values, then all changes.
+    void keep_atoms(const Tile& tile, const V* field, int n, Field& atoms) {
         constexpr int W = LANES<T>;
+        const int width = registers_of<T>(n);
         for (int d = 0; d < D; ++d)
-            for (int k = 0; k < n; k += W) {
+            for (int k = 0; k < width; ++k) {
                 V square[W] = {};
-                std::copy_n(field + d * n + k, std::min(W, n - k), square);
+                std::copy_n(field + d * n + k * W, std::min(W, n - k * W), square);
                 transpose<T>(square);
-                for (int w = 0; w < tile.count; ++w) store(atoms.data() + (d * tile.count + w) * step + k, square[w]);
+                for (int w = 0; w < tile.count; ++w) atoms[(d * tile.count + w) * width + k] = square[w];
             }
+    }
+
+    // sums += y^T x over the kept atoms.
+    void add_outer(const Tile& tile, int n_x, int n_y, const Registers<T>& sums) {
+        const int width = registers_of<T>(n_x);
+        const Numbers<T> y = {numbers(atoms_y), registers_of<T>(n_y) * LANES<T>, 1};
+        add_left_product<T>(n_y, D * tile.count, width, y.transposed(), {atoms_x.data(), width, 1}, sums);
     }
 
     const Shape& shape;
     const T *weights, *mean, *inverse;
     std::vector<Field> a, z, slopes, curvatures;
-    Field bar, before;
-    std::vector<T> atoms_x, atoms_y;
+    Field bar, before, atoms_x, atoms_y;
 };
 
 // What all functions here are given.

@@ -67,6 +67,6 @@ class MetricsLog(Logger):
 
 def _rows_in(path: Path) -> dict[int, dict[str, float]]:
     """The rows of a table by their epoch."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         rows = [{name: float(v) for name, v in row.items() if v} for row in csv.DictReader(file)]
     return {int(row["epoch"]): row for row in rows}

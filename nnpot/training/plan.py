@@ -1,7 +1,6 @@
 """What a training will take, measured on a few steps of it."""
 
 import itertools
-import resource
 import statistics
 import sys
 import time
@@ -13,6 +12,9 @@ from nnpot.training.data import StructureData
 from nnpot.training.loss import loss_terms
 from nnpot.training.options import OptimizerOptions, TrainerOptions
 from nnpot.training.soap import optimizer_of
+
+if sys.platform != "win32":
+    import resource
 
 STEPS = 8
 
@@ -35,7 +37,6 @@ def forecast(
         method.step()
         times.append(time.perf_counter() - started)
     step = statistics.median(times[2:])
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
     last = "at most " if optimizer.schedule == "adaptive" else ""
     size = data.options.batch_size
     together = f"about {len(data.train) / len(loader):.3g}" if size == "auto" else str(size)
@@ -46,6 +47,14 @@ def forecast(
             f"{together} structures per step, {len(loader)} steps per epoch, {last}{epochs} epochs",
             f"{1000 * step:.3g} ms per step, {epoch:.3g} s per epoch, {last}{epoch * epochs / 60:.3g} min in all, "
             f"on {threads} thread(s) of this CPU",
-            f"{used:.2g} GiB of memory",
+            *_memory(),
         ]
     )
+
+
+def _memory() -> list[str]:
+    """Return what this process has needed at most, in words, where the system says it."""
+    if sys.platform == "win32":
+        return []
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+    return [f"{used:.2g} GiB of memory"]

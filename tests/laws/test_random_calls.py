@@ -1,16 +1,23 @@
 """Whatever the operators of compiled code are given: they refuse it in words, or calculate what tensors do."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from operators import Arguments, calculated, random_arguments
 from proofs import assert_close
+from systems import CUTOFF, ELEMENTS, acsf, structure
 from torch import Tensor
 
-from nnpot.native import are_compiled
+from nnpot.descriptors import ACE, Descriptor
+from nnpot.native import are_compiled, without_kernels
 from nnpot.native.table import OPERATORS
+from nnpot.neighbors import single_batch
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.structure import Batch
 
 pytestmark = pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler")
 
@@ -139,3 +146,66 @@ def test_every_operator_at_ragged_sizes(name: str, dtype: torch.dtype) -> None:
 def test_random_calls_are_refused_in_words_or_right(n: int, seed: int) -> None:
     n_refused = sum(is_refused_or_right(*call) for call in calls(n, seed))
     assert 0.2 * n < n_refused < 0.8 * n, "neither all nor none of them can be wrong"
+
+
+# whole batches --------------------------------------------------------------------------------------------------------
+
+DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
+    "ACE": lambda: ACE(CUTOFF, ELEMENTS, 3, 4, 2),
+    "ACE with second densities": lambda: ACE(CUTOFF, ELEMENTS, 3, 4, 2, second_channels=3, second_units=4),
+    "ACSF": acsf,
+}
+IN_BATCHES = [way for way in OF_TENSORS if way != "negative view"]  # which tensor operations do not take
+FIELDS = ("pair_i", "pair_j", "numbers", "structure_of", "r_ij", "n_atoms", "volumes")
+
+
+@cache
+def potential(name: str) -> NeuralNetworkPotential:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return NeuralNetworkPotential(DESCRIPTORS[name](), hidden=(5,)).double()
+
+
+def wrong_batches(n: int, seed: int) -> Iterator[tuple[Batch, str]]:
+    generator = torch.Generator().manual_seed(seed)
+    right = Batch.join([single_batch(structure(name), CUTOFF) for name in ("alloy", "water", "one atom")])
+    for _ in range(n):
+        changes, words = {}, []
+        for _ in range((1, 1, 1, 2)[below(4, generator)]):
+            name = FIELDS[below(len(FIELDS), generator)]
+            way = IN_BATCHES[below(len(IN_BATCHES), generator)]
+            changes[name] = OF_TENSORS[way](getattr(right, name), generator)
+            words.append(f"{name}: {way}")
+        yield replace(right, **changes), ", ".join(words)
+
+
+def predicted(name: str, batch: Batch, *, training: bool) -> dict[str, Tensor] | None:
+    """Return energies, forces and stress, None if it is refused."""
+    model = potential(name).train(training)
+    try:
+        prediction = model(batch)
+    except (*REFUSED, NotImplementedError):
+        return None
+    return {f.name: getattr(prediction, f.name).detach() for f in fields(prediction)}
+
+
+@pytest.mark.parametrize("name", DESCRIPTORS)
+@pytest.mark.parametrize(("n", "seed"), [(60, 0), pytest.param(1_000, 1, marks=pytest.mark.slow)])
+def test_random_batches_are_refused_or_as_by_tensors(name: str, n: int, seed: int) -> None:
+    n_refused = 0
+    for k, (batch, words) in enumerate(wrong_batches(n, seed)):
+        found = predicted(name, batch, training=k % 2 == 0)
+        n_refused += found is None
+        if found is None or any(x.is_meta for x in found.values()):
+            continue
+        with without_kernels():
+            wanted = predicted(name, batch, training=k % 2 == 0)
+        assert wanted is not None, f"{words}: refused by tensors alone"
+        for key, x in found.items():
+            known = torch.isfinite(wanted[key])
+            assert torch.equal(known, torch.isfinite(x)), words
+            try:
+                assert_close(x[known], wanted[key][known], 1e-10, scale=1.0)
+            except AssertionError as error:
+                raise AssertionError(f"{words}, {key}: {error}") from None
+    assert 0.1 * n < n_refused < 0.9 * n

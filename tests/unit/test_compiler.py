@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nnpot import compiler
+from nnpot.threads import Cores
 
 COMPILE = """
 import logging, sys
@@ -18,7 +19,8 @@ from pathlib import Path
 from nnpot.compiler import compile_library
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 folder = Path(sys.argv[1])
-compile_library(str(folder / "compiler"), [folder / "a.cpp", folder / "b.cpp"], folder / "library.so", what="it")
+sources = [folder / "a.cpp", folder / "b.cpp"]
+compile_library(str(folder / "compiler"), sources, folder / "library.so", what="it", seconds=30)
 """
 
 FakeCompiler = Callable[[str], Path]
@@ -44,7 +46,8 @@ def fake(tmp_path: Path) -> FakeCompiler:
 
 def compiled(folder: Path) -> Path:
     path = folder / "library.so"
-    compiler.compile_library(str(folder / "compiler"), [folder / "a.cpp", folder / "b.cpp"], path, what="it")
+    sources = [folder / "a.cpp", folder / "b.cpp"]
+    compiler.compile_library(str(folder / "compiler"), sources, path, what="it", seconds=30)
     return path
 
 
@@ -62,6 +65,44 @@ def test_sources_are_compiled_and_linked_once(tmp_path: Path, fake: FakeCompiler
         assert compiled(tmp_path).read_text() == "made\n"
     assert n_calls(tmp_path) == 3  # two sources and the library
     assert not [p for p in tmp_path.iterdir() if p.is_dir()]
+
+
+def test_how_long_it_takes_is_said_in_one_line(
+    tmp_path: Path, fake: FakeCompiler, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake("")
+    monkeypatch.setattr("nnpot.compiler.cores", lambda: Cores(machine=8, affinity=2, cgroup=None, slurm=None))
+    compiled(tmp_path)
+    assert [record.getMessage() for record in caplog.records] == ["compiling it, about 15 s, once for this machine"]
+
+
+def test_what_is_damaged_is_compiled_again(tmp_path: Path, fake: FakeCompiler) -> None:
+    fake("")
+    compiled(tmp_path).write_text("mad")
+    assert compiled(tmp_path).read_text() == "made\n"
+    assert n_calls(tmp_path) == 6
+
+
+def test_a_full_disk_is_named_and_nothing_is_left(tmp_path: Path, fake: FakeCompiler) -> None:
+    fake("echo 'a.s: fatal error: error writing to a.o: No space left on device' >&2; exit 1")
+    with pytest.raises(subprocess.SubprocessError) as failed:
+        compiled(tmp_path)
+    assert "No space left on device" in compiler.complaint(failed.value)
+    assert {path.name for path in tmp_path.iterdir()} - {"library.so.lock"} == {"a.cpp", "b.cpp", "compiler", "calls"}
+
+
+def test_where_there_are_no_locks_the_files_of_others_are_left_alone(
+    tmp_path: Path, fake: FakeCompiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_lock(*_: object, **__: object) -> None:
+        raise OSError(37, "no locks available")
+
+    fake("")
+    monkeypatch.setattr("nnpot.compiler.FileLock.acquire", no_lock)
+    of_another = tmp_path / "library.so-abcd1234"
+    of_another.mkdir()
+    compiled(tmp_path)
+    assert of_another.is_dir()
 
 
 def test_of_several_processes_one_compiles_and_the_others_wait(tmp_path: Path, fake: FakeCompiler) -> None:

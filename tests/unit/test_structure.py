@@ -1,5 +1,6 @@
 """Structures to and from ASE, and batches of them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -231,3 +232,23 @@ def test_other_vectors_start_with_nothing_kept() -> None:
     pairs = pairs_of(structure("water"))
     pairs.once("key", lambda: 1)
     assert replace(pairs, r_ij=2 * pairs.r_ij).once("key", lambda: 2) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("pair_i", lambda x: x + 99, "pair_i must be one of the"),
+        ("pair_j", lambda x: x.int(), "pair_j must be int64"),
+        ("r_ij", lambda x: x * float("nan"), "not a number"),
+        ("structure_of", lambda x: x + 1, "structure_of must give one of the 1 structures"),
+    ],
+)
+def test_a_batch_is_looked_at_before_it_leaves_the_cpu(
+    name: str, change: Callable[[Tensor], Tensor], said: str
+) -> None:
+    batch = single_batch(structure("alloy"), 3.6)
+    assert batch.to("meta").r_ij.is_meta
+    wrong = replace(batch, **{name: change(getattr(batch, name))})
+    wrong.to("cpu")
+    with pytest.raises(ValueError, match=said):
+        wrong.to("meta")

@@ -324,7 +324,6 @@ Tensor invariants_gradient(
         "invariants_gradient: tangent_bar", tangent_bar, real, {n_atoms,
         n_channels * (1 + (body_order - 2) * (l_max + 1))});
     auto out = at::empty(
-        ,
         {(l_max + 1) * n_channels * (n_elements * n_in + (body_order - 2) * n_channels) + (with_values != 0) * n_atoms * (l_max + 1) * (l_max + 1) * n_in},
         values.options());
     check("invariants_gradient", nnpot_invariants_gradient(
@@ -440,7 +439,6 @@ Tensor second_density_gradient(
     expect("second_density_gradient: coefficients", coefficients, at::kDouble, {n_entries});
     expect("second_density_gradient: bar", bar, real, {n_centers, (l_max + 1) * (l_max + 1), n_channels});
     auto out = at::empty(
-        ,
         {n_centers * (l_max + 1) * (l_max + 1) * n_seen + n_elements * ((l_max + 1) * n_seen * n_channels + n_units * (n_weights * n_radial + (l_max + 1) * n_channels + 1) + n_channels * (n_units + 1))},
         vectors.options());
     check("second_density_gradient", nnpot_second_density_gradient(
@@ -489,7 +487,6 @@ Tensor second_density_pullback_gradient(
         "second_density_pullback_gradient: density_change", density_change, real, {n_centers,
         (l_max + 1) * (l_max + 1), n_seen});
     auto out = at::empty(
-        ,
         {n_centers * (l_max + 1) * (l_max + 1) * n_channels + n_centers * (l_max + 1) * (l_max + 1) * n_seen + n_elements * ((l_max + 1) * n_seen * n_channels + n_units * (n_weights * n_radial + (l_max + 1) * n_channels + 1) + n_channels * (n_units + 1))},
         vectors.options());
     check("second_density_pullback_gradient", nnpot_second_density_pullback_gradient(

@@ -20,6 +20,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>
+#include <mpi.h>
 #include <sys/utsname.h>
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 
@@ -185,19 +186,30 @@ class PairNNPot : public Pair {
     }
 
     void open(const char* path) {
+        std::string problem;
         try {
-            auto metadata = Package::load_metadata_from_package(path, "model");  // runs no code of the package
-            check(metadata);
-            package = std::make_unique<Package>(path);
-            known = metadata["elements"];
-            elements = words_of(known);
-            cutoff = std::stod(metadata["cutoff"]);
-            dtype = metadata["dtype"] == "float64" ? at::kDouble : at::kFloat;
-        } catch (const std::exception& problem) {
-            const std::string text = problem.what();
-            error->all(FLERR, "cannot use {}: {}; export the model again: nnpot export MODEL OUT --to lammps", path,
-                       text.substr(0, text.find('\n')));
+            read(path);
+        } catch (const std::exception& caught) {
+            const std::string text = caught.what();
+            problem = text.substr(0, text.find('\n'));
         }
+        const int failed = !problem.empty();
+        int n_failed, n_ranks;
+        MPI_Allreduce(&failed, &n_failed, 1, MPI_INT, MPI_SUM, world);
+        MPI_Comm_size(world, &n_ranks);
+        constexpr auto sentence = "cannot use {}: {}; export the model again: nnpot export MODEL OUT --to lammps";
+        if (n_failed == n_ranks) error->all(FLERR, sentence, path, problem);
+        if (failed) error->one(FLERR, sentence, path, problem);  // processors differ: the others would wait for ever
+    }
+
+    void read(const char* path) {
+        auto metadata = Package::load_metadata_from_package(path, "model");  // runs no code of the package
+        check(metadata);
+        package = std::make_unique<Package>(path);
+        known = metadata["elements"];
+        elements = words_of(known);
+        cutoff = std::stod(metadata["cutoff"]);
+        dtype = metadata["dtype"] == "float64" ? at::kDouble : at::kFloat;
     }
 
     static void check(std::unordered_map<std::string, std::string>& metadata) {

@@ -12,23 +12,29 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from nnpot.compiler import cache_folder, compile_library, complaint, find_compiler, fingerprint, pytorch_release
+from nnpot.cache import cache_folder, folder_to_write, folders, is_usable
+from nnpot.compiler import compile_library, complaint, find_compiler, fingerprint, pytorch_release
 
 HERE = Path(__file__).parent
 SOURCES = sorted([*HERE.glob("*.cpp"), *(HERE.parents[1] / "native").glob("*.cpp")])
 HEADERS = sorted((HERE.parents[1] / "native").glob("*.h"))
 NAME = "nnpotplugin.so"
+SECONDS = 120
+"""That one core takes to compile it, about."""
 OLDEST_PYTORCH = (2, 10)
 """The first that tells what a package says of itself before it loads its code."""
 
 
 def folder() -> str:
     """Return the folder in which LAMMPS looks for the plugin; called by LAMMPS when it starts."""
-    if not _library().is_file() and any(cache_folder().glob(f"lammps-*/{NAME}")):
+    library = next((path for path in _places() if is_usable(path)), None)
+    if library is not None:
+        return str(library.parent)
+    if any(cache_folder().glob(f"lammps-*/{NAME}")):
         releases = f"this processor, LAMMPS {version('lammps')} and PyTorch {pytorch_release()}"
         advice = "export the model again: nnpot export MODEL OUT --to lammps"
         print(f"nnpot: the pair style nnpot is not compiled for {releases}; {advice}", file=sys.stderr)
-    return str(_library().parent)
+    return str(cache_folder() / "none")  # in which LAMMPS finds nothing
 
 
 def build() -> Path:
@@ -46,23 +52,24 @@ def build() -> Path:
         raise ValueError(
             f"the pair style nnpot needs PyTorch {oldest} or newer, this is {pytorch_release()}; update it"
         )
-    library, compiler = _library(), find_compiler()
-    if library.is_file():
+    library, compiler = next((path for path in _places() if is_usable(path)), None), find_compiler()
+    if library is not None:
         return library
     if compiler is None:
         raise FileNotFoundError("the plugin of LAMMPS needs a C++ compiler, and there is none here; install g++")
     try:
-        library.parent.mkdir(parents=True, exist_ok=True)
-        compile_library(compiler, SOURCES, library, *_flags(), what="the plugin of LAMMPS")
+        library = folder_to_write() / _places()[0].relative_to(cache_folder())
+        library.parent.mkdir(mode=0o700, exist_ok=True)
+        compile_library(compiler, SOURCES, library, *_flags(), what="the plugin of LAMMPS", seconds=SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
         raise OSError(f"the plugin of LAMMPS cannot be compiled: {complaint(error)}") from error
     return library
 
 
-def _library() -> Path:
+def _places() -> list[Path]:
     """Where the plugin for the installed releases is, or is to be."""
     name = fingerprint([*SOURCES, *HEADERS], version("lammps"), pytorch_release())
-    return cache_folder() / f"lammps-{name}" / NAME
+    return [folder / f"lammps-{name}" / NAME for folder in folders()]
 
 
 def _flags() -> list[str]:

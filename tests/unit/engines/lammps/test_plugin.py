@@ -10,7 +10,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.md.verlet import VelocityVerlet
-from lammps_runs import assert_as_in_ase, read_result, thermo, with_plugin, write_input
+from lammps_runs import assert_as_in_ase, in_folders, read_result, thermo, with_plugin, write_input
 from packages import EXPORTED, package_of, with_metadata
 from systems import ELEMENTS, SYSTEMS, rattled
 
@@ -183,6 +183,18 @@ def test_packages_that_do_not_run_here_are_refused(old: str, new: str, complaint
     assert done.returncode != 0
     assert complaint in error
     assert "export the model again" in error
+
+
+def test_one_rank_on_another_processor_ends_them_all(tmp_path: Path) -> None:
+    """Ranks read the package of their own folder here, as if their processors differed."""
+    (tmp_path / "other").mkdir()
+    shutil.copy(package_of("ACSF"), tmp_path / "model.pt2")
+    with_metadata(tmp_path / "other" / "model.pt2", '"instructions": "', '"instructions": "moon512f ')
+    script = write_input(tmp_path, alloy(1), Path("model.pt2"))
+    shutil.copy(tmp_path / "data", tmp_path / "other")
+    done = in_folders(script, tmp_path, tmp_path / "other")
+    assert done.returncode != 0
+    assert "this one has no moon512f" in done.stdout
 
 
 def test_without_the_plugin_for_these_releases_lammps_start_says_so(
