@@ -1,4 +1,5 @@
-# make demo: the main job on data of its own.  make test: lint and tests.  Both set up .venv first.
+# make demo: the main job on data of its own.  make test: lint and tests.  make wheel: a wheel with the kernels inside, in
+# dist/, for the platform that is here or PLATFORM (linux-x86_64, linux-aarch64, macos-arm64).  All set up .venv first.
 VENV ?= .venv
 PYTHON ?= python3
 # written by scripts, or not formatted yet
@@ -7,7 +8,7 @@ AS_THEY_ARE = $(addprefix nnpot/native/,api.h gaunt.h gaunt_product.h gemm.h inv
 FORMATTED = $(filter-out $(AS_THEY_ARE),$(wildcard nnpot/native/*.cpp nnpot/native/*.h))
 RUN = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(VENV)/bin/python
 
-.PHONY: setup demo lint test test-all clean
+.PHONY: setup demo lint test test-all wheel clean
 
 setup: $(VENV)/.ready
 
@@ -30,6 +31,10 @@ test: lint
 
 test-all: lint
 	$(RUN) -m pytest
+
+wheel: setup
+	$(VENV)/bin/pip install --quiet --editable ".[wheel]"
+	$(VENV)/bin/python scripts/build_wheel.py $(PLATFORM)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

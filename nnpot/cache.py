@@ -129,7 +129,7 @@ def _home() -> Path | None:
         home = Path.home()
     except RuntimeError:  # neither HOME nor an entry for the user
         return None
-    return home if home.is_absolute() else None
+    return home if home.is_absolute() and home != home.parent else None  # HOME is empty, or /: nobody lives there
 
 
 def _temporary_folder() -> Path:

@@ -48,6 +48,8 @@ OPTIONS = (
     "-pthread",  # std::thread, where PyTorch has no OpenMP
 )
 """Options of the compiler that processors have nothing to do with."""
+STANDARD = "-std=c++17"
+"""Of the language of the kernels."""
 WIDEST = "-mprefer-vector-width={}"
 """For x86: by themselves compilers choose registers of half the width for many processors."""
 
@@ -103,7 +105,7 @@ def version_of(compiler: str) -> str:
 
 
 def compile_library(
-    compiler: str, sources: Sequence[Path], path: Path, *more_flags: str, what: str, seconds: float
+    compiler: str, sources: Sequence[Path], path: Path, *more_flags: str, what: str, seconds: float = 50.0
 ) -> None:
     """Compile a library unless it is there and whole; of several processes one does it, and the others wait.
 

@@ -10,13 +10,14 @@
 
 // What became of a call; sums.cpp says it in words.
 enum Answer {
-    NO_MEMORY = -7,
+    NO_MEMORY = -8,
     WRONG_SIZES,
     WRONG_VECTORS,
     WRONG_STARTS,
     WRONG_NEIGHBORS,
     WRONG_SPECIES,
     WRONG_CENTERS,
+    WRONG_CUTOFFS,
     NOT_COMPILED = 0,
     DONE = 1,
 };

@@ -2,16 +2,16 @@
 //
 //     B_lm = A_lm W_l                     channels, W of the element of the atom
 //     P_lm = B_lm U_l                     pair_l     = mean_m B_lm P_lm
-//     V_lm = B_lm U'_l,  T = B * V        triple_l   = mean_m T_lm B_lm       * the product on the sphere, gaunt_product.h
+//     V_lm = B_lm U'_l,  T = B * V        triple_l   = mean_m T_lm B_lm    * the product on the sphere, gaunt_product.h
 //     R_lm = T_lm U''_l                   quadruple_l = mean_m T_lm R_lm
 //     features: B_00, then pair, triple, quadruple for every l, as far as the body order goes
 //
-// All of it is written for dual numbers: every quantity x may carry its change x' along a direction (the tangent network of
-// B. A. Pearlmutter, Neural Computation 6, 147 (1994)).  Backpropagation through the changes is that of the values with the
-// same seeds, so that the adjoint of x' comes for free with what the gradient of a force loss needs.
+// All of it is written for dual numbers: every quantity x may carry its change x' along a direction (the tangent
+// network of B. A. Pearlmutter, Neural Computation 6, 147 (1994)).  Backpropagation through the changes is that of the
+// values with the same seeds, so that the adjoint of x' comes for free with what the gradient of a force loss needs.
 //
-// The same formulas are in nnpot/descriptors/ace.py, with which the tests compare these.  What stands here for one atom is
-// calculated for a tile of them.
+// The same formulas are in nnpot/descriptors/ace.py, with which the tests compare these.  What stands here for one atom
+// is calculated for a tile of them.
 
 #include "api.h"
 #include "checks.h"
@@ -42,8 +42,9 @@ struct Matrices {
     Number *channels, *pair, *product, *product_pair;
 };
 
-// The quantities of one tile: D = 1 values alone, D = 2 values and changes (of adjoints: those of values and of changes).
-// Of every channel c (or radial function k) the harmonics lm stand side by side, except in the density as it is given.
+// The quantities of one tile: D = 1 values alone, D = 2 values and changes (of adjoints: those of values and of
+// changes).  Of every channel c (or radial function k) the harmonics lm stand side by side, except in the density as it
+// is given.
 template <class T, int D>
 class Network {
     using V = Vector<T>;
@@ -95,8 +96,8 @@ class Network {
         scatter(tile, out, shape.n_features(), to);
     }
 
-    // Adjoints of B, T, V from those of the features, shape (N, D), and of their changes, after `forward`; adds what the
-    // tile contributes to the gradients of the weights.
+    // Adjoints of B, T, V from those of the features, shape (N, D), and of their changes, after `forward`; adds what
+    // the tile contributes to the gradients of the weights.
     void backward(const Tile& tile, const std::array<const T*, D>& features_bar, const Matrices<T>* gradients) {
         for (int d = 0; d < D; ++d) gather(tile, features_bar[d], shape.n_features(), seeds[d].data());
         clear(b_bar);
@@ -110,7 +111,8 @@ class Network {
                 back_through_mean(l, 1, rows(b, l), rows(t_bar, l));
                 back_through_mean(l, 1, rows(t, l), rows(b_bar, l));
                 if (shape.body_order >= 5)
-                    back_through_square(l, 2, t, weights.product_pair, t_bar, gradients ? gradients->product_pair : nullptr);
+                    back_through_square(l, 2, t, weights.product_pair, t_bar,
+                                        gradients ? gradients->product_pair : nullptr);
             }
             clear(v_bar);
             back_through_product(v, b_bar);
@@ -122,7 +124,8 @@ class Network {
         }
         if (!gradients) return;
         T* of_element = gradients->channels + tile.element * shape.channel_size();
-        for (int l = 0; l < shape.n_degrees; ++l) add_gradient(l, of_density(l), K, rows(b_bar, l), of_element + l * K * C);
+        for (int l = 0; l < shape.n_degrees; ++l)
+            add_gradient(l, of_density(l), K, rows(b_bar, l), of_element + l * K * C);
     }
 
     // The adjoint of the density, shape (N, L, K), after `backward`.
@@ -285,7 +288,8 @@ void pullback(const Atoms<T>& atoms, const T* features_bar, T* out) {
 
 // Gradients of W, U, U', U'', one behind the other, and then that of the density if it is wanted.
 template <class T>
-void gradient(const Atoms<T>& atoms, bool with_values, const T* direction, const T* features_bar, const T* tangent_bar, T* out) {
+void gradient(const Atoms<T>& atoms, bool with_values, const T* direction, const T* features_bar, const T* tangent_bar,
+              T* out) {
     const Shape& shape = atoms.shape;
     const int64_t of_channels = shape.n_elements * shape.channel_size(), mixing = shape.mixing_size();
     const int64_t size = of_channels + shape.n_mixings() * mixing;
@@ -322,7 +326,7 @@ int with_atoms(NNPOT_INVARIANTS, Work work) {
 
 // They answer NOT_COMPILED for so many degrees or such a body order.
 
-#define THESE                                                                                                     \
+#define THESE                                                                                                      \
     bytes, threads, n_atoms, values, species, channels, pair, product, product_pair, n_elements, n_in, n_channels, \
         body_order, l_max
 
@@ -344,8 +348,8 @@ extern "C" int nnpot_invariants_pullback(NNPOT_INVARIANTS, const void* features_
     });
 }
 
-extern "C" int nnpot_invariants_gradient(NNPOT_INVARIANTS, int64_t with_values, const void* direction, const void* features_bar,
-                                         const void* tangent_bar, void* out) {
+extern "C" int nnpot_invariants_gradient(NNPOT_INVARIANTS, int64_t with_values, const void* direction,
+                                         const void* features_bar, const void* tangent_bar, void* out) {
     return with_atoms(THESE, [&](const auto& atoms, auto zero) {
         using T = decltype(zero);
         gradient(atoms, with_values != 0, static_cast<const T*>(direction), static_cast<const T*>(features_bar),

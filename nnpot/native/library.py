@@ -18,7 +18,7 @@ import torch
 
 from nnpot import processor
 from nnpot.cache import folder_to_write, folders, is_usable, objection
-from nnpot.compiler import compile_library, complaint, find_compiler, fingerprint, version_of
+from nnpot.compiler import STANDARD, compile_library, complaint, find_compiler, fingerprint, version_of
 
 log = logging.getLogger("nnpot")
 
@@ -27,7 +27,6 @@ SOURCES = sorted(HERE.glob("*.cpp"))
 HEADERS = sorted(HERE.glob("*.h"))
 SHIPPED = HERE / "shipped"
 """Where a wheel has its libraries."""
-STANDARD = "-std=c++17"
 SECONDS = 50
 """That one core takes to compile them, about."""
 OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
@@ -98,12 +97,12 @@ def _kept_or_compiled() -> Path:
     usable = next((path for path in found if is_usable(path)), None)
     if usable is not None:
         return usable
-    objections = [f"{reason}, so it is not loaded" for path in found if (reason := objection(path))]
     if compiler is None:
+        objections = [reason for path in found if (reason := objection(path))]
         raise OSError("; ".join(["there is no C++ compiler (g++, clang++) here", *objections]))
-    for said in objections:
-        log.warning("%s", said)
     path = folder_to_write() / name
+    if objection(path):
+        log.warning("%s, so it is not loaded", objection(path))
     compile_library(compiler, SOURCES, path, STANDARD, what="the C++ kernels", seconds=SECONDS)
     return path
 

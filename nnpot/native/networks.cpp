@@ -4,8 +4,8 @@
 //
 // with the recursion  delta^(l-1) = f'(z^(l-1)) W^l^T delta^l  from delta^L = 1 for dh/dx (Kofke, CE 500, Lecture 22).
 //
-// The gradient of a loss of h and dh/dx is backpropagation through the network and its tangent network
-// z'^l = W^l [a'^(l-1); 0],  a'^l = f'(z^l) z'^l  (B. A. Pearlmutter, Neural Computation 6, 147 (1994)); the adjoint of z'^l is
+// The gradient of a loss of h and dh/dx is backpropagation through the network and its tangent network z'^l = W^l
+// [a'^(l-1); 0],  a'^l = f'(z^l) z'^l  (B. A. Pearlmutter, Neural Computation 6, 147 (1994)); the adjoint of z'^l is
 // delta^l.  The same formulas are in nnpot/functional and nnpot/reference, with which the tests compare these.
 
 #include "activations.h"
@@ -30,7 +30,9 @@ struct Shape {
     int n_out(int layer) const { return int(sizes[layer + 1]); }
     int64_t size(int layer) const { return int64_t(n_out(layer)) * (n_in(layer) + 1); }
     int64_t place(int layer) const { return layer == 0 ? 0 : place(layer - 1) + size(layer - 1); }
-    int64_t of_element() const { return place(n_layers) + (linear ? n_in(0) + 1 : 0); }  // numbers, the linear term last
+    int64_t of_element() const {
+        return place(n_layers) + (linear ? n_in(0) + 1 : 0);
+    }  // numbers, the linear term last
 };
 
 template <class T>
@@ -43,7 +45,8 @@ template <class T>
 class Gradients {
   public:
     explicit Gradients(const Shape& shape) : shape(shape) {
-        for (int l = 0; l < shape.n_layers; ++l) of_layers.emplace_back(shape.n_out(l) * registers_of<T>(shape.n_in(l) + 1));
+        for (int l = 0; l < shape.n_layers; ++l)
+            of_layers.emplace_back(shape.n_out(l) * registers_of<T>(shape.n_in(l) + 1));
         if (shape.linear) of_layers.emplace_back(registers_of<T>(shape.n_in(0) + 1));
     }
     Registers<T> of_layer(int l) { return {of_layers[l].data(), registers_of<T>(shape.n_in(l) + 1), 1}; }
@@ -64,8 +67,11 @@ class Gradients {
     std::vector<std::vector<Vector<T>>> of_layers;
 };
 
-// The quantities of one tile: D = 1 values alone, D = 2 values and changes (of adjoints: those of values and of changes),
-// one behind the other.
+// Registers of atoms in a tile, 64 bytes: every weight that is read from memory is used for all of them.
+constexpr int TILE_REGISTERS = std::max(1, 64 / REGISTER);
+
+// The quantities of one tile: D = 1 values alone, D = 2 values and changes (of adjoints: those of values and of
+// changes).  There is a row for every register of atoms, first those of all values, then those of the changes.
 template <class T, int D>
 class Network {
     using V = Vector<T>;
@@ -74,96 +80,133 @@ class Network {
   public:
     Network(const Shape& shape, const T* weights, const T* mean, const T* inverse)
         : shape(shape), weights(weights), mean(mean), inverse(inverse) {
+        constexpr int ROWS = D * TILE_REGISTERS;
         int widest = 0;
         for (int l = 0; l < shape.n_layers; ++l) {
-            a.emplace_back(D * (shape.n_in(l) + 1));
-            z.emplace_back(D * shape.n_out(l));
-            slopes.emplace_back(shape.n_out(l));
-            curvatures.emplace_back(shape.n_out(l));
+            a.emplace_back(ROWS * (shape.n_in(l) + 1));
+            z.emplace_back(ROWS * shape.n_out(l));
+            slopes.emplace_back(TILE_REGISTERS * shape.n_out(l));
+            curvatures.emplace_back(TILE_REGISTERS * shape.n_out(l));
             widest = std::max({widest, shape.n_in(l) + 1, shape.n_out(l)});
         }
-        bar.resize(D * widest);
-        before.resize(D * widest);
-        for (Field* f : {&atoms_x, &atoms_y}) f->resize(D * LANES<T> * registers_of<T>(widest));
+        for (Field* f : {&bar, &before}) f->resize(ROWS * widest);
+        for (Field* f : {&atoms_x, &atoms_y}) f->resize(ROWS * LANES<T> * registers_of<T>(widest));
+        seeds.resize(ROWS);
     }
 
-    // h of every lane from features and, with D = 2, changes of the features.
-    V forward(const Tile& tile, const T* const (&rows)[D]) {
-        const int n = shape.n_in(0);
-        for (int d = 0; d < D; ++d) {
-            V* x = a[0].data() + d * (n + 1);
-            gather(tile, rows[d], n, x);
-            for (int k = 0; k < n; ++k) x[k] = (d == 0 ? x[k] - mean[tile.element * n + k] : x[k]) * inverse[tile.element * n + k];
-            x[n] = V{} + T(d == 0 ? 1 : 0);
+    // From features and, with D = 2, changes of the features.
+    void forward(const Tile& tile, const T* const (&rows)[D]) {
+        const int n = shape.n_in(0), G = registers_of<T>(tile.count);
+        for (int r = 0; r < D * G; ++r) {
+            V* x = a[0].data() + r * (n + 1);
+            gather(part_of<T>(tile, r % G), rows[r / G], n, x);
+            const T *of_mean = mean + tile.element * n, *of_inverse = inverse + tile.element * n;
+            for (int k = 0; k < n; ++k) x[k] = (r < G ? x[k] - of_mean[k] : x[k]) * of_inverse[k];
+            x[n] = V{} + T(r < G ? 1 : 0);
         }
         for (int l = 0; l < shape.n_layers; ++l) {
             const int n_in = shape.n_in(l), n_out = shape.n_out(l);
-            multiply<T>(D, n_in + 1, n_out, {a[l].data(), n_in + 1, 1}, {matrix(tile, l), 1, n_in + 1}, {z[l].data(), n_out, 1});
-            if (l + 1 == shape.n_layers) break;
-            V* next = a[l + 1].data();
-            activate(shape.functions[l], n_out * LANES<T>, numbers(z[l]), numbers(a[l + 1]), numbers(slopes[l]), numbers(curvatures[l]));
-            next[n_out] = V{} + T(1);
-            if constexpr (D == 2) {
-                for (int k = 0; k < n_out; ++k) next[n_out + 1 + k] = slopes[l][k] * z[l][n_out + k];
-                next[2 * n_out + 1] = V{};
-            }
+            multiply<T>(D * G, n_in + 1, n_out, {a[l].data(), n_in + 1, 1}, {matrix(tile, l), 1, n_in + 1},
+                        {z[l].data(), n_out, 1});
+            if (l + 1 < shape.n_layers) activate_rows(l, G);
         }
-        V h = z.back()[0];
-        if (shape.linear)
-            for (int k = 0; k <= n; ++k) h += linear(tile)[k] * a[0][k];
-        return h;
     }
 
-    // The adjoint of the features from those of h and, with D = 2, of its change, after `forward`; adds up gradients.
-    void backward(const Tile& tile, const V (&seeds)[D], Gradients<T>* gradients, T* features_bar) {
+    // h of every atom, after `forward`.
+    void write_outputs(const Tile& tile, T* to) const {
         const int n = shape.n_in(0);
-        for (int d = 0; d < D; ++d) bar[d] = seeds[d];
+        for (int q = 0; q < registers_of<T>(tile.count); ++q) {
+            const Tile part = part_of<T>(tile, q);
+            V h = z.back()[q];
+            if (shape.linear)
+                for (int k = 0; k <= n; ++k) h += linear(tile)[k] * a[0][q * (n + 1) + k];
+            for (int w = 0; w < part.count; ++w) to[part.atoms[w]] = h[w];
+        }
+    }
+
+    // The adjoint of the features from those of h and, with D = 2, of its change, 1 if not given, after `forward`; adds
+    // up gradients.
+    void backward(const Tile& tile, const T* const (&of_h)[D], Gradients<T>* gradients, T* features_bar) {
+        const int n = shape.n_in(0), G = registers_of<T>(tile.count);
+        for (int r = 0; r < D * G; ++r) seeds[r] = bar[r] = of_lanes(part_of<T>(tile, r % G), of_h[r / G]);
         for (int l = shape.n_layers - 1; l >= 0; --l) {
             const int n_in = shape.n_in(l), n_out = shape.n_out(l);
             if (gradients) {
-                keep_atoms(tile, a[l].data(), n_in + 1, atoms_x);
-                keep_atoms(tile, bar.data(), n_out, atoms_y);
+                keep_atoms(tile, a[l], n_in + 1, atoms_x);
+                keep_atoms(tile, bar, n_out, atoms_y);
                 add_outer(tile, n_in + 1, n_out, gradients->of_layer(l));
             }
             if (gradients && l == 0 && shape.linear) {
                 keep_atoms(tile, seeds, 1, atoms_y);
                 add_outer(tile, n_in + 1, 1, gradients->of_linear());
             }
-            multiply<T>(D, n_out, n_in, {bar.data(), n_out, 1}, {matrix(tile, l), n_in + 1, 1}, {before.data(), n_in, 1});
+            multiply<T>(D * G, n_out, n_in, {bar.data(), n_out, 1}, {matrix(tile, l), n_in + 1, 1},
+                        {before.data(), n_in, 1});
             std::swap(bar, before);
-            if (l == 0) break;
-            for (int k = 0; k < n_in; ++k) {
-                V& of_value = bar[k];
-                of_value *= slopes[l - 1][k];
-                if constexpr (D == 2) {
-                    of_value += curvatures[l - 1][k] * z[l - 1][n_in + k] * bar[n_in + k];
-                    bar[n_in + k] *= slopes[l - 1][k];
-                }
+            if (l > 0) back_through_activation(l - 1, G);
+        }
+        for (int q = 0; q < G; ++q) {
+            V* of_x = bar.data() + q * n;
+            for (int k = 0; k < n; ++k) {
+                if (shape.linear) of_x[k] += linear(tile)[k] * seeds[q];
+                of_x[k] *= inverse[tile.element * n + k];
             }
+            scatter(part_of<T>(tile, q), of_x, n, features_bar);
         }
-        for (int k = 0; k < n; ++k) {
-            V of_x = bar[k];
-            if (shape.linear) of_x += linear(tile)[k] * seeds[0];
-            bar[k] = of_x * inverse[tile.element * n + k];
-        }
-        scatter(tile, bar.data(), n, features_bar);
     }
 
   private:
     static T* numbers(Field& f) { return reinterpret_cast<T*>(f.data()); }
-    const T* matrix(const Tile& tile, int l) const { return weights + tile.element * shape.of_element() + shape.place(l); }
+    const T* matrix(const Tile& tile, int l) const {
+        return weights + tile.element * shape.of_element() + shape.place(l);
+    }
     const T* linear(const Tile& tile) const { return matrix(tile, shape.n_layers); }
 
+    // Lanes that hold an atom: of these the value of a row, or 1.
+    static V of_lanes(const Tile& tile, const T* row) {
+        V lanes = {};
+        for (int w = 0; w < tile.count; ++w) lanes[w] = row ? row[tile.atoms[w]] : T(1);
+        return lanes;
+    }
+
+    // a^(l+1) from z^l, f' and f''.
+    void activate_rows(int l, int G) {
+        const int n = shape.n_out(l), W = LANES<T>;
+        for (int q = 0; q < G; ++q) {
+            activate(shape.functions[l], n * W, numbers(z[l]) + q * n * W, numbers(a[l + 1]) + q * (n + 1) * W,
+                     numbers(slopes[l]) + q * n * W, numbers(curvatures[l]) + q * n * W);
+            a[l + 1][q * (n + 1) + n] = V{} + T(1);
+            if constexpr (D == 2) {
+                V* change = a[l + 1].data() + (G + q) * (n + 1);
+                for (int k = 0; k < n; ++k) change[k] = slopes[l][q * n + k] * z[l][(G + q) * n + k];
+                change[n] = V{};
+            }
+        }
+    }
+
+    // Adjoint of z^l from that of a^(l+1), in place.
+    void back_through_activation(int l, int G) {
+        const int values = G * shape.n_out(l);
+        for (int k = 0; k < values; ++k) {
+            bar[k] *= slopes[l][k];
+            if constexpr (D == 2) {
+                bar[k] += curvatures[l][k] * z[l][values + k] * bar[values + k];
+                bar[values + k] *= slopes[l][k];
+            }
+        }
+    }
+
     // Numbers of a field, a row of registers for each atom; first all values, then all changes.
-    void keep_atoms(const Tile& tile, const V* field, int n, Field& atoms) {
+    void keep_atoms(const Tile& tile, const Field& field, int n, Field& atoms) {
         constexpr int W = LANES<T>;
-        const int width = registers_of<T>(n);
-        for (int d = 0; d < D; ++d)
+        const int width = registers_of<T>(n), G = registers_of<T>(tile.count);
+        for (int r = 0; r < D * G; ++r)
             for (int k = 0; k < width; ++k) {
                 V square[W] = {};
-                std::copy_n(field + d * n + k * W, std::min(W, n - k * W), square);
+                std::copy_n(field.data() + r * n + k * W, std::min(W, n - k * W), square);
                 transpose<T>(square);
-                for (int w = 0; w < tile.count; ++w) atoms[(d * tile.count + w) * width + k] = square[w];
+                const int first = r / G * tile.count + r % G * W, count = part_of<T>(tile, r % G).count;
+                for (int w = 0; w < count; ++w) atoms[(first + w) * width + k] = square[w];
             }
     }
 
@@ -177,7 +220,7 @@ class Network {
     const Shape& shape;
     const T *weights, *mean, *inverse;
     std::vector<Field> a, z, slopes, curvatures;
-    Field bar, before, atoms_x, atoms_y;
+    Field bar, before, seeds, atoms_x, atoms_y;
 };
 
 // What all functions here are given.
@@ -194,21 +237,13 @@ struct Atoms {
     }
 };
 
-// Lanes that hold an atom: of these the value of a row, or 1.
-template <class T>
-Vector<T> of_lanes(const Tile& tile, const T* row) {
-    Vector<T> lanes = {};
-    for (int w = 0; w < tile.count; ++w) lanes[w] = row ? row[tile.atoms[w]] : T(1);
-    return lanes;
-}
-
 // h of all atoms, then dh/dG.
 template <class T>
 void evaluate(const Atoms<T>& atoms, T* out) {
     atoms.template for_tiles<1>([&](auto& network, const Tile& tile, int64_t) {
-        const Vector<T> h = network.forward(tile, {atoms.features});
-        for (int w = 0; w < tile.count; ++w) out[tile.atoms[w]] = h[w];
-        network.backward(tile, {of_lanes<T>(tile, nullptr)}, nullptr, out + atoms.n_atoms);
+        network.forward(tile, {atoms.features});
+        network.write_outputs(tile, out);
+        network.backward(tile, {nullptr}, nullptr, out + atoms.n_atoms);
     });
 }
 
@@ -220,7 +255,7 @@ void gradient(const Atoms<T>& atoms, const T* h_bar, const T* direction, T* out)
     std::vector<std::vector<Gradients<T>>> sums(atoms.tiles.n_parts(), none);
     atoms.template for_tiles<2>([&](auto& network, const Tile& tile, int64_t part) {
         network.forward(tile, {atoms.features, direction});
-        network.backward(tile, {of_lanes(tile, h_bar), of_lanes<T>(tile, nullptr)}, &sums[part][tile.element], out);
+        network.backward(tile, {h_bar, nullptr}, &sums[part][tile.element], out);
     });
     T* of_weights = out + atoms.n_atoms * shape.n_in(0);
     std::fill_n(of_weights, shape.n_elements * shape.of_element(), T(0));
@@ -245,8 +280,13 @@ int with_atoms(NNPOT_NETWORKS, Work work) {
     const auto run = [&](auto zero) {
         using T = decltype(zero);
         const auto typed = [](const void* p) { return static_cast<const T*>(p); };
-        work(Atoms<T>{shape, typed(weights), typed(mean), typed(inverse), typed(features), n_atoms,
-                      {n_atoms, species, shape.n_elements, threads}},
+        work(Atoms<T>{shape,
+                      typed(weights),
+                      typed(mean),
+                      typed(inverse),
+                      typed(features),
+                      n_atoms,
+                      {n_atoms, species, shape.n_elements, threads, TILE_REGISTERS}},
              zero);
         return DONE;
     };
@@ -257,9 +297,9 @@ int with_atoms(NNPOT_NETWORKS, Work work) {
 
 // They answer NOT_COMPILED if an activation is not.
 
-#define THESE                                                                                                              \
-    bytes, threads, n_atoms, n_features, n_weights, features, species, mean, inverse, weights, sizes, functions, n_elements, \
-        n_layers, linear
+#define THESE                                                                                                    \
+    bytes, threads, n_atoms, n_features, n_weights, features, species, mean, inverse, weights, sizes, functions, \
+        n_elements, n_layers, linear
 
 extern "C" int nnpot_networks(NNPOT_NETWORKS, void* out) {
     return with_atoms(THESE, [&](const auto& atoms, auto zero) { evaluate(atoms, static_cast<decltype(zero)*>(out)); });

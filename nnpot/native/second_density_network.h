@@ -1,4 +1,5 @@
-// The network of second densities for one atom after the other, see second_density.cpp for the formulas and their names.
+// The network of second densities for one atom after the other, see second_density.cpp for the formulas and their
+// names.
 #pragma once
 
 #include "activations.h"
@@ -59,8 +60,8 @@ class Network {
         write_density_bar(atom, out);
     }
 
-    // Writes the gradient by the density, and adds those by the weights, of sum A'bar A' of one atom; with D = 2 of sum A'bar
-    // (change of A'), and writes that change, which comes from those of the vectors and of the density.
+    // Writes the gradient by the density, and adds those by the weights, of sum A'bar A' of one atom; with D = 2 of sum
+    // A'bar (change of A'), and writes that change, which comes from those of the vectors and of the density.
     void add_gradients(int64_t atom, const T* second_bar, const T* vectors_change, const T* density_change, T* change,
                        T* by_density, Weights<T>& sum) {
         project(atom, density_change);
@@ -293,7 +294,8 @@ class Network {
     void write_vectors_bar(const Block<T>& b, const BothWays<T>& of, T* vectors_bar) {
         V harmonics_bar[MAX_HARMONICS] = {}, envelope_bar = {}, of_weighted[W], of_g[W], of_bar[W], of_z[W];
         const auto add_harmonics_bar = [&](int n_columns, const Table<T>& of_harmonics, int n, const V* columns) {
-            add_left_product<T>(L, n_columns, 1, of_harmonics.numbers_from(0, n), {columns, 1, 1}, {harmonics_bar, 1, 1});
+            add_left_product<T>(L, n_columns, 1, of_harmonics.numbers_from(0, n), {columns, 1, 1},
+                                {harmonics_bar, 1, 1});
         };
         for (int n = 0; n < w.channels; ++n) {
             const int count = std::min(W, s.n_channels - n * W);

@@ -75,8 +75,8 @@ class Table {
     std::vector<V> registers;
 };
 
-// P, U and V of one element, or the sums for their gradients: rows for what comes in; biases apart.  U is there for R_k of a
-// neighbour of every element, sum_q e_q U_(q k), and for u.
+// P, U and V of one element, or the sums for their gradients: rows for what comes in; biases apart.  U is there for R_k
+// of a neighbour of every element, sum_q e_q U_(q k), and for u.
 template <class T>
 struct Weights {
     Table<T> projection, radial, hidden, hidden_bias, outer, outer_bias;
@@ -119,7 +119,8 @@ struct BothWays : Weights<T> {
           hidden_back(s.n_units, w.directions),
           outer_back(s.n_channels, w.units) {
         this->projection.fill(p, s.n_degrees() * s.n_seen, s.n_channels);
-        this->for_layers(s, w, element_weights, u, v, [](T factor, const T& given, T& kept) { kept += factor * given; });
+        this->for_layers(s, w, element_weights, u, v,
+                         [](T factor, const T& given, T& kept) { kept += factor * given; });
         for (int l = 0; l < s.n_degrees(); ++l)
             this->projection.transpose_to(projection_back, s.n_seen, s.n_channels, l * s.n_seen, l * s.n_channels);
         this->hidden.transpose_to(hidden_back, w.directions * LANES<T>, s.n_units);

@@ -40,6 +40,8 @@ extern "C" const char* nnpot_meaning(int64_t answer) {
         case WRONG_NEIGHBORS: return "a pair's neighbour is not one of the atoms";
         case WRONG_SPECIES: return "the element index of an atom is not one of the elements of the model";
         case WRONG_CENTERS: return "the element index of a centre is not one of the elements of the model";
+        case WRONG_CUTOFFS:
+            return "a cutoff is not positive, the angular one the larger, or the inner radius beyond it";
         case NOT_COMPILED: return "not compiled for these sizes";
         default: return "done";
     }

@@ -66,6 +66,13 @@ inline Answer read(Table& left, Family& f) {
     return DONE;
 }
 
+// Steep functions have a slope at their start, and so no inner radius.
+inline bool are_cutoffs(int kind, double cutoff, double angular_cutoff, double inner) {
+    const bool is_steep = kind == TANH3 || kind == SCALED_TANH3;
+    if (!(0 < angular_cutoff && angular_cutoff <= cutoff && cutoff < 1e9)) return false;
+    return is_steep ? inner == 0 : 0 <= inner && inner < 1;
+}
+
 // From flat arrays: `sizes` holds g1, n_g2, n_g3, n_elements, kind, number of families, then those of each family;
 // `numbers` holds both cutoffs, the inner radius as a fraction of them, eta and r_s of G2, kappa of G3, then those of
 // each family.
@@ -76,6 +83,8 @@ inline Answer read(const int64_t* sizes, int64_t n_sizes, const double* numbers,
     g.g1 = int(sizes[0]), g.n_g2 = int(sizes[1]), g.n_g3 = int(sizes[2]), g.n_elements = int(sizes[3]);
     if (3 + 2 * g.n_g2 + g.n_g3 > n_numbers) return WRONG_SIZES;
     const int kind = int(sizes[4]);
+    if (kind > NONIC || g.g1 > 1) return WRONG_SIZES;
+    if (!are_cutoffs(kind, numbers[0], numbers[1], numbers[2])) return WRONG_CUTOFFS;
     g.radial = {kind, numbers[0], numbers[2] * numbers[0]};
     g.angular = {kind, numbers[1], numbers[2] * numbers[1]};
     g.eta = numbers + 3, g.r_s = g.eta + g.n_g2, g.kappa = g.r_s + g.n_g2;

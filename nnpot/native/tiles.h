@@ -10,12 +10,19 @@
 #include <cstring>
 #include <vector>
 
-// Up to a register of atoms of one element.
+// Up to a register of atoms of one element, or up to some registers.
 struct Tile {
     int64_t element;
     const int64_t* atoms;
     int count;
 };
+
+// The atoms of one of its registers.
+template <class T>
+Tile part_of(const Tile& tile, int part) {
+    constexpr int W = LANES<T>;
+    return {tile.element, tile.atoms + part * W, std::min(W, tile.count - part * W)};
+}
 
 inline std::vector<Tile> tiles_of(int64_t n_atoms, const int64_t* species, int n_elements, int width,
                                   std::vector<int64_t>& sorted) {
@@ -73,15 +80,17 @@ void scatter(const Tile& tile, const Vector<T>* from, int n, T* rows) {
 template <class T>
 class Tiles {
   public:
-    Tiles(int64_t n_atoms, const int64_t* species, int n_elements, int64_t threads)
-        : all(tiles_of(n_atoms, species, n_elements, LANES<T>, sorted)), parts(worthwhile(all.size(), threads, 4)) {}
+    // Of so many registers each, or less.
+    Tiles(int64_t n_atoms, const int64_t* species, int n_elements, int64_t threads, int registers = 1)
+        : all(tiles_of(n_atoms, species, n_elements, registers * LANES<T>, sorted)),
+          parts(worthwhile(all.size(), threads, 4)) {}
 
     Tiles(const Tiles&) = delete;  // `all` points into `sorted`
 
     int64_t n_parts() const { return parts; }
 
-    // Calls work(scratch, tile, part) for every tile, with make() as the scratch of each part; which tiles make up a part
-    // depends on the number of threads alone.
+    // Calls work(scratch, tile, part) for every tile, with make() as the scratch of each part; which tiles make up a
+    // part depends on the number of threads alone.
     template <class Make, class Work>
     void for_each(Make make, Work work) const {
         const int64_t n = all.size();

@@ -36,7 +36,7 @@ def below(n: int, generator: torch.Generator) -> int:
 
 def put(x: Tensor, value: float, generator: torch.Generator) -> Tensor:
     """Write a number to some place of a copy."""
-    changed = x.clone()
+    changed = x.contiguous().clone()
     if changed.numel() > 0:
         changed.view(-1)[below(changed.numel(), generator)] = value
     return changed

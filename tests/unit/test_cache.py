@@ -60,14 +60,16 @@ def test_nobody_else_looks_into_the_cache(folder: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_without_a_home_libraries_are_in_the_temporary_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def no_home() -> Path:
-        raise RuntimeError("Could not determine home directory.")
+def no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
 
+
+@pytest.mark.parametrize("home", [no_home, lambda: Path("/"), lambda: Path("relative")], ids=["none", "/", "relative"])
+def test_without_a_home_libraries_are_in_the_temporary_folder(
+    home: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setattr(Path, "home", home)
     used = cache.folder_to_write()
     assert used.parent == tmp_path / "tmp"
     assert [r.getMessage() for r in caplog.records] == [

@@ -1,5 +1,6 @@
-// Compares every product of gemm.h with plain loops in double precision, at all sizes of rows and columns from 1 to 40; the
-// third size and the layout of the arrays change from one to the next.  Prints what is wrong, nothing if all is well.
+// Compares every product of gemm.h with plain loops in double precision, at all sizes of rows and columns from 1 to 40;
+// the third size and the layout of the arrays change from one to the next.  Prints what is wrong, nothing if all is
+// well.
 
 #include "gemm.h"
 
@@ -16,7 +17,8 @@ constexpr double UNTOUCHED = 12345;  // between and around the entries of an arr
 std::mt19937 generator(1);
 int n_wrong = 0;
 
-// A matrix within a larger array, its entries numbers or whole registers; those of a row, or of a column, side by side or not.
+// A matrix within a larger array, its entries numbers or whole registers; those of a row, or of a column, side by side
+// or not.
 template <class T, class Entry>
 struct Array {
     static constexpr int LANES = sizeof(Entry) / sizeof(T);
@@ -41,7 +43,8 @@ struct Array {
     T& operator()(int i, int j, int w = 0) { return reinterpret_cast<T*>(&view()(i, j))[w]; }
 };
 
-// Whether the entries of y are sums of terms, and of what was there if they were added, to rounding, and all else untouched.
+// Whether the entries of y are sums of terms, and of what was there if they were added, to rounding, and all else
+// untouched.
 template <class T, class Entry, class Terms>
 void compare(const char* what, Array<T, Entry> y, Array<T, Entry> before, bool added, int n_terms, Terms terms) {
     int wrong = 0, touched = 0;
@@ -76,7 +79,8 @@ template <class T>
 void test_left_product(int rows, int inner, int columns, int layout) {
     using V = Vector<T>;
     Array<T, T> a(rows, inner, layout);
-    Array<T, V> b(inner, columns, layout & 2), c(rows, columns, layout / 2 & 2), before = c;  // registers of a row side by side
+    Array<T, V> b(inner, columns, layout & 2), c(rows, columns, layout / 2 & 2),
+        before = c;  // registers of a row side by side
     add_left_product<T>(rows, inner, columns, a.constant(), b.constant(), c.view());
     compare("add_left_product", c, before, true, inner, [&](int i, int j, int w, auto work) {
         for (int k = 0; k < inner; ++k) work(double(a(i, k)) * double(b(k, j, w)));

@@ -88,7 +88,7 @@ def driver(target: str) -> ctypes.CDLL:
     with mock.patch.dict(os.environ, {"NNPOT_TARGET": target}):
         headers = f"-I{HEADERS[0].parent}"
         path = folder / "driver.so"
-        compile_library(compiler, [folder / "driver.cpp"], path, STANDARD, headers, what="a driver of elementary.h")
+        compile_library(compiler, [folder / "driver.cpp"], path, STANDARD, headers, what="a driver", seconds=5)
     return ctypes.CDLL(str(path))
 
 

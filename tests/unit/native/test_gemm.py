@@ -19,7 +19,7 @@ FEW = "x86-64" if platform.machine() in ("x86_64", "AMD64") else "native"
     ("register", "target"),
     [
         (64, "native"),
-        (32, FEW),
+        pytest.param(32, FEW, marks=pytest.mark.slow),
         pytest.param(16, FEW, marks=pytest.mark.slow),
         pytest.param(64, FEW, marks=pytest.mark.slow),
         pytest.param(32, "native", marks=pytest.mark.slow),

@@ -66,7 +66,8 @@ def library_with_new() -> Path:
     path = folder / "kernels.so"
     with mock.patch.dict(os.environ, {"NNPOT_CXXFLAGS": "-O0"}):
         bound = "-Wl,-Bsymbolic"  # what the library calls is what it holds
-        compile_library(compiler, [*SOURCES, folder / "new.cpp"], path, STANDARD, bound, what="the C++ kernels")
+        sources = [*SOURCES, folder / "new.cpp"]
+        compile_library(compiler, sources, path, STANDARD, bound, what="the C++ kernels", seconds=50)
     return path
 
 
