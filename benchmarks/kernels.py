@@ -11,6 +11,7 @@ ratios AFTER/BEFORE and BEFORE/BEFORE over the rounds: the latter is what the ma
 """
 
 import argparse
+import ctypes
 import os
 import statistics
 import sys
@@ -27,6 +28,8 @@ import torch
 from speed_candidates import MD
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from nnpot.cache import folder_to_write
+from nnpot.compiler import compile_library, find_compiler, fingerprint
 from nnpot.native import library
 
 registers.MD_OF[", large"] = MD["nnpot ACE, large"]
@@ -66,8 +69,15 @@ def main() -> None:
 def compiled(folder: Path, target: str) -> registers.Library:
     """The kernels of a folder of sources for a target."""
     sources, headers = sorted(folder.glob("*.cpp")), sorted(folder.glob("*.h"))
-    with mock.patch.multiple(library, SOURCES=sources, HEADERS=headers):
-        return registers.compiled(target)
+    processor, _, register = target.partition("/")
+    with mock.patch.dict(os.environ, {"NNPOT_TARGET": processor, "NNPOT_REGISTER": register}):
+        path = folder_to_write() / "compared" / f"{fingerprint([*sources, *headers], library.STANDARD)}.so"
+        path.parent.mkdir(exist_ok=True)
+        what = f"{folder} for {target}"
+        compile_library(str(find_compiler()), sources, path, library.STANDARD, what=what, seconds=library.SECONDS)
+    kernels = ctypes.CDLL(str(path))
+    kernels.nnpot_meaning.restype = ctypes.c_char_p
+    return kernels
 
 
 class Recorder(TorchDispatchMode):
@@ -126,7 +136,7 @@ def measured(work: Work, kernels: Sequence[registers.Library], rounds: int) -> l
 
 def timed(work: Work, kernels: registers.Library) -> float:
     """CPU time of one call."""
-    with mock.patch.object(library, "_library", return_value=kernels):
+    with mock.patch.object(library, "loaded", return_value=kernels):
         started = time.process_time()
         work()
         return time.process_time() - started
