@@ -106,7 +106,7 @@ struct Strides {
     bool add;
 };
 
-// M rows and C columns of y = x u, or y += x u; ROW is the distance between the rows of x and y where it is known, else 0.
+// M rows and C columns of y = x u, or y += x u; ROW is the distance between the rows of x and y if it is known, else 0.
 template <class T, int M, int C, int ROW>
 __attribute__((noinline)) void multiply_block(const Vector<T>* x_at, const T* u_at, Vector<T>* y_at,
                                               const Strides& strides) {
