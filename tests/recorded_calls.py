@@ -1,6 +1,5 @@
 """Calls of compiled functions as a potential makes them, kept for a program without Python (`ports/driver.cpp`)."""
 
-import ctypes
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from nnpot.descriptors import ACE, Descriptor
 from nnpot.functional import CUTOFFS
 from nnpot.functional.cutoffs import STEEP
 from nnpot.functional.segment import segment_sum
-from nnpot.native.library import DONE
-from nnpot.native.signatures import SIGNATURES
+from nnpot.native.registry import DONE
+from nnpot.native.table import OPERATORS
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.structure import Batch, Structure
@@ -44,17 +43,15 @@ class Call:
 
     def written(self) -> bytes:
         """The call as `driver.cpp` reads it: the result is 0 in the beginning."""
-        first: Tensor = self.arguments[0]
-        sizes = SIGNATURES[self.name].sizes(*self.arguments)
-        types = [*[ctypes.c_int64] * (1 + len(sizes)), *SIGNATURES[self.name].c_types, ctypes.c_void_p]
-        given = (first.element_size(), *sizes, *self.arguments, torch.zeros_like(self.result))
-        parts = [_array(self.name.encode())]
-        for kind, value in zip(types, given, strict=True):
-            if kind is ctypes.c_void_p:
+        operator, first = OPERATORS[self.name], self.arguments[0]
+        sizes, _, _ = operator.shapes(*self.arguments)
+        parts = [_array(self.name.encode()), *(struct.pack("q", x) for x in (first.element_size(), 1, *sizes))]
+        for argument, value in zip(operator.arguments, self.arguments, strict=True):
+            if argument.is_tensor:
                 parts.append(_array(value.contiguous().numpy().tobytes()))
             else:
-                parts.append(struct.pack("d" if kind is ctypes.c_double else "q", value))
-        return b"".join(parts)
+                parts.append(struct.pack("d" if argument.kind == "float" else "q", value))
+        return b"".join([*parts, _array(torch.zeros_like(self.result).numpy().tobytes())])
 
 
 def _array(content: bytes) -> bytes:
@@ -139,7 +136,7 @@ def calls_of(make: Callable[[], Descriptor], dtype: torch.dtype, kind: int) -> l
 
 
 def call_of_forces(dtype: torch.dtype) -> Call:
-    """The sum of forces, which is no operator of PyTorch, and what tensors make of it."""
+    """The sum of forces, and what tensors make of it."""
     pairs, n_atoms = batch(), len(batch().numbers)
     gradient = torch.randn(len(pairs.pair_i), 3, dtype=dtype, generator=torch.Generator().manual_seed(0))
     forces = segment_sum(gradient, pairs.pair_i, n_atoms) - segment_sum(gradient, pairs.pair_j, n_atoms)

@@ -20,10 +20,10 @@ from recorded_calls import Call, differing, ragged_calls, write_calls
 
 from nnpot import compiler
 from nnpot.native import are_compiled, library
-from nnpot.native.signatures import SIGNATURES
+from nnpot.native.table import OPERATORS
 
 DRIVER = Path(__file__).with_name("driver.cpp")
-TABLE = "-DNNPOT_OPERATORS=" + " ".join(f"NNPOT_CALL({name})" for name in SIGNATURES)
+TABLE = "-DNNPOT_OPERATORS=" + " ".join(f"NNPOT_CALL({name})" for name in OPERATORS)
 ZIG = (sys.executable, "-m", "ziglang", "c++")
 OF_THIS_PROCESSOR = ("-march", "-mprefer", "-shared", "-DNNPOT_REGISTER")
 
@@ -94,7 +94,7 @@ def linked_here(driver: Path, program: Path, *objects: Path) -> Path:
 @needs_compiler
 def test_every_function_is_called_in_both_precisions(calls: list[Call]) -> None:
     called = {(call.name, call.result.dtype) for call in calls}
-    assert called == {(name, dtype) for name in SIGNATURES for dtype in (torch.float32, torch.float64)}
+    assert called == {(name, dtype) for name in OPERATORS for dtype in (torch.float32, torch.float64)}
 
 
 @needs_compiler
