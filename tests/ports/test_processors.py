@@ -87,7 +87,9 @@ def native_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def linked_here(driver: Path, program: Path, *objects: Path) -> Path:
     """A program of the driver and the library of this process; objects come before what that holds."""
-    kernels = Path(library._library()._name)
+    compiled = library.loaded()
+    assert compiled is not None
+    kernels = Path(compiled._name)
     return NATIVE.link(program, driver, *objects, kernels, f"-Wl,-rpath,{kernels.parent}")
 
 
