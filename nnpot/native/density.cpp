@@ -199,11 +199,14 @@ void pullback(const Given<T>& given, const T* bar, T* gradient, int64_t first, i
         });
 }
 
-// Calls work with a number of registers as a constant if there are few of them, else with 0.
-template <class Work>
+// Calls work with a number of registers as a constant if there are few of them, else with 0; for low degrees, where it
+// gains little, always with 0: each constant is a function to compile.
+template <int L, class Work>
 void with_registers(int n, Work work) {
-    if (n == 1) return work(Constant<1>());
-    if (n == 2) return work(Constant<2>());
+    if constexpr (L >= 16) {
+        if (n == 1) return work(Constant<1>());
+        if (n == 2) return work(Constant<2>());
+    }
     work(Constant<0>());
 }
 
@@ -211,7 +214,7 @@ template <class T, bool CHANGES>
 bool density_of_all(const Given<T>& given, const T* direction, T* out) {
     const Basis& basis = given.shape.basis;
     return basis.n_radial <= MAX_RADIAL && with_harmonics(basis.l_max, [&](auto L) {
-        with_registers(registers<T>(basis.n_radial), [&](auto N) {
+        with_registers<L.value>(registers<T>(basis.n_radial), [&](auto N) {
             parallel(given.pairs.n_centers, given.threads, [&](int64_t first, int64_t last) {
                 density<T, L.value, N.value, CHANGES>(given, direction, out, first, last);
             });
