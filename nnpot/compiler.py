@@ -136,13 +136,16 @@ def compile_library(
             shutil.rmtree(left_by_a_killed_process, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=f"{path.name}-", dir=path.parent) as folder:
             unfinished = Path(folder) / path.name
-            build([compiler, *flags(), *more_flags], [compiler, *flags(), *more_flags], sources, unfinished)
+            command = [compiler, *flags()]
+            build([*command, *more_flags], command, sources, unfinished, *more_flags)
             put(unfinished, path)
         for some in folders():
             remove_old(some)
 
 
-def build(compile_one: Sequence[str], link: Sequence[str], sources: Sequence[Path], path: Path) -> None:
+def build(
+    compile_one: Sequence[str], link: Sequence[str], sources: Sequence[Path], path: Path, *libraries: str
+) -> None:
     """Compile sources side by side, and link them to a library.
 
     Args:
@@ -150,6 +153,7 @@ def build(compile_one: Sequence[str], link: Sequence[str], sources: Sequence[Pat
         link: The same for the library.
         sources: C++ files.
         path: Of the library; others are written beside it.
+        libraries: Options of the linker that have to stand behind the objects: what these need is looked for in them.
 
     Raises:
         OSError: If a program cannot be run.
@@ -163,7 +167,7 @@ def build(compile_one: Sequence[str], link: Sequence[str], sources: Sequence[Pat
     with ThreadPoolExecutor(cores().allowed) as pool:
         largest_first = sorted(zip(sources, objects, strict=True), key=lambda pair: -pair[0].stat().st_size)
         list(pool.map(lambda pair: run(compile_one, "-c", pair[0], "-o", pair[1]), largest_first))
-    run(link, "-shared", *objects, "-o", path)
+    run(link, "-shared", *objects, "-o", path, *libraries)
 
 
 @contextmanager
