@@ -5,6 +5,9 @@ PYTHON ?= python3
 # C++ that no script writes
 FORMATTED = $(filter-out nnpot/native/api.h nnpot/native/gaunt.h,$(wildcard nnpot/native/*.cpp nnpot/native/*.h)) \
             nnpot/engines/lammps/pair_nnpot.cpp $(wildcard tests/*/*.cpp tests/unit/native/*.cpp)
+# tests are shared out to so many processes, file by file
+WORKERS ?= 2
+SHARED = -n $(WORKERS) --dist loadfile
 RUN = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(VENV)/bin/python
 
 .PHONY: setup demo lint test test-all wheel clean
@@ -26,10 +29,10 @@ lint: setup
 	$(VENV)/bin/clang-format --dry-run --Werror $(FORMATTED)
 
 test: lint
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest -m "not slow" $(SHARED)
 
 test-all: lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(SHARED)
 
 wheel: setup
 	$(VENV)/bin/pip install --quiet --editable ".[wheel]"

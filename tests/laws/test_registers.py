@@ -89,6 +89,7 @@ def everything(make: Callable[[], Descriptor], dtype: torch.dtype, used: CDLL | 
     return [x.detach() for x in parts]
 
 
+@pytest.mark.slow  # each width is compiled; that of the processor is that of all other tests
 @each_precision
 @pytest.mark.parametrize("name", DESCRIPTORS)
 @pytest.mark.parametrize("register", [16, 32])
