@@ -4,6 +4,7 @@ To load a library is to run its code.  So it is loaded only if nobody but the us
 it is whole: beside it is the digest of what it was when it was made, `*.so.sha256`.
 """
 
+import fnmatch
 import hashlib
 import logging
 import os
@@ -61,16 +62,32 @@ def folder_to_write() -> Path:
     raise OSError("; ".join(reasons))
 
 
+def libraries_in(folder: Path, pattern: str) -> list[Path]:
+    """Return what is in a folder by names like a pattern; nothing if it cannot be entered."""
+    try:
+        return [folder / name for name in sorted(fnmatch.filter(os.listdir(folder), pattern))]
+    except OSError:
+        return []
+
+
 def objection(path: Path) -> str:
     """Return why a library and the folder that it is in must not be loaded, empty if they may be, or are not there."""
-    if not path.is_file():
+    if not is_there(path):
         return ""
     return _distrust(path.parent) or _distrust(path) or ("" if is_whole(path) else f"{path} is damaged")
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a file, in a folder that can be entered."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def is_usable(path: Path) -> bool:
     """Whether a library is there, whole, and nobody else's; if it is, note that it is used."""
-    if not path.is_file() or objection(path):
+    if not is_there(path) or objection(path):
         return False
     try:
         if time.time() - path.stat().st_mtime > DAY:
@@ -154,7 +171,8 @@ def _distrust(path: Path) -> str:
     status = path.stat()
     if {status.st_uid, path.lstat().st_uid} - {os.geteuid(), ROOT}:  # of what a link leads to, and of the link
         return f"{path} belongs to another user"
-    return f"others may write to {path}" if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) else ""
+    is_open = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return f"others may write to {path} (chmod go-w forbids it)" if is_open else ""
 
 
 def _seal(library: Path) -> Path:

@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -75,7 +76,15 @@ def flags() -> tuple[str, ...]:
 
 def find_compiler() -> str | None:
     """Return the machine's C++ compiler: what `CXX` names, else the first that is there; None if there is none."""
-    return next((c for c in (os.environ.get("CXX"), "g++", "c++", "clang++") if c and shutil.which(c)), None)
+    chosen = os.environ.get("CXX")
+    if chosen and not shutil.which(chosen):
+        _say_once(f"CXX names no program: {chosen!r} is not used; options of a compiler go into NNPOT_CXXFLAGS")
+    return next((c for c in (chosen, "g++", "c++", "clang++") if c and shutil.which(c)), None)
+
+
+@cache
+def _say_once(warning: str) -> None:
+    log.warning("%s", warning)
 
 
 def pytorch_release() -> str:

@@ -40,6 +40,7 @@ from nnpot.compiler import NATIVE, complaint, find_compiler, pytorch_release
 from nnpot.files import write_atomically
 from nnpot.functional.rows import ElementRows
 from nnpot.native import are_compiled
+from nnpot.native.library import state
 from nnpot.potential import Potential
 from nnpot.precision import dtype_of
 from nnpot.structure import Linearized, Pairs
@@ -69,7 +70,8 @@ def write_package(potential: Potential, path: str | Path, dtype: str = "float32"
     """
     precision, compiler = dtype_of(dtype), find_compiler()
     if compiler is None or not are_compiled(precision, torch.device("cpu")):
-        raise FileNotFoundError("a package needs a C++ compiler, and there is none here; install g++")
+        why = "there is none here; install g++" if compiler is None else f"kernels: {state().sentence}"
+        raise FileNotFoundError(f"a package needs a C++ compiler, and {why}")
     if Path(path).suffix != SUFFIX:
         raise ValueError(f"the name of a package ends in {SUFFIX}, that of {path} does not")
     instructions = processor.instructions_of(compiler, target)

@@ -371,7 +371,7 @@ class Batch:
 
     def check(self) -> None:
         """Complain about pairs that are none, or atoms of no structure, with a ValueError."""
-        Pairs(self.r_ij, self.pair_i, self.pair_j, self.numbers).check()
+        Pairs(self.r_ij, self.pair_i, self.pair_j, self.numbers.long()).check()
         of = self.structure_of
         if of.shape != self.numbers.shape or bool(((of < 0) | (of >= self.n_structures)).any()):
             raise ValueError(f"structure_of must give one of the {self.n_structures} structures for each atom")

@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 import torch
 
-from nnpot.compiler import NATIVE
+from nnpot.compiler import NATIVE, find_compiler
 from nnpot.engines.lammps import plugin
 from nnpot.files import write_atomically
 from nnpot.formats import load, write_n2p2
 from nnpot.packaged import write_package
 from nnpot.potential import Potential
+from nnpot.processor import instructions_of
 
 log = logging.getLogger("nnpot")
 
@@ -73,6 +74,9 @@ def export(
 
 
 def _lammps(potential: Potential, folder: Path, dtype: str, target: str) -> Path:
+    compiler = find_compiler()
+    if compiler is not None:
+        instructions_of(compiler, target)  # complains about a wrong name before anything is compiled
     plugin.build()
     path = write_package(potential, folder / "model.pt2", dtype, target)
     text = LAMMPS_INPUT.format(path=path.resolve(), elements=" ".join(potential.elements))

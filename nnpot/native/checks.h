@@ -10,7 +10,7 @@
 
 // What became of a call; sums.cpp says it in words.
 enum Answer {
-    NO_MEMORY = -8,
+    NO_MEMORY = -9,
     WRONG_SIZES,
     WRONG_VECTORS,
     WRONG_STARTS,
@@ -18,6 +18,7 @@ enum Answer {
     WRONG_SPECIES,
     WRONG_CENTERS,
     WRONG_CUTOFFS,
+    WRONG_ACTIVATION,
     NOT_COMPILED = 0,
     DONE = 1,
 };

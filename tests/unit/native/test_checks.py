@@ -202,7 +202,7 @@ def n_functions(sizes: tuple[int, ...]) -> int:
         (5, lambda x: changed(x, 1, -3), "sizes do not agree"),
         (5, lambda x: changed(x, -1, 2), "sizes do not agree"),
         (5, lambda x: x[:-1], r"sizes must be of shape \(3,\)"),
-        (6, lambda x: x + 9, "not compiled"),
+        (6, lambda x: x + 9, "no activation function"),
         (2, lambda x: x.float(), "mean must be torch.float64 as features"),
     ],
 )

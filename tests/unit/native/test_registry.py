@@ -110,9 +110,27 @@ def test_a_registered_kernel_gets_checked_arguments_and_calculates() -> None:
     assert len(seen) == 1
 
 
-def test_only_operators_can_be_registered() -> None:
-    with pytest.raises(KeyError):
-        register("denisty", torch.float32, "cpu", lambda *_: None)
+@pytest.mark.parametrize(
+    ("name", "dtype", "device", "said"),
+    [
+        ("denisty", torch.float32, "cpu", "must be one of density, density_tangent, .*got 'denisty'"),
+        ("density", torch.float16, "cpu", "float32 or float64 .* not torch.float16"),
+        ("density", "float32", "cpu", "float32 or float64"),
+        ("density", torch.float32, "cuda:0", "a kind of device such as cuda"),
+    ],
+)
+def test_what_cannot_be_registered_is_said(name: str, dtype: torch.dtype, device: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        register(name, dtype, device, lambda *_: None)
+
+
+def test_families_and_limits_are_known_by_their_names() -> None:
+    with pytest.raises(ValueError, match=r"must be one of density, .*got 'densty'"), without_kernels("densty"):
+        pass
+    with pytest.raises(ValueError, match="got 'densty'"):
+        serves("densty", torch.empty(0))
+    with pytest.raises(ValueError, match="must be one of n_radial, l_max, got 'lmax'"):
+        serves("density", torch.empty(0), lmax=9)
 
 
 @needs_kernels
