@@ -27,7 +27,9 @@ Arguments = tuple[Any, ...]
 
 def calculated(name: str, arguments: Sequence[Any]) -> Tensor:
     """Return the result of an operator, in float64."""
-    given = [x.resolve_neg().double() if isinstance(x, Tensor) and x.is_floating_point() else x for x in arguments]
+    given = [
+        x.detach().resolve_neg().double() if isinstance(x, Tensor) and x.is_floating_point() else x for x in arguments
+    ]
     return _BY_TENSORS[name](dict(zip((a.name for a in OPERATORS[name].arguments), given, strict=True)))
 
 

@@ -131,7 +131,9 @@ def is_refused_or_right(name: str, arguments: Arguments, words: str) -> bool:
     known = torch.isfinite(wanted)  # kernels leave out what is multiplied by 0, or add it
     if not all(bool(torch.isfinite(x).all()) for x in reals(arguments)):
         known &= torch.isfinite(found)
-    sizes = [float(x.double().abs().nan_to_num(0, 0).max()) for x in reals(arguments) if x.numel() > 0]
+    sizes = [
+        float(x.double().abs().nan_to_num(0, 0).max()) for x in map(Tensor.detach, reals(arguments)) if x.numel() > 0
+    ]
     try:
         assert_close(found[known], wanted[known], PRECISION[result.dtype], scale=max([1.0, *sizes]))  # sums may cancel
     except AssertionError as error:

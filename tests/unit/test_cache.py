@@ -144,7 +144,7 @@ def test_a_library_that_others_may_write_is_not(folder: Path, part: str, mode: i
     spoilt = path if part == "library" else folder
     spoilt.chmod(mode)
     assert not cache.is_usable(path)
-    assert cache.objection(path) == f"others may write to {spoilt}"
+    assert cache.objection(path) == f"others may write to {spoilt} (chmod go-w forbids it)"
 
 
 @needs_users
