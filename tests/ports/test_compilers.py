@@ -1,4 +1,4 @@
-"""What clang++ compiles obeys the laws, too: it is the compiler of macOS, and its threads are not those of PyTorch."""
+"""What clang++ compiles obeys the laws, too: it is the compiler of macOS, and that of wheels."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ LAWS = ("test_compiled.py", "test_compiled_second_density.py", "test_compiled_tr
 )
 def test_the_laws_hold(register: str, options: str, laws: tuple[str, ...], tmp_path: Path) -> None:
     choice = {"CXX": "clang++", "NNPOT_REGISTER": register, "NNPOT_CXXFLAGS": options, "XDG_CACHE_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(f"tests/laws/{law}" for law in laws)]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(f"tests/laws/{law}" for law in laws)]
     environment = {**os.environ, "NNPOT_NATIVE": "on", **choice}
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
