@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from operators import count_functions
 from systems import CUTOFF, ELEMENTS, acsf, structure
 from torch import Tensor
 
@@ -174,21 +175,12 @@ def test_a_table_of_symmetry_functions_that_does_not_agree(change: Callable[[Ten
     table = acsf().function_table
     assert table is not None
     sizes, numbers = torch.tensor(table.sizes), torch.tensor(table.numbers, dtype=torch.float64)
-    first, n_all = sorted_pairs(pairs()), n_functions(table.sizes)
+    first, n_all = sorted_pairs(pairs()), count_functions(table.sizes)
     torch.ops.nnpot.acsf(*first, sizes, numbers, n_all)
     with pytest.raises(ValueError, match="acsf: sizes do not agree with the arrays"):
         torch.ops.nnpot.acsf(*first, *change(sizes, numbers), n_all)
     with pytest.raises(ValueError, match="acsf: sizes do not agree with the arrays"):
         torch.ops.nnpot.acsf(*first, sizes, numbers, n_all + 1)
-
-
-def n_functions(sizes: tuple[int, ...]) -> int:
-    g1, n_g2, n_g3, n_elements, _, n_families = sizes[:6]
-    place, of_pair = 6, 0
-    for _ in range(n_families):
-        of_pair += sizes[place + 3]
-        place += 4 + sizes[place + 3]
-    return n_elements * (g1 + n_g2 + n_g3) + n_elements * (n_elements + 1) // 2 * of_pair
 
 
 @needs_kernels
