@@ -69,9 +69,10 @@ def write_package(potential: Potential, path: str | Path, dtype: str = "float32"
         FileNotFoundError: If there is no C++ compiler.
     """
     precision, compiler = dtype_of(dtype), find_compiler()
-    if compiler is None or not are_compiled(precision, torch.device("cpu")):
-        why = "there is none here; install g++" if compiler is None else f"kernels: {state().sentence}"
-        raise FileNotFoundError(f"a package needs a C++ compiler, and {why}")
+    if compiler is None:
+        raise FileNotFoundError("a package needs a C++ compiler, and there is none here; install g++")
+    if not are_compiled(precision, torch.device("cpu")):
+        raise FileNotFoundError(f"a package calls the C++ kernels, and they do not run here: {state().sentence}")
     if Path(path).suffix != SUFFIX:
         raise ValueError(f"the name of a package ends in {SUFFIX}, that of {path} does not")
     instructions = processor.instructions_of(compiler, target)

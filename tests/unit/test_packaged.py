@@ -19,7 +19,7 @@ from nnpot import packaged, processor
 from nnpot.calculator import NNPotCalculator
 from nnpot.compiler import NATIVE, find_compiler, pytorch_release
 from nnpot.model_file import load
-from nnpot.native import are_compiled
+from nnpot.native import are_compiled, library
 from nnpot.packaged import PackagedPotential, read_metadata, write_package
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
@@ -139,8 +139,16 @@ def test_wrong_arguments_are_refused(tmp_path: Path, name: str, dtype: str) -> N
 
 
 def test_it_needs_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnpot.packaged.are_compiled", lambda *_: False)
+    monkeypatch.setattr("nnpot.packaged.find_compiler", lambda: None)
     with pytest.raises(FileNotFoundError, match=r"C\+\+ compiler.*install g\+\+"):
+        write_package(ZBL(("Cu",)), tmp_path / "model.pt2")
+
+
+def test_it_needs_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = library.State(None, "NNPOT_NATIVE=off switches the C++ kernels off")
+    monkeypatch.setattr("nnpot.packaged.are_compiled", lambda *_: False)
+    monkeypatch.setattr("nnpot.packaged.state", lambda: state)
+    with pytest.raises(FileNotFoundError, match="they do not run here: NNPOT_NATIVE=off"):
         write_package(ZBL(("Cu",)), tmp_path / "model.pt2")
 
 
