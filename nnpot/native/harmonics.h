@@ -1,9 +1,11 @@
 // The number L = (l_max + 1)^2 of spherical harmonics as a constant.
 #pragma once
 
+#include "api.h"
+
 #include <type_traits>
 
-constexpr int MAX_HARMONICS = 25;  // l <= 4
+constexpr int MAX_HARMONICS = (NNPOT_MOST_L_MAX + 1) * (NNPOT_MOST_L_MAX + 1);
 
 template <int N>
 using Constant = std::integral_constant<int, N>;

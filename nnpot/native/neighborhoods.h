@@ -3,6 +3,7 @@
 // each lane.  The same formulas, in the same notation, are in nnpot/functional/radial.py and harmonics.py.
 #pragma once
 
+#include "api.h"
 #include "checks.h"
 #include "elementary.h"
 #include "harmonics.h"
@@ -13,7 +14,7 @@
 #include <cstdint>
 #include <vector>
 
-constexpr int MAX_RADIAL = 32;
+constexpr int MAX_RADIAL = NNPOT_MOST_N_RADIAL;
 
 struct Basis {
     int n_radial;  // k
