@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.networks import Networks
-from nnpot.functional.rows import ElementRows
 from nnpot.network_potential import NeuralNetworkPotential, network_outputs
 from nnpot.nn.per_element import PerElement
 from nnpot.potential import gradient_of
@@ -55,7 +55,7 @@ def _features(
         return explicit.features, explicit.pullback
     x = values.detach().requires_grad_()
     with torch.enable_grad():
-        rows = ElementRows.of_centers(pairs, len(potential.elements), values.dtype)
+        rows = ElementBlocks.of_centers(pairs, len(potential.elements), values.dtype)
         features = potential.descriptor.features_of(x, rows)
     return features.detach(), lambda bar: torch.autograd.grad(features, x, bar)[0]
 
@@ -69,7 +69,7 @@ def _networks(potentials: Sequence[NeuralNetworkPotential], features: Tensor, sp
     compiled = Networks.of(features, species, mean, scale, weights, potentials[0].functions, linear=len(linear) > 0)
     if compiled is not None:
         return compiled.outputs, compiled.slopes
-    rows = ElementRows.of(species, len(mean), features.dtype)
+    rows = ElementBlocks.of(species, len(mean), features.dtype)
     x = features.detach().requires_grad_()
     with torch.enable_grad():
         networks = PerElement(network for p in potentials for network in p.networks)

@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor
+from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.explicit import Energies, RecordedEnergies, energies_and_gradient
 from nnpot.functional.networks import Networks
-from nnpot.functional.rows import ElementRows
-from nnpot.graph import CompiledGraph
 from nnpot.neighbors import single_batch
 from nnpot.nn.layers import Activation, Affine
 from nnpot.nn.mlp import MLP, activations
 from nnpot.nn.per_element import PerElement
 from nnpot.potential import Potential, gradient_of
 from nnpot.scaling import FeatureScaling, isolated_atom_energies, least_squares_energies
-from nnpot.structure import Linearized, Pairs, Structure, species_index, thinned
+from nnpot.structure import Linearized, Pairs, Structure, species_index, subsample
+from nnpot.torch_compile import CompiledGraph
 
 Stage = Literal["values", "features"]
 """What energies are calculated from: values of `Descriptor.linearized`, or features."""
@@ -75,10 +75,10 @@ class NeuralNetworkPotential(Potential):
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, shape (N,)."""
         features = self.descriptor(pairs)
-        rows = ElementRows.of_centers(pairs, len(self.elements), features.dtype)
+        rows = ElementBlocks.of_centers(pairs, len(self.elements), features.dtype)
         return self.energies_of_features(features, pairs.center_species, rows)
 
-    def energies_of_features(self, features: Tensor, species: Tensor, rows: ElementRows) -> Tensor:
+    def energies_of_features(self, features: Tensor, species: Tensor, rows: ElementBlocks) -> Tensor:
         """Return atomic energies, in eV, float64, shape (N,), from features (N, D) and element indices (N,)."""
         learned = network_outputs(self.networks, self.linear, self.scaling(features, species), rows)
         return self.references(species) + self.energy_scale * learned.double()
@@ -97,7 +97,7 @@ class NeuralNetworkPotential(Potential):
                 return super().energies_and_pair_gradient(pairs)
             explicit = self.descriptor.explicit_features(fixed.values, species)
             if explicit is None:
-                rows = ElementRows.of_centers(pairs, len(self.elements), fixed.values.dtype)
+                rows = ElementBlocks.of_centers(pairs, len(self.elements), fixed.values.dtype)
                 energies, gradient = self._behind("values", fixed.values, species, rows)
                 return energies, fixed.pullback(gradient)
 
@@ -135,13 +135,13 @@ class NeuralNetworkPotential(Potential):
     def _recorded(
         self, features: Tensor, pairs: Pairs, parameters: Sequence[Tensor], *, keep_graph: bool
     ) -> RecordedEnergies:
-        rows = ElementRows.of_centers(pairs, len(self.elements), features.dtype)
+        rows = ElementBlocks.of_centers(pairs, len(self.elements), features.dtype)
         x = features.detach().requires_grad_()
         with torch.set_grad_enabled(keep_graph):
             energies, slopes = self._behind("features", x, pairs.center_species, rows)
         return RecordedEnergies(x, energies, slopes, parameters)
 
-    def _behind(self, stage: Stage, x: Tensor, species: Tensor, rows: ElementRows) -> tuple[Tensor, Tensor]:
+    def _behind(self, stage: Stage, x: Tensor, species: Tensor, rows: ElementBlocks) -> tuple[Tensor, Tensor]:
         """Return atomic energies and their derivative by the values of `linearized`, or by the features."""
         inputs = (x if x.requires_grad else x.detach().requires_grad_(), species, rows.order, rows.place, rows.filled)
         graph = self.graphs.get((stage, self.is_trained))
@@ -164,7 +164,7 @@ class NeuralNetworkPotential(Potential):
         species = torch.zeros(n_rows + 3 * len(self.elements) - 3, dtype=torch.int64, device=values.device)
         for s in range(1, len(self.elements)):
             species[n_rows + 3 * s - 3 : n_rows + 3 * s] = s
-        rows = ElementRows.of(species, len(self.elements), values.dtype)
+        rows = ElementBlocks.of(species, len(self.elements), values.dtype)
         zeros = values.new_zeros(len(species), *values.shape[1:]).requires_grad_()
         return zeros, species, rows.order, rows.place, rows.filled
 
@@ -204,7 +204,7 @@ class NeuralNetworkPotential(Potential):
         """Standardise the features over at most about `n_atoms` atoms, evenly picked structures."""
         rows, species = [], []
         with torch.no_grad():
-            for structure in thinned(structures, n_atoms):
+            for structure in subsample(structures, n_atoms):
                 pairs = single_batch(structure, self.cutoff).pairs(self.elements)
                 species.append(pairs.species)
                 rows.append(self.descriptor(pairs))
@@ -216,7 +216,7 @@ class NeuralNetworkPotential(Potential):
         self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["least_scale"])
 
 
-def network_outputs(networks: PerElement, linear: PerElement, x: Tensor, rows: ElementRows) -> Tensor:
+def network_outputs(networks: PerElement, linear: PerElement, x: Tensor, rows: ElementBlocks) -> Tensor:
     """Return MLP_s(x̂_i) + w_s · x̂_i, shape (N,), from standardised features x̂, shape (N, D); `linear` may be empty."""
     by_element = rows.spread(x)  # (S, R, D)
     outputs = networks(by_element) + linear(by_element) if len(linear) > 0 else networks(by_element)
@@ -250,7 +250,7 @@ class _Trainable(nn.Module):
 
     def forward(self, x: Tensor, species: Tensor, order: Tensor, place: Tensor, filled: Tensor) -> Any:
         """Return atomic energies, shape (N,), and their derivative, of the shape of `x`."""
-        rows = ElementRows(order, place, filled)
+        rows = ElementBlocks(order, place, filled)
         with torch.enable_grad():
             features = x if self.stage == "features" else self.potential.descriptor.features_of(x, rows)
             energies = self.potential.energies_of_features(features, species, rows)

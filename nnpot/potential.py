@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nnpot.functional.rows import ElementRows
+from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
 from nnpot.neighbors import single_batch, too_close
 from nnpot.spec import Module
@@ -117,7 +117,7 @@ class Potential(Module, ABC):
     def evaluated(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å, in parts, so that large systems have room."""
         with torch.no_grad():
-            parts = [self.energies_and_pair_gradient(part) for part in pairs.parts(CENTERS_AT_ONCE)]
+            parts = [self.energies_and_pair_gradient(part) for part in pairs.chunks(CENTERS_AT_ONCE)]
         energies, gradient = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
         return energies, gradient
 
@@ -175,9 +175,9 @@ class SumPotential(Potential):
         place = torch.tensor(places, device=pairs.species.device)
         centers = None if pairs.centers is None else place[pairs.centers]
         seen = replace(pairs, species=place[pairs.species], centers=centers)
-        rows = pairs.made.get((ElementRows, len(self.elements)))
+        rows = pairs.cache.get((ElementBlocks, len(self.elements)))
         if rows is not None:
-            seen.made[ElementRows, len(term.elements)] = rows.among(len(term.elements), places)
+            seen.cache[ElementBlocks, len(term.elements)] = rows.among(len(term.elements), places)
         return seen
 
 

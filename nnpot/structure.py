@@ -96,7 +96,7 @@ def _optional(values: Any) -> Tensor | None:
     return None if values is None else torch.tensor(np.asarray(values), dtype=torch.float64)
 
 
-def thinned(structures: Sequence[Structure], n_atoms: int) -> Sequence[Structure]:
+def subsample(structures: Sequence[Structure], n_atoms: int) -> Sequence[Structure]:
     """Return every n-th structure, such that they have about a number of atoms together; all if there are fewer."""
     return structures[:: max(1, sum(len(s) for s in structures) // n_atoms)]
 
@@ -132,8 +132,8 @@ class Pairs:
         pair_j: Neighbour of each pair, shape (P,), in 0 … N'−1.
         species: Index of each atom's element among the elements of the model, shape (N',).
         centers: The same of each centre, shape (N,); None if the atoms are the centres.
-        known_as_sorted: Whether the pairs are known to be sorted by centre.
-        made: What :meth:`once` has made of these pairs; a copy by `dataclasses.replace` starts without.
+        assume_sorted: Whether the pairs are known to be sorted by centre.
+        cache: What :meth:`cached` has made of these pairs; a copy by `dataclasses.replace` starts without.
     """
 
     r_ij: Tensor
@@ -141,18 +141,18 @@ class Pairs:
     pair_j: Tensor
     species: Tensor
     centers: Tensor | None = None
-    known_as_sorted: bool = False
-    made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+    assume_sorted: bool = False
+    cache: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
-    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+    def cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """Return what was made of these pairs before under the same key, else make it now and keep it.
 
         For all whose size depends on where the atoms are (tables of neighbours, rows by element): a graph that is
         recorded for other pairs takes it as an input (`engines/torchscript.py`).
         """
-        if key not in self.made:
-            self.made[key] = make()
-        return self.made[key]  # type: ignore[no-any-return]
+        if key not in self.cache:
+            self.cache[key] = make()
+        return self.cache[key]  # type: ignore[no-any-return]
 
     @property
     def center_species(self) -> Tensor:
@@ -162,7 +162,7 @@ class Pairs:
     @property
     def is_sorted(self) -> bool:
         """Whether the pairs of a centre stand together, in the order of the centres."""
-        return self.known_as_sorted or bool((self.pair_i[1:] >= self.pair_i[:-1]).all())
+        return self.assume_sorted or bool((self.pair_i[1:] >= self.pair_i[:-1]).all())
 
     def check(self) -> None:
         """Complain about what is no list of pairs; compiled code looks for itself.
@@ -192,7 +192,7 @@ class Pairs:
         if not bool(torch.isfinite(self.r_ij).all()):
             raise ValueError("a pair vector r_ij is infinite or not a number")
 
-    def parts(self, size: int) -> Iterator["Pairs"]:
+    def chunks(self, size: int) -> Iterator["Pairs"]:
         """Yield the pairs in order, up to `size` centres at a time; all at once unless they are sorted by centre."""
         n = len(self.center_species)
         if n <= size or not self.is_sorted:
@@ -207,7 +207,7 @@ class Pairs:
                 self.pair_j[first:end],
                 self.species,
                 self.center_species[start : start + size],
-                known_as_sorted=True,
+                assume_sorted=True,
             )
 
 

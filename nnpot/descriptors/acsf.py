@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nnpot.descriptors.acsf_setup import choose_functions
 from nnpot.descriptors.base import Descriptor, elements_of
-from nnpot.descriptors.table_sums import TableSums
+from nnpot.descriptors.neighbor_sums import NeighborSums
 from nnpot.functional.angular import AngularBasis
 from nnpot.functional.cutoffs import cutoff_function as find_cutoff_function
 from nnpot.functional.radial import shifted_gaussians, shifted_gaussians_derivative
@@ -20,7 +20,7 @@ Angular = tuple[float, float, float, float]
 CutoffName = Literal["cosine", "tanh3", "polynomial", "hard", "scaled_tanh3", "exponential", "cubic", "septic", "nonic"]
 
 
-class ACSF(TableSums):
+class ACSF(NeighborSums):
     r"""Behler's symmetry functions, one set for every neighbour element and for every pair of neighbour elements.
 
     ====  ========================================================================================

@@ -7,8 +7,8 @@ from typing import Self
 from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor
 
+from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.explicit import ExplicitFeatures, FixedFeatures
-from nnpot.functional.rows import ElementRows
 from nnpot.spec import Module
 from nnpot.structure import Linearized, Pairs, Structure
 
@@ -48,7 +48,7 @@ class Descriptor(Module, ABC):
         """Whether `linearized` of another descriptor gives the same for all pairs, whatever was trained."""
         return False
 
-    def features_of(self, values: Tensor, rows: ElementRows) -> Tensor:
+    def features_of(self, values: Tensor, rows: ElementBlocks) -> Tensor:
         """Return the features, shape (N, D), from the values of `linearized`; the same for a fixed descriptor."""
         return values
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from nnpot.descriptors.acsf import ACSF, CutoffName
 from nnpot.descriptors.base import Descriptor, check_elements
 from nnpot.descriptors.compact_acsf import CompactACSF
-from nnpot.descriptors.table_sums import TableSums
+from nnpot.descriptors.neighbor_sums import NeighborSums
 from nnpot.functional.symmetry_functions import MOST_IN_FAMILY
 from nnpot.structure import Linearized, Pairs
 
@@ -194,7 +194,7 @@ class ListedFunctions:
 
 def _functions_of_all(
     functions: Sequence[SymmetryFunction], elements: tuple[str, ...], cutoff_function: CutoffName, inner: float
-) -> tuple[list[TableSums], Tensor]:
+) -> tuple[list[NeighborSums], Tensor]:
     """Descriptors that have all functions for all elements, and the weight W of each of theirs for each element.
 
     W has shape (S, D_all, D) and holds small whole numbers, exact in any precision.
@@ -236,7 +236,7 @@ def _groups(functions: Sequence[SymmetryFunction]) -> list[list[int]]:
 
 def _descriptor(
     terms: Sequence[SymmetryFunction], elements: tuple[str, ...], cutoff_function: CutoffName, inner: float
-) -> TableSums:
+) -> NeighborSums:
     """The descriptor that has some terms for all neighbour elements."""
     radial, narrow, wide = (tuple(t for t in terms if t.kind[1] == n) for n in "245")
     if terms[0].kind[0] == "G":
@@ -249,7 +249,7 @@ def _descriptor(
 
 
 def _columns(
-    function: SymmetryFunction, terms: Sequence[SymmetryFunction], part: TableSums
+    function: SymmetryFunction, terms: Sequence[SymmetryFunction], part: NeighborSums
 ) -> Iterator[tuple[int, float]]:
     """Places of a function in the descriptor of its term, and the weight of each."""
     n, numbers = _n_neighbors(function.kind), [atomic_numbers[e] for e in part.elements]

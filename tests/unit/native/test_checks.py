@@ -25,7 +25,7 @@ needs_kernels = pytest.mark.skipif(not are_compiled(torch.float64, CPU), reason=
 
 DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
     "ace": lambda: ACE(CUTOFF, ELEMENTS, 3, 4, 2),
-    "ace with second densities": lambda: ACE(CUTOFF, ELEMENTS, 3, 4, 2, second_channels=3, second_units=4),
+    "ace with weighted densities": lambda: ACE(CUTOFF, ELEMENTS, 3, 4, 2, weighted_channels=3, weighted_units=4),
     "acsf": acsf,
 }
 each_descriptor = pytest.mark.parametrize("name", DESCRIPTORS)

@@ -1,4 +1,4 @@
-"""The second density by compiled code, with the derivatives that training needs written out."""
+"""The weighted density by compiled code, with the derivatives that training needs written out."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,8 +12,8 @@ from nnpot.structure import Pairs
 
 
 @dataclass(frozen=True, eq=False)
-class SecondPairDensity:
-    """A'(r, A; P, U, V) of :class:`nnpot.descriptors.second_density.SecondDensity`, straight from the pair list.
+class WeightedDensityKernel:
+    """A'(r, A; P, U, V) of :class:`nnpot.descriptors.weighted_density.WeightedDensity`, straight from the pair list.
 
     Attributes:
         arguments: What all operators take: pairs sorted by centre, of which those beyond the cutoff do not count;
@@ -49,7 +49,7 @@ class SecondPairDensity:
             n_radial: Number K of radial functions.
             l_max: Highest degree.
         """
-        if not (serves("second_density", density, n_radial=n_radial) and pairs.is_sorted):
+        if not (serves("weighted_density", density, n_radial=n_radial) and pairs.is_sorted):
             return None
         weights = [w.detach().contiguous() for w in parameters]
         tensors = (
@@ -75,13 +75,13 @@ class _Values(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, arguments: tuple[Any, ...], *inputs: Tensor) -> Tensor:
         ctx.arguments, ctx.shapes = arguments, [x.shape for x in inputs]
-        values: Tensor = torch.ops.nnpot.second_density(*arguments)
+        values: Tensor = torch.ops.nnpot.weighted_density(*arguments)
         return values
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, values_bar: Tensor) -> tuple[Tensor | None, ...]:
-        everything = torch.ops.nnpot.second_density_gradient(*ctx.arguments, values_bar.contiguous())
+        everything = torch.ops.nnpot.weighted_density_gradient(*ctx.arguments, values_bar.contiguous())
         return None, *_parts(everything, ctx.shapes)
 
 
@@ -92,7 +92,7 @@ class _Pulled(torch.autograd.Function):
     def forward(ctx: Any, arguments: tuple[Any, ...], values_bar: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         ctx.arguments, ctx.shapes = arguments, [x.shape for x in inputs]
         ctx.save_for_backward(values_bar)
-        pulled = torch.ops.nnpot.second_density_pullback(*arguments, values_bar.contiguous())
+        pulled = torch.ops.nnpot.weighted_density_pullback(*arguments, values_bar.contiguous())
         vectors, density = arguments[0], arguments[6]
         by_vectors, by_density = pulled.split([vectors.numel(), density.numel()])
         return by_vectors.view_as(vectors), by_density.view_as(density)
@@ -102,7 +102,7 @@ class _Pulled(torch.autograd.Function):
     def backward(ctx: Any, vectors_change: Tensor, density_change: Tensor) -> tuple[Tensor | None, ...]:
         (values_bar,) = ctx.saved_tensors
         bars = (x.contiguous() for x in (values_bar, vectors_change, density_change))
-        everything = torch.ops.nnpot.second_density_pullback_gradient(*ctx.arguments, *bars)
+        everything = torch.ops.nnpot.weighted_density_pullback_gradient(*ctx.arguments, *bars)
         return None, *_parts(everything, [values_bar.shape, *ctx.shapes])
 
 

@@ -1,4 +1,4 @@
-"""A second density, in which a network weighs each neighbour by what the first one has in its direction."""
+"""A weighted density, in which a network weighs each neighbour by what the first one has in its direction."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,18 +10,18 @@ from torch import Tensor, nn
 
 from nnpot.functional.activations import silu
 from nnpot.functional.affine import affine
+from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.channels import channels
 from nnpot.functional.cutoffs import CUTOFFS
 from nnpot.functional.density import vectors_bar
 from nnpot.functional.harmonics import spherical_harmonics
 from nnpot.functional.radial import bessel_basis
-from nnpot.functional.rows import ElementRows
-from nnpot.functional.second_density import SecondPairDensity
+from nnpot.functional.weighted_density import WeightedDensityKernel
 from nnpot.neighbors import NeighborTable
 from nnpot.structure import Linearized, Pairs
 
 
-class SecondDensity(nn.Module):
+class WeightedDensity(nn.Module):
     r"""Weights of the neighbours that depend on what else is around the centre, and the density with these weights.
 
     For an atom i of element z, its density A, and a neighbour j of element s:
@@ -72,7 +72,7 @@ class SecondDensity(nn.Module):
         self.outer = nn.Parameter(_layer(n_elements, units, n_channels))
         self.register_buffer("input_scale", torch.ones(n_elements, n_inputs))
 
-    def forward(self, a: Tensor, near: "Neighborhood", rows: ElementRows) -> Tensor:
+    def forward(self, a: Tensor, near: "Neighborhood", rows: ElementBlocks) -> Tensor:
         """Return A', shape (N, L, C), from the density A, shape (N, L, n).
 
         Args:
@@ -98,7 +98,7 @@ class SecondDensity(nn.Module):
         by_input = torch.cat([self.input_scale.reciprocal(), bias], dim=1)
         return self.projection, self.hidden * by_input.unsqueeze(dim=1), self.outer * self.scale
 
-    def inputs(self, a: Tensor, near: "Neighborhood", rows: ElementRows) -> tuple[Tensor, Tensor]:
+    def inputs(self, a: Tensor, near: "Neighborhood", rows: ElementBlocks) -> tuple[Tensor, Tensor]:
         """Return E_sq R_k, shape (N, M, Q·K), and u, shape (N, M, (l_max + 1)·C)."""
         b = channels(a, self.projection, rows).transpose(0, 1)  # (N, L, C)
         directions = []
@@ -126,14 +126,14 @@ class SecondDensity(nn.Module):
             self.input_scale[s] = spread
 
 
-class SecondDensities(nn.ModuleList):
-    """Second densities one after the other, each of which sees the columns of those before it; perhaps none.
+class WeightedDensities(nn.ModuleList):
+    """Weighted densities one after the other, each of which sees the columns of those before it; perhaps none.
 
     All have the same cutoff, radial functions and degrees.
     """
 
-    def __iter__(self) -> Iterator[SecondDensity]:
-        return cast("Iterator[SecondDensity]", super().__iter__())
+    def __iter__(self) -> Iterator[WeightedDensity]:
+        return cast("Iterator[WeightedDensity]", super().__iter__())
 
     @property
     def sizes(self) -> tuple[float, int, int]:
@@ -141,7 +141,7 @@ class SecondDensities(nn.ModuleList):
         first = next(iter(self))
         return first.cutoff, first.n_radial, first.l_max
 
-    def forward(self, a: Tensor, near: "Neighborhood", rows: ElementRows) -> Tensor:
+    def forward(self, a: Tensor, near: "Neighborhood", rows: ElementBlocks) -> Tensor:
         """Return the columns of all, shape (N, L, ΣC), from the density A, shape (N, L, Q·K)."""
         columns = a
         for second in self:
@@ -167,11 +167,11 @@ class SecondDensities(nn.ModuleList):
             compiled = self._compiled(first, pairs, element_weights.to(first.values.dtype))
         if compiled is not None:
             return compiled
-        return BothDensities(first, RecordedSeconds.of(self, first.values, pairs, element_weights))
+        return BothDensities(first, RecordedWeighted.of(self, first.values, pairs, element_weights))
 
     def _compiled(self, made: Linearized, pairs: Pairs, element_weights: Tensor) -> Linearized | None:
         for second in self:
-            compiled = SecondPairDensity.of(pairs, element_weights, made.values, second.weights, *self.sizes)
+            compiled = WeightedDensityKernel.of(pairs, element_weights, made.values, second.weights, *self.sizes)
             if compiled is None:
                 return None
             made = BothDensities(made, compiled)
@@ -184,7 +184,7 @@ class SecondDensities(nn.ModuleList):
         for a, pairs in of_structures:
             near = self.neighborhood(pairs, element_weights)
             columns.append(a)
-            surroundings.append((near, ElementRows.of_centers(pairs, len(element_weights), a.dtype)))
+            surroundings.append((near, ElementBlocks.of_centers(pairs, len(element_weights), a.dtype)))
             species.append(pairs.center_species[pairs.pair_i[near.table.near]])
         for second in self:
             inputs = []
@@ -197,7 +197,7 @@ class SecondDensities(nn.ModuleList):
 
 @dataclass(frozen=True, eq=False)
 class Neighborhood:
-    """What a second density sees of the neighbours of each atom, M in a padded table.
+    """What a weighted density sees of the neighbours of each atom, M in a padded table.
 
     Attributes:
         table: Which pair is where.
@@ -254,8 +254,8 @@ class Neighborhood:
         return self.table.to_pairs(bar, n_pairs)
 
 
-class LinearizedSecond(Protocol):
-    """A second density, and the transpose of its derivative."""
+class LinearizedWeighted(Protocol):
+    """A weighted density, and the transpose of its derivative."""
 
     @property
     def values(self) -> Tensor:
@@ -268,8 +268,8 @@ class LinearizedSecond(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class RecordedSeconds:
-    """Second densities differentiated by autograd as far as there are parameters.
+class RecordedWeighted:
+    """Weighted densities differentiated by autograd as far as there are parameters.
 
     Attributes:
         values: Columns of all, with their history from `inputs`.
@@ -286,10 +286,10 @@ class RecordedSeconds:
     n_pairs: int
 
     @classmethod
-    def of(cls, seconds: SecondDensities, a: Tensor, pairs: Pairs, element_weights: Tensor) -> Self:
-        """Evaluate second densities, with their history also where no gradients are recorded: forces need it."""
+    def of(cls, seconds: WeightedDensities, a: Tensor, pairs: Pairs, element_weights: Tensor) -> Self:
+        """Evaluate weighted densities, with their history also where no gradients are recorded: forces need it."""
         a = a if a.requires_grad else a.detach().requires_grad_()
-        rows = ElementRows.of_centers(pairs, len(element_weights), a.dtype)
+        rows = ElementBlocks.of_centers(pairs, len(element_weights), a.dtype)
         near = seconds.neighborhood(pairs, element_weights)
         harmonics, values, envelope = functions = [x.detach().requires_grad_() for x in near.functions]
         near = replace(near, harmonics=harmonics, values=values, envelope=envelope)
@@ -310,11 +310,11 @@ class BothDensities:
 
     Attributes:
         first: The density A, which may itself be two, and its derivative.
-        second: The second density A', which depends on it, and its derivative.
+        second: The weighted density A', which depends on it, and its derivative.
     """
 
     first: Linearized
-    second: LinearizedSecond
+    second: LinearizedWeighted
 
     @cached_property
     def values(self) -> Tensor:
@@ -329,7 +329,7 @@ class BothDensities:
         return self.first.pullback(of_first + by_first) + by_vectors
 
 
-def _per_center(x: Tensor, weight: Tensor, rows: ElementRows) -> Tensor:
+def _per_center(x: Tensor, weight: Tensor, rows: ElementBlocks) -> Tensor:
     """Apply to x (N, M, n_in) the affine layer of the centre's element, shape (S, n_out, n_in + 1): (N, M, n_out)."""
     blocks = rows.spread(x)  # (S, R, M, n_in)
     z = affine(blocks.flatten(start_dim=1, end_dim=2), weight)
