@@ -104,10 +104,9 @@ class NetworksKernel:
         """Return Ḡ for each potential, shape (N, D), from ȳ."""
         return torch.split(self._scaled(bars).unsqueeze(dim=1) * self.slopes, len(self.outputs[0]))
 
-    def second(self, bars: Bars, directions: Bars) -> "_Second":
+    def second(self, bars: Bars, directions: Sequence[Tensor]) -> "_Second":
         """Return the derivatives of the changes of y along Ġ."""
-        n = len(self.outputs[0])
-        along = _joined(filled(directions, self.arguments[0].split(n)))
+        along = _joined(directions)
         return _Second(self, self._scaled(bars).unsqueeze(dim=1) * along, self.slopes, along)
 
     def _scaled(self, bars: Bars) -> Tensor:
