@@ -97,7 +97,7 @@ def train(
 
     n_atoms, split = sum(map(len, start.split.train)), start.split
     log.info("%d training and %d validation structures", len(split.train), len(split.validation))
-    start.potential.compiled(training=trainer.compiles(n_atoms, start.potential.descriptor.cost))
+    start.potential.compiled(training=trainer.compiles(n_atoms, start.potential.relative_cost))
     served = StructureData(start.targets, start.potential, data, seed)
     if plan:
         print(forecast(start.potential, served, optimizer, trainer))

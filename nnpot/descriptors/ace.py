@@ -12,8 +12,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nnpot.descriptors.base import Descriptor, check_elements
+from nnpot.descriptors.base import Descriptor
 from nnpot.descriptors.weighted_density import WeightedDensities, WeightedDensity
+from nnpot.elements import check_elements
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.channels import channels as channels_of
 from nnpot.functional.channels import repeated_for_m
@@ -180,7 +181,7 @@ class ACE(Descriptor):
         return new.to(self.channel_weights.dtype)
 
     @property
-    def cost(self) -> float:
+    def relative_cost(self) -> float:
         """As of every descriptor; each weighted density adds a third."""
         return 1 + len(self.weighted) * COST_OF_WEIGHTED_DENSITY
 

@@ -42,10 +42,10 @@ class AveragedWeights(WeightAveraging):
         """Keep the average if it is the best so far; go back to it where a refinement begins."""
         assert isinstance(pl_module, PotentialTask)
         assert self._average_model is not None
-        schedule, average = pl_module.planned(), self._average_model
+        schedule, average = pl_module.schedule, self._average_model
         if schedule.best_epoch == trainer.current_epoch > 0:
             self._best = [p.detach().clone() for p in average.module.parameters()]
-        if schedule.refines and schedule.annealing_from == trainer.current_epoch:
+        if schedule.is_refining and schedule.anneal_start == trainer.current_epoch:
             with torch.no_grad():
                 for p, best in zip(average.module.parameters(), self._best, strict=True):
                     p.copy_(best)

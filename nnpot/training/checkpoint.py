@@ -13,12 +13,13 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from nnpot.files import write_atomically
+from nnpot.potential import TrainablePotential
 from nnpot.spec import build
 from nnpot.training.options import LossOptions, OptimizerOptions
-from nnpot.training.schedule import Schedule
 from nnpot.training.settings import Settings
 
-FORMAT = 1
+FORMAT = 2
+"""Number of the format of checkpoints: 2 since the states of schedule and optimiser have other names."""
 KEY = "nnpot"
 """Under which a checkpoint of Lightning holds what belongs to nnpot."""
 
@@ -107,13 +108,13 @@ class Checkpoint:
                 f"{self.path.parent} has already done {self.epochs} epochs; trainer.max_epochs {planned} must not "
                 "be less"
             )
-        schedule = Schedule(optimizer, loss, planned)
+        schedule = optimizer.schedule_of(loss, planned)
         schedule.load_state_dict(self.schedule)
         return 0 if self.stopped else max(schedule.last_epoch - self.epochs, 0)
 
-    def potential(self, dtype: torch.dtype) -> Any:
-        """Return the potential, a `NeuralNetworkPotential`, with the weights of the checkpoint."""
-        potential = build(self.record.potential).to(dtype)
+    def potential(self, dtype: torch.dtype) -> TrainablePotential:
+        """Return the potential with the weights of the checkpoint."""
+        potential: TrainablePotential = build(self.record.potential).to(dtype)
         potential.load_state_dict(self.weights)
         return potential
 

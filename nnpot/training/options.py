@@ -1,12 +1,20 @@
 """What a user may set about training; every default is meant to be right for most data."""
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from nnpot.labels import LabelKeys
 from nnpot.torch_compile import Compilation, worth_compiling
+from nnpot.training.optimizers import OPTIMIZERS
+from nnpot.training.schedules import SCHEDULES, EnergyRamp, Schedule, ScheduleSettings
+
+if TYPE_CHECKING:
+    MethodName = str
+    ScheduleName = str
+else:  # what may be chosen, and is listed in the help of the command, is what is in the tables
+    MethodName = Literal[tuple(OPTIMIZERS)]
+    ScheduleName = Literal[tuple(SCHEDULES)]
 
 REMEMBERED = 0.01
 """Part of all steps that an automatic average of the weights remembers."""
@@ -92,27 +100,23 @@ class LossOptions:
         if not 0 <= self.late_from <= 1:
             raise ValueError(f"late_from must be a fraction of the epochs, got {self.late_from}")
 
-    def energy_weight(self, progress: float) -> float:
-        """Return w_E at a fraction of the epochs."""
-        return self.energy_weight_after(min(max((progress - self.late_from) / max(1 - self.late_from, 1e-9), 0.0), 1.0))
-
-    def energy_weight_after(self, rise: float) -> float:
-        """Return w_E after a fraction of its rise."""
-        if self.late_energy is None:
-            return self.energy
-        return math.exp((1 - rise) * math.log(self.energy) + rise * math.log(self.late_energy))
+    @property
+    def energy_ramp(self) -> EnergyRamp:
+        """w_E over the training."""
+        return EnergyRamp(self.energy, self.late_energy, self.late_from)
 
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """The optimiser, a linear warm-up and a cosine decay of the learning rate, and averaged weights.
+    """The optimiser, the learning rate over the epochs, and averaged weights.
 
     Args:
         method: `adamw`, or `soap`: Adam in the eigenbasis of the gradients (N. Vyas et al., arXiv:2409.11321).
         lr: Peak learning rate.
         weight_decay: Decoupled weight decay of the networks; the linear term and the descriptor are left alone.
         schedule: `cosine`: the rate falls over all epochs; `adaptive`: over the second half of them, unless the
-            validation error stops falling before: then the best averaged weights are refined for a short time.
+            validation error stops falling before: then the best averaged weights are refined for a short time;
+            `constant`: it stays at its peak.
         warm_up: Fraction of all steps in which the rate rises from 0.
         final_lr: Rate at the end, as a fraction of that from which it falls.
         ema: Decay per step of the exponential moving average of the weights that is validated and saved; 0 for none;
@@ -123,10 +127,10 @@ class OptimizerOptions:
         ValueError: If a value is out of range.
     """
 
-    method: Literal["adamw", "soap"] = "adamw"
+    method: MethodName = "adamw"
     lr: float = 2e-3
     weight_decay: float = 1e-5
-    schedule: Literal["cosine", "adaptive"] = "cosine"
+    schedule: ScheduleName = "cosine"
     warm_up: float = 0.02
     final_lr: float = 0.01
     ema: float | Literal["auto"] = "auto"
@@ -137,6 +141,11 @@ class OptimizerOptions:
         ema = 0.0 if self.ema == "auto" else self.ema
         if not (0 <= self.warm_up < 1 and 0 <= self.final_lr <= 1 and 0 <= ema < 1 and self.weight_decay >= 0):
             raise ValueError("warm_up, final_lr and ema must be fractions and weight_decay not negative")
+
+    def schedule_of(self, loss: LossOptions, max_epochs: int) -> Schedule:
+        """Return the schedule of a training of so many epochs."""
+        settings = ScheduleSettings(max_epochs, self.warm_up, self.final_lr, loss.energy_ramp)
+        return SCHEDULES[self.schedule](settings)
 
     def averaging(self, n_steps: int) -> float:
         """Return the decay of the moving average for a training of so many steps."""

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from nnpot.descriptors.base import elements_of
-from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.potential import Potential, SumPotential
+from nnpot.elements import elements_of
+from nnpot.potential import Potential, SumPotential, TrainablePotential
 from nnpot.repulsion import ZBL
 from nnpot.scaling import least_squares_energies
 from nnpot.spec import build, to_spec
@@ -35,7 +34,7 @@ class Start:
         record: What the run is.
     """
 
-    potential: NeuralNetworkPotential
+    potential: TrainablePotential
     baseline: Potential | None
     split: Split
     record: Record
@@ -46,7 +45,7 @@ class Start:
         return self.split if self.baseline is None else self.split.minus(self.baseline)
 
 
-def fresh_start(potential: NeuralNetworkPotential, split: Split, settings: Settings, trainer: TrainerOptions) -> Start:
+def fresh_start(potential: TrainablePotential, split: Split, settings: Settings, trainer: TrainerOptions) -> Start:
     """Take set-up, scales and reference energies of a new potential from the training structures.
 
     Raises:
@@ -66,7 +65,7 @@ def start_from_model(model: Potential, split: Split, settings: Settings, trainer
         ValueError: If it is of a kind that cannot be trained, or does not know an element of the data.
     """
     trained, baseline = (model.first, model.second) if isinstance(model, SumPotential) else (model, None)
-    if not isinstance(trained, NeuralNetworkPotential) or isinstance(baseline, NeuralNetworkPotential):
+    if not isinstance(trained, TrainablePotential) or isinstance(baseline, TrainablePotential):
         raise ValueError(f"a {type(model).__name__} cannot be trained; give one model of nnpot train")
     new = [e for e in elements_of([*split.train, *split.validation]) if e not in model.elements]
     if new:
@@ -123,7 +122,7 @@ def restart(
 
 
 def record_of(
-    potential: NeuralNetworkPotential,
+    potential: TrainablePotential,
     baseline: Potential | None,
     split: Split,
     settings: Settings,
@@ -143,9 +142,9 @@ def record_of(
     )
 
 
-def _lengths(potential: NeuralNetworkPotential, split: Split, trainer: TrainerOptions) -> tuple[int, int]:
+def _lengths(potential: TrainablePotential, split: Split, trainer: TrainerOptions) -> tuple[int, int]:
     """Number of epochs, and of those between validations."""
-    n_atoms, cost = sum(map(len, split.train)), potential.descriptor.cost
+    n_atoms, cost = sum(map(len, split.train)), potential.relative_cost
     return trainer.epochs(n_atoms, cost), trainer.epochs_between_validations(n_atoms, cost)
 
 

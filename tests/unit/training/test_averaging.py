@@ -11,7 +11,6 @@ from torch import nn
 
 from nnpot.training.averaging import AveragedWeights
 from nnpot.training.options import LossOptions, OptimizerOptions
-from nnpot.training.schedule import Schedule
 from nnpot.training.task import PotentialTask
 
 
@@ -20,7 +19,7 @@ class Run:
 
     def __init__(self, options: OptimizerOptions, max_epochs: int = 1000) -> None:
         self.task = PotentialTask(cast(Any, nn.Linear(1, 1, bias=False)), optimizer=options)
-        self.task.schedule = Schedule(options, LossOptions(), max_epochs)
+        self.task._schedule = options.schedule_of(LossOptions(), max_epochs)
         self.trainer = cast(Any, SimpleNamespace(current_epoch=0, global_step=0, estimated_stepping_batches=max_epochs))
         self.callback = AveragedWeights(options)
         self.callback.setup(self.trainer, self.task, "fit")
@@ -42,7 +41,7 @@ class Run:
         self.trainer.global_step += 1
         self.callback.on_train_batch_end(self.trainer, self.task, None, None, 0)
         self.trainer.current_epoch += 1
-        self.task.planned().observe(self.trainer.current_epoch, loss)
+        self.task.schedule.update(self.trainer.current_epoch, loss)
         self.callback.on_validation_epoch_start(self.trainer, self.task)
         average = self.weight()
         self.callback.on_validation_epoch_end(self.trainer, self.task)
@@ -66,7 +65,7 @@ def test_a_given_decay_makes_an_exponential_average(options: OptimizerOptions) -
 def test_a_refinement_starts_from_the_best_average() -> None:
     run = Run(OptimizerOptions(schedule="adaptive"))
     averages = [run.epoch(float(k), abs(k - 20) + 1.0) for k in range(21)]
-    while not run.task.planned().refines:
+    while not run.task.schedule.is_refining:
         run.epoch(100.0, 50.0)
     assert run.start_epoch() == averages[-1]
     assert run.epoch(7.0, 50.0) == 7.0  # a new average

@@ -42,7 +42,7 @@ def test_a_missing_label_adds_nothing_and_no_nan(case: tuple[Prediction, Batch, 
 @pytest.mark.parametrize(("progress", "weight"), [(0.0, 2.0), (0.5, 2.0), (0.75, 20.0), (1.0, 200.0), (1.1, 200.0)])
 def test_the_energy_weight_rises_geometrically(progress: float, weight: float) -> None:
     options = LossOptions(energy=2.0, late_energy=200.0, late_from=0.5)
-    assert options.energy_weight(progress) == pytest.approx(weight, rel=1e-12)
+    assert options.energy_ramp.at(progress) == pytest.approx(weight, rel=1e-12)
 
 
 @pytest.mark.parametrize(
