@@ -62,7 +62,7 @@ SETTINGS: Settings = {
 ACE: Settings = {
     **{"cutoff": 4.0, "elements": [], "channels": 4, "n_radial": 4, "l_max": 2, "body_order": 5},
     **{"neighbors": 20.0, "element_channels": None},
-    **{"second_channels": 0, "second_layers": 1, "second_units": 4, "second_cutoff": None},
+    **{"weighted_channels": 0, "weighted_layers": 1, "weighted_units": 4, "weighted_cutoff": None},
 }
 ACSF: Settings = {
     **{"cutoff": 4.0, "elements": [], "size": 40, "angular_cutoff": 3.5, "cutoff_function": "tanh3"},
@@ -136,7 +136,7 @@ TRAININGS = {
     "molecules": Training(
         molecules,
         "ACE",
-        {**ACE, "cutoff": 3.0, "channels": 3, "n_radial": 3, "second_channels": 2, "second_layers": 2},
+        {**ACE, "cutoff": 3.0, "channels": 3, "n_radial": 3, "weighted_channels": 2, "weighted_layers": 2},
         {
             "loss": {"energy": 1.0, "forces": 1.0, "stress": 0.0, "late_energy": 50.0},
             "optimizer": {"lr": 0.02, "ema": "auto"},
