@@ -48,7 +48,8 @@ SETTINGS: Settings = {
     },
     "optimizer": {
         **{"method": "soap", "lr": 0.2, "weight_decay": 0.01},
-        **{"schedule": "adaptive", "warm_up": 0.02, "final_lr": 0.01, "ema": 0.7},
+        **{"schedule": "adaptive", "warm_up": 0.02, "final_lr": 0.01},
+        **{"ema": 0.7, "ema_growth": "auto"},
     },
     "trainer": {
         **{"max_epochs": 46, "budget": 16.0, "patience": 0, "validate_every": 1},

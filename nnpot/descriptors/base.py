@@ -103,5 +103,8 @@ class Descriptor(Module, ABC):
         return replace(batch, cached=CachedFeatures(features, (table,), slots))
 
     def fitted(self, structures: Sequence[Structure]) -> Self:
-        """Return a descriptor in which everything left open has been chosen from training structures."""
-        return self if self.elements else self.replaced(elements=elements_of(structures))
+        """Return a descriptor in which everything left open has been chosen from training structures.
+
+        Trainable parameters are new random numbers, whether something was left open or not.
+        """
+        return self.replaced(elements=self.elements or elements_of(structures))  # type: ignore[no-any-return]

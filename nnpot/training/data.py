@@ -17,6 +17,7 @@ from nnpot.reading import read_labelled, require_labels
 from nnpot.structure import Batch, Structure, species_index
 from nnpot.training.batches import BalancedBatches
 from nnpot.training.options import DataOptions, LossOptions
+from nnpot.training.resolve import is_cached, structures_per_batch
 from nnpot.training.stored import StoredBatches, gathered
 
 log = logging.getLogger("nnpot")
@@ -122,6 +123,9 @@ class StructureData(pl.LightningDataModule):
         potential: The potential that will be trained: its cutoff, descriptor and dtype count.
         options: Batch size and memory for kept features.
         seed: Of the order of the structures; the order is a function of seed and epoch, also across processes.
+
+    Attributes:
+        caches: Whether features are kept.
     """
 
     def __init__(self, split: Split, potential: TrainablePotential, options: DataOptions, seed: int = 0) -> None:
@@ -129,9 +133,11 @@ class StructureData(pl.LightningDataModule):
         self.options, self.seed = options, seed
         dtype, _ = potential.dtype_and_device()
         batches: Iterable[Batch] = (single_batch(s, potential.cutoff) for s in [*split.train, *split.validation])
+        self.caches = False
         if options.cache != "off" and potential.is_cacheable:
             batches = list(batches)
-            if self._keeps_features(batches, potential, dtype):
+            self.caches = self._keeps_features(batches, potential, dtype)
+            if self.caches:
                 log.info("features of %d structures are calculated once and kept", len(batches))
                 batches = [potential.with_cache(b, dtype) for b in batches]
         of_dtype = (b.to(dtype=dtype) for b in batches)
@@ -153,7 +159,7 @@ class StructureData(pl.LightningDataModule):
         """Validation batches in fixed order; no loader where nothing was set aside."""
         if not self.validation:
             return []
-        n = self.options.structures_per_batch(len(self.validation), sum(len(b.numbers) for b in self.validation))
+        n = structures_per_batch(self.options, len(self.validation), sum(len(b.numbers) for b in self.validation))
         return [DataLoader(_Batches(self.validation), n, collate_fn=Batch.join)]
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
@@ -162,7 +168,7 @@ class StructureData(pl.LightningDataModule):
 
     def _keeps_features(self, batches: Sequence[Batch], potential: TrainablePotential, dtype: torch.dtype) -> bool:
         size = sum(potential.cache_size(b) for b in batches) * dtype.itemsize / 2**30
-        if self.options.cache == "on" or size <= self.options.cache_gib:
+        if is_cached(self.options, size):
             return True
         log.warning(
             "features and derivatives would take %.1f GiB, more than data.cache_gib = %.1f: not kept, so slower",

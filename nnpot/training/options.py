@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nnpot.labels import LabelKeys
-from nnpot.torch_compile import Compilation, worth_compiling
+from nnpot.torch_compile import Compilation
 from nnpot.training.optimizers import OPTIMIZERS
 from nnpot.training.schedules import SCHEDULES, EnergyRamp, Schedule, ScheduleSettings
 
@@ -15,12 +15,6 @@ if TYPE_CHECKING:
 else:  # what may be chosen, and is listed in the help of the command, is what is in the tables
     MethodName = Literal[tuple(OPTIMIZERS)]
     ScheduleName = Literal[tuple(SCHEDULES)]
-
-REMEMBERED = 0.01
-"""Part of all steps that an automatic average of the weights remembers."""
-
-LONGEST_AVERAGE = 0.1
-"""Part of all steps that any average may remember: weights of the first half of a training would spoil its result."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +51,6 @@ class DataOptions:
             raise ValueError(f"batch_atoms must be at least 1, got {self.batch_atoms}")
         if isinstance(self.validation, float | int) and not 0 <= self.validation < 1:
             raise ValueError(f"validation must be a fraction in [0, 1) or a file, got {self.validation}")
-
-    def structures_per_batch(self, n_structures: int, n_atoms: int) -> int:
-        """Return how many of so many structures with so many atoms in all make up a batch."""
-        if self.batch_size != "auto":
-            return self.batch_size
-        return max(1, round(self.batch_atoms * n_structures / max(n_atoms, 1)))
 
 
 @dataclass(frozen=True)
@@ -120,8 +108,10 @@ class OptimizerOptions:
         warm_up: Fraction of all steps in which the rate rises from 0.
         final_lr: Rate at the end, as a fraction of that from which it falls.
         ema: Decay per step of the exponential moving average of the weights that is validated and saved; 0 for none;
-            `auto` to remember one per cent of all steps, at the start a fifth or so of the steps so far.  A decay that
-            remembers more than a tenth of all steps (1 / (1 − ema) of them) is lowered to that.
+            `auto` for one that spans one per cent of all steps, 1 / (1 − ema).
+        ema_growth: Whether the average is at the start over the last part of the steps so far, a fifth or so, instead
+            of exponential from the first weights on; `auto` for only with `ema: auto`.  Without, a decay that spans
+            more than a tenth of all steps is lowered to that.
 
     Raises:
         ValueError: If a value is out of range.
@@ -134,6 +124,7 @@ class OptimizerOptions:
     warm_up: float = 0.02
     final_lr: float = 0.01
     ema: float | Literal["auto"] = "auto"
+    ema_growth: Literal["auto", "on", "off"] = "auto"
 
     def __post_init__(self) -> None:
         if not self.lr > 0:
@@ -146,12 +137,6 @@ class OptimizerOptions:
         """Return the schedule of a training of so many epochs."""
         settings = ScheduleSettings(max_epochs, self.warm_up, self.final_lr, loss.energy_ramp)
         return SCHEDULES[self.schedule](settings)
-
-    def averaging(self, n_steps: int) -> float:
-        """Return the decay of the moving average for a training of so many steps."""
-        if self.ema == "auto":
-            return 1 - 1 / max(REMEMBERED * n_steps, 5)
-        return min(self.ema, 1 - 1 / max(LONGEST_AVERAGE * n_steps, 1))
 
 
 @dataclass(frozen=True)
@@ -197,18 +182,3 @@ class TrainerOptions:
             raise ValueError(f"budget must be positive, got {self.budget} million atoms")
         if (self.validate_every != "auto" and self.validate_every < 1) or self.patience < 0:
             raise ValueError("validate_every must be at least 1 and patience not negative")
-
-    def epochs(self, n_atoms: int, cost: float = 1.0) -> int:
-        """Return the number of epochs for a training set of so many atoms in all and a descriptor of some cost."""
-        if self.max_epochs != "auto":
-            return self.max_epochs
-        return min(max(round(self.budget * 1e6 / (cost * max(n_atoms, 1))), 100), 3000)
-
-    def epochs_between_validations(self, n_atoms: int, cost: float = 1.0) -> int:
-        """Return it for the same."""
-        n_epochs = self.epochs(n_atoms, cost)
-        return max(1, n_epochs // 200) if self.validate_every == "auto" else min(self.validate_every, n_epochs)
-
-    def compiles(self, n_atoms: int, cost: float = 1.0) -> bool:
-        """Return whether to compile for the same."""
-        return worth_compiling(self.compile, self.epochs(n_atoms, cost) * n_atoms)

@@ -11,7 +11,7 @@ from nnpot.potential import TrainablePotential
 from nnpot.training.data import StructureData
 from nnpot.training.loss import loss_terms
 from nnpot.training.optimizers import optimizer_of
-from nnpot.training.options import OptimizerOptions, TrainerOptions
+from nnpot.training.options import OptimizerOptions
 from nnpot.training.schedules import SCHEDULES
 
 if sys.platform != "win32":
@@ -20,15 +20,13 @@ if sys.platform != "win32":
 STEPS = 8
 
 
-def forecast(
-    potential: TrainablePotential, data: StructureData, optimizer: OptimizerOptions, trainer: TrainerOptions
-) -> str:
+def forecast(potential: TrainablePotential, data: StructureData, optimizer: OptimizerOptions, max_epochs: int) -> str:
     """Take some steps on the CPU, the first of them to warm up and compile, and return the prospects in words.
 
     The potential is changed by it.  Validations (about 200, of a small part of the data) are not in the times.
     """
     n_atoms = sum(len(b.numbers) for b in data.train)
-    epochs, loader = trainer.epochs(n_atoms, potential.relative_cost), data.train_dataloader()
+    epochs, loader = max_epochs, data.train_dataloader()
     groups, times = potential.train().parameter_groups(), []
     method = optimizer_of(optimizer.method, groups, optimizer.lr, optimizer.weight_decay)
     for batch in itertools.islice(itertools.cycle(loader), STEPS):

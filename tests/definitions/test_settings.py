@@ -18,7 +18,6 @@ from short import STILL, Short, finished, short_training
 from nnpot.__main__ import main
 from nnpot.native import without_kernels
 from nnpot.structure import Structure
-from nnpot.training.options import TrainerOptions
 
 CHECKED: set[str] = set()
 """Settings whose effect a test of this file asserts."""
@@ -272,6 +271,18 @@ def test_averages_are_of_as_many_steps_as_is_said(tmp_path: Path) -> None:
     assert one.column("val/loss") != two.column("val/loss")
 
 
+@effect_of("optimizer.ema_growth")
+def test_an_average_that_grows_may_be_longer_than_a_tenth_of_all_steps(tmp_path: Path) -> None:
+    settings = {"optimizer.ema": 0.95, "trainer.max_epochs": 20, "data.batch_size": 6}
+    grown, short = (short_training(tmp_path, **settings, **{"optimizer.ema_growth": g}) for g in ("on", "off"))
+    last, same = (run.last["current_model_state"] for run in (grown, short))
+    assert all(torch.equal(last[name], same[name]) for name in last)
+    newest = torch.cat([p.flatten() for name, p in last.items() if "network" in name])
+    behind = [float((run.weights("network") - newest).abs().max()) for run in (grown, short)]
+    # each step is about as long: a sixth of 20 steps behind, or one of the 2 that a tenth of them spans
+    assert behind[0] > 2 * behind[1] > 0
+
+
 # trainer --------------------------------------------------------------------------------------------------------------
 
 
@@ -341,11 +352,6 @@ def test_what_no_kernel_calculates_is_compiled(
     with without_kernels():
         short_training(tmp_path, **ONE_STEP, **{"trainer.compile": choice})
     assert bool(given) == is_compiled
-
-
-def test_a_training_that_sees_more_than_three_million_atoms_is_compiled() -> None:
-    of_1000_epochs = TrainerOptions(max_epochs=1000)
-    assert [of_1000_epochs.compiles(n_atoms) for n_atoms in (3000, 3001)] == [False, True]
 
 
 # the rest -------------------------------------------------------------------------------------------------------------

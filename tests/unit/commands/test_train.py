@@ -17,6 +17,7 @@ from nnpot.__main__ import main
 from nnpot.calculator import NNPotCalculator
 from nnpot.model_file import load, read_summary
 from nnpot.repulsion import ZBL
+from nnpot.training.settings import flat
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "name",
-    ["model.nnpot", "last.ckpt", "config.yaml", "metrics.csv", "learning.png", "parity.png", "report.txt"],
+    [
+        "model.nnpot",
+        "last.ckpt",
+        "config.yaml",
+        "resolved.yaml",
+        "metrics.csv",
+        "learning.png",
+        "parity.png",
+        "report.txt",
+    ],
 )
 def test_a_run_leaves_its_files(run: Path, name: str) -> None:
     assert (run / name).stat().st_size > 0
@@ -54,6 +64,40 @@ def test_the_summary_says_what_it_was_trained_on(run: Path) -> None:
 def test_the_written_configuration_reproduces_the_run(run: Path, tmp_path: Path) -> None:
     main(["train", "--config", str(run / "config.yaml"), "--out", str(tmp_path / "again")])
     torch.testing.assert_close(weights(tmp_path / "again/model.nnpot"), weights(run / "model.nnpot"), rtol=0, atol=0)
+
+
+OPEN = """
+potential:
+  descriptor: {class_path: DESCRIPTOR, init_args: ARGUMENTS}
+  hidden: [4]
+data: {train: TRAIN, validation: 0.25, batch_size: auto, batch_atoms: 12}
+trainer: {max_epochs: auto, budget: 1.0e-9, compile: auto, accelerator: cpu}
+"""
+ARGUMENTS = {
+    "ACE": "{cutoff: 4.0, channels: auto, n_radial: 2, l_max: 1, weighted_channels: auto}",
+    "ACSF": "{cutoff: 4.0, size: 20}",
+}
+
+
+@pytest.mark.parametrize("descriptor", ARGUMENTS)
+def test_settings_without_auto_reproduce_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, descriptor: str
+) -> None:
+    monkeypatch.setattr("nnpot.training.resolve.MIN_EPOCHS", 2)
+    train = write(tmp_path / "train.xyz", labelled_alloys())
+    config = OPEN.replace("DESCRIPTOR", descriptor).replace("ARGUMENTS", ARGUMENTS[descriptor])
+    (tmp_path / "open.yaml").write_text(config.replace("TRAIN", str(train)))
+    main(["train", "--config", str(tmp_path / "open.yaml"), "--out", str(tmp_path / "given")])
+    torch.manual_seed(7)  # whatever random numbers were drawn before
+    main(["train", "--config", str(tmp_path / "given/resolved.yaml"), "--out", str(tmp_path / "resolved")])
+    models = [weights(tmp_path / folder / "model.nnpot") for folder in ("given", "resolved")]
+    torch.testing.assert_close(models[1], models[0], rtol=0, atol=0)
+    resolved = yaml.safe_load((tmp_path / "given/resolved.yaml").read_text())
+    assert yaml.safe_load((tmp_path / "resolved/config.yaml").read_text()) == resolved | {
+        "out": str(tmp_path / "resolved")
+    }
+    left = [name for name, value in flat(resolved) if value == "auto"]
+    assert left == ["data.batch_size", "trainer.devices", "trainer.strategy"]
 
 
 def test_a_finished_run_is_never_written_over(run: Path) -> None:

@@ -62,6 +62,14 @@ def test_a_given_decay_makes_an_exponential_average(options: OptimizerOptions) -
     assert [run.epoch(w, 1.0) for w in (8.0, 4.0, 2.0)] == [8.0, 6.0, 4.0]
 
 
+@pytest.mark.parametrize("growth", ["auto", "on", "off"])
+def test_any_average_may_grow_with_the_training(growth: Any) -> None:
+    run = Run(OptimizerOptions(ema=0.99, ema_growth=growth), max_epochs=10_000)
+    averages = [run.epoch(float(k), 1.0) for k in range(301)]
+    # a sixth of the way back, or what is left of the first steps after 300 of an average over 100
+    assert averages[-1] == pytest.approx(300 * 5 / 6 if growth == "on" else 300 - 100 * (1 - 0.99**300), rel=0.02)
+
+
 def test_a_refinement_starts_from_the_best_average() -> None:
     run = Run(OptimizerOptions(schedule="adaptive"))
     averages = [run.epoch(float(k), abs(k - 20) + 1.0) for k in range(21)]
@@ -78,15 +86,6 @@ def test_a_resumed_run_knows_the_best_average() -> None:
     first.start_epoch()
     second.callback.load_state_dict(first.callback.state_dict())
     torch.testing.assert_close(second.callback.state_dict(), first.callback.state_dict(), rtol=0, atol=0)
-
-
-@pytest.mark.parametrize(
-    ("n_steps", "memory"),
-    [(100_000, 500.0), (5_000, 500.0), (720, 72.0), (30, 3.0), (5, 1.0)],
-)
-def test_a_given_average_is_never_longer_than_a_tenth_of_the_steps(n_steps: int, memory: float) -> None:
-    decay = OptimizerOptions(ema=0.998).averaging(n_steps)
-    assert 1 / (1 - decay) == pytest.approx(memory, rel=1e-9)
 
 
 def test_no_recipe_averages_over_a_fixed_number_of_steps() -> None:
