@@ -17,13 +17,13 @@ from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from nnpot import NNPotCalculator
-from nnpot.analysis.materials import thermal_momenta
 from nnpot.committee import Committee
 from nnpot.descriptors import ACE, ACSF
 from nnpot.native import library
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
+from nnpot.simulation import thermal_momenta
 from nnpot.structure import Batch, Structure
 from nnpot.training.loss import loss_terms
 from nnpot.training.soap import SOAP
