@@ -42,6 +42,7 @@ OPEN_FLOORS = {0, 3}
 """Floors whose rooms may import one another; the absence of cycles is asserted apart."""
 
 BESIDE = {
+    "__main__": {"commands"},
     "training": set(),
     "calculator": {"formats"},
     "system": {"calculator"},

@@ -10,6 +10,7 @@ import torch
 
 from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import learning_curves, parity
+from nnpot.commands.renamed import settings_by_new_names
 from nnpot.files import write_atomically
 from nnpot.formats import load
 from nnpot.model_file import read_summary
@@ -89,7 +90,7 @@ def train(
     else:
         folder = checkpoint.path.parent
         changes = check_changes(checkpoint.record.settings, settings, folder)
-        has_new_budget = any(change.startswith("trainer.budget") for change in changes)
+        has_new_budget = any(change.startswith("trainer.atom_budget") for change in changes)
         if not has_new_budget and checkpoint.epochs_left(trainer.max_epochs, loss, optimizer) == 0:
             return _nothing_to_do(checkpoint, data)
         start = restart(checkpoint, data, settings, trainer, changes)
@@ -131,7 +132,7 @@ def inherited(resume: Path | None, from_model: Path | None) -> Settings:
         result = result_of(from_model)
         return {} if result is None else recipe_of(result.record.settings)
     try:
-        recipe: Settings = read_summary(from_model).get("recipe", {})
+        recipe: Settings = settings_by_new_names(read_summary(from_model).get("recipe", {}), {})
     except ValueError:  # whatever is wrong with it, or what else it is, is said where it is loaded
         return {}
     return recipe

@@ -61,9 +61,9 @@ class LossOptions:
         energy: w_E.
         forces: w_F.
         stress: w_S; a stress error of 1 GPa is 0.0062 eV/Å³.
-        late_energy: w_E at the end, to which it rises geometrically (a jump would throw the optimiser off); constant if
-            None.
-        late_from: Fraction of the epochs at which the rise begins; with the schedule `adaptive` it begins, slowly, with
+        final_energy_weight: w_E at the end, to which it rises geometrically (a jump would throw the optimiser off);
+            constant if None.
+        ramp_from: Fraction of the epochs at which the rise begins; with the schedule `adaptive` it begins, slowly, with
             the annealing.
         required: Labels that some training structure must have if their weight is not 0; a weight for any other that
             none has only gives a warning.  A weight on the command line requires its label.
@@ -75,23 +75,23 @@ class LossOptions:
     energy: float = 1.0
     forces: float = 1.0
     stress: float = 0.0
-    late_energy: float | None = None
-    late_from: float = 0.3
+    final_energy_weight: float | None = None
+    ramp_from: float = 0.3
     required: tuple[Literal["energy", "forces", "stress"], ...] = ()
 
     def __post_init__(self) -> None:
         weights = (self.energy, self.forces, self.stress)
         if min(weights) < 0 or max(weights) == 0:
             raise ValueError(f"loss weights must not be negative nor all 0, got {weights}")
-        if self.late_energy is not None and min(self.late_energy, self.energy) <= 0:
-            raise ValueError("late_energy needs positive weights of the energy, at the start and at the end")
-        if not 0 <= self.late_from <= 1:
-            raise ValueError(f"late_from must be a fraction of the epochs, got {self.late_from}")
+        if self.final_energy_weight is not None and min(self.final_energy_weight, self.energy) <= 0:
+            raise ValueError("final_energy_weight needs positive weights of the energy, at the start and at the end")
+        if not 0 <= self.ramp_from <= 1:
+            raise ValueError(f"ramp_from must be a fraction of the epochs, got {self.ramp_from}")
 
     @property
     def energy_ramp(self) -> EnergyRamp:
         """w_E over the training."""
-        return EnergyRamp(self.energy, self.late_energy, self.late_from)
+        return EnergyRamp(self.energy, self.final_energy_weight, self.ramp_from)
 
 
 @dataclass(frozen=True)
@@ -144,9 +144,9 @@ class TrainerOptions:
     """How long and on what to train; handed on to Lightning's Trainer.
 
     Args:
-        max_epochs: Passes over the training data; `auto` for as many as `budget` allows, 100 to 3000.
-        budget: Million atoms that a training of automatic length sees, divided by how much longer a step takes than
-            with a plain descriptor (`Descriptor.cost`).
+        max_epochs: Passes over the training data; `auto` for as many as `atom_budget` allows, 100 to 3000.
+        atom_budget: Length of a training with `max_epochs: auto`, in million atoms seen; divided by the relative cost
+            of the potential.
         accelerator: `auto`, `cpu`, `gpu`, …
         devices: Number of devices or processes per node, or `auto`.
         num_nodes: Number of nodes.
@@ -164,7 +164,7 @@ class TrainerOptions:
     """
 
     max_epochs: int | Literal["auto"] = 300
-    budget: float = 16.0
+    atom_budget: float = 16.0
     accelerator: str = "auto"
     devices: int | str = "auto"
     num_nodes: int = 1
@@ -178,7 +178,7 @@ class TrainerOptions:
     def __post_init__(self) -> None:
         if self.max_epochs != "auto" and self.max_epochs < 1:
             raise ValueError(f"max_epochs must be at least 1, got {self.max_epochs}")
-        if not self.budget > 0:
-            raise ValueError(f"budget must be positive, got {self.budget} million atoms")
+        if not self.atom_budget > 0:
+            raise ValueError(f"atom_budget must be positive, got {self.atom_budget} million atoms")
         if (self.validate_every != "auto" and self.validate_every < 1) or self.patience < 0:
             raise ValueError("validate_every must be at least 1 and patience not negative")

@@ -51,7 +51,7 @@ def length_of(options: TrainerOptions, n_atoms: int, relative_cost: float = 1.0)
         n_atoms: Number of atoms of all training structures.
         relative_cost: Of the potential.
     """
-    affordable = round(options.budget * 1e6 / (relative_cost * max(n_atoms, 1)))
+    affordable = round(options.atom_budget * 1e6 / (relative_cost * max(n_atoms, 1)))
     automatic = min(max(affordable, MIN_EPOCHS), MAX_EPOCHS)
     epochs = automatic if options.max_epochs == "auto" else options.max_epochs
     every = max(1, epochs // VALIDATIONS) if options.validate_every == "auto" else min(options.validate_every, epochs)

@@ -16,7 +16,8 @@ Settings = dict[str, Any]
 _MACHINE = ("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy")
 
 MAY_CHANGE = (
-    *("trainer.max_epochs", "trainer.budget", "trainer.validate_every", "trainer.compile", "trainer.gradient_clip"),
+    *("trainer.max_epochs", "trainer.atom_budget", "trainer.validate_every"),
+    *("trainer.compile", "trainer.gradient_clip"),
     *_MACHINE,
     *("data.batch_size", "data.batch_atoms", "data.cache", "data.cache_gib", "data.pairs_gib"),
 )

@@ -24,9 +24,9 @@ FINE_TUNING_RATE = 0.1
 """Learning rate of a training that starts from a model, relative to that of the recipe."""
 
 LENGTH_KEYS = {
-    "max_epochs": ("trainer.max_epochs", "trainer.budget"),
+    "max_epochs": ("trainer.max_epochs", "trainer.atom_budget"),
     "validate_every": ("trainer.validate_every",),
-    "is_compiled": ("trainer.max_epochs", "trainer.budget", "trainer.compile"),
+    "is_compiled": ("trainer.max_epochs", "trainer.atom_budget", "trainer.compile"),
 }
 """Which settings of a resumed run change what of its length; without such a change it stays as it was."""
 

@@ -179,7 +179,7 @@ def test_the_error_is_the_geometric_mean_of_what_is_trained_on(
     assert [run.rows[0][name] for name in columns] == pytest.approx(errors, rel=1e-6)
 
 
-@effect_of("loss.late_energy", "loss.late_from")
+@effect_of("loss.final_energy_weight", "loss.ramp_from")
 @pytest.mark.parametrize(
     ("schedule", "at_start", "weights"),
     [
@@ -189,7 +189,12 @@ def test_the_error_is_the_geometric_mean_of_what_is_trained_on(
     ],
 )
 def test_the_energy_gains_weight(tmp_path: Path, schedule: Any, at_start: float, weights: list[float]) -> None:
-    late = {"loss.energy": 2.0, "loss.late_energy": 200.0, "loss.late_from": at_start, "optimizer.schedule": schedule}
+    late = {
+        "loss.energy": 2.0,
+        "loss.final_energy_weight": 200.0,
+        "loss.ramp_from": at_start,
+        "optimizer.schedule": schedule,
+    }
     run = short_training(tmp_path, **STILL, **late, **{"data.batch_size": 6})
     train, validation = split(run)
     for frames, column, of_epochs in ((train, "train/loss", weights), (validation, "val/loss", [200] * 4)):
@@ -291,12 +296,12 @@ def test_there_are_so_many_epochs(tmp_path: Path) -> None:
     assert len(short_training(tmp_path, **{"trainer.max_epochs": 3}).rows) == 3
 
 
-@effect_of("trainer.budget")
+@effect_of("trainer.atom_budget")
 @pytest.mark.parametrize(("budget", "epochs"), [(0.003, 125), (0.0048, 200)])
 def test_the_budget_sets_the_number_of_epochs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], budget: float, epochs: int
 ) -> None:
-    settings = {"trainer.max_epochs": "auto", "trainer.budget": budget}
+    settings = {"trainer.max_epochs": "auto", "trainer.atom_budget": budget}
     with pytest.raises(FileNotFoundError):  # a plan leaves no metrics
         short_training(tmp_path, "--plan", "true", **settings)
     assert f", {epochs} epochs" in capsys.readouterr().out  # of 24 atoms

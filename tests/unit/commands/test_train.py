@@ -15,7 +15,7 @@ from runs import nnpot, refusal, started, wait_for, weights
 
 from nnpot.__main__ import main
 from nnpot.calculator import NNPotCalculator
-from nnpot.model_file import load, read_summary
+from nnpot.model_file import load, read_summary, save_potential
 from nnpot.repulsion import ZBL
 from nnpot.training.settings import flat
 
@@ -71,7 +71,7 @@ potential:
   descriptor: {class_path: DESCRIPTOR, init_args: ARGUMENTS}
   hidden: [4]
 data: {train: TRAIN, validation: 0.25, batch_size: auto, batch_atoms: 12}
-trainer: {max_epochs: auto, budget: 1.0e-9, compile: auto, accelerator: cpu}
+trainer: {max_epochs: auto, atom_budget: 1.0e-9, compile: auto, accelerator: cpu}
 """
 ARGUMENTS = {
     "ACE": "{cutoff: 4.0, channels: auto, n_radial: 2, l_max: 1, weighted_channels: auto}",
@@ -98,6 +98,43 @@ def test_settings_without_auto_reproduce_the_run(
     }
     left = [name for name, value in flat(resolved) if value == "auto"]
     assert left == ["data.batch_size", "trainer.devices", "trainer.strategy"]
+
+
+OLD_NAMES = {
+    "loss.late_energy": ("loss.final_energy_weight", 50.0),
+    "loss.late_from": ("loss.ramp_from", 0.6),
+    "trainer.budget": ("trainer.atom_budget", 3.0),
+}
+
+
+def with_settings(config: Path, values: dict[str, float]) -> Path:
+    """Add settings, by their full names, to a configuration."""
+    settings = yaml.safe_load(config.read_text())
+    for name, value in values.items():
+        section, key = name.split(".")
+        settings[section][key] = value
+    config.write_text(yaml.safe_dump(settings))
+    return config
+
+
+@pytest.mark.parametrize("place", ["configuration", "command line", "model"])
+def test_old_names_of_settings_are_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture, place: str) -> None:
+    old = {name: value for name, (_, value) in OLD_NAMES.items()}
+    config = with_settings(tiny_config(tmp_path), old if place == "configuration" else {})
+    options = [f"--{name}={value}" for name, value in old.items()] if place == "command line" else []
+    quick = ["--trainer.max_epochs", "1", "--out", str(tmp_path / "o")]
+    if place == "model":
+        main(["train", "--config", str(config), *quick])
+        recipe = {"loss": {"energy": 1.0, "late_energy": 50.0, "late_from": 0.6}, "trainer": {"budget": 3.0}}
+        save_potential(load(tmp_path / "o/model.nnpot"), tmp_path / "old.nnpot", {"recipe": recipe})
+        options = ["--from", str(tmp_path / "old.nnpot"), "--data.train", str(tmp_path / "train.xyz")]
+    started = ["--config", str(config)] if place != "model" else []
+    main(["train", *started, *options, "--trainer.accelerator", "cpu", *quick])
+    folder = tmp_path / ("o-2" if place == "model" else "o")
+    found = dict(flat(yaml.safe_load((folder / "config.yaml").read_text())))
+    assert [found[new] for new, _ in OLD_NAMES.values()] == list(old.values())
+    told = [message for message in caplog.messages if "is now called" in message]
+    assert len(told) == (0 if place == "model" else 3)
 
 
 def test_a_finished_run_is_never_written_over(run: Path) -> None:

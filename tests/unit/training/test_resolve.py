@@ -14,13 +14,13 @@ def test_an_automatic_training_sees_16_million_atoms_within_limits(n_atoms: int,
 
 @pytest.mark.parametrize(("budget", "cost", "epochs"), [(16.0, 2.0, 625), (32.0, 1.0, 2500), (32.0, 2.0, 1250)])
 def test_an_automatic_training_is_shorter_the_more_a_step_costs(budget: float, cost: float, epochs: int) -> None:
-    length = length_of(TrainerOptions(max_epochs="auto", budget=budget), 12_800, cost)
+    length = length_of(TrainerOptions(max_epochs="auto", atom_budget=budget), 12_800, cost)
     assert (length.max_epochs, length.validate_every) == (epochs, epochs // 200)
 
 
 def test_a_budget_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="budget must be positive, got 0"):
-        TrainerOptions(budget=0.0)
+    with pytest.raises(ValueError, match="atom_budget must be positive, got 0"):
+        TrainerOptions(atom_budget=0.0)
 
 
 def test_even_a_short_training_is_validated_and_saved_once() -> None:

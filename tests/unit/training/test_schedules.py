@@ -5,7 +5,7 @@ import pytest
 from nnpot.training.options import LossOptions, OptimizerOptions
 from nnpot.training.schedules import SCHEDULES, Schedule
 
-LOSS = LossOptions(energy=1.0, late_energy=100.0, late_from=0.3)
+LOSS = LossOptions(energy=1.0, final_energy_weight=100.0, ramp_from=0.3)
 
 
 def schedule(kind: str, max_epochs: int = 90) -> Schedule:
