@@ -134,8 +134,8 @@ def weighted_density(
 ) -> Floats:
     """A'_i,lm,c = ν n̄^(−1/2) Σ_j f_c(r_ij) w_c Y_lm(r̂_ij), w = V [silu(U [x; 1]); 1], shape (N, L, C').
 
-    The inputs x are E_sq R_k(r_ij), then u_lc = Σ_m (A_i,lm P_l)_c Y_lm(r̂_ij), divided by their scale.  The pairs are
-    r_ij, i and j.
+    Pairs are r_ij, i, j.  The inputs x are E_sq R_k(r_ij), then u_lc = Σ_m (A_i,lm P_l)_c Y_lm(r̂_ij), each divided by
+    its scale.
     """
     degree = [d for d in range(p.l_max + 1) for _ in range(2 * d + 1)]
     out = np.zeros((len(species), len(degree), q.outer.shape[1]))
