@@ -9,8 +9,8 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from nnpot.formats import placed
 from nnpot.graph import Compilation, pays
+from nnpot.io import load_for_evaluation
 from nnpot.neighbors import NeighborPairs, check_places, left_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
@@ -55,7 +55,7 @@ class NNPotCalculator(Calculator):
         if skin < 0:
             raise ValueError(f"skin must not be negative, got {skin} Å")
         self.skin = skin
-        self.potential, self.dtype, self.device = placed(potential, precision, torch.device(device))
+        self.potential, self.dtype, self.device = load_for_evaluation(potential, precision, torch.device(device))
         if compile not in get_args(Compilation):
             raise ValueError(f"compile must be one of {', '.join(get_args(Compilation))}, got {compile!r}")
         self.compile: Compilation = compile

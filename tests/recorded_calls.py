@@ -93,7 +93,7 @@ RAGGED: dict[str, Callable[[], Descriptor]] = {
     "odd second densities": _ace(2, 7, 3, second_channels=11, second_units=13, second_layers=1),
     "small second densities": _ace(3, 5, 1, element_channels=2, second_channels=3, second_units=5, second_layers=2),
     **{
-        f"acsf, {name}": lambda name=name: acsf(cutoff_function=name, inner=0.0 if name in STEEP else 0.3)  # type: ignore[misc]
+        f"acsf, {name}": lambda name=name: acsf(cutoff_function=name, inner_fraction=0.0 if name in STEEP else 0.3)  # type: ignore[misc]
         for name in CUTOFFS
     },
     "acsf, radial only": lambda: acsf(g4=(), g5=()),

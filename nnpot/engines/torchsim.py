@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_sim.models.interface import ModelInterface
 from torch_sim.state import SimState
 
-from nnpot.formats import placed
+from nnpot.io import load_for_evaluation
 from nnpot.neighbors import NeighborPairs, left_skin, neighbor_pairs
 from nnpot.potential import Potential
 from nnpot.structure import Batch, Structure
@@ -45,7 +45,7 @@ class TorchSimModel(ModelInterface):
         if skin < 0:
             raise ValueError(f"skin must not be negative, got {skin} Å")
         self._compute_forces = self._compute_stress = True
-        self.potential, self._dtype, self._device = placed(potential, dtype, torch.device(device))
+        self.potential, self._dtype, self._device = load_for_evaluation(potential, dtype, torch.device(device))
         self._neighbors = _VerletLists(self.potential.cutoff + skin, skin)
 
     def forward(self, state: SimState | dict[str, Any], **_: Any) -> dict[str, Tensor]:

@@ -86,38 +86,38 @@ class SymmetryFunctions:
     Attributes:
         arguments: What all operators take: pairs sorted by centre, of which those beyond the cutoff do not count, and
             the table of functions.
-        keep: Which functions count, int64, shape (D,).
+        selected: Which functions count, int64, shape (D,).
         all_values: Every function, shape (N, D_all).
     """
 
     arguments: tuple[Any, ...]
-    keep: Tensor
+    selected: Tensor
     all_values: Tensor
 
     @classmethod
-    def of(cls, pairs: Pairs, table: FunctionTable, n_all: int, keep: Sequence[int]) -> Self | None:
+    def of(cls, pairs: Pairs, table: FunctionTable, n_all: int, selected: Sequence[int]) -> Self | None:
         """Return None where there is no kernel for it: on a GPU, without a compiler."""
         if not (serves("acsf", pairs.r_ij) and pairs.is_sorted):
             return None
         functions = (torch.tensor(table.sizes), torch.tensor(table.numbers, dtype=torch.float64))
         arguments = (*sorted_pairs(pairs), *functions, n_all)
-        return cls(arguments, torch.tensor(keep, dtype=torch.int64), torch.ops.nnpot.acsf(*arguments))
+        return cls(arguments, torch.tensor(selected, dtype=torch.int64), torch.ops.nnpot.acsf(*arguments))
 
     @property
     def values(self) -> Tensor:
         """The features, shape (N, D)."""
-        return self.all_values.index_select(1, self.keep)
+        return self.all_values.index_select(1, self.selected)
 
     def pullback(self, gradient: Tensor) -> Tensor:
         """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), from ∂E/∂G, shape (N, D); differentiable in it."""
         return applied(self._pulled, self._pushed, gradient)
 
     def _pulled(self, gradient: Tensor) -> Tensor:
-        of_all = torch.zeros_like(self.all_values).index_copy(1, self.keep, gradient)
+        of_all = torch.zeros_like(self.all_values).index_copy(1, self.selected, gradient)
         pulled: Tensor = torch.ops.nnpot.acsf_pullback(*self.arguments, of_all)
         return pulled
 
     def _pushed(self, direction: Tensor) -> Tensor:
         """Change of the features, shape (N, D), with changes of the pair vectors, shape (P, 3)."""
         pushed: Tensor = torch.ops.nnpot.acsf_tangent(*self.arguments, direction.contiguous())
-        return pushed.index_select(1, self.keep)
+        return pushed.index_select(1, self.selected)

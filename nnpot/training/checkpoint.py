@@ -18,7 +18,7 @@ from nnpot.training.options import LossOptions, OptimizerOptions
 from nnpot.training.schedule import Schedule
 from nnpot.training.settings import Settings
 
-FORMAT = 1
+FORMAT = 2
 KEY = "nnpot"
 """Under which a checkpoint of Lightning holds what belongs to nnpot."""
 
@@ -36,6 +36,7 @@ class Record:
         data: Fingerprint of all structures and labels.
         max_epochs: Number of epochs, `auto` resolved.
         between: Epochs between validations, `auto` resolved.
+        command: By which it was started, without folders of the machine.
     """
 
     potential: dict[str, Any]
@@ -46,6 +47,7 @@ class Record:
     data: str
     max_epochs: int
     between: int
+    command: str
 
 
 @dataclass(frozen=True, eq=False)

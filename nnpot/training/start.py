@@ -1,6 +1,7 @@
 """What a training begins with: data and a new potential, a model that learns on, or a run that goes on."""
 
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from nnpot.structure import Structure
 from nnpot.training.checkpoint import Checkpoint, Record
 from nnpot.training.data import Split, residual
 from nnpot.training.options import DataOptions, TrainerOptions
-from nnpot.training.settings import Settings
+from nnpot.training.settings import Settings, command_line
 
 log = logging.getLogger("nnpot")
 
@@ -140,6 +141,7 @@ def record_of(
         data=split.fingerprint,
         max_epochs=max_epochs,
         between=between,
+        command=command_line(sys.argv),
     )
 
 

@@ -17,7 +17,7 @@ from nnpot.compiler import compile_library, complaint, find_compiler, fingerprin
 
 HERE = Path(__file__).parent
 SOURCES = sorted([*HERE.glob("*.cpp"), *(HERE.parents[1] / "native").glob("*.cpp")])
-HEADERS = sorted((HERE.parents[1] / "native").glob("*.h"))
+HEADERS = sorted([*HERE.glob("*.h"), *(HERE.parents[1] / "native").glob("*.h")])
 NAME = "nnpotplugin.so"
 SECONDS = 120
 """That one core takes to compile it, about."""

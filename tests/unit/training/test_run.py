@@ -15,7 +15,9 @@ SLURM = {
     **{"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "t", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"},
     **{"SLURM_NODELIST": "localhost", "SLURM_NTASKS": "4"},
 }
-RECORD = Record(potential={}, baseline=None, settings={}, aside=(), structures=1, data="", max_epochs=1, between=1)
+RECORD = Record(
+    potential={}, baseline=None, settings={}, aside=(), structures=1, data="", max_epochs=1, between=1, command=""
+)
 
 
 def trainer(folder: Path, **options: Any) -> Any:
