@@ -9,13 +9,13 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from nnpot.graph import Compilation, pays
 from nnpot.io import load_for_evaluation
-from nnpot.neighbors import NeighborPairs, check_places, left_skin, neighbor_pairs
+from nnpot.neighbors import NeighborPairs, check_places, moved_beyond_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
 from nnpot.precision import dtype_of
 from nnpot.structure import Batch, Structure
+from nnpot.torch_compile import Compilation, worth_compiling
 
 
 class NNPotCalculator(Calculator):
@@ -100,7 +100,7 @@ class NNPotCalculator(Calculator):
         if self._n_atoms is None:
             return
         self._n_atoms += n_atoms
-        if pays(self.compile, self._n_atoms):
+        if worth_compiling(self.compile, self._n_atoms):
             self._n_atoms = None
             for part in self.potential.modules():
                 if isinstance(part, NeuralNetworkPotential):
@@ -122,4 +122,4 @@ class NNPotCalculator(Calculator):
             and np.array_equal(old.numbers.numpy(), new.numbers.numpy())
             and np.array_equal(old.cell.numpy(), new.cell.numpy())
         )
-        return same and not bool(left_skin(old.positions, new.positions, self.skin).any())
+        return same and not bool(moved_beyond_skin(old.positions, new.positions, self.skin).any())

@@ -20,14 +20,14 @@ FOLDER = Path(__file__).parents[1] / "tests/regression"
 STRUCTURES = ("water", "alloy", "triclinic", "slab", "no neighbors")
 
 
-def _with_second_density(seed: int) -> Potential:
-    return network_potential(ace(second_channels=2, second_units=3, l_max=1, body_order=3), seed)
+def _with_weighted_density(seed: int) -> Potential:
+    return network_potential(ace(weighted_channels=2, weighted_units=3, l_max=1, body_order=3), seed)
 
 
 def _mixed() -> Potential:
     """A committee of different descriptors, which are deep in a description."""
     other = network_potential(acsf(selected=(0, 3, 9)), seed=2, min_feature_scale=0.01)
-    return Committee((_with_second_density(1), other)) + ZBL(ELEMENTS)
+    return Committee((_with_weighted_density(1), other)) + ZBL(ELEMENTS)
 
 
 POTENTIALS: dict[str, Callable[[], Potential]] = {
@@ -36,7 +36,7 @@ POTENTIALS: dict[str, Callable[[], Potential]] = {
         network_potential(acsf(selected=(0, 3, 9, 20, 33), cutoff_function="polynomial", inner_fraction=0.2))
         + ZBL(ELEMENTS)
     ),
-    "committee": lambda: Committee((_with_second_density(1), _with_second_density(2))),
+    "committee": lambda: Committee((_with_weighted_density(1), _with_weighted_density(2))),
     "committee + ZBL": _mixed,
 }
 """One model of every kind of part."""

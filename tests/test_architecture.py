@@ -3,8 +3,8 @@
 =====  =======================================================================  ================================
 floor  rooms                                                                    may import
 =====  =======================================================================  ================================
-0      structure, labels, spec, graph, compiler, native, precision, units,      floor 0 only
-       files, forks, processor, threads
+0      structure, labels, spec, torch_compile, machine, native, precision,  floor 0 only
+       units, files
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/, scaling                                               floors 0–1
 3      potential, network_potential, repulsion, committee, joined               floors 0–2, each other
@@ -27,10 +27,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = (
-    (
-        *("structure", "labels", "spec", "graph", "compiler", "native", "precision", "units", "files"),
-        *("cache", "forks", "processor", "threads"),
-    ),
+    (*("structure", "labels", "spec", "torch_compile", "machine", "native", "precision", "units", "files"),),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
     ("potential", "network_potential", "repulsion", "committee", "joined"),

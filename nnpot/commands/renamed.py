@@ -14,6 +14,10 @@ RENAMED = {
     "potential.least_scale": "min_feature_scale",
     "potential.descriptor.keep": "selected",
     "potential.descriptor.inner": "inner_fraction",
+    "potential.descriptor.second_channels": "weighted_channels",
+    "potential.descriptor.second_layers": "weighted_layers",
+    "potential.descriptor.second_units": "weighted_units",
+    "potential.descriptor.second_cutoff": "weighted_cutoff",
 }
 """The whole old name of a setting (without `init_args`), and what the last part of it is now."""
 

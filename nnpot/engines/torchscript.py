@@ -17,8 +17,8 @@ from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from nnpot.compiler import complaint
-from nnpot.functional.rows import ElementRows, rows_by_element
+from nnpot.functional.blocks import ElementBlocks, blocks_by_element
+from nnpot.machine.build import complaint
 from nnpot.neighbors import NeighborTable, single_batch, table_slots
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential, SumPotential
@@ -109,7 +109,7 @@ class _ScriptedTerm(nn.Module):
             slots, width = table_slots(pair_i[near], n_centers)
             inputs += [near, slots, torch.empty(n_centers, width, dtype=torch.bool, device=r_ij.device)]
         if self.has_rows:
-            inputs += list(rows_by_element(center_species, self.n_elements, self.dtype))
+            inputs += list(blocks_by_element(center_species, self.n_elements, self.dtype))
         energies: Tensor = self.graph(inputs)
         return energies
 
@@ -139,9 +139,9 @@ class _Needs:
         batch = single_batch(_cluster(potential, 1), potential.cutoff).to(dtype=dtype)
         pairs = batch.pairs(potential.elements)
         potential.atomic_energies(pairs)  # also fills the caches of constants, which must not happen while recording
-        keys = [key for key in pairs.made if isinstance(key, tuple)]
+        keys = [key for key in pairs.cache if isinstance(key, tuple)]
         tables = tuple((key[1], key[2]) for key in keys if key[0] is NeighborTable)
-        return cls(tables, any(key[0] is ElementRows for key in keys))
+        return cls(tables, any(key[0] is ElementBlocks for key in keys))
 
     def example(self, potential: Potential, dtype: torch.dtype) -> list[Tensor]:
         """Inputs no size of which is that of anything else, so that a graph cannot take one for another."""
@@ -168,9 +168,9 @@ class _Needs:
         pairs = Pairs(r_ij, pair_i, pair_j, species, centers)
         for cutoff, element in self.tables:
             near, slots, table = (next(rest) for _ in range(3))
-            pairs.made[NeighborTable, cutoff, element] = NeighborTable(near, slots, *table.shape)
+            pairs.cache[NeighborTable, cutoff, element] = NeighborTable(near, slots, *table.shape)
         if self.has_rows:
-            pairs.made[ElementRows, n_elements] = ElementRows(*rest)
+            pairs.cache[ElementBlocks, n_elements] = ElementBlocks(*rest)
         return pairs
 
 

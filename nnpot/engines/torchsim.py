@@ -12,7 +12,7 @@ from torch_sim.models.interface import ModelInterface
 from torch_sim.state import SimState
 
 from nnpot.io import load_for_evaluation
-from nnpot.neighbors import NeighborPairs, left_skin, neighbor_pairs
+from nnpot.neighbors import NeighborPairs, moved_beyond_skin, neighbor_pairs
 from nnpot.potential import Potential
 from nnpot.structure import Batch, Structure
 
@@ -172,7 +172,7 @@ class _VerletLists:
     def _stale(self, old: _Systems, new: _Systems) -> Tensor:
         """Whether the pairs of a system may lack some, shape (B,)."""
         stale = (new.cells != old.cells).flatten(start_dim=1).any(dim=1)
-        return stale.index_fill(0, new.system[left_skin(old.positions, new.positions, self.skin)], True)
+        return stale.index_fill(0, new.system[moved_beyond_skin(old.positions, new.positions, self.skin)], True)
 
 
 def _are_alike(old: _Systems, new: _Systems) -> bool:

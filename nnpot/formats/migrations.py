@@ -52,15 +52,21 @@ def rename_weights(spec: Any, tensors: Tensors, names: Mapping[str, tuple[tuple[
 
 
 _ARGUMENTS_OF_2 = {
+    "ACE": {
+        "second_channels": "weighted_channels",
+        "second_layers": "weighted_layers",
+        "second_units": "weighted_units",
+        "second_cutoff": "weighted_cutoff",
+    },
     "ACSF": {"keep": "selected", "inner": "inner_fraction"},
     "ListedACSF": {"inner": "inner_fraction"},
     "NeuralNetworkPotential": {"least_scale": "min_feature_scale"},
 }
-_WEIGHTS_OF_2 = {"ACE": ((r"second\.", "seconds.0."),)}  # while there was one
+_WEIGHTS_OF_2 = {"ACE": ((r"seconds\.", "weighted."), (r"second\.", "weighted.0."))}  # the latter while there was one
 
 
 def _to_2(description: Description, tensors: Tensors) -> tuple[Description, Tensors]:
-    """Plainer names of four arguments; a checksum."""
+    """Second densities have become weighted densities; plainer names of four arguments; a checksum."""
     new = copy.deepcopy(description)
     rename_arguments(new["spec"], _ARGUMENTS_OF_2)
     return new, rename_weights(new["spec"], tensors, _WEIGHTS_OF_2)

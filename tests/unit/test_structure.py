@@ -205,7 +205,7 @@ def test_kept_features_convert_with_their_batch() -> None:
 
 def test_parts_of_pairs_hold_every_pair_of_their_centers() -> None:
     pairs = pairs_of(structure("alloy"))
-    parts = list(pairs.parts(3))
+    parts = list(pairs.chunks(3))
     assert torch.equal(torch.cat([part.r_ij for part in parts]), pairs.r_ij)
     assert torch.equal(torch.cat([part.center_species for part in parts]), pairs.species)
     for part in parts:
@@ -223,14 +223,14 @@ def test_pairs_in_another_order_stay_together() -> None:
 
 def test_what_pairs_keep_is_made_once() -> None:
     pairs = pairs_of(structure("water"))
-    first = pairs.once("key", lambda: [1])
-    assert pairs.once("key", lambda: [2]) is first
-    assert pairs.once("another key", lambda: [2]) == [2]
+    first = pairs.cached("key", lambda: [1])
+    assert pairs.cached("key", lambda: [2]) is first
+    assert pairs.cached("another key", lambda: [2]) == [2]
 
 
 def test_other_vectors_start_with_nothing_kept() -> None:
     pairs = pairs_of(structure("water"))
-    pairs.once("key", lambda: 1)
+    pairs.cached("key", lambda: 1)
     assert replace(pairs, r_ij=2 * pairs.r_ij).once("key", lambda: 2) == 2
 
 

@@ -16,12 +16,12 @@ from packages import EXPORTED, package_of, with_metadata
 from proofs import assert_close
 from systems import ELEMENTS, SYSTEMS, pairs_of, structure
 
-from nnpot import processor
 from nnpot.calculator import NNPotCalculator
-from nnpot.compiler import NATIVE, find_compiler, pytorch_release
 from nnpot.formats import aot
 from nnpot.formats.aot import AOTPotential, read_metadata, read_summary
 from nnpot.io import load
+from nnpot.machine import processor
+from nnpot.machine.build import NATIVE, find_compiler, pytorch_release
 from nnpot.native import are_compiled, library
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL

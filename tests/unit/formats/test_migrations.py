@@ -19,6 +19,10 @@ from nnpot.repulsion import ZBL
 from nnpot.spec import to_spec
 
 RENAMED_ARGUMENTS = [
+    ("ACE", "second_channels", "weighted_channels", 2),
+    ("ACE", "second_layers", "weighted_layers", 3),
+    ("ACE", "second_units", "weighted_units", 5),
+    ("ACE", "second_cutoff", "weighted_cutoff", 3.5),
     ("ACSF", "keep", "selected", [0, 7]),
     ("ACSF", "inner", "inner_fraction", 0.2),
     ("ListedACSF", "inner", "inner_fraction", 0.1),
@@ -31,7 +35,8 @@ each_argument = pytest.mark.parametrize(
 )
 
 RENAMED_WEIGHTS = [
-    ("descriptor.second.hidden", "descriptor.seconds.0.hidden"),
+    ("descriptor.seconds.1.hidden", "descriptor.weighted.1.hidden"),
+    ("descriptor.second.hidden", "descriptor.weighted.0.hidden"),
     ("descriptor.channel_weights", "descriptor.channel_weights"),
     ("networks.0.second.weight", "networks.0.second.weight"),
 ]
@@ -84,8 +89,8 @@ def test_weights_are_renamed(old: str, new: str, where: str) -> None:
 
 
 def test_a_migration_leaves_what_it_is_given_alone() -> None:
-    spec = module("NeuralNetworkPotential", descriptor=module("ACE", second_units=2), least_scale=0.1)
-    tensors = {"descriptor.second.hidden": torch.ones(2)}
+    spec = module("NeuralNetworkPotential", descriptor=module("ACE", second_channels=2), least_scale=0.1)
+    tensors = {"descriptor.seconds.0.hidden": torch.ones(2)}
     before = copy.deepcopy(spec), dict(tensors)
     migrated(spec, tensors)
     assert (spec, tensors) == before

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nnpot.compiler import find_compiler
 from nnpot.engines.lammps import plugin
+from nnpot.machine.build import find_compiler
 
 SIZES = [*range(0, 200, 7), 55, 56, 57, 63, 64, 65, 119, 120, 100_000]
 """In bytes; blocks have 64, the last of which ends with 8 of its own."""
