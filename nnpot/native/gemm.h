@@ -38,7 +38,7 @@ template <class T> using ConstRegisters = View<const Vector<T>>;
 template <class T> using Numbers = View<const T>;
 
 // Beside the sums a row or a column of factors has to be kept.
-constexpr int MOST_SUMS = HAS_FEW_REGISTERS ? 12 : 24, MOST_ROWS = 4, MOST_COLUMNS = 9;
+constexpr int MAX_SUMS = HAS_FEW_REGISTERS ? 12 : 24, MAX_ROWS = 4, MAX_COLUMNS = 9;
 
 // Sums stay in registers if no loop over them and no call that takes them is left.
 #define NNPOT_INLINE inline __attribute__((always_inline))
@@ -141,8 +141,8 @@ __attribute__((noinline)) void multiply_block(const Vector<T>* x_at, const T* u_
 template <class T, int ROW>
 void multiply_blocks(bool add, int rows, int inner, int columns, ConstRegisters<T> x, Numbers<T> u, Registers<T> y) {
     const Strides strides = {x.row, x.column, u.row, u.column, y.row, y.column, inner, add};
-    in_parts<MOST_ROWS>(rows, [&](int m, auto M) __attribute__((always_inline)) {
-        constexpr int MOST = std::min(MOST_COLUMNS, MOST_SUMS / M.value);
+    in_parts<MAX_ROWS>(rows, [&](int m, auto M) __attribute__((always_inline)) {
+        constexpr int MOST = std::min(MAX_COLUMNS, MAX_SUMS / M.value);
         in_parts<MOST>(columns, [&](int c, auto C) __attribute__((always_inline)) {
             multiply_block<T, M.value, C.value, ROW>(&x(m, 0), &u(0, c), &y(m, c), strides);
         });

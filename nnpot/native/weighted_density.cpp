@@ -54,7 +54,7 @@ void pullback(const Given<T>& given, const T* second_bar, T* out) {
 template <class T, int D>
 void gradient(const Given<T>& given, const T* second_bar, const T* vectors_change, const T* density_change, T* out) {
     const Shape& s = given.shape;
-    const int64_t n = given.pairs.n_centers, parts = worthwhile(n, given.threads, LEAST);
+    const int64_t n = given.pairs.n_centers, parts = n_parts(n, given.threads, LEAST);
     T* by_density = D == 2 ? out + n * s.n_harmonics() * s.n_channels : out;
     std::vector<std::vector<Weights<T>>> sums(parts,
                                               std::vector<Weights<T>>(s.n_elements, Weights<T>(s, given.widths)));
@@ -113,24 +113,25 @@ using namespace weighted_density;
 
 // They answer NOT_COMPILED for so many radial functions or degrees.
 
-#define THESE                                                                                                   \
+#define ARGUMENTS                                                                                               \
     bytes, threads, n_centers, n_pairs, n_atoms, vectors, starts, neighbors, species, centers, element_weights, \
         density_of_atoms, projection, hidden, outer, n_elements, n_weights, cutoff, n_radial, l_max, n_seen,    \
         n_channels, n_units, places, coefficients, n_entries
 
 extern "C" int nnpot_weighted_density(NNPOT_WEIGHTED_DENSITY, void* out) {
-    return with_given(THESE, [&](const auto& given, auto zero) { density(given, static_cast<decltype(zero)*>(out)); });
+    return with_given(ARGUMENTS,
+                      [&](const auto& given, auto zero) { density(given, static_cast<decltype(zero)*>(out)); });
 }
 
 extern "C" int nnpot_weighted_density_pullback(NNPOT_WEIGHTED_DENSITY, const void* second_bar, void* out) {
-    return with_given(THESE, [&](const auto& given, auto zero) {
+    return with_given(ARGUMENTS, [&](const auto& given, auto zero) {
         using T = decltype(zero);
         pullback(given, static_cast<const T*>(second_bar), static_cast<T*>(out));
     });
 }
 
 extern "C" int nnpot_weighted_density_gradient(NNPOT_WEIGHTED_DENSITY, const void* second_bar, void* out) {
-    return with_given(THESE, [&](const auto& given, auto zero) {
+    return with_given(ARGUMENTS, [&](const auto& given, auto zero) {
         using T = decltype(zero);
         gradient<T, 1>(given, static_cast<const T*>(second_bar), nullptr, nullptr, static_cast<T*>(out));
     });
@@ -139,7 +140,7 @@ extern "C" int nnpot_weighted_density_gradient(NNPOT_WEIGHTED_DENSITY, const voi
 extern "C" int nnpot_weighted_density_pullback_gradient(NNPOT_WEIGHTED_DENSITY, const void* second_bar,
                                                         const void* vectors_change, const void* density_change,
                                                         void* out) {
-    return with_given(THESE, [&](const auto& given, auto zero) {
+    return with_given(ARGUMENTS, [&](const auto& given, auto zero) {
         using T = decltype(zero);
         const auto typed = [](const void* p) { return static_cast<const T*>(p); };
         gradient<T, 2>(given, typed(second_bar), typed(vectors_change), typed(density_change), static_cast<T*>(out));
