@@ -29,7 +29,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from torch import Tensor
 
 from nnpot.__main__ import main
-from nnpot.model_file import load
+from nnpot.io import load
 from nnpot.structure import Structure
 
 RESULTS = Path(__file__).parent / "definitions/golden.json"
@@ -66,11 +66,11 @@ ACE: Settings = {
 }
 ACSF: Settings = {
     **{"cutoff": 4.0, "elements": [], "size": 40, "angular_cutoff": 3.5, "cutoff_function": "tanh3"},
-    **{"g1": False, "g2": [], "g3": [], "g4": [], "g5": [], "keep": [], "inner": 0.0},
+    **{"g1": False, "g2": [], "g3": [], "g4": [], "g5": [], "selected": [], "inner_fraction": 0.0},
 }
 NETWORKS: Settings = {
     **{"hidden": [6, 5], "activation": "silu", "atomic_energies": "least_squares"},
-    **{"energy_scale": 1.0, "least_scale": 0.1, "linear": True},
+    **{"energy_scale": 1.0, "min_feature_scale": 0.1, "linear": True},
 }
 
 

@@ -102,7 +102,8 @@ class NetworksKernel:
 
     def pullback(self, bars: Bars) -> Sequence[Tensor]:
         """Return Ḡ for each potential, shape (N, D), from ȳ."""
-        return (self._scaled(bars).unsqueeze(dim=1) * self.slopes).unflatten(0, (len(self.outputs), -1)).unbind()
+        of_all = self._scaled(bars).unsqueeze(dim=1) * self.slopes
+        return of_all.view(len(self.outputs), self.outputs[0].shape[0], of_all.shape[1]).unbind()
 
     def second(self, bars: Bars, directions: Bars) -> "_Second":
         """Return the derivatives of the changes of y along Ġ."""
