@@ -44,21 +44,21 @@ constexpr int MAX_SUMS = HAS_FEW_REGISTERS ? 12 : 24, MAX_ROWS = 4, MAX_COLUMNS 
 #define NNPOT_INLINE inline __attribute__((always_inline))
 #define NNPOT_UNROLL _Pragma("GCC unroll 16")
 
-// Calls work with a number from 1 to MOST as a constant.
-template <int MOST, class Work>
+// Calls work with a number from 1 to MAX as a constant.
+template <int MAX, class Work>
 NNPOT_INLINE void with_constant(int n, Work work) {
-    if constexpr (MOST > 0) {
-        if (n == MOST) return work(std::integral_constant<int, MOST>());
-        with_constant<MOST - 1>(n, work);
+    if constexpr (MAX > 0) {
+        if (n == MAX) return work(std::integral_constant<int, MAX>());
+        with_constant<MAX - 1>(n, work);
     }
 }
 
-// Cuts n things into parts of about the same size, none larger than MOST: calls work(first, size), size a constant.
-template <int MOST, class Work>
+// Cuts n things into parts of about the same size, none larger than MAX: calls work(first, size), size a constant.
+template <int MAX, class Work>
 NNPOT_INLINE void in_parts(int n, Work work) {
-    for (unsigned left = n, parts = (n + MOST - 1) / MOST; parts > 0; --parts) {
+    for (unsigned left = n, parts = (n + MAX - 1) / MAX; parts > 0; --parts) {
         const int size = parts == 1 ? left : (left + parts - 1) / parts;
-        with_constant<MOST>(size, [&](auto constant) __attribute__((always_inline)) { work(n - int(left), constant); });
+        with_constant<MAX>(size, [&](auto constant) __attribute__((always_inline)) { work(n - int(left), constant); });
         left -= size;
     }
 }
@@ -142,8 +142,8 @@ template <class T, int ROW>
 void multiply_blocks(bool add, int rows, int inner, int columns, ConstRegisters<T> x, Numbers<T> u, Registers<T> y) {
     const Strides strides = {x.row, x.column, u.row, u.column, y.row, y.column, inner, add};
     in_parts<MAX_ROWS>(rows, [&](int m, auto M) __attribute__((always_inline)) {
-        constexpr int MOST = std::min(MAX_COLUMNS, MAX_SUMS / M.value);
-        in_parts<MOST>(columns, [&](int c, auto C) __attribute__((always_inline)) {
+        constexpr int MAX = std::min(MAX_COLUMNS, MAX_SUMS / M.value);
+        in_parts<MAX>(columns, [&](int c, auto C) __attribute__((always_inline)) {
             multiply_block<T, M.value, C.value, ROW>(&x(m, 0), &u(0, c), &y(m, c), strides);
         });
     });

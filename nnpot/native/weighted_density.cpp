@@ -30,14 +30,14 @@
 namespace weighted_density {
 namespace {
 
-constexpr int64_t LEAST = 16;  // atoms that are worth a thread
+constexpr int64_t MIN_PER_THREAD = 16;  // atoms that are worth a thread
 
 template <class T>
 void density(const Given<T>& given, T* out) {
     parallel(given.pairs.n_centers, given.threads, [&](int64_t first, int64_t last) {
         Network<T, 1> network(given);
         for (int64_t atom = first; atom < last; ++atom) network.write_density(atom, out);
-    }, LEAST);
+    }, MIN_PER_THREAD);
 }
 
 // Derivatives by the vectors, then those by the density.
@@ -47,14 +47,14 @@ void pullback(const Given<T>& given, const T* second_bar, T* out) {
     parallel(given.pairs.n_centers, given.threads, [&](int64_t first, int64_t last) {
         Network<T, 1> network(given);
         for (int64_t atom = first; atom < last; ++atom) network.write_pullback(atom, second_bar, out, by_density);
-    }, LEAST);
+    }, MIN_PER_THREAD);
 }
 
 // With D = 2 the change of A', then the gradients by A and by P, U, V of all elements, one behind the other.
 template <class T, int D>
 void gradient(const Given<T>& given, const T* second_bar, const T* vectors_change, const T* density_change, T* out) {
     const Shape& s = given.shape;
-    const int64_t n = given.pairs.n_centers, parts = n_parts(n, given.threads, LEAST);
+    const int64_t n = given.pairs.n_centers, parts = count_parts(n, given.threads, MIN_PER_THREAD);
     T* by_density = D == 2 ? out + n * s.n_harmonics() * s.n_channels : out;
     std::vector<std::vector<Weights<T>>> sums(parts,
                                               std::vector<Weights<T>>(s.n_elements, Weights<T>(s, given.widths)));
