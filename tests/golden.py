@@ -42,6 +42,7 @@ SETTINGS: Settings = {
         **{"validation": 0.25, "batch_size": 16, "batch_atoms": 250},
         **{"cache": "auto", "cache_gib": 6.0, "pairs_gib": 8.0},
         "keys": {"energy": "", "forces": "", "stress": "", "group": "config_type", "virial": ""},
+        "level": "",
     },
     "loss": {
         **{"energy": 20.0, "forces": 0.03, "stress": 60.0, "late_energy": 200.0, "late_from": 0.3, "required": []},
@@ -55,7 +56,7 @@ SETTINGS: Settings = {
         **{"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto"},
         **{"dtype": "float64", "gradient_clip": 0.5, "compile": "off"},
     },
-    **{"seed": 3, "from_model": None, "repulsion": False},
+    **{"seed": 3, "from_model": None, "license": "", "repulsion": False},
 }
 """Every setting of a training but the potential, the training file and the folder."""
 
