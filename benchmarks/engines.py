@@ -4,7 +4,7 @@ python benchmarks/engines.py [--rounds 9]
 
 Every candidate moves the same disordered Cu-Au by the velocity-Verlet integrator of its engine, one core, float32, with
 the skin that the engine has.  The potentials are those of `benchmarks/speed.py`.  Needs
-`pip install "nnpot[metatomic,torchsim]" openmm`.
+`pip install ".[metatomic,torchsim]" openmm`.
 """
 
 import argparse

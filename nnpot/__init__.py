@@ -1,4 +1,4 @@
-"""Neural-network interatomic potentials whose every derivative is written down, checked three ways, and fast."""
+"""Fast neural-network interatomic potentials, with hand-written, independently checked derivatives."""
 
 import importlib
 import os

@@ -1,6 +1,6 @@
 """Build a wheel with the C++ kernels inside, for Linux or macOS, on any machine.
 
-python scripts/build_wheel.py [PLATFORM] [--out dist]       (pip install "nnpot[wheel]" brings the compiler)
+python scripts/build_wheel.py [PLATFORM] [--out dist]       (pip install ".[wheel]" brings the compiler)
 
 The kernels are compiled by zig, which is clang with the headers of every C library that it links
 to: nothing of this machine gets into the wheel.  It holds no code for Python, and thus serves every version of it.

@@ -95,5 +95,5 @@ def _metatomic() -> Any:
         return importlib.import_module("nnpot.engines.metatomic")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f'exporting to metatomic needs {error.name}; pip install "nnpot[metatomic]"'
+            f'exporting to metatomic needs {error.name}; pip install "metatomic-torch<0.2" metatomic-ase'
         ) from error

