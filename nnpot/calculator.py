@@ -13,9 +13,9 @@ from nnpot.io import load_for_evaluation
 from nnpot.neighbors import NeighborPairs, check_places, moved_beyond_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
-from nnpot.precision import dtype_of
 from nnpot.structure import Batch, Structure
 from nnpot.torch_compile import Compilation, worth_compiling
+from nnpot.units import dtype_of
 
 
 class NNPotCalculator(Calculator):

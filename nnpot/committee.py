@@ -17,8 +17,8 @@ from nnpot.functional.tape import Sum, Tape, scaled
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential, network_outputs
 from nnpot.nn.per_element import PerElement
+from nnpot.nn.scaling import standardised
 from nnpot.potential import Potential
-from nnpot.scaling import standardised
 from nnpot.structure import Pairs, Structure
 
 

@@ -1,10 +1,15 @@
-"""Chemical symbols: those that structures hold, and whether they are any."""
+"""Chemical elements: their symbols, which of them structures hold, and their reference energies."""
 
+import logging
 from collections.abc import Sequence
 
+import torch
 from ase.data import atomic_numbers, chemical_symbols
+from torch import Tensor
 
-from nnpot.structure import Structure
+from nnpot.structure import Structure, species_index
+
+log = logging.getLogger("nnpot")
 
 
 def elements_of(structures: Sequence[Structure]) -> tuple[str, ...]:
@@ -25,3 +30,56 @@ def check_elements(elements: Sequence[str]) -> tuple[str, ...]:
     if len(set(elements)) < len(elements):
         raise ValueError(f"elements must differ, got {', '.join(elements)}")
     return tuple(elements)
+
+
+def least_squares_energies(structures: Sequence[Structure], elements: Sequence[str]) -> tuple[float, ...]:
+    """Fit one energy per element to the total energies, Σ_s n_s e_s ≈ E, in eV.
+
+    Each structure weighs by 1 / N, so that the residual is an energy per atom.  Where the compositions do not
+    determine all of them (all structures of one stoichiometry, say) the solution of smallest norm about equal shares is
+    taken, and the log says so.
+
+    Raises:
+        ValueError: If no structure has an energy.
+    """
+    labelled = [s for s in structures if s.energy is not None]
+    if not labelled:
+        raise ValueError("no structure has an energy, so atomic reference energies cannot be fitted; give them")
+    counts = torch.stack([_composition(s, elements) for s in labelled])  # (B, S)
+    energies = torch.tensor([s.energy for s in labelled], dtype=torch.float64)
+    n = counts.sum(dim=1)
+    fractions, per_atom = counts / n[:, None], energies / n
+    rank = int(torch.linalg.matrix_rank(fractions))
+    if rank < len(elements):
+        log.warning(
+            "the compositions determine only %d of %d atomic reference energies (%s): using the least-norm solution; "
+            "energies of other compositions will be meaningless",
+            rank, len(elements), ", ".join(elements),
+        )  # fmt: skip
+    center = per_atom.mean()
+    shift = torch.linalg.lstsq(fractions, (per_atom - center).unsqueeze(dim=1), driver="gelsd").solution
+    return tuple((shift[:, 0] + center).tolist())
+
+
+def isolated_atom_energies(structures: Sequence[Structure], elements: Sequence[str]) -> tuple[float, ...]:
+    """Return the energies of the frames that hold a single free atom, one per element, in eV.
+
+    Raises:
+        ValueError: If an element has no such frame with an energy.
+    """
+    found = {
+        int(species_index(s.numbers, elements)[0]): s.energy
+        for s in structures
+        if len(s) == 1 and s.energy is not None and (not any(s.pbc) or s.group == "IsolatedAtom")
+    }
+    missing = [e for k, e in enumerate(elements) if k not in found]
+    if missing:
+        raise ValueError(
+            f"no isolated-atom frame with an energy for {', '.join(missing)}; add one (one atom, no periodicity or "
+            "config_type=IsolatedAtom) or use atomic_energies: least_squares"
+        )
+    return tuple(found[k] for k in range(len(elements)))
+
+
+def _composition(structure: Structure, elements: Sequence[str]) -> Tensor:
+    return torch.bincount(species_index(structure.numbers, elements), minlength=len(elements)).double()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor
+from nnpot.elements import isolated_atom_energies, least_squares_energies
 from nnpot.functional.autograd import AtomByAtom
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.linear import Fixed
@@ -16,8 +17,8 @@ from nnpot.neighbors import single_batch
 from nnpot.nn.layers import Activation, Affine
 from nnpot.nn.mlp import MLP, activations
 from nnpot.nn.per_element import PerElement
+from nnpot.nn.scaling import FeatureScaling
 from nnpot.potential import ParameterGroup, TrainablePotential
-from nnpot.scaling import FeatureScaling, isolated_atom_energies, least_squares_energies
 from nnpot.structure import Batch, Pairs, Structure, species_index, subsample
 from nnpot.torch_compile import CompiledGraph
 

@@ -6,10 +6,10 @@ floor  rooms                                                                    
 0      structure, elements, labels, spec, torch_compile, machine, native,   floor 0 only
        precision, units, files, simulation
 1      functional/, neighbors, reading                                          floor 0
-2      descriptors/, nn/, scaling                                               floors 0–1
+2      descriptors/, nn/                                                        floors 0–1
 3      potential, network_potential, repulsion, committee                       floors 0–2, each other
 4      formats/, io                                                             floors 0–3, see BESIDE
-5      training/, analysis/, engines/, calculator, system                       floors 0–4, see BESIDE
+5      training/, analysis/, engines/, calculator                               floors 0–4, see BESIDE
 6      commands/, __main__                                                      floors 0–5
 —      reference/                                                               NumPy only: no torch, no nnpot
 =====  =======================================================================  ================================
@@ -29,13 +29,13 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     (
         *("structure", "elements", "labels", "spec", "torch_compile", "machine", "native"),
-        *("precision", "units", "files", "simulation"),
+        *("units", "simulation"),
     ),
     ("functional", "neighbors", "reading"),
-    ("descriptors", "nn", "scaling"),
+    ("descriptors", "nn"),
     ("potential", "network_potential", "repulsion", "committee"),
     ("formats", "io"),
-    ("training", "analysis", "engines", "calculator", "system"),
+    ("training", "analysis", "engines", "calculator"),
     ("commands", "__main__"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -46,7 +46,6 @@ BESIDE = {
     "io": {"formats"},
     "__main__": {"commands"},
     "training": set(),
-    "system": {"calculator"},
     "analysis": {"calculator", "engines"},
 }
 """What the rooms of floors 4 to 6 may import of their own floor: the one door for models opens all formats, engines

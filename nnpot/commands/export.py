@@ -9,10 +9,10 @@ from typing import Any, Literal
 import torch
 
 from nnpot.engines.lammps import plugin
-from nnpot.files import write_atomically
 from nnpot.formats import aot, n2p2
 from nnpot.io import load, read_summary
 from nnpot.machine.build import NATIVE, find_compiler
+from nnpot.machine.files import write_atomically
 from nnpot.machine.processor import instructions_of
 from nnpot.potential import Potential
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from nnpot.commands.system import facts
 from nnpot.io import describe
-from nnpot.system import facts
 
 
 def info(model: Path | None = None, *, system: bool = False) -> None:

@@ -9,8 +9,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from rich.progress import track
 
 from nnpot.calculator import NNPotCalculator
-from nnpot.files import write_atomically
 from nnpot.io import load
+from nnpot.machine.files import write_atomically
 from nnpot.reading import read_atoms
 
 

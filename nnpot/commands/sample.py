@@ -21,7 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from nnpot.files import write_atomically
+from nnpot.machine.files import write_atomically
 from nnpot.reading import read_atoms
 from nnpot.simulation import deformed, langevin
 

@@ -12,8 +12,8 @@ from jsonargparse import ArgumentParser
 from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import learning_curves, parity
 from nnpot.commands.renamed import settings_by_new_names
-from nnpot.files import write_atomically
 from nnpot.io import MODEL, load, read_summary
+from nnpot.machine.files import write_atomically
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
 from nnpot.spec import import_installed

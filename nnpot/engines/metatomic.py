@@ -23,10 +23,10 @@ from metatomic.torch import (
 from torch import Tensor, nn
 
 from nnpot.engines.torchscript import ScriptedEnergies, terms_of
-from nnpot.files import write_atomically
+from nnpot.machine.files import write_atomically
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
-from nnpot.precision import dtype_of
+from nnpot.units import dtype_of
 
 SUFFIX = ".pt"
 _EXTRA_FILES = ("torch-version", "metatomic-version", "export-metadata", "model-metadata")

@@ -41,17 +41,17 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from nnpot.files import write_atomically
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.linear import Fixed
 from nnpot.functional.tape import Sum, Tape
 from nnpot.machine import processor
 from nnpot.machine.build import NATIVE, complaint, find_compiler, pytorch_release
+from nnpot.machine.files import write_atomically
 from nnpot.native import are_compiled
 from nnpot.native.library import state
 from nnpot.potential import Potential
-from nnpot.precision import dtype_of
 from nnpot.structure import Pairs
+from nnpot.units import dtype_of
 
 log = logging.getLogger("nnpot")
 

@@ -22,8 +22,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from nnpot import committee, descriptors, repulsion  # noqa: F401  whose classes a file may name
-from nnpot.files import write_atomically
 from nnpot.formats.migrations import MIGRATIONS, Description
+from nnpot.machine.files import write_atomically
 from nnpot.potential import Potential
 from nnpot.spec import build, to_spec
 

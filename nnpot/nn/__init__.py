@@ -3,5 +3,6 @@
 from nnpot.nn.layers import Activation, Affine, GaussianBasis
 from nnpot.nn.mlp import MLP
 from nnpot.nn.per_element import PerElement
+from nnpot.nn.scaling import FeatureScaling
 
-__all__ = ["MLP", "Activation", "Affine", "GaussianBasis", "PerElement"]
+__all__ = ["MLP", "Activation", "Affine", "FeatureScaling", "GaussianBasis", "PerElement"]

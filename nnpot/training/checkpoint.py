@@ -12,7 +12,7 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from nnpot.files import write_atomically
+from nnpot.machine.files import write_atomically
 from nnpot.potential import TrainablePotential
 from nnpot.spec import build
 from nnpot.training.options import LossOptions, OptimizerOptions

@@ -9,7 +9,7 @@ from typing import Any
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from nnpot.files import write_atomically
+from nnpot.machine.files import write_atomically
 
 log = logging.getLogger("nnpot")
 

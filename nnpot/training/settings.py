@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from nnpot.files import write_atomically
+from nnpot.machine.files import write_atomically
 from nnpot.spec import Module
 
 Settings = dict[str, Any]

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from nnpot.elements import elements_of
+from nnpot.elements import elements_of, least_squares_energies
 from nnpot.potential import Potential, SumPotential, TrainablePotential
 from nnpot.repulsion import ZBL
-from nnpot.scaling import least_squares_energies
 from nnpot.spec import build, to_spec
 from nnpot.structure import Structure
 from nnpot.training.checkpoint import Checkpoint, Record

@@ -26,8 +26,8 @@ from nnpot.functional.segment import forces_from_pairs
 from nnpot.io import load
 from nnpot.neighbors import NeighborPairs, moved_beyond_skin, neighbor_pairs
 from nnpot.potential import Potential
-from nnpot.precision import dtype_of
 from nnpot.structure import Pairs, Structure
+from nnpot.units import dtype_of
 
 FIX = "nnpot"
 LAMMPS_SKIN = 2.0

@@ -15,9 +15,9 @@ import torch
 
 from nnpot.io import load
 from nnpot.potential import Potential
-from nnpot.precision import dtype_of
 from nnpot.spec import build, to_spec
 from nnpot.structure import Pairs
+from nnpot.units import dtype_of
 
 try:
     from lammps.mliap.mliap_unified_abc import MLIAPUnified

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import Module
 
 from nnpot.descriptors import ACSF, ListedACSF, SymmetryFunction
-from nnpot.files import write_atomically
 from nnpot.formats.n2p2.conventions import ACTIVATION_LETTERS, ATOMIC, CUTOFF_TYPES, INPUT, SCALING, WEIGHTS, Units
 from nnpot.formats.n2p2.functions import converted, line_of, rank, type_of
 from nnpot.formats.n2p2.scaling import scaling_table
+from nnpot.machine.files import write_atomically
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.nn.layers import Affine
 from nnpot.potential import Potential

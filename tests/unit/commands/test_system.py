@@ -10,14 +10,14 @@ import torch
 import yaml
 from ase.build import bulk
 
-from nnpot import system
+from nnpot.commands import system
 from nnpot.descriptors import ACE
 from nnpot.machine.threads import Cores
 from nnpot.native import are_compiled, library, serves
 from nnpot.network_potential import NeuralNetworkPotential
 
 CPU = torch.device("cpu")
-CONFIG = Path(__file__).parents[2] / "configs" / "ace.yaml"
+CONFIG = Path(__file__).parents[3] / "configs" / "ace.yaml"
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_the_time_of_a_step() -> None:
 
 def test_lightning_is_not_loaded() -> None:
     code = (
-        "import sys; from nnpot import system; system.speeds = dict; system.facts();"
+        "import sys; from nnpot.commands import system; system.speeds = dict; system.facts();"
         "print([name for name in sys.modules if 'lightning' in name])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from ase import Atoms
 
-from nnpot.scaling import FeatureScaling, isolated_atom_energies, least_squares_energies
+from nnpot.elements import isolated_atom_energies, least_squares_energies
+from nnpot.nn.scaling import FeatureScaling
 from nnpot.structure import Structure
 
 ELEMENTS = ("H", "O", "Cu")

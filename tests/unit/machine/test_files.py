@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnpot.files import NoSpaceError, write_atomically
+from nnpot.machine.files import NoSpaceError, write_atomically
 from nnpot.training.checkpoint import DurableCheckpointIO
 
 
