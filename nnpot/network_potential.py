@@ -38,7 +38,7 @@ class NeuralNetworkPotential(TrainablePotential):
         activation: Name of the activation function, or one for each hidden layer.
         atomic_energies: The reference energies e_s, in eV by symbol; or how to get them from the training data.
         energy_scale: σ, in eV; set by the training data.
-        least_scale: Smallest scale_s of a feature, relative to the largest: features that vary less count less.
+        min_feature_scale: Smallest scale_s of a feature, relative to the largest: features that vary less count less.
         linear: Whether the linear term w_s is there.
 
     Raises:
@@ -53,13 +53,13 @@ class NeuralNetworkPotential(TrainablePotential):
         activation: str | tuple[str, ...] = "silu",
         atomic_energies: AtomicEnergies = "least_squares",
         energy_scale: float = 1.0,
-        least_scale: float = 1e-3,
+        min_feature_scale: float = 1e-3,
         *,
         linear: bool = True,
     ) -> None:
         super().__init__()
-        if not 0 < least_scale <= 1:
-            raise ValueError(f"least_scale must be a fraction of the largest scale, got {least_scale}")
+        if not 0 < min_feature_scale <= 1:
+            raise ValueError(f"min_feature_scale must be a fraction of the largest scale, got {min_feature_scale}")
         sizes = (descriptor.n_features, *hidden, 1)
         activations(activation, len(hidden))  # complains about a wrong name even while the elements are still open
         self.descriptor = descriptor
@@ -234,7 +234,7 @@ class NeuralNetworkPotential(TrainablePotential):
                         f"{structure.name or 'a structure'}: its features are not finite; are two atoms at one place? "
                         "Correct or remove this frame"
                     )
-        self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["least_scale"])
+        self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["min_feature_scale"])
 
 
 def network_outputs(networks: PerElement, linear: PerElement, x: Tensor, rows: ElementBlocks) -> Tensor:

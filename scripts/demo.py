@@ -18,13 +18,13 @@ from ase.calculators.emt import EMT
 from rich.console import Console
 from rich.table import Table
 
+from nnpot import load
 from nnpot.analysis.evaluate import evaluate_potential
 from nnpot.analysis.materials import cubic_elastic_constants, equation_of_state, relax_cubic_cell
 from nnpot.analysis.plots import GroupErrors, equations_of_state, error_by_group, md_trace
 from nnpot.calculator import NNPotCalculator
 from nnpot.commands.evaluate import evaluate
 from nnpot.commands.sample import sample
-from nnpot.model_file import load
 from nnpot.reading import read_structures
 from nnpot.simulation import nve
 

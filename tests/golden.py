@@ -29,7 +29,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from torch import Tensor
 
 from nnpot.__main__ import main
-from nnpot.model_file import load
+from nnpot.io import load
 from nnpot.structure import Structure
 
 RESULTS = Path(__file__).parent / "definitions/golden.json"
@@ -42,6 +42,7 @@ SETTINGS: Settings = {
         **{"validation": 0.25, "batch_size": 16, "batch_atoms": 250},
         **{"cache": "auto", "cache_gib": 6.0, "pairs_gib": 8.0},
         "keys": {"energy": "", "forces": "", "stress": "", "group": "config_type", "virial": ""},
+        "level": "",
     },
     "loss": {
         **{"energy": 20.0, "forces": 0.03, "stress": 60.0, "required": []},
@@ -57,7 +58,7 @@ SETTINGS: Settings = {
         **{"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto"},
         **{"dtype": "float64", "gradient_clip": 0.5, "compile": "off"},
     },
-    **{"seed": 3, "from_model": None, "repulsion": False},
+    **{"seed": 3, "from_model": None, "license": "", "repulsion": False},
 }
 """Every setting of a training but the potential, the training file and the folder."""
 
@@ -68,11 +69,11 @@ ACE: Settings = {
 }
 ACSF: Settings = {
     **{"cutoff": 4.0, "elements": [], "size": 40, "angular_cutoff": 3.5, "cutoff_function": "tanh3"},
-    **{"g1": False, "g2": [], "g3": [], "g4": [], "g5": [], "keep": [], "inner": 0.0},
+    **{"g1": False, "g2": [], "g3": [], "g4": [], "g5": [], "selected": [], "inner_fraction": 0.0},
 }
 NETWORKS: Settings = {
     **{"hidden": [6, 5], "activation": "silu", "atomic_energies": "least_squares"},
-    **{"energy_scale": 1.0, "least_scale": 0.1, "linear": True},
+    **{"energy_scale": 1.0, "min_feature_scale": 0.1, "linear": True},
 }
 
 

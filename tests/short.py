@@ -13,7 +13,7 @@ from ase import Atoms
 from golden import NETWORKS, SETTINGS, Settings, alloys, written
 
 from nnpot.__main__ import main
-from nnpot.model_file import load
+from nnpot.io import load
 from nnpot.potential import Potential
 from nnpot.training.checkpoint import Checkpoint
 

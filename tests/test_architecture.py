@@ -7,10 +7,10 @@ floor  rooms                                                                    
        precision, units, files, simulation
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/, scaling                                               floors 0–1
-3      potential, network_potential, repulsion, committee, joined, packaged,    floors 0–2, each other
-       model_file
-4      training/, analysis/, engines/, formats/, calculator, system             floors 0–3, see BESIDE
-5      commands/, __main__                                                      floors 0–4
+3      potential, network_potential, repulsion, committee, joined               floors 0–2, each other
+4      formats/, io                                                             floors 0–3, see BESIDE
+5      training/, analysis/, engines/, calculator, system                       floors 0–4, see BESIDE
+6      commands/, __main__                                                      floors 0–5
 —      reference/                                                               NumPy only: no torch, no nnpot
 =====  =======================================================================  ================================
 
@@ -33,8 +33,9 @@ FLOORS = (
     ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
-    ("potential", "network_potential", "repulsion", "committee", "joined", "packaged", "model_file"),
-    ("training", "analysis", "engines", "formats", "calculator", "system"),
+    ("potential", "network_potential", "repulsion", "committee", "joined"),
+    ("formats", "io"),
+    ("training", "analysis", "engines", "calculator", "system"),
     ("commands", "__main__"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -42,16 +43,13 @@ OPEN_FLOORS = {0, 3}
 """Floors whose rooms may import one another; the absence of cycles is asserted apart."""
 
 BESIDE = {
+    "io": {"formats"},
     "__main__": {"commands"},
-    "training": set(),
-    "calculator": {"formats"},
     "system": {"calculator"},
-    "engines": {"formats"},
-    "formats": set(),
-    "analysis": {"calculator", "engines", "formats"},
+    "analysis": {"calculator", "engines"},
 }
-"""What the rooms of floor 4 may import of their own floor: engines never meet training, the report meets engines, and
-whatever loads a potential may find it in a file of another program."""
+"""What the rooms of floors 4 to 6 may import of their own floor: the one door for models opens all formats, engines
+never meet training, the report meets engines."""
 
 FREE_OF_NNPOT = {"reference"}
 NO_NAMES = {"utils", "util", "misc", "helpers", "helper", "common", "tools"}
@@ -210,6 +208,10 @@ def test_squeeze_names_its_dimension(name: str) -> None:
         ("potential", "nn", True),
         ("nn", "descriptors", False),
         ("repulsion", "potential", True),
+        ("io", "formats", True),
+        ("formats", "io", False),
+        ("training", "io", True),
+        ("engines", "training", False),
         ("training", "calculator", False),
         ("training", "analysis", False),
         ("calculator", "training", False),

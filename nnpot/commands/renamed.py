@@ -11,6 +11,9 @@ import yaml
 log = logging.getLogger("nnpot")
 
 RENAMED = {
+    "potential.least_scale": "min_feature_scale",
+    "potential.descriptor.keep": "selected",
+    "potential.descriptor.inner": "inner_fraction",
     "potential.descriptor.second_channels": "weighted_channels",
     "potential.descriptor.second_layers": "weighted_layers",
     "potential.descriptor.second_units": "weighted_units",

@@ -7,22 +7,23 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from jsonargparse import ArgumentParser
 
 from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import learning_curves, parity
 from nnpot.commands.renamed import settings_by_new_names
 from nnpot.files import write_atomically
-from nnpot.formats import load
-from nnpot.model_file import read_summary
+from nnpot.io import MODEL, load, read_summary
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
+from nnpot.spec import import_installed
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.data import Split, StructureData
 from nnpot.training.finite import NotFiniteError
 from nnpot.training.loss import check_weights
 from nnpot.training.options import DataOptions, LossOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.plan import forecast
-from nnpot.training.result import MODEL, model_of, result_of, save_result
+from nnpot.training.result import model_of, result_of, save_result
 from nnpot.training.run import InterruptedRunError, build_trainer, checkpoint_of, fit, run_folder
 from nnpot.training.settings import Settings, check_changes, plain, recipe_of
 from nnpot.training.start import FINE_TUNING_RATE, Start, fresh_start, restart, start_from_model
@@ -41,6 +42,7 @@ def train(
     seed: int = 0,
     resume: Path | None = None,
     from_model: Path | None = None,
+    license: str = "",
     *,
     repulsion: bool = False,
     plan: bool = False,
@@ -64,6 +66,7 @@ def train(
         from_model: Model, or folder of a run, to start from: its set-up, scales and networks are kept, its reference
             energies fitted to the data, and the learning rate is a tenth of `optimizer.lr`.  Settings that are not
             given are the model's.
+        license: Under which the model may be used, such as `CC-BY-4.0`, to be kept in its file.
         repulsion: Add the ZBL repulsion of the nuclei and train on what remains.
         plan: Only say how long it will take and how much memory, after a few steps; write nothing.
 
@@ -80,7 +83,11 @@ def train(
     options = {"potential": potential, "data": _found_from_anywhere(data), "loss": loss, "optimizer": optimizer}
     model = None if from_model is None else from_model.absolute()
     settings = plain(
-        {**options, "trainer": trainer, "out": out, "seed": seed, "from_model": model, "repulsion": repulsion}
+        {
+            **options,
+            **{"trainer": trainer, "out": out, "seed": seed, "from_model": model},
+            **{"license": license, "repulsion": repulsion},
+        }
     )
     if from_model is not None:
         optimizer = replace(optimizer, lr=FINE_TUNING_RATE * optimizer.lr)
@@ -115,6 +122,12 @@ def train(
     if engine.is_global_zero:
         _conclude(folder, split, began)
     return folder / MODEL
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of :func:`train` to a parser, which may name descriptors of other packages."""
+    import_installed()
+    parser.add_function_arguments(train, as_positional=False, sub_configs=False)
 
 
 def inherited(resume: Path | None, from_model: Path | None) -> Settings:

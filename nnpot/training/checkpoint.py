@@ -37,6 +37,7 @@ class Record:
         structures: Number of training structures.
         data: Fingerprint of all structures and labels.
         length: Number of epochs and what follows from it.
+        command: By which it was started, without folders of the machine.
     """
 
     potential: dict[str, Any]
@@ -46,6 +47,7 @@ class Record:
     structures: int
     data: str
     length: Length
+    command: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ class DataOptions:
         train: File of training structures, any format of ASE; extended XYZ may be compressed (.xz, .gz, .bz2).
         validation: Fraction of the training structures set aside at random, or a file.
         keys: Names of the labels, if not ASE's own.
+        level: The level of theory of the labels, such as `PBE0-D4/def2-TZVP`, to be kept in the model file.
         batch_size: Structures per step and process; `auto` so many, large or small, that a step sees `batch_atoms`.
         batch_atoms: About the number of atoms per step and process, with an automatic batch size.
         cache: Keep features and derivatives of a fixed descriptor: always, never, or if they fit into `cache_gib`.
@@ -38,6 +39,7 @@ class DataOptions:
     train: Path
     validation: float | Path = 0.1
     keys: LabelKeys = field(default_factory=LabelKeys)
+    level: str = ""
     batch_size: int | Literal["auto"] = 8
     batch_atoms: int = 250
     cache: Literal["auto", "on", "off"] = "auto"

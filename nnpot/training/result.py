@@ -6,15 +6,13 @@ from pathlib import Path
 
 import torch
 
-from nnpot.model_file import load, save_potential
+from nnpot.io import MODEL, load, save
 from nnpot.potential import Potential
 from nnpot.spec import build, to_spec
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.settings import recipe_of
 
 log = logging.getLogger("nnpot")
-
-MODEL = "model.nnpot"
 
 MAX_EXCESS = 1.0
 """Relative excess of the last validation error over the best above which a run counts as diverged."""
@@ -58,16 +56,20 @@ def save_result(folder: Path, began: float | None = None) -> Potential | None:
         return None
     record, settings = result.record, result.record.settings
     final = model_of(result)
+    told = {"level of theory": settings["data"]["level"], "license": settings["license"]}
     summary = {
+        **{name: text for name, text in told.items() if text},
         "training file": Path(settings["data"]["train"]).name,
         "training structures": record.structures,
+        "data fingerprint": record.data,
         "epochs": result.epochs,
         **({} if began is None else {"minutes": round((time.perf_counter() - began) / 60, 2)}),
         "seed": settings["seed"],
+        "command": record.command,
         "recipe": recipe_of(settings),
     }
     if not holds(folder / MODEL, final):
-        save_potential(final, folder / MODEL, summary)
+        save(final, folder / MODEL, summary)
         last = _readable(folder / "last.ckpt")
         if last is not None and last.epochs > result.epochs:
             log.info(

@@ -1,8 +1,10 @@
 """The settings of a run as plain data: written as a configuration, kept in checkpoints, compared when a run goes on."""
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import yaml
@@ -13,6 +15,8 @@ from nnpot.spec import Module
 Settings = dict[str, Any]
 """Arguments of `nnpot train` by name: plain data, nested."""
 
+_ROOT = r"(?:[A-Za-z]:[\\/]|[/~])"
+_ABSOLUTE = re.compile(rf"""(?<=")({_ROOT})[^"]*|(?<=')({_ROOT})[^']*|(?<![\w.~/\\-])({_ROOT})[^\s"',;]*""")
 _MACHINE = ("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy")
 
 MAY_CHANGE = (
@@ -20,8 +24,9 @@ MAY_CHANGE = (
     *("trainer.compile", "trainer.gradient_clip"),
     *_MACHINE,
     *("data.batch_size", "data.batch_atoms", "data.cache", "data.cache_gib", "data.pairs_gib"),
+    *("data.level", "license"),
 )
-"""What a resumed run may do otherwise than before: how long, on what machine, how much at a time."""
+"""What a resumed run may do otherwise than before: how long, on what machine, how much at a time, what it is called."""
 
 NOT_COMPARED = ("out", "data.train", "data.keys", "loss.required")
 """What says where things are, or what must be there: the structures themselves are compared."""
@@ -30,6 +35,24 @@ NOT_COMPARED = ("out", "data.train", "data.keys", "loss.required")
 def plain(settings: Mapping[str, Any]) -> Settings:
     """Return settings as plain data, defaults included."""
     return {name: _plain(value) for name, value in settings.items()}
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """Return a command with its arguments in one line, absolute paths as their last part: a model file may be shared.
+
+    Args:
+        arguments: As in `sys.argv`.
+    """
+    program, *rest = arguments
+    name = "nnpot" if Path(program).name == "__main__.py" else Path(program).name
+    return shlex.join([name, *(_without_folders(argument) for argument in rest)])
+
+
+def _without_folders(argument: str) -> str:
+    option, equals, value = argument.rpartition("=")
+    if PureWindowsPath(value).is_absolute() or value.startswith(("/", "~")):
+        return option + equals + PureWindowsPath(value).name
+    return _ABSOLUTE.sub(lambda path: PureWindowsPath(path[0]).name, argument)  # in JSON
 
 
 def write_settings(path: Path, settings: Settings) -> None:

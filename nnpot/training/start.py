@@ -1,6 +1,7 @@
 """What a training begins with: data and a new potential, a model that learns on, or a run that goes on."""
 
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from nnpot.training.checkpoint import Checkpoint, Record
 from nnpot.training.data import Split, residual
 from nnpot.training.options import DataOptions, TrainerOptions
 from nnpot.training.resolve import Length, length_of
-from nnpot.training.settings import Settings
+from nnpot.training.settings import Settings, command_line
 
 log = logging.getLogger("nnpot")
 
@@ -143,6 +144,7 @@ def record_of(
         structures=len(split.train),
         data=split.fingerprint,
         length=_length(potential, split, trainer),
+        command=command_line(sys.argv),
     )
 
 

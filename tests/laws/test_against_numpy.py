@@ -154,7 +154,7 @@ def test_descriptor_values(name: str, system: str) -> None:
     descriptor, pairs = DESCRIPTORS[name](), pairs_of(structure(system))
     env = environment_of(pairs)
     wanted = reference.acsf_values(symmetry_functions_of(descriptor), env.r_ij, env.pair_i, env.pair_j, env.species)
-    assert_close(descriptor(pairs), wanted[:, descriptor.keep], SAME)
+    assert_close(descriptor(pairs), wanted[:, descriptor.selected], SAME)
 
 
 @pytest.mark.parametrize("system", PAIRED)
@@ -165,7 +165,7 @@ def test_descriptor_jacobians(name: str, system: str) -> None:
     wanted = reference.acsf_derivatives(
         symmetry_functions_of(descriptor), env.r_ij, env.pair_i, env.pair_j, env.species
     )
-    assert_close(descriptor.jacobian(pairs), wanted[:, descriptor.keep], SAME)
+    assert_close(descriptor.jacobian(pairs), wanted[:, descriptor.selected], SAME)
 
 
 # the whole potential --------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from runs import nnpot, refusal, started, wait_for, weights
 
 from nnpot.__main__ import main
 from nnpot.calculator import NNPotCalculator
-from nnpot.model_file import load, read_summary, save_potential
+from nnpot.io import load, read_summary, save
 from nnpot.repulsion import ZBL
 from nnpot.training.settings import flat
 
@@ -126,7 +126,7 @@ def test_old_names_of_settings_are_taken(tmp_path: Path, caplog: pytest.LogCaptu
     if place == "model":
         main(["train", "--config", str(config), *quick])
         recipe = {"loss": {"energy": 1.0, "late_energy": 50.0, "late_from": 0.6}, "trainer": {"budget": 3.0}}
-        save_potential(load(tmp_path / "o/model.nnpot"), tmp_path / "old.nnpot", {"recipe": recipe})
+        save(load(tmp_path / "o/model.nnpot"), tmp_path / "old.nnpot", {"recipe": recipe})
         options = ["--from", str(tmp_path / "old.nnpot"), "--data.train", str(tmp_path / "train.xyz")]
     started = ["--config", str(config)] if place != "model" else []
     main(["train", *started, *options, "--trainer.accelerator", "cpu", *quick])

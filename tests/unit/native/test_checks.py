@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from nnpot.functional.pair_density import sorted_pairs
 from operators import count_functions
 from systems import CUTOFF, ELEMENTS, acsf, structure
 from torch import Tensor
 
 from nnpot.descriptors import ACE, Descriptor
-from nnpot.functional.pair_density import sorted_pairs
 from nnpot.functional.segment import forces_from_pairs
 from nnpot.native import are_compiled, library
 from nnpot.neighbors import single_batch

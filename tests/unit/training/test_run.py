@@ -17,7 +17,7 @@ SLURM = {
     **{"SLURM_NODELIST": "localhost", "SLURM_NTASKS": "4"},
 }
 LENGTH = Length(max_epochs=1, validate_every=1, is_compiled=False)
-RECORD = Record(potential={}, baseline=None, settings={}, aside=(), structures=1, data="", length=LENGTH)
+RECORD = Record(potential={}, baseline=None, settings={}, aside=(), structures=1, data="", length=LENGTH, command="")
 
 
 def trainer(folder: Path, **options: Any) -> Any:
