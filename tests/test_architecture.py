@@ -7,7 +7,7 @@ floor  rooms                                                                    
        precision, units, files, simulation
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/, scaling                                               floors 0–1
-3      potential, network_potential, repulsion, committee, joined               floors 0–2, each other
+3      potential, network_potential, repulsion, committee                       floors 0–2, each other
 4      formats/, io                                                             floors 0–3, see BESIDE
 5      training/, analysis/, engines/, calculator, system                       floors 0–4, see BESIDE
 6      commands/, __main__                                                      floors 0–5
@@ -33,7 +33,7 @@ FLOORS = (
     ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
-    ("potential", "network_potential", "repulsion", "committee", "joined"),
+    ("potential", "network_potential", "repulsion", "committee"),
     ("formats", "io"),
     ("training", "analysis", "engines", "calculator", "system"),
     ("commands", "__main__"),

@@ -37,6 +37,11 @@ def plain(settings: Mapping[str, Any]) -> Settings:
     return {name: _plain(value) for name, value in settings.items()}
 
 
+def write_settings(path: Path, settings: Settings) -> None:
+    """Write plain settings as a configuration, which reproduces the run."""
+    write_atomically(path, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+
+
 def command_line(arguments: Sequence[str]) -> str:
     """Return a command with its arguments in one line, absolute paths as their last part: a model file may be shared.
 
@@ -53,11 +58,6 @@ def _without_folders(argument: str) -> str:
     if PureWindowsPath(value).is_absolute() or value.startswith(("/", "~")):
         return option + equals + PureWindowsPath(value).name
     return _ABSOLUTE.sub(lambda path: PureWindowsPath(path[0]).name, argument)  # in JSON
-
-
-def write_settings(path: Path, settings: Settings) -> None:
-    """Write plain settings as a configuration, which reproduces the run."""
-    write_atomically(path, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
 
 def recipe_of(settings: Settings) -> Settings:

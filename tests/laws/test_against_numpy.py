@@ -189,7 +189,7 @@ def prepared(name: str, system: str, path: str, activation: str = "tanh") -> tup
 @cache
 def energy_and_pair_gradient(name: str, system: str, path: str) -> tuple[Tensor, Tensor]:
     potential, batch = prepared(name, system, path)
-    energies, gradient = potential.energies_and_pair_gradient(batch.pairs(potential.elements), batch.cached)
+    energies, gradient = potential.energies_and_pair_gradient(batch.pairs(potential.elements))
     return energies.sum(), gradient
 
 
