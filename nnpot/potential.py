@@ -7,6 +7,7 @@ every potential.  Potentials add: `a + b`.
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -62,10 +63,12 @@ class Potential(Module, ABC):
     Attributes:
         elements: Chemical symbols that the potential knows, in the order of `Pairs.species`.
         cutoff: In Å.
+        publication: Where it was published, for files that are handed on; empty if unknown.
     """
 
     elements: tuple[str, ...]
     cutoff: float
+    publication: ClassVar[str] = ""
 
     @property
     def is_trained(self) -> bool:

@@ -69,6 +69,8 @@ class ListedACSF(Descriptor):
             out of range.
     """
 
+    publication = ACSF.publication
+
     def __init__(
         self,
         elements: tuple[str, ...],
