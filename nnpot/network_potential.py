@@ -16,9 +16,9 @@ from nnpot.neighbors import single_batch
 from nnpot.nn.layers import Activation, Affine
 from nnpot.nn.mlp import MLP, activations
 from nnpot.nn.per_element import PerElement
-from nnpot.potential import Potential
+from nnpot.potential import ParameterGroup, TrainablePotential
 from nnpot.scaling import FeatureScaling, isolated_atom_energies, least_squares_energies
-from nnpot.structure import Pairs, Structure, species_index, subsample
+from nnpot.structure import Batch, Pairs, Structure, species_index, subsample
 from nnpot.torch_compile import CompiledGraph
 
 Stage = Literal["values", "features"]
@@ -27,7 +27,7 @@ Stage = Literal["values", "features"]
 AtomicEnergies = Literal["least_squares", "isolated_atoms"] | dict[str, float]
 
 
-class NeuralNetworkPotential(Potential):
+class NeuralNetworkPotential(TrainablePotential):
     r"""Descriptor, one network per element, and a linear term in the features.
 
         E = Σ_i { e_s + σ [MLP_s(x̂_i) + w_s · x̂_i] },   x̂ = (G − mean_s) / scale_s,   s the element of atom i
@@ -158,6 +158,36 @@ class NeuralNetworkPotential(Potential):
         rows = ElementBlocks.of(species, len(self.elements), values.dtype)
         zeros = values.new_zeros(len(species), *values.shape[1:]).requires_grad_()
         return zeros, species, rows.order, rows.place, rows.filled
+
+    @property
+    def relative_cost(self) -> float:
+        """That of the descriptor."""
+        return self.descriptor.relative_cost
+
+    @property
+    def is_cacheable(self) -> bool:
+        """Whether the descriptor is fixed and has an explicit derivative."""
+        return self.descriptor.is_cacheable
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Only the weights of the networks decay.
+
+        The linear term and the descriptor, which carry a potential beyond its training data, would give too low
+        energies there.
+        """
+        networks = set(self.networks.parameters())
+        decaying, others = (
+            tuple(p for p in self.parameters() if (p in networks) is decays) for decays in (True, False)
+        )
+        return [ParameterGroup(decaying, decays=True), ParameterGroup(others, decays=False)]
+
+    def cache_size(self, batch: Batch) -> int:
+        """Return how many numbers the descriptor keeps of a batch of one structure."""
+        return self.descriptor.cache_size(batch)
+
+    def with_cache(self, batch: Batch, dtype: torch.dtype) -> Batch:
+        """Attach features and their derivatives to a batch of one structure, kept in `dtype`."""
+        return self.descriptor.with_features(batch, dtype)
 
     def fitted(self, structures: Sequence[Structure], dtype: torch.dtype = torch.float32) -> Self:
         """Return a potential in which everything that depends on data has been taken from training structures.

@@ -5,14 +5,13 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from nnpot.functional.pair_density import nonzero_gradients, sorted_pairs
 from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, structure
 from torch import Tensor
 
 from nnpot.descriptors import ACSF
 from nnpot.functional import activations
 from nnpot.functional.cutoffs import CUTOFFS, STEEP
-from nnpot.functional.harmonics import degrees, mean_over_m, product, spherical_harmonics
+from nnpot.functional.harmonics import degrees, mean_over_m, nonzero_gradients, product, spherical_harmonics
 from nnpot.functional.networks import COMPILED
 from nnpot.functional.radial import bessel_basis
 from nnpot.functional.segment import segment_sum
@@ -255,7 +254,7 @@ def random_arguments(name: str, generator: torch.Generator, dtype: torch.dtype) 
 
     systems = list(SYSTEMS)
     pairs = pairs_of(structure(systems[among(0, len(systems) - 1)]), 1.2 * CUTOFF)
-    first = [x.to(dtype) if x.is_floating_point() else x for x in sorted_pairs(pairs)]
+    first = [x.to(dtype) if x.is_floating_point() else x for x in pairs.by_center()]
     n, n_pairs, n_elements = len(pairs.species), len(pairs.r_ij), len(ELEMENTS)
     l_max, n_radial, n_weights, n_channels = among(0, 4), among(1, 13), among(1, 4), among(1, 9)
     species = torch.randint(0, n_elements, (n,), generator=generator)

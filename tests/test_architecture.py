@@ -3,11 +3,11 @@
 =====  =======================================================================  ================================
 floor  rooms                                                                    may import
 =====  =======================================================================  ================================
-0      structure, labels, spec, torch_compile, machine, native, precision,  floor 0 only
-       units, files
+0      structure, elements, labels, spec, torch_compile, machine, native,   floor 0 only
+       precision, units, files, simulation
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/, scaling                                               floors 0–1
-3      potential, network_potential, repulsion, committee, joined               floors 0–2, each other
+3      potential, network_potential, repulsion, committee                       floors 0–2, each other
 4      formats/, io                                                             floors 0–3, see BESIDE
 5      training/, analysis/, engines/, calculator, system                       floors 0–4, see BESIDE
 6      commands/, __main__                                                      floors 0–5
@@ -27,10 +27,13 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = (
-    (*("structure", "labels", "spec", "torch_compile", "machine", "native", "precision", "units", "files"),),
+    (
+        *("structure", "elements", "labels", "spec", "torch_compile", "machine", "native"),
+        *("precision", "units", "files", "simulation"),
+    ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
-    ("potential", "network_potential", "repulsion", "committee", "joined"),
+    ("potential", "network_potential", "repulsion", "committee"),
     ("formats", "io"),
     ("training", "analysis", "engines", "calculator", "system"),
     ("commands", "__main__"),
@@ -42,6 +45,7 @@ OPEN_FLOORS = {0, 3}
 BESIDE = {
     "io": {"formats"},
     "__main__": {"commands"},
+    "training": set(),
     "system": {"calculator"},
     "analysis": {"calculator", "engines"},
 }
@@ -139,6 +143,17 @@ def test_the_reference_knows_nothing_of_the_other_rooms(name: str) -> None:
 def test_only_training_and_its_commands_import_lightning(name: str) -> None:
     lightning = [m for m in imports_in(tree_of(name)) if m.startswith(("pytorch_lightning", "lightning"))]
     assert lightning == [] or name == "nnpot.commands.train"
+
+
+@pytest.mark.parametrize("name", [n for n in INSIDE if room_of(n) == "analysis"])
+def test_numbers_need_no_drawing(name: str) -> None:
+    drawing = {"nnpot.analysis.drawing", "nnpot.analysis.plots"}
+    assert name in drawing or not {m for m in imports_in(tree_of(name)) if m in drawing or m.startswith("matplotlib")}
+
+
+@pytest.mark.parametrize("name", [n for n in INSIDE if room_of(n) == "training"])
+def test_training_knows_no_architecture(name: str) -> None:
+    assert {room_of(m) for m in own_imports(name)} & {"descriptors", "nn", "network_potential"} == set()
 
 
 def test_there_is_no_import_cycle() -> None:

@@ -18,6 +18,9 @@ RENAMED = {
     "potential.descriptor.second_layers": "weighted_layers",
     "potential.descriptor.second_units": "weighted_units",
     "potential.descriptor.second_cutoff": "weighted_cutoff",
+    "loss.late_energy": "final_energy_weight",
+    "loss.late_from": "ramp_from",
+    "trainer.budget": "atom_budget",
 }
 """The whole old name of a setting (without `init_args`), and what the last part of it is now."""
 

@@ -50,8 +50,8 @@ def train(
     """Train a potential on energies, forces and stresses.
 
     Writes into the folder `out`: model.nnpot (the potential: the weights at the end, or the best on validation if the
-    run was cut short), last.ckpt (to resume from), config.yaml (all settings), metrics.csv, learning.png, parity.png,
-    report.txt.
+    run was cut short), last.ckpt (to resume from), config.yaml (all settings as they were given), resolved.yaml (the
+    same without `auto`), metrics.csv, learning.png, parity.png, report.txt.
 
     Args:
         potential: What to train; what it leaves open is taken from the data.  Not needed with `from_model` or `resume`.
@@ -97,18 +97,18 @@ def train(
     else:
         folder = checkpoint.path.parent
         changes = check_changes(checkpoint.record.settings, settings, folder)
-        has_new_budget = any(change.startswith("trainer.budget") for change in changes)
+        has_new_budget = any(change.startswith("trainer.atom_budget") for change in changes)
         if not has_new_budget and checkpoint.epochs_left(trainer.max_epochs, loss, optimizer) == 0:
             return _nothing_to_do(checkpoint, data)
         start = restart(checkpoint, data, settings, trainer, changes)
         log.info("%s goes on after %d epochs%s", folder, checkpoint.epochs, "".join(f", {c}" for c in changes))
 
-    n_atoms, split = sum(map(len, start.split.train)), start.split
+    split = start.split
     log.info("%d training and %d validation structures", len(split.train), len(split.validation))
-    start.potential.compiled(training=trainer.compiles(n_atoms, start.potential.descriptor.cost))
+    start.potential.compiled(training=start.record.length.is_compiled)
     served = StructureData(start.targets, start.potential, data, seed)
     if plan:
-        print(forecast(start.potential, served, optimizer, trainer))
+        print(forecast(start.potential, served, optimizer, start.record.length.max_epochs))
         return folder / MODEL
 
     engine = build_trainer(trainer, optimizer, folder, start.record, validates=bool(split.validation))

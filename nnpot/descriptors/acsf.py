@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from nnpot.descriptors.acsf_setup import choose_functions
-from nnpot.descriptors.base import elements_of
 from nnpot.descriptors.neighbor_sums import NeighborSums
+from nnpot.elements import elements_of
 from nnpot.functional.angular import AngularBasis
 from nnpot.functional.cutoffs import cutoff_function as find_cutoff_function
 from nnpot.functional.linear import Fixed

@@ -11,9 +11,10 @@ from ase.data import atomic_numbers
 from torch import Tensor
 
 from nnpot.descriptors.acsf import ACSF, CutoffName
-from nnpot.descriptors.base import Descriptor, check_elements
+from nnpot.descriptors.base import Descriptor
 from nnpot.descriptors.compact_acsf import CompactACSF
 from nnpot.descriptors.neighbor_sums import NeighborSums
+from nnpot.elements import check_elements
 from nnpot.functional.linear import Fixed
 from nnpot.functional.symmetry_functions import MAX_IN_FAMILY
 from nnpot.structure import Pairs

@@ -9,7 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nnpot.descriptors.base import Descriptor, check_elements
+from nnpot.descriptors.base import Descriptor
+from nnpot.elements import check_elements
 from nnpot.functional.angular import Neighbors, TripleSums
 from nnpot.functional.symmetry_functions import AngularFamily
 from nnpot.neighbors import NeighborTable

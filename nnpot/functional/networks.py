@@ -105,10 +105,9 @@ class NetworksKernel:
         of_all = self._scaled(bars).unsqueeze(dim=1) * self.slopes
         return of_all.view(len(self.outputs), self.outputs[0].shape[0], of_all.shape[1]).unbind()
 
-    def second(self, bars: Bars, directions: Bars) -> "_Second":
+    def second(self, bars: Bars, directions: Sequence[Tensor]) -> "_Second":
         """Return the derivatives of the changes of y along Ġ."""
-        n = len(self.outputs[0])
-        along = _joined(filled(directions, self.arguments[0].split(n)))
+        along = _joined(directions)
         return _Second(self, self._scaled(bars).unsqueeze(dim=1) * along, self.slopes, along)
 
     def _scaled(self, bars: Bars) -> Tensor:

@@ -14,7 +14,7 @@ from nnpot.training.settings import recipe_of
 
 log = logging.getLogger("nnpot")
 
-TOLERATED = 1.0
+MAX_EXCESS = 1.0
 """Relative excess of the last validation error over the best above which a run counts as diverged."""
 
 
@@ -34,7 +34,7 @@ def result_of(folder: Path) -> Checkpoint | None:
             return Checkpoint.read(folder / "last.ckpt")  # which says why it cannot be read
         return best or last
     errors = (last.error, best.error)
-    is_good = None in errors or errors[0] < (1 + TOLERATED) * errors[1]  # type: ignore[operator]
+    is_good = None in errors or errors[0] < (1 + MAX_EXCESS) * errors[1]  # type: ignore[operator]
     return last if last.finished and not last.stopped and is_good else best
 
 

@@ -20,7 +20,8 @@ _ABSOLUTE = re.compile(rf"""(?<=")({_ROOT})[^"]*|(?<=')({_ROOT})[^']*|(?<![\w.~/
 _MACHINE = ("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy")
 
 MAY_CHANGE = (
-    *("trainer.max_epochs", "trainer.budget", "trainer.validate_every", "trainer.compile", "trainer.gradient_clip"),
+    *("trainer.max_epochs", "trainer.atom_budget", "trainer.validate_every"),
+    *("trainer.compile", "trainer.gradient_clip"),
     *_MACHINE,
     *("data.batch_size", "data.batch_atoms", "data.cache", "data.cache_gib", "data.pairs_gib"),
     *("data.level", "license"),
@@ -34,6 +35,11 @@ NOT_COMPARED = ("out", "data.train", "data.keys", "loss.required")
 def plain(settings: Mapping[str, Any]) -> Settings:
     """Return settings as plain data, defaults included."""
     return {name: _plain(value) for name, value in settings.items()}
+
+
+def write_settings(path: Path, settings: Settings) -> None:
+    """Write plain settings as a configuration, which reproduces the run."""
+    write_atomically(path, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
 
 def command_line(arguments: Sequence[str]) -> str:
@@ -52,11 +58,6 @@ def _without_folders(argument: str) -> str:
     if PureWindowsPath(value).is_absolute() or value.startswith(("/", "~")):
         return option + equals + PureWindowsPath(value).name
     return _ABSOLUTE.sub(lambda path: PureWindowsPath(path[0]).name, argument)  # in JSON
-
-
-def write_config(folder: Path, settings: Settings) -> None:
-    """Write plain settings as the configuration `config.yaml`, which reproduces the run."""
-    write_atomically(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
 
 def recipe_of(settings: Settings) -> Settings:
@@ -79,7 +80,7 @@ def check_changes(before: Settings, now: Settings, folder: Path) -> list[str]:
     Raises:
         ValueError: If a setting differs that the run cannot change any more; it is named.
     """
-    old, new = dict(_flat(before)), dict(_flat(now))
+    old, new = dict(flat(before)), dict(flat(now))
     keys = [k for k in new if k in old and old[k] != new[k] and not k.startswith(NOT_COMPARED)]
     sentences = {k: f"{k} {new[k]} instead of {old[k]}" for k in keys if not _is_another_file(old[k], new[k], k)}
     refused = [sentence for k, sentence in sentences.items() if k not in MAY_CHANGE]
@@ -96,11 +97,11 @@ def _is_another_file(old: Any, new: Any, key: str) -> bool:
     return key == "data.validation" and isinstance(old, str) and isinstance(new, str)
 
 
-def _flat(settings: Any, prefix: str = "") -> Sequence[tuple[str, Any]]:
+def flat(settings: Any, prefix: str = "") -> Sequence[tuple[str, Any]]:
     """Every single setting with its full name."""
     if not isinstance(settings, dict) or not settings:
         return [(prefix, settings)]
-    return [row for k, v in settings.items() for row in _flat(v, f"{prefix}.{k}" if prefix else k)]
+    return [row for k, v in settings.items() for row in flat(v, f"{prefix}.{k}" if prefix else k)]
 
 
 def _plain(value: Any, *, polymorphic: bool = False) -> Any:
