@@ -15,7 +15,7 @@ from runs import nnpot, refusal, started, wait_for, weights
 
 from nnpot.__main__ import main
 from nnpot.calculator import NNPotCalculator
-from nnpot.io import load, read_summary
+from nnpot.io import load, read_summary, save
 from nnpot.repulsion import ZBL
 from nnpot.training.settings import flat
 
