@@ -136,7 +136,7 @@ def _energies(
 
     Network s of potential m becomes network m S + s of one set, for M N atoms.
     """
-    n, n_elements = len(species), len(potentials[0].elements)
+    n, n_elements = species.shape[0], len(potentials[0].elements)
     all_species = torch.cat([species + m * n_elements for m in range(len(potentials))])
     mean, scale = (torch.cat([getattr(p.scaling, name) for p in potentials]) for name in ("mean", "scale"))
     x = standardised(torch.cat(list(features)), mean, scale, all_species)

@@ -8,7 +8,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -77,10 +77,12 @@ class Potential(Module, ABC):
     Attributes:
         elements: Chemical symbols that the potential knows, in the order of `Pairs.species`.
         cutoff: In Å.
+        publication: Where it was published, for files that are handed on; empty if unknown.
     """
 
     elements: tuple[str, ...]
     cutoff: float
+    publication: ClassVar[str] = ""
 
     @property
     def is_trained(self) -> bool:

@@ -32,6 +32,8 @@ class ZBL(Potential):
         ValueError: If an element is not known or the cutoff is not positive.
     """
 
+    publication = "J. F. Ziegler, J. P. Biersack, U. Littmark, The Stopping and Range of Ions in Solids (1985)"
+
     def __init__(self, elements: tuple[str, ...], cutoff: float = 3.0) -> None:
         super().__init__()
         if not cutoff > 0:

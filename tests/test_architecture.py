@@ -45,7 +45,6 @@ OPEN_FLOORS = {0, 3}
 BESIDE = {
     "io": {"formats"},
     "__main__": {"commands"},
-    "training": set(),
     "analysis": {"calculator", "engines"},
 }
 """What the rooms of floors 4 to 6 may import of their own floor: the one door for models opens all formats, engines

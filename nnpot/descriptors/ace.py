@@ -72,6 +72,8 @@ class ACE(Descriptor):
         ValueError: If an argument is out of range.
     """
 
+    publication = "R. Drautz, Phys. Rev. B 99, 014104 (2019)"
+
     def __init__(
         self,
         cutoff: float = 5.0,

@@ -55,6 +55,8 @@ class ACSF(NeighborSums):
         ValueError: If a cutoff is not positive, the angular one exceeds the other, or a parameter is out of range.
     """
 
+    publication = "J. Behler, J. Chem. Phys. 134, 074106 (2011)"
+
     def __init__(
         self,
         cutoff: float = 6.0,

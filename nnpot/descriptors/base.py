@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -26,11 +26,13 @@ class Descriptor(Module, ABC):
         elements: Chemical symbols, in the order of `Pairs.species`; empty while left open.
         cutoff: No neighbour farther than this, in Å, has any influence.
         n_features: Number of features D per atom.
+        publication: Where it was published, for files that are handed on; empty if unknown.
     """
 
     elements: tuple[str, ...]
     cutoff: float
     n_features: int
+    publication: ClassVar[str] = ""
 
     @abstractmethod
     def forward(self, pairs: Pairs) -> Tensor:

@@ -70,6 +70,8 @@ class ListedACSF(Descriptor):
             out of range.
     """
 
+    publication = ACSF.publication
+
     def __init__(
         self,
         elements: tuple[str, ...],
@@ -115,6 +117,8 @@ class ListedACSF(Descriptor):
 
     def kernel(self, pairs: Pairs) -> Fixed | None:
         """Return the features and their derivative by kernels, None where there is none for one of the parts."""
+        if any(type(part).kernel is Descriptor.kernel for part in self.parts):
+            return None  # before the others are evaluated
         parts = [kernel for part in self.parts if isinstance(kernel := part.kernel(pairs), Fixed)]
         if len(parts) < len(self.parts):
             return None
