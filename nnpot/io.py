@@ -16,13 +16,13 @@ from nnpot.potential import Potential
 Format = Literal["model file", "package", "folder of n2p2"]
 
 UNITS = "eV, Å"
-"""What energies and lengths are measured in, in all of nnpot: stated in a file for those who read it without."""
+"""Units of energies and lengths, stated in every file for those who read it without nnpot."""
 
 MODEL = "model.nnpot"
 """Name of the model file in the folder of a training run."""
 
 _ZIP = b"PK\x03\x04"
-"""How a package begins."""
+"""First bytes of a package, which is a ZIP archive."""
 
 
 def load(path: str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> Potential:

@@ -20,10 +20,10 @@ log = logging.getLogger("nnpot")
 Outputs = tuple[Tensor, Tensor]
 
 Compilation = Literal["auto", "on", "off"]
-"""Whether to compile: at once, never, or if so much is to be calculated that it pays."""
+"""Whether to compile: at once, never, or if there is enough to calculate."""
 
 WORTH_COMPILING_FROM = 3_000_000
-"""Atoms whose energies and forces take, without compilation, longer than the compiler gains: a few minutes."""
+"""Number of atom evaluations above which compiling (about half a minute) costs less than it saves."""
 
 
 def worth_compiling(compile: Compilation, n_atoms: int) -> bool:
@@ -34,8 +34,8 @@ def worth_compiling(compile: Compilation, n_atoms: int) -> bool:
 class CompiledGraph:
     """A module from tensors to two tensors, one of which may be a derivative, compiled at its first call.
 
-    Sizes may change from call to call without compiling again.  The first result and its derivative by parameters and
-    inputs are compared with those of the module itself.  Where nothing can be compiled (no C++ compiler, say) the
+    Sizes may change from call to call without compiling again.  The first result and its derivative with respect to
+    parameters and inputs are compared with those of the module itself.  Where nothing can be compiled (no C++ compiler, say) the
     module is called, and the log says so once.
 
     Args:
@@ -103,7 +103,7 @@ def _with_short_history(x: Tensor) -> Tensor:
 
 
 def _derivatives(outputs: Sequence[Tensor], by: Sequence[Tensor]) -> list[Tensor]:
-    """Derivative of some function of the outputs by parameters and inputs; none where the outputs have no history."""
+    """Derivative of some function of the outputs with respect to parameters and inputs, if the outputs have a history."""
     if not any(x.requires_grad for x in outputs):
         return []
     total = torch.stack([x.double().square().sum() for x in outputs]).sum()

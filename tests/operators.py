@@ -141,7 +141,7 @@ def _second(g: dict[str, Any], vectors: Tensor, a: Tensor, *weights: Tensor) -> 
 
 
 def _pulled(function: Callable[..., Tensor], bar: Tensor, *x: Tensor) -> list[Tensor]:
-    """Gradients of Σ bar·function by all of x."""
+    """Gradients of Σ bar·function with respect to all of x."""
     leaves = [t.detach().requires_grad_() for t in x]
     with torch.enable_grad():
         scalar = (function(*leaves) * bar.detach()).sum() + sum(t.sum() * 0 for t in leaves)

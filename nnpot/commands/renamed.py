@@ -22,10 +22,10 @@ RENAMED = {
     "loss.late_from": "ramp_from",
     "trainer.budget": "atom_budget",
 }
-"""The whole old name of a setting (without `init_args`), and what the last part of it is now."""
+"""New last part of the name of a setting, by its whole old name (without `init_args`)."""
 
 OWN = ("ACE", "ACSF", "ListedACSF")
-"""Descriptors whose arguments these are; those of others keep their names."""
+"""Descriptors whose arguments have been renamed; those of others keep their names."""
 
 
 def by_new_names(arguments: Sequence[str]) -> list[str]:

@@ -26,10 +26,10 @@ from nnpot.reading import read_atoms
 from nnpot.simulation import deformed, langevin
 
 MAX_FORCE = 50.0
-"""Largest force on an atom that is still taken for matter, in eV/Å."""
+"""Largest force on an atom, in eV/Å, with which a structure is kept: beyond it dynamics has gone astray."""
 
 FRICTION_PER_PS = 20.0
-"""Of the Langevin thermostat: strong, because frames are wanted, not dynamics."""
+"""Friction of the Langevin thermostat, in 1/ps: strong, because independent frames are wanted, not dynamics."""
 
 
 @dataclass(frozen=True)

@@ -56,16 +56,16 @@ from nnpot.units import dtype_of
 log = logging.getLogger("nnpot")
 
 FORMAT = "7"
-"""Counted up when a package calls other operators than before, or says other things of itself."""
+"""Number of the format of packages; raised whenever a package calls other operators or has other metadata."""
 SUFFIX = ".pt2"
 SEAL = b"sha256 "
-"""How the comment of the archive begins."""
+"""Beginning of the comment of the archive, before the checksum."""
 DIGITS = 64
 SHOWN = {"dtype": "dtype", "torch": "PyTorch", "processor": "processor", "instructions": "instructions"}
-"""What a package says of its code, by the names of the rows of `nnpot info`."""
+"""Metadata of the code of a package, by the names of the rows of `nnpot info`."""
 _DYNAMIC = ({0: "P"}, {0: "P"}, {0: "P"}, {0: "A"}, {0: "N"}, {1: "R"}, {0: "N"}, {1: "R"})
 _LEAST = 2
-"""Smallest size of an input: a compiler may take sizes 0 and 1 for special."""
+"""Smallest size of an input: a compiler may treat sizes 0 and 1 as special cases."""
 
 
 def write(

@@ -30,7 +30,7 @@ from nnpot.spec import build, to_spec
 log = logging.getLogger("nnpot")
 
 FORMAT = "2"
-"""Counted up when a file of the format before needs a migration."""
+"""Number of the format of model files; raised whenever older files need a migration."""
 WITHOUT_CHECKSUM = {"1"}
 
 

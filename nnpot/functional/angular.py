@@ -42,7 +42,8 @@ def angular_part_derivative(c: Tensor, zeta: Tensor, sign: Tensor) -> Tensor:
 def _angular_base(c: Tensor, sign: Tensor) -> Tensor:
     """1 + λc, held above 0 (rounding may leave −1e-17), where its power ζ − 2 in the second derivative is infinite.
 
-    Only the value is held: the slope stays λ, or the second derivative by the vectors, p' ∂²c, would be lost for ζ = 1.
+    Only the value is held: the slope stays λ, or the second derivative with respect to the vectors, p' ∂²c, would be
+    lost for ζ = 1.
     """
     base = 1 + sign * c.unsqueeze(dim=-1)
     missing = (torch.finfo(c.dtype).eps ** 2 - base.detach()).clamp(min=0)

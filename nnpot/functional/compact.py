@@ -15,7 +15,7 @@ from nnpot.functional.angular import TripleSums
 from nnpot.functional.cutoffs import CUTOFFS
 
 _NEAR_ONE = 1 - 1e-14
-"""Largest |cos θ| that counts: at 0 and 180° the angle has no derivative by it."""
+"""Upper limit of |cos θ|: at 0 and 180° the angle has no derivative with respect to it."""
 
 
 @dataclass(frozen=True, eq=False)

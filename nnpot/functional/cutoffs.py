@@ -125,4 +125,4 @@ CUTOFFS: dict[str, Cutoff] = {
 """Cutoff functions by the name that configurations use."""
 
 STEEP = ("tanh3", "scaled_tanh3")
-"""Those that have a slope at 0, and so no inner radius."""
+"""Cutoff functions with a slope at 0, which can have no inner radius."""

@@ -11,7 +11,7 @@ from nnpot.functional.linear import Bars, filled
 from nnpot.native import serves
 
 COMPILED = ("linear", "tanh", "sigmoid", "silu", "gaussian")
-"""Activation functions that the kernel knows, in its order."""
+"""Activation functions of the kernel, in its order."""
 
 
 class Networks(NamedTuple):

@@ -12,9 +12,9 @@ from nnpot.native import serves
 from nnpot.structure import Pairs
 
 KINDS = ("cosine", "tanh3", "polynomial", "hard", "scaled_tanh3", "exponential", "cubic", "septic", "nonic")
-"""Cutoff functions, in the order in which the compiled code counts them."""
+"""Cutoff functions of the kernel, in its order."""
 MAX_IN_FAMILY = 16
-"""Radial factors, or angular parts, of one family that the compiled code has room for."""
+"""Largest number of radial factors, or of angular parts, of one family in the kernel."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from nnpot.machine.threads import cores
 log = logging.getLogger("nnpot")
 
 NATIVE = "native"
-"""The processor that is there, as compilers call it."""
+"""The compilers' name for the processor of this machine."""
 
 REGISTERS = (16, 32, 64)
 """Bytes of a vector register that the kernels can use."""
@@ -48,11 +48,11 @@ OPTIONS = (
     "-fPIC",  # code of a library, which is anywhere in memory
     "-pthread",  # std::thread, where PyTorch has no OpenMP
 )
-"""Options of the compiler that processors have nothing to do with."""
+"""Options of the compiler that do not depend on the processor."""
 STANDARD = "-std=c++17"
-"""Of the language of the kernels."""
+"""Option for the language of the kernels."""
 WIDEST = "-mprefer-vector-width={}"
-"""For x86: by themselves compilers choose registers of half the width for many processors."""
+"""Option for x86: by default compilers use registers of half the width on many processors."""
 
 
 def flags() -> tuple[str, ...]:

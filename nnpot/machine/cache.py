@@ -20,15 +20,15 @@ log = logging.getLogger("nnpot")
 
 DAY = 24 * 3600
 UNUSED = 30 * DAY
-"""For so long, in seconds, a library is kept that nobody loads."""
+"""Time in seconds after which a library that nobody has loaded is removed."""
 LEFT_BEHIND = DAY
-"""For so long, in seconds, the files of a compilation are kept: whoever made them was killed."""
+"""Time in seconds after which unfinished files of a compilation are removed: the process was killed."""
 ROOT = 0
 OWN = re.compile(
     r"(?P<library>kernels-[0-9a-f]{16}(-[0-9a-f]{8})?\.so)(\.lock|\.sha256)?|(?P<folder>lammps-[0-9a-f]{16})"
     r"|(?P<unfinished>kernels-[0-9a-f-]+\.so-\w+)"
 )
-"""Names that nnpot gives: whatever else is in the folder is not its own."""
+"""Names of nnpot's own files: everything else in the folder is left alone."""
 
 
 def cache_folder() -> Path:

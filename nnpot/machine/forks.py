@@ -15,7 +15,7 @@ log = logging.getLogger("nnpot")
 HARD = 2
 """`omp_pause_hard` of OpenMP 5.0."""
 SURVIVES = "__kmpc_fork_call"
-"""A function that only LLVM's and Intel's OpenMP have, which sees to forks itself."""
+"""A function that identifies LLVM's and Intel's OpenMP, which handle forks themselves."""
 
 
 class Forks:

@@ -28,7 +28,7 @@ ATOMICS:atomics QRDMX:asimdrdm DOTPROD:asimddp FP16_VECTOR_ARITHMETIC:asimdhp FP
 MATMUL_INT8:i8mm SVE:sve SVE2:sve2 RCPC:lrcpc JCVT:jscvt COMPLEX:fcma FRINT:frint SHA3:sha3
 """
 SETS = dict(entry.split(":") for entry in [*_X86.split(), *(f"ARM_FEATURE_{entry}" for entry in _ARM.split())])
-"""Sets that compilers use by themselves: the macro that says so, and Linux's name.  Every x86-64 processor has SSE2."""
+"""Instruction sets that compilers use by themselves: macros and Linux names.  All x86-64 processors have SSE2."""
 
 
 def name() -> str:

@@ -179,7 +179,7 @@ class Values {
     const T* direction;
 };
 
-// Derivatives by the pair vectors of a sum of functions with weights, the adjoints of the functions.
+// Derivatives with respect to the pair vectors of a sum of functions with weights, the adjoints of the functions.
 template <class T>
 class Pullback {
     using V = Vector<T>;
@@ -239,7 +239,7 @@ class Pullback {
         });
     }
 
-    // Derivatives by r_ij, r_ik, r_jk and c.
+    // Derivatives with respect to r_ij, r_ik, r_jk and c.
     struct By {
         V j, k, jk, c;
     };
@@ -259,7 +259,7 @@ class Pullback {
         by.jk += both * t.between_slopes[e] * sum;
     }
 
-    // From derivatives by distances and the cosine to those by vectors, 0 for what only fills up.
+    // From derivatives with respect to distances and the cosine to those with respect to vectors, 0 in padding.
     void turn(const By& by) {
         const Triples<T>& t = center.triples;
         Neighbors<T>& n = center.n;

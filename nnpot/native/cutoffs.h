@@ -1,5 +1,5 @@
-// Cutoff functions f_c, 1 up to an inner radius and 0 at and beyond the cutoff, with their derivatives by r.  The same
-// formulas are in nnpot/functional/cutoffs.py.
+// Cutoff functions f_c, 1 up to an inner radius and 0 at and beyond the cutoff, with their derivatives with respect to
+// r.  The same formulas are in nnpot/functional/cutoffs.py.
 #pragma once
 
 #include "elementary.h"

@@ -5,7 +5,8 @@
 //     dE/dr_ij     = sum_{lm,q,k}  Abar_i,lm,(q,k) w_{s(j),q} d[R_k Y_lm] / dr_ij
 //     dA_i,lm,(q,k) = sum_j  w_{s(j),q} d[R_k Y_lm] / dr_ij . v_ij
 //
-// The last two are transposes of each other, so that each is the derivative of the other by what it is applied to.
+// The last two are transposes of each other, so that each is the derivative of the other with respect to what it is
+// applied to.
 //
 // The same formulas, in the same notation, are in nnpot/functional/density.py, with which the tests compare these.
 // Neighbours of one element within the cutoff are gathered into blocks of one vector register, see neighborhoods.h;

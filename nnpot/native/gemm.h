@@ -10,7 +10,8 @@
 // they are usually written down.  Both are sums of registers times numbers, one transposed the other.
 //
 // As many sums are made at once as fit into the registers of the processor, M rows and C columns of them; a larger
-// product is cut into such blocks.  Few sums would wait for each other: then each is made in several parts.
+// product is cut into such blocks.  With few sums additions would stall on latency: then each sum is made in several
+// parts.
 #pragma once
 
 #include "lanes.h"

@@ -1,4 +1,5 @@
-// Invariants of the atomic cluster expansion, their derivatives, and the derivatives of those by the weights.
+// Invariants of the atomic cluster expansion, their derivatives, and the derivatives of those with respect to the
+// weights.
 //
 //     B_lm = A_lm W_l                     channels, W of the element of the atom
 //     P_lm = B_lm U_l                     pair_l     = mean_m B_lm P_lm

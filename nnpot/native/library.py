@@ -26,15 +26,15 @@ HERE = Path(__file__).parent
 SOURCES = sorted(HERE.glob("*.cpp"))
 HEADERS = sorted(HERE.glob("*.h"))
 SHIPPED = HERE / "shipped"
-"""Where a wheel has its libraries."""
+"""Folder of the libraries in a wheel."""
 SECONDS = 60
-"""That one core takes to compile them, about."""
+"""Approximate time in which one core compiles the kernels, in seconds."""
 OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 
 _AVX2 = frozenset(("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"))
 _AVX512 = _AVX2 | frozenset(("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"))
 NEEDED = {"x86-64-v4": _AVX512, "x86-64-v3": _AVX2, "aarch64": frozenset[str](), "arm64": frozenset[str]()}
-"""Libraries that a wheel may have, best first, and the sets of instructions that they need beyond those of all."""
+"""Libraries that a wheel may contain, best first, and the instruction sets that they need beyond the basic ones."""
 
 
 @dataclass(frozen=True)

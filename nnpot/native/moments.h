@@ -167,7 +167,7 @@ class Moments {
         if (a == b) square_bars[e * n_elements + a] -= half * T(series.itself[p]);
     }
 
-    // Adds the derivative by r_ij to the gradients of the neighbours.
+    // Adds the derivative with respect to r_ij to the gradients of the neighbours.
     template <class Neighbors>
     void pull_back(Neighbors& n, const T* factors, const T* slopes) const {
         const size_t m = n.r.size();

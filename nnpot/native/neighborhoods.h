@@ -180,7 +180,7 @@ void for_sorted_blocks(const Pairs<T>& p, T cutoff, int64_t atom, std::vector<st
     if (b.count > 0) work(b);
 }
 
-// Entry of D: the derivative of harmonic polynomial p by the coordinate a contains q with a coefficient.
+// Entry of D: the derivative of harmonic polynomial p with respect to coordinate a contains q with a coefficient.
 struct Entries {
     int count;
     const int32_t* aqp;
@@ -216,8 +216,8 @@ void along(const Block<T>& b, Functions<T>& f, const Basis& basis, const Entries
     for (int k = 0; k < basis.n_radial; ++k) store(f.slopes[k], load(f.slopes[k]) * outward);
 }
 
-// Derivatives by the vectors of the neighbours of a block, from those by the harmonics, a register for every lm, and by
-// the distances:  dE/dr = [sum_lm Ybar_lm (grad Z_lm - l u Y_lm)] / r + u rbar.
+// Derivatives with respect to the vectors of the neighbours of a block, from those with respect to the harmonics, a
+// register for every lm, and to the distances:  dE/dr = [sum_lm Ybar_lm (grad Z_lm - l u Y_lm)] / r + u rbar.
 template <class T>
 void write_gradient(const Block<T>& b, const Functions<T>& f, const Basis& basis, const Entries& entries,
                     const Vector<T>* harmonics_bar, const Vector<T>& distances_bar, T* gradient) {

@@ -1,4 +1,4 @@
-// One network for each element, its derivative, and the derivatives of both by the weights:
+// One network for each element, its derivative, and the derivatives of both with respect to the weights:
 //
 //     x = (G - mean) / scale,   a^0 = x,   z^l = W^l [a^(l-1); 1],   a^l = f(z^l),   h = z^L + w [x; 1]
 //
@@ -247,7 +247,7 @@ void evaluate(const Atoms<T>& atoms, T* out) {
     });
 }
 
-// Gradients by the features of all atoms, then by the weights.
+// Gradients with respect to the features of all atoms, then to the weights.
 template <class T>
 void gradient(const Atoms<T>& atoms, const T* h_bar, const T* direction, T* out) {
     const Shape& shape = atoms.shape;

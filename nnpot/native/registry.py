@@ -30,11 +30,11 @@ Kernel = Callable[[Tensor, Sequence[int], Sequence[Any]], None]
 
 DTYPES = (torch.float32, torch.float64)
 DONE = 1
-"""What a compiled function answers if all went well (`checks.h`)."""
+"""Value that a compiled function returns on success (`checks.h`)."""
 _C_TYPES = {"int": ctypes.c_int64, "float": ctypes.c_double}
 
 _NAMES = {family: [o.name for o in OPERATORS.values() if o.family.name == family] for family in FAMILIES}
-"""Of the operators of a family."""
+"""Names of the operators of each family."""
 
 _registered: dict[tuple[str, torch.dtype, str], Kernel] = {}
 _switched_off: set[str] = set()

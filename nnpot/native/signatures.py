@@ -24,7 +24,7 @@ DTYPES = {"real": None, "float64": torch.float64, "int64": torch.int64, "int32":
 """Types of tensors; None for that of the first argument."""
 
 MOST = 2**31 - 1
-"""Of numbers that have no other limit: C counts with int."""
+"""Upper limit of sizes without another one: C counts with int."""
 
 Shape = tuple[int, ...]
 

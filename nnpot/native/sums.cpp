@@ -1,4 +1,4 @@
-// Forces from the derivatives of the energy by the pair vectors:  F_k = sum_(i=k) g_ij - sum_(j=k) g_ij.
+// Forces from the derivatives of the energy with respect to the pair vectors:  F_k = sum_(i=k) g_ij - sum_(j=k) g_ij.
 
 #include "api.h"
 #include "checks.h"

@@ -195,6 +195,6 @@ density_change: real[n_centers, {_HARMONICS}, n_seen]""",
 )
 
 OPERATORS = {operator.name: operator for operator in _ALL}
-"""By name."""
+"""Operators by name."""
 FAMILIES = {operator.family.name: operator.family for operator in _ALL}
 """By name."""

@@ -1,5 +1,5 @@
-// A weighted density whose neighbours are weighted by a network, its derivatives, and the derivatives of those by the
-// weights.
+// A weighted density whose neighbours are weighted by a network, its derivatives, and those of these with respect to
+// the weights.
 //
 //     D_lm,c  = sum_n A_lm,n P_l,nc                    projections, weights P, U, V of the element of the atom
 //     u_l,c   = sum_m D_lm,c Y_lm                      the density in the direction of a neighbour
@@ -40,7 +40,7 @@ void density(const Given<T>& given, T* out) {
     }, MIN_PER_THREAD);
 }
 
-// Derivatives by the vectors, then those by the density.
+// Derivatives with respect to the vectors, then to the density.
 template <class T>
 void pullback(const Given<T>& given, const T* second_bar, T* out) {
     T* by_density = out + 3 * given.pairs.n_pairs;
@@ -50,7 +50,8 @@ void pullback(const Given<T>& given, const T* second_bar, T* out) {
     }, MIN_PER_THREAD);
 }
 
-// With D = 2 the change of A', then the gradients by A and by P, U, V of all elements, one behind the other.
+// With D = 2 the change of A', then the gradients with respect to A and to P, U, V of all elements, one behind the
+// other.
 template <class T, int D>
 void gradient(const Given<T>& given, const T* second_bar, const T* vectors_change, const T* density_change, T* out) {
     const Shape& s = given.shape;

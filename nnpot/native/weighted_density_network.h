@@ -46,7 +46,7 @@ class Network {
         write_rows(atom, sums, s.n_channels, out);
     }
 
-    // Derivatives by the vectors and by the density of one atom from the adjoint of A'.
+    // Derivatives with respect to the vectors and the density of one atom from the adjoint of A'.
     void write_pullback(int64_t atom, const T* second_bar, T* vectors_bar, T* out) {
         static_assert(D == 1);
         project(atom, nullptr);
@@ -60,8 +60,9 @@ class Network {
         write_density_bar(atom, out);
     }
 
-    // Writes the gradient by the density, and adds those by the weights, of sum A'bar A' of one atom; with D = 2 of sum
-    // A'bar (change of A'), and writes that change, which comes from those of the vectors and of the density.
+    // Writes the gradient with respect to the density, and adds those with respect to the weights, of sum A'bar A' of
+    // one atom; with D = 2 of sum A'bar (change of A'), and writes that change, which comes from those of the vectors
+    // and of the density.
     void add_gradients(int64_t atom, const T* second_bar, const T* vectors_change, const T* density_change, T* change,
                        T* by_density, Weights<T>& sum) {
         project(atom, density_change);

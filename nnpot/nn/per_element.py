@@ -10,7 +10,7 @@ from nnpot.nn.layers import Affine
 
 
 class PerElement(nn.ModuleList):
-    """Networks of one make, each of which serves the atoms of one element.
+    """Networks of identical architecture, one for the atoms of each element.
 
     All of them are evaluated at once: one batched matrix product per layer.
 

@@ -118,7 +118,7 @@ def angular_terms(functions: SymmetryFunctions, r_ij: Floats, r_ik: Floats) -> t
         r_ik: Vector from the center to the neighbor k, in Å, shape (3,).
 
     Returns:
-        Terms, shape (n_angular,), their derivatives by r_ij and r_ik, each (n_angular, 3), in 1/Å.
+        Terms, shape (n_angular,), their derivatives with respect to r_ij and r_ik, each (n_angular, 3), in 1/Å.
     """
     cutoff, r_c = functions.switch, functions.angular_cutoff
     terms = [g4_term(cutoff, r_c, r_ij, r_ik, parameters) for parameters in functions.g4]

@@ -130,7 +130,7 @@ def g4_term(
         parameters: η, ζ, λ, r_s.
 
     Returns:
-        The term and its derivatives by r_ij and r_ik, in 1/Å, each of shape (3,).
+        The term and its derivatives with respect to r_ij and r_ik, in 1/Å, each of shape (3,).
     """
     eta, _, _, r_s = parameters
     t, t_by_ij, t_by_ik = g5_term(cutoff, r_c, r_ij, r_ik, parameters)

@@ -227,7 +227,7 @@ def loss_gradient(
         w_f: Weight of the forces, in Å²/eV².
 
     Returns:
-        For each element the gradients by W¹ … W^M, and the gradient by `linear`, shape (S, D).
+        For each element the gradients with respect to W¹ … W^M and to `linear`, shape (S, D).
     """
     n_atoms, f, x = len(env.species), ACTIVATIONS[p.activation], standardized_features(p, env)
     energy_bar = 2.0 * w_e * (energy(p, env) - energy_label) / n_atoms**2

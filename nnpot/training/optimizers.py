@@ -9,7 +9,7 @@ from nnpot.potential import ParameterGroup
 from nnpot.training.soap import SOAP
 
 Factory = Callable[..., torch.optim.Optimizer]
-"""Takes groups of parameters, each with its `weight_decay`, and the learning rate `lr`."""
+"""Constructor of an optimiser, from groups of parameters, each with its `weight_decay`, and the learning rate `lr`."""
 
 OPTIMIZERS: dict[str, Factory] = {"adamw": torch.optim.AdamW, "soap": SOAP}
 """Optimisers by the name that `optimizer.method` gives them."""

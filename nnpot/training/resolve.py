@@ -18,14 +18,14 @@ MIN_MEMORY = 5
 """Smallest number of steps that an automatic average spans."""
 
 MAX_MEMORY = 0.1
-"""Largest fraction of all steps that an average spans which is exponential from the first step on: weights of the first
-half of a training would spoil its result."""
+"""Largest fraction of all steps that a given `ema` may span: weights of the first half of a training would spoil the
+average."""
 
 MIN_EPOCHS, MAX_EPOCHS = 100, 3000
 """Limits of an automatic number of epochs."""
 
 VALIDATIONS = 200
-"""About the number of validations of a training that does not say how often to validate."""
+"""Approximate number of validations with `validate_every: auto`."""
 
 
 @dataclass(frozen=True)

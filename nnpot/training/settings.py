@@ -26,10 +26,10 @@ MAY_CHANGE = (
     *("data.batch_size", "data.batch_atoms", "data.cache", "data.cache_gib", "data.pairs_gib"),
     *("data.level", "license"),
 )
-"""What a resumed run may do otherwise than before: how long, on what machine, how much at a time, what it is called."""
+"""Settings that a resumed run may change: length, machine, batch size, what is said of the model."""
 
 NOT_COMPARED = ("out", "data.train", "data.keys", "loss.required")
-"""What says where things are, or what must be there: the structures themselves are compared."""
+"""Settings that are not compared on resuming, because the structures themselves are."""
 
 
 def plain(settings: Mapping[str, Any]) -> Settings:

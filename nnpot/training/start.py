@@ -28,7 +28,7 @@ LENGTH_KEYS = {
     "validate_every": ("trainer.validate_every",),
     "is_compiled": ("trainer.max_epochs", "trainer.atom_budget", "trainer.compile"),
 }
-"""Which settings of a resumed run change what of its length; without such a change it stays as it was."""
+"""Settings that change a part of the length of a resumed run; without them that part stays as it was."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Derivatives of arrays by arrays without calculus: the complex step, and central differences."""
+"""Derivatives of arrays with respect to arrays, without calculus: the complex step, and central differences."""
 
 from collections.abc import Callable, Sequence
 
@@ -34,7 +34,7 @@ def central_difference(function: Callable[[Floats], Floats], x: Floats) -> Float
 def by_each(
     derivative: Derivative, function: Callable[[list[Floats]], Floats], weights: Sequence[Floats]
 ) -> list[Floats]:
-    """Differentiate a function of a list of matrices by each of them."""
+    """Differentiate a function of a list of matrices with respect to each of them."""
     return [
         derivative(lambda w, k=k: function([*weights[:k], w, *weights[k + 1 :]]), weights[k])
         for k in range(len(weights))

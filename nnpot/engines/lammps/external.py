@@ -31,7 +31,7 @@ from nnpot.units import dtype_of
 
 FIX = "nnpot"
 LAMMPS_SKIN = 2.0
-"""What LAMMPS adds to the cutoff in `units metal` unless the input says otherwise, in Å."""
+"""Default skin of LAMMPS in `units metal`, in Å."""
 
 
 def run(script: str | Path, dtype: str = "float64", arguments: Sequence[str] = ("-log", "none")) -> Any:

@@ -20,9 +20,9 @@ SOURCES = sorted([*HERE.glob("*.cpp"), *(HERE.parents[1] / "native").glob("*.cpp
 HEADERS = sorted([*HERE.glob("*.h"), *(HERE.parents[1] / "native").glob("*.h")])
 NAME = "nnpotplugin.so"
 SECONDS = 120
-"""That one core takes to compile it, about."""
+"""Approximate time in which one core compiles the pair style, in seconds."""
 OLDEST_PYTORCH = (2, 10)
-"""The first that tells what a package says of itself before it loads its code."""
+"""First release that reads the metadata of a package without loading its code."""
 
 
 def folder() -> str:

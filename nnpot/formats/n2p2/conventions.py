@@ -18,15 +18,15 @@ class Units(NamedTuple):
 
 
 ATOMIC = Units(BOHR, HARTREE)
-"""What RuNNer and CP2K assume."""
+"""The units that RuNNer and CP2K assume."""
 
 INPUT, SCALING, WEIGHTS = "input.nn", "scaling.data", "weights.{:03d}.data"
-"""Names of the files, the last one with the atomic number."""
+"""Names of the files; that of the weights contains the atomic number."""
 
 CUTOFF_TYPES = (
     "hard", "cosine", "tanh3", "scaled_tanh3", "exponential", "cubic", "polynomial", "septic", "nonic",
 )  # fmt: skip
-"""Cutoff functions by their number."""
+"""Cutoff functions, in the order of their numbers."""
 
 COMPACT_SHAPES = {"p1": "cubic", "p2": "polynomial", "p3": "septic", "p4": "nonic", "e": "exponential"}
 """Shapes of compact symmetry functions by their subtype."""

@@ -26,7 +26,7 @@ _LAYOUTS = {
     **dict.fromkeys((20, 23), ("r_left", "cutoff", "subtype")),
     **dict.fromkeys((21, 22, 24, 25), ("r_left", "cutoff", "theta_left", "theta_right", "subtype")),
 }
-"""What stands behind the neighbours of each type; behind that of types 3 and 9 may follow r_s."""
+"""Parameters that follow the neighbours, by type; for types 3 and 9 r_s may follow them."""
 
 _POWERS = {"eta": -2, "r_s": 1, "r_left": 1}
 """Powers of a length in the parameters."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from nnpot.formats.n2p2.settings import Line, Settings, read_lines
 
 WARN_BEYOND = 10.0
-"""Written as G_min and G_max: so many scales from the mean.  Other programs warn beyond them, nothing else."""
+"""Distance of G_min and G_max from the mean, in scales: other programs only warn beyond them."""
 
 
 def read_scaling(path: Path, settings: Settings, counts: Mapping[str, int]) -> dict[str, tuple[Tensor, Tensor]]:

@@ -73,7 +73,7 @@ def compact_by_numpy(descriptor: ListedACSF, pairs: Pairs) -> Array:
 
 
 def by_numpy(descriptor: ListedACSF, pairs: Pairs) -> tuple[Array, Array]:
-    """Values, shape (N, D), and derivatives by the pair vectors, shape (P, D, 3), function by function."""
+    """Values, shape (N, D), and derivatives with respect to the pair vectors, shape (P, D, 3), function by function."""
     env = environment_of(pairs)
     cutoff = with_inner_radius(reference.CUTOFFS[descriptor.cutoff_function], descriptor.inner_fraction)
     symbol = [descriptor.elements[s] for s in env.species]

@@ -35,7 +35,7 @@ def pairs_of(name: str, reach: float = CUTOFF) -> tuple[Pairs, Tensor]:
 
 
 def evaluated(scripted: Callable[..., Tensor], pairs: Pairs, numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """Atomic energies and their derivative by the pair vectors."""
+    """Atomic energies and their derivative with respect to the pair vectors."""
     r_ij = pairs.r_ij.clone().requires_grad_()
     energies = scripted(r_ij, pairs.pair_i, pairs.pair_j, numbers, numbers)
     (gradient,) = torch.autograd.grad(energies.sum(), r_ij, allow_unused=True, materialize_grads=True)
