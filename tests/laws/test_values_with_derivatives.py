@@ -22,7 +22,6 @@ from nnpot.functional.weighted_density import WeightedDensityKernel
 from nnpot.native import are_compiled, without_kernels
 from nnpot.neighbors import single_batch
 from nnpot.structure import Pairs
-from nnpot.training.data import with_features
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -85,7 +84,7 @@ def kept_features() -> Case:
     batch, potential = single_batch(structure("alloy"), CUTOFF), network_potential(acsf())
 
     def at(x: Sequence[Tensor], theta: Sequence[Tensor]) -> Evaluated:
-        kept = with_features(replace(batch, r_ij=x[0]), potential.descriptor, torch.float64)
+        kept = potential.descriptor.with_features(replace(batch, r_ij=x[0]), torch.float64)
         return recorded(potential.record_features, kept.pairs(ELEMENTS))
 
     return Case(at, [batch.r_ij], [], (False,))
