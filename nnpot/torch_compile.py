@@ -35,8 +35,8 @@ class CompiledGraph:
     """A module from tensors to two tensors, one of which may be a derivative, compiled at its first call.
 
     Sizes may change from call to call without compiling again.  The first result and its derivative with respect to
-    parameters and inputs are compared with those of the module itself.  Where nothing can be compiled (no C++ compiler, say) the
-    module is called, and the log says so once.
+    parameters and inputs are compared with those of the module itself.  Where nothing can be compiled (no C++ compiler,
+    say) the module is called, and the log says so once.
 
     Args:
         module: What is to be compiled; its parameters stay its own.
@@ -103,7 +103,7 @@ def _with_short_history(x: Tensor) -> Tensor:
 
 
 def _derivatives(outputs: Sequence[Tensor], by: Sequence[Tensor]) -> list[Tensor]:
-    """Derivative of some function of the outputs with respect to parameters and inputs, if the outputs have a history."""
+    """Derivative of some function of the outputs with respect to parameters and inputs, if they have a history."""
     if not any(x.requires_grad for x in outputs):
         return []
     total = torch.stack([x.double().square().sum() for x in outputs]).sum()
