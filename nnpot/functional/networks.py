@@ -111,7 +111,7 @@ class NetworksKernel:
 
     def _of_each(self, x: Tensor) -> Sequence[Tensor]:
         """Cut what stands one after the other for all potentials, shape (M·N, ...)."""
-        return x.split([y.shape[0] for y in self.outputs])
+        return torch.split(x, [y.shape[0] for y in self.outputs])
 
     def _scaled(self, bars: Bars) -> Tensor:
         """F ȳ, for all potentials one after the other, shape (M·N,)."""
