@@ -4,13 +4,14 @@ VENV ?= .venv
 PYTHON ?= python3
 # C++ that no script writes
 FORMATTED = $(filter-out nnpot/native/api.h nnpot/native/gaunt.h,$(wildcard nnpot/native/*.cpp nnpot/native/*.h)) \
-            nnpot/engines/lammps/pair_nnpot.cpp $(wildcard tests/*/*.cpp tests/unit/native/*.cpp)
+            nnpot/engines/lammps/pair_nnpot.cpp nnpot/engines/lammps/sha256.h \
+            $(wildcard tests/*/*.cpp tests/unit/native/*.cpp tests/unit/engines/lammps/*.cpp)
 # tests are shared out to so many processes, file by file
 WORKERS ?= 2
 SHARED = -n $(WORKERS) --dist loadfile
 RUN = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(VENV)/bin/python
 
-.PHONY: setup demo lint test test-all wheel clean
+.PHONY: setup demo lint test test-all mutants wheel clean
 
 setup: $(VENV)/.ready
 
@@ -33,6 +34,10 @@ test: lint
 
 test-all: lint
 	$(RUN) -m pytest $(SHARED)
+
+# plants faults in copies of the tree, one after the other, and says which of them no test finds
+mutants: setup
+	$(RUN) scripts/mutants.py
 
 wheel: setup
 	$(VENV)/bin/pip install --quiet --editable ".[wheel]"

@@ -58,7 +58,7 @@ def _density(g: dict[str, Any], vectors: Tensor) -> Tensor:
 def _acsf(g: dict[str, Any], vectors: Tensor) -> Tensor:
     sizes, numbers = g["sizes"].tolist(), g["numbers"].tolist()
     g1, n_g2, n_g3, n_elements, kind, n_families = sizes[:6]
-    cutoff, angular_cutoff, inner = numbers[:3]
+    cutoff, angular_cutoff, inner_fraction = numbers[:3]
     eta, r_s = numbers[3 : 3 + n_g2], numbers[3 + n_g2 : 3 + 2 * n_g2]
     g3 = numbers[3 + 2 * n_g2 : 3 + 2 * n_g2 + n_g3]
     s, x, families = 6, 3 + 2 * n_g2 + n_g3, []
@@ -71,7 +71,7 @@ def _acsf(g: dict[str, Any], vectors: Tensor) -> Tensor:
         families.append(AngularFamily(bool(narrow), rows[0], rows[1], tuple(sizes[s + 4 : s + 4 + n_functions])))
         s += 4 + n_functions
     elements = ELEMENTS[:n_elements]
-    descriptor = ACSF(cutoff, elements, 0, angular_cutoff, KINDS[kind], bool(g1), inner=inner)  # type: ignore[arg-type]
+    descriptor = ACSF(cutoff, elements, 0, angular_cutoff, KINDS[kind], bool(g1), inner_fraction=inner_fraction)  # type: ignore[arg-type]
     descriptor.g2, descriptor.g3 = tuple(zip(eta, r_s, strict=True)), tuple(g3)
     descriptor._arrange(elements, g1 + n_g2 + n_g3, tuple(families))
     centers = torch.zeros(len(g["starts"]) - 1, dtype=torch.int64)  # their elements do not matter

@@ -147,10 +147,10 @@ def test_moments_give_what_sums_over_pairs_of_neighbors_give(system: str, dtype:
     assert_close(by_moments.pull(gradient.flatten(start_dim=1))[0], pulled, PRECISION[dtype], scale=1.0)
 
 
-@pytest.mark.parametrize("inner", [0.0, 0.35])
+@pytest.mark.parametrize("inner_fraction", [0.0, 0.35])
 @pytest.mark.parametrize("name", CUTOFFS)
-def test_any_cutoff_function(name: str, inner: float) -> None:
-    descriptor = acsf(cutoff_function=name, inner=0.0 if name in STEEP else inner)
+def test_any_cutoff_function(name: str, inner_fraction: float) -> None:
+    descriptor = acsf(cutoff_function=name, inner_fraction=0.0 if name in STEEP else inner_fraction)
     compare_features(descriptor, pairs_of(structure("alloy")), PRECISION[torch.float64])
 
 

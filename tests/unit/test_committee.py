@@ -12,7 +12,7 @@ from systems import ELEMENTS, POTENTIALS, ace, acsf, network_potential, pairs_of
 from nnpot.committee import Committee
 from nnpot.descriptors import ACE
 from nnpot.functional.tape import Tape
-from nnpot.model_file import load, save_potential
+from nnpot.io import load, save
 from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
@@ -128,7 +128,7 @@ def test_it_is_trained_like_any_potential() -> None:
 
 def test_a_file_holds_it(tmp_path: Path) -> None:
     committee = Committee(MEMBERS["ACSF, all alike"]())
-    loaded = load(save_potential(committee, tmp_path / "committee.nnpot"), torch.float64)
+    loaded = load(save(committee, tmp_path / "committee.nnpot"), torch.float64)
     assert isinstance(loaded, Committee)
     assert_close(loaded.predict(structure("alloy")).energy, committee.predict(structure("alloy")).energy, 1e-12)
 

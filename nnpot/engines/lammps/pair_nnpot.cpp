@@ -3,9 +3,10 @@
 //     pair_style nnpot
 //     pair_coeff * * model.pt2 Cu Au      (the element of each atom type, NULL for types of other styles)
 //
-// Each rank hands the pairs around its own atoms to the package (nnpot/packaged.py), which returns atomic energies E_i
-// and their derivatives by the pair vectors, dE/dr_ij.  An atom i and its neighbour j get them as forces with opposite
-// signs; what ghost atoms get goes back to their owners by LAMMPS' reverse communication, hence `newton on`.
+// Each rank hands the pairs around its own atoms to the package (nnpot/formats/aot.py), which returns atomic energies
+// E_i and their derivatives with respect to the pair vectors, dE/dr_ij.  An atom i and its neighbour j get them as
+// forces with opposite signs; what ghost atoms get goes back to their owners by LAMMPS' reverse communication, hence
+// `newton on`.
 
 #include "atom.h"
 #include "error.h"
@@ -16,6 +17,8 @@
 #include "neighbor.h"
 #include "pair.h"
 #include "update.h"
+
+#include "sha256.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
@@ -41,14 +44,15 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-constexpr char FORMAT[] = "6";         // of packages, see nnpot/packaged.py
+constexpr char FORMAT[] = "7";         // of packages, see nnpot/formats/aot.py
+constexpr size_t DIGITS = 64;          // of the checksum that a package ends with
 constexpr int CENTERS_AT_ONCE = 4096;  // so that memory stays bounded
-constexpr int64_t LEAST = 2;           // smallest size of an input of a package
+constexpr int64_t MIN_SIZE = 2;        // smallest size of an input of a package
 constexpr int64_t NO_ELEMENT = -1;
 
 using Package = torch::inductor::AOTIModelPackageLoader;
 
-// The inputs of a package, see nnpot/packaged.py.
+// The inputs of a package, see nnpot/formats/aot.py.
 struct Inputs {
     std::vector<double> vectors, filled;
     std::vector<int64_t> i, j, centers, order, place;
@@ -62,11 +66,11 @@ struct Inputs {
     // Fills sizes up to the smallest with atoms of the first element and pairs beyond the cutoff; sorts by element.
     void complete(int64_t n_elements, double cutoff) {
         const double far[3] = {2 * cutoff, 0, 0};
-        while (int64_t(centers.size()) < LEAST) centers.push_back(0);
-        while (int64_t(i.size()) < LEAST) add_pair(int64_t(centers.size()) - 1, 0, far);
+        while (int64_t(centers.size()) < MIN_SIZE) centers.push_back(0);
+        while (int64_t(i.size()) < MIN_SIZE) add_pair(int64_t(centers.size()) - 1, 0, far);
         std::vector<int64_t> count(n_elements, 0);
         for (int64_t element : centers) ++count[element];
-        const int64_t width = std::max(LEAST, *std::max_element(count.begin(), count.end()));
+        const int64_t width = std::max(MIN_SIZE, *std::max_element(count.begin(), count.end()));
         order.assign(n_elements * width, 0), filled.assign(n_elements * width, 0), place.resize(centers.size());
         std::fill(count.begin(), count.end(), 0);
         for (size_t center = 0; center < centers.size(); ++center) {
@@ -157,7 +161,7 @@ class PairNNPot : public Pair {
     void compute(int energies_wanted, int virial_wanted) override {
         ev_init(energies_wanted, virial_wanted);
         const int n_atoms = atom->nlocal + atom->nghost;
-        species.assign(std::max<int64_t>(n_atoms, LEAST), 0);
+        species.assign(std::max<int64_t>(n_atoms, MIN_SIZE), 0);
         for (int k = 0; k < n_atoms; ++k) species[k] = std::max<int64_t>(element_of[atom->type[k]], 0);
         for (int first = 0; first < list->inum; first += CENTERS_AT_ONCE)
             compute_part(first, std::min(first + CENTERS_AT_ONCE, list->inum));
@@ -201,6 +205,7 @@ class PairNNPot : public Pair {
     }
 
     void read(const char* path) {
+        check_seal(path);
         auto metadata = Package::load_metadata_from_package(path, "model");  // runs no code of the package
         check(metadata);
         package = std::make_unique<Package>(path);
@@ -208,6 +213,19 @@ class PairNNPot : public Pair {
         elements = words_of(known);
         cutoff = std::stod(metadata["cutoff"]);
         dtype = metadata["dtype"] == "float64" ? at::kDouble : at::kFloat;
+    }
+
+    // Compares the checksum of a package, its last digits, before anything of it is loaded.
+    static void check_seal(const char* path) {
+        std::ifstream file(path, std::ios::binary);
+        if (!file) throw std::runtime_error("there is no such file");
+        const std::string content{std::istreambuf_iterator<char>(file), {}};
+        const std::string seal = "sha256 ";
+        const size_t n = std::max(content.size(), DIGITS + seal.size()) - DIGITS;
+        if (content.size() < n || content.compare(n - seal.size(), seal.size(), seal) != 0)
+            throw std::runtime_error("it is not a complete package that this plugin reads");
+        if (content.substr(n) != nnpot::sha256(content.data(), n))
+            throw std::runtime_error("it has changed since it was written: its checksum differs");
     }
 
     static void check(std::unordered_map<std::string, std::string>& metadata) {

@@ -75,7 +75,7 @@ def compact_by_numpy(descriptor: ListedACSF, pairs: Pairs) -> Array:
 def by_numpy(descriptor: ListedACSF, pairs: Pairs) -> tuple[Array, Array]:
     """Values, shape (N, D), and derivatives by the pair vectors, shape (P, D, 3), function by function."""
     env = environment_of(pairs)
-    cutoff = with_inner_radius(reference.CUTOFFS[descriptor.cutoff_function], descriptor.inner)
+    cutoff = with_inner_radius(reference.CUTOFFS[descriptor.cutoff_function], descriptor.inner_fraction)
     symbol = [descriptor.elements[s] for s in env.species]
     values = np.zeros((len(symbol), descriptor.n_features))
     slopes = np.zeros((len(env.r_ij), descriptor.n_features, 3))
@@ -102,7 +102,7 @@ def by_numpy(descriptor: ListedACSF, pairs: Pairs) -> tuple[Array, Array]:
 
 LISTS = {
     "cosine": listed_acsf,
-    "nonic with an inner radius": lambda: listed_acsf(cutoff_function="nonic", inner=0.3),
+    "nonic with an inner radius": lambda: listed_acsf(cutoff_function="nonic", inner_fraction=0.3),
 }
 
 
@@ -148,16 +148,16 @@ def test_derivatives_of_compact_functions_are_those_of_autograd(system: str) -> 
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("keep", [(), (3, 0, 7, 30)], ids=["all", "some"])
-def test_the_functions_of_an_acsf_listed_one_by_one_are_the_same(system: str, keep: tuple[int, ...]) -> None:
-    original, pairs = acsf(g3=(), keep=keep), pairs_of(structure(system))
+@pytest.mark.parametrize("selected", [(), (3, 0, 7, 30)], ids=["all", "some"])
+def test_the_functions_of_an_acsf_listed_one_by_one_are_the_same(system: str, selected: tuple[int, ...]) -> None:
+    original, pairs = acsf(g3=(), selected=selected), pairs_of(structure(system))
     assert_close(ListedACSF.of(original)(pairs), original(pairs), SAME)
 
 
-@pytest.mark.parametrize("inner", [0.0, 0.2])
+@pytest.mark.parametrize("inner_fraction", [0.0, 0.2])
 @pytest.mark.parametrize("name", ["cosine", "tanh3", "septic"])
-def test_a_list_keeps_the_cutoff_function_of_an_acsf(name: str, inner: float) -> None:
-    original = acsf(g3=(), cutoff_function=name, inner=0.0 if name in STEEP else inner)
+def test_a_list_keeps_the_cutoff_function_of_an_acsf(name: str, inner_fraction: float) -> None:
+    original = acsf(g3=(), cutoff_function=name, inner_fraction=0.0 if name in STEEP else inner_fraction)
     pairs = pairs_of(structure("alloy"))
     assert_close(ListedACSF.of(original)(pairs), original(pairs), SAME)
 
@@ -191,7 +191,7 @@ def test_a_list_is_rebuilt_from_its_description() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "same"), [({}, True), ({"inner": 0.1}, False), ({"cutoff_function": "tanh3"}, False)]
+    ("changes", "same"), [({}, True), ({"inner_fraction": 0.1}, False), ({"cutoff_function": "tanh3"}, False)]
 )
 def test_equal_lists_share_their_functions_in_a_committee(changes: dict[str, object], same: bool) -> None:
     pairs = pairs_of(structure("alloy"))
