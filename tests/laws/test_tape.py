@@ -14,6 +14,7 @@ from systems import CUTOFF, DESCRIPTORS, POTENTIALS, ace, acsf, network_potentia
 from torch import Tensor
 
 from nnpot.committee import Committee
+from nnpot.functional.linear import Fixed
 from nnpot.functional.tape import Tape
 from nnpot.native import are_compiled, without_kernels
 from nnpot.native.table import OPERATORS
@@ -238,3 +239,21 @@ def test_equal_descriptors_are_recorded_once_unless_they_are_trained(name: str) 
     tape = Tape(pairs.r_ij, is_trained=True)
     is_same = first.record(tape, pairs) == second.record(tape, pairs)
     assert is_same is not any(name.startswith(("element", "weighted")) for name, _ in first.named_parameters())
+
+
+def test_steps_without_parameters_may_follow_each_other() -> None:
+    r, first, second = torch.randn(5, 3, requires_grad=True), torch.randn(3, 4), torch.randn(4, 2)
+    w = torch.randn(2, requires_grad=True)
+
+    def linear(x: Tensor, matrix: Tensor) -> Fixed:
+        return Fixed([x @ matrix], lambda bar: [bar @ matrix.mT], lambda change: [change @ matrix])
+
+    tape = Tape(r.detach(), is_trained=True)
+    (y,) = tape.add(linear(tape.r.tensor, first), tape.r)
+    (z,) = tape.add(linear(y.tensor, second), y)
+    (energies,) = tape.autograd(lambda x: torch.sin(x) @ w, [z], [w])
+    _, gradient = tape.results({"energies": ((1.0, energies),)})
+    (wanted,) = torch.autograd.grad((torch.sin(r @ first @ second) @ w).sum(), r, create_graph=True)
+    assert_close(gradient, wanted, 1e-13)
+    actual, expected = (torch.autograd.grad(g.square().sum(), w)[0] for g in (gradient, wanted))
+    assert_close(actual, expected, 1e-12)
