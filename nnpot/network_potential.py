@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor
+from nnpot.functional.constants import numbers
 from nnpot.functional.explicit import Energies, RecordedEnergies, energies_and_gradient
 from nnpot.functional.networks import Networks
 from nnpot.functional.rows import ElementRows
@@ -85,7 +86,7 @@ class NeuralNetworkPotential(Potential):
 
     def references(self, species: Tensor) -> Tensor:
         """Return the reference energies of atoms, in eV, float64, shape (N,)."""
-        return torch.tensor(self.reference, dtype=torch.float64, device=species.device).index_select(0, species)
+        return numbers(self.reference, species, torch.float64).index_select(0, species)
 
     def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
         """As every potential; but autograd goes only as far as there are parameters, then the explicit derivative."""

@@ -16,6 +16,7 @@ from nnpot.descriptors.base import Descriptor, check_elements
 from nnpot.descriptors.second_density import SecondDensities, SecondDensity
 from nnpot.functional.channels import channels as channels_of
 from nnpot.functional.channels import repeated_for_m
+from nnpot.functional.constants import constant
 from nnpot.functional.density import DensityTables, density
 from nnpot.functional.harmonics import MAX_DEGREE, mean_over_m, product
 from nnpot.functional.invariants import Invariants
@@ -232,7 +233,7 @@ class ACE(Descriptor):
 
     def _sum_over_m(self, x: Tensor) -> Tensor:
         """Mean of x (L, N, C) over m for each l, shape (l_max + 1, N, C)."""
-        weights = x.new_tensor(mean_over_m(self.l_max))
+        weights = constant(mean_over_m, self.l_max, like=x)
         return (weights @ x.flatten(start_dim=1)).view(self.l_max + 1, *x.shape[1:])
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nnpot.descriptors.base import Descriptor, check_elements
 from nnpot.functional.angular import Neighbors, TripleSums
+from nnpot.functional.constants import indices
 from nnpot.functional.symmetry_functions import AngularFamily
 from nnpot.neighbors import NeighborTable
 from nnpot.structure import Pairs
@@ -87,7 +88,7 @@ class TableSums(Descriptor):
                 ]
                 angular.append(torch.cat(sums).index_select(1, grid))
         features = torch.cat([*radial, *angular], dim=1) if radial else pairs.r_ij.new_zeros(n_atoms, 0)
-        return features[:, self.keep]
+        return self._kept(features)
 
     def jacobian(self, pairs: Pairs) -> Tensor:
         """Return ∂G_i/∂r_ij for the centre i of each pair, in 1/Å, shape (P, D, 3), written out by hand."""
@@ -113,12 +114,16 @@ class TableSums(Descriptor):
                         ]
                         tables[this].scatter(block, torch.cat(parts).flatten(end_dim=1))
                     column += len(grid)
-            return full[:, self.keep]
+            return self._kept(full)
+
+    def _kept(self, x: Tensor) -> Tensor:
+        """The features that count, out of all of them, shape (n, n_all, ...)."""
+        return x if self.keep == tuple(range(self.n_all)) else x.index_select(1, indices(self.keep, x))
 
     def _bases(self, like: Tensor) -> Iterator[tuple[TripleSums, Tensor]]:
         """The angular families, each with the positions of its features in the grid of radial factors and parts."""
         for sums, family in zip(self.triple_sums(like), self.families, strict=True):
-            yield sums, torch.tensor(family.grid, device=like.device)
+            yield sums, indices(family.grid, like)
 
     def _tables(self, pairs: Pairs, cutoff: float) -> list["_Table"]:
         """Padded neighbours within a cutoff, one table per neighbour element."""

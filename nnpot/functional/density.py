@@ -17,6 +17,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from nnpot.functional.constants import constant, numbers
 from nnpot.functional.harmonics import degrees, gradient_matrix, polynomial_pullback, spherical_harmonics
 from nnpot.functional.radial import bessel_basis
 
@@ -99,8 +100,8 @@ def vectors_bar(
     """
     l_max = math.isqrt(harmonics.shape[2]) - 1
     weighted = harmonics_bar * harmonics
-    outward = distances_bar - (weighted @ harmonics_bar.new_tensor(degrees(l_max))) / distances.squeeze(dim=2)
-    turned = polynomial_pullback(harmonics_bar, harmonics, harmonics_bar.new_tensor(gradient_matrix(l_max)))
+    outward = distances_bar - (weighted @ numbers(degrees(l_max), harmonics_bar)) / distances.squeeze(dim=2)
+    turned = polynomial_pullback(harmonics_bar, harmonics, constant(gradient_matrix, l_max, like=harmonics_bar))
     return turned / distances + units * outward.unsqueeze(dim=2)
 
 
