@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from nnpot.functional.constants import indices
 from nnpot.functional.rows import ElementRows
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
 from nnpot.neighbors import single_batch, too_close
@@ -85,7 +86,7 @@ class Potential(Module, ABC):
         keep_graph = self.is_trained
         with torch.enable_grad():
             r_ij = pairs.r_ij.detach().requires_grad_()
-            energies = self.atomic_energies(replace(pairs, r_ij=r_ij))
+            energies = self.atomic_energies(pairs.with_vectors(r_ij))
             gradient = gradient_of(energies, r_ij, keep_graph=keep_graph)
         return (energies, gradient) if keep_graph else (energies.detach(), gradient)
 
@@ -171,8 +172,8 @@ class SumPotential(Potential):
         """The same pairs, elements counted as one of the terms counts them."""
         if term.elements == self.elements:
             return pairs
-        places = [term.elements.index(e) for e in self.elements]
-        place = torch.tensor(places, device=pairs.species.device)
+        places = tuple(term.elements.index(e) for e in self.elements)
+        place = indices(places, pairs.species)
         centers = None if pairs.centers is None else place[pairs.centers]
         seen = replace(pairs, species=place[pairs.species], centers=centers)
         rows = pairs.made.get((ElementRows, len(self.elements)))

@@ -3,12 +3,12 @@
 =====  =======================================================================  ================================
 floor  rooms                                                                    may import
 =====  =======================================================================  ================================
-0      structure, labels, spec, graph, compiler, native, precision, units,      floor 0 only
-       files, forks, processor, threads
+0      structure, prepared, labels, spec, graph, compiler, native, precision,   floor 0 only
+       units, files, forks, processor, threads
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/, scaling                                               floors 0–1
-3      potential, network_potential, repulsion, committee, joined, packaged,    floors 0–2, each other
-       model_file
+3      potential, tables, network_potential, repulsion, committee, joined,      floors 0–2, each other
+       packaged, model_file
 4      training/, analysis/, engines/, formats/, calculator, system             floors 0–3, see BESIDE
 5      commands/, __main__                                                      floors 0–4
 —      reference/                                                               NumPy only: no torch, no nnpot
@@ -28,12 +28,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = (
     (
-        *("structure", "labels", "spec", "graph", "compiler", "native", "precision", "units", "files"),
+        *("structure", "prepared", "labels", "spec", "graph", "compiler", "native", "precision", "units", "files"),
         *("cache", "forks", "processor", "threads"),
     ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
-    ("potential", "network_potential", "repulsion", "committee", "joined", "packaged", "model_file"),
+    ("potential", "tables", "network_potential", "repulsion", "committee", "joined", "packaged", "model_file"),
     ("training", "analysis", "engines", "formats", "calculator", "system"),
     ("commands", "__main__"),
 )

@@ -7,6 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from nnpot.functional.constants import indices
 from nnpot.structure import Pairs
 
 
@@ -40,12 +41,16 @@ class ElementRows:
         """Sort the centres of pairs by their element."""
         return pairs.once((cls, n_elements), lambda: cls.of(pairs.center_species, n_elements, dtype))
 
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "ElementRows":
+        """Move to a device, what is of a floating type also to a dtype."""
+        return ElementRows(self.order.to(device), self.place.to(device), self.filled.to(device, dtype))
+
     def among(self, n_elements: int, blocks: Sequence[int]) -> "ElementRows":
         """Return the same rows where block s is number `blocks[s]` of `n_elements` blocks; the others are empty."""
         if list(blocks) == list(range(n_elements)):
             return self
         width = self.order.shape[1]
-        to = torch.tensor(blocks, device=self.order.device)
+        to = indices(tuple(blocks), self.order)
         return ElementRows(
             order=self.order.new_zeros(n_elements, width).index_copy(0, to, self.order),
             place=to.index_select(0, self.place // width) * width + self.place % width,

@@ -12,11 +12,14 @@ import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from nnpot.descriptors.base import Descriptor
+from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch, table_slots
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
+from nnpot.prepared import CachedFeatures, Needs
 from nnpot.reading import read_labelled, require_labels
-from nnpot.structure import Batch, CachedFeatures, Structure, species_index
+from nnpot.structure import Batch, Structure, species_index
+from nnpot.tables import arranged, needs_of, with_tables
 from nnpot.training.batches import BalancedBatches
 from nnpot.training.options import DataOptions, LossOptions
 from nnpot.training.stored import StoredBatches, gathered
@@ -129,6 +132,8 @@ class StructureData(pl.LightningDataModule):
     def __init__(self, split: Split, potential: NeuralNetworkPotential, options: DataOptions, seed: int = 0) -> None:
         super().__init__()
         self.options, self.seed = options, seed
+        self._potential = potential
+        self._needs: Needs | None = None  # of tables, where no kernel does without
         dtype, _ = potential.dtype_and_device()
         batches: Iterable[Batch] = (single_batch(s, potential.cutoff) for s in [*split.train, *split.validation])
         if options.cache != "off" and potential.descriptor.is_cacheable:
@@ -139,6 +144,22 @@ class StructureData(pl.LightningDataModule):
         of_dtype = (b.to(dtype=dtype) for b in batches)
         self.train = gathered(itertools.islice(of_dtype, len(split.train)), options.pairs_gib)
         self.validation = gathered(of_dtype, options.pairs_gib)
+
+    def setup(self, stage: str) -> None:
+        """Find where pairs stand in the tables that tensor operations take, where kernels do not make these needless.
+
+        Of each structure once; of those whose pairs lie in a file for each batch.
+        """
+        assert self.trainer is not None
+        dtype, _ = self._potential.dtype_and_device()
+        if self._needs is not None or are_compiled(dtype, self.trainer.strategy.root_device):
+            return
+        needs = needs_of(self._potential)
+        self._needs = needs if self.train[0].cached is None else replace(needs, tables=())
+        parts = (self.train, self.validation)
+        self.train, self.validation = (
+            part if isinstance(part, StoredBatches) else [arranged(b, self._needs) for b in part] for part in parts
+        )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches in a new order in every epoch, each process its part."""
@@ -159,7 +180,9 @@ class StructureData(pl.LightningDataModule):
         return [DataLoader(_Batches(self.validation), n, collate_fn=Batch.join)]
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move a batch where Lightning wants it."""
+        """Move a batch where Lightning wants it, with its tables."""
+        if self._needs is not None:
+            batch = with_tables(batch if batch.arrangement is not None else arranged(batch, self._needs))
         return batch.to(device)
 
     def _keeps_features(self, batches: Sequence[Batch], descriptor: Descriptor, dtype: torch.dtype) -> bool:
