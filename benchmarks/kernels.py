@@ -28,8 +28,8 @@ import torch
 from speed_candidates import MD
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nnpot.cache import folder_to_write
-from nnpot.compiler import compile_library, find_compiler, fingerprint
+from nnpot.machine.build import compile_library, find_compiler, fingerprint
+from nnpot.machine.cache import folder_to_write
 from nnpot.native import library
 
 registers.MD_OF[", large"] = MD["nnpot ACE, large"]

@@ -46,7 +46,7 @@ MD_OF = {
 }
 TRAINING_OF = {
     "": TRAINING["nnpot ACE"],
-    ", no second density": TRAINING["nnpot ACE, no second density"],
+    ", no weighted density": TRAINING["nnpot ACE, no weighted density"],
     ", large": TRAINING["nnpot ACE, large"],
     ", ACSF": training(default_acsf),
 }
@@ -54,7 +54,7 @@ WORKS = (
     *("MD water192", "MD water1536", "MD copper256", "MD water192, float64"),
     *("MD water192, ACSF", "MD copper256, ACSF", "MD water192, ACSF, float64"),
     *("MD copper256, wide ACSF", "MD water192, wide ACSF by moments"),
-    *("training molecule21", "training water63", "training molecule21, no second density"),
+    *("training molecule21", "training water63", "training molecule21, no weighted density"),
     *("training water63, large", "training water63, ACSF"),
 )
 

@@ -104,8 +104,8 @@ def default_ace(frames: Sequence[Atoms], config: str = "ace.yaml", **changes: An
 
 
 def ace_without_second(frames: Sequence[Atoms]) -> NeuralNetworkPotential:
-    """The same, but molecules have no second density either."""
-    return default_ace(frames, second_channels=0)
+    """The same, but molecules have no weighted density either."""
+    return default_ace(frames, weighted_channels=0)
 
 
 def large_ace(frames: Sequence[Atoms]) -> NeuralNetworkPotential:
@@ -304,7 +304,7 @@ MD: dict[str, Builder] = {
 TRAINING: dict[str, Builder] = {
     "nnpot ACE": training(default_ace),
     "nnpot ACE, large": training(large_ace),
-    "nnpot ACE, no second density": training(ace_without_second),
+    "nnpot ACE, no weighted density": training(ace_without_second),
     "nnpot ACE, SOAP": training(default_ace, soap=True),
     "nnpot ACE, tensors": without_kernels(training(default_ace)),
     "nnpot ACE, tensors, compiled": without_kernels(training(default_ace, compiled=True)),

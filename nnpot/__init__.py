@@ -4,7 +4,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from nnpot import forks
+from nnpot.machine import forks
 
 if TYPE_CHECKING:
     from nnpot.calculator import NNPotCalculator

@@ -10,14 +10,14 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from torch import Tensor
 
-from nnpot.formats import placed
-from nnpot.graph import Compilation, pays
-from nnpot.neighbors import check_places, left_skin, neighbor_pairs
+from nnpot.formats import load_for_evaluation
+from nnpot.neighbors import check_places, moved_beyond_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import CENTERS_AT_ONCE, Potential
 from nnpot.precision import dtype_of
 from nnpot.structure import Batch, Structure
 from nnpot.tables import arranged, needs_in_dynamics, with_tables
+from nnpot.torch_compile import Compilation, worth_compiling
 
 
 class NNPotCalculator(Calculator):
@@ -57,7 +57,7 @@ class NNPotCalculator(Calculator):
         if skin < 0:
             raise ValueError(f"skin must not be negative, got {skin} Å")
         self.skin = skin
-        self.potential, self.dtype, self.device = placed(potential, precision, torch.device(device))
+        self.potential, self.dtype, self.device = load_for_evaluation(potential, precision, torch.device(device))
         if compile not in get_args(Compilation):
             raise ValueError(f"compile must be one of {', '.join(get_args(Compilation))}, got {compile!r}")
         self.compile: Compilation = compile
@@ -102,7 +102,7 @@ class NNPotCalculator(Calculator):
         if self._n_atoms is None:
             return
         self._n_atoms += n_atoms
-        if pays(self.compile, self._n_atoms):
+        if worth_compiling(self.compile, self._n_atoms):
             self._n_atoms = None
             for part in self.potential.modules():
                 if isinstance(part, NeuralNetworkPotential):
@@ -130,7 +130,7 @@ class NNPotCalculator(Calculator):
             and np.array_equal(old.numbers.numpy(), new.numbers.numpy())
             and np.array_equal(old.cell.numpy(), new.cell.numpy())
         )
-        return same and not bool(left_skin(old.positions, new.positions, self.skin).any())
+        return same and not bool(moved_beyond_skin(old.positions, new.positions, self.skin).any())
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,7 +79,7 @@ def _completed_cell(structure: Structure) -> np.ndarray:
     return cell
 
 
-def left_skin(old: Tensor, new: Tensor, skin: float) -> Tensor:
+def moved_beyond_skin(old: Tensor, new: Tensor, skin: float) -> Tensor:
     """Return which atoms have moved by half the skin or more, shape (N,): then pairs may be lacking (Verlet).
 
     Args:
@@ -168,13 +168,13 @@ class NeighborTable:
     @classmethod
     def of(cls, pairs: Pairs, cutoff: float, element: int | None = None) -> Self:
         """Return the table of the pairs closer than a cutoff in Å, of all neighbours or of those of one element."""
-        return pairs.once((cls, cutoff, element), lambda: cls._made_of(pairs, cutoff, element))
+        return pairs.cached((cls, cutoff, element), lambda: cls._made_of(pairs, cutoff, element))
 
     @classmethod
     def _made_of(cls, pairs: Pairs, cutoff: float, element: int | None) -> Self:
         with torch.no_grad():
-            pairs.once("checked", pairs.check)
-            chosen = pairs.once(("near", cutoff), lambda: (pairs.r_ij * pairs.r_ij).sum(dim=1) < cutoff**2)
+            pairs.cached("checked", pairs.check)
+            chosen = pairs.cached(("near", cutoff), lambda: (pairs.r_ij * pairs.r_ij).sum(dim=1) < cutoff**2)
             if element is not None:
                 chosen = chosen & (pairs.species[pairs.pair_j] == element)
             near = torch.nonzero(chosen).flatten()

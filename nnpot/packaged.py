@@ -12,7 +12,7 @@ pair_i   (P,)    centre of each pair
 pair_j   (P,)    atom that is the neighbour in each pair
 species  (A,)    element of each atom, counted as in the package's `elements`
 centers  (N,)    element of each centre
-order    (S, R)  centres of element s in row s, any in the places left over (`functional/rows.py`)
+order    (S, R)  centres of element s in row s, any in the places left over (`functional/blocks.py`)
 place    (N,)    where each centre is among those S·R places
 filled   (S, R)  1 for a place that is taken, 0 for one left over
 =======  ======  ==========================================================================  =====
@@ -35,19 +35,21 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from nnpot import processor
-from nnpot.compiler import NATIVE, complaint, find_compiler, pytorch_release
 from nnpot.files import write_atomically
-from nnpot.functional.rows import ElementRows
+from nnpot.functional.blocks import ElementBlocks
+from nnpot.functional.linear import Fixed
+from nnpot.functional.tape import Sum, Tape
+from nnpot.machine import processor
+from nnpot.machine.build import NATIVE, complaint, find_compiler, pytorch_release
 from nnpot.native import are_compiled
 from nnpot.native.library import state
 from nnpot.potential import Potential
 from nnpot.precision import dtype_of
-from nnpot.structure import Linearized, Pairs
+from nnpot.structure import Pairs
 
 log = logging.getLogger("nnpot")
 
-FORMAT = "5"
+FORMAT = "6"
 """Counted up when a package calls other operators than before, or says other things of itself."""
 SUFFIX = ".pt2"
 _DYNAMIC = ({0: "P"}, {0: "P"}, {0: "P"}, {0: "A"}, {0: "N"}, {1: "R"}, {0: "N"}, {1: "R"})
@@ -199,10 +201,22 @@ class PackagedPotential(Potential):
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, shape (N,); without history."""
-        return self.energies_and_pair_gradient(pairs)[0]
+        return self._run(pairs)[0]
 
-    def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
-        """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å; without history.
+    def record(self, tape: Tape, pairs: Pairs) -> dict[str, Sum]:
+        """As of every potential, in one step."""
+        energies, gradient = self._run(pairs)
+
+        def pull(bar: Tensor) -> list[Tensor]:  # a pair has influence on the energy of its centre alone
+            return [gradient * bar.to(gradient.dtype).index_select(0, pairs.pair_i).unsqueeze(dim=1)]
+
+        def push(direction: Tensor) -> list[Tensor]:
+            raise RuntimeError("a package can be evaluated, not trained")
+
+        return {"energies": ((1.0, tape.add(Fixed([energies], pull, push), tape.r)[0]),)}
+
+    def _run(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å.
 
         Sizes that are too small are filled up with atoms of the first element and pairs beyond the cutoff.
         """
@@ -211,7 +225,7 @@ class PackagedPotential(Potential):
             t if order is None else t.index_select(0, order) for t in (pairs.r_ij, pairs.pair_i, pairs.pair_j)
         )
         centers = _filled_up(pairs.center_species, 0)
-        sorted_by_element = ElementRows.of(centers, len(self.elements), self.dtype, least_width=_LEAST)
+        sorted_by_element = ElementBlocks.of(centers, len(self.elements), self.dtype, least_width=_LEAST)
         energies, gradient = self.loader.run(
             [
                 _filled_up(r_ij.detach().to(self.dtype), 2 * self.cutoff).contiguous(),
@@ -252,8 +266,8 @@ class _PairFunction(nn.Module):
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         r_ij, pair_i, pair_j, species, centers, order, place, filled = inputs
-        pairs = Pairs(r_ij, pair_i, pair_j, species, centers, known_as_sorted=True)
-        pairs.made[ElementRows, len(self.potential.elements)] = ElementRows(order, place, filled)
+        pairs = Pairs(r_ij, pair_i, pair_j, species, centers, assume_sorted=True)
+        pairs.cache[ElementBlocks, len(self.potential.elements)] = ElementBlocks(order, place, filled)
         with torch.no_grad():
             return self.potential.energies_and_pair_gradient(pairs)
 
@@ -279,7 +293,7 @@ def _example(n_elements: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
     centers = torch.zeros(1009 + 3 * (n_elements - 1), dtype=torch.int64)
     for s in range(1, n_elements):
         centers[1009 + 3 * s - 3 : 1009 + 3 * s] = s
-    rows = ElementRows.of(centers, n_elements, dtype)
+    rows = ElementBlocks.of(centers, n_elements, dtype)
     n_pairs = 3001
     pair_i = torch.sort(torch.arange(n_pairs) % len(centers)).values
     vectors = 1 + torch.rand(n_pairs, 3, dtype=dtype, generator=torch.Generator().manual_seed(0))

@@ -26,23 +26,19 @@ class CachedFeatures:
     jacobians: tuple[Tensor, ...]
     slots: Tensor
 
-    @property
-    def values(self) -> Tensor:
-        """The features."""
-        return self.features
-
     def pullback(self, feature_gradient: Tensor) -> Tensor:
-        """Chain rule ∂E/∂r_ij = Σ_d ∂E/∂G_id · ∂G_id/∂r_ij.
-
-        Args:
-            feature_gradient: ∂E/∂G, shape (N, D).
-
-        Returns:
-            ∂E/∂r_ij, shape (P, 3).
-        """
+        """Return ∂E/∂r_ij = Σ_d ∂E/∂G_id · ∂G_id/∂r_ij, shape (P, 3), from ∂E/∂G, shape (N, D)."""
         per_structure = feature_gradient.unsqueeze(dim=1).split([len(j) for j in self.jacobians])
         rows = [torch.bmm(g, j).reshape(-1, 3) for g, j in zip(per_structure, self.jacobians, strict=True)]
         return torch.cat(rows).index_select(0, self.slots)
+
+    def tangent(self, direction: Tensor) -> Tensor:
+        """Return the change of the features, shape (N, D), with changes of the pair vectors, shape (P, 3)."""
+        sizes = [(len(j), j.shape[2] // 3) for j in self.jacobians]
+        table = direction.new_zeros(sum(n * m for n, m in sizes), 3).index_copy(0, self.slots, direction)
+        rows = table.split([n * m for n, m in sizes])
+        changes = [torch.bmm(j, r.view(len(j), -1, 1)) for j, r in zip(self.jacobians, rows, strict=True)]
+        return torch.cat(changes).squeeze(dim=2)
 
     @staticmethod
     def join(parts: Sequence["CachedFeatures"]) -> "CachedFeatures":
@@ -70,12 +66,12 @@ class Needs:
     Attributes:
         elements: Those of the potential.
         tables: Cutoff in Å and neighbour element, or None for all, of each table of neighbours.
-        has_rows: Whether it sorts the centres into rows by element.
+        has_blocks: Whether it sorts the centres into blocks by element.
     """
 
     elements: tuple[str, ...]
     tables: tuple[tuple[float, int | None], ...]
-    has_rows: bool
+    has_blocks: bool
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ the neighbour j; every pair is there twice, once from each side.
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -99,7 +99,7 @@ def _optional(values: Any) -> Tensor | None:
     return None if values is None else torch.tensor(np.asarray(values), dtype=torch.float64)
 
 
-def thinned(structures: Sequence[Structure], n_atoms: int) -> Sequence[Structure]:
+def subsample(structures: Sequence[Structure], n_atoms: int) -> Sequence[Structure]:
     """Return every n-th structure, such that they have about a number of atoms together; all if there are fewer."""
     return structures[:: max(1, sum(len(s) for s in structures) // n_atoms)]
 
@@ -135,8 +135,9 @@ class Pairs:
         pair_j: Neighbour of each pair, shape (P,), in 0 … N'−1.
         species: Index of each atom's element among the elements of the model, shape (N',).
         centers: The same of each centre, shape (N,); None if the atoms are the centres.
-        known_as_sorted: Whether the pairs are known to be sorted by centre.
-        made: What :meth:`once` has made of these pairs; a copy by `dataclasses.replace` starts without.
+        assume_sorted: Whether the pairs are known to be sorted by centre.
+        kept: Features of a fixed descriptor for these atoms and their derivatives, if calculated before.
+        cache: What :meth:`cached` has made of these pairs; a copy by `dataclasses.replace` starts without.
     """
 
     r_ij: Tensor
@@ -144,18 +145,19 @@ class Pairs:
     pair_j: Tensor
     species: Tensor
     centers: Tensor | None = None
-    known_as_sorted: bool = False
-    made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+    assume_sorted: bool = False
+    kept: "CachedFeatures | None" = None
+    cache: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
-    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+    def cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """Return what was made of these pairs before under the same key, else make it now and keep it.
 
         For all whose size depends on where the atoms are (tables of neighbours, rows by element): a graph that is
         recorded for other pairs takes it as an input (`engines/torchscript.py`).
         """
-        if key not in self.made:
-            self.made[key] = make()
-        return self.made[key]  # type: ignore[no-any-return]
+        if key not in self.cache:
+            self.cache[key] = make()
+        return self.cache[key]  # type: ignore[no-any-return]
 
     @property
     def center_species(self) -> Tensor:
@@ -165,12 +167,24 @@ class Pairs:
     @property
     def is_sorted(self) -> bool:
         """Whether the pairs of a centre stand together, in the order of the centres."""
-        return self.known_as_sorted or bool((self.pair_i[1:] >= self.pair_i[:-1]).all())
+        return self.assume_sorted or bool((self.pair_i[1:] >= self.pair_i[:-1]).all())
+
+    def by_center(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return pairs that are sorted by centre as kernels take them.
+
+        Returns:
+            r_ij; the place of the first pair of each centre and behind them the number of pairs, shape (N + 1,);
+            pair_j; species.
+        """
+        n = self.center_species.shape[0]
+        pair_i = self.pair_i.contiguous()
+        starts = self.cached("starts", lambda: torch.searchsorted(pair_i, torch.arange(n + 1, device=pair_i.device)))
+        return self.r_ij.contiguous(), starts, self.pair_j.contiguous(), self.species.contiguous()
 
     def with_vectors(self, r_ij: Tensor) -> "Pairs":
         """Return the same pairs with vectors that are equal but have another history: what was made of them holds."""
         pairs = replace(self, r_ij=r_ij)
-        pairs.made.update(self.made)
+        pairs.cache.update(self.cache)
         return pairs
 
     def check(self) -> None:
@@ -201,43 +215,30 @@ class Pairs:
         if not bool(torch.isfinite(self.r_ij).all()):
             raise ValueError("a pair vector r_ij is infinite or not a number")
 
-    def parts(self, size: int) -> Iterator["Pairs"]:
+    def chunks(self, size: int) -> Iterator["Pairs"]:
         """Yield the pairs in order, up to `size` centres at a time; all at once unless they are sorted by centre."""
         n = len(self.center_species)
         if n <= size or not self.is_sorted:
             yield self
             return
-        for start, first, end in self.once(("bounds", size), lambda: self.bounds(size)):
-            part = Pairs(
+        for start, first, end in self.cached(("bounds", size), lambda: self.bounds(size)):
+            chunk = Pairs(
                 self.r_ij[first:end],
                 self.pair_i[first:end] - start,
                 self.pair_j[first:end],
                 self.species,
                 self.center_species[start : start + size],
-                known_as_sorted=True,
+                assume_sorted=True,
             )
-            known = self.made.get(("part", start))
-            part.made.update({} if known is None else known.cache)
-            yield part
+            known = self.cache.get(("chunk", start))
+            chunk.cache.update({} if known is None else known.cache)
+            yield chunk
 
     def bounds(self, size: int) -> list[tuple[int, int, int]]:
-        """Return for each part its first centre, its first pair and the pair behind its last."""
+        """Return for each chunk its first centre, its first pair and the pair behind its last."""
         starts = torch.arange(0, len(self.center_species), size, device=self.pair_i.device)
         ends = [*torch.searchsorted(self.pair_i, starts).tolist(), len(self.pair_i)]
         return list(zip(starts.tolist(), ends, ends[1:], strict=False))
-
-
-class Linearized(Protocol):
-    """Values that depend on the pair vectors, and the transpose of their derivative."""
-
-    @property
-    def values(self) -> Tensor:
-        """Shape (N, ...)."""
-        ...
-
-    def pullback(self, gradient: Tensor, /) -> Tensor:
-        """Chain rule: ∂E/∂r_ij, shape (P, 3), from ∂E/∂values, shape (N, ...)."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,9 +293,9 @@ class Batch:
         """
         known = self.prepared
         if known is None or known.elements != tuple(elements):
-            return Pairs(self.r_ij, self.pair_i, self.pair_j, species_index(self.numbers, elements))
-        pairs = Pairs(self.r_ij, self.pair_i, self.pair_j, known.species, known_as_sorted=True)
-        pairs.made.update(known.cache)
+            return Pairs(self.r_ij, self.pair_i, self.pair_j, species_index(self.numbers, elements), kept=self.cached)
+        pairs = Pairs(self.r_ij, self.pair_i, self.pair_j, known.species, assume_sorted=True, kept=self.cached)
+        pairs.cache.update(known.cache)
         return pairs
 
     @classmethod

@@ -15,15 +15,15 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
-from nnpot import processor
 from nnpot.calculator import NNPotCalculator
-from nnpot.compiler import complaint, find_compiler
 from nnpot.descriptors import ACE
+from nnpot.machine import processor
+from nnpot.machine.build import complaint, find_compiler
+from nnpot.machine.threads import Cores, cores
 from nnpot.native import are_compiled, library
 from nnpot.native.registry import without_kernels
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.structure import Structure
-from nnpot.threads import Cores, cores
 
 Speeds = dict[str, float]
 """µs per atom of `kernels`, where there are any, and of `tensors`."""
@@ -104,7 +104,7 @@ def speeds(seconds: float = SECONDS) -> Speeds:
 def default_potential(atoms: Atoms) -> NeuralNetworkPotential:
     """Return the potential of configs/ace.yaml with random weights for some atoms."""
     descriptor = ACE(
-        5.0, channels="auto", n_radial=12, l_max=4, second_channels="auto", second_layers=3, second_units=64
+        5.0, channels="auto", n_radial=12, l_max=4, weighted_channels="auto", weighted_layers=3, weighted_units=64
     )
     example = Structure.from_ase(atoms)
     labelled = Structure(**{**vars(example), "energy": 0.0, "forces": torch.ones(len(example), 3)})

@@ -1,4 +1,4 @@
-"""Tables of neighbours and rows of elements, made on the host: a GPU that makes them has to be waited for.
+"""Tables of neighbours and blocks of elements, made on the host: a GPU that makes them has to be waited for.
 
 Where its pairs stand in such a table is found once per structure; a batch of structures then joins that.
 """
@@ -11,7 +11,7 @@ import torch
 from ase.data import atomic_numbers
 from torch import Tensor
 
-from nnpot.functional.rows import ElementRows
+from nnpot.functional.blocks import ElementBlocks
 from nnpot.native import are_compiled
 from nnpot.neighbors import NeighborTable, single_batch
 from nnpot.potential import Potential
@@ -25,9 +25,9 @@ def needs_of(potential: Potential) -> Needs:
     pairs = single_batch(cluster(potential, 1), potential.cutoff).to(device, dtype).pairs(potential.elements)
     with torch.no_grad():
         potential.atomic_energies(pairs)  # also fills the caches of constants
-    keys = [key for key in pairs.made if isinstance(key, tuple)]
+    keys = [key for key in pairs.cache if isinstance(key, tuple)]
     tables = tuple((key[1], key[2]) for key in keys if key[0] is NeighborTable)
-    return Needs(potential.elements, tables, any(key[0] is ElementRows for key in keys))
+    return Needs(potential.elements, tables, any(key[0] is ElementBlocks for key in keys))
 
 
 def needs_in_dynamics(potential: Potential, dtype: torch.dtype, device: torch.device) -> Needs | None:
@@ -64,13 +64,13 @@ def with_tables(batch: Batch, at_once: int | None = None) -> Batch:
     """
     places = batch.arrangement
     assert places is not None
-    pairs = Pairs(batch.r_ij, batch.pair_i, batch.pair_j, places.species, known_as_sorted=True)
+    pairs = Pairs(batch.r_ij, batch.pair_i, batch.pair_j, places.species, assume_sorted=True)
     if at_once is None or len(places.species) <= at_once:
         return replace(batch, prepared=_prepared(pairs, places.columns, places.needs))
     bounds = pairs.bounds(at_once)
     cache: dict[Hashable, Any] = {("bounds", at_once): bounds}
-    for part, (start, first, end) in zip(pairs.parts(at_once), bounds, strict=True):
-        cache["part", start] = _prepared(part, places.columns[first:end], places.needs)
+    for chunk, (start, first, end) in zip(pairs.chunks(at_once), bounds, strict=True):
+        cache["chunk", start] = _prepared(chunk, places.columns[first:end], places.needs)
     return replace(batch, prepared=Prepared(places.needs.elements, places.species, cache))
 
 
@@ -83,9 +83,9 @@ def _prepared(pairs: Pairs, columns: Tensor, needs: Needs) -> Prepared:
         width = int(place.max()) + 1 if len(place) > 0 else 0
         slots = pairs.pair_i.index_select(0, near) * width + place
         cache[NeighborTable, cutoff, element] = NeighborTable(near, slots, n_centers, width)
-    if needs.has_rows:
+    if needs.has_blocks:
         n_elements = len(needs.elements)
-        cache[ElementRows, n_elements] = ElementRows.of(pairs.center_species, n_elements, pairs.r_ij.dtype)
+        cache[ElementBlocks, n_elements] = ElementBlocks.of(pairs.center_species, n_elements, pairs.r_ij.dtype)
     return Prepared(needs.elements, pairs.species, cache)
 
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnpot.compiler import OPTIONS, STANDARD, WIDEST, build
+from nnpot.machine.build import OPTIONS, STANDARD, WIDEST, build
 
 ROOT = Path(__file__).resolve().parents[1]
 NATIVE = ROOT / "nnpot" / "native"

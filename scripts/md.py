@@ -14,7 +14,7 @@ from ase.md.verlet import VelocityVerlet
 
 from nnpot import NNPotCalculator
 from nnpot.analysis.materials import langevin, thermal_momenta
-from nnpot.graph import Compilation
+from nnpot.torch_compile import Compilation
 
 
 def md(

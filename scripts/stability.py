@@ -19,8 +19,8 @@ from ase.io import read, write
 
 from nnpot import NNPotCalculator, Structure
 from nnpot.analysis.materials import langevin
-from nnpot.graph import Compilation
 from nnpot.neighbors import neighbor_pairs
+from nnpot.torch_compile import Compilation
 
 
 def contacts(atoms: Atoms, reach: float) -> dict[tuple[int, int], float]:

@@ -34,7 +34,7 @@ def main() -> None:
     require(sentence.startswith("of the wheel"), "the kernels are not those of the wheel")
     require(not any(name.startswith("pytorch_lightning") for name in sys.modules), "Lightning is imported")
     for descriptor in (
-        nnpot.ACE(5.0, ["Cu"], 4, 12, 4, second_channels=8, second_units=16),
+        nnpot.ACE(5.0, ["Cu"], 4, 12, 4, weighted_channels=8, weighted_units=16),
         nnpot.ACSF(5.0, ["Cu"], g2=((1.0, 2.0), (0.1, 0.0)), g5=((0.05, 2.0, 1.0, 0.0), (0.05, 1.5, -1.0, 0.0))),
     ):
         potential = nnpot.NeuralNetworkPotential(descriptor, hidden=(16, 16)).double().eval()

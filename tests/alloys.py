@@ -70,7 +70,7 @@ def _train(descriptor: Descriptor) -> NeuralNetworkPotential:
 
 DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
     "ACE": lambda: ACE(
-        CUTOFF, ELEMENTS, channels=4, n_radial=4, l_max=2, second_channels=3, second_layers=2, second_units=8
+        CUTOFF, ELEMENTS, channels=4, n_radial=4, l_max=2, weighted_channels=3, weighted_layers=2, weighted_units=8
     ),
     "ACSF": lambda: ACSF(
         CUTOFF,

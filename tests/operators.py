@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+from nnpot.functional.pair_density import nonzero_gradients, sorted_pairs
 from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, structure
 from torch import Tensor
 
@@ -13,7 +14,6 @@ from nnpot.functional import activations
 from nnpot.functional.cutoffs import CUTOFFS, STEEP
 from nnpot.functional.harmonics import degrees, mean_over_m, product, spherical_harmonics
 from nnpot.functional.networks import COMPILED
-from nnpot.functional.pair_density import nonzero_gradients, sorted_pairs
 from nnpot.functional.radial import bessel_basis
 from nnpot.functional.segment import segment_sum
 from nnpot.functional.symmetry_functions import KINDS, AngularFamily, FunctionTable
@@ -230,14 +230,14 @@ _BY_TENSORS: dict[str, Callable[[dict[str, Any]], Tensor]] = {
         g["values"],
     )[0],
     "invariants_gradient": _invariants_gradient,
-    "second_density": lambda g: _second(g, *_of_second(g)),
-    "second_density_pullback": lambda g: _flat(
+    "weighted_density": lambda g: _second(g, *_of_second(g)),
+    "weighted_density_pullback": lambda g: _flat(
         _pulled(lambda v, a: _second(g, v, a, *_of_second(g)[2:]), g["bar"], *_of_second(g)[:2])
     ),
-    "second_density_gradient": lambda g: _flat(
+    "weighted_density_gradient": lambda g: _flat(
         _pulled(lambda *x: _second(g, g["vectors"], *x), g["bar"], *_of_second(g)[1:])
     ),
-    "second_density_pullback_gradient": _second_pullback_gradient,
+    "weighted_density_pullback_gradient": _second_pullback_gradient,
     "forces": _forces,
 }
 
@@ -261,7 +261,7 @@ def random_arguments(name: str, generator: torch.Generator, dtype: torch.dtype) 
     species = torch.randint(0, n_elements, (n,), generator=generator)
     family = OPERATORS[name].family.name
     known: dict[str, Any] = {"n_elements": n_elements, "l_max": l_max, "n_channels": n_channels, "cutoff": CUTOFF}
-    if family in ("density", "second_density"):
+    if family in ("density", "weighted_density"):
         places, coefficients, n_entries = nonzero_gradients(l_max)
         known |= dict(zip(("vectors", "starts", "neighbors", "species"), first, strict=True))
         known |= {"places": places, "coefficients": coefficients, "n_entries": n_entries}

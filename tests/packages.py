@@ -15,7 +15,8 @@ from nnpot.repulsion import ZBL
 
 EXPORTED: dict[str, Callable[[], Potential]] = {
     "ACE + ZBL": lambda: (
-        network_potential(ace(n_radial=4, second_channels=3, second_layers=2, second_units=5)) + ZBL(ELEMENTS[::-1])
+        network_potential(ace(n_radial=4, weighted_channels=3, weighted_layers=2, weighted_units=5))
+        + ZBL(ELEMENTS[::-1])
     ),
     "ACSF": lambda: network_potential(acsf()),
 }

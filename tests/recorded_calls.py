@@ -89,9 +89,11 @@ RAGGED: dict[str, Callable[[], Descriptor]] = {
     **{f"ace of {c} channels": _ace(c, k, 2, element_channels=2) for c, k in ((1, 17), (7, 5), (13, 3))},
     **{f"ace of body order {n}": _ace(2, 3, 2, body_order=n) for n in (2, 3, 4, 5)},
     "ace, 32 radial": _ace(2, 32, 3),
-    "second densities": _ace(4, 12, 4, second_channels=16, second_units=32, second_layers=2),
-    "odd second densities": _ace(2, 7, 3, second_channels=11, second_units=13, second_layers=1),
-    "small second densities": _ace(3, 5, 1, element_channels=2, second_channels=3, second_units=5, second_layers=2),
+    "weighted densities": _ace(4, 12, 4, weighted_channels=16, weighted_units=32, weighted_layers=2),
+    "odd weighted densities": _ace(2, 7, 3, weighted_channels=11, weighted_units=13, weighted_layers=1),
+    "small weighted densities": _ace(
+        3, 5, 1, element_channels=2, weighted_channels=3, weighted_units=5, weighted_layers=2
+    ),
     **{
         f"acsf, {name}": lambda name=name: acsf(cutoff_function=name, inner=0.0 if name in STEEP else 0.3)  # type: ignore[misc]
         for name in CUTOFFS

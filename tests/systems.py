@@ -137,9 +137,11 @@ DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
     "listed compact ACSF": compact_acsf,
     "ACE": ace,
     "ACE with learned elements": lambda: ace(element_channels=2, l_max=1),
-    "ACE with second densities": lambda: ace(second_channels=2, second_layers=2, second_units=3, second_cutoff=3.0),
-    "ACE with second densities, learned elements": lambda: ace(
-        element_channels=2, second_channels=3, second_layers=2, second_units=4, l_max=1, body_order=3
+    "ACE with weighted densities": lambda: ace(
+        weighted_channels=2, weighted_layers=2, weighted_units=3, weighted_cutoff=3.0
+    ),
+    "ACE with weighted densities, learned elements": lambda: ace(
+        element_channels=2, weighted_channels=3, weighted_layers=2, weighted_units=4, l_max=1, body_order=3
     ),
     "ACE of pairs": lambda: ace(body_order=2, l_max=0),
 }

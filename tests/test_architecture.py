@@ -3,8 +3,8 @@
 =====  =======================================================================  ================================
 floor  rooms                                                                    may import
 =====  =======================================================================  ================================
-0      structure, prepared, labels, spec, graph, compiler, native, precision,   floor 0 only
-       units, files, forks, processor, threads
+0      structure, prepared, labels, spec, torch_compile, machine, native,        floor 0 only
+       precision, units, files
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/, scaling                                               floors 0–1
 3      potential, tables, network_potential, repulsion, committee, joined,      floors 0–2, each other
@@ -28,8 +28,18 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = (
     (
-        *("structure", "prepared", "labels", "spec", "graph", "compiler", "native", "precision", "units", "files"),
-        *("cache", "forks", "processor", "threads"),
+        *(
+            "structure",
+            "prepared",
+            "labels",
+            "spec",
+            "torch_compile",
+            "machine",
+            "native",
+            "precision",
+            "units",
+            "files",
+        ),
     ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),

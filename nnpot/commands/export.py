@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import torch
 
-from nnpot.compiler import NATIVE, find_compiler
 from nnpot.engines.lammps import plugin
 from nnpot.files import write_atomically
 from nnpot.formats import load, write_n2p2
+from nnpot.machine.build import NATIVE, find_compiler
+from nnpot.machine.processor import instructions_of
 from nnpot.packaged import write_package
 from nnpot.potential import Potential
-from nnpot.processor import instructions_of
 
 log = logging.getLogger("nnpot")
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from nnpot.descriptors.table_sums import TableSums
+from nnpot.descriptors.neighbor_sums import NeighborSums
 from nnpot.functional.compact import CompactFunctions, CompactSums
 from nnpot.functional.constants import numbers
 from nnpot.functional.symmetry_functions import AngularFamily
@@ -16,7 +16,7 @@ ShapeName = Literal["cubic", "polynomial", "septic", "nonic", "exponential"]
 SHAPES = ("cubic", "polynomial", "septic", "nonic", "exponential")
 
 
-class CompactACSF(TableSums):
+class CompactACSF(NeighborSums):
     r"""Compact functions C of distances and angles, for every neighbour element and every pair of neighbour elements.
 
     ========  ===================================================

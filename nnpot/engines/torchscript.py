@@ -16,8 +16,8 @@ from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from nnpot.compiler import complaint
-from nnpot.functional.rows import ElementRows, rows_by_element
+from nnpot.functional.blocks import ElementBlocks, blocks_by_element
+from nnpot.machine.build import complaint
 from nnpot.neighbors import NeighborTable, single_batch, table_slots
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential, SumPotential
@@ -90,7 +90,7 @@ class _ScriptedTerm(nn.Module):
         needs = needs_of(potential)
         self.cutoffs = [cutoff for cutoff, _ in needs.tables]
         self.elements = [-1 if element is None else element for _, element in needs.tables]  # −1: all of them
-        self.n_elements, self.has_rows, self.dtype = len(potential.elements), needs.has_rows, dtype
+        self.n_elements, self.has_blocks, self.dtype = len(potential.elements), needs.has_blocks, dtype
         species_of = torch.full((len(chemical_symbols),), -1)
         species_of[[atomic_numbers[e] for e in potential.elements]] = torch.arange(len(potential.elements))
         self.register_buffer("species_of", species_of)
@@ -109,8 +109,8 @@ class _ScriptedTerm(nn.Module):
             near = torch.nonzero(chosen).flatten()
             slots, width = table_slots(pair_i[near], n_centers)
             inputs += [near, slots, torch.empty(n_centers, width, dtype=torch.bool, device=r_ij.device)]
-        if self.has_rows:
-            inputs += list(rows_by_element(center_species, self.n_elements, self.dtype))
+        if self.has_blocks:
+            inputs += list(blocks_by_element(center_species, self.n_elements, self.dtype))
         energies: Tensor = self.graph(inputs)
         return energies
 
@@ -135,7 +135,7 @@ def _example(needs: Needs, potential: Potential, dtype: torch.dtype) -> list[Ten
     for _ in needs.tables:
         n_near, width = next(sizes), next(sizes)
         inputs += [indices(n_near), indices(n_near), torch.zeros(n_centers, width, dtype=torch.bool)]
-    if needs.has_rows:
+    if needs.has_blocks:
         n_elements = len(potential.elements)
         inputs += [indices(n_elements, n_rows), indices(n_centers), torch.zeros(n_elements, n_rows, dtype=dtype)]
     return inputs
@@ -148,9 +148,9 @@ def _pairs(needs: Needs, inputs: Sequence[Tensor]) -> Pairs:
     pairs = Pairs(r_ij, pair_i, pair_j, species, centers)
     for cutoff, element in needs.tables:
         near, slots, table = (next(rest) for _ in range(3))
-        pairs.made[NeighborTable, cutoff, element] = NeighborTable(near, slots, *table.shape)
-    if needs.has_rows:
-        pairs.made[ElementRows, len(needs.elements)] = ElementRows(*rest)
+        pairs.cache[NeighborTable, cutoff, element] = NeighborTable(near, slots, *table.shape)
+    if needs.has_blocks:
+        pairs.cache[ElementBlocks, len(needs.elements)] = ElementBlocks(*rest)
     return pairs
 
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch_sim.models.interface import ModelInterface
 from torch_sim.state import SimState
 
-from nnpot.formats import placed
+from nnpot.formats import load_for_evaluation
 from nnpot.functional.constants import indices
 from nnpot.functional.segment import segment_sum
-from nnpot.neighbors import left_skin, neighbor_pairs
+from nnpot.neighbors import moved_beyond_skin, neighbor_pairs
 from nnpot.potential import CENTERS_AT_ONCE, Potential
 from nnpot.prepared import Needs
 from nnpot.structure import Batch, Structure
@@ -51,7 +51,7 @@ class TorchSimModel(ModelInterface):
         if skin < 0:
             raise ValueError(f"skin must not be negative, got {skin} Å")
         self._compute_forces = self._compute_stress = True
-        self.potential, self._dtype, self._device = placed(potential, dtype, torch.device(device))
+        self.potential, self._dtype, self._device = load_for_evaluation(potential, dtype, torch.device(device))
         self._neighbors = _VerletLists(self.potential, self._dtype, skin)
 
     def forward(self, state: SimState | dict[str, Any], **_: Any) -> dict[str, Tensor]:
@@ -126,7 +126,7 @@ class _Systems:
         if self.pbc != new.pbc or self.system.shape != new.system.shape or self.cells.shape != new.cells.shape:
             return [True] * len(new.cells)
         others = (self.system != new.system).any() | (self.numbers != new.numbers).any()
-        left = left_skin(self.positions, new.positions, skin).to(new.positions.dtype)
+        left = moved_beyond_skin(self.positions, new.positions, skin).to(new.positions.dtype)
         moved = segment_sum(left, new.system, len(new.cells)) > 0
         strained = (new.cells != self.cells).flatten(start_dim=1).any(dim=1)
         answer: list[bool] = (others | moved | strained).tolist()

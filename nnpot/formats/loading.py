@@ -31,7 +31,7 @@ def load(path: str | Path, dtype: torch.dtype = torch.float32, device: str | tor
     return n2p2.read(path).to(device, dtype)
 
 
-def placed(
+def load_for_evaluation(
     potential: str | Path | Potential, dtype: torch.dtype, device: torch.device
 ) -> tuple[Potential, torch.dtype, torch.device]:
     """Return a potential to evaluate with, a copy or one read from a file, and where it calculates in fact.

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
+from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.constants import indices
 from nnpot.functional.harmonics import degrees
-from nnpot.functional.rows import ElementRows
 
 
-def channels(density: Tensor, weights: Tensor, rows: ElementRows) -> Tensor:
+def channels(density: Tensor, weights: Tensor, rows: ElementBlocks) -> Tensor:
     """Return B_c,lm = Σ_k A_k,lm W^z_(l,k),c for atoms of element z.
 
     Args:

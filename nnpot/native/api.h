@@ -34,7 +34,7 @@ constexpr int NNPOT_MOST_BODY_ORDER = 5;
     const void* channels, const void* pair, const void* product, const void* product_pair, int64_t n_elements,         \
     int64_t n_in, int64_t n_channels, int64_t body_order, int64_t l_max
 
-#define NNPOT_SECOND_DENSITY                                                                                           \
+#define NNPOT_WEIGHTED_DENSITY                                                                                         \
     int64_t bytes, int64_t threads, int64_t n_centers, int64_t n_pairs, int64_t n_atoms, const void* vectors,          \
     const int64_t* starts, const int64_t* neighbors, const int64_t* species, const int64_t* centers,                   \
     const void* element_weights, const void* density_of_atoms, const void* projection, const void* hidden,             \
@@ -62,10 +62,10 @@ int nnpot_invariants_pullback(NNPOT_INVARIANTS, const void* features_bar, void* 
 int nnpot_invariants_gradient(
     NNPOT_INVARIANTS, int64_t with_values, const void* direction, const void* features_bar, const void* tangent_bar,
     void* out);
-int nnpot_second_density(NNPOT_SECOND_DENSITY, void* out);
-int nnpot_second_density_pullback(NNPOT_SECOND_DENSITY, const void* bar, void* out);
-int nnpot_second_density_gradient(NNPOT_SECOND_DENSITY, const void* bar, void* out);
-int nnpot_second_density_pullback_gradient(
-    NNPOT_SECOND_DENSITY, const void* bar, const void* vectors_change, const void* density_change, void* out);
+int nnpot_weighted_density(NNPOT_WEIGHTED_DENSITY, void* out);
+int nnpot_weighted_density_pullback(NNPOT_WEIGHTED_DENSITY, const void* bar, void* out);
+int nnpot_weighted_density_gradient(NNPOT_WEIGHTED_DENSITY, const void* bar, void* out);
+int nnpot_weighted_density_pullback_gradient(
+    NNPOT_WEIGHTED_DENSITY, const void* bar, const void* vectors_change, const void* density_change, void* out);
 int nnpot_forces(NNPOT_FORCES, void* out);
 }

@@ -1,7 +1,7 @@
 """The library of compiled functions: that of the wheel, else one that was compiled here, else compiled now.
 
 A wheel brings a library for each of some kinds of processors (`shipped`); what needs none of them, or was installed
-from the source, compiles one at first use and keeps it (:mod:`nnpot.cache`).
+from the source, compiles one at first use and keeps it (:mod:`nnpot.machine.cache`).
 """
 
 import ctypes
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import torch
 
-from nnpot import processor
-from nnpot.cache import folder_to_write, folders, is_usable, libraries_in, objection
-from nnpot.compiler import STANDARD, compile_library, complaint, find_compiler, fingerprint, version_of
+from nnpot.machine import processor
+from nnpot.machine.build import STANDARD, compile_library, complaint, find_compiler, fingerprint, version_of
+from nnpot.machine.cache import folder_to_write, folders, is_usable, libraries_in, objection
 
 log = logging.getLogger("nnpot")
 

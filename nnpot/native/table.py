@@ -87,8 +87,8 @@ l_max: int""",
 
 _FEATURES = "n_atoms, n_channels * (1 + (body_order - 2) * (l_max + 1))"
 
-SECOND_DENSITY = Family(
-    "second_density",
+WEIGHTED_DENSITY = Family(
+    "weighted_density",
     ("n_centers", "n_pairs", "n_atoms"),
     f"""\
 {_PAIRS}
@@ -109,7 +109,7 @@ n_units: int
 {GRADIENTS}""",
     {"n_radial": 32, "l_max": 4},
 )
-"""A density whose neighbours are weighted by a network (`functional/second_density.py`)."""
+"""A density whose neighbours are weighted by a network (`functional/weighted_density.py`)."""
 
 _SECOND = f"n_centers, {_HARMONICS}, n_channels"
 _BY_DENSITY = f"n_centers * {_HARMONICS} * n_seen"
@@ -171,20 +171,20 @@ tangent_bar: real[{_FEATURES}]""",
         f"real[(l_max + 1) * n_channels * (n_elements * n_in + (body_order - 2) * n_channels)"
         f" + (with_values != 0) * n_atoms * {_HARMONICS} * n_in]",
     ),
-    Operator("second_density", SECOND_DENSITY, "", f"real[{_SECOND}]"),
+    Operator("weighted_density", WEIGHTED_DENSITY, "", f"real[{_SECOND}]"),
     Operator(
-        "second_density_pullback",
-        SECOND_DENSITY,
+        "weighted_density_pullback",
+        WEIGHTED_DENSITY,
         f"bar: real[{_SECOND}]",
         f"real[3 * n_pairs + {_BY_DENSITY}]",
         is_zero=True,
     ),
     Operator(
-        "second_density_gradient", SECOND_DENSITY, f"bar: real[{_SECOND}]", f"real[{_BY_DENSITY} + {_BY_WEIGHTS}]"
+        "weighted_density_gradient", WEIGHTED_DENSITY, f"bar: real[{_SECOND}]", f"real[{_BY_DENSITY} + {_BY_WEIGHTS}]"
     ),
     Operator(
-        "second_density_pullback_gradient",
-        SECOND_DENSITY,
+        "weighted_density_pullback_gradient",
+        WEIGHTED_DENSITY,
         f"""\
 bar: real[{_SECOND}]
 vectors_change: real[n_pairs, 3]

@@ -25,7 +25,7 @@ class PerElement(nn.ModuleList):
         """Apply to each block the network of its element.
 
         Args:
-            x: Features of atoms sorted by element (`nnpot.functional.rows.ElementRows`), shape (S, R, D).
+            x: Features of atoms sorted by element (`nnpot.functional.blocks.ElementBlocks`), shape (S, R, D).
 
         Returns:
             Shape (S, R, n_out).

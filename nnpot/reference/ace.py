@@ -61,11 +61,11 @@ def radial_basis(r: float, n_radial: int, cutoff: float) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class SecondDensity:
-    """Parameters of a second density, whose neighbours are weighted by networks; it sees n columns of those before.
+class WeightedDensity:
+    """Parameters of a weighted density, whose neighbours are weighted by networks; it sees n columns of those before.
 
     Attributes:
-        cutoff: Of the second density, in Å.
+        cutoff: Of the weighted density, in Å.
         scale: ν / √n̄.
         projection: P, shape (S, l_max + 1, n, C').
         hidden: U, shape (S, H, Q·K + (l_max + 1)·C' + 1), the bias last.
@@ -91,9 +91,9 @@ class ClusterExpansion:
         body_order: 2 … 5.
         density_scale: 1/√n̄.
         element_weights: E, shape (S, Q).
-        channel_weights: W, shape (S, l_max + 1, Q·K, C), or (S, l_max + 1, Q·K + ΣC', C) with second densities.
+        channel_weights: W, shape (S, l_max + 1, Q·K, C), or (S, l_max + 1, Q·K + ΣC', C) with weighted densities.
         pair, product, product_pair: U, V, U', shape (l_max + 1, C, C); unused ones may be None.
-        seconds: Second densities, each of which sees those before it.
+        weighted: Weighted densities, each of which sees those before it.
     """
 
     cutoff: float
@@ -105,12 +105,12 @@ class ClusterExpansion:
     pair: Floats | None = None
     product: Floats | None = None
     product_pair: Floats | None = None
-    seconds: tuple[SecondDensity, ...] = ()
+    weighted: tuple[WeightedDensity, ...] = ()
 
     @property
     def n_radial(self) -> int:
         """K."""
-        extra = sum(second.projection.shape[3] for second in self.seconds)
+        extra = sum(one.projection.shape[3] for one in self.weighted)
         return int(self.channel_weights.shape[2] - extra) // int(self.element_weights.shape[1])
 
 
@@ -125,9 +125,9 @@ def density(p: ClusterExpansion, r_ij: Floats, pair_i: Integers, pair_j: Integer
     return a.reshape(len(species), (p.l_max + 1) ** 2, -1)
 
 
-def second_density(
+def weighted_density(
     p: ClusterExpansion,
-    q: SecondDensity,
+    q: WeightedDensity,
     a: Floats,
     r_ij: Floats,
     pair_i: Integers,
@@ -161,8 +161,8 @@ def ace_features(p: ClusterExpansion, r_ij: Floats, pair_i: Integers, pair_j: In
     degree = [d for d in range(p.l_max + 1) for _ in range(2 * d + 1)]
     gaunt = gaunt_coefficients(p.l_max)
     a = density(p, r_ij, pair_i, pair_j, species)
-    for second in p.seconds:
-        a = np.concatenate([a, second_density(p, second, a, r_ij, pair_i, pair_j, species)], axis=2)
+    for one in p.weighted:
+        a = np.concatenate([a, weighted_density(p, one, a, r_ij, pair_i, pair_j, species)], axis=2)
     features = []
     for a_i, z in zip(a, species, strict=True):
         b = _per_degree(a_i, p.channel_weights[z], degree)  # (L, C)

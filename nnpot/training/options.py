@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from nnpot.graph import Compilation, pays
 from nnpot.labels import LabelKeys
+from nnpot.torch_compile import Compilation, worth_compiling
 
 REMEMBERED = 0.01
 """Part of all steps that an automatic average of the weights remembers."""
@@ -202,4 +202,4 @@ class TrainerOptions:
 
     def compiles(self, n_atoms: int, cost: float = 1.0) -> bool:
         """Return whether to compile for the same."""
-        return pays(self.compile, self.epochs(n_atoms, cost) * n_atoms)
+        return worth_compiling(self.compile, self.epochs(n_atoms, cost) * n_atoms)

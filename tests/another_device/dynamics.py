@@ -24,7 +24,7 @@ LAUNCHES_OF_WATER = 414
 
 KINDS = {
     "ACE": lambda: network_potential(ace()),
-    "ACE with second densities": POTENTIALS["ACE with second densities"],
+    "ACE with weighted densities": POTENTIALS["ACE with weighted densities"],
     "ACE + ZBL": lambda: network_potential(ace()) + ZBL(ace().elements),
     "ACE + ZBL of fewer elements": lambda: network_potential(ace()) + ZBL(("Cu", "Au")),
     "committee of ACE": lambda: Committee(tuple(network_potential(ace(), seed) for seed in (1, 2))),
@@ -71,19 +71,40 @@ def test_the_calculator(kind: str) -> None:
             moved(here, step), moved(there, step)
 
 
-def test_a_step_of_the_calculator() -> None:
-    atoms = water(4)
-    atoms.calc = NNPotCalculator(default_ace(), device.NAME)
+def step(atoms: Atoms, potential: Potential) -> device.Record:
+    """What a later step of the calculator asks of the device."""
+    atoms.calc = NNPotCalculator(potential, device.NAME)
     atoms.get_forces()
     moved(atoms, 0)
     with device.recorded() as record:
         atoms.get_forces()
-    print(len(atoms), record.launches, len(record.waits), len(record.uploads))
-    print("\n".join(record.waits + record.uploads))
-    print(record.launches_at.most_common(50))
-    assert len(record.waits) == 1
-    assert len(record.uploads) == 1
+    return record
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "fewer elements" not in kind])
+def test_a_step_of_the_calculator(kind: str) -> None:
+    record = step(alloy(), KINDS[kind]())
+    assert len(record.waits) == 1, record
+    assert record.uploads == ["copy_ (8, 3) at " + record.uploads[0].rpartition(" at ")[2]]
+
+
+def test_a_step_of_water() -> None:
+    record = step(water(4), default_ace())
+    assert (len(record.waits), len(record.uploads)) == (1, 1)
     assert record.launches <= LAUNCHES_OF_WATER
+
+
+@pytest.mark.parametrize("kind", ["ACE", "ACE with weighted densities"])
+def test_a_step_in_chunks(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for room in ("potential", "calculator"):
+        monkeypatch.setattr(f"nnpot.{room}.CENTERS_AT_ONCE", 3)
+    whole = alloy()
+    record = step(whole, KINDS[kind]())
+    assert (len(record.waits), len(record.uploads)) == (1, 1)
+    monkeypatch.undo()
+    forces = whole.calc.results["forces"]
+    step(alone := alloy(), KINDS[kind]())
+    np.testing.assert_allclose(forces, alone.calc.results["forces"], rtol=0, atol=1e-5)
 
 
 def test_a_step_with_the_batch_on_the_device() -> None:

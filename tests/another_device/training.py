@@ -26,7 +26,7 @@ from nnpot.training.options import DataOptions, LossOptions, OptimizerOptions, T
 
 LAUNCHES_OF_DEFAULT_STEP = 1833
 """Before tables were made on the host, and constants once."""
-BATCH = {"structure.py", "prepared.py", "neighbors.py", "functional/rows.py"}
+BATCH = {"structure.py", "prepared.py", "neighbors.py", "functional/blocks.py"}
 """Where the parts of a batch are moved."""
 UPLOADS_OF_BATCH = 18
 """Ten tensors of a batch; elements, two tables of neighbours, three tensors of the atoms sorted by element."""
@@ -96,7 +96,7 @@ def molecules(n: int) -> list[Atoms]:
 
 
 def small_ace() -> Descriptor:
-    return ACE(4.0, channels=4, n_radial=3, l_max=1, second_channels=2, second_units=4, second_cutoff=3.0)
+    return ACE(4.0, channels=4, n_radial=3, l_max=1, weighted_channels=2, weighted_units=4, weighted_cutoff=3.0)
 
 
 def trained(
@@ -167,7 +167,9 @@ def assert_nothing_waits(steps: Steps) -> None:
 def test_a_step_of_the_default_recipe(tmp_path: Path, steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Console, "is_terminal", True)  # somebody watches
     trainer = {"gradient_clip": 1.0, "accelerator": device.NAME, "strategy": device.NAME, "compile": "off"}
-    descriptor = ACE(5.0, channels="auto", n_radial=12, l_max=4, second_channels=16, second_layers=3, second_units=64)
+    descriptor = ACE(
+        5.0, channels="auto", n_radial=12, l_max=4, weighted_channels=16, weighted_layers=3, weighted_units=64
+    )
     train(
         NeuralNetworkPotential(descriptor, (64, 64), least_scale=0.1),
         DataOptions(write(tmp_path / "train.xyz", molecules(20)), validation=0.1, batch_size="auto", batch_atoms=40),

@@ -11,9 +11,9 @@ from systems import CUTOFF, ELEMENTS
 from torch import Tensor
 
 from nnpot.descriptors import ACE
+from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.invariants import Invariants
 from nnpot.functional.networks import Networks
-from nnpot.functional.rows import ElementRows
 from nnpot.native import are_compiled
 from nnpot.nn.layers import Affine
 from nnpot.nn.mlp import MLP
@@ -47,7 +47,7 @@ class Example:
         descriptor = ACE(CUTOFF, ELEMENTS, channels, n_radial, l_max, body_order).to(dtype)  # type: ignore[arg-type]
         species = torch.randint(len(ELEMENTS), (n_atoms,))
         values = torch.randn(n_atoms, (l_max + 1) ** 2, len(ELEMENTS) * n_radial, dtype=dtype).requires_grad_()
-        features = descriptor.features_of(values, ElementRows.of(species, len(ELEMENTS), dtype))
+        features = descriptor.features_of(values, ElementBlocks.of(species, len(ELEMENTS), dtype))
         compiled = descriptor.explicit_features(values, species)
         assert compiled is not None
         return cls(descriptor, values, features, compiled)
@@ -154,7 +154,7 @@ class NetworkExample:
         features = torch.randn(n_atoms, n_in, dtype=dtype).requires_grad_()
         mean, scale = torch.randn(2, len(ELEMENTS), n_in, dtype=dtype)
         scale = 1 + scale.abs()
-        rows = ElementRows.of(species, len(ELEMENTS), dtype)
+        rows = ElementBlocks.of(species, len(ELEMENTS), dtype)
         x = rows.spread((features - mean[species]) / scale[species])
         outputs = rows.collect((networks(x) + linear(x) if with_linear else networks(x)).squeeze(dim=2))
         parts = [(n, f) if with_linear else (n,) for n, f in zip(networks, linear, strict=True)]

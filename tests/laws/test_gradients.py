@@ -9,7 +9,7 @@ from systems import DESCRIPTORS, SYSTEMS, pairs_of, structure
 from torch import Tensor, nn
 
 from nnpot.functional import ACTIVATIONS, affine, gaussian_basis
-from nnpot.functional.rows import ElementRows
+from nnpot.functional.blocks import ElementBlocks
 from nnpot.nn import MLP, Activation, Affine, GaussianBasis, PerElement
 from nnpot.structure import Pairs
 
@@ -77,7 +77,7 @@ def test_layers_and_their_parameters(name: str, check: Check) -> None:
 )
 def test_networks_per_element(n_elements: int, species: list[int], check: Check) -> None:
     module = PerElement(MLP((3, 2, 1), "tanh") for _ in range(n_elements))
-    rows = ElementRows.of(torch.tensor(species), n_elements, torch.float64)
+    rows = ElementBlocks.of(torch.tensor(species), n_elements, torch.float64)
     function, parameters = with_parameters(module)
 
     def outputs(x: Tensor, *parameters: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ def test_networks_per_element(n_elements: int, species: list[int], check: Check)
 @pytest.mark.parametrize("dim", [0, 1])
 @pytest.mark.parametrize("direction", ["spread", "collect"])
 def test_rows_of_elements(direction: str, dim: int, check: Check) -> None:
-    rows = ElementRows.of(torch.tensor([2, 0, 2, 2]), 3, torch.float64)
+    rows = ElementBlocks.of(torch.tensor([2, 0, 2, 2]), 3, torch.float64)
     atoms = {"spread": (4,), "collect": rows.order.shape}[direction]
     shape = (*atoms, 2) if dim == 0 else (2, *atoms)
     check(lambda x: getattr(rows, direction)(x, dim), (random(*shape),))

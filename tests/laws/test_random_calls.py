@@ -159,7 +159,7 @@ def test_random_calls_are_refused_in_words_or_right(n: int, seed: int) -> None:
 
 DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
     "ACE": lambda: ACE(CUTOFF, ELEMENTS, 3, 4, 2),
-    "ACE with second densities": lambda: ACE(CUTOFF, ELEMENTS, 3, 4, 2, second_channels=3, second_units=4),
+    "ACE with weighted densities": lambda: ACE(CUTOFF, ELEMENTS, 3, 4, 2, weighted_channels=3, weighted_units=4),
     "ACSF": acsf,
 }
 IN_BATCHES = [way for way in OF_TENSORS if way != "negative view"]  # which tensor operations do not take

@@ -41,9 +41,9 @@ DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
     **{f"ace, {k} radial": ace(3, k, 4) for k in (1, 2, 5, 12, 17, 32)},  # whole registers, and what is left over
     **{f"ace, {c} channels": ace(c, 3, 2) for c in (1, 2, 4, 7, 13)},
     **{f"ace, degree {l_max}": ace(4, 4, l_max) for l_max in (0, 1, 3)},
-    "second densities": ace(4, 12, 4, second_channels=16, second_units=32, second_layers=2),
-    "small second densities": ace(3, 5, 2, second_channels=3, second_units=5),
-    "odd second densities": ace(2, 7, 3, second_channels=11, second_units=13),
+    "weighted densities": ace(4, 12, 4, weighted_channels=16, weighted_units=32, weighted_layers=2),
+    "small weighted densities": ace(3, 5, 2, weighted_channels=3, weighted_units=5),
+    "odd weighted densities": ace(2, 7, 3, weighted_channels=11, weighted_units=13),
     "acsf": acsf,
     "acsf, moments": lambda: wide((1.0, 2.0, 4.0)),
     "acsf, wide": lambda: wide((1.5, 3.0, 7.0)),

@@ -12,14 +12,14 @@ from unittest import mock
 
 import pytest
 
-from nnpot.compiler import compile_library
+from nnpot.machine.build import compile_library
 from nnpot.native.library import HEADERS, SOURCES, STANDARD
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 TESTS = Path(__file__).parents[1]
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
-LAWS = ("laws/test_compiled.py", "laws/test_compiled_second_density.py", "laws/test_compiled_training.py")
+LAWS = ("laws/test_compiled.py", "laws/test_compiled_weighted_density.py", "laws/test_compiled_training.py")
 
 
 def preloaded() -> str | None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from nnpot.compiler import REGISTERS
+from nnpot.machine.build import REGISTERS
 
 ROOT = Path(__file__).parents[2]
-LAWS = ("test_compiled.py", "test_compiled_second_density.py", "test_compiled_training.py")
+LAWS = ("test_compiled.py", "test_compiled_weighted_density.py", "test_compiled_training.py")
 
 
 @pytest.mark.slow

@@ -18,8 +18,7 @@ import pytest
 import torch
 from recorded_calls import Call, differing, ragged_calls, write_calls
 
-from nnpot import compiler
-from nnpot.native import are_compiled, library
+from nnpot.native import are_compiled, build, library
 from nnpot.native.table import OPERATORS
 
 DRIVER = Path(__file__).with_name("driver.cpp")
@@ -42,7 +41,7 @@ class Toolchain:
 
     def compile(self, source: Path, made: Path, *flags: str) -> Path:
         """Compile a source with the flags of nnpot, but for those of the processor that is here."""
-        ours = [flag for flag in compiler.flags() if not flag.startswith(OF_THIS_PROCESSOR)]
+        ours = [flag for flag in build.flags() if not flag.startswith(OF_THIS_PROCESSOR)]
         include = f"-I{library.HEADERS[0].parent}"
         self._run(*self.command, library.STANDARD, *ours, include, *flags, "-c", str(source), "-o", str(made))
         return made
@@ -63,7 +62,7 @@ class Toolchain:
         assert done.returncode == 0, done.stderr[-2000:]
 
 
-NATIVE = Toolchain((compiler.find_compiler() or "c++",))
+NATIVE = Toolchain((build.find_compiler() or "c++",))
 AARCH64 = {
     "g++": Toolchain(("aarch64-linux-gnu-g++", "-static", "-Wno-psabi"), ("qemu-aarch64",)),
     "clang": Toolchain((*ZIG, "-target", "aarch64-linux-musl"), ("qemu-aarch64",)),

@@ -21,15 +21,15 @@ MEMBERS = {
     "different cutoffs": lambda: (network_potential(acsf()), network_potential(acsf(cutoff=3.4))),
     "different networks": lambda: (network_potential(acsf()), network_potential(acsf(), activation="silu")),
     "without linear terms": lambda: tuple(network_potential(acsf(), seed, linear=False) for seed in range(2)),
-    "second density": lambda: tuple(
-        network_potential(ace(second_channels=2, second_layers=2, second_units=3), seed) for seed in range(2)
+    "weighted density": lambda: tuple(
+        network_potential(ace(weighted_channels=2, weighted_layers=2, weighted_units=3), seed) for seed in range(2)
     ),
     "trained elements": lambda: tuple(network_potential(ace(element_channels=2), seed) for seed in range(2)),
     "sums": lambda: (POTENTIALS["ACSF + ZBL"](), network_potential(ace())),
 }
 
 
-@pytest.fixture(params=[(), ("networks",), ("networks", "invariants", "second_density")], ids=str)
+@pytest.fixture(params=[(), ("networks",), ("networks", "invariants", "weighted_density")], ids=str)
 def tensors_instead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tensors calculate these parts in place of C++ kernels."""
     if request.param:

@@ -15,9 +15,10 @@ from packages import EXPORTED, package_of, with_metadata
 from proofs import assert_close
 from systems import ELEMENTS, SYSTEMS, pairs_of, structure
 
-from nnpot import packaged, processor
+from nnpot import packaged
 from nnpot.calculator import NNPotCalculator
-from nnpot.compiler import NATIVE, find_compiler, pytorch_release
+from nnpot.machine import processor
+from nnpot.machine.build import NATIVE, find_compiler, pytorch_release
 from nnpot.model_file import load
 from nnpot.native import are_compiled, library
 from nnpot.packaged import PackagedPotential, read_metadata, write_package
@@ -120,7 +121,7 @@ def test_a_package_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_packages_of_older_versions_are_refused(tmp_path: Path) -> None:
-    path = with_metadata(tmp_path / "model.pt2", '"nnpot": "5"', '"nnpot": "4"')
+    path = with_metadata(tmp_path / "model.pt2", '"nnpot": "6"', '"nnpot": "4"')
     with pytest.raises(ValueError, match="not a package that this nnpot reads; export the model again"):
         PackagedPotential.read(path)
 

@@ -205,7 +205,7 @@ def test_kept_features_convert_with_their_batch() -> None:
 
 def test_parts_of_pairs_hold_every_pair_of_their_centers() -> None:
     pairs = pairs_of(structure("alloy"))
-    parts = list(pairs.parts(3))
+    parts = list(pairs.chunks(3))
     assert torch.equal(torch.cat([part.r_ij for part in parts]), pairs.r_ij)
     assert torch.equal(torch.cat([part.center_species for part in parts]), pairs.species)
     for part in parts:
@@ -218,20 +218,20 @@ def test_parts_of_pairs_hold_every_pair_of_their_centers() -> None:
 def test_pairs_in_another_order_stay_together() -> None:
     pairs = pairs_of(structure("alloy"))
     backwards = Pairs(*(t.flip(0) for t in (pairs.r_ij, pairs.pair_i, pairs.pair_j)), pairs.species)
-    assert len(list(backwards.parts(3))) == 1
+    assert len(list(backwards.chunks(3))) == 1
 
 
 def test_what_pairs_keep_is_made_once() -> None:
     pairs = pairs_of(structure("water"))
-    first = pairs.once("key", lambda: [1])
-    assert pairs.once("key", lambda: [2]) is first
-    assert pairs.once("another key", lambda: [2]) == [2]
+    first = pairs.cached("key", lambda: [1])
+    assert pairs.cached("key", lambda: [2]) is first
+    assert pairs.cached("another key", lambda: [2]) == [2]
 
 
 def test_other_vectors_start_with_nothing_kept() -> None:
     pairs = pairs_of(structure("water"))
-    pairs.once("key", lambda: 1)
-    assert replace(pairs, r_ij=2 * pairs.r_ij).once("key", lambda: 2) == 2
+    pairs.cached("key", lambda: 1)
+    assert replace(pairs, r_ij=2 * pairs.r_ij).cached("key", lambda: 2) == 2
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from ase.build import bulk
 
 from nnpot import system
 from nnpot.descriptors import ACE
+from nnpot.machine.threads import Cores
 from nnpot.native import are_compiled, library, serves
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.threads import Cores
 
 CPU = torch.device("cpu")
 CONFIG = Path(__file__).parents[2] / "configs" / "ace.yaml"
@@ -103,7 +103,7 @@ def test_the_potential_is_that_of_the_default_recipe() -> None:
     atoms = bulk("Cu")
     measured = system.default_potential(atoms)
     assert measured.elements == ("Cu",)
-    given = measured.descriptor.arguments | {"elements": None, "channels": "auto", "second_channels": "auto"}
+    given = measured.descriptor.arguments | {"elements": None, "channels": "auto", "weighted_channels": "auto"}
     assert given == descriptor.arguments | {"elements": None}
     assert measured.arguments["hidden"] == tuple(settings.pop("hidden"))
     assert {key: measured.arguments[key] for key in settings} == settings

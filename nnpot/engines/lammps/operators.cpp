@@ -335,33 +335,35 @@ Tensor invariants_gradient(
     return out;
 }
 
-Tensor second_density(
+Tensor weighted_density(
     const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
     const Tensor& centers, const Tensor& element_weights, const Tensor& density_of_atoms, const Tensor& projection,
     const Tensor& hidden, const Tensor& outer, int64_t n_elements, int64_t n_weights, double cutoff,
     int64_t n_radial, int64_t l_max, int64_t n_seen, int64_t n_channels, int64_t n_units, const Tensor& places,
     const Tensor& coefficients, int64_t n_entries) {
-    const at::ScalarType real = checked("second_density", vectors.scalar_type());
+    const at::ScalarType real = checked("weighted_density", vectors.scalar_type());
     const int64_t n_centers = size(starts, 0) - 1;
     const int64_t n_pairs = size(vectors, 0);
     const int64_t n_atoms = size(species, 0);
-    expect("second_density: vectors", vectors, real, {n_pairs, 3});
-    expect("second_density: starts", starts, at::kLong, {n_centers + 1});
-    expect("second_density: neighbors", neighbors, at::kLong, {n_pairs});
-    expect("second_density: species", species, at::kLong, {n_atoms});
-    expect("second_density: centers", centers, at::kLong, {n_centers});
-    expect("second_density: element_weights", element_weights, real, {n_elements, n_weights});
-    expect("second_density: density_of_atoms", density_of_atoms, real, {n_centers, (l_max + 1) * (l_max + 1), n_seen});
-    expect("second_density: projection", projection, real, {n_elements, l_max + 1, n_seen, n_channels});
+    expect("weighted_density: vectors", vectors, real, {n_pairs, 3});
+    expect("weighted_density: starts", starts, at::kLong, {n_centers + 1});
+    expect("weighted_density: neighbors", neighbors, at::kLong, {n_pairs});
+    expect("weighted_density: species", species, at::kLong, {n_atoms});
+    expect("weighted_density: centers", centers, at::kLong, {n_centers});
+    expect("weighted_density: element_weights", element_weights, real, {n_elements, n_weights});
     expect(
-        "second_density: hidden", hidden, real, {n_elements, n_units,
+        "weighted_density: density_of_atoms", density_of_atoms, real, {n_centers, (l_max + 1) * (l_max + 1),
+        n_seen});
+    expect("weighted_density: projection", projection, real, {n_elements, l_max + 1, n_seen, n_channels});
+    expect(
+        "weighted_density: hidden", hidden, real, {n_elements, n_units,
         n_weights * n_radial + (l_max + 1) * n_channels + 1});
-    expect("second_density: outer", outer, real, {n_elements, n_channels, n_units + 1});
-    TORCH_CHECK(0 < cutoff, "nnpot: second_density: cutoff must be positive, got ", cutoff);
-    expect("second_density: places", places, at::kInt, {n_entries, 3});
-    expect("second_density: coefficients", coefficients, at::kDouble, {n_entries});
+    expect("weighted_density: outer", outer, real, {n_elements, n_channels, n_units + 1});
+    TORCH_CHECK(0 < cutoff, "nnpot: weighted_density: cutoff must be positive, got ", cutoff);
+    expect("weighted_density: places", places, at::kInt, {n_entries, 3});
+    expect("weighted_density: coefficients", coefficients, at::kDouble, {n_entries});
     auto out = at::empty({n_centers, (l_max + 1) * (l_max + 1), n_channels}, vectors.options());
-    check("second_density", nnpot_second_density(
+    check("weighted_density", nnpot_weighted_density(
         vectors.element_size(), at::get_num_threads(), n_centers, n_pairs, n_atoms, vectors.const_data_ptr(),
         starts.const_data_ptr<int64_t>(), neighbors.const_data_ptr<int64_t>(), species.const_data_ptr<int64_t>(),
         centers.const_data_ptr<int64_t>(), element_weights.const_data_ptr(), density_of_atoms.const_data_ptr(),
@@ -371,36 +373,36 @@ Tensor second_density(
     return out;
 }
 
-Tensor second_density_pullback(
+Tensor weighted_density_pullback(
     const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
     const Tensor& centers, const Tensor& element_weights, const Tensor& density_of_atoms, const Tensor& projection,
     const Tensor& hidden, const Tensor& outer, int64_t n_elements, int64_t n_weights, double cutoff,
     int64_t n_radial, int64_t l_max, int64_t n_seen, int64_t n_channels, int64_t n_units, const Tensor& places,
     const Tensor& coefficients, int64_t n_entries, const Tensor& bar) {
-    const at::ScalarType real = checked("second_density_pullback", vectors.scalar_type());
+    const at::ScalarType real = checked("weighted_density_pullback", vectors.scalar_type());
     const int64_t n_centers = size(starts, 0) - 1;
     const int64_t n_pairs = size(vectors, 0);
     const int64_t n_atoms = size(species, 0);
-    expect("second_density_pullback: vectors", vectors, real, {n_pairs, 3});
-    expect("second_density_pullback: starts", starts, at::kLong, {n_centers + 1});
-    expect("second_density_pullback: neighbors", neighbors, at::kLong, {n_pairs});
-    expect("second_density_pullback: species", species, at::kLong, {n_atoms});
-    expect("second_density_pullback: centers", centers, at::kLong, {n_centers});
-    expect("second_density_pullback: element_weights", element_weights, real, {n_elements, n_weights});
+    expect("weighted_density_pullback: vectors", vectors, real, {n_pairs, 3});
+    expect("weighted_density_pullback: starts", starts, at::kLong, {n_centers + 1});
+    expect("weighted_density_pullback: neighbors", neighbors, at::kLong, {n_pairs});
+    expect("weighted_density_pullback: species", species, at::kLong, {n_atoms});
+    expect("weighted_density_pullback: centers", centers, at::kLong, {n_centers});
+    expect("weighted_density_pullback: element_weights", element_weights, real, {n_elements, n_weights});
     expect(
-        "second_density_pullback: density_of_atoms", density_of_atoms, real, {n_centers, (l_max + 1) * (l_max + 1),
-        n_seen});
-    expect("second_density_pullback: projection", projection, real, {n_elements, l_max + 1, n_seen, n_channels});
+        "weighted_density_pullback: density_of_atoms", density_of_atoms, real, {n_centers,
+        (l_max + 1) * (l_max + 1), n_seen});
+    expect("weighted_density_pullback: projection", projection, real, {n_elements, l_max + 1, n_seen, n_channels});
     expect(
-        "second_density_pullback: hidden", hidden, real, {n_elements, n_units,
+        "weighted_density_pullback: hidden", hidden, real, {n_elements, n_units,
         n_weights * n_radial + (l_max + 1) * n_channels + 1});
-    expect("second_density_pullback: outer", outer, real, {n_elements, n_channels, n_units + 1});
-    TORCH_CHECK(0 < cutoff, "nnpot: second_density_pullback: cutoff must be positive, got ", cutoff);
-    expect("second_density_pullback: places", places, at::kInt, {n_entries, 3});
-    expect("second_density_pullback: coefficients", coefficients, at::kDouble, {n_entries});
-    expect("second_density_pullback: bar", bar, real, {n_centers, (l_max + 1) * (l_max + 1), n_channels});
+    expect("weighted_density_pullback: outer", outer, real, {n_elements, n_channels, n_units + 1});
+    TORCH_CHECK(0 < cutoff, "nnpot: weighted_density_pullback: cutoff must be positive, got ", cutoff);
+    expect("weighted_density_pullback: places", places, at::kInt, {n_entries, 3});
+    expect("weighted_density_pullback: coefficients", coefficients, at::kDouble, {n_entries});
+    expect("weighted_density_pullback: bar", bar, real, {n_centers, (l_max + 1) * (l_max + 1), n_channels});
     auto out = at::zeros({3 * n_pairs + n_centers * (l_max + 1) * (l_max + 1) * n_seen}, vectors.options());
-    check("second_density_pullback", nnpot_second_density_pullback(
+    check("weighted_density_pullback", nnpot_weighted_density_pullback(
         vectors.element_size(), at::get_num_threads(), n_centers, n_pairs, n_atoms, vectors.const_data_ptr(),
         starts.const_data_ptr<int64_t>(), neighbors.const_data_ptr<int64_t>(), species.const_data_ptr<int64_t>(),
         centers.const_data_ptr<int64_t>(), element_weights.const_data_ptr(), density_of_atoms.const_data_ptr(),
@@ -410,38 +412,38 @@ Tensor second_density_pullback(
     return out;
 }
 
-Tensor second_density_gradient(
+Tensor weighted_density_gradient(
     const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
     const Tensor& centers, const Tensor& element_weights, const Tensor& density_of_atoms, const Tensor& projection,
     const Tensor& hidden, const Tensor& outer, int64_t n_elements, int64_t n_weights, double cutoff,
     int64_t n_radial, int64_t l_max, int64_t n_seen, int64_t n_channels, int64_t n_units, const Tensor& places,
     const Tensor& coefficients, int64_t n_entries, const Tensor& bar) {
-    const at::ScalarType real = checked("second_density_gradient", vectors.scalar_type());
+    const at::ScalarType real = checked("weighted_density_gradient", vectors.scalar_type());
     const int64_t n_centers = size(starts, 0) - 1;
     const int64_t n_pairs = size(vectors, 0);
     const int64_t n_atoms = size(species, 0);
-    expect("second_density_gradient: vectors", vectors, real, {n_pairs, 3});
-    expect("second_density_gradient: starts", starts, at::kLong, {n_centers + 1});
-    expect("second_density_gradient: neighbors", neighbors, at::kLong, {n_pairs});
-    expect("second_density_gradient: species", species, at::kLong, {n_atoms});
-    expect("second_density_gradient: centers", centers, at::kLong, {n_centers});
-    expect("second_density_gradient: element_weights", element_weights, real, {n_elements, n_weights});
+    expect("weighted_density_gradient: vectors", vectors, real, {n_pairs, 3});
+    expect("weighted_density_gradient: starts", starts, at::kLong, {n_centers + 1});
+    expect("weighted_density_gradient: neighbors", neighbors, at::kLong, {n_pairs});
+    expect("weighted_density_gradient: species", species, at::kLong, {n_atoms});
+    expect("weighted_density_gradient: centers", centers, at::kLong, {n_centers});
+    expect("weighted_density_gradient: element_weights", element_weights, real, {n_elements, n_weights});
     expect(
-        "second_density_gradient: density_of_atoms", density_of_atoms, real, {n_centers, (l_max + 1) * (l_max + 1),
-        n_seen});
-    expect("second_density_gradient: projection", projection, real, {n_elements, l_max + 1, n_seen, n_channels});
+        "weighted_density_gradient: density_of_atoms", density_of_atoms, real, {n_centers,
+        (l_max + 1) * (l_max + 1), n_seen});
+    expect("weighted_density_gradient: projection", projection, real, {n_elements, l_max + 1, n_seen, n_channels});
     expect(
-        "second_density_gradient: hidden", hidden, real, {n_elements, n_units,
+        "weighted_density_gradient: hidden", hidden, real, {n_elements, n_units,
         n_weights * n_radial + (l_max + 1) * n_channels + 1});
-    expect("second_density_gradient: outer", outer, real, {n_elements, n_channels, n_units + 1});
-    TORCH_CHECK(0 < cutoff, "nnpot: second_density_gradient: cutoff must be positive, got ", cutoff);
-    expect("second_density_gradient: places", places, at::kInt, {n_entries, 3});
-    expect("second_density_gradient: coefficients", coefficients, at::kDouble, {n_entries});
-    expect("second_density_gradient: bar", bar, real, {n_centers, (l_max + 1) * (l_max + 1), n_channels});
+    expect("weighted_density_gradient: outer", outer, real, {n_elements, n_channels, n_units + 1});
+    TORCH_CHECK(0 < cutoff, "nnpot: weighted_density_gradient: cutoff must be positive, got ", cutoff);
+    expect("weighted_density_gradient: places", places, at::kInt, {n_entries, 3});
+    expect("weighted_density_gradient: coefficients", coefficients, at::kDouble, {n_entries});
+    expect("weighted_density_gradient: bar", bar, real, {n_centers, (l_max + 1) * (l_max + 1), n_channels});
     auto out = at::empty(
         {n_centers * (l_max + 1) * (l_max + 1) * n_seen + n_elements * ((l_max + 1) * n_seen * n_channels + n_units * (n_weights * n_radial + (l_max + 1) * n_channels + 1) + n_channels * (n_units + 1))},
         vectors.options());
-    check("second_density_gradient", nnpot_second_density_gradient(
+    check("weighted_density_gradient", nnpot_weighted_density_gradient(
         vectors.element_size(), at::get_num_threads(), n_centers, n_pairs, n_atoms, vectors.const_data_ptr(),
         starts.const_data_ptr<int64_t>(), neighbors.const_data_ptr<int64_t>(), species.const_data_ptr<int64_t>(),
         centers.const_data_ptr<int64_t>(), element_weights.const_data_ptr(), density_of_atoms.const_data_ptr(),
@@ -451,45 +453,45 @@ Tensor second_density_gradient(
     return out;
 }
 
-Tensor second_density_pullback_gradient(
+Tensor weighted_density_pullback_gradient(
     const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
     const Tensor& centers, const Tensor& element_weights, const Tensor& density_of_atoms, const Tensor& projection,
     const Tensor& hidden, const Tensor& outer, int64_t n_elements, int64_t n_weights, double cutoff,
     int64_t n_radial, int64_t l_max, int64_t n_seen, int64_t n_channels, int64_t n_units, const Tensor& places,
     const Tensor& coefficients, int64_t n_entries, const Tensor& bar, const Tensor& vectors_change,
     const Tensor& density_change) {
-    const at::ScalarType real = checked("second_density_pullback_gradient", vectors.scalar_type());
+    const at::ScalarType real = checked("weighted_density_pullback_gradient", vectors.scalar_type());
     const int64_t n_centers = size(starts, 0) - 1;
     const int64_t n_pairs = size(vectors, 0);
     const int64_t n_atoms = size(species, 0);
-    expect("second_density_pullback_gradient: vectors", vectors, real, {n_pairs, 3});
-    expect("second_density_pullback_gradient: starts", starts, at::kLong, {n_centers + 1});
-    expect("second_density_pullback_gradient: neighbors", neighbors, at::kLong, {n_pairs});
-    expect("second_density_pullback_gradient: species", species, at::kLong, {n_atoms});
-    expect("second_density_pullback_gradient: centers", centers, at::kLong, {n_centers});
-    expect("second_density_pullback_gradient: element_weights", element_weights, real, {n_elements, n_weights});
+    expect("weighted_density_pullback_gradient: vectors", vectors, real, {n_pairs, 3});
+    expect("weighted_density_pullback_gradient: starts", starts, at::kLong, {n_centers + 1});
+    expect("weighted_density_pullback_gradient: neighbors", neighbors, at::kLong, {n_pairs});
+    expect("weighted_density_pullback_gradient: species", species, at::kLong, {n_atoms});
+    expect("weighted_density_pullback_gradient: centers", centers, at::kLong, {n_centers});
+    expect("weighted_density_pullback_gradient: element_weights", element_weights, real, {n_elements, n_weights});
     expect(
-        "second_density_pullback_gradient: density_of_atoms", density_of_atoms, real, {n_centers,
+        "weighted_density_pullback_gradient: density_of_atoms", density_of_atoms, real, {n_centers,
         (l_max + 1) * (l_max + 1), n_seen});
     expect(
-        "second_density_pullback_gradient: projection", projection, real, {n_elements, l_max + 1, n_seen,
+        "weighted_density_pullback_gradient: projection", projection, real, {n_elements, l_max + 1, n_seen,
         n_channels});
     expect(
-        "second_density_pullback_gradient: hidden", hidden, real, {n_elements, n_units,
+        "weighted_density_pullback_gradient: hidden", hidden, real, {n_elements, n_units,
         n_weights * n_radial + (l_max + 1) * n_channels + 1});
-    expect("second_density_pullback_gradient: outer", outer, real, {n_elements, n_channels, n_units + 1});
-    TORCH_CHECK(0 < cutoff, "nnpot: second_density_pullback_gradient: cutoff must be positive, got ", cutoff);
-    expect("second_density_pullback_gradient: places", places, at::kInt, {n_entries, 3});
-    expect("second_density_pullback_gradient: coefficients", coefficients, at::kDouble, {n_entries});
-    expect("second_density_pullback_gradient: bar", bar, real, {n_centers, (l_max + 1) * (l_max + 1), n_channels});
-    expect("second_density_pullback_gradient: vectors_change", vectors_change, real, {n_pairs, 3});
+    expect("weighted_density_pullback_gradient: outer", outer, real, {n_elements, n_channels, n_units + 1});
+    TORCH_CHECK(0 < cutoff, "nnpot: weighted_density_pullback_gradient: cutoff must be positive, got ", cutoff);
+    expect("weighted_density_pullback_gradient: places", places, at::kInt, {n_entries, 3});
+    expect("weighted_density_pullback_gradient: coefficients", coefficients, at::kDouble, {n_entries});
+    expect("weighted_density_pullback_gradient: bar", bar, real, {n_centers, (l_max + 1) * (l_max + 1), n_channels});
+    expect("weighted_density_pullback_gradient: vectors_change", vectors_change, real, {n_pairs, 3});
     expect(
-        "second_density_pullback_gradient: density_change", density_change, real, {n_centers,
+        "weighted_density_pullback_gradient: density_change", density_change, real, {n_centers,
         (l_max + 1) * (l_max + 1), n_seen});
     auto out = at::empty(
         {n_centers * (l_max + 1) * (l_max + 1) * n_channels + n_centers * (l_max + 1) * (l_max + 1) * n_seen + n_elements * ((l_max + 1) * n_seen * n_channels + n_units * (n_weights * n_radial + (l_max + 1) * n_channels + 1) + n_channels * (n_units + 1))},
         vectors.options());
-    check("second_density_pullback_gradient", nnpot_second_density_pullback_gradient(
+    check("weighted_density_pullback_gradient", nnpot_weighted_density_pullback_gradient(
         vectors.element_size(), at::get_num_threads(), n_centers, n_pairs, n_atoms, vectors.const_data_ptr(),
         starts.const_data_ptr<int64_t>(), neighbors.const_data_ptr<int64_t>(), species.const_data_ptr<int64_t>(),
         centers.const_data_ptr<int64_t>(), element_weights.const_data_ptr(), density_of_atoms.const_data_ptr(),
@@ -574,30 +576,30 @@ const bool defined = [] {
            "int n_elements, int n_in, int n_channels, int body_order, int l_max, int with_values, Tensor direction, "
            "Tensor features_bar, Tensor tangent_bar",
            invariants_gradient);
-    define(library, "second_density",
+    define(library, "weighted_density",
            "Tensor vectors, Tensor starts, Tensor neighbors, Tensor species, Tensor centers, Tensor element_weights, "
            "Tensor density_of_atoms, Tensor projection, Tensor hidden, Tensor outer, int n_elements, int n_weights, "
            "float cutoff, int n_radial, int l_max, int n_seen, int n_channels, int n_units, Tensor places, "
            "Tensor coefficients, int n_entries",
-           second_density);
-    define(library, "second_density_pullback",
+           weighted_density);
+    define(library, "weighted_density_pullback",
            "Tensor vectors, Tensor starts, Tensor neighbors, Tensor species, Tensor centers, Tensor element_weights, "
            "Tensor density_of_atoms, Tensor projection, Tensor hidden, Tensor outer, int n_elements, int n_weights, "
            "float cutoff, int n_radial, int l_max, int n_seen, int n_channels, int n_units, Tensor places, "
            "Tensor coefficients, int n_entries, Tensor bar",
-           second_density_pullback);
-    define(library, "second_density_gradient",
+           weighted_density_pullback);
+    define(library, "weighted_density_gradient",
            "Tensor vectors, Tensor starts, Tensor neighbors, Tensor species, Tensor centers, Tensor element_weights, "
            "Tensor density_of_atoms, Tensor projection, Tensor hidden, Tensor outer, int n_elements, int n_weights, "
            "float cutoff, int n_radial, int l_max, int n_seen, int n_channels, int n_units, Tensor places, "
            "Tensor coefficients, int n_entries, Tensor bar",
-           second_density_gradient);
-    define(library, "second_density_pullback_gradient",
+           weighted_density_gradient);
+    define(library, "weighted_density_pullback_gradient",
            "Tensor vectors, Tensor starts, Tensor neighbors, Tensor species, Tensor centers, Tensor element_weights, "
            "Tensor density_of_atoms, Tensor projection, Tensor hidden, Tensor outer, int n_elements, int n_weights, "
            "float cutoff, int n_radial, int l_max, int n_seen, int n_channels, int n_units, Tensor places, "
            "Tensor coefficients, int n_entries, Tensor bar, Tensor vectors_change, Tensor density_change",
-           second_density_pullback_gradient);
+           weighted_density_pullback_gradient);
     define(library, "forces",
            "Tensor gradient, Tensor i, Tensor j, int n_atoms",
            forces);

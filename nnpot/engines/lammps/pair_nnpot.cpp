@@ -41,7 +41,7 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-constexpr char FORMAT[] = "5";         // of packages, see nnpot/packaged.py
+constexpr char FORMAT[] = "6";         // of packages, see nnpot/packaged.py
 constexpr int CENTERS_AT_ONCE = 4096;  // so that memory stays bounded
 constexpr int64_t LEAST = 2;           // smallest size of an input of a package
 constexpr int64_t NO_ELEMENT = -1;
@@ -87,7 +87,7 @@ std::vector<std::string> words_of(const std::string& text) {
 }
 
 // What the processor has not of what a package needs: its kind, or sets of instructions by Linux's names for them, as
-// in nnpot/processor.py; nothing on systems that do not tell.
+// in nnpot/machine/processor.py; nothing on systems that do not tell.
 std::string lacking(const std::string& machine, const std::string& instructions) {
     utsname system{};
     uname(&system);

@@ -12,8 +12,8 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from nnpot.cache import cache_folder, folder_to_write, folders, is_usable
-from nnpot.compiler import compile_library, complaint, find_compiler, fingerprint, pytorch_release
+from nnpot.machine.build import compile_library, complaint, find_compiler, fingerprint, pytorch_release
+from nnpot.machine.cache import cache_folder, folder_to_write, folders, is_usable
 
 HERE = Path(__file__).parent
 SOURCES = sorted([*HERE.glob("*.cpp"), *(HERE.parents[1] / "native").glob("*.cpp")])

@@ -9,9 +9,9 @@ import torch
 from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, rattled, structure
 
 from nnpot.descriptors.ace import ACE
-from nnpot.functional.rows import ElementRows
+from nnpot.functional.blocks import ElementBlocks
 from nnpot.neighbors import single_batch
-from nnpot.reference.ace import ClusterExpansion, SecondDensity, ace_features
+from nnpot.reference.ace import ClusterExpansion, WeightedDensity, ace_features
 from nnpot.structure import Structure
 
 
@@ -21,11 +21,11 @@ def numbers_of(ace: ACE) -> ClusterExpansion:
     weights = ace.channel_weights.detach().numpy()
     elements = ace.element_weights.detach().numpy()
     seconds = []
-    for second in ace.seconds:
+    for second in ace.weighted:
         arrays = {name: w.detach().numpy() for name, w in second.state_dict().items()}
-        seconds.append(SecondDensity(second.cutoff, second.scale, **arrays))
+        seconds.append(WeightedDensity(second.cutoff, second.scale, **arrays))
     return ClusterExpansion(
-        ace.cutoff, ace.l_max, ace.body_order, ace.density_scale, elements, weights, seconds=tuple(seconds), **mixing
+        ace.cutoff, ace.l_max, ace.body_order, ace.density_scale, elements, weights, weighted=tuple(seconds), **mixing
     )
 
 
@@ -44,16 +44,16 @@ def test_features_are_those_of_the_formulas(system: str, body_order: int, l_max:
     "changes",
     [
         {},
-        {"second_cutoff": 2.5, "body_order": 3, "second_layers": 3},
-        {"element_channels": 2, "l_max": 4, "second_units": 1, "second_layers": 2},
+        {"weighted_cutoff": 2.5, "body_order": 3, "weighted_layers": 3},
+        {"element_channels": 2, "l_max": 4, "weighted_units": 1, "weighted_layers": 2},
     ],
     ids=str,
 )
 def test_features_with_second_densities(system: str, changes: dict[str, Any]) -> None:
-    arguments = {"channels": 3, "n_radial": 4, "l_max": 2, "second_channels": 3, "second_units": 4, **changes}
+    arguments = {"channels": 3, "n_radial": 4, "l_max": 2, "weighted_channels": 3, "weighted_units": 4, **changes}
     ace = ACE(CUTOFF, ELEMENTS, **arguments).double()
     with torch.no_grad():
-        for layer, second in enumerate(ace.seconds):
+        for layer, second in enumerate(ace.weighted):
             second.input_scale.uniform_(0.01 * 100**layer, 0.1 * 100**layer)  # later ones see larger numbers
         for weights in ace.parameters():
             weights.copy_(torch.randn_like(weights))  # biases too
@@ -64,19 +64,19 @@ def test_features_with_second_densities(system: str, changes: dict[str, Any]) ->
     )
 
 
-def test_inputs_of_the_second_density_are_scaled_by_their_spread_in_training() -> None:
+def test_inputs_of_the_weighted_density_are_scaled_by_their_spread_in_training() -> None:
     atoms = [rattled(SYSTEMS["alloy"](), 0.3, seed) for seed in range(4)]
     structures = [Structure.from_ase(a) for a in atoms]
-    before = ACE(CUTOFF, (), channels=3, n_radial=4, l_max=2, second_channels=3, second_layers=2)
+    before = ACE(CUTOFF, (), channels=3, n_radial=4, l_max=2, weighted_channels=3, weighted_layers=2)
     fitted = before.fitted(structures)
     again = copy.deepcopy(fitted).double()
-    for layer, (second, as_fitted) in enumerate(zip(again.seconds, fitted.seconds, strict=True)):
+    for layer, (second, as_fitted) in enumerate(zip(again.weighted, fitted.weighted, strict=True)):
         assert as_fitted.input_scale.dtype == torch.float32
         inputs = []
         for s in structures:
             pairs = single_batch(s, CUTOFF).pairs(fitted.elements)
-            near = again.seconds.neighborhood(pairs, again.element_weights)
-            rows = ElementRows.of_centers(pairs, 2, torch.float64)
+            near = again.weighted.neighborhood(pairs, again.element_weights)
+            rows = ElementBlocks.of_centers(pairs, 2, torch.float64)
             radial, directions = second.inputs(again.linearized(pairs).values[:, :, : 8 + 3 * layer], near, rows)
             chosen = pairs.center_species[pairs.pair_i] == 0
             inputs.append(near.table.of_pairs(torch.cat([radial, directions], dim=2))[chosen])
@@ -87,15 +87,15 @@ def test_inputs_of_the_second_density_are_scaled_by_their_spread_in_training() -
 
 @pytest.mark.parametrize(("systems", "columns"), [(("water", "dimer"), 16), (("water", "slab"), 0), (("alloy",), 0)])
 @pytest.mark.parametrize("elements", [(), ELEMENTS], ids=["open", "given"])
-def test_only_molecules_get_a_second_density_by_themselves(
+def test_only_molecules_get_a_weighted_density_by_themselves(
     systems: tuple[str, ...], columns: int, elements: tuple[str, ...]
 ) -> None:
-    descriptor = ACE(CUTOFF, elements, channels=3, n_radial=4, l_max=2, second_channels="auto")
-    assert len(descriptor.seconds) == 0
+    descriptor = ACE(CUTOFF, elements, channels=3, n_radial=4, l_max=2, weighted_channels="auto")
+    assert len(descriptor.weighted) == 0
     fitted = descriptor.fitted([structure(name) for name in systems])
-    assert fitted.arguments["second_channels"] == columns
-    assert (len(fitted.seconds) == 0) == (columns == 0)
-    assert fitted.fitted([structure(systems[0])]).arguments["second_channels"] == columns, "chosen anew"
+    assert fitted.arguments["weighted_channels"] == columns
+    assert (len(fitted.weighted) == 0) == (columns == 0)
+    assert fitted.fitted([structure(systems[0])]).arguments["weighted_channels"] == columns, "chosen anew"
 
 
 @pytest.mark.parametrize("element_channels", [1, 3, 6])
@@ -134,10 +134,10 @@ def test_the_number_of_features_is_told(body_order: int) -> None:
         ({"body_order": 6}, "body_order must lie in"),
         ({"element_channels": 0}, "element_channels must be positive"),
         ({"channels": 0}, "channels, n_radial, neighbors must be positive"),
-        ({"second_channels": -1}, "second_channels must not be negative"),
-        ({"second_channels": 2, "second_units": 0}, "second_units positive"),
-        ({"second_channels": 2, "second_layers": 0}, "second_layers and second_units positive"),
-        ({"second_channels": 2, "second_cutoff": 6.0}, "second_cutoff positive, at most cutoff"),
+        ({"weighted_channels": -1}, "weighted_channels must not be negative"),
+        ({"weighted_channels": 2, "weighted_units": 0}, "weighted_units positive"),
+        ({"weighted_channels": 2, "weighted_layers": 0}, "weighted_layers and weighted_units positive"),
+        ({"weighted_channels": 2, "weighted_cutoff": 6.0}, "weighted_cutoff positive, at most cutoff"),
     ],
 )
 def test_senseless_arguments_are_refused(arguments: dict[str, float], message: str) -> None:
@@ -145,9 +145,9 @@ def test_senseless_arguments_are_refused(arguments: dict[str, float], message: s
         ACE(elements=("Cu",), **arguments)
 
 
-@pytest.mark.parametrize(("second_channels", "second_layers"), [(0, 1), (3, 1), (3, 3)])
-def test_all_weights_get_a_gradient(second_channels: int, second_layers: int) -> None:
-    seconds = {"second_channels": second_channels, "second_layers": second_layers}
+@pytest.mark.parametrize(("weighted_channels", "weighted_layers"), [(0, 1), (3, 1), (3, 3)])
+def test_all_weights_get_a_gradient(weighted_channels: int, weighted_layers: int) -> None:
+    seconds = {"weighted_channels": weighted_channels, "weighted_layers": weighted_layers}
     ace = ACE(CUTOFF, ELEMENTS, channels=3, n_radial=3, **seconds).double()
     batch = [pairs_of(structure(name)) for name in ("water", "alloy", "triclinic")]
     sum(ace(pairs).square().sum() for pairs in batch).backward()

@@ -94,7 +94,7 @@ def test_the_order_of_elements_orders_the_features() -> None:
 def test_features_do_not_depend_on_how_atoms_are_divided_into_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs, descriptor = pairs_of(structure("alloy")), acsf()
     whole = descriptor(pairs), descriptor.jacobian(pairs)
-    monkeypatch.setattr("nnpot.descriptors.table_sums._TRIPLES_PER_CHUNK", 1)
+    monkeypatch.setattr("nnpot.descriptors.neighbor_sums._TRIPLES_PER_CHUNK", 1)
     torch.testing.assert_close((descriptor(pairs), descriptor.jacobian(pairs)), whole, rtol=1e-13, atol=1e-13)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from nnpot.functional.pair_density import sorted_pairs
 from operators import count_functions
 from systems import CUTOFF, ELEMENTS, acsf, structure
 from torch import Tensor
 
 from nnpot.descriptors import ACE, Descriptor
-from nnpot.functional.pair_density import sorted_pairs
 from nnpot.functional.segment import forces_from_pairs
 from nnpot.native import are_compiled, library
 from nnpot.neighbors import single_batch
@@ -25,7 +25,7 @@ needs_kernels = pytest.mark.skipif(not are_compiled(torch.float64, CPU), reason=
 
 DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
     "ace": lambda: ACE(CUTOFF, ELEMENTS, 3, 4, 2),
-    "ace with second densities": lambda: ACE(CUTOFF, ELEMENTS, 3, 4, 2, second_channels=3, second_units=4),
+    "ace with weighted densities": lambda: ACE(CUTOFF, ELEMENTS, 3, 4, 2, weighted_channels=3, weighted_units=4),
     "acsf": acsf,
 }
 each_descriptor = pytest.mark.parametrize("name", DESCRIPTORS)

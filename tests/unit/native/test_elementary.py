@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nnpot.compiler import compile_library, find_compiler
+from nnpot.machine.build import compile_library, find_compiler
 from nnpot.native.library import HEADERS, STANDARD
 
 Numbers = NDArray[np.floating]

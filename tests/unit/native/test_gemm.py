@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nnpot.compiler import find_compiler
+from nnpot.machine.build import find_compiler
 from nnpot.native.library import STANDARD
 
 PROGRAM = Path(__file__).with_name("gemm.cpp")

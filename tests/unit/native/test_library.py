@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnpot.cache import put
+from nnpot.machine.cache import put
 from nnpot.native import kernel, library
 
 CPU = torch.device("cpu")
@@ -209,7 +209,7 @@ def test_the_processor_chooses_among_the_libraries_of_the_wheel(
         (tmp_path / f"{name}.so").touch()
     monkeypatch.delenv("NNPOT_CXXFLAGS")
     monkeypatch.setattr(library, "SHIPPED", tmp_path)
-    monkeypatch.setattr("nnpot.processor.instructions", lambda: frozenset(instructions.split()))
+    monkeypatch.setattr("nnpot.machine.processor.instructions", lambda: frozenset(instructions.split()))
     assert library.shipped() == (wanted and tmp_path / f"{wanted}.so")
 
 

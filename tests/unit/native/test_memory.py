@@ -19,7 +19,7 @@ from operators import random_arguments
 from systems import CUTOFF, ELEMENTS, acsf, structure
 from torch import Tensor
 
-from nnpot.compiler import compile_library, find_compiler
+from nnpot.machine.build import compile_library, find_compiler
 from nnpot.native import library, registry
 from nnpot.native.library import SOURCES, STANDARD
 from nnpot.native.table import OPERATORS

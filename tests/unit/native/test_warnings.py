@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from nnpot.compiler import REGISTERS, flags
+from nnpot.machine.build import REGISTERS, flags
 from nnpot.native.library import SOURCES, STANDARD
 
 COMPILERS = [name for name in ("g++", "clang++") if shutil.which(name)]

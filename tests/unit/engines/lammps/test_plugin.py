@@ -173,7 +173,7 @@ def test_what_cannot_be_is_said_in_one_sentence(change: dict[str, str], complain
     [
         ('"instructions": "', '"instructions": "moon512f ', "this one has no moon512f"),
         ('"machine": "', '"machine": "moon_', "this one has no moon_"),
-        ('"nnpot": "5"', '"nnpot": "4"', "not a package that this plugin reads"),
+        ('"nnpot": "6"', '"nnpot": "4"', "not a package that this plugin reads"),
     ],
 )
 def test_packages_that_do_not_run_here_are_refused(old: str, new: str, complaint: str, tmp_path: Path) -> None:

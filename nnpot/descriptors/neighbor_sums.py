@@ -19,7 +19,7 @@ from nnpot.structure import Pairs
 _TRIPLES_PER_CHUNK = 60_000
 
 
-class TableSums(Descriptor):
+class NeighborSums(Descriptor):
     """A descriptor of radial and angular features, whose terms a subclass states.
 
     Radial features are sums over neighbours, for each element in turn; angular ones, behind them, are sums over pairs

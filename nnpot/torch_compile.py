@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from nnpot.compiler import complaint
+from nnpot.machine.build import complaint
 
 log = logging.getLogger("nnpot")
 
@@ -22,13 +22,13 @@ Outputs = tuple[Tensor, Tensor]
 Compilation = Literal["auto", "on", "off"]
 """Whether to compile: at once, never, or if so much is to be calculated that it pays."""
 
-PAYS_FROM = 3_000_000
+WORTH_COMPILING_FROM = 3_000_000
 """Atoms whose energies and forces take, without compilation, longer than the compiler gains: a few minutes."""
 
 
-def pays(compile: Compilation, n_atoms: int) -> bool:
+def worth_compiling(compile: Compilation, n_atoms: int) -> bool:
     """Return whether to compile where energies and forces of so many atoms, all steps counted, are calculated."""
-    return compile == "on" or (compile == "auto" and n_atoms > PAYS_FROM)
+    return compile == "on" or (compile == "auto" and n_atoms > WORTH_COMPILING_FROM)
 
 
 class CompiledGraph:

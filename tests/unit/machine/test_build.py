@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from nnpot import compiler
-from nnpot.threads import Cores
+from nnpot.machine import build
+from nnpot.machine.threads import Cores
 
 COMPILE = """
 import logging, sys
 from pathlib import Path
-from nnpot.compiler import compile_library
+from nnpot.machine.build import compile_library
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 folder = Path(sys.argv[1])
 sources = [folder / "a.cpp", folder / "b.cpp"]
@@ -47,7 +47,7 @@ def fake(tmp_path: Path) -> FakeCompiler:
 def compiled(folder: Path) -> Path:
     path = folder / "library.so"
     sources = [folder / "a.cpp", folder / "b.cpp"]
-    compiler.compile_library(str(folder / "compiler"), sources, path, what="it", seconds=30)
+    build.compile_library(str(folder / "compiler"), sources, path, what="it", seconds=30)
     return path
 
 
@@ -71,7 +71,7 @@ def test_how_long_it_takes_is_said_in_one_line(
     tmp_path: Path, fake: FakeCompiler, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake("")
-    monkeypatch.setattr("nnpot.compiler.cores", lambda: Cores(machine=8, affinity=2, cgroup=None, slurm=None))
+    monkeypatch.setattr("nnpot.machine.build.cores", lambda: Cores(machine=8, affinity=2, cgroup=None, slurm=None))
     compiled(tmp_path)
     assert [record.getMessage() for record in caplog.records] == ["compiling it, about 15 s, once for this machine"]
 
@@ -87,7 +87,7 @@ def test_a_full_disk_is_named_and_nothing_is_left(tmp_path: Path, fake: FakeComp
     fake("echo 'a.s: fatal error: error writing to a.o: No space left on device' >&2; exit 1")
     with pytest.raises(subprocess.SubprocessError) as failed:
         compiled(tmp_path)
-    assert "No space left on device" in compiler.complaint(failed.value)
+    assert "No space left on device" in build.complaint(failed.value)
     assert {path.name for path in tmp_path.iterdir()} - {"library.so.lock"} == {"a.cpp", "b.cpp", "compiler", "calls"}
 
 
@@ -98,7 +98,7 @@ def test_where_there_are_no_locks_the_files_of_others_are_left_alone(
         raise OSError(37, "no locks available")
 
     fake("")
-    monkeypatch.setattr("nnpot.compiler.FileLock.acquire", no_lock)
+    monkeypatch.setattr("nnpot.machine.build.FileLock.acquire", no_lock)
     of_another = tmp_path / "library.so-abcd1234"
     of_another.mkdir()
     compiled(tmp_path)
@@ -149,7 +149,7 @@ def test_a_file_system_without_locks_is_good_enough(
         raise OSError(37, "no locks available")
 
     fake("")
-    monkeypatch.setattr("nnpot.compiler.FileLock.acquire", no_lock)
+    monkeypatch.setattr("nnpot.machine.build.FileLock.acquire", no_lock)
     assert compiled(tmp_path).is_file()
 
 
@@ -187,7 +187,7 @@ def test_the_complaint_is_that_of_the_compiler(tmp_path: Path, fake: FakeCompile
     fake(shell)
     with pytest.raises(subprocess.SubprocessError) as failed:
         compiled(tmp_path)
-    assert compiler.complaint(failed.value) == said
+    assert build.complaint(failed.value) == said
     assert not (tmp_path / "library.so").exists()
 
 
@@ -195,7 +195,7 @@ def test_the_complaint_is_that_of_the_compiler(tmp_path: Path, fake: FakeCompile
 def test_a_register_of_no_such_size(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NNPOT_REGISTER", value)
     with pytest.raises(ValueError, match=f"NNPOT_REGISTER must be one of 16, 32, 64 .bytes., got {value}"):
-        compiler.flags()
+        build.flags()
 
 
 def test_a_processor_that_the_compiler_does_not_know(
@@ -222,10 +222,10 @@ def test_a_processor_whose_code_cannot_run_here(
 def test_libraries_are_kept_apart_by_what_they_are_made_for(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = compiler.fingerprint([])
+    before = build.fingerprint([])
     monkeypatch.setenv(name, value)
-    assert compiler.fingerprint([]) != before
-    assert any(value in flag for flag in compiler.flags())
+    assert build.fingerprint([]) != before
+    assert any(value in flag for flag in build.flags())
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

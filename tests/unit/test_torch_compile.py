@@ -26,7 +26,7 @@ def batch_of(*names: str) -> Batch:
 KINDS: dict[str, dict[str, int]] = {
     "": {},
     # what comes into the graph has a history
-    "second density": {"second_channels": 2, "second_layers": 2, "second_units": 3},
+    "weighted density": {"weighted_channels": 2, "weighted_layers": 2, "weighted_units": 3},
     "learned elements": {"element_channels": 2},
 }
 
@@ -43,13 +43,14 @@ def compiled(kind: str) -> NeuralNetworkPotential:
 
 
 @pytest.mark.parametrize(
-    ("kind", "stage"), [("", "values"), ("", "features"), ("second density", "values"), ("learned elements", "values")]
+    ("kind", "stage"),
+    [("", "values"), ("", "features"), ("weighted density", "values"), ("learned elements", "values")],
 )
 @pytest.mark.parametrize("names", [("alloy",), ("water", "alloy", "triclinic"), ("slab", "alloy")], ids=str)
 def test_gradients_of_the_loss_are_those_without_compilation(
     names: tuple[str, ...], kind: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_tensors(monkeypatch, *(["networks"] if stage == "features" else ["networks", "invariants", "second_density"]))
+    by_tensors(monkeypatch, *(["networks"] if stage == "features" else ["networks", "invariants", "weighted_density"]))
     batch = batch_of(*names)
     actual, wanted = (loss_gradients(p, batch, 0.7, 1.3, 0.4) for p in (compiled(kind), plain(kind)))
     assert compiled(kind).graphs[stage, True].compiled is not None
@@ -71,7 +72,7 @@ def test_a_compiled_calculator_gives_the_same(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_calculator_compiles_once_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnpot.graph.PAYS_FROM", 2 * len(structure("alloy")))
+    monkeypatch.setattr("nnpot.torch_compile.WORTH_COMPILING_FROM", 2 * len(structure("alloy")))
     calculator, atoms = NNPotCalculator(network_potential(ace())), SYSTEMS["alloy"]()
     assert isinstance(calculator.potential, NeuralNetworkPotential)
     for n_steps, compiles in enumerate([False, False, True, True], start=1):

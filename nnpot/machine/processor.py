@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
-from nnpot.compiler import NATIVE
+from nnpot.machine.build import NATIVE
 
 CPUINFO = Path("/proc/cpuinfo")
 

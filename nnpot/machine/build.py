@@ -25,8 +25,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from nnpot.cache import folders, is_whole, put, remove_old
-from nnpot.threads import cores
+from nnpot.machine.cache import folders, is_whole, put, remove_old
+from nnpot.machine.threads import cores
 
 log = logging.getLogger("nnpot")
 

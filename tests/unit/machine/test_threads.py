@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nnpot.threads import Cores, cgroup_limit, cores
+from nnpot.machine.threads import Cores, cgroup_limit, cores
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
@@ -88,7 +88,7 @@ def test_the_least_limit_counts(limits: tuple[int | None, float | None, int | No
 
 def test_slurm_and_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
-    monkeypatch.setattr("nnpot.threads.cgroup_limit", lambda: None)
+    monkeypatch.setattr("nnpot.machine.threads.cgroup_limit", lambda: None)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     for value, wanted in (("2", 2), ("", 3), ("many", 3)):
         monkeypatch.setenv("SLURM_CPUS_PER_TASK", value)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nnpot import cache
+from nnpot.machine import cache
 
 needs_users = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="a system without users")
 NAME = "kernels-0123456789abcdef-01234567.so"
@@ -155,7 +155,7 @@ def test_a_library_of_another_user_is_not_but_one_of_root_is(
     path = kept(folder)
     owner = path.stat().st_uid
     monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
-    monkeypatch.setattr("nnpot.cache.ROOT", owner if of_root else owner + 2)
+    monkeypatch.setattr("nnpot.machine.cache.ROOT", owner if of_root else owner + 2)
     assert cache.is_usable(path) == of_root
     assert cache.objection(path) == ("" if of_root else f"{folder} belongs to another user")
 

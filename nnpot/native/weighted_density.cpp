@@ -1,4 +1,4 @@
-// A second density whose neighbours are weighted by a network, its derivatives, and the derivatives of those by the
+// A weighted density whose neighbours are weighted by a network, its derivatives, and the derivatives of those by the
 // weights.
 //
 //     D_lm,c  = sum_n A_lm,n P_l,nc                    projections, weights P, U, V of the element of the atom
@@ -14,20 +14,20 @@
 // B. A. Pearlmutter, Neural Computation 6, 147 (1994)); index 0 is a value, 1 its change; of adjoints: that of the
 // value, that of the change.
 //
-// The same formulas are in nnpot/descriptors/second_density.py, with which the tests compare these.  A block of
+// The same formulas are in nnpot/descriptors/weighted_density.py, with which the tests compare these.  A block of
 // neighbours is a matrix, one row each: columns are filled up to whole registers.
 
 #include "api.h"
 #include "checks.h"
 #include "parallel.h"
-#include "second_density_network.h"
-#include "second_density_weights.h"
+#include "weighted_density_network.h"
+#include "weighted_density_weights.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
-namespace second_density {
+namespace weighted_density {
 namespace {
 
 constexpr int64_t LEAST = 16;  // atoms that are worth a thread
@@ -81,7 +81,7 @@ void gradient(const Given<T>& given, const T* second_bar, const T* vectors_chang
 
 // Calls work(given, number) with what the arguments say, `number` a zero of their type.
 template <class Work>
-int with_given(NNPOT_SECOND_DENSITY, Work work) {
+int with_given(NNPOT_WEIGHTED_DENSITY, Work work) {
     const Shape s{int(n_elements), int(n_weights),  {int(n_radial), int(l_max), cutoff},
                   int(n_seen),     int(n_channels), int(n_units)};
     if (l_max < 0 || s.n_harmonics() > MAX_HARMONICS || n_radial > MAX_RADIAL) return NOT_COMPILED;
@@ -107,9 +107,9 @@ int with_given(NNPOT_SECOND_DENSITY, Work work) {
 }
 
 }  // namespace
-}  // namespace second_density
+}  // namespace weighted_density
 
-using namespace second_density;
+using namespace weighted_density;
 
 // They answer NOT_COMPILED for so many radial functions or degrees.
 
@@ -118,27 +118,27 @@ using namespace second_density;
         density_of_atoms, projection, hidden, outer, n_elements, n_weights, cutoff, n_radial, l_max, n_seen,    \
         n_channels, n_units, places, coefficients, n_entries
 
-extern "C" int nnpot_second_density(NNPOT_SECOND_DENSITY, void* out) {
+extern "C" int nnpot_weighted_density(NNPOT_WEIGHTED_DENSITY, void* out) {
     return with_given(THESE, [&](const auto& given, auto zero) { density(given, static_cast<decltype(zero)*>(out)); });
 }
 
-extern "C" int nnpot_second_density_pullback(NNPOT_SECOND_DENSITY, const void* second_bar, void* out) {
+extern "C" int nnpot_weighted_density_pullback(NNPOT_WEIGHTED_DENSITY, const void* second_bar, void* out) {
     return with_given(THESE, [&](const auto& given, auto zero) {
         using T = decltype(zero);
         pullback(given, static_cast<const T*>(second_bar), static_cast<T*>(out));
     });
 }
 
-extern "C" int nnpot_second_density_gradient(NNPOT_SECOND_DENSITY, const void* second_bar, void* out) {
+extern "C" int nnpot_weighted_density_gradient(NNPOT_WEIGHTED_DENSITY, const void* second_bar, void* out) {
     return with_given(THESE, [&](const auto& given, auto zero) {
         using T = decltype(zero);
         gradient<T, 1>(given, static_cast<const T*>(second_bar), nullptr, nullptr, static_cast<T*>(out));
     });
 }
 
-extern "C" int nnpot_second_density_pullback_gradient(NNPOT_SECOND_DENSITY, const void* second_bar,
-                                                      const void* vectors_change, const void* density_change,
-                                                      void* out) {
+extern "C" int nnpot_weighted_density_pullback_gradient(NNPOT_WEIGHTED_DENSITY, const void* second_bar,
+                                                        const void* vectors_change, const void* density_change,
+                                                        void* out) {
     return with_given(THESE, [&](const auto& given, auto zero) {
         using T = decltype(zero);
         const auto typed = [](const void* p) { return static_cast<const T*>(p); };

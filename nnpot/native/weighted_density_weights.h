@@ -1,4 +1,4 @@
-// The weights of second densities as they are kept: rows filled up to whole registers, as given and transposed.
+// The weights of weighted densities as they are kept: rows filled up to whole registers, as given and transposed.
 #pragma once
 
 #include "gemm.h"
@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace second_density {
+namespace weighted_density {
 
 struct Shape {
     int n_elements, n_weights;  // s, q
@@ -128,7 +128,7 @@ struct BothWays : Weights<T> {
     }
 };
 
-// What all functions of second densities are given.
+// What all functions of weighted densities are given.
 template <class T>
 struct Given {
     int64_t threads;
@@ -142,4 +142,4 @@ struct Given {
     std::vector<BothWays<T>> weights;  // of each element
 };
 
-}  // namespace second_density
+}  // namespace weighted_density

@@ -12,7 +12,7 @@ from nnpot.structure import Pairs
 
 
 @dataclass(frozen=True, eq=False)
-class ElementRows:
+class ElementBlocks:
     """A place for every atom in a table of S blocks of R rows; block s holds the atoms of element s.
 
     Attributes:
@@ -34,27 +34,36 @@ class ElementRows:
         """
         if species.is_cpu and len(species) > 0 and not 0 <= int(species.min()) <= int(species.max()) < n_elements:
             raise ValueError("the element index of an atom is not one of the elements of the model")
-        return cls(*rows_by_element(species, n_elements, dtype, least_width))
+        return cls(*blocks_by_element(species, n_elements, dtype, least_width))
 
     @classmethod
     def of_centers(cls, pairs: Pairs, n_elements: int, dtype: torch.dtype) -> Self:
         """Sort the centres of pairs by their element."""
-        return pairs.once((cls, n_elements), lambda: cls.of(pairs.center_species, n_elements, dtype))
+        return pairs.cached((cls, n_elements), lambda: cls.of(pairs.center_species, n_elements, dtype))
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "ElementRows":
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "ElementBlocks":
         """Move to a device, what is of a floating type also to a dtype."""
-        return ElementRows(self.order.to(device), self.place.to(device), self.filled.to(device, dtype))
+        return ElementBlocks(self.order.to(device), self.place.to(device), self.filled.to(device, dtype))
 
-    def among(self, n_elements: int, blocks: Sequence[int]) -> "ElementRows":
+    def among(self, n_elements: int, blocks: Sequence[int]) -> "ElementBlocks":
         """Return the same rows where block s is number `blocks[s]` of `n_elements` blocks; the others are empty."""
         if list(blocks) == list(range(n_elements)):
             return self
         width = self.order.shape[1]
         to = indices(tuple(blocks), self.order)
-        return ElementRows(
+        return ElementBlocks(
             order=self.order.new_zeros(n_elements, width).index_copy(0, to, self.order),
             place=to.index_select(0, self.place // width) * width + self.place % width,
             filled=self.filled.new_zeros(n_elements, width).index_copy(0, to, self.filled),
+        )
+
+    def repeated(self, n: int) -> "ElementBlocks":
+        """Return the blocks of n copies of all atoms; block s of copy m is number m·S + s."""
+        copy = torch.arange(n, device=self.place.device)
+        return ElementBlocks(
+            order=(self.order + len(self.place) * copy.view(-1, 1, 1)).flatten(end_dim=1),
+            place=(self.place + self.order.numel() * copy.view(-1, 1)).flatten(),
+            filled=self.filled.repeat(n, 1),
         )
 
     def spread(self, x: Tensor, dim: int = 0) -> Tensor:
@@ -68,10 +77,10 @@ class ElementRows:
         return _Collect.apply(rows, self.order.flatten(), self.place, self.filled.flatten(), dim)  # type: ignore[no-any-return]
 
 
-def rows_by_element(
+def blocks_by_element(
     species: Tensor, n_elements: int, dtype: torch.dtype, least_width: int = 0
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return `order`, `place` and `filled` of :class:`ElementRows`; TorchScript compiles it for engines."""
+    """Return `order`, `place` and `filled` of :class:`ElementBlocks`; TorchScript compiles it for engines."""
     counts = torch.bincount(species, minlength=n_elements)
     width = max(int(counts.max()) if len(species) > 0 else 0, least_width)
     by_element = torch.argsort(species, stable=True)

@@ -1,4 +1,4 @@
-"""The compiled second density: values and all derivatives that training needs, against tensors and differences."""
+"""The compiled weighted density: values and all derivatives that training needs, against tensors and differences."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,8 +10,8 @@ from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, structure
 from torch import Tensor
 
 from nnpot.descriptors import ACE
-from nnpot.descriptors.second_density import BothDensities, RecordedSeconds, SecondDensities
-from nnpot.functional.second_density import SecondPairDensity
+from nnpot.descriptors.weighted_density import BothDensities, RecordedWeighted, WeightedDensities
+from nnpot.functional.weighted_density import WeightedDensityKernel
 from nnpot.native import are_compiled
 from nnpot.structure import Pairs
 
@@ -43,34 +43,34 @@ class First:
 
 
 class Compiled:
-    """Second densities by compiled code, with the derivatives of all their columns."""
+    """Weighted densities by compiled code, with the derivatives of all their columns."""
 
-    def __init__(self, seconds: SecondDensities, pairs: Pairs, elements: Tensor, density: Tensor) -> None:
+    def __init__(self, seconds: WeightedDensities, pairs: Pairs, elements: Tensor, density: Tensor) -> None:
         self.first = First(density, len(pairs.r_ij))
         made = seconds.linearized(self.first, pairs, elements)
         assert isinstance(made, BothDensities)
-        assert isinstance(made.second, SecondPairDensity)
-        self.made = made
+        assert isinstance(made.second, WeightedDensityKernel)
+        self.cache = made
 
     @property
     def values(self) -> Tensor:
-        return self.made.values[:, :, self.first.values.shape[2] :]
+        return self.cache.values[:, :, self.first.values.shape[2] :]
 
     def pullback(self, values_bar: Tensor) -> tuple[Tensor, Tensor]:
-        by_vectors = self.made.pullback(torch.cat([torch.zeros_like(self.first.values), values_bar], dim=2))
+        by_vectors = self.cache.pullback(torch.cat([torch.zeros_like(self.first.values), values_bar], dim=2))
         assert self.first.bar is not None
         return by_vectors, self.first.bar
 
 
 @dataclass
 class Example:
-    """Second densities of random weights, once by compiled code and once by tensors with a history."""
+    """Weighted densities of random weights, once by compiled code and once by tensors with a history."""
 
     pairs: Pairs
     density: Tensor
     elements: Tensor
-    seconds: SecondDensities
-    recorded: RecordedSeconds
+    seconds: WeightedDensities
+    recorded: RecordedWeighted
     compiled: Compiled
 
     @classmethod
@@ -79,10 +79,10 @@ class Example:
         channels, layers, units, n_radial, l_max, element_channels = size
         ace = ACE(
             CUTOFF, ELEMENTS, 2, n_radial, l_max, element_channels=element_channels,
-            second_channels=channels, second_layers=layers, second_units=units, second_cutoff=3.2,
+            weighted_channels=channels, weighted_layers=layers, weighted_units=units, weighted_cutoff=3.2,
         ).to(dtype)  # fmt: skip
         with torch.no_grad():
-            for layer, second in enumerate(ace.seconds):
+            for layer, second in enumerate(ace.weighted):
                 second.input_scale.uniform_(0.02 * 10**layer, 0.2 * 10**layer)  # later ones see larger numbers
                 second.hidden.copy_(torch.randn_like(second.hidden) / second.hidden.shape[2] ** 0.5)
                 second.outer.copy_(torch.randn_like(second.outer))
@@ -92,9 +92,9 @@ class Example:
         with torch.no_grad():
             density = ace.linearized(pairs).values[:, :, : n_radial * elements.shape[1]]
         density.requires_grad_()
-        recorded = RecordedSeconds.of(ace.seconds, density, pairs, elements)
-        compiled = Compiled(ace.seconds, pairs, elements, density)
-        return cls(pairs, density, elements, ace.seconds, recorded, compiled)
+        recorded = RecordedWeighted.of(ace.weighted, density, pairs, elements)
+        compiled = Compiled(ace.weighted, pairs, elements, density)
+        return cls(pairs, density, elements, ace.weighted, recorded, compiled)
 
 
 @each_precision
@@ -152,7 +152,7 @@ def test_derivatives_by_finite_differences(size: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("threads", [2, 3])
 def test_any_number_of_threads(threads: int) -> None:
     torch.manual_seed(0)
-    ace = ACE(CUTOFF, ELEMENTS, 2, 3, 2, second_channels=5, second_layers=2, second_units=7)
+    ace = ACE(CUTOFF, ELEMENTS, 2, 3, 2, weighted_channels=5, weighted_layers=2, weighted_units=7)
     one = pairs_of(structure("triclinic"))
     n, copies = 3, 40
     shifts = torch.arange(copies).repeat_interleave(len(one.pair_i)) * n
@@ -166,10 +166,10 @@ def test_any_number_of_threads(threads: int) -> None:
     results = []
     for number in (1, threads, threads):
         torch.set_num_threads(number)
-        made = Compiled(ace.seconds, pairs, ace.element_weights, density)
+        made = Compiled(ace.weighted, pairs, ace.element_weights, density)
         bars = made.pullback(psi.requires_grad_())
         loss = made.values.square().sum() + sum(bar.square().sum() for bar in bars)
-        results.append((made.values, *bars, *torch.autograd.grad(loss, [psi, *ace.seconds.parameters()])))
+        results.append((made.values, *bars, *torch.autograd.grad(loss, [psi, *ace.weighted.parameters()])))
     torch.set_num_threads(before)
     assert all(torch.equal(a, b) for a, b in zip(results[1], results[2], strict=True)), "depends on who is first"
     for alone, many in zip(results[0], results[1], strict=True):
@@ -180,11 +180,11 @@ def test_what_is_not_compiled_is_left_to_tensors() -> None:
     pairs = pairs_of(structure("alloy"))
     backwards = Pairs(*(t.flip(0) for t in (pairs.r_ij, pairs.pair_i, pairs.pair_j)), pairs.species)
     for n_radial, given, kind in (
-        (3, pairs, SecondPairDensity),
-        (33, pairs, RecordedSeconds),
-        (3, backwards, RecordedSeconds),
+        (3, pairs, WeightedDensityKernel),
+        (33, pairs, RecordedWeighted),
+        (3, backwards, RecordedWeighted),
     ):
-        ace = ACE(CUTOFF, ELEMENTS, 2, n_radial, 2, second_channels=2)
+        ace = ACE(CUTOFF, ELEMENTS, 2, n_radial, 2, weighted_channels=2)
         with torch.no_grad():
             both = ace.linearized(given)
         assert isinstance(both, BothDensities)

@@ -11,7 +11,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this
 FORKS = """
 import logging, os, sys
 from ase.build import bulk
-from nnpot import ACE, NeuralNetworkPotential, NNPotCalculator, forks
+from nnpot import ACE, NeuralNetworkPotential, NNPotCalculator
+from nnpot.machine import forks
 import torch
 
 logging.basicConfig(format="said: %(message)s", stream=sys.stdout)

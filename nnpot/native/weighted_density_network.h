@@ -1,18 +1,18 @@
-// The network of second densities for one atom after the other, see second_density.cpp for the formulas and their
+// The network of weighted densities for one atom after the other, see weighted_density.cpp for the formulas and their
 // names.
 #pragma once
 
 #include "activations.h"
 #include "gemm.h"
 #include "neighborhoods.h"
-#include "second_density_weights.h"
+#include "weighted_density_weights.h"
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
 
-namespace second_density {
+namespace weighted_density {
 
 // The neighbours of an atom, block after block: D = 1 values alone, D = 2 values and changes.
 template <class T, int D>
@@ -331,4 +331,4 @@ class Network {
     Table<T> slope, curvature, along_radius, sums, density_bar;
 };
 
-}  // namespace second_density
+}  // namespace weighted_density

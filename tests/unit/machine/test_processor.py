@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nnpot import processor
-from nnpot.compiler import NATIVE
+from nnpot.machine import processor
+from nnpot.machine.build import NATIVE
 
 OLDER = """\
 processor\t: 0
@@ -27,7 +27,7 @@ each_compiler = pytest.mark.parametrize(
 
 @pytest.fixture
 def cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("nnpot.processor.CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("nnpot.machine.processor.CPUINFO", tmp_path / "cpuinfo")
     return tmp_path / "cpuinfo"
 
 
