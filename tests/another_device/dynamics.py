@@ -94,6 +94,12 @@ def test_a_step_of_water() -> None:
     assert record.launches <= LAUNCHES_OF_WATER
 
 
+def test_launches_of_angular_functions_do_not_grow_with_the_system() -> None:
+    descriptor = acsf(elements=("H", "O"))
+    small, large = (step(water(n), network_potential(descriptor)).launches for n in (2, 4))
+    assert large == small
+
+
 @pytest.mark.parametrize("kind", ["ACE", "ACE with weighted densities"])
 def test_a_step_in_chunks(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for room in ("potential", "calculator"):

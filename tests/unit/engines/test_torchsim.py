@@ -101,6 +101,14 @@ def test_a_cell_that_changes_in_place_is_noticed() -> None:
     torch.testing.assert_close(model(state)["energy"], fresh(state)["energy"], rtol=1e-12, atol=1e-12)
 
 
+def test_elements_that_change_in_place_are_noticed() -> None:
+    model, fresh = (TorchSimModel(trained("ACE"), dtype=torch.float64) for _ in range(2))
+    state = state_of([alloy(1)])
+    model(state)
+    state.atomic_numbers[:] = state.atomic_numbers.flip(0)
+    torch.testing.assert_close(model(state)["forces"], fresh(state)["forces"], rtol=1e-12, atol=1e-12)
+
+
 def test_a_slab_is_as_in_ase() -> None:
     slab = alloy()
     slab.pbc = (True, True, False)
