@@ -84,12 +84,12 @@ def test_only_systems_that_moved_are_searched_again(monkeypatch: pytest.MonkeyPa
     model = TorchSimModel(trained("ACE"), skin=1.0)
     state = state_of([alloy(1, seed=0), alloy(1, seed=1)])
     model(state)
-    state.positions[4:] += 0.6  # in place, as integrators do
+    state.positions[:4] += 0.1  # in place, as integrators do
+    state.positions[4:] += 0.6
     model(state)
-    state.positions[:4] += 0.25
-    model(state)
-    state.positions[:4] += 0.25
-    model(state)
+    for move in (0.1, 0.1):  # by 0.52 Å in all, along three axes
+        state.positions[:4] += move
+        model(state)
     assert searched == ["system 0", "system 1", "system 1", "system 0"]
 
 
