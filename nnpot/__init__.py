@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from nnpot.calculator import NNPotCalculator
     from nnpot.committee import Committee, Spread
     from nnpot.descriptors import ACE, ACSF, ListedACSF
-    from nnpot.formats import load
-    from nnpot.model_file import save_potential
+    from nnpot.io import describe, load, save
     from nnpot.network_potential import NeuralNetworkPotential
     from nnpot.potential import Potential, Prediction, SumPotential
     from nnpot.repulsion import ZBL
@@ -43,8 +42,9 @@ __all__ = [
     "Spread",
     "Structure",
     "SumPotential",
+    "describe",
     "load",
-    "save_potential",
+    "save",
 ]
 
 _ROOM_OF = {
@@ -62,8 +62,9 @@ _ROOM_OF = {
     "Spread": "committee",
     "Structure": "structure",
     "SumPotential": "potential",
-    "load": "formats",
-    "save_potential": "model_file",
+    "describe": "io",
+    "load": "io",
+    "save": "io",
 }
 
 

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from torch import Tensor
 
-from nnpot.formats import load_for_evaluation
+from nnpot.io import load_for_evaluation
 from nnpot.neighbors import check_places, moved_beyond_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import CENTERS_AT_ONCE, Potential

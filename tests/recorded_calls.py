@@ -95,7 +95,7 @@ RAGGED: dict[str, Callable[[], Descriptor]] = {
         3, 5, 1, element_channels=2, weighted_channels=3, weighted_units=5, weighted_layers=2
     ),
     **{
-        f"acsf, {name}": lambda name=name: acsf(cutoff_function=name, inner=0.0 if name in STEEP else 0.3)  # type: ignore[misc]
+        f"acsf, {name}": lambda name=name: acsf(cutoff_function=name, inner_fraction=0.0 if name in STEEP else 0.3)  # type: ignore[misc]
         for name in CUTOFFS
     },
     "acsf, radial only": lambda: acsf(g4=(), g5=()),

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from nnpot.analysis.plots import ParityPanel
+from nnpot.analysis.panels import ParityPanel
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential
 from nnpot.structure import Batch, Structure

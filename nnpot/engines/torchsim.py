@@ -10,9 +10,9 @@ from torch import Tensor
 from torch_sim.models.interface import ModelInterface
 from torch_sim.state import SimState
 
-from nnpot.formats import load_for_evaluation
 from nnpot.functional.constants import indices
 from nnpot.functional.segment import segment_sum
+from nnpot.io import load_for_evaluation
 from nnpot.neighbors import moved_beyond_skin, neighbor_pairs
 from nnpot.potential import CENTERS_AT_ONCE, Potential
 from nnpot.prepared import Needs

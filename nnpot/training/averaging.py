@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from nnpot.training.options import OptimizerOptions
+from nnpot.training.resolve import Average, average_of
 from nnpot.training.task import PotentialTask
 
 log = logging.getLogger("nnpot")
 
-RECENT = 4
-"""The larger, the shorter the averages at the start: 1 / (RECENT + 2) of the steps so far is their mean age."""
+EARLY = 4
+"""Averages that grow with the training span the last 1 / (EARLY + 2) of the steps so far."""
 
 
 class AveragedWeights(WeightAveraging):
@@ -29,7 +30,7 @@ class AveragedWeights(WeightAveraging):
 
     def __init__(self, optimizer: OptimizerOptions) -> None:
         super().__init__(use_buffers=False)
-        self._options, self._decay = optimizer, 0.0
+        self._options, self._average = optimizer, Average(0.0, grows=False)
         self._best: list[Tensor] = []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -40,19 +41,19 @@ class AveragedWeights(WeightAveraging):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the decay, now that the number of steps is known."""
         n_steps = int(trainer.estimated_stepping_batches)
-        self._decay = self._options.averaging(n_steps)
-        given = self._options.ema
-        if given != "auto" and self._decay < given:
-            log.info("ema %g is too much for a training of %d steps: %.4g is taken", given, n_steps, self._decay)
+        self._average = average_of(self._options, n_steps)
+        given, decay = self._options.ema, self._average.decay
+        if given != "auto" and decay < given:
+            log.info("ema %g is too much for a training of %d steps: %.4g is taken", given, n_steps, decay)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the average if it is the best so far; go back to it where a refinement begins."""
         assert isinstance(pl_module, PotentialTask)
         assert self._average_model is not None
-        schedule, average = pl_module.planned(), self._average_model
+        schedule, average = pl_module.schedule, self._average_model
         if schedule.best_epoch == trainer.current_epoch > 0:
             self._best = [p.detach().clone() for p in average.module.parameters()]
-        if schedule.refines and schedule.annealing_from == trainer.current_epoch:
+        if schedule.is_refining and schedule.anneal_start == trainer.current_epoch:
             with torch.no_grad():
                 for p, best in zip(average.module.parameters(), self._best, strict=True):
                     p.copy_(best)
@@ -70,8 +71,8 @@ class AveragedWeights(WeightAveraging):
 
     def _newest(self, n_averaged: int) -> float:
         """Weight of the newest in the average, after so many before it."""
-        newest = 1 - self._decay
-        return max(newest, (RECENT + 1) / (RECENT + 1 + n_averaged)) if self._options.ema == "auto" else newest
+        newest = 1 - self._average.decay
+        return max(newest, (EARLY + 1) / (EARLY + 1 + n_averaged)) if self._average.grows else newest
 
 
 class _Average(AveragedModel):

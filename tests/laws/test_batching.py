@@ -13,7 +13,6 @@ from nnpot.neighbors import single_batch
 from nnpot.potential import Potential, Prediction
 from nnpot.repulsion import ZBL
 from nnpot.structure import Batch
-from nnpot.training.data import with_features
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -150,7 +149,7 @@ def cached_batches(name: str) -> tuple[Potential, list[Batch], list[Batch]]:
     """A potential, its batches without and with kept features."""
     potential = network_potential(DESCRIPTORS[name]())
     plain = batches(potential)
-    return potential, plain, [with_features(b, potential.descriptor, torch.float64) for b in plain]
+    return potential, plain, [potential.with_cache(b, torch.float64) for b in plain]
 
 
 @cache

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from nnpot.functional.pair_density import sorted_pairs
 from operators import count_functions
 from systems import CUTOFF, ELEMENTS, acsf, structure
 from torch import Tensor
@@ -129,7 +128,7 @@ DENSITY = ("vectors", "starts", "neighbors", "species", "weights", "S", "Q", "cu
 
 
 def given() -> dict[str, Any]:
-    values = (*sorted_pairs(pairs()), torch.ones(4, 2, dtype=torch.float64), 4, 2, CUTOFF, 3, 2)
+    values = (*pairs().by_center(), torch.ones(4, 2, dtype=torch.float64), 4, 2, CUTOFF, 3, 2)
     return dict(zip(DENSITY, values, strict=True))
 
 
@@ -175,7 +174,7 @@ def test_a_table_of_symmetry_functions_that_does_not_agree(change: Callable[[Ten
     table = acsf().function_table
     assert table is not None
     sizes, numbers = torch.tensor(table.sizes), torch.tensor(table.numbers, dtype=torch.float64)
-    first, n_all = sorted_pairs(pairs()), count_functions(table.sizes)
+    first, n_all = pairs().by_center(), count_functions(table.sizes)
     torch.ops.nnpot.acsf(*first, sizes, numbers, n_all)
     with pytest.raises(ValueError, match="acsf: sizes do not agree with the arrays"):
         torch.ops.nnpot.acsf(*first, *change(sizes, numbers), n_all)
