@@ -118,7 +118,7 @@ def trained(
         return train(
             NeuralNetworkPotential(descriptor, (8,)),
             data,
-            LossOptions(energy=2.0, late_energy=10.0, stress=1.0),
+            LossOptions(energy=2.0, final_energy_weight=10.0, stress=1.0),
             OptimizerOptions(method="soap", schedule="adaptive"),
             TrainerOptions(accelerator=where, strategy="auto" if where == "cpu" else where, **trainer),
             out=folder / "run",
@@ -126,7 +126,11 @@ def trained(
         )
 
 
-@pytest.mark.parametrize("descriptor", [small_ace, lambda: ACSF(4.0, size=12)], ids=["ACE", "ACSF with kept features"])
+@pytest.mark.parametrize(
+    "descriptor",
+    [small_ace, pytest.param(lambda: ACSF(4.0, size=12), marks=pytest.mark.slow)],
+    ids=["ACE", "ACSF with kept features"],
+)
 def test_it_gives_the_same(tmp_path: Path, descriptor: Callable[[], Descriptor]) -> None:
     here, there = (
         weights(trained(tmp_path / where, labelled_alloys(8), descriptor(), where)) for where in ("cpu", device.NAME)
@@ -145,6 +149,7 @@ def test_it_goes_on_as_on_the_cpu(tmp_path: Path, steps: Steps) -> None:
     assert_nothing_waits(steps)
 
 
+@pytest.mark.slow
 def test_pairs_in_files(tmp_path: Path, steps: Steps) -> None:
     in_memory, stored = (
         weights(trained(tmp_path / name, labelled_alloys(8), small_ace(), device.NAME, pairs_gib=gib))
@@ -171,9 +176,9 @@ def test_a_step_of_the_default_recipe(tmp_path: Path, steps: Steps, monkeypatch:
         5.0, channels="auto", n_radial=12, l_max=4, weighted_channels=16, weighted_layers=3, weighted_units=64
     )
     train(
-        NeuralNetworkPotential(descriptor, (64, 64), least_scale=0.1),
+        NeuralNetworkPotential(descriptor, (64, 64), min_feature_scale=0.1),
         DataOptions(write(tmp_path / "train.xyz", molecules(20)), validation=0.1, batch_size="auto", batch_atoms=40),
-        LossOptions(energy=2.0, stress=1.0, late_energy=1000.0),
+        LossOptions(energy=2.0, stress=1.0, final_energy_weight=1000.0),
         OptimizerOptions(method="soap", lr=0.005, weight_decay=0.01, schedule="adaptive"),
         TrainerOptions(2, validate_every=1, **trainer),
         out=tmp_path / "run",

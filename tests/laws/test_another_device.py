@@ -28,6 +28,7 @@ pytestmark = pytest.mark.skipif(
         ("dynamics", "not slow"),
         ("training", "not slow"),
         pytest.param("potentials", "slow", marks=pytest.mark.slow),
+        pytest.param("training", "slow", marks=pytest.mark.slow),
     ],
 )
 def test_another_device(room: str, which: str) -> None:
