@@ -1,6 +1,6 @@
 """Any potential as an ASE calculator."""
 
-import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from torch import Tensor
 
 from nnpot.io import load_for_evaluation
-from nnpot.neighbors import NeighborPairs, check_places, moved_beyond_skin, neighbor_pairs
+from nnpot.neighbors import check_places, moved_beyond_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.potential import Potential
+from nnpot.potential import CENTERS_AT_ONCE, Potential
 from nnpot.structure import Batch, Structure
+from nnpot.tables import arranged, needs_in_dynamics, with_tables
 from nnpot.torch_compile import Compilation, worth_compiling
 from nnpot.units import dtype_of
 
@@ -60,8 +62,7 @@ class NNPotCalculator(Calculator):
             raise ValueError(f"compile must be one of {', '.join(get_args(Compilation))}, got {compile!r}")
         self.compile: Compilation = compile
         self._n_atoms: int | None = 0
-        self._pairs: NeighborPairs | None = None
-        self._pairs_of: Structure | None = None
+        self._kept: _Kept | None = None
 
     def calculate(
         self,
@@ -77,23 +78,24 @@ class NNPotCalculator(Calculator):
         """
         super().calculate(atoms, properties, system_changes)
         structure = Structure.from_ase(cast(Atoms, self.atoms))
-        pairs = self._neighbors(structure)
-        batch = Batch.of_structure(structure, pairs.vectors(structure.positions, structure.cell), pairs.i, pairs.j)
-        batch = batch.to(self.device, self.dtype)
-        self._compile_if_it_pays(len(structure))
+        batch = self._batch(structure)
+        n = len(structure)
+        self._compile_if_it_pays(n)
         with torch.no_grad():
             prediction = self.potential(batch)
-        energy, forces = float(prediction.energy), prediction.forces.double().cpu().numpy()
-        if not (math.isfinite(energy) and np.isfinite(forces).all()):
+        parts = (prediction.energy, prediction.energies, prediction.forces.flatten(), prediction.stress.flatten())
+        on_host = torch.cat([part.double() for part in parts]).cpu()  # at once: each copy waits for the device
+        energy, energies, forces, stress = (x.numpy() for x in on_host.split([1, n, 3 * n, 6]))
+        if not (np.isfinite(energy).all() and np.isfinite(forces).all()):
             raise ValueError(prediction.complaints(batch)[0])
         self.results = {
-            "energy": energy,
-            "free_energy": energy,
-            "energies": prediction.energies.cpu().numpy(),
-            "forces": forces,
+            "energy": float(energy[0]),
+            "free_energy": float(energy[0]),
+            "energies": energies,
+            "forces": forces.reshape(n, 3),
         }
         if structure.volume is not None:
-            self.results["stress"] = prediction.stress[0].double().cpu().numpy()
+            self.results["stress"] = stress
 
     def _compile_if_it_pays(self, n_atoms: int) -> None:
         """Count the atoms calculated so far until it is time to compile."""
@@ -106,15 +108,21 @@ class NNPotCalculator(Calculator):
                 if isinstance(part, NeuralNetworkPotential):
                     part.compiled(evaluation=True)
 
-    def _neighbors(self, structure: Structure) -> NeighborPairs:
-        """The pairs kept from an earlier step where they still hold every neighbour, else new ones."""
-        old = self._pairs_of
-        if self._pairs is not None and old is not None and self._still_holds(old, structure):
-            return self._pairs
+    def _batch(self, structure: Structure) -> Batch:
+        """The structure with the pairs kept from an earlier step where they still hold every neighbour, else new."""
+        if self._kept is None or not self._still_holds(self._kept.structure, structure):
+            self._kept = self._with_neighbors(structure)
+        return self._kept.at(structure.positions)
+
+    def _with_neighbors(self, structure: Structure) -> "_Kept":
         pairs = neighbor_pairs(structure, self.potential.cutoff + self.skin)
-        check_places(structure, pairs, pairs.vectors(structure.positions, structure.cell))
-        self._pairs, self._pairs_of = pairs, structure
-        return pairs
+        vectors = pairs.vectors(structure.positions, structure.cell)
+        check_places(structure, pairs, vectors)
+        batch = Batch.of_structure(structure, vectors, pairs.i, pairs.j)
+        needs = needs_in_dynamics(self.potential, self.dtype, self.device)
+        if needs is not None:
+            batch = with_tables(arranged(batch, needs, self.skin), CENTERS_AT_ONCE)
+        return _Kept(structure, batch.to(self.device, self.dtype), (pairs.shifts @ structure.cell).to(self.device))
 
     def _still_holds(self, old: Structure, new: Structure) -> bool:
         same = (
@@ -123,3 +131,24 @@ class NNPotCalculator(Calculator):
             and np.array_equal(old.cell.numpy(), new.cell.numpy())
         )
         return same and not bool(moved_beyond_skin(old.positions, new.positions, self.skin).any())
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """What is used again at the steps for which a neighbour list holds.
+
+    Attributes:
+        structure: For which neighbours were found.
+        batch: The same with its pairs, on the device.
+        shifts: S·cell of each pair, in Å, shape (P, 3), there as well.
+    """
+
+    structure: Structure
+    batch: Batch
+    shifts: Tensor
+
+    def at(self, positions: Tensor) -> Batch:
+        """Return the batch with atoms at other positions, in Å, shape (N, 3), on the host."""
+        r, batch = positions.to(self.shifts.device), self.batch
+        r_ij = r.index_select(0, batch.pair_j) - r.index_select(0, batch.pair_i) + self.shifts
+        return replace(batch, r_ij=r_ij.to(batch.r_ij.dtype))

@@ -123,14 +123,14 @@ def record_batched(potentials: Sequence[NeuralNetworkPotential], tape: Tape, pai
             p.descriptor.features_of(x_m, blocks) if stage == "values" else x_m
             for p, x_m, stage in zip(potentials, x, stages, strict=True)
         ]
-        return _energies(potentials, features, pairs.center_species)
+        return _energies(potentials, features, pairs.center_species, blocks)
 
     parameters = [w for p in potentials for w in p.parameters()]
     return [{"energies": ((1.0, e),)} for e in tape.autograd(energies, values, parameters)]
 
 
 def _energies(
-    potentials: Sequence[NeuralNetworkPotential], features: Sequence[Tensor], species: Tensor
+    potentials: Sequence[NeuralNetworkPotential], features: Sequence[Tensor], species: Tensor, blocks: ElementBlocks
 ) -> list[Tensor]:
     """Atomic energies of each potential, shape (N,), from its features, shape (N, D).
 
@@ -142,6 +142,5 @@ def _energies(
     x = standardised(torch.cat(list(features)), mean, scale, all_species)
     networks = PerElement(network for p in potentials for network in p.networks)
     linear = PerElement(term for p in potentials for term in p.linear)
-    blocks = ElementBlocks.of(all_species, len(mean), x.dtype)
-    outputs = network_outputs(networks, linear, x, blocks).split(n)
+    outputs = network_outputs(networks, linear, x, blocks.repeated(len(potentials))).split(n)
     return [p.references(species) + p.energy_scale * h.double() for p, h in zip(potentials, outputs, strict=True)]

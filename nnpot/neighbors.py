@@ -1,6 +1,6 @@
 """Neighbour pairs within a cutoff: one function in front of the `vesin` library, and padded tables of pairs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -181,6 +181,10 @@ class NeighborTable:
             n_atoms = len(pairs.center_species)
             slots, width = table_slots(pairs.pair_i[near], n_atoms)
         return cls(near, slots, n_atoms, width)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "NeighborTable":
+        """Move to a device; it holds nothing of a floating type."""
+        return replace(self, near=self.near.to(device), slots=self.slots.to(device))
 
     def filled(self, values: Tensor, empty: float) -> Tensor:
         """Put a row for each of these pairs (P', X) into the table (N, M, X), one number in the empty places."""

@@ -10,6 +10,7 @@ from nnpot.descriptors.base import Descriptor
 from nnpot.elements import isolated_atom_energies, least_squares_energies
 from nnpot.functional.autograd import AtomByAtom
 from nnpot.functional.blocks import ElementBlocks
+from nnpot.functional.constants import numbers
 from nnpot.functional.linear import Fixed
 from nnpot.functional.networks import Networks, NetworksKernel
 from nnpot.functional.tape import Sum, Tape, Value
@@ -87,7 +88,7 @@ class NeuralNetworkPotential(TrainablePotential):
 
     def references(self, species: Tensor) -> Tensor:
         """Return the reference energies of atoms, in eV, float64, shape (N,)."""
-        return torch.tensor(self.reference, dtype=torch.float64, device=species.device).index_select(0, species)
+        return numbers(self.reference, species, torch.float64).index_select(0, species)
 
     def record(self, tape: Tape, pairs: Pairs) -> dict[str, Sum]:
         """As of every potential; autograd goes only where no derivative is written out."""
@@ -137,7 +138,7 @@ class NeuralNetworkPotential(TrainablePotential):
             functions=tuple(layer.name for layer in self.networks[0].modules() if isinstance(layer, Activation)),
             mean=self.scaling.mean,
             scale=self.scaling.scale,
-            offset=torch.tensor(self.reference, dtype=torch.float64, device=self.scaling.mean.device),
+            offset=numbers(self.reference, self.scaling.mean, torch.float64),
             factor=self.energy_scale,
         )
 

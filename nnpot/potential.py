@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nnpot.functional.blocks import ElementBlocks
+from nnpot.functional.constants import indices
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
 from nnpot.functional.tape import Sum, Tape
 from nnpot.neighbors import single_batch, too_close
@@ -105,7 +106,7 @@ class Potential(Module, ABC):
         """
 
         def energies(r_ij: Tensor) -> Tensor:
-            return self.atomic_energies(replace(pairs, r_ij=r_ij))
+            return self.atomic_energies(pairs.with_vectors(r_ij))
 
         (value,) = tape.autograd(energies, [tape.r], list(self.parameters()))
         return {"energies": ((1.0, value),)}
@@ -250,8 +251,8 @@ class SumPotential(Potential):
         """The same pairs, elements counted as one of the terms counts them."""
         if term.elements == self.elements:
             return pairs
-        places = [term.elements.index(e) for e in self.elements]
-        place = torch.tensor(places, device=pairs.species.device)
+        places = tuple(term.elements.index(e) for e in self.elements)
+        place = indices(places, pairs.species)
         centers = None if pairs.centers is None else place[pairs.centers]
         seen = replace(pairs, species=place[pairs.species], centers=centers)
         rows = pairs.cache.get((ElementBlocks, len(self.elements)))

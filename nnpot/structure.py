@@ -17,7 +17,10 @@ from ase.data import atomic_numbers, chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
+from nnpot.prepared import Arrangement, CachedFeatures, Prepared, join_indices
+
 Made = TypeVar("Made")
+_NO_TENSORS = {"names", "cached", "arrangement", "prepared"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +181,12 @@ class Pairs:
         starts = self.cached("starts", lambda: torch.searchsorted(pair_i, torch.arange(n + 1, device=pair_i.device)))
         return self.r_ij.contiguous(), starts, self.pair_j.contiguous(), self.species.contiguous()
 
+    def with_vectors(self, r_ij: Tensor) -> "Pairs":
+        """Return the same pairs with vectors that are equal but have another history: what was made of them holds."""
+        pairs = replace(self, r_ij=r_ij)
+        pairs.cache.update(self.cache)
+        return pairs
+
     def check(self) -> None:
         """Complain about what is no list of pairs; compiled code looks for itself.
 
@@ -212,10 +221,8 @@ class Pairs:
         if n <= size or not self.is_sorted:
             yield self
             return
-        starts = torch.arange(0, n, size, device=self.pair_i.device)
-        ends = [*torch.searchsorted(self.pair_i, starts).tolist(), len(self.pair_i)]
-        for start, first, end in zip(starts.tolist(), ends, ends[1:], strict=False):
-            yield Pairs(
+        for start, first, end in self.cached(("bounds", size), lambda: self.bounds(size)):
+            chunk = Pairs(
                 self.r_ij[first:end],
                 self.pair_i[first:end] - start,
                 self.pair_j[first:end],
@@ -223,56 +230,15 @@ class Pairs:
                 self.center_species[start : start + size],
                 assume_sorted=True,
             )
+            known = self.cache.get(("chunk", start))
+            chunk.cache.update({} if known is None else known.cache)
+            yield chunk
 
-
-@dataclass(frozen=True, eq=False)
-class CachedFeatures:
-    """Features of a fixed descriptor and their derivatives, calculated once and kept.
-
-    The derivative is kept per structure b as a padded table over its n_b atoms and M_b neighbour slots, so that the
-    chain rule is one batched matrix product.
-
-    Attributes:
-        features: G, shape (N, D).
-        jacobians: ∂G_i/∂r_ij for each structure, shape (n_b, D, 3·M_b).
-        slots: Row of each pair in the tables, joined and flattened to (Σ n_b·M_b, 3), shape (P,).
-    """
-
-    features: Tensor
-    jacobians: tuple[Tensor, ...]
-    slots: Tensor
-
-    def pullback(self, feature_gradient: Tensor) -> Tensor:
-        """Return ∂E/∂r_ij = Σ_d ∂E/∂G_id · ∂G_id/∂r_ij, shape (P, 3), from ∂E/∂G, shape (N, D)."""
-        per_structure = feature_gradient.unsqueeze(dim=1).split([len(j) for j in self.jacobians])
-        rows = [torch.bmm(g, j).reshape(-1, 3) for g, j in zip(per_structure, self.jacobians, strict=True)]
-        return torch.cat(rows).index_select(0, self.slots)
-
-    def tangent(self, direction: Tensor) -> Tensor:
-        """Return the change of the features, shape (N, D), with changes of the pair vectors, shape (P, 3)."""
-        sizes = [(len(j), j.shape[2] // 3) for j in self.jacobians]
-        table = direction.new_zeros(sum(n * m for n, m in sizes), 3).index_copy(0, self.slots, direction)
-        rows = table.split([n * m for n, m in sizes])
-        changes = [torch.bmm(j, r.view(len(j), -1, 1)) for j, r in zip(self.jacobians, rows, strict=True)]
-        return torch.cat(changes).squeeze(dim=2)
-
-    @staticmethod
-    def join(parts: Sequence["CachedFeatures"]) -> "CachedFeatures":
-        """Put the caches of several batches one after the other."""
-        rows = [sum(len(j) * j.shape[2] // 3 for j in part.jacobians) for part in parts]
-        return CachedFeatures(
-            torch.cat([part.features for part in parts]),
-            tuple(j for part in parts for j in part.jacobians),
-            _join_indices([part.slots for part in parts], rows),
-        )
-
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "CachedFeatures":
-        """Move to a device, floating-point parts also to a dtype."""
-        return CachedFeatures(
-            self.features.to(device, dtype),
-            tuple(j.to(device, dtype) for j in self.jacobians),
-            self.slots.to(device),
-        )
+    def bounds(self, size: int) -> list[tuple[int, int, int]]:
+        """Return for each chunk its first centre, its first pair and the pair behind its last."""
+        starts = torch.arange(0, len(self.center_species), size, device=self.pair_i.device)
+        ends = [*torch.searchsorted(self.pair_i, starts).tolist(), len(self.pair_i)]
+        return list(zip(starts.tolist(), ends, ends[1:], strict=False))
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,6 +260,8 @@ class Batch:
     stress        (B, 6)     label, NaN where missing                                      eV/Å³
     names         (B,)       where each structure comes from, for messages; empty if unknown
     cached                   features and derivatives of a fixed descriptor, or None
+    arrangement              where atoms and pairs stand in tables, or None
+    prepared                 element indices and tables made beforehand, or None
     ============  =========  ============================================================  ======
     """
 
@@ -309,6 +277,8 @@ class Batch:
     stress: Tensor
     names: tuple[str, ...] = ()
     cached: CachedFeatures | None = None
+    arrangement: Arrangement | None = None
+    prepared: Prepared | None = None
 
     @property
     def n_structures(self) -> int:
@@ -321,7 +291,12 @@ class Batch:
         Raises:
             ValueError: If an atom is of another element.
         """
-        return Pairs(self.r_ij, self.pair_i, self.pair_j, species_index(self.numbers, elements), kept=self.cached)
+        known = self.prepared
+        if known is None or known.elements != tuple(elements):
+            return Pairs(self.r_ij, self.pair_i, self.pair_j, species_index(self.numbers, elements), kept=self.cached)
+        pairs = Pairs(self.r_ij, self.pair_i, self.pair_j, known.species, assume_sorted=True, kept=self.cached)
+        pairs.cache.update(known.cache)
+        return pairs
 
     @classmethod
     def of_structure(cls, structure: Structure, r_ij: Tensor, pair_i: Tensor, pair_j: Tensor) -> Self:
@@ -354,17 +329,19 @@ class Batch:
         if not batches:
             raise ValueError("a batch needs at least one structure")
         n_atoms = [len(b.numbers) for b in batches]
-        indices = {
-            "pair_i": _join_indices([b.pair_i for b in batches], n_atoms),
-            "pair_j": _join_indices([b.pair_j for b in batches], n_atoms),
-            "structure_of": _join_indices([b.structure_of for b in batches], [b.n_structures for b in batches]),
+        indices: dict[str, Any] = {
+            "pair_i": join_indices([b.pair_i for b in batches], n_atoms),
+            "pair_j": join_indices([b.pair_j for b in batches], n_atoms),
+            "structure_of": join_indices([b.structure_of for b in batches], [b.n_structures for b in batches]),
         }
-        others = [f.name for f in fields(cls) if f.name not in {*indices, "names", "cached"}]
-        values = {name: torch.cat([getattr(b, name) for b in batches]) for name in others}
+        others = [f.name for f in fields(cls) if f.name not in {*indices, *_NO_TENSORS}]
+        values: dict[str, Any] = {name: torch.cat([getattr(b, name) for b in batches]) for name in others}
         names = tuple(name for b in batches for name in b.names)
         caches = [b.cached for b in batches if b.cached is not None]
+        places = [b.arrangement for b in batches if b.arrangement is not None]
         cached = CachedFeatures.join(caches) if len(caches) == len(batches) else None
-        return cls(**values, **indices, names=names, cached=cached)
+        arrangement = Arrangement.join(places) if len(places) == len(batches) else None
+        return cls(**values, **indices, names=names, cached=cached, arrangement=arrangement, prepared=None)
 
     def check(self) -> None:
         """Complain about pairs that are none, or atoms of no structure, with a ValueError."""
@@ -375,21 +352,17 @@ class Batch:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Batch":
         """Move to a device, checked if it leaves the CPU; the floating-point parts but the energy also to a dtype."""
-        if self.r_ij.is_cpu and device is not None and torch.device(device).type != "cpu":
+        if self.prepared is None and self.r_ij.is_cpu and device is not None and torch.device(device).type != "cpu":
             self.check()
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"names", "cached"}}
-        moved = {
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NO_TENSORS}
+        moved: dict[str, Any] = {
             name: v.to(device, dtype if v.is_floating_point() and name != "energy" else None)
             for name, v in values.items()
         }
-        return replace(self, **moved, cached=None if self.cached is None else self.cached.to(device, dtype))
+        cached = None if self.cached is None else self.cached.to(device, dtype)
+        prepared = None if self.prepared is None else self.prepared.to(device, dtype)
+        return replace(self, **moved, cached=cached, prepared=prepared)
 
 
 def _or_nan(values: Tensor | None, shape: tuple[int, ...]) -> Tensor:
     return torch.full(shape, float("nan"), dtype=torch.float64) if values is None else values
-
-
-def _join_indices(parts: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
-    """Join index vectors, each shifted by the sizes of those before it."""
-    offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).tolist()
-    return torch.cat([part + offset for part, offset in zip(parts, offsets, strict=True)])

@@ -3,11 +3,11 @@
 =====  =======================================================================  ================================
 floor  rooms                                                                    may import
 =====  =======================================================================  ================================
-0      structure, elements, labels, spec, torch_compile, machine, native,   floor 0 only
-       precision, units, files, simulation
+0      structure, prepared, elements, labels, spec, torch_compile, machine,      floor 0 only
+       native, units, simulation
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/                                                        floors 0–1
-3      potential, network_potential, repulsion, committee                       floors 0–2, each other
+3      potential, tables, network_potential, repulsion, committee               floors 0–2, each other
 4      formats/, io                                                             floors 0–3, see BESIDE
 5      training/, analysis/, engines/, calculator                               floors 0–4, see BESIDE
 6      commands/, __main__                                                      floors 0–5
@@ -28,12 +28,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = (
     (
-        *("structure", "elements", "labels", "spec", "torch_compile", "machine", "native"),
+        *("structure", "prepared", "elements", "labels", "spec", "torch_compile", "machine", "native"),
         *("units", "simulation"),
     ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn"),
-    ("potential", "network_potential", "repulsion", "committee"),
+    ("potential", "tables", "network_potential", "repulsion", "committee"),
     ("formats", "io"),
     ("training", "analysis", "engines", "calculator"),
     ("commands", "__main__"),

@@ -18,6 +18,7 @@ from nnpot.elements import check_elements, elements_of
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.channels import channels as channels_of
 from nnpot.functional.channels import repeated_for_m
+from nnpot.functional.constants import constant
 from nnpot.functional.density import Basis, DensityTables, density, density_kernel
 from nnpot.functional.harmonics import MAX_DEGREE, mean_over_m, product
 from nnpot.functional.invariants import Invariants
@@ -257,7 +258,7 @@ class ACE(Descriptor):
 
     def _sum_over_m(self, x: Tensor) -> Tensor:
         """Mean of x (L, N, C) over m for each l, shape (l_max + 1, N, C)."""
-        weights = x.new_tensor(mean_over_m(self.l_max))
+        weights = constant(mean_over_m, self.l_max, like=x)
         return (weights @ x.flatten(start_dim=1)).view(self.l_max + 1, *x.shape[1:])
 
 

@@ -12,8 +12,9 @@ from nnpot.elements import elements_of
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.tape import Evaluated, Tape, Value
 from nnpot.neighbors import table_slots
+from nnpot.prepared import CachedFeatures
 from nnpot.spec import Module
-from nnpot.structure import Batch, CachedFeatures, Pairs, Structure
+from nnpot.structure import Batch, Pairs, Structure
 
 
 class Descriptor(Module, ABC):
@@ -58,7 +59,7 @@ class Descriptor(Module, ABC):
 
     def _by_autograd(self, tape: Tape, pairs: Pairs) -> tuple[Value, ...]:
         def features(r_ij: Tensor) -> Tensor:
-            of_all: Tensor = self(replace(pairs, r_ij=r_ij))
+            of_all: Tensor = self(pairs.with_vectors(r_ij))
             return of_all
 
         return tape.autograd(features, [tape.r], list(self.parameters()))

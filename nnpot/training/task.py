@@ -91,8 +91,7 @@ class PotentialTask(pl.LightningModule):
             "stress": (prediction.stress, batch.stress),
         }
         for label, (predicted, wanted) in pairs.items():
-            difference, known = known_difference(predicted, wanted)
-            self._errors(label).update(difference[known])
+            self._errors(label).update(*known_difference(predicted, wanted))
 
     def on_validation_epoch_end(self) -> None:
         """Log the errors in the units of the field."""

@@ -14,7 +14,8 @@ from systems import SYSTEMS, pairs_of, structure
 from torch import Tensor
 
 from nnpot.neighbors import single_batch, table_slots
-from nnpot.structure import Batch, CachedFeatures, Pairs, Structure, species_index
+from nnpot.prepared import CachedFeatures
+from nnpot.structure import Batch, Pairs, Structure, species_index
 
 STRESS = np.array([[1.0, 6.0, 5.0], [6.0, 2.0, 4.0], [5.0, 4.0, 3.0]])
 
