@@ -57,7 +57,7 @@ class NeighborSums(Descriptor):
 
     @abstractmethod
     def radial_terms_derivative(self, r: Tensor) -> Tensor:
-        """Return their derivatives by r, in 1/Å, shape (..., n_radial)."""
+        """Return their derivatives with respect to r, in 1/Å, shape (..., n_radial)."""
 
     @abstractmethod
     def triple_sums(self, like: Tensor) -> Iterator[TripleSums]:
