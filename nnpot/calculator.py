@@ -1,6 +1,5 @@
 """Any potential as an ASE calculator."""
 
-import math
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -9,17 +8,19 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
+from nnpot.batch import Batch
 from nnpot.formats import load_for_evaluation
+from nnpot.labels import LABELS
 from nnpot.neighbors import NeighborPairs, check_places, moved_beyond_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
 from nnpot.precision import dtype_of
-from nnpot.structure import Batch, Structure
+from nnpot.structure import Structure
 from nnpot.torch_compile import Compilation, worth_compiling
 
 
 class NNPotCalculator(Calculator):
-    """Energy, atomic energies, forces and stress of a potential, in ASE's units and signs.
+    """Energy, atomic energies, forces, stress and what heads predict of a potential, in ASE's units and signs.
 
     The neighbour list is found with a skin and used again until an atom has moved by half of it (Verlet), or the cell,
     the periodicity or the elements change.
@@ -59,6 +60,7 @@ class NNPotCalculator(Calculator):
         if compile not in get_args(Compilation):
             raise ValueError(f"compile must be one of {', '.join(get_args(Compilation))}, got {compile!r}")
         self.compile: Compilation = compile
+        self.implemented_properties = ["free_energy", "energies", *self.potential.predicts]
         self._n_atoms: int | None = 0
         self._pairs: NeighborPairs | None = None
         self._pairs_of: Structure | None = None
@@ -83,17 +85,15 @@ class NNPotCalculator(Calculator):
         self._compile_if_it_pays(len(structure))
         with torch.no_grad():
             prediction = self.potential(batch)
-        energy, forces = float(prediction.energy), prediction.forces.double().cpu().numpy()
-        if not (math.isfinite(energy) and np.isfinite(forces).all()):
+        results = {name: values.double().cpu().numpy() for name, values in prediction.labels.items()}
+        if not (np.isfinite(results["energy"]).all() and np.isfinite(results["forces"]).all()):
             raise ValueError(prediction.complaints(batch)[0])
-        self.results = {
-            "energy": energy,
-            "free_energy": energy,
-            "energies": prediction.energies.cpu().numpy(),
-            "forces": forces,
-        }
-        if structure.volume is not None:
-            self.results["stress"] = prediction.stress[0].double().cpu().numpy()
+        energy = float(results["energy"][0])
+        self.results = {"free_energy": energy, "energies": prediction.energies.cpu().numpy()}
+        for name, values in results.items():
+            if LABELS[name].is_possible(structure.pbc, has_volume=structure.has_volume):
+                self.results[name] = values if LABELS[name].per == "atom" else values[0]
+        self.results["energy"] = energy
 
     def _compile_if_it_pays(self, n_atoms: int) -> None:
         """Count the atoms calculated so far until it is time to compile."""

@@ -58,6 +58,7 @@ class Committee(Potential):
             raise ValueError(f"the potentials of a committee must have the same elements in one order, got {known}")
         self.members = nn.ModuleList(members)
         self.elements, self.cutoff = members[0].elements, max(m.cutoff for m in members)
+        self.heads = tuple(name for name in members[0].heads if all(name in m.heads for m in members))
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the mean, in eV, shape (N,)."""
@@ -68,6 +69,11 @@ class Committee(Potential):
         energies, gradients, shared = self._by_member(pairs)
         gradient = gradients.mean(dim=0)
         return energies.mean(dim=0), gradient if shared is None else shared.pullback(gradient)
+
+    def head_outputs(self, pairs: Pairs, cached: Linearized | None = None) -> dict[str, Tensor]:
+        """Return the means of what the heads have to say that all members have."""
+        outputs = [m.head_outputs(pairs) for m in self._members] if self.heads else []
+        return {name: torch.stack([of_one[name] for of_one in outputs]).mean(dim=0) for name in self.heads}
 
     def spread(self, structure: Structure) -> Spread:
         """Return how far the members are apart for a structure (corrected for their small number)."""

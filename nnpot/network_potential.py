@@ -11,6 +11,7 @@ from nnpot.descriptors.base import Descriptor
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.explicit import Energies, RecordedEnergies, energies_and_gradient
 from nnpot.functional.networks import Networks
+from nnpot.heads import HeadNetworks, check_heads
 from nnpot.neighbors import single_batch
 from nnpot.nn.layers import Activation, Affine
 from nnpot.nn.mlp import MLP, activations
@@ -38,6 +39,8 @@ class NeuralNetworkPotential(Potential):
         atomic_energies: The reference energies e_s, in eV by symbol; or how to get them from the training data.
         energy_scale: σ, in eV; set by the training data.
         least_scale: Smallest scale_s of a feature, relative to the largest: features that vary less count less.
+        heads: What else to predict from the same features, each by networks of its own: `charges`, which gives
+            dipoles as well.
         linear: Whether the linear term w_s is there.
 
     Raises:
@@ -53,6 +56,7 @@ class NeuralNetworkPotential(Potential):
         atomic_energies: AtomicEnergies = "least_squares",
         energy_scale: float = 1.0,
         least_scale: float = 1e-3,
+        heads: tuple[str, ...] = (),
         *,
         linear: bool = True,
     ) -> None:
@@ -68,6 +72,10 @@ class NeuralNetworkPotential(Potential):
         self.linear = PerElement(Affine(descriptor.n_features, 1) for _ in self.elements if linear)
         for weight in self.linear.parameters():
             torch.nn.init.zeros_(weight)
+        self.heads = check_heads(heads)
+        self.head_networks = nn.ModuleDict(
+            {name: HeadNetworks(sizes, activation, len(self.elements), linear=linear) for name in self.heads}
+        )
         self.energy_scale = energy_scale
         self.reference = _reference_energies(atomic_energies, self.elements)
         self.graphs: dict[tuple[Stage, bool], CompiledGraph] = {}  # the latter: whether it is differentiated again
@@ -82,6 +90,20 @@ class NeuralNetworkPotential(Potential):
         """Return atomic energies, in eV, float64, shape (N,), from features (N, D) and element indices (N,)."""
         learned = network_outputs(self.networks, self.linear, self.scaling(features, species), rows)
         return self.references(species) + self.energy_scale * learned.double()
+
+    def head_outputs(self, pairs: Pairs, cached: Linearized | None = None) -> dict[str, Tensor]:
+        """As every potential."""
+        if not self.heads:
+            return {}
+        with torch.set_grad_enabled(self.is_trained):
+            features = self.descriptor(pairs) if cached is None else cached.values
+            rows = ElementBlocks.of_centers(pairs, len(self.elements), features.dtype)
+            x = self.scaling(features, pairs.center_species)
+            return {
+                name: network_outputs(part.networks, part.linear, x, rows)
+                for name, part in self.head_networks.items()
+                if isinstance(part, HeadNetworks)
+            }
 
     def references(self, species: Tensor) -> Tensor:
         """Return the reference energies of atoms, in eV, float64, shape (N,)."""

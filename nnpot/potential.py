@@ -6,16 +6,20 @@ every potential.  Potentials add: `a + b`.
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from nnpot.batch import Batch
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
+from nnpot.heads import HEADS, predictions
+from nnpot.labels import LABELS
 from nnpot.neighbors import single_batch, too_close
 from nnpot.spec import Module
-from nnpot.structure import Batch, Linearized, Pairs, Structure
+from nnpot.structure import Linearized, Pairs, Structure
 
 log = logging.getLogger("nnpot")
 
@@ -34,14 +38,33 @@ class Prediction:
     energy     (B,)     total energies, float64                              eV
     forces     (N, 3)   forces                                               eV/Å
     stress     (B, 6)   Voigt xx, yy, zz, yz, xz, xy, positive in tension;   eV/Å³
-                        NaN unless periodic in three dimensions
+                        NaN without a periodic cell
+    labels              these three and what heads predict, by the names of
+                        :data:`nnpot.labels.LABELS`
     =========  =======  ===================================================  ======
     """
 
     energies: Tensor
-    energy: Tensor
-    forces: Tensor
-    stress: Tensor
+    labels: Mapping[str, Tensor]
+
+    @property
+    def energy(self) -> Tensor:
+        """Total energies in eV, float64, shape (B,)."""
+        return self.labels["energy"]
+
+    @property
+    def forces(self) -> Tensor:
+        """Forces in eV/Å, shape (N, 3)."""
+        return self.labels["forces"]
+
+    @property
+    def stress(self) -> Tensor:
+        """Stresses in eV/Å³, shape (B, 6)."""
+        return self.labels["stress"]
+
+    def detach(self) -> "Prediction":
+        """Return the same numbers without their graph."""
+        return Prediction(self.energies.detach(), {name: value.detach() for name, value in self.labels.items()})
 
     def is_finite(self, batch: Batch) -> Tensor:
         """Return for which structures energy, forces and, where there is a volume, stress are finite, shape (B,)."""
@@ -61,10 +84,18 @@ class Potential(Module, ABC):
     Attributes:
         elements: Chemical symbols that the potential knows, in the order of `Pairs.species`.
         cutoff: In Å.
+        heads: Names of what it predicts beside the energy (:data:`nnpot.heads.HEADS`).
     """
 
     elements: tuple[str, ...]
     cutoff: float
+    heads: tuple[str, ...] = ()
+
+    @property
+    def predicts(self) -> tuple[str, ...]:
+        """Names of the labels that it predicts."""
+        of_heads = {label for name in self.heads for label in HEADS[name].labels}
+        return tuple(name for name, label in LABELS.items() if not label.has_head or name in of_heads)
 
     @property
     def is_trained(self) -> bool:
@@ -89,6 +120,20 @@ class Potential(Module, ABC):
             gradient = gradient_of(energies, r_ij, keep_graph=keep_graph)
         return (energies, gradient) if keep_graph else (energies.detach(), gradient)
 
+    def head_outputs(self, pairs: Pairs, cached: Linearized | None = None) -> dict[str, Tensor]:
+        """Return what each head has to say of every atom, shape (N,), differentiable with respect to parameters."""
+        return {}
+
+    def outputs_and_pair_gradient(
+        self, pairs: Pairs, cached: Linearized | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return what there is for every atom by name, each of shape (N,), and ∂E/∂r_ij (P, 3) in eV/Å.
+
+        The atomic energies in eV are `energies`; everything else is for a head of its name.
+        """
+        energies, gradient = self.energies_and_pair_gradient(pairs, cached)
+        return {"energies": energies, **self.head_outputs(pairs, cached)}, gradient
+
     def forward(self, batch: Batch) -> Prediction:
         """Predict energies, forces and stress of a batch whose pairs reach at least to the cutoff.
 
@@ -102,24 +147,32 @@ class Potential(Module, ABC):
             batch = batch.to(dtype=parameter.dtype)
         pairs = batch.pairs(self.elements)
         if batch.cached is not None or self.is_trained:
-            energies, gradient = self.energies_and_pair_gradient(pairs, batch.cached)
+            outputs, gradient = self.outputs_and_pair_gradient(pairs, batch.cached)
         else:
-            energies, gradient = self.evaluated(pairs)
+            outputs, gradient = self._outputs_in_parts(pairs)
+        energies = outputs["energies"]
         structure_of_pair = batch.structure_of.index_select(0, batch.pair_i)
         strain = strain_derivative(batch.r_ij, gradient, structure_of_pair, batch.n_structures)
         return Prediction(
-            energies=energies,
-            energy=segment_sum(energies, batch.structure_of, batch.n_structures),
-            forces=forces_from_pairs(gradient, batch.pair_i, batch.pair_j, len(batch.numbers)),
-            stress=_stress(strain, batch.volumes.unsqueeze(dim=1)),
+            energies,
+            {
+                "energy": segment_sum(energies, batch.structure_of, batch.n_structures),
+                "forces": forces_from_pairs(gradient, batch.pair_i, batch.pair_j, len(batch.numbers)),
+                "stress": _stress(strain, batch.volumes.unsqueeze(dim=1)),
+                **predictions(outputs, batch),
+            },
         )
 
     def evaluated(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å, in parts, so that large systems have room."""
+        outputs, gradient = self._outputs_in_parts(pairs)
+        return outputs["energies"], gradient
+
+    def _outputs_in_parts(self, pairs: Pairs) -> tuple[dict[str, Tensor], Tensor]:
         with torch.no_grad():
-            parts = [self.energies_and_pair_gradient(part) for part in pairs.chunks(CENTERS_AT_ONCE)]
-        energies, gradient = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        return energies, gradient
+            parts = [self.outputs_and_pair_gradient(part) for part in pairs.chunks(CENTERS_AT_ONCE)]
+        outputs = {name: torch.cat([of_part[name] for of_part, _ in parts]) for name in parts[0][0]}
+        return outputs, torch.cat([gradient for _, gradient in parts])
 
     def predict(self, structure: Structure) -> Prediction:
         """Predict one structure, on the device and in the dtype of the potential; results are detached."""
@@ -156,6 +209,7 @@ class SumPotential(Potential):
         if not self.elements:
             raise ValueError(f"the potentials have no element in common: {first.elements} and {second.elements}")
         self.cutoff = max(first.cutoff, second.cutoff)
+        self.heads = tuple(dict.fromkeys([*first.heads, *second.heads]))
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the sum of both, shape (N,)."""
@@ -166,6 +220,11 @@ class SumPotential(Potential):
         """As every potential, each term in its own way."""
         first, second = (p.energies_and_pair_gradient(self._seen_by(p, pairs)) for p in (self.first, self.second))
         return first[0] + second[0], first[1] + second[1]
+
+    def head_outputs(self, pairs: Pairs, cached: Linearized | None = None) -> dict[str, Tensor]:
+        """As every potential; where both have a head the sum of what it has to say."""
+        first, second = (p.head_outputs(self._seen_by(p, pairs)) for p in (self.first, self.second))
+        return {n: sum((of[n] for of in (first, second) if n in of), torch.zeros(())) for n in {**first, **second}}
 
     def _seen_by(self, term: Potential, pairs: Pairs) -> Pairs:
         """The same pairs, elements counted as one of the terms counts them."""

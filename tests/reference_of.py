@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnpot import reference
+from nnpot.batch import Batch
 from nnpot.descriptors import ACSF
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.structure import Batch, Pairs
+from nnpot.structure import Pairs
 
 Array = NDArray[np.float64]
 

@@ -3,11 +3,11 @@
 =====  =======================================================================  ================================
 floor  rooms                                                                    may import
 =====  =======================================================================  ================================
-0      structure, labels, spec, torch_compile, machine, native, precision,  floor 0 only
-       units, files
+0      structure, batch, labels, label_names, spec, torch_compile, machine,     floor 0 only
+       native, precision, units, files
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/, scaling                                               floors 0–1
-3      potential, network_potential, repulsion, committee, joined, packaged,    floors 0–2, each other
+3      potential, heads, network_potential, repulsion, committee, joined, packaged,    floors 0–2, each other
        model_file
 4      training/, analysis/, engines/, formats/, calculator, system             floors 0–3, see BESIDE
 5      commands/, __main__                                                      floors 0–4
@@ -27,10 +27,13 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = (
-    (*("structure", "labels", "spec", "torch_compile", "machine", "native", "precision", "units", "files"),),
+    (
+        *("structure", "batch", "labels", "label_names", "spec", "torch_compile", "machine", "native", "precision"),
+        *("units", "files"),
+    ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
-    ("potential", "network_potential", "repulsion", "committee", "joined", "packaged", "model_file"),
+    ("potential", "heads", "network_potential", "repulsion", "committee", "joined", "packaged", "model_file"),
     ("training", "analysis", "engines", "formats", "calculator", "system"),
     ("commands", "__main__"),
 )
@@ -210,6 +213,6 @@ def test_the_table_says_who_may_import_whom(importer: str, imported: str, wanted
 
 
 def test_imports_are_found_wherever_they_stand() -> None:
-    lines = ["from nnpot import spec", "from nnpot.structure import Batch, Pairs", "import nnpot.nn.mlp"]
+    lines = ["from nnpot import spec", "from nnpot.structure import Pairs, Structure", "import nnpot.nn.mlp"]
     code = "import os\ndef f():\n    " + "\n    ".join(lines)
     assert set(imports_in(ast.parse(code))) == {"os", "nnpot.spec", "nnpot.structure", "nnpot.nn.mlp"}

@@ -30,7 +30,9 @@ from nnpot.analysis.drawing import (
     subscripts,
     with_unit,
 )
+from nnpot.analysis.evaluate import ParityPanel
 from nnpot.analysis.materials import EquationOfState, Trajectory
+from nnpot.labels import LABELS, Label
 
 Array = NDArray[np.float64]
 
@@ -41,34 +43,6 @@ DRAWN = 200_000
 """Points drawn at most; errors are always of all."""
 
 _DOT: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0.0, "alpha": 0.6}
-
-
-@dataclass(frozen=True, eq=False)
-class ParityPanel:
-    """Predictions against reference values of one quantity.
-
-    Args:
-        title: Such as `Energy`.
-        unit: Such as `eV/atom`.
-        reference: In `unit`, shape (n,).
-        predicted: In `unit`, shape (n,).
-        groups: One name per point, to colour them by; None for one colour.
-
-    Raises:
-        ValueError: If the lengths differ.
-    """
-
-    title: str
-    unit: str
-    reference: Array
-    predicted: Array
-    groups: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        n = len(self.reference)
-        if len(self.predicted) != n or (self.groups is not None and len(self.groups) != n):
-            lengths = (n, len(self.predicted), None if self.groups is None else len(self.groups))
-            raise ValueError(f"{self.title}: reference, predicted and groups must be equally long, got {lengths}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +72,7 @@ def parity(path: Path, panels: Sequence[ParityPanel]) -> Path:
 
     Args:
         path: PNG file to write.
-        panels: One to three quantities, side by side.
+        panels: Quantities, side by side.
 
     Returns:
         The path.
@@ -123,7 +97,7 @@ def learning_curves(path: Path, metrics_csv: Path) -> Path:
     Args:
         path: PNG file to write.
         metrics_csv: Table of a CSV logger with `epoch`, perhaps `step`, and any of `train/loss`, `val/loss`, `lr`,
-            `val/energy_{mae,rmse}_mev_per_atom`, `val/force_{mae,rmse}_mev_per_ang`. Cells may be empty.
+            `val/energy_{mae,rmse}_mev_per_atom` and the like of other labels. Cells may be empty.
 
     Returns:
         The path.
@@ -132,8 +106,9 @@ def learning_curves(path: Path, metrics_csv: Path) -> Path:
         ValueError: If the file has no column `epoch`.
     """
     columns = _read_columns(metrics_csv)
-    figure = new_figure(10.6, 3.3)
-    loss, energy, force = figure.subplots(1, 3)
+    panels = [label for label in LABELS.values() if label.weight > 0 or f"val/{_rmse(label)}" in columns]
+    figure = new_figure(3.5 * (1 + len(panels)), 3.3)
+    loss, *axes = figure.subplots(1, 1 + len(panels))
     _curve(loss, columns, "train/loss", BLUE, label="training")
     _curve(loss, columns, "val/loss", VERMILION, label="validation")
     _finish_curves(loss, "Loss", "loss")
@@ -143,13 +118,10 @@ def learning_curves(path: Path, metrics_csv: Path) -> Path:
         rate.set_ylabel("learning rate (dotted)", color=GRAY)
         rate.tick_params(which="both", colors=GRAY)
     _legend(loss, below_top=0.12)  # between the learning rate and the losses
-    for ax, name, unit, suffix in (
-        (energy, "Energy", "meV/atom", "mev_per_atom"),
-        (force, "Force", "meV/Å", "mev_per_ang"),
-    ):
-        _curve(ax, columns, f"val/{name.lower()}_rmse_{suffix}", VERMILION, label="RMSE")
-        _curve(ax, columns, f"val/{name.lower()}_mae_{suffix}", BLUE, label="MAE")
-        _finish_curves(ax, f"{name}, validation", f"{name.lower()} error ({unit})")
+    for ax, label in zip(axes, panels, strict=True):
+        _curve(ax, columns, f"val/{_rmse(label)}", VERMILION, label="RMSE")
+        _curve(ax, columns, f"val/{_rmse(label).replace('rmse', 'mae')}", BLUE, label="MAE")
+        _finish_curves(ax, f"{label.key.capitalize()}, validation", f"{label.key} error ({label.shown})")
         if ax.lines:
             ax.yaxis.set_major_formatter(PlainLogFormatter())
             ax.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1.5, 0.5)))
@@ -327,6 +299,11 @@ def _read_columns(path: Path) -> dict[str, Array]:
     if step is not None and known.any():
         columns["epoch"] = np.where(known, epoch, np.interp(step, step[known], epoch[known]))
     return columns
+
+
+def _rmse(label: Label) -> str:
+    """The name of an error among the metrics."""
+    return f"{label.key}_rmse_{label.suffix}"
 
 
 def _curve(

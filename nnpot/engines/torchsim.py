@@ -11,10 +11,11 @@ from torch import Tensor
 from torch_sim.models.interface import ModelInterface
 from torch_sim.state import SimState
 
+from nnpot.batch import Batch
 from nnpot.formats import load_for_evaluation
 from nnpot.neighbors import NeighborPairs, moved_beyond_skin, neighbor_pairs
 from nnpot.potential import Potential
-from nnpot.structure import Batch, Structure
+from nnpot.structure import LEAST_VOLUME, Structure
 
 
 class TorchSimModel(ModelInterface):
@@ -57,7 +58,7 @@ class TorchSimModel(ModelInterface):
         Returns:
             In the dtype of the positions: `energy` in eV, shape (n_systems,); `energies` of the atoms in eV, shape
             (n_atoms,); `forces` in eV/Å, shape (n_atoms, 3); `stress` in eV/Å³, positive under tension, shape
-            (n_systems, 3, 3), NaN unless periodic in three dimensions.
+            (n_systems, 3, 3), NaN without a periodic cell.
 
         Raises:
             ValueError: If an element is not known to the potential, or positions or cell are not finite.
@@ -123,19 +124,19 @@ class _Systems:
         """Without labels, from the neighbour pairs of all systems."""
         cells = self.cells.index_select(0, self.system.index_select(0, pairs.i))  # (P, 3, 3)
         shifts = torch.bmm(pairs.shifts.to(cells.dtype).unsqueeze(dim=1), cells).squeeze(dim=1)
-        nan = self.positions.new_tensor(torch.nan)
-        n_systems = len(self.cells)
+        volumes = torch.linalg.det(self.cells).abs()
+        has_volume = (volumes > LEAST_VOLUME) & any(self.pbc)
         return Batch(
             numbers=self.numbers,
+            positions=self.positions,
             r_ij=self.positions.index_select(0, pairs.j) - self.positions.index_select(0, pairs.i) + shifts,
             pair_i=pairs.i,
             pair_j=pairs.j,
             structure_of=self.system,
             n_atoms=self.n_atoms,
-            volumes=torch.linalg.det(self.cells).abs() if all(self.pbc) else nan.expand(n_systems),
-            energy=nan.expand(n_systems),
-            forces=nan.expand(self.positions.shape),
-            stress=nan.expand(n_systems, 6),
+            volumes=torch.where(has_volume, volumes, torch.nan),
+            periodic=torch.full_like(volumes, any(self.pbc), dtype=torch.bool),
+            charge=torch.zeros_like(volumes),
         )
 
 

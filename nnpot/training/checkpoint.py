@@ -14,7 +14,8 @@ from torch import Tensor
 
 from nnpot.files import write_atomically
 from nnpot.spec import build
-from nnpot.training.options import LossOptions, OptimizerOptions
+from nnpot.training.loss import LossOptions
+from nnpot.training.options import OptimizerOptions
 from nnpot.training.schedule import Schedule
 from nnpot.training.settings import Settings
 

@@ -1,11 +1,10 @@
 """What a user may set about training; every default is meant to be right for most data."""
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from nnpot.labels import LabelKeys
+from nnpot.label_names import LabelKeys
 from nnpot.torch_compile import Compilation, worth_compiling
 
 REMEMBERED = 0.01
@@ -55,52 +54,6 @@ class DataOptions:
         if self.batch_size != "auto":
             return self.batch_size
         return max(1, round(self.batch_atoms * n_structures / max(n_atoms, 1)))
-
-
-@dataclass(frozen=True)
-class LossOptions:
-    """L = mean over structures of  w_E (ΔE/N)² + w_F |ΔF|²/3N + w_S |Δσ|²/6  (eV, eV/Å, eV/Å³).
-
-    Args:
-        energy: w_E.
-        forces: w_F.
-        stress: w_S; a stress error of 1 GPa is 0.0062 eV/Å³.
-        late_energy: w_E at the end, to which it rises geometrically (a jump would throw the optimiser off); constant if
-            None.
-        late_from: Fraction of the epochs at which the rise begins; with the schedule `adaptive` it begins, slowly, with
-            the annealing.
-        required: Labels that some training structure must have if their weight is not 0; a weight for any other that
-            none has only gives a warning.  A weight on the command line requires its label.
-
-    Raises:
-        ValueError: If a weight is negative or all of them are 0.
-    """
-
-    energy: float = 1.0
-    forces: float = 1.0
-    stress: float = 0.0
-    late_energy: float | None = None
-    late_from: float = 0.3
-    required: tuple[Literal["energy", "forces", "stress"], ...] = ()
-
-    def __post_init__(self) -> None:
-        weights = (self.energy, self.forces, self.stress)
-        if min(weights) < 0 or max(weights) == 0:
-            raise ValueError(f"loss weights must not be negative nor all 0, got {weights}")
-        if self.late_energy is not None and min(self.late_energy, self.energy) <= 0:
-            raise ValueError("late_energy needs positive weights of the energy, at the start and at the end")
-        if not 0 <= self.late_from <= 1:
-            raise ValueError(f"late_from must be a fraction of the epochs, got {self.late_from}")
-
-    def energy_weight(self, progress: float) -> float:
-        """Return w_E at a fraction of the epochs."""
-        return self.energy_weight_after(min(max((progress - self.late_from) / max(1 - self.late_from, 1e-9), 0.0), 1.0))
-
-    def energy_weight_after(self, rise: float) -> float:
-        """Return w_E after a fraction of its rise."""
-        if self.late_energy is None:
-            return self.energy
-        return math.exp((1 - rise) * math.log(self.energy) + rise * math.log(self.late_energy))
 
 
 @dataclass(frozen=True)

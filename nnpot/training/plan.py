@@ -9,7 +9,7 @@ import torch
 
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.training.data import StructureData
-from nnpot.training.loss import loss_terms
+from nnpot.training.loss import LossOptions, weighted
 from nnpot.training.options import OptimizerOptions, TrainerOptions
 from nnpot.training.soap import optimizer_of
 
@@ -20,7 +20,11 @@ STEPS = 8
 
 
 def forecast(
-    potential: NeuralNetworkPotential, data: StructureData, optimizer: OptimizerOptions, trainer: TrainerOptions
+    potential: NeuralNetworkPotential,
+    data: StructureData,
+    loss: LossOptions,
+    optimizer: OptimizerOptions,
+    trainer: TrainerOptions,
 ) -> str:
     """Take some steps on the CPU, the first of them to warm up and compile, and return the prospects in words.
 
@@ -31,9 +35,9 @@ def forecast(
     method, times = optimizer_of(optimizer, potential.train()), []
     for batch in itertools.islice(itertools.cycle(loader), STEPS):
         started = time.perf_counter()
-        terms = loss_terms(potential(batch), batch)
+        terms = loss.of(potential(batch), batch)
         method.zero_grad()
-        torch.autograd.backward(terms.energy + terms.forces + terms.stress)
+        torch.autograd.backward(weighted(terms, loss.weights()))
         method.step()
         times.append(time.perf_counter() - started)
     step = statistics.median(times[2:])

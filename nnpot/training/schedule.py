@@ -3,7 +3,8 @@
 import math
 from typing import Any
 
-from nnpot.training.options import LossOptions, OptimizerOptions
+from nnpot.training.loss import LossOptions
+from nnpot.training.options import OptimizerOptions
 
 ANNEALING = 1.0
 """Length of the annealing, relative to the epochs before it."""

@@ -9,10 +9,10 @@ from proofs import assert_close
 from systems import DESCRIPTORS, ELEMENTS, POTENTIALS, SYSTEMS, acsf, network_potential, structure
 from torch import Tensor
 
+from nnpot.batch import Batch
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential, Prediction
 from nnpot.repulsion import ZBL
-from nnpot.structure import Batch
 from nnpot.training.data import with_features
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -83,7 +83,10 @@ def test_batches_of_batches_are_batches(name: str) -> None:
 def test_inputs_are_not_changed(name: str, mode: bool) -> None:
     potential = POTENTIALS[name]().train(mode)
     batch = Batch.join(batches(potential))
-    tensors = {f.name: getattr(batch, f.name) for f in fields(batch) if f.name not in {"names", "cached"}}
+    tensors = {
+        f.name: getattr(batch, f.name) for f in fields(batch) if isinstance(getattr(batch, f.name), torch.Tensor)
+    }
+    tensors |= batch.labels
     before = {name: t.clone() for name, t in tensors.items()}
     prediction = potential(batch)
     if prediction.forces.requires_grad:

@@ -12,12 +12,12 @@ from proofs import assert_close
 from systems import CUTOFF, ELEMENTS, acsf, structure
 from torch import Tensor
 
+from nnpot.batch import Batch
 from nnpot.descriptors import ACE, Descriptor
 from nnpot.native import are_compiled, without_kernels
 from nnpot.native.table import OPERATORS
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.structure import Batch
 
 pytestmark = pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler")
 

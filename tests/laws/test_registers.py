@@ -13,11 +13,12 @@ from proofs import PRECISION, assert_close, each_precision
 from systems import CUTOFF, ELEMENTS, acsf, structure
 from torch import Tensor
 
+from nnpot.batch import Batch
 from nnpot.descriptors import ACE, ACSF, Descriptor
 from nnpot.native import are_compiled, library
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.structure import Batch, Structure
+from nnpot.structure import Structure
 
 CPU = torch.device("cpu")
 pytestmark = [

@@ -10,10 +10,10 @@ from ase.calculators.emt import EMT
 from matplotlib.image import imread
 
 from nnpot.analysis.drawing import PlainLogFormatter, new_figure, prefix, subscripts, with_unit
+from nnpot.analysis.evaluate import ParityPanel
 from nnpot.analysis.materials import Trajectory, equation_of_state
 from nnpot.analysis.plots import (
     GroupErrors,
-    ParityPanel,
     equations_of_state,
     error_by_group,
     learning_curves,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from nnpot.training.options import LossOptions, OptimizerOptions
+from nnpot.training.loss import LossOptions
+from nnpot.training.options import OptimizerOptions
 from nnpot.training.schedule import REFINEMENT, REFINING_RATE, Schedule
 
 LOSS = LossOptions(energy=1.0, late_energy=100.0, late_from=0.3)
