@@ -78,7 +78,7 @@ class Batch:
         Raises:
             ValueError: If an atom is of another element.
         """
-        return Pairs(self.r_ij, self.pair_i, self.pair_j, species_index(self.numbers, elements))
+        return Pairs(self.r_ij, self.pair_i, self.pair_j, species_index(self.numbers, elements), kept=self.cached)
 
     @classmethod
     def of_structure(cls, structure: Structure, r_ij: Tensor, pair_i: Tensor, pair_j: Tensor) -> Self:

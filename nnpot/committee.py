@@ -10,13 +10,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nnpot.descriptors.base import Descriptor
+from nnpot.functional.blocks import ElementBlocks
+from nnpot.functional.networks import NetworksKernel
 from nnpot.functional.segment import forces_from_pairs
-from nnpot.joined import joined_energies, of_one_make
+from nnpot.functional.tape import Sum, Tape, scaled
 from nnpot.neighbors import single_batch
-from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.network_potential import NeuralNetworkPotential, network_outputs
+from nnpot.nn.per_element import PerElement
 from nnpot.potential import Potential
-from nnpot.structure import Linearized, Pairs, Structure
+from nnpot.scaling import standardised
+from nnpot.structure import Pairs, Structure
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,25 +67,23 @@ class Committee(Potential):
         """Return the mean, in eV, shape (N,)."""
         return torch.stack([m.atomic_energies(pairs) for m in self._members]).mean(dim=0)
 
-    def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
-        """Return the means of atomic energies (N,) in eV and of ∂E/∂r_ij (P, 3) in eV/Å."""
-        energies, gradients, shared = self._by_member(pairs)
-        gradient = gradients.mean(dim=0)
-        return energies.mean(dim=0), gradient if shared is None else shared.pullback(gradient)
-
-    def head_outputs(self, pairs: Pairs, cached: Linearized | None = None) -> dict[str, Tensor]:
-        """Return the means of what the heads have to say that all members have."""
-        outputs = [m.head_outputs(pairs) for m in self._members] if self.heads else []
-        return {name: torch.stack([of_one[name] for of_one in outputs]).mean(dim=0) for name in self.heads}
+    def record(self, tape: Tape, pairs: Pairs) -> dict[str, Sum]:
+        """As of every potential: the steps of all members, and the means of what they give."""
+        members = [
+            {name: scaled(terms, 1 / len(self.members)) for name, terms in m.items()}
+            for m in self._record_members(tape, pairs)
+        ]
+        return {name: tuple(term for m in members for term in m[name]) for name in ("energies", *self.heads)}
 
     def spread(self, structure: Structure) -> Spread:
         """Return how far the members are apart for a structure (corrected for their small number)."""
         dtype, device = self.dtype_and_device()
         pairs = single_batch(structure, self.cutoff).to(device, dtype).pairs(self.elements)
         with torch.no_grad():
-            energies, gradients, shared = self._by_member(pairs)
-            of_pairs = gradients if shared is None else map(shared.pullback, gradients)
-            forces = [forces_from_pairs(g, pairs.pair_i, pairs.pair_j, len(structure)) for g in of_pairs]
+            tape = Tape(pairs.r_ij, is_trained=False)
+            results = [tape.results(outputs) for outputs in self._record_members(tape, pairs)]
+            energies = torch.stack([outputs["energies"] for outputs, _ in results])
+            forces = [forces_from_pairs(g, pairs.pair_i, pairs.pair_j, len(structure)) for _, g in results]
         return Spread(
             energy=energies.sum(dim=1).std(),
             energies=energies.std(dim=0),
@@ -93,35 +94,57 @@ class Committee(Potential):
     def _members(self) -> list[Potential]:
         return [m for m in self.members if isinstance(m, Potential)]
 
-    def _by_member(self, pairs: Pairs) -> tuple[Tensor, Tensor, Linearized | None]:
-        """Atomic energies (M, N) and the derivatives by what all members have in common, else by the pairs (M, P, 3).
-
-        What they have in common is returned, too: that which their descriptors make of the pairs, if it is the same
-        for all.
-        """
-        members = self._members
-        alike = [m for m in members if isinstance(m, NeuralNetworkPotential)]
-        shared = None if len(alike) < len(members) or self.is_trained else _shared([m.descriptor for m in alike], pairs)
-        if shared is not None and of_one_make(alike) and not any(m.graphs for m in alike):
-            return *joined_energies(alike, shared.values, pairs), shared
-        as_is = None if shared is None else _AsIs(shared.values)
-        results = [m.energies_and_pair_gradient(pairs, as_is) for m in members]
-        energies, gradients = (torch.stack(r) for r in zip(*results, strict=True))
-        return energies, gradients, shared
+    def _record_members(self, tape: Tape, pairs: Pairs) -> list[dict[str, Sum]]:
+        alike = [m for m in self._members if isinstance(m, NeuralNetworkPotential)]
+        if len(alike) == len(self.members) and can_be_batched(alike):
+            return record_batched(alike, tape, pairs)
+        return [m.record(tape, pairs) for m in self._members]
 
 
-def _shared(descriptors: Sequence[Descriptor], pairs: Pairs) -> Linearized | None:
-    if not all(descriptors[0].linearizes_as(d) for d in descriptors[1:]):
-        return None
-    with torch.no_grad():
-        return descriptors[0].linearized(pairs)
+def can_be_batched(potentials: Sequence[NeuralNetworkPotential]) -> bool:
+    """Whether networks have the same layers, so that they can be evaluated in one batch; those with heads are not."""
+    first = potentials[0].arrays.architecture
+    if any(p.graphs or p.heads for p in potentials):
+        return False
+    return all(p.arrays.architecture == first for p in potentials)
 
 
-@dataclass(frozen=True, eq=False)
-class _AsIs:
-    """Values whose derivative is wanted itself, so that the chain rule through them is applied once to a mean."""
+def record_batched(potentials: Sequence[NeuralNetworkPotential], tape: Tape, pairs: Pairs) -> list[dict[str, Sum]]:
+    """Record the networks of several potentials as one step: one batched product per layer."""
+    recorded = [p.record_features(tape, pairs) for p in potentials]
+    values, stages = zip(*recorded, strict=True)
+    kernel = None
+    if all(stage == "features" for stage in stages):
+        features = [value.tensor for value in values]
+        kernel = NetworksKernel.of(features, pairs.center_species, [p.arrays for p in potentials])
+    if kernel is not None:
+        return [{"energies": ((1.0, e),)} for e in tape.add(kernel, *values)]
 
-    values: Tensor
+    def energies(*x: Tensor) -> list[Tensor]:
+        blocks = ElementBlocks.of_centers(pairs, len(potentials[0].elements), x[0].dtype)
+        features = [
+            p.descriptor.features_of(x_m, blocks) if stage == "values" else x_m
+            for p, x_m, stage in zip(potentials, x, stages, strict=True)
+        ]
+        return _energies(potentials, features, pairs.center_species)
 
-    def pullback(self, gradient: Tensor) -> Tensor:
-        return gradient
+    parameters = [w for p in potentials for w in p.parameters()]
+    return [{"energies": ((1.0, e),)} for e in tape.autograd(energies, values, parameters)]
+
+
+def _energies(
+    potentials: Sequence[NeuralNetworkPotential], features: Sequence[Tensor], species: Tensor
+) -> list[Tensor]:
+    """Atomic energies of each potential, shape (N,), from its features, shape (N, D).
+
+    Network s of potential m becomes network m S + s of one set, for M N atoms.
+    """
+    n, n_elements = len(species), len(potentials[0].elements)
+    all_species = torch.cat([species + m * n_elements for m in range(len(potentials))])
+    mean, scale = (torch.cat([getattr(p.scaling, name) for p in potentials]) for name in ("mean", "scale"))
+    x = standardised(torch.cat(list(features)), mean, scale, all_species)
+    networks = PerElement(network for p in potentials for network in p.networks)
+    linear = PerElement(term for p in potentials for term in p.linear)
+    blocks = ElementBlocks.of(all_species, len(mean), x.dtype)
+    outputs = network_outputs(networks, linear, x, blocks).split(n)
+    return [p.references(species) + p.energy_scale * h.double() for p, h in zip(potentials, outputs, strict=True)]

@@ -1,8 +1,8 @@
 """Heads: what a potential predicts beside the energy, from one more number for each atom.
 
-A potential with heads (`NeuralNetworkPotential`) has further networks on the same features for each of them.  What these
-give for an atom is no label yet: here it becomes one, by operations that see whole structures.  A new head is a function
-and a line in :data:`HEADS`.
+A potential with heads (`NeuralNetworkPotential`) has further networks on the same features for each of them.  What they
+give for an atom is no label yet: here it becomes one, by operations that see whole structures.  A new head is a
+function and a line in :data:`HEADS`.
 
 All of them are linear in what the networks give, so that the labels of a committee are the mean of those of its
 members.

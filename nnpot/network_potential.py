@@ -1,28 +1,29 @@
 """Potentials of a descriptor and one network per element."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor
+from nnpot.functional.autograd import AtomByAtom
 from nnpot.functional.blocks import ElementBlocks
-from nnpot.functional.explicit import Energies, RecordedEnergies, energies_and_gradient
-from nnpot.functional.networks import Networks
+from nnpot.functional.linear import Fixed
+from nnpot.functional.networks import Networks, NetworksKernel
+from nnpot.functional.tape import Sum, Tape, Value
 from nnpot.heads import HeadNetworks, check_heads
 from nnpot.neighbors import single_batch
 from nnpot.nn.layers import Activation, Affine
 from nnpot.nn.mlp import MLP, activations
 from nnpot.nn.per_element import PerElement
-from nnpot.potential import Potential, gradient_of
+from nnpot.potential import Potential
 from nnpot.scaling import FeatureScaling, isolated_atom_energies, least_squares_energies
-from nnpot.structure import Linearized, Pairs, Structure, species_index, subsample
+from nnpot.structure import Pairs, Structure, species_index, subsample
 from nnpot.torch_compile import CompiledGraph
 
 Stage = Literal["values", "features"]
-"""What energies are calculated from: values of `Descriptor.linearized`, or features."""
+"""What energies are calculated from: what `Descriptor.record` records, or features."""
 
 AtomicEnergies = Literal["least_squares", "isolated_atoms"] | dict[str, float]
 
@@ -91,97 +92,83 @@ class NeuralNetworkPotential(Potential):
         learned = network_outputs(self.networks, self.linear, self.scaling(features, species), rows)
         return self.references(species) + self.energy_scale * learned.double()
 
-    def head_outputs(self, pairs: Pairs, cached: Linearized | None = None) -> dict[str, Tensor]:
-        """As every potential."""
-        if not self.heads:
-            return {}
-        with torch.set_grad_enabled(self.is_trained):
-            features = self.descriptor(pairs) if cached is None else cached.values
-            rows = ElementBlocks.of_centers(pairs, len(self.elements), features.dtype)
-            x = self.scaling(features, pairs.center_species)
-            return {
-                name: network_outputs(part.networks, part.linear, x, rows)
-                for name, part in self.head_networks.items()
-                if isinstance(part, HeadNetworks)
-            }
-
     def references(self, species: Tensor) -> Tensor:
         """Return the reference energies of atoms, in eV, float64, shape (N,)."""
         return torch.tensor(self.reference, dtype=torch.float64, device=species.device).index_select(0, species)
 
-    def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
-        """As every potential; but autograd goes only as far as there are parameters, then the explicit derivative."""
+    def record(self, tape: Tape, pairs: Pairs) -> dict[str, Sum]:
+        """As of every potential; autograd goes only where no derivative is written out."""
+        values, stage = self.record_features(tape, pairs)
+        kernel = None
+        if stage == "features":
+            zeros = torch.zeros(len(self.elements), dtype=torch.float64, device=values.tensor.device)
+            heads = [arrays_of(head.networks, head.linear, self.scaling, zeros, 1.0) for head in self._heads]
+            sets = [self.arrays, *heads]
+            kernel = NetworksKernel.of([values.tensor] * len(sets), pairs.center_species, sets)
+        if kernel is None:
+            outputs = self._by_autograd(tape, values, pairs, stage)
+        else:
+            outputs = tape.add(kernel, *[values] * len(kernel.outputs))
+        return {name: ((1.0, value),) for name, value in zip(("energies", *self.heads), outputs, strict=True)}
+
+    def record_features(self, tape: Tape, pairs: Pairs) -> tuple[Value, Stage]:
+        """Record the features, or, where there is no kernel that makes them, what they are made of; and say which."""
+        if pairs.kept is not None:
+            kept = pairs.kept
+            fixed = Fixed([kept.features], lambda bar: [kept.pullback(bar)], lambda change: [kept.tangent(change)])
+            return tape.add(fixed, tape.r)[0], "features"
+        values = self.descriptor.record(tape, pairs)
+        if self.descriptor.records_features:
+            return values, "features"
+        kernel = self.descriptor.features_kernel(values.tensor, pairs.center_species)
+        return (values, "values") if kernel is None else (tape.add(kernel, values)[0], "features")
+
+    def _by_autograd(self, tape: Tape, values: Value, pairs: Pairs, stage: Stage) -> tuple[Value, ...]:
+        """Energies, and what heads have to say, of what `record_features` records; the former may be compiled."""
         species = pairs.center_species
-        keep_graph = self.is_trained
-        with torch.set_grad_enabled(keep_graph):
-            fixed: Linearized | None = cached or self.descriptor.linearized(pairs)
-            if fixed is None:
-                return super().energies_and_pair_gradient(pairs)
-            explicit = self.descriptor.explicit_features(fixed.values, species)
-            if explicit is None:
-                rows = ElementBlocks.of_centers(pairs, len(self.elements), fixed.values.dtype)
-                energies, gradient = self._behind("values", fixed.values, species, rows)
-                return energies, fixed.pullback(gradient)
+        blocks = ElementBlocks.of_centers(pairs, len(self.elements), values.tensor.dtype)
+        graph = self.graphs.get((stage, tape.is_trained))
+        parameters = list(self.parameters())
+        if graph is None or self.heads or blocks.order.shape[1] < 2:
+            return tape.autograd(lambda x: self.outputs_behind(stage, x, species, blocks), [values], parameters)
+        x = values.tensor.detach().requires_grad_()
+        inputs = (x, species, blocks.order, blocks.place, blocks.filled)
+        energies, slopes = graph(inputs, lambda: self._example(x))
+        return tape.add(AtomByAtom(x, energies, slopes, parameters if tape.is_trained else ()), values)
 
-            weights = self.weights_by_element()
-            parameters = [w for of_element in weights for w in of_element]
+    def energies_behind(self, stage: Stage, x: Tensor, species: Tensor, blocks: ElementBlocks) -> Tensor:
+        """Return atomic energies, in eV, shape (N,), from what `Descriptor.record` records, or from features."""
+        features = x if stage == "features" else self.descriptor.features_of(x, blocks)
+        return self.energies_of_features(features, species, blocks)
 
-            def energies_of(features: Tensor) -> Energies:
-                compiled = self._compiled_networks(features, species, weights)
-                return compiled or self._recorded(features, pairs, parameters, keep_graph=keep_graph)
-
-            if keep_graph:
-                energies, gradient = energies_and_gradient(energies_of, explicit, fixed.values, parameters)
-            else:
-                h = energies_of(explicit.features)
-                energies, gradient = h.energies, explicit.pullback(h.slopes)
-            return energies, fixed.pullback(gradient)
-
-    def weights_by_element(self) -> list[list[Tensor]]:
-        """Return for each element the weights of the layers, then of the linear term."""
-        parts = (self.networks, self.linear) if len(self.linear) > 0 else (self.networks,)
-        return [[p for part in of_element for p in part.parameters()] for of_element in zip(*parts, strict=True)]
+    def outputs_behind(self, stage: Stage, x: Tensor, species: Tensor, blocks: ElementBlocks) -> list[Tensor]:
+        """Return atomic energies from the same, then what each head has to say of every atom, shape (N,) each."""
+        features = x if stage == "features" else self.descriptor.features_of(x, blocks)
+        energies = self.energies_of_features(features, species, blocks)
+        x = self.scaling(features, species)
+        return [energies, *(network_outputs(head.networks, head.linear, x, blocks).double() for head in self._heads)]
 
     @property
-    def functions(self) -> tuple[str, ...]:
-        """Name of the activation of each hidden layer."""
-        return tuple(layer.name for layer in self.networks[0].modules() if isinstance(layer, Activation))
+    def arrays(self) -> Networks:
+        """The networks of the energies as kernels take them."""
+        offset = torch.tensor(self.reference, dtype=torch.float64, device=self.scaling.mean.device)
+        return arrays_of(self.networks, self.linear, self.scaling, offset, self.energy_scale)
 
-    def _compiled_networks(
-        self, features: Tensor, species: Tensor, weights: Sequence[Sequence[Tensor]]
-    ) -> "_NetworkEnergies | None":
-        mean, scale = self.scaling.mean, self.scaling.scale
-        networks = Networks.of(features, species, mean, scale, weights, self.functions, linear=len(self.linear) > 0)
-        return None if networks is None else _NetworkEnergies.of(networks, self.references(species), self.energy_scale)
-
-    def _recorded(
-        self, features: Tensor, pairs: Pairs, parameters: Sequence[Tensor], *, keep_graph: bool
-    ) -> RecordedEnergies:
-        rows = ElementBlocks.of_centers(pairs, len(self.elements), features.dtype)
-        x = features.detach().requires_grad_()
-        with torch.set_grad_enabled(keep_graph):
-            energies, slopes = self._behind("features", x, pairs.center_species, rows)
-        return RecordedEnergies(x, energies, slopes, parameters)
-
-    def _behind(self, stage: Stage, x: Tensor, species: Tensor, rows: ElementBlocks) -> tuple[Tensor, Tensor]:
-        """Return atomic energies and their derivative by the values of `linearized`, or by the features."""
-        inputs = (x if x.requires_grad else x.detach().requires_grad_(), species, rows.order, rows.place, rows.filled)
-        graph = self.graphs.get((stage, self.is_trained))
-        if graph is not None and rows.order.shape[1] > 1:
-            return graph(inputs, lambda: self._example(x))
-        return _Trainable(self, stage, keep_graph=self.is_trained)(*inputs)  # type: ignore[no-any-return]
+    @property
+    def _heads(self) -> list[HeadNetworks]:
+        return [head for head in self.head_networks.values() if isinstance(head, HeadNetworks)]
 
     def compiled(self, *, training: bool = False, evaluation: bool = False) -> Self:
-        """Compile what lies behind `Descriptor.linearized`, for these uses; at their first call, half a minute each."""
+        """Compile what lies behind `Descriptor.record`, for these uses; at their first call, half a minute each."""
         stages: tuple[Stage, ...] = ("values", "features")
         uses = [keep for keep, use in ((True, training), (False, evaluation)) if use]
         self.graphs = {
-            (stage, keep): CompiledGraph(_Trainable(self, stage, keep_graph=keep)) for stage in stages for keep in uses
+            (stage, keep): CompiledGraph(_WithSlopes(self, stage, keep_graph=keep)) for stage in stages for keep in uses
         }
         return self
 
     def _example(self, values: Tensor) -> tuple[Tensor, ...]:
-        """Inputs of `_Trainable` whose numbers of atoms and rows are no size of anything else."""
+        """Inputs of `_WithSlopes` whose numbers of atoms and rows are no size of anything else."""
         n_rows = max(max(p.shape, default=0) for p in self.parameters()) + max(values.shape[1:]) + 1
         species = torch.zeros(n_rows + 3 * len(self.elements) - 3, dtype=torch.int64, device=values.device)
         for s in range(1, len(self.elements)):
@@ -238,6 +225,21 @@ class NeuralNetworkPotential(Potential):
         self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["least_scale"])
 
 
+def arrays_of(
+    networks: PerElement, linear: PerElement, scaling: FeatureScaling, offset: Tensor, factor: float
+) -> Networks:
+    """Return networks as kernels take them, with offset (S,), float64, and factor of what comes out."""
+    parts = (networks, linear) if len(linear) > 0 else (networks,)
+    return Networks(
+        weights=[[p for part in of_element for p in part.parameters()] for of_element in zip(*parts, strict=True)],
+        functions=tuple(layer.name for layer in networks[0].modules() if isinstance(layer, Activation)),
+        mean=scaling.mean,
+        scale=scaling.scale,
+        offset=offset,
+        factor=factor,
+    )
+
+
 def network_outputs(networks: PerElement, linear: PerElement, x: Tensor, rows: ElementBlocks) -> Tensor:
     """Return MLP_s(x̂_i) + w_s · x̂_i, shape (N,), from standardised features x̂, shape (N, D); `linear` may be empty."""
     by_element = rows.spread(x)  # (S, R, D)
@@ -245,26 +247,8 @@ def network_outputs(networks: PerElement, linear: PerElement, x: Tensor, rows: E
     return rows.collect(outputs.squeeze(dim=2))
 
 
-@dataclass(frozen=True, eq=False)
-class _NetworkEnergies:
-    """Energies e_s + σ h of compiled networks."""
-
-    energies: Tensor
-    slopes: Tensor
-    networks: Networks
-    scale: float
-
-    @classmethod
-    def of(cls, networks: Networks, references: Tensor, scale: float) -> Self:
-        return cls(references + scale * networks.outputs.double(), scale * networks.slopes, networks, scale)
-
-    def gradients(self, energies_bar: Tensor, direction: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
-        outputs_bar = (self.scale * energies_bar).to(direction.dtype)
-        return self.networks.gradients(outputs_bar, self.scale * direction)
-
-
-class _Trainable(nn.Module):
-    """The part of a potential behind some stage, with its derivative by what comes in there."""
+class _WithSlopes(nn.Module):
+    """Atomic energies behind some stage, and their derivative with respect to what comes in there: what is compiled."""
 
     def __init__(self, potential: NeuralNetworkPotential, stage: Stage, *, keep_graph: bool) -> None:
         super().__init__()
@@ -272,12 +256,10 @@ class _Trainable(nn.Module):
 
     def forward(self, x: Tensor, species: Tensor, order: Tensor, place: Tensor, filled: Tensor) -> Any:
         """Return atomic energies, shape (N,), and their derivative, of the shape of `x`."""
-        rows = ElementBlocks(order, place, filled)
         with torch.enable_grad():
-            features = x if self.stage == "features" else self.potential.descriptor.features_of(x, rows)
-            energies = self.potential.energies_of_features(features, species, rows)
-            gradient = gradient_of(energies, x, keep_graph=self.keep_graph)
-        return (energies if self.keep_graph else energies.detach()), gradient
+            energies = self.potential.energies_behind(self.stage, x, species, ElementBlocks(order, place, filled))
+            (slopes,) = torch.autograd.grad(energies.sum(), x, create_graph=self.keep_graph)
+        return (energies if self.keep_graph else energies.detach()), slopes
 
 
 def _reference_energies(given: AtomicEnergies, elements: Sequence[str]) -> tuple[float, ...]:

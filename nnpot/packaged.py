@@ -37,13 +37,15 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from nnpot.files import write_atomically
 from nnpot.functional.blocks import ElementBlocks
+from nnpot.functional.linear import Fixed
+from nnpot.functional.tape import Sum, Tape
 from nnpot.machine import processor
 from nnpot.machine.build import NATIVE, complaint, find_compiler, pytorch_release
 from nnpot.native import are_compiled
 from nnpot.native.library import state
 from nnpot.potential import Potential
 from nnpot.precision import dtype_of
-from nnpot.structure import Linearized, Pairs
+from nnpot.structure import Pairs
 
 log = logging.getLogger("nnpot")
 
@@ -199,10 +201,22 @@ class PackagedPotential(Potential):
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, shape (N,); without history."""
-        return self.energies_and_pair_gradient(pairs)[0]
+        return self._run(pairs)[0]
 
-    def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
-        """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å; without history.
+    def record(self, tape: Tape, pairs: Pairs) -> dict[str, Sum]:
+        """As of every potential, in one step."""
+        energies, gradient = self._run(pairs)
+
+        def pull(bar: Tensor) -> list[Tensor]:  # a pair has influence on the energy of its centre alone
+            return [gradient * bar.to(gradient.dtype).index_select(0, pairs.pair_i).unsqueeze(dim=1)]
+
+        def push(direction: Tensor) -> list[Tensor]:
+            raise RuntimeError("a package can be evaluated, not trained")
+
+        return {"energies": ((1.0, tape.add(Fixed([energies], pull, push), tape.r)[0]),)}
+
+    def _run(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å.
 
         Sizes that are too small are filled up with atoms of the first element and pairs beyond the cutoff.
         """

@@ -15,11 +15,12 @@ from torch import Tensor
 from nnpot.batch import Batch
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
+from nnpot.functional.tape import Sum, Tape
 from nnpot.heads import HEADS, predictions
 from nnpot.labels import LABELS
 from nnpot.neighbors import single_batch, too_close
 from nnpot.spec import Module
-from nnpot.structure import Linearized, Pairs, Structure
+from nnpot.structure import Pairs, Structure
 
 log = logging.getLogger("nnpot")
 
@@ -106,33 +107,37 @@ class Potential(Module, ABC):
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, float64, shape (N,), twice differentiable in `pairs.r_ij`."""
 
-    def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
-        """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å; differentiable again while training.
+    def record(self, tape: Tape, pairs: Pairs) -> dict[str, Sum]:
+        """Record all steps from the pair vectors to atomic outputs, and return these by name.
+
+        "energies" are always there, in eV, float64, shape (N,).  By default they are one step, differentiated by
+        autograd.
 
         Args:
+            tape: Where to; `tape.r` are the pair vectors.
             pairs: Ordered pairs within at least the cutoff.
-            cached: Features of these pairs and their derivative, if calculated before.
         """
-        keep_graph = self.is_trained
-        with torch.enable_grad():
-            r_ij = pairs.r_ij.detach().requires_grad_()
-            energies = self.atomic_energies(replace(pairs, r_ij=r_ij))
-            gradient = gradient_of(energies, r_ij, keep_graph=keep_graph)
-        return (energies, gradient) if keep_graph else (energies.detach(), gradient)
 
-    def head_outputs(self, pairs: Pairs, cached: Linearized | None = None) -> dict[str, Tensor]:
-        """Return what each head has to say of every atom, shape (N,), differentiable with respect to parameters."""
-        return {}
+        def energies(r_ij: Tensor) -> Tensor:
+            return self.atomic_energies(replace(pairs, r_ij=r_ij))
 
-    def outputs_and_pair_gradient(
-        self, pairs: Pairs, cached: Linearized | None = None
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        """Return what there is for every atom by name, each of shape (N,), and ∂E/∂r_ij (P, 3) in eV/Å.
+        (value,) = tape.autograd(energies, [tape.r], list(self.parameters()))
+        return {"energies": ((1.0, value),)}
 
-        The atomic energies in eV are `energies`; everything else is for a head of its name.
+    def outputs_and_pair_gradient(self, pairs: Pairs) -> tuple[dict[str, Tensor], Tensor]:
+        """Return atomic outputs by name, shape (N,) each, and ∂E/∂r_ij, shape (P, 3), in eV/Å.
+
+        While training they can be differentiated once with respect to the parameters.
         """
-        energies, gradient = self.energies_and_pair_gradient(pairs, cached)
-        return {"energies": energies, **self.head_outputs(pairs, cached)}, gradient
+        tape = Tape(pairs.r_ij, is_trained=self.is_trained)
+        with torch.set_grad_enabled(self.is_trained):
+            outputs = self.record(tape, pairs)
+        return tape.results(outputs)
+
+    def energies_and_pair_gradient(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å, as `outputs_and_pair_gradient`."""
+        outputs, gradient = self.outputs_and_pair_gradient(pairs)
+        return outputs["energies"], gradient
 
     def forward(self, batch: Batch) -> Prediction:
         """Predict energies, forces and stress of a batch whose pairs reach at least to the cutoff.
@@ -146,10 +151,10 @@ class Potential(Module, ABC):
         if parameter.dtype != batch.r_ij.dtype:
             batch = batch.to(dtype=parameter.dtype)
         pairs = batch.pairs(self.elements)
-        if batch.cached is not None or self.is_trained:
-            outputs, gradient = self.outputs_and_pair_gradient(pairs, batch.cached)
+        if batch.cached is not None or self.is_trained or batch.r_ij.requires_grad:
+            outputs, gradient = self.outputs_and_pair_gradient(pairs)
         else:
-            outputs, gradient = self._outputs_in_parts(pairs)
+            outputs, gradient = self.evaluate_in_chunks(pairs)
         energies = outputs["energies"]
         structure_of_pair = batch.structure_of.index_select(0, batch.pair_i)
         strain = strain_derivative(batch.r_ij, gradient, structure_of_pair, batch.n_structures)
@@ -163,16 +168,12 @@ class Potential(Module, ABC):
             },
         )
 
-    def evaluated(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
-        """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å, in parts, so that large systems have room."""
-        outputs, gradient = self._outputs_in_parts(pairs)
-        return outputs["energies"], gradient
-
-    def _outputs_in_parts(self, pairs: Pairs) -> tuple[dict[str, Tensor], Tensor]:
+    def evaluate_in_chunks(self, pairs: Pairs) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the same as `outputs_and_pair_gradient`, some atoms at a time, so that large systems have room."""
         with torch.no_grad():
             parts = [self.outputs_and_pair_gradient(part) for part in pairs.chunks(CENTERS_AT_ONCE)]
-        outputs = {name: torch.cat([of_part[name] for of_part, _ in parts]) for name in parts[0][0]}
-        return outputs, torch.cat([gradient for _, gradient in parts])
+        outputs, gradients = zip(*parts, strict=True)
+        return {name: torch.cat([part[name] for part in outputs]) for name in outputs[0]}, torch.cat(gradients)
 
     def predict(self, structure: Structure) -> Prediction:
         """Predict one structure, on the device and in the dtype of the potential; results are detached."""
@@ -216,15 +217,10 @@ class SumPotential(Potential):
         first, second = (p.atomic_energies(self._seen_by(p, pairs)) for p in (self.first, self.second))
         return first + second
 
-    def energies_and_pair_gradient(self, pairs: Pairs, cached: Linearized | None = None) -> tuple[Tensor, Tensor]:
-        """As every potential, each term in its own way."""
-        first, second = (p.energies_and_pair_gradient(self._seen_by(p, pairs)) for p in (self.first, self.second))
-        return first[0] + second[0], first[1] + second[1]
-
-    def head_outputs(self, pairs: Pairs, cached: Linearized | None = None) -> dict[str, Tensor]:
-        """As every potential; where both have a head the sum of what it has to say."""
-        first, second = (p.head_outputs(self._seen_by(p, pairs)) for p in (self.first, self.second))
-        return {n: sum((of[n] for of in (first, second) if n in of), torch.zeros(())) for n in {**first, **second}}
+    def record(self, tape: Tape, pairs: Pairs) -> dict[str, Sum]:
+        """As of every potential: the steps of both."""
+        first, second = (p.record(tape, self._seen_by(p, pairs)) for p in (self.first, self.second))
+        return {name: first.get(name, ()) + second.get(name, ()) for name in first | second}
 
     def _seen_by(self, term: Potential, pairs: Pairs) -> Pairs:
         """The same pairs, elements counted as one of the terms counts them."""
@@ -238,14 +234,6 @@ class SumPotential(Potential):
         if rows is not None:
             seen.cache[ElementBlocks, len(term.elements)] = rows.among(len(term.elements), places)
         return seen
-
-
-def gradient_of(energies: Tensor, x: Tensor, *, keep_graph: bool) -> Tensor:
-    """∂(Σ energies)/∂x; zero where the energies do not depend on x at all."""
-    if not energies.requires_grad:
-        return torch.zeros_like(x)
-    (gradient,) = torch.autograd.grad(energies.sum(), x, create_graph=keep_graph, allow_unused=True)
-    return torch.zeros_like(x) if gradient is None else gradient
 
 
 def _complaint(batch: Batch, k: int) -> str:

@@ -7,7 +7,7 @@ the neighbour j; every pair is there twice, once from each side.
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -168,6 +168,7 @@ class Pairs:
         species: Index of each atom's element among the elements of the model, shape (N',).
         centers: The same of each centre, shape (N,); None if the atoms are the centres.
         assume_sorted: Whether the pairs are known to be sorted by centre.
+        kept: Features of a fixed descriptor for these atoms and their derivatives, if calculated before.
         cache: What :meth:`cached` has made of these pairs; a copy by `dataclasses.replace` starts without.
     """
 
@@ -177,6 +178,7 @@ class Pairs:
     species: Tensor
     centers: Tensor | None = None
     assume_sorted: bool = False
+    kept: "CachedFeatures | None" = None
     cache: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
@@ -198,6 +200,18 @@ class Pairs:
     def is_sorted(self) -> bool:
         """Whether the pairs of a centre stand together, in the order of the centres."""
         return self.assume_sorted or bool((self.pair_i[1:] >= self.pair_i[:-1]).all())
+
+    def by_center(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return pairs that are sorted by centre as kernels take them.
+
+        Returns:
+            r_ij; the place of the first pair of each centre and behind them the number of pairs, shape (N + 1,);
+            pair_j; species.
+        """
+        n = self.center_species.shape[0]
+        pair_i = self.pair_i.contiguous()
+        starts = self.cached("starts", lambda: torch.searchsorted(pair_i, torch.arange(n + 1, device=pair_i.device)))
+        return self.r_ij.contiguous(), starts, self.pair_j.contiguous(), self.species.contiguous()
 
     def check(self) -> None:
         """Complain about what is no list of pairs; compiled code looks for itself.
@@ -246,19 +260,6 @@ class Pairs:
             )
 
 
-class Linearized(Protocol):
-    """Values that depend on the pair vectors, and the transpose of their derivative."""
-
-    @property
-    def values(self) -> Tensor:
-        """Shape (N, ...)."""
-        ...
-
-    def pullback(self, gradient: Tensor, /) -> Tensor:
-        """Chain rule: ∂E/∂r_ij, shape (P, 3), from ∂E/∂values, shape (N, ...)."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class CachedFeatures:
     """Features of a fixed descriptor and their derivatives, calculated once and kept.
@@ -276,23 +277,19 @@ class CachedFeatures:
     jacobians: tuple[Tensor, ...]
     slots: Tensor
 
-    @property
-    def values(self) -> Tensor:
-        """The features."""
-        return self.features
-
     def pullback(self, feature_gradient: Tensor) -> Tensor:
-        """Chain rule ∂E/∂r_ij = Σ_d ∂E/∂G_id · ∂G_id/∂r_ij.
-
-        Args:
-            feature_gradient: ∂E/∂G, shape (N, D).
-
-        Returns:
-            ∂E/∂r_ij, shape (P, 3).
-        """
+        """Return ∂E/∂r_ij = Σ_d ∂E/∂G_id · ∂G_id/∂r_ij, shape (P, 3), from ∂E/∂G, shape (N, D)."""
         per_structure = feature_gradient.unsqueeze(dim=1).split([len(j) for j in self.jacobians])
         rows = [torch.bmm(g, j).reshape(-1, 3) for g, j in zip(per_structure, self.jacobians, strict=True)]
         return torch.cat(rows).index_select(0, self.slots)
+
+    def tangent(self, direction: Tensor) -> Tensor:
+        """Return the change of the features, shape (N, D), with changes of the pair vectors, shape (P, 3)."""
+        sizes = [(len(j), j.shape[2] // 3) for j in self.jacobians]
+        table = direction.new_zeros(sum(n * m for n, m in sizes), 3).index_copy(0, self.slots, direction)
+        rows = table.split([n * m for n, m in sizes])
+        changes = [torch.bmm(j, r.view(len(j), -1, 1)) for j, r in zip(self.jacobians, rows, strict=True)]
+        return torch.cat(changes).squeeze(dim=2)
 
     @staticmethod
     def join(parts: Sequence["CachedFeatures"]) -> "CachedFeatures":

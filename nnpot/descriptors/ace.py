@@ -6,23 +6,24 @@ sphere instead of a table of Gaunt coefficients (S. Luo et al., ICLR 2024, arXiv
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor, check_elements
+from nnpot.descriptors.neighborhood import Neighborhood
 from nnpot.descriptors.weighted_density import WeightedDensities, WeightedDensity
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.channels import channels as channels_of
 from nnpot.functional.channels import repeated_for_m
-from nnpot.functional.density import DensityTables, density
+from nnpot.functional.density import Basis, DensityTables, density, density_kernel
 from nnpot.functional.harmonics import MAX_DEGREE, mean_over_m, product
 from nnpot.functional.invariants import Invariants
-from nnpot.functional.pair_density import PairDensity
+from nnpot.functional.linear import Fixed
+from nnpot.functional.tape import Tape, Value
 from nnpot.neighbors import NeighborTable, single_batch
-from nnpot.structure import Linearized, Pairs, Structure, subsample
+from nnpot.structure import Pairs, Structure, subsample
 
 FEW_ELEMENTS, MANY_ELEMENTS, LEARNED_CHANNELS = 3, 5, 4
 WEIGHTED_CHANNELS_OF_MOLECULES, COST_OF_WEIGHTED_DENSITY = 16, 1 / 3
@@ -110,7 +111,7 @@ class ACE(Descriptor):
                 "weighted_cutoff positive, at most cutoff; "
                 f"got {weighted_channels}, {weighted_layers}, {weighted_units}, {weighted_cutoff} Å"
             )
-        self.cutoff, self.elements = cutoff, check_elements(elements)
+        self.cutoff, self.elements, self.basis = cutoff, check_elements(elements), Basis(cutoff, n_radial, l_max)
         self.channels, self.n_radial, self.l_max, self.body_order = channels, n_radial, l_max, body_order
         self.density_scale: float = neighbors**-0.5
         self.n_features = channels * (1 + (body_order - 2) * (l_max + 1))
@@ -139,31 +140,56 @@ class ACE(Descriptor):
     def forward(self, pairs: Pairs) -> Tensor:
         """Return the features of every atom, shape (N, D)."""
         table = NeighborTable.of(pairs, self.cutoff)
-        vectors = table.vectors(pairs, self.cutoff)
-        values = density(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
-        rows = ElementBlocks.of_centers(pairs, len(self.elements), values.dtype)
+        values = density(table.vectors(pairs, self.cutoff), self._weights(pairs, table), self.basis)
+        blocks = ElementBlocks.of_centers(pairs, len(self.elements), values.dtype)
         if len(self.weighted) > 0:
-            near = self.weighted.neighborhood(pairs, self.element_weights)
-            values = torch.cat([values, self.weighted(values, near, rows)], dim=2)
-        return self.features_of(values, rows)
+            near = Neighborhood.of(pairs, self.weighted.basis)
+            radial = near.by_element(pairs, self.element_weights, near.values)
+            values = self.weighted(values, (near.harmonics, radial, near.envelope), blocks)
+        return self.features_of(values, blocks)
 
-    def linearized(self, pairs: Pairs) -> Linearized:
-        """Return the density A of every atom, shape (N, L, Q·K), and the transpose of its derivative.
+    def record(self, tape: Tape, pairs: Pairs) -> Value:
+        """Record the density A of every atom with the columns of weighted densities behind, shape (N, L, Q·K + ΣC')."""
+        values = self._record_density(tape, pairs)
+        return self.weighted.record(tape, pairs, values, self.element_weights) if len(self.weighted) > 0 else values
 
-        The columns of weighted densities follow, shape (N, L, Q·K + C').
-        """
-        return self.weighted.linearized(self._linearized_density(pairs), pairs, self.element_weights)
+    def _record_density(self, tape: Tape, pairs: Pairs) -> Value:
+        if isinstance(self.element_weights, nn.Parameter):
+            if tape.is_trained and self.element_weights.requires_grad:
+                return self._record_trained_density(tape, pairs)
+            return tape.add(self._density(pairs), tape.r)[0]
+        key = (type(self), self.elements, self.basis, self.density_scale)
+        return tape.shared(key, lambda: tape.add(self._density(pairs), tape.r))[0]
 
-    def _linearized_density(self, pairs: Pairs) -> "DensityExpansion | PairDensity":
-        if not (torch.is_grad_enabled() and self.element_weights.requires_grad):
+    def _record_trained_density(self, tape: Tape, pairs: Pairs) -> Value:
+        if len(self.weighted) > 0:  # first, so that all that autograd differentiates stands together
+            self.weighted.neighborhood(tape, pairs)
+        near = Neighborhood.of(pairs, self.basis)
+        harmonics, values, _ = tape.shared(self.basis, lambda: tape.add(near.recorded(len(pairs.r_ij)), tape.r))
+
+        def of_elements(harmonics: Tensor, values: Tensor) -> Tensor:
+            radial = near.by_element(pairs, self.element_weights * self.density_scale, values)
+            return torch.bmm(harmonics.transpose(1, 2), radial)
+
+        return tape.autograd(of_elements, [harmonics, values], [self.element_weights])[0]
+
+    def _density(self, pairs: Pairs) -> Fixed:
+        """The density A, shape (N, L, Q·K), and its derivative, elements as they are."""
+        with torch.no_grad():
             weights = self.element_weights.to(pairs.r_ij.dtype) * self.density_scale
-            compiled = PairDensity.of(pairs, weights, self.cutoff, self.n_radial, self.l_max)
-            if compiled is not None:
-                return compiled
-        table = NeighborTable.of(pairs, self.cutoff)
-        vectors = table.vectors(pairs, self.cutoff).detach()
-        tables = DensityTables.of(vectors, self._weights(pairs, table), self.cutoff, self.n_radial, self.l_max)
-        return DensityExpansion(tables.density(), tables, table, len(pairs.r_ij))
+            kernel = density_kernel(pairs, weights, self.basis)
+            if kernel is not None:
+                return kernel
+            table, n_pairs = NeighborTable.of(pairs, self.cutoff), len(pairs.r_ij)
+            tables = DensityTables.of(table.vectors(pairs, self.cutoff), self._weights(pairs, table), self.basis)
+
+        def pull(density_bar: Tensor) -> list[Tensor]:
+            return [table.to_pairs(tables.pullback(density_bar), n_pairs)]
+
+        def push(direction: Tensor) -> list[Tensor]:
+            return [tables.tangent(table.filled(direction.index_select(0, table.near), empty=0.0))]
+
+        return Fixed([tables.density()], pull, push)
 
     def fitted(self, structures: Sequence[Structure], n_atoms: int = 2_000) -> "ACE":
         """As every descriptor; a weighted density takes the scales of its inputs from about `n_atoms` atoms."""
@@ -175,7 +201,7 @@ class ACE(Descriptor):
             return new
         new = copy.deepcopy(new).double()
         of_structures = (single_batch(s, new.cutoff).pairs(new.elements) for s in subsample(structures, n_atoms))
-        densities = [(new._linearized_density(pairs).values, pairs) for pairs in of_structures]
+        densities = [(new._density(pairs).outputs[0], pairs) for pairs in of_structures]
         new.weighted.fit(densities, new.element_weights)
         return new.to(self.channel_weights.dtype)
 
@@ -184,23 +210,12 @@ class ACE(Descriptor):
         """As of every descriptor; each weighted density adds a third."""
         return 1 + len(self.weighted) * COST_OF_WEIGHTED_DENSITY
 
-    def linearizes_as(self, other: Descriptor) -> bool:
-        """Whether it has the same density: elements not trained, radial functions and degrees alike."""
-        if not isinstance(other, ACE):
-            return False
-        for descriptor in (self, other):
-            if descriptor.element_weights.requires_grad or len(descriptor.weighted) > 0:
-                return False
-        alike = ("elements", "cutoff", "n_radial", "l_max", "density_scale")
-        same_shape = self.element_weights.shape == other.element_weights.shape
-        return same_shape and all(getattr(self, name) == getattr(other, name) for name in alike)
+    def features_of(self, values: Tensor, blocks: ElementBlocks) -> Tensor:
+        """Return the features, shape (N, D), from the density and the weighted ones, shape (N, L, Q·K + ΣC')."""
+        return self._invariants(channels_of(values, self.channel_weights, blocks))
 
-    def features_of(self, values: Tensor, rows: ElementBlocks) -> Tensor:
-        """Return the features, shape (N, D), from the density, shape (N, L, Q·K)."""
-        return self._invariants(channels_of(values, self.channel_weights, rows))
-
-    def explicit_features(self, values: Tensor, species: Tensor) -> Invariants | None:
-        """Return the same by compiled code, None where there is none."""
+    def features_kernel(self, values: Tensor, species: Tensor) -> Invariants | None:
+        """Return the same by a kernel, None where there is none."""
         return Invariants.of(values, species, self.channel_weights, tuple(self.mixing.values()), self.l_max)
 
     def extra_repr(self) -> str:
@@ -240,24 +255,3 @@ def _near_identity(degrees: int, channels: int) -> nn.Parameter:
     """One matrix per degree: the identity plus small random numbers."""
     noise = torch.randn(degrees, channels, channels) * (0.3 / channels**0.5)
     return nn.Parameter(torch.eye(channels) + noise)
-
-
-@dataclass(frozen=True, eq=False)
-class DensityExpansion:
-    """The density of the neighbours, and the transpose of its derivative by the pair vectors.
-
-    Attributes:
-        values: A, shape (N, L, Q·K).
-        tables: Radial functions and harmonics of the neighbours.
-        neighbors: Which pair is where in the tables.
-        n_pairs: Number of all pairs P.
-    """
-
-    values: Tensor
-    tables: DensityTables
-    neighbors: NeighborTable
-    n_pairs: int
-
-    def pullback(self, gradient: Tensor) -> Tensor:
-        """Return ∂E/∂r_ij, shape (P, 3), from ∂E/∂A, shape (N, L, Q·K)."""
-        return self.neighbors.to_pairs(self.tables.pullback(gradient), self.n_pairs)

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from nnpot.descriptors.acsf_setup import choose_functions
-from nnpot.descriptors.base import Descriptor, elements_of
+from nnpot.descriptors.base import elements_of
 from nnpot.descriptors.neighbor_sums import NeighborSums
 from nnpot.functional.angular import AngularBasis
 from nnpot.functional.cutoffs import cutoff_function as find_cutoff_function
+from nnpot.functional.linear import Fixed
 from nnpot.functional.radial import shifted_gaussians, shifted_gaussians_derivative
-from nnpot.functional.symmetry_functions import AngularFamily, FunctionTable, SymmetryFunctions
+from nnpot.functional.symmetry_functions import AngularFamily, FunctionTable, symmetry_functions_kernel
 from nnpot.structure import Pairs, Structure
 
 Radial = tuple[float, float]
@@ -124,15 +125,11 @@ class ACSF(NeighborSums):
             return self if self.elements else self.replaced(elements=elements)
         return choose_functions(self.replaced(elements=elements), structures)  # type: ignore[no-any-return]
 
-    def linearized(self, pairs: Pairs) -> SymmetryFunctions | None:
-        """Return the features and the transpose of their derivative by compiled code, None where there is none."""
+    def kernel(self, pairs: Pairs) -> Fixed | None:
+        """Return the features and their derivative by a kernel, None where there is none."""
         if self.function_table is None:
             return None
-        return SymmetryFunctions.of(pairs, self.function_table, self.n_all, self.keep)
-
-    def linearizes_as(self, other: Descriptor) -> bool:
-        """Whether it has the same functions: nothing in them is trained."""
-        return isinstance(other, ACSF) and other.arguments == self.arguments
+        return symmetry_functions_kernel(pairs, self.function_table, self.n_all, self.keep)
 
     def extra_repr(self) -> str:
         """Say what is there in one line."""

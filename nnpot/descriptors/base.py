@@ -2,15 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor
 
 from nnpot.functional.blocks import ElementBlocks
-from nnpot.functional.explicit import ExplicitFeatures, FixedFeatures
+from nnpot.functional.tape import Evaluated, Tape, Value
 from nnpot.spec import Module
-from nnpot.structure import Linearized, Pairs, Structure
+from nnpot.structure import Pairs, Structure
 
 
 class Descriptor(Module, ABC):
@@ -36,30 +37,49 @@ class Descriptor(Module, ABC):
         Pairs beyond the cutoff are allowed and have no influence.
         """
 
-    def linearized(self, pairs: Pairs) -> Linearized | None:
-        """Return what the descriptor makes of the pairs before any trainable parameter comes in, or None.
+    def record(self, tape: Tape, pairs: Pairs) -> Value:
+        """Record what is made of the neighbours of every atom, and return it, shape (N, ...).
 
-        Where there is such a part, forces need no derivative through it by autograd, and training none of second order:
-        `features_of` does the rest.
+        These are the features, unless `features_of` makes them of it.  By default it is one step, of `kernel` or of
+        autograd; of equal descriptors without parameters the first is recorded and serves all.
+        """
+
+        def make() -> tuple[Value, ...]:
+            kernel = self.kernel(pairs)
+            return self._by_autograd(tape, pairs) if kernel is None else tape.add(kernel, tape.r)
+
+        has_parameters = next(self.parameters(), None) is not None
+        (features,) = make() if has_parameters else tape.shared((type(self), repr(self.arguments)), make)
+        return features
+
+    def _by_autograd(self, tape: Tape, pairs: Pairs) -> tuple[Value, ...]:
+        def features(r_ij: Tensor) -> Tensor:
+            of_all: Tensor = self(replace(pairs, r_ij=r_ij))
+            return of_all
+
+        return tape.autograd(features, [tape.r], list(self.parameters()))
+
+    def kernel(self, pairs: Pairs) -> Evaluated | None:
+        """Return the features as a function of the pair vectors, with derivatives written out, or None."""
+        return None
+
+    def features_of(self, values: Tensor, blocks: ElementBlocks) -> Tensor:
+        """Return the features, shape (N, D), of what `record` records."""
+        return values
+
+    def features_kernel(self, values: Tensor, species: Tensor) -> Evaluated | None:
+        """Return the same as `features_of`, evaluated by a kernel, or None where there is none.
+
+        Args:
+            values: What `record` records, shape (N, ...).
+            species: Element of each atom, shape (N,).
         """
         return None
 
-    def linearizes_as(self, other: "Descriptor") -> bool:
-        """Whether `linearized` of another descriptor gives the same for all pairs, whatever was trained."""
-        return False
-
-    def features_of(self, values: Tensor, rows: ElementBlocks) -> Tensor:
-        """Return the features, shape (N, D), from the values of `linearized`; the same for a fixed descriptor."""
-        return values
-
-    def explicit_features(self, values: Tensor, species: Tensor) -> ExplicitFeatures | None:
-        """Return the same as `features_of` with explicit derivatives, or None where there are no such.
-
-        Args:
-            values: Of `linearized`, shape (N, ...).
-            species: Element of each atom, shape (N,).
-        """
-        return FixedFeatures(values.detach())
+    @property
+    def records_features(self) -> bool:
+        """Whether it is the features that `record` records."""
+        return type(self).features_of is Descriptor.features_of
 
     def jacobian(self, pairs: Pairs) -> Tensor:
         """Return ∂G_i/∂r_ij for the centre i of each pair, in 1/Å, shape (P, D, 3).

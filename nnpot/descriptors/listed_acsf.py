@@ -14,8 +14,9 @@ from nnpot.descriptors.acsf import ACSF, CutoffName
 from nnpot.descriptors.base import Descriptor, check_elements
 from nnpot.descriptors.compact_acsf import CompactACSF
 from nnpot.descriptors.neighbor_sums import NeighborSums
+from nnpot.functional.linear import Fixed
 from nnpot.functional.symmetry_functions import MOST_IN_FAMILY
-from nnpot.structure import Linearized, Pairs
+from nnpot.structure import Pairs
 
 PARAMETERS = {
     "G2": ("eta", "r_s"),
@@ -111,19 +112,22 @@ class ListedACSF(Descriptor):
         of_all = torch.cat([part(pairs) for part in self.parts], dim=1)
         return _Selection.of(self.weights, pairs, of_all.dtype).applied(of_all)
 
-    def linearized(self, pairs: Pairs) -> "ListedFunctions | None":
-        """Return the features and the transpose of their derivative by compiled code, None where there is none."""
-        parts = []
-        for part in self.parts:
-            known = part.linearized(pairs)
-            if known is None:
-                return None
-            parts.append(known)
-        return ListedFunctions.of(parts, _Selection.of(self.weights, pairs, pairs.r_ij.dtype))
+    def kernel(self, pairs: Pairs) -> Fixed | None:
+        """Return the features and their derivative by kernels, None where there is none for one of the parts."""
+        parts = [kernel for part in self.parts if isinstance(kernel := part.kernel(pairs), Fixed)]
+        if len(parts) < len(self.parts):
+            return None
+        selection = _Selection.of(self.weights, pairs, pairs.r_ij.dtype)
+        widths = [part.n_features for part in self.parts]
 
-    def linearizes_as(self, other: Descriptor) -> bool:
-        """Whether it has the same functions: nothing in them is trained."""
-        return isinstance(other, ListedACSF) and other.arguments == self.arguments
+        def pull(gradient: Tensor) -> list[Tensor]:
+            of_all = selection.transposed(gradient).split(widths, dim=1)
+            return [torch.stack([part.pull(g)[0] for part, g in zip(parts, of_all, strict=True)]).sum(dim=0)]
+
+        def push(direction: Tensor) -> list[Tensor]:
+            return [selection.applied(torch.cat([part.push(direction)[0] for part in parts], dim=1))]
+
+        return Fixed([selection.applied(torch.cat([part.outputs[0] for part in parts], dim=1))], pull, push)
 
     def jacobian(self, pairs: Pairs) -> Tensor:
         """Return ∂G_i/∂r_ij for the centre i of each pair, in 1/Å, shape (P, D, 3), written out by hand."""
@@ -165,31 +169,6 @@ class _Selection:
         """Return ∂E/∂G_all, shape (N, D_all), from ∂E/∂G, shape (N, D)."""
         of_elements = (gradient @ self.weights.mT).view(*self.is_element.shape[:2], -1)  # (N, S, D_all)
         return (self.is_element * of_elements).sum(dim=1)
-
-
-@dataclass(frozen=True, eq=False)
-class ListedFunctions:
-    """Listed symmetry functions of every atom, and the transpose of their derivative.
-
-    Attributes:
-        parts: Functions of all neighbours.
-        selection: Which of them count.
-        values: The features, shape (N, D).
-    """
-
-    parts: Sequence[Linearized]
-    selection: _Selection
-    values: Tensor
-
-    @classmethod
-    def of(cls, parts: Sequence[Linearized], selection: _Selection) -> Self:
-        """Evaluate the functions."""
-        return cls(parts, selection, selection.applied(torch.cat([part.values for part in parts], dim=1)))
-
-    def pullback(self, gradient: Tensor) -> Tensor:
-        """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), from ∂E/∂G, shape (N, D); differentiable in it."""
-        of_all = self.selection.transposed(gradient).split([part.values.shape[1] for part in self.parts], dim=1)
-        return torch.stack([part.pullback(g) for part, g in zip(self.parts, of_all, strict=True)]).sum(dim=0)
 
 
 def _functions_of_all(

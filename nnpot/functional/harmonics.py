@@ -59,6 +59,13 @@ def polynomial_pullback(z_bar: Tensor, z: Tensor, matrix: Tensor) -> Tensor:
     return torch.stack([((z @ d) * z_bar).sum(dim=-1) for d in matrix], dim=-1)
 
 
+def polynomial_tangent(direction: Tensor, z: Tensor, matrix: Tensor) -> Tensor:
+    """Return Ż_p = Σ_a u̇_a ∂Z_p/∂u_a, shape (..., L), from u̇, shape (..., 3); the transpose of the pullback."""
+    return torch.stack([(z @ d) * x.unsqueeze(dim=-1) for d, x in zip(matrix, direction.unbind(-1), strict=True)]).sum(
+        0
+    )
+
+
 def degrees(l_max: int) -> list[int]:
     """Return the degree l of every lm, of length L."""
     return [degree for degree in range(l_max + 1) for _ in range(2 * degree + 1)]
@@ -120,6 +127,14 @@ def gradient_matrix(l_max: int) -> NDArray[np.float64]:
     slopes = np.stack([np.zeros_like(points.T), *(c.numpy() for c in columns)])  # (L, n, 3)
     matrix = np.einsum("nq,pna,n->aqp", z.detach().numpy(), slopes, weights / (4 * math.pi))
     return np.asarray(np.where(np.abs(matrix) > 1e-12, matrix, 0.0))
+
+
+@cache
+def nonzero_gradients(l_max: int) -> tuple[Tensor, Tensor, int]:
+    """Indices (a, q, p), int32, shape (n, 3), and values, float64, of what is not 0 in `gradient_matrix`; n."""
+    matrix = gradient_matrix(l_max)
+    places = torch.from_numpy(np.argwhere(matrix).astype(np.int32, order="C"))
+    return places, torch.from_numpy(matrix[np.nonzero(matrix)]), len(places)
 
 
 def product(f: Tensor, g: Tensor, l_max: int) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from nnpot.functional.linear import Bars, filled
 from nnpot.native import serves
 
 
@@ -45,33 +46,38 @@ class Invariants:
         arguments = (values.detach().contiguous(), species.contiguous(), *weights, *sizes)
         return cls(arguments, parameters, torch.ops.nnpot.invariants(*arguments))
 
-    def pullback(self, features_bar: Tensor) -> Tensor:
+    @property
+    def outputs(self) -> tuple[Tensor]:
+        """G."""
+        return (self.features,)
+
+    def pullback(self, bars: Bars) -> list[Tensor]:
         """Return Ā = (∂G/∂A)ᵀ Ḡ, shape (N, L, K), from Ḡ, shape (N, D)."""
-        pulled: Tensor = torch.ops.nnpot.invariants_pullback(*self.arguments, features_bar.contiguous())
-        return pulled
+        return [torch.ops.nnpot.invariants_pullback(*self.arguments, *filled(bars, self.outputs))]
 
-    def tangent(self, direction: Tensor) -> Tensor:
-        """Return the change of the features (∂G/∂A) Ȧ, shape (N, D), along Ȧ, shape (N, L, K)."""
-        changes: Tensor = torch.ops.nnpot.invariants_tangent(*self.arguments, direction.contiguous())
-        return changes
+    def second(self, bars: Bars, directions: Bars) -> "_Second":
+        """Return the derivatives of the change of the features along Ȧ, shape (N, L, K)."""
+        return _Second(self, *filled(bars, self.outputs), *filled(directions, self.arguments[:1]))
 
-    def gradients(
-        self, features_bar: Tensor, direction: Tensor, tangent_bar: Tensor, *, with_values: bool
-    ) -> tuple[Tensor | None, list[Tensor]]:
-        """Return the gradients by A (if wanted) and by each of `parameters` of Σ φ·G(A, W) + Σ ψ·(∂G/∂A) Ȧ.
 
-        It is backpropagation through the network and its tangent network at once (B. A. Pearlmutter, Neural Computation
-        6, 147 (1994)).
+@dataclass(frozen=True, eq=False)
+class _Second:
+    """Derivatives of Ġ = (∂G/∂A) Ȧ at the adjoint ψ of G."""
 
-        Args:
-            features_bar: φ, shape (N, D).
-            direction: Ȧ, shape (N, L, K).
-            tangent_bar: ψ, shape (N, D).
-            with_values: Whether the gradient by A is wanted.
-        """
-        bars = (x.contiguous() for x in (direction, features_bar, tangent_bar))
-        everything = torch.ops.nnpot.invariants_gradient(*self.arguments, int(with_values), *bars)
-        sizes = [p.numel() for p in self.parameters]
+    of: Invariants
+    psi: Tensor
+    direction: Tensor
+
+    def tangents(self) -> list[Tensor]:
+        return [torch.ops.nnpot.invariants_tangent(*self.of.arguments, self.direction)]
+
+    def gradients(self, bars: Bars, wanted: tuple[bool, ...]) -> tuple[Bars, Bars]:
+        # backpropagation through the function and its tangent at once
+        (phi,), (with_values,) = filled(bars, self.of.outputs), wanted
+        everything = torch.ops.nnpot.invariants_gradient(
+            *self.of.arguments, int(with_values), self.direction, phi, self.psi
+        )
+        sizes = [p.numel() for p in self.of.parameters]
         *of_weights, of_values = everything.split([*sizes, len(everything) - sum(sizes)])
-        by_weights = [part.view_as(p) for part, p in zip(of_weights, self.parameters, strict=True)]
-        return (of_values.view_as(self.arguments[0]) if with_values else None), by_weights
+        by_weights = [part.view_as(p) for part, p in zip(of_weights, self.of.parameters, strict=True)]
+        return [of_values.view_as(self.of.arguments[0]) if with_values else None], by_weights

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from nnpot.functional.linear import applied
-from nnpot.functional.pair_density import sorted_pairs
+from nnpot.functional.linear import Fixed
 from nnpot.native import serves
 from nnpot.structure import Pairs
 
@@ -79,45 +78,28 @@ class FunctionTable:
         return cls(tuple(sizes), tuple(map(float, numbers)))
 
 
-@dataclass(frozen=True, eq=False)
-class SymmetryFunctions:
-    """Symmetry functions of every atom, and the transpose of their derivative.
+def symmetry_functions_kernel(pairs: Pairs, table: FunctionTable, n_all: int, selected: Sequence[int]) -> Fixed | None:
+    """Return the symmetry functions of every atom, shape (N, D), with their derivative.
 
-    Attributes:
-        arguments: What all operators take: pairs sorted by centre, of which those beyond the cutoff do not count, and
-            the table of functions.
-        keep: Which functions count, int64, shape (D,).
-        all_values: Every function, shape (N, D_all).
+    None where there is no kernel for it: on a GPU, without a compiler.
+
+    Args:
+        pairs: Those beyond the cutoff do not count.
+        table: All functions.
+        n_all: Their number D_all.
+        selected: Which of them count.
     """
+    if not (serves("acsf", pairs.r_ij) and pairs.is_sorted):
+        return None
+    functions = (torch.tensor(table.sizes), torch.tensor(table.numbers, dtype=torch.float64))
+    arguments = (*pairs.by_center(), *functions, n_all)
+    columns = torch.tensor(selected, dtype=torch.int64)
+    of_all = torch.ops.nnpot.acsf(*arguments)
 
-    arguments: tuple[Any, ...]
-    keep: Tensor
-    all_values: Tensor
+    def pull(gradient: Tensor) -> list[Tensor]:
+        return [torch.ops.nnpot.acsf_pullback(*arguments, torch.zeros_like(of_all).index_copy(1, columns, gradient))]
 
-    @classmethod
-    def of(cls, pairs: Pairs, table: FunctionTable, n_all: int, keep: Sequence[int]) -> Self | None:
-        """Return None where there is no kernel for it: on a GPU, without a compiler."""
-        if not (serves("acsf", pairs.r_ij) and pairs.is_sorted):
-            return None
-        functions = (torch.tensor(table.sizes), torch.tensor(table.numbers, dtype=torch.float64))
-        arguments = (*sorted_pairs(pairs), *functions, n_all)
-        return cls(arguments, torch.tensor(keep, dtype=torch.int64), torch.ops.nnpot.acsf(*arguments))
+    def push(direction: Tensor) -> list[Tensor]:
+        return [torch.ops.nnpot.acsf_tangent(*arguments, direction.contiguous()).index_select(1, columns)]
 
-    @property
-    def values(self) -> Tensor:
-        """The features, shape (N, D)."""
-        return self.all_values.index_select(1, self.keep)
-
-    def pullback(self, gradient: Tensor) -> Tensor:
-        """Return ∂E/∂r_ij, in eV/Å, shape (P, 3), from ∂E/∂G, shape (N, D); differentiable in it."""
-        return applied(self._pulled, self._pushed, gradient)
-
-    def _pulled(self, gradient: Tensor) -> Tensor:
-        of_all = torch.zeros_like(self.all_values).index_copy(1, self.keep, gradient)
-        pulled: Tensor = torch.ops.nnpot.acsf_pullback(*self.arguments, of_all)
-        return pulled
-
-    def _pushed(self, direction: Tensor) -> Tensor:
-        """Change of the features, shape (N, D), with changes of the pair vectors, shape (P, 3)."""
-        pushed: Tensor = torch.ops.nnpot.acsf_tangent(*self.arguments, direction.contiguous())
-        return pushed.index_select(1, self.keep)
+    return Fixed([of_all.index_select(1, columns)], pull, push)

@@ -1,4 +1,4 @@
-"""The weighted density by compiled code, with the derivatives that training needs written out."""
+"""The weighted density by a kernel, with the derivatives that training needs written out."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -6,7 +6,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from nnpot.functional.pair_density import nonzero_gradients, sorted_pairs
+from nnpot.functional.density import Basis
+from nnpot.functional.harmonics import nonzero_gradients
+from nnpot.functional.linear import Bars, filled
 from nnpot.native import serves
 from nnpot.structure import Pairs
 
@@ -18,13 +20,13 @@ class WeightedDensityKernel:
     Attributes:
         arguments: What all operators take: pairs sorted by centre, of which those beyond the cutoff do not count;
             elements of the centres, element weights, density, trainable weights, sizes.
-        inputs: A, P, U, V, with their history.
-        values: A', shape (N, L, C), differentiable once by these.
+        parameters: P, U, V, with their history.
+        outputs: A', shape (N, L, C).
     """
 
     arguments: tuple[Any, ...]
-    inputs: tuple[Tensor, Tensor, Tensor, Tensor]
-    values: Tensor
+    parameters: tuple[Tensor, Tensor, Tensor]
+    outputs: tuple[Tensor]
 
     @classmethod
     def of(
@@ -33,9 +35,7 @@ class WeightedDensityKernel:
         element_weights: Tensor,
         density: Tensor,
         parameters: tuple[Tensor, Tensor, Tensor],
-        cutoff: float,
-        n_radial: int,
-        l_max: int,
+        basis: Basis,
     ) -> Self | None:
         """Return None where there is no kernel for it: on a GPU, without a compiler, for K > 32.
 
@@ -45,11 +45,9 @@ class WeightedDensityKernel:
             density: A, shape (N, L, n).
             parameters: P, shape (S, l_max + 1, n, C); U, shape (S, H, Q·K + (l_max + 1)·C + 1), the bias last; V,
                 shape (S, C, H + 1), likewise.
-            cutoff: In Å.
-            n_radial: Number K of radial functions.
-            l_max: Highest degree.
+            basis: Functions of the pair vectors.
         """
-        if not (serves("weighted_density", density, n_radial=n_radial) and pairs.is_sorted):
+        if not (serves("weighted_density", density, n_radial=basis.n_radial) and pairs.is_sorted):
             return None
         weights = [w.detach().contiguous() for w in parameters]
         tensors = (
@@ -58,54 +56,43 @@ class WeightedDensityKernel:
             density.detach().contiguous(),
         )
         widths = (density.shape[2], weights[2].shape[1], weights[1].shape[1])
-        sizes = (*element_weights.shape, float(cutoff), n_radial, l_max, *widths)
-        arguments = (*sorted_pairs(pairs), *tensors, *weights, *sizes, *nonzero_gradients(l_max))
-        inputs = (density, *parameters)
-        return cls(arguments, inputs, _Values.apply(arguments, *inputs))
+        sizes = (*element_weights.shape, float(basis.cutoff), basis.n_radial, basis.l_max, *widths)
+        arguments = (*pairs.by_center(), *tensors, *weights, *sizes, *nonzero_gradients(basis.l_max))
+        return cls(arguments, parameters, (torch.ops.nnpot.weighted_density(*arguments),))
 
-    def pullback(self, values_bar: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the derivatives by the pair vectors, shape (P, 3), and by A, shape (N, L, n), from ∂E/∂A'.
+    def pullback(self, bars: Bars) -> list[Tensor]:
+        """Return the adjoints of the pair vectors, shape (P, 3), and of A, shape (N, L, n), from that of A'."""
+        pulled = torch.ops.nnpot.weighted_density_pullback(*self.arguments, *filled(bars, self.outputs))
+        return _parts(pulled, [self.arguments[0], self.arguments[6]])
 
-        They are differentiable once, by ∂E/∂A' and by `inputs`.
-        """
-        return _Pulled.apply(self.arguments, values_bar, *self.inputs)  # type: ignore[no-any-return]
-
-
-class _Values(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, arguments: tuple[Any, ...], *inputs: Tensor) -> Tensor:
-        ctx.arguments, ctx.shapes = arguments, [x.shape for x in inputs]
-        values: Tensor = torch.ops.nnpot.weighted_density(*arguments)
-        return values
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, values_bar: Tensor) -> tuple[Tensor | None, ...]:
-        everything = torch.ops.nnpot.weighted_density_gradient(*ctx.arguments, values_bar.contiguous())
-        return None, *_parts(everything, ctx.shapes)
+    def second(self, bars: Bars, directions: Bars) -> "_Second":
+        """Return the derivatives of the change of A' along directions of the pair vectors and of A."""
+        vectors, density = self.arguments[0], self.arguments[6]
+        given = (*filled(bars, self.outputs), *filled(directions, [vectors, density]))
+        everything = torch.ops.nnpot.weighted_density_pullback_gradient(*self.arguments, *given)
+        change, *gradients = _parts(everything, [*self.outputs, density, *self.parameters])
+        return _Second(self, change, gradients)
 
 
-class _Pulled(torch.autograd.Function):
-    # r̄, Ā = (∂A'/∂(r, A))ᵀ Ā';  of adjoints ṙ, Ȧ of these two the change of A' along them is the adjoint of Ā', and the
-    # gradients by A and the weights are those of Ā' times this change
-    @staticmethod
-    def forward(ctx: Any, arguments: tuple[Any, ...], values_bar: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        ctx.arguments, ctx.shapes = arguments, [x.shape for x in inputs]
-        ctx.save_for_backward(values_bar)
-        pulled = torch.ops.nnpot.weighted_density_pullback(*arguments, values_bar.contiguous())
-        vectors, density = arguments[0], arguments[6]
-        by_vectors, by_density = pulled.split([vectors.numel(), density.numel()])
-        return by_vectors.view_as(vectors), by_density.view_as(density)
+@dataclass(frozen=True, eq=False)
+class _Second:
+    """The change of A', and the gradients of Σ ȳ·(that change) with respect to A, P, U, V."""
 
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, vectors_change: Tensor, density_change: Tensor) -> tuple[Tensor | None, ...]:
-        (values_bar,) = ctx.saved_tensors
-        bars = (x.contiguous() for x in (values_bar, vectors_change, density_change))
-        everything = torch.ops.nnpot.weighted_density_pullback_gradient(*ctx.arguments, *bars)
-        return None, *_parts(everything, [values_bar.shape, *ctx.shapes])
+    of: WeightedDensityKernel
+    change: Tensor
+    of_change: list[Tensor]
+
+    def tangents(self) -> list[Tensor]:
+        return [self.change]
+
+    def gradients(self, bars: Bars, wanted: tuple[bool, ...]) -> tuple[Bars, Bars]:
+        (phi,), found = bars, self.of_change
+        if phi is not None:
+            everything = torch.ops.nnpot.weighted_density_gradient(*self.of.arguments, phi.contiguous())
+            found = [a + b for a, b in zip(found, _parts(everything, found), strict=True)]
+        return [None, found[0] if wanted[1] else None], found[1:]
 
 
-def _parts(everything: Tensor, shapes: list[torch.Size]) -> list[Tensor]:
-    """Cut a row of numbers into tensors of some shapes."""
-    return [part.view(shape) for part, shape in zip(everything.split([s.numel() for s in shapes]), shapes, strict=True)]
+def _parts(everything: Tensor, like: list[Tensor]) -> list[Tensor]:
+    """Cut a row of numbers into tensors of the shapes of others."""
+    return [part.view_as(x) for part, x in zip(everything.split([x.numel() for x in like]), like, strict=True)]

@@ -17,9 +17,10 @@ from systems import ELEMENTS, SYSTEMS, pairs_of, structure
 
 from nnpot import packaged
 from nnpot.calculator import NNPotCalculator
-from nnpot.machine import are_compiled, library, processor
+from nnpot.machine import processor
 from nnpot.machine.build import NATIVE, find_compiler, pytorch_release
 from nnpot.model_file import load
+from nnpot.native import are_compiled, library
 from nnpot.packaged import PackagedPotential, read_metadata, write_package
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL

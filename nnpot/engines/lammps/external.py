@@ -125,14 +125,14 @@ class External:
         centers = torch.cat([torch.arange(n_local), seen_ghosts])
         place = torch.zeros(n_atoms, dtype=torch.int64).index_copy(0, centers, torch.arange(len(centers)))
         species = self.element_of_type[torch.from_numpy(types).long()]
-        energies, gradient = self.potential.evaluated(
+        outputs, gradient = self.potential.evaluate_in_chunks(
             Pairs(vectors.to(self.dtype), place[pairs.i], pairs.j, species, species[centers], assume_sorted=True)
         )
         gradient = gradient.double()
         forces[:] = forces_from_pairs(gradient, pairs.i, pairs.j, n_atoms)[:n_local].numpy()
         own = pairs.i < n_local
         virial = -(vectors[own].T @ gradient[own])
-        self._set(energies[:n_local], 0.5 * (virial + virial.T))
+        self._set(outputs["energies"][:n_local], 0.5 * (virial + virial.T))
 
     def _set(self, energies: Tensor, virial: Tensor) -> None:
         """Hand over energies of the local atoms and the sums over all ranks of energy and virial, in eV."""

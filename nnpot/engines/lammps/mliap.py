@@ -65,7 +65,8 @@ class MLIAPModel(MLIAPUnified):
             species[: data.nlistatoms].to(device),
             assume_sorted=True,
         )
-        energies, gradient = self.potential.evaluated(pairs)
+        outputs, gradient = self.potential.evaluate_in_chunks(pairs)
+        energies = outputs["energies"]
         in_order = torch.empty_like(gradient, dtype=torch.float64).index_copy(0, order.to(device), gradient.double())
         data.eatoms = energies.cpu().numpy()
         data.energy = float(energies.sum())
