@@ -95,6 +95,13 @@ class NNPotCalculator(Calculator):
                 self.results[name] = values if LABELS[name].per == "atom" else values[0]
         self.results["energy"] = energy
 
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """Return what has changed since the last calculation, the total charge among it; called by ASE."""
+        changes: list[str] = super().check_state(atoms, tol)
+        if self.potential.heads and self.atoms is not None and _charge(atoms) != _charge(self.atoms):
+            changes.append("charge")
+        return changes
+
     def _compile_if_it_pays(self, n_atoms: int) -> None:
         """Count the atoms calculated so far until it is time to compile."""
         if self._n_atoms is None:
@@ -123,3 +130,7 @@ class NNPotCalculator(Calculator):
             and np.array_equal(old.cell.numpy(), new.cell.numpy())
         )
         return same and not bool(moved_beyond_skin(old.positions, new.positions, self.skin).any())
+
+
+def _charge(atoms: Atoms) -> Any:
+    return atoms.info.get("charge")

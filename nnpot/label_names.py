@@ -119,6 +119,7 @@ class Inventory:
         names: Of each label, the names under which it was found, with the number of structures.
         others: Of each label, names that look like it in structures that lack it, with the number of structures.
         weights: Names of weights, with the number of structures.
+        useless: Of each label, the number of structures that hold it but cannot have it.
     """
 
     source: str
@@ -128,6 +129,7 @@ class Inventory:
     names: dict[str, Counter[str]]
     others: dict[str, Counter[str]]
     weights: Counter[str]
+    useless: Counter[str]
 
     @classmethod
     def of(
@@ -150,7 +152,8 @@ class Inventory:
             {label: sum(_is_possible(label, atoms) for atoms in frames) for label in LABELS},
             {label: Counter(found[label].name for found in labels if label in found) for label in LABELS},
             {label: Counter() for label in LABELS},
-            Counter(name for atoms in frames for name in weight_names() if name in atoms.info),
+            Counter(name for name in weight_names() for atoms in frames if name in atoms.info),
+            Counter(label for label in LABELS for atoms in frames if _is_useless(label, atoms, keys)),
         )
         for atoms, found in zip(frames, labels, strict=True):
             for label in set(LABELS) - set(found):
@@ -179,7 +182,8 @@ class Inventory:
 
     def _is_told(self, label: Label) -> bool:
         """Whether a label is worth a word: one that needs a head is if something like it is there."""
-        return not label.has_head or bool(self.names[label.name] or self.others[label.name])
+        name = label.name
+        return not label.has_head or bool(self.names[name] or self.others[name] or self.useless[name])
 
     def _told(self, label: str) -> str:
         """How many structures have a label, and under which other names."""
@@ -268,6 +272,11 @@ def _checked(value: Any, label: str, name: str, atoms: Atoms, source: str) -> ND
 
 def _is_possible(label: str, atoms: Atoms) -> bool:
     return LABELS[label].is_possible(atoms.pbc, has_volume=atoms.cell.rank == 3)
+
+
+def _is_useless(label: str, atoms: Atoms, keys: LabelKeys) -> bool:
+    """Whether a structure holds a label that it cannot have."""
+    return not _is_possible(label, atoms) and next(_stored(atoms, keys, label), None) is not None
 
 
 def _some(label: str) -> str:

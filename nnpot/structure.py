@@ -97,13 +97,14 @@ class Structure:
         known["energy"] = known.get("free_energy", known.get("energy"))
         if known.get("stress") is not None and np.shape(known["stress"]) == (3, 3):
             known["stress"] = full_3x3_to_voigt_6_stress(np.asarray(known["stress"]))
+        charge = atoms.info.get("charge")
         x, y, z = (bool(p) for p in atoms.pbc)
         structure = cls(
             numbers=torch.tensor(atoms.numbers, dtype=torch.int64),
             positions=torch.tensor(atoms.positions, dtype=torch.float64),
             cell=torch.tensor(atoms.cell.array, dtype=torch.float64),
             pbc=(x, y, z),
-            charge=float(atoms.info.get("charge", 0.0)),
+            charge=float(charge) if isinstance(charge, float | int | np.number) else 0.0,
             name=name,
             group=str(atoms.info.get("config_type", "")),
         )

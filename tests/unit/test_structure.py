@@ -230,7 +230,7 @@ def test_parts_of_pairs_hold_every_pair_of_their_centers() -> None:
 def test_pairs_in_another_order_stay_together() -> None:
     pairs = pairs_of(structure("alloy"))
     backwards = Pairs(*(t.flip(0) for t in (pairs.r_ij, pairs.pair_i, pairs.pair_j)), pairs.species)
-    assert len(list(backwards.parts(3))) == 1
+    assert len(list(backwards.chunks(3))) == 1
 
 
 def test_what_pairs_keep_is_made_once() -> None:
@@ -243,7 +243,7 @@ def test_what_pairs_keep_is_made_once() -> None:
 def test_other_vectors_start_with_nothing_kept() -> None:
     pairs = pairs_of(structure("water"))
     pairs.cached("key", lambda: 1)
-    assert replace(pairs, r_ij=2 * pairs.r_ij).once("key", lambda: 2) == 2
+    assert replace(pairs, r_ij=2 * pairs.r_ij).cached("key", lambda: 2) == 2
 
 
 @pytest.mark.parametrize(
