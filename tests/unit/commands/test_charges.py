@@ -12,6 +12,7 @@ from ase.build import molecule
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.units import Debye
 from ase.vibrations import Infrared
 from datasets import labelled_alloys, write
 from systems import acsf, network_potential, rattled
@@ -178,6 +179,6 @@ def test_infrared_spectra_follow(calculator: NNPotCalculator, tmp_path: Path) ->
 
     slopes = np.array([(dipole(k, 1e-3) - dipole(k, -1e-3)) / 2e-3 for k in range(9)])
     modes = np.array([spectrum.get_mode(k).ravel() for k in range(9)])  # of unit length times 1/√mass
-    wanted = np.square(modes @ slopes).sum(axis=1)
+    wanted = np.square(modes @ slopes / Debye).sum(axis=1)
     # steps of 0.01 Å there and of 0.001 Å here
     np.testing.assert_allclose(spectrum.intensities, wanted, rtol=0.02, atol=0.02 * wanted.max())
