@@ -10,7 +10,7 @@ WORKERS ?= 2
 SHARED = -n $(WORKERS) --dist loadfile
 RUN = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(VENV)/bin/python
 
-.PHONY: setup demo lint test test-all wheel clean
+.PHONY: setup demo lint test test-all mutants wheel clean
 
 setup: $(VENV)/.ready
 
@@ -33,6 +33,10 @@ test: lint
 
 test-all: lint
 	$(RUN) -m pytest $(SHARED)
+
+# plants faults in copies of the tree, one after the other, and says which of them no test finds
+mutants: setup
+	$(RUN) scripts/mutants.py
 
 wheel: setup
 	$(VENV)/bin/pip install --quiet --editable ".[wheel]"

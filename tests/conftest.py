@@ -5,6 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+# examples are the same at every run, and no slow machine fails for being slow
+settings.register_profile(
+    "nnpot", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("nnpot")
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor, check_elements
 from nnpot.descriptors.neighborhood import Neighborhood
-from nnpot.descriptors.weighted_density import WeightedDensities, WeightedDensity
+from nnpot.descriptors.weighted_density import Sizes, WeightedDensities, WeightedDensity
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.channels import channels as channels_of
 from nnpot.functional.channels import repeated_for_m
@@ -124,14 +124,17 @@ class ACE(Descriptor):
         degrees = l_max + 1
         weights = torch.randn(degrees, n_in, channels) / n_radial**0.5  # the same for all centres at the start
         n_layers = weighted_layers if weighted_channels > 0 else 0
-        sizes = (n_in, n_radial, l_max, weighted_channels, weighted_units, weighted_cutoff, neighbors)
+        basis, sizes = (
+            Basis(weighted_cutoff, n_radial, l_max),
+            Sizes(n_in, weighted_channels, weighted_units, neighbors),
+        )
         self.weighted = WeightedDensities(
-            WeightedDensity(len(elements), n_in + k * weighted_channels, *sizes) for k in range(n_layers)
+            WeightedDensity(len(elements), n_in + k * weighted_channels, basis, sizes) for k in range(n_layers)
         )
         if n_layers > 0:
-            n_seconds = n_layers * weighted_channels
-            of_seconds = torch.randn(degrees, n_seconds, channels) / n_seconds**0.5
-            weights = torch.cat([weights, of_seconds], dim=1)
+            n_weighted = n_layers * weighted_channels
+            of_weighted = torch.randn(degrees, n_weighted, channels) / n_weighted**0.5
+            weights = torch.cat([weights, of_weighted], dim=1)
         self.channel_weights = nn.Parameter(weights.repeat(len(elements), 1, 1, 1))
         self.mixing = nn.ParameterDict({name: _near_identity(degrees, channels) for name in MIXINGS[: body_order - 2]})
 

@@ -15,7 +15,7 @@ from nnpot.descriptors.base import Descriptor, check_elements
 from nnpot.descriptors.compact_acsf import CompactACSF
 from nnpot.descriptors.neighbor_sums import NeighborSums
 from nnpot.functional.linear import Fixed
-from nnpot.functional.symmetry_functions import MOST_IN_FAMILY
+from nnpot.functional.symmetry_functions import MAX_IN_FAMILY
 from nnpot.structure import Pairs
 
 PARAMETERS = {
@@ -208,7 +208,7 @@ def _groups(functions: Sequence[SymmetryFunction]) -> list[list[int]]:
         known, shell = shells.setdefault((f.kind, f.cutoff), []), (f.parameters[0], f.parameters[-1])
         if shell not in known:
             known.append(shell)
-        room = 0 if f.kind == "G2" else known.index(shell) // MOST_IN_FAMILY
+        room = 0 if f.kind == "G2" else known.index(shell) // MAX_IN_FAMILY
         groups.setdefault(("", f.cutoff, room), []).append(k)
     return list(groups.values())
 

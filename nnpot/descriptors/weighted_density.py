@@ -1,7 +1,7 @@
 """A weighted density, in which a network weighs each neighbour by what the plain one has in its direction."""
 
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,22 @@ from nnpot.structure import Pairs
 
 Functions = tuple[Tensor, Tensor, Tensor]
 """Y_lm, shape (N, M, L), E_sq R_k, shape (N, M, Q·K), and f_c, shape (N, M, 1), of M neighbours of each atom."""
+
+
+class Sizes(NamedTuple):
+    """Sizes that all weighted densities of a descriptor have in common.
+
+    Attributes:
+        n_in: Number of functions (q, k) of distance and element.
+        channels: Number of columns c of A'.
+        units: Number of hidden units of the networks.
+        neighbors: n̄, about the number of neighbours within the cutoff.
+    """
+
+    n_in: int
+    channels: int
+    units: int
+    neighbors: float
 
 
 class WeightedDensity(nn.Module):
@@ -39,37 +55,22 @@ class WeightedDensity(nn.Module):
     Args:
         n_elements: Number of elements S.
         n_seen: Number of columns of the density A.
-        n_in: Number of functions (q, k) of distance and element.
-        n_radial: Number of radial functions k.
-        l_max: Highest degree.
-        n_channels: Number of columns c of A'.
-        units: Number of hidden units of the networks.
-        cutoff: No neighbour farther than this has a weight, in Å.
-        neighbors: n̄.
+        basis: Functions of the pair vectors; no neighbour beyond its cutoff has a weight.
+        sizes: Of the networks and of A'.
     """
 
     input_scale: Tensor
 
-    def __init__(
-        self,
-        n_elements: int,
-        n_seen: int,
-        n_in: int,
-        n_radial: int,
-        l_max: int,
-        n_channels: int,
-        units: int,
-        cutoff: float,
-        neighbors: float,
-    ) -> None:
+    def __init__(self, n_elements: int, n_seen: int, basis: Basis, sizes: Sizes) -> None:
         super().__init__()
-        self.cutoff, self.n_in, self.n_radial, self.l_max = cutoff, n_in, n_radial, l_max
-        self.scale = (2 / cutoff) ** 0.5 / cutoff / neighbors**0.5  # ν/√n̄: A' is then about as large as A
-        n_inputs = n_in + (l_max + 1) * n_channels
-        projection = torch.randn(l_max + 1, n_seen, n_channels) / n_radial**0.5
+        self.basis, self.n_in = basis, sizes.n_in
+        # ν/√n̄: A' is then about as large as A
+        self.scale = (2 / basis.cutoff) ** 0.5 / basis.cutoff / sizes.neighbors**0.5
+        n_inputs = sizes.n_in + (basis.l_max + 1) * sizes.channels
+        projection = torch.randn(basis.l_max + 1, n_seen, sizes.channels) / basis.n_radial**0.5
         self.projection = nn.Parameter(projection.repeat(n_elements, 1, 1, 1))
-        self.hidden = nn.Parameter(_layer(n_elements, n_inputs, units))
-        self.outer = nn.Parameter(_layer(n_elements, units, n_channels))
+        self.hidden = nn.Parameter(_layer(n_elements, n_inputs, sizes.units))
+        self.outer = nn.Parameter(_layer(n_elements, sizes.units, sizes.channels))
         self.register_buffer("input_scale", torch.ones(n_elements, n_inputs))
 
     def forward(self, a: Tensor, near: Functions, blocks: ElementBlocks) -> Tensor:
@@ -104,7 +105,7 @@ class WeightedDensity(nn.Module):
         harmonics, radial, _ = near
         b = channels(a, self.projection, blocks).transpose(0, 1)  # (N, L, C)
         directions = []
-        for degree in range(self.l_max + 1):
+        for degree in range(self.basis.l_max + 1):
             m = slice(degree**2, (degree + 1) ** 2)
             directions.append(torch.bmm(harmonics[:, :, m], b[:, m]))
         return radial, torch.cat(directions, dim=2)
@@ -140,8 +141,7 @@ class WeightedDensities(nn.ModuleList):
     @property
     def basis(self) -> Basis:
         """The functions of the pair vectors that all have."""
-        first = next(iter(self))
-        return Basis(first.cutoff, first.n_radial, first.l_max)
+        return next(iter(self)).basis
 
     def forward(self, a: Tensor, near: Functions, blocks: ElementBlocks) -> Tensor:
         """Return the density A, shape (N, L, Q·K), and behind it the columns of all, shape (N, L, Q·K + ΣC)."""

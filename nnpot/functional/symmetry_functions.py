@@ -13,7 +13,7 @@ from nnpot.structure import Pairs
 
 KINDS = ("cosine", "tanh3", "polynomial", "hard", "scaled_tanh3", "exponential", "cubic", "septic", "nonic")
 """Cutoff functions, in the order in which the compiled code counts them."""
-MOST_IN_FAMILY = 16
+MAX_IN_FAMILY = 16
 """Radial factors, or angular parts, of one family that the compiled code has room for."""
 
 
@@ -67,7 +67,7 @@ class FunctionTable:
             radial: Whether G1 is there, (η, r_s) of G2, κ of G3.
             families: The angular functions.
         """
-        if any(max(len(f.radial), len(f.parts)) > MOST_IN_FAMILY for f in families):
+        if any(max(len(f.radial), len(f.parts)) > MAX_IN_FAMILY for f in families):
             return None
         g1, g2, g3 = radial
         sizes = [int(g1), len(g2), len(g3), n_elements, KINDS.index(kind), len(families)]

@@ -305,22 +305,22 @@ int for_centers(NNPOT_ACSF, Work work) {
 
 // They answer NOT_COMPILED if they have no room for the functions.
 
-#define THESE                                                                                                    \
+#define ARGUMENTS                                                                                                \
     bytes, threads, n_centers, n_pairs, n_atoms, n_sizes, n_numbers, vectors, starts, neighbors, species, sizes, \
         numbers, n_functions
 
 extern "C" int nnpot_acsf_tangent(NNPOT_ACSF, const void* direction, void* out) {
-    return for_centers(THESE, [&](const SymmetryFunctions& g, const auto& pairs, int64_t first, int64_t last) {
+    return for_centers(ARGUMENTS, [&](const SymmetryFunctions& g, const auto& pairs, int64_t first, int64_t last) {
         using T = std::decay_t<decltype(*pairs.vectors)>;
         Values<T> values(g, pairs, static_cast<const T*>(direction));
         for (int64_t atom = first; atom < last; ++atom) values.write(atom, static_cast<T*>(out) + atom * n_functions);
     });
 }
 
-extern "C" int nnpot_acsf(NNPOT_ACSF, void* out) { return nnpot_acsf_tangent(THESE, nullptr, out); }
+extern "C" int nnpot_acsf(NNPOT_ACSF, void* out) { return nnpot_acsf_tangent(ARGUMENTS, nullptr, out); }
 
 extern "C" int nnpot_acsf_pullback(NNPOT_ACSF, const void* bar, void* gradient) {
-    return for_centers(THESE, [&](const SymmetryFunctions& g, const auto& pairs, int64_t first, int64_t last) {
+    return for_centers(ARGUMENTS, [&](const SymmetryFunctions& g, const auto& pairs, int64_t first, int64_t last) {
         using T = std::decay_t<decltype(*pairs.vectors)>;
         Pullback<T> pullback(g, pairs);
         for (int64_t atom = first; atom < last; ++atom)

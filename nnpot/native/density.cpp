@@ -253,12 +253,12 @@ int with_given(NNPOT_DENSITY, NNPOT_GRADIENTS, Work work) {
 
 // They answer NOT_COMPILED for so many radial functions or degrees.
 
-#define THESE                                                                                                         \
+#define ARGUMENTS                                                                                                     \
     bytes, threads, n_centers, n_pairs, n_atoms, vectors, starts, neighbors, species, weights, n_elements, n_weights, \
         cutoff, n_radial, l_max
 
 extern "C" int nnpot_density_tangent(NNPOT_DENSITY, NNPOT_GRADIENTS, const void* direction, void* out) {
-    return with_given(THESE, places, coefficients, n_entries, [&](const auto& given) {
+    return with_given(ARGUMENTS, places, coefficients, n_entries, [&](const auto& given) {
         using T = std::decay_t<decltype(*given.weights)>;
         const auto calculate = direction ? density_of_all<T, true> : density_of_all<T, false>;
         return calculate(given, static_cast<const T*>(direction), static_cast<T*>(out));
@@ -266,11 +266,11 @@ extern "C" int nnpot_density_tangent(NNPOT_DENSITY, NNPOT_GRADIENTS, const void*
 }
 
 extern "C" int nnpot_density(NNPOT_DENSITY, void* out) {
-    return nnpot_density_tangent(THESE, nullptr, nullptr, 0, nullptr, out);
+    return nnpot_density_tangent(ARGUMENTS, nullptr, nullptr, 0, nullptr, out);
 }
 
 extern "C" int nnpot_density_pullback(NNPOT_DENSITY, NNPOT_GRADIENTS, const void* bar, void* gradient) {
-    return with_given(THESE, places, coefficients, n_entries, [&](const auto& given) {
+    return with_given(ARGUMENTS, places, coefficients, n_entries, [&](const auto& given) {
         using T = std::decay_t<decltype(*given.weights)>;
         return pullback_of_all(given, static_cast<const T*>(bar), static_cast<T*>(gradient));
     });

@@ -38,27 +38,27 @@ template <class T> using ConstRegisters = View<const Vector<T>>;
 template <class T> using Numbers = View<const T>;
 
 // Beside the sums a row or a column of factors has to be kept.
-constexpr int MOST_SUMS = HAS_FEW_REGISTERS ? 12 : 24, MOST_ROWS = 4, MOST_COLUMNS = 9;
+constexpr int MAX_SUMS = HAS_FEW_REGISTERS ? 12 : 24, MAX_ROWS = 4, MAX_COLUMNS = 9;
 
 // Sums stay in registers if no loop over them and no call that takes them is left.
 #define NNPOT_INLINE inline __attribute__((always_inline))
 #define NNPOT_UNROLL _Pragma("GCC unroll 16")
 
-// Calls work with a number from 1 to MOST as a constant.
-template <int MOST, class Work>
+// Calls work with a number from 1 to MAX as a constant.
+template <int MAX, class Work>
 NNPOT_INLINE void with_constant(int n, Work work) {
-    if constexpr (MOST > 0) {
-        if (n == MOST) return work(std::integral_constant<int, MOST>());
-        with_constant<MOST - 1>(n, work);
+    if constexpr (MAX > 0) {
+        if (n == MAX) return work(std::integral_constant<int, MAX>());
+        with_constant<MAX - 1>(n, work);
     }
 }
 
-// Cuts n things into parts of about the same size, none larger than MOST: calls work(first, size), size a constant.
-template <int MOST, class Work>
+// Cuts n things into parts of about the same size, none larger than MAX: calls work(first, size), size a constant.
+template <int MAX, class Work>
 NNPOT_INLINE void in_parts(int n, Work work) {
-    for (unsigned left = n, parts = (n + MOST - 1) / MOST; parts > 0; --parts) {
+    for (unsigned left = n, parts = (n + MAX - 1) / MAX; parts > 0; --parts) {
         const int size = parts == 1 ? left : (left + parts - 1) / parts;
-        with_constant<MOST>(size, [&](auto constant) __attribute__((always_inline)) { work(n - int(left), constant); });
+        with_constant<MAX>(size, [&](auto constant) __attribute__((always_inline)) { work(n - int(left), constant); });
         left -= size;
     }
 }
@@ -141,9 +141,9 @@ __attribute__((noinline)) void multiply_block(const Vector<T>* x_at, const T* u_
 template <class T, int ROW>
 void multiply_blocks(bool add, int rows, int inner, int columns, ConstRegisters<T> x, Numbers<T> u, Registers<T> y) {
     const Strides strides = {x.row, x.column, u.row, u.column, y.row, y.column, inner, add};
-    in_parts<MOST_ROWS>(rows, [&](int m, auto M) __attribute__((always_inline)) {
-        constexpr int MOST = std::min(MOST_COLUMNS, MOST_SUMS / M.value);
-        in_parts<MOST>(columns, [&](int c, auto C) __attribute__((always_inline)) {
+    in_parts<MAX_ROWS>(rows, [&](int m, auto M) __attribute__((always_inline)) {
+        constexpr int MAX = std::min(MAX_COLUMNS, MAX_SUMS / M.value);
+        in_parts<MAX>(columns, [&](int c, auto C) __attribute__((always_inline)) {
             multiply_block<T, M.value, C.value, ROW>(&x(m, 0), &u(0, c), &y(m, c), strides);
         });
     });

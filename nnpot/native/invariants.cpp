@@ -326,23 +326,24 @@ int with_atoms(NNPOT_INVARIANTS, Work work) {
 
 // They answer NOT_COMPILED for so many degrees or such a body order.
 
-#define THESE                                                                                                      \
+#define ARGUMENTS                                                                                                  \
     bytes, threads, n_atoms, values, species, channels, pair, product, product_pair, n_elements, n_in, n_channels, \
         body_order, l_max
 
 extern "C" int nnpot_invariants(NNPOT_INVARIANTS, void* out) {
-    return with_atoms(THESE, [&](const auto& atoms, auto zero) { features(atoms, static_cast<decltype(zero)*>(out)); });
+    return with_atoms(ARGUMENTS,
+                      [&](const auto& atoms, auto zero) { features(atoms, static_cast<decltype(zero)*>(out)); });
 }
 
 extern "C" int nnpot_invariants_tangent(NNPOT_INVARIANTS, const void* direction, void* out) {
-    return with_atoms(THESE, [&](const auto& atoms, auto zero) {
+    return with_atoms(ARGUMENTS, [&](const auto& atoms, auto zero) {
         using T = decltype(zero);
         tangent(atoms, static_cast<const T*>(direction), static_cast<T*>(out));
     });
 }
 
 extern "C" int nnpot_invariants_pullback(NNPOT_INVARIANTS, const void* features_bar, void* out) {
-    return with_atoms(THESE, [&](const auto& atoms, auto zero) {
+    return with_atoms(ARGUMENTS, [&](const auto& atoms, auto zero) {
         using T = decltype(zero);
         pullback(atoms, static_cast<const T*>(features_bar), static_cast<T*>(out));
     });
@@ -350,7 +351,7 @@ extern "C" int nnpot_invariants_pullback(NNPOT_INVARIANTS, const void* features_
 
 extern "C" int nnpot_invariants_gradient(NNPOT_INVARIANTS, int64_t with_values, const void* direction,
                                          const void* features_bar, const void* tangent_bar, void* out) {
-    return with_atoms(THESE, [&](const auto& atoms, auto zero) {
+    return with_atoms(ARGUMENTS, [&](const auto& atoms, auto zero) {
         using T = decltype(zero);
         gradient(atoms, with_values != 0, static_cast<const T*>(direction), static_cast<const T*>(features_bar),
                  static_cast<const T*>(tangent_bar), static_cast<T*>(out));

@@ -84,7 +84,7 @@ inline T sum_of_lanes(const Vector<T>& v) {
 
 // Lane by lane from a and b in turn, beginning with lane `first`.
 template <class T, int first, int... k>
-inline Vector<T> in_turn(const Vector<T>& a, const Vector<T>& b, std::integer_sequence<int, k...>) {
+inline Vector<T> interleave(const Vector<T>& a, const Vector<T>& b, std::integer_sequence<int, k...>) {
     constexpr int W = LANES<T>;
 #ifdef NNPOT_SHUFFLES
     return __builtin_shufflevector(a, b, (first + k / 2 + (k % 2) * W)...);
@@ -101,8 +101,8 @@ inline void transpose(Vector<T>* rows) {
     Vector<T> others[W];
     for (int done = 1; done < W; done *= 2) {
         for (int i = 0; i < W / 2; ++i) {
-            others[2 * i] = in_turn<T, 0>(rows[i], rows[i + W / 2], Lanes());
-            others[2 * i + 1] = in_turn<T, W / 2>(rows[i], rows[i + W / 2], Lanes());
+            others[2 * i] = interleave<T, 0>(rows[i], rows[i + W / 2], Lanes());
+            others[2 * i + 1] = interleave<T, W / 2>(rows[i], rows[i + W / 2], Lanes());
         }
         for (int i = 0; i < W; ++i) rows[i] = others[i];
     }
@@ -115,7 +115,7 @@ inline Vector<T> sums_over_lanes(Vector<T>* rows) {
     using Lanes = std::make_integer_sequence<int, W>;
     for (int half = W / 2; half > 0; half /= 2)
         for (int i = 0; i < half; ++i)
-            rows[i] =
-                in_turn<T, 0>(rows[i], rows[i + half], Lanes()) + in_turn<T, W / 2>(rows[i], rows[i + half], Lanes());
+            rows[i] = interleave<T, 0>(rows[i], rows[i + half], Lanes()) +
+                      interleave<T, W / 2>(rows[i], rows[i + half], Lanes());
     return rows[0];
 }

@@ -14,15 +14,15 @@
 #include <cstring>
 #include <vector>
 
-constexpr int MOST_POWER = 4;  // zeta; higher powers lose digits
-constexpr int MOST_MONOMIALS = 35;
+constexpr int MAX_POWER = 4;  // zeta; higher powers lose digits
+constexpr int MAX_MONOMIALS = 35;
 
-// x^a y^b z^c with a + b + c <= MOST_POWER, by degree.
+// x^a y^b z^c with a + b + c <= MAX_POWER, by degree.
 struct Monomials {
-    int degree[MOST_MONOMIALS], exponent[MOST_MONOMIALS][3];
-    int lower[MOST_MONOMIALS][3];  // the monomial of one power of an axis less
-    double multiplicity[MOST_MONOMIALS];
-    int ends[MOST_POWER + 1];  // number of monomials up to a degree
+    int degree[MAX_MONOMIALS], exponent[MAX_MONOMIALS][3];
+    int lower[MAX_MONOMIALS][3];  // the monomial of one power of an axis less
+    double multiplicity[MAX_MONOMIALS];
+    int ends[MAX_POWER + 1];  // number of monomials up to a degree
 
     Monomials() {
         int count = 0;
@@ -32,7 +32,7 @@ struct Monomials {
                 if (exponent[q][0] == a && exponent[q][1] == b && exponent[q][2] == c) return q;
             return 0;  // stands for an exponent below 0, whose factor is 0
         };
-        for (int n = 0; n <= MOST_POWER; ++n) {
+        for (int n = 0; n <= MAX_POWER; ++n) {
             for (int a = n; a >= 0; --a)
                 for (int b = n - a; b >= 0; --b) {
                     const int c = n - a - b, here[3] = {a, b, c};
@@ -72,20 +72,20 @@ struct PowerSeries {
 
     PowerSeries(int n_parts, const double* zeta, const double* sign) {
         for (int p = 0; p < n_parts; ++p) highest = std::max(highest, int(zeta[p]));
-        coefficients.assign(n_parts * (MOST_POWER + 1), 0.0);
+        coefficients.assign(n_parts * (MAX_POWER + 1), 0.0);
         for (int p = 0; p < n_parts; ++p) {
             double binomial = std::pow(2.0, 1 - zeta[p]);
             for (int n = 0; n <= int(zeta[p]); ++n) {
-                coefficients[p * (MOST_POWER + 1) + n] = binomial;
+                coefficients[p * (MAX_POWER + 1) + n] = binomial;
                 binomial *= sign[p] * (zeta[p] - n) / (n + 1);
             }
             itself.push_back(std::pow(2.0, 1 - zeta[p]) * std::pow(1 + sign[p], zeta[p]));
         }
     }
-    const double* of(int part) const { return coefficients.data() + part * (MOST_POWER + 1); }
+    const double* of(int part) const { return coefficients.data() + part * (MAX_POWER + 1); }
 
     static bool serves(int n_parts, const double* zeta) {
-        return std::all_of(zeta, zeta + n_parts, [](double z) { return z == std::floor(z) && z <= MOST_POWER; });
+        return std::all_of(zeta, zeta + n_parts, [](double z) { return z == std::floor(z) && z <= MAX_POWER; });
     }
 };
 
@@ -113,7 +113,7 @@ class Moments {
             for (auto* v : {&sums, &change_sums, &square, &square_change}) std::fill(v->begin(), v->end(), V{});
             for (int first = n.starts[s]; first < n.starts[s + 1]; first += W) {
                 const Lanes lanes(n, first, n.starts[s + 1], along);
-                V powers[MOST_MONOMIALS], rates[MOST_MONOMIALS];
+                V powers[MAX_MONOMIALS], rates[MAX_MONOMIALS];
                 monomials().evaluate(count, lanes.u, powers);
                 if (along) lanes.rates_of(count, powers, rates);
                 for (int e = 0; e < n_radial; ++e) {
@@ -175,7 +175,7 @@ class Moments {
         for (int s = 0; s < n_elements; ++s)
             for (int first = n.starts[s]; first < n.starts[s + 1]; first += W) {
                 const Lanes lanes(n, first, n.starts[s + 1], false);
-                V powers[MOST_MONOMIALS], powers_bar[MOST_MONOMIALS] = {}, by_r = {}, u_bar[3] = {};
+                V powers[MAX_MONOMIALS], powers_bar[MAX_MONOMIALS] = {}, by_r = {}, u_bar[3] = {};
                 all.evaluate(count, lanes.u, powers);
                 for (int e = 0; e < n_radial; ++e) {
                     const V factor = lanes.of(factors + e * m);

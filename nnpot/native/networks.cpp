@@ -297,16 +297,17 @@ int with_atoms(NNPOT_NETWORKS, Work work) {
 
 // They answer NOT_COMPILED if an activation is not.
 
-#define THESE                                                                                                    \
+#define ARGUMENTS                                                                                                \
     bytes, threads, n_atoms, n_features, n_weights, features, species, mean, inverse, weights, sizes, functions, \
         n_elements, n_layers, linear
 
 extern "C" int nnpot_networks(NNPOT_NETWORKS, void* out) {
-    return with_atoms(THESE, [&](const auto& atoms, auto zero) { evaluate(atoms, static_cast<decltype(zero)*>(out)); });
+    return with_atoms(ARGUMENTS,
+                      [&](const auto& atoms, auto zero) { evaluate(atoms, static_cast<decltype(zero)*>(out)); });
 }
 
 extern "C" int nnpot_networks_gradient(NNPOT_NETWORKS, const void* h_bar, const void* direction, void* out) {
-    return with_atoms(THESE, [&](const auto& atoms, auto zero) {
+    return with_atoms(ARGUMENTS, [&](const auto& atoms, auto zero) {
         using T = decltype(zero);
         gradient(atoms, static_cast<const T*>(h_bar), static_cast<const T*>(direction), static_cast<T*>(out));
     });

@@ -20,7 +20,7 @@ struct OpenMP {
 extern OpenMP openmp;
 
 // How many threads are worth it if each has `least` things to do.
-inline int64_t worthwhile(int64_t n, int64_t threads, int64_t least) {
+inline int64_t count_parts(int64_t n, int64_t threads, int64_t least) {
     return std::max<int64_t>(1, std::min<int64_t>(threads, n / least));
 }
 
@@ -57,7 +57,7 @@ void share_among_threads(int64_t parts, Part& part) {
 // which is thrown again here.
 template <class Work>
 void parallel(int64_t n, int64_t threads, Work work, int64_t least = 64) {
-    const int64_t parts = worthwhile(n, threads, least);
+    const int64_t parts = count_parts(n, threads, least);
     if (parts == 1) return work(0, n);
     std::atomic<bool> failed(false);
     auto part = [&](int64_t k) noexcept {

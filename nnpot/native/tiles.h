@@ -83,7 +83,7 @@ class Tiles {
     // Of so many registers each, or less.
     Tiles(int64_t n_atoms, const int64_t* species, int n_elements, int64_t threads, int registers = 1)
         : all(tiles_of(n_atoms, species, n_elements, registers * LANES<T>, sorted)),
-          parts(worthwhile(all.size(), threads, 4)) {}
+          parts(count_parts(all.size(), threads, 4)) {}
 
     Tiles(const Tiles&) = delete;  // `all` points into `sorted`
 

@@ -30,14 +30,14 @@
 namespace weighted_density {
 namespace {
 
-constexpr int64_t LEAST = 16;  // atoms that are worth a thread
+constexpr int64_t MIN_PER_THREAD = 16;  // atoms that are worth a thread
 
 template <class T>
 void density(const Given<T>& given, T* out) {
     parallel(given.pairs.n_centers, given.threads, [&](int64_t first, int64_t last) {
         Network<T, 1> network(given);
         for (int64_t atom = first; atom < last; ++atom) network.write_density(atom, out);
-    }, LEAST);
+    }, MIN_PER_THREAD);
 }
 
 // Derivatives by the vectors, then those by the density.
@@ -47,14 +47,14 @@ void pullback(const Given<T>& given, const T* second_bar, T* out) {
     parallel(given.pairs.n_centers, given.threads, [&](int64_t first, int64_t last) {
         Network<T, 1> network(given);
         for (int64_t atom = first; atom < last; ++atom) network.write_pullback(atom, second_bar, out, by_density);
-    }, LEAST);
+    }, MIN_PER_THREAD);
 }
 
 // With D = 2 the change of A', then the gradients by A and by P, U, V of all elements, one behind the other.
 template <class T, int D>
 void gradient(const Given<T>& given, const T* second_bar, const T* vectors_change, const T* density_change, T* out) {
     const Shape& s = given.shape;
-    const int64_t n = given.pairs.n_centers, parts = worthwhile(n, given.threads, LEAST);
+    const int64_t n = given.pairs.n_centers, parts = count_parts(n, given.threads, MIN_PER_THREAD);
     T* by_density = D == 2 ? out + n * s.n_harmonics() * s.n_channels : out;
     std::vector<std::vector<Weights<T>>> sums(parts,
                                               std::vector<Weights<T>>(s.n_elements, Weights<T>(s, given.widths)));
@@ -113,24 +113,25 @@ using namespace weighted_density;
 
 // They answer NOT_COMPILED for so many radial functions or degrees.
 
-#define THESE                                                                                                   \
+#define ARGUMENTS                                                                                               \
     bytes, threads, n_centers, n_pairs, n_atoms, vectors, starts, neighbors, species, centers, element_weights, \
         density_of_atoms, projection, hidden, outer, n_elements, n_weights, cutoff, n_radial, l_max, n_seen,    \
         n_channels, n_units, places, coefficients, n_entries
 
 extern "C" int nnpot_weighted_density(NNPOT_WEIGHTED_DENSITY, void* out) {
-    return with_given(THESE, [&](const auto& given, auto zero) { density(given, static_cast<decltype(zero)*>(out)); });
+    return with_given(ARGUMENTS,
+                      [&](const auto& given, auto zero) { density(given, static_cast<decltype(zero)*>(out)); });
 }
 
 extern "C" int nnpot_weighted_density_pullback(NNPOT_WEIGHTED_DENSITY, const void* second_bar, void* out) {
-    return with_given(THESE, [&](const auto& given, auto zero) {
+    return with_given(ARGUMENTS, [&](const auto& given, auto zero) {
         using T = decltype(zero);
         pullback(given, static_cast<const T*>(second_bar), static_cast<T*>(out));
     });
 }
 
 extern "C" int nnpot_weighted_density_gradient(NNPOT_WEIGHTED_DENSITY, const void* second_bar, void* out) {
-    return with_given(THESE, [&](const auto& given, auto zero) {
+    return with_given(ARGUMENTS, [&](const auto& given, auto zero) {
         using T = decltype(zero);
         gradient<T, 1>(given, static_cast<const T*>(second_bar), nullptr, nullptr, static_cast<T*>(out));
     });
@@ -139,7 +140,7 @@ extern "C" int nnpot_weighted_density_gradient(NNPOT_WEIGHTED_DENSITY, const voi
 extern "C" int nnpot_weighted_density_pullback_gradient(NNPOT_WEIGHTED_DENSITY, const void* second_bar,
                                                         const void* vectors_change, const void* density_change,
                                                         void* out) {
-    return with_given(THESE, [&](const auto& given, auto zero) {
+    return with_given(ARGUMENTS, [&](const auto& given, auto zero) {
         using T = decltype(zero);
         const auto typed = [](const void* p) { return static_cast<const T*>(p); };
         gradient<T, 2>(given, typed(second_bar), typed(vectors_change), typed(density_change), static_cast<T*>(out));

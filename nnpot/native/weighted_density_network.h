@@ -286,7 +286,7 @@ class Network {
     }
 
     // Columns of the rows of a block, a neighbour in each lane.
-    static void turn(const Table<T>& rows, int count, int column, V* to) {
+    static void transpose_rows(const Table<T>& rows, int count, int column, V* to) {
         for (int m = 0; m < W; ++m) to[m] = m < count ? rows.row(m)[column] : V{};
         transpose<T>(to);
     }
@@ -299,14 +299,14 @@ class Network {
         };
         for (int n = 0; n < w.channels; ++n) {
             const int count = std::min(W, s.n_channels - n * W);
-            turn(weighted[0], b.count, n, of_weighted);
-            turn(g[0], b.count, n, of_g);
-            turn(weighted_bar[0], b.count, n, of_bar);
+            transpose_rows(weighted[0], b.count, n, of_weighted);
+            transpose_rows(g[0], b.count, n, of_g);
+            transpose_rows(weighted_bar[0], b.count, n, of_bar);
             for (int c = 0; c < count; ++c) envelope_bar += of_g[c] * of_bar[c];
             add_harmonics_bar(count, bar[0], n, of_weighted);
         }
         for (int n = 0; n < w.units; ++n) {
-            turn(z_bar[0], b.count, n, of_z);
+            transpose_rows(z_bar[0], b.count, n, of_z);
             add_harmonics_bar(std::min(W, s.n_units - n * W), field[0], n, of_z);
         }
         V by_distance[W] = {};  // of each neighbour, to be summed over the lanes

@@ -129,18 +129,17 @@ def weighted_density(
     p: ClusterExpansion,
     q: WeightedDensity,
     a: Floats,
-    r_ij: Floats,
-    pair_i: Integers,
-    pair_j: Integers,
+    pairs: tuple[Floats, Integers, Integers],
     species: Integers,
 ) -> Floats:
     """A'_i,lm,c = ν n̄^(−1/2) Σ_j f_c(r_ij) w_c Y_lm(r̂_ij), w = V [silu(U [x; 1]); 1], shape (N, L, C').
 
-    The inputs x are E_sq R_k(r_ij), then u_lc = Σ_m (A_i,lm P_l)_c Y_lm(r̂_ij), divided by their scale.
+    Pairs are r_ij, i, j.  The inputs x are E_sq R_k(r_ij), then u_lc = Σ_m (A_i,lm P_l)_c Y_lm(r̂_ij), each divided by
+    its scale.
     """
     degree = [d for d in range(p.l_max + 1) for _ in range(2 * d + 1)]
     out = np.zeros((len(species), len(degree), q.outer.shape[1]))
-    for r, i, j in zip(r_ij, pair_i, pair_j, strict=True):
+    for r, i, j in zip(*pairs, strict=True):
         length, z = float(np.linalg.norm(r)), species[i]
         if length >= q.cutoff:
             continue
@@ -162,7 +161,7 @@ def ace_features(p: ClusterExpansion, r_ij: Floats, pair_i: Integers, pair_j: In
     gaunt = gaunt_coefficients(p.l_max)
     a = density(p, r_ij, pair_i, pair_j, species)
     for one in p.weighted:
-        a = np.concatenate([a, weighted_density(p, one, a, r_ij, pair_i, pair_j, species)], axis=2)
+        a = np.concatenate([a, weighted_density(p, one, a, (r_ij, pair_i, pair_j), species)], axis=2)
     features = []
     for a_i, z in zip(a, species, strict=True):
         b = _per_degree(a_i, p.channel_weights[z], degree)  # (L, C)

@@ -1,21 +1,18 @@
 """Kernels calculate what tensors do, however wide the vector registers are that they use."""
 
-import os
-import platform
 from collections.abc import Callable
 from ctypes import CDLL
-from functools import cache
-from unittest import mock
 
 import pytest
 import torch
 from proofs import PRECISION, assert_close, each_precision
+from registers import WIDTHS, kernels, using
 from systems import CUTOFF, ELEMENTS, acsf, structure
 from torch import Tensor
 
 from nnpot.batch import Batch
 from nnpot.descriptors import ACE, ACSF, Descriptor
-from nnpot.native import are_compiled, library
+from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.structure import Structure
@@ -51,18 +48,6 @@ DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
 }
 
 
-@cache
-def kernels(register: int) -> CDLL | None:
-    """The library for so many bytes; a low optimisation compiles in a third of the time.
-
-    Every x86 processor runs code for the first of them, which has 16 registers, however wide those are.
-    """
-    target = "x86-64" if platform.machine() in ("x86_64", "AMD64") else "native"
-    choice = {"NNPOT_TARGET": target, "NNPOT_REGISTER": str(register), "NNPOT_CXXFLAGS": "-O1"}
-    with mock.patch.dict(os.environ, choice):
-        return library.state.__wrapped__().library
-
-
 def batch() -> Batch:
     """Atoms of several elements with many neighbours, and few, with labels."""
     labelled = []
@@ -81,7 +66,7 @@ def everything(make: Callable[[], Descriptor], dtype: torch.dtype, used: CDLL | 
         p.data += 0.1 * torch.randn_like(p)
     potential.to(dtype)
     some = batch().to(dtype=dtype)
-    with mock.patch.object(library, "loaded", return_value=used):
+    with using(used):
         trained = potential.train()(some)
         loss = (trained.energy**2).sum() + ((trained.forces - some.forces) ** 2).sum()
         gradients = torch.autograd.grad(loss, list(potential.parameters()))
@@ -93,7 +78,7 @@ def everything(make: Callable[[], Descriptor], dtype: torch.dtype, used: CDLL | 
 @pytest.mark.slow  # each width is compiled; that of the processor is that of all other tests
 @each_precision
 @pytest.mark.parametrize("name", DESCRIPTORS)
-@pytest.mark.parametrize("register", [16, 32])
+@pytest.mark.parametrize("register", WIDTHS)
 def test_energies_forces_and_gradients_of_training(register: int, name: str, dtype: torch.dtype) -> None:
     used = kernels(register)
     assert used is not None

@@ -21,7 +21,7 @@ SAME = 1e-10
 """Relative.  The same float64 sums in another order and of rotated vectors: eps = 2e-16 times some hundred terms, times
 a condition number of some hundred."""
 
-few = settings(derandomize=True, deadline=None, max_examples=6, database=None)
+few = settings(max_examples=6)
 each_potential = pytest.mark.parametrize("name", POTENTIALS)
 systems = st.sampled_from([name for name in SYSTEMS if len(pairs_of(structure(name)).pair_i) > 0])
 periodic = st.sampled_from([name for name in SYSTEMS if any(SYSTEMS[name]().pbc)])

@@ -16,7 +16,7 @@ from nnpot.structure import Structure
 
 CUTOFF = 2.5
 Array = NDArray[np.float64]
-some = settings(derandomize=True, deadline=None, max_examples=60, database=None)
+some = settings(max_examples=60)
 
 
 def image_ranges(atoms: Structure, cutoff: float) -> list[range]:

@@ -128,7 +128,7 @@ def test_both_ways_to_calculate_are_timed(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_time_of_a_step() -> None:
     measured = system.speeds(seconds=0.0)
-    assert all(0.1 < microseconds < 1e6 for microseconds in measured.values())
+    assert all(microseconds > 0 for microseconds in measured.values())
 
 
 def test_lightning_is_not_loaded() -> None:

@@ -43,7 +43,7 @@ namespace {
 
 constexpr char FORMAT[] = "6";         // of packages, see nnpot/packaged.py
 constexpr int CENTERS_AT_ONCE = 4096;  // so that memory stays bounded
-constexpr int64_t LEAST = 2;           // smallest size of an input of a package
+constexpr int64_t MIN_SIZE = 2;        // smallest size of an input of a package
 constexpr int64_t NO_ELEMENT = -1;
 
 using Package = torch::inductor::AOTIModelPackageLoader;
@@ -62,11 +62,11 @@ struct Inputs {
     // Fills sizes up to the smallest with atoms of the first element and pairs beyond the cutoff; sorts by element.
     void complete(int64_t n_elements, double cutoff) {
         const double far[3] = {2 * cutoff, 0, 0};
-        while (int64_t(centers.size()) < LEAST) centers.push_back(0);
-        while (int64_t(i.size()) < LEAST) add_pair(int64_t(centers.size()) - 1, 0, far);
+        while (int64_t(centers.size()) < MIN_SIZE) centers.push_back(0);
+        while (int64_t(i.size()) < MIN_SIZE) add_pair(int64_t(centers.size()) - 1, 0, far);
         std::vector<int64_t> count(n_elements, 0);
         for (int64_t element : centers) ++count[element];
-        const int64_t width = std::max(LEAST, *std::max_element(count.begin(), count.end()));
+        const int64_t width = std::max(MIN_SIZE, *std::max_element(count.begin(), count.end()));
         order.assign(n_elements * width, 0), filled.assign(n_elements * width, 0), place.resize(centers.size());
         std::fill(count.begin(), count.end(), 0);
         for (size_t center = 0; center < centers.size(); ++center) {
@@ -157,7 +157,7 @@ class PairNNPot : public Pair {
     void compute(int energies_wanted, int virial_wanted) override {
         ev_init(energies_wanted, virial_wanted);
         const int n_atoms = atom->nlocal + atom->nghost;
-        species.assign(std::max<int64_t>(n_atoms, LEAST), 0);
+        species.assign(std::max<int64_t>(n_atoms, MIN_SIZE), 0);
         for (int k = 0; k < n_atoms; ++k) species[k] = std::max<int64_t>(element_of[atom->type[k]], 0);
         for (int first = 0; first < list->inum; first += CENTERS_AT_ONCE)
             compute_part(first, std::min(first + CENTERS_AT_ONCE, list->inum));

@@ -123,6 +123,19 @@ def test_shells_are_as_wide_as_their_spacing() -> None:
     assert eta == pytest.approx(0.5 / (second - first) ** 2, rel=1e-5)  # both are rounded to six digits
 
 
+def test_automatic_functions_are_as_wide_as_the_spacing_of_their_shells(alloys: list[Structure]) -> None:
+    descriptor = ACSF.from_data(alloys, cutoff=4.5, size=64, angular_cutoff=4.0)
+    shortest = min(float(single_batch(s, 4.5).r_ij.norm(dim=1).min()) for s in alloys)
+    start = 0.9 * shortest
+    radial, angular = (4.5 - start) / 12, (4.0 - start) / 6
+    # both numbers of a shell are rounded to six digits
+    for k, (eta, r_s) in enumerate(descriptor.arguments["g2"]):
+        assert (eta, r_s) == pytest.approx((1 / (2 * radial**2), start + k * radial), abs=1e-6)
+    shells = [(1 / (2 * angular**2) / 2, start + k * angular) for k in range(6)]  # half of η for each of two sides
+    for eta, _, _, r_s in (*descriptor.arguments["g4"], *descriptor.arguments["g5"]):
+        assert min(abs(eta - e) + abs(r_s - r) for e, r in shells) < 2e-6
+
+
 # pruning --------------------------------------------------------------------------------------------------------------
 
 G = ((0.05, 1.0, -1.0, 0.0), (0.1, 2.0, 1.0, 1.0), (0.02, 4.0, 1.0, 0.5))

@@ -4,7 +4,7 @@ import pytest
 
 from nnpot.training.loss import LossOptions
 from nnpot.training.options import OptimizerOptions
-from nnpot.training.schedule import REFINEMENT, REFINING_RATE, Schedule
+from nnpot.training.schedule import Schedule
 
 LOSS = LossOptions(energy=1.0, late_energy=100.0, late_from=0.3)
 
@@ -37,8 +37,8 @@ def test_refinement_begins_when_the_loss_has_stopped_falling() -> None:
     (start,) = observe(s, [max(0.9**k, 0.9**100) for k in range(400)])
     # the loss is lowest after 101 epochs, then half of this time passes, and 15 epochs
     assert (s.best_epoch, start) == (101, pytest.approx(1.5 * 101 + 15, abs=1))
-    assert s.last_epoch == pytest.approx(start + REFINEMENT * 101, abs=1)
-    rates = [1.0, REFINING_RATE, 0.01 * REFINING_RATE]
+    assert s.last_epoch == pytest.approx(start + 0.4 * 101, abs=1)
+    rates = [1.0, 0.1, 0.001]
     assert [s.rate(t) for t in (start - 0.1, start, s.last_epoch)] == pytest.approx(rates)
     assert [s.energy_weight(t) for t in (start - 1, start, s.last_epoch)] == pytest.approx([1.0, 10.0, 100.0])
 

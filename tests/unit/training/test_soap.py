@@ -72,6 +72,17 @@ def train(parameters: list[Tensor], soap: SOAP, target: Tensor, n_steps: int) ->
     return float(loss.detach())
 
 
+def test_what_is_not_given_is_as_its_authors_recommend() -> None:
+    ways = [nn.Parameter(torch.ones(3, 4)) for _ in range(2)]
+    given = SOAP([ways[1]], LR, (0.95, 0.99), 0.99, 1e-8, 0.0, 25, 1024)
+    for w, soap in zip(ways, (SOAP([ways[0]], LR), given), strict=True):
+        torch.manual_seed(0)
+        for _ in range(60):
+            w.grad = torch.randn(3, 4)
+            soap.step()
+    assert torch.equal(ways[0], ways[1])
+
+
 def test_parameters_of_one_shape_go_the_way_that_each_goes_alone() -> None:
     alone = [nn.Parameter(torch.randn(3, 4)) for _ in range(2)]
     together, stacked = copy.deepcopy(alone), nn.Parameter(torch.stack([p.detach() for p in alone]))
