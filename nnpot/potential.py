@@ -164,7 +164,7 @@ class Potential(Module, ABC):
                 "energy": segment_sum(energies, batch.structure_of, batch.n_structures),
                 "forces": forces_from_pairs(gradient, batch.pair_i, batch.pair_j, len(batch.numbers)),
                 "stress": _stress(strain, batch.volumes.unsqueeze(dim=1)),
-                **predictions(outputs, batch),
+                **(predictions(outputs, batch) if self.heads else {}),
             },
         )
 

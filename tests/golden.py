@@ -41,10 +41,14 @@ SETTINGS: Settings = {
     "data": {
         **{"validation": 0.25, "batch_size": 16, "batch_atoms": 250},
         **{"cache": "auto", "cache_gib": 6.0, "pairs_gib": 8.0},
-        "keys": {"energy": "", "forces": "", "stress": "", "group": "config_type", "virial": ""},
+        "keys": {
+            **{"energy": "", "forces": "", "stress": "", "dipole": "", "charges": ""},
+            **{"group": "config_type", "virial": "", "total_charge": "charge"},
+        },
     },
     "loss": {
         **{"energy": 20.0, "forces": 0.03, "stress": 60.0, "late_energy": 200.0, "late_from": 0.3, "required": []},
+        **{"dipole": 0.0, "charges": 0.0, "function": "squared", "scale": 0.1},
     },
     "optimizer": {
         **{"method": "soap", "lr": 0.2, "weight_decay": 0.01},
@@ -70,7 +74,7 @@ ACSF: Settings = {
 }
 NETWORKS: Settings = {
     **{"hidden": [6, 5], "activation": "silu", "atomic_energies": "least_squares"},
-    **{"energy_scale": 1.0, "least_scale": 0.1, "linear": True},
+    **{"energy_scale": 1.0, "least_scale": 0.1, "heads": [], "linear": True},
 }
 
 

@@ -103,6 +103,20 @@ def test_predictions_are_written(trained: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(first.get_charges(), labels["charges"], atol=1e-6)
 
 
+def test_the_loss_weighs_dipoles_and_charges(tmp_path: Path) -> None:
+    weights = {"energy": 0.0, "forces": 0.0, "dipole": 3.0, "charges": 0.7}
+    still = ["--optimizer.lr", "1e-12", "--trainer.max_epochs", "1", "--trainer.dtype", "float64"]
+    folder = run(tmp_path, *still, *(f"--loss.{name}={weight}" for name, weight in weights.items()))
+    potential, losses = load(folder / "model.nnpot", torch.float64), []
+    for atoms in ase.io.read(tmp_path / "water.xyz", ":"):
+        labels, known = potential.predict(Structure.from_ase(atoms)).labels, atoms.calc.results
+        dipole = np.square(labels["dipole"][0].numpy() - known["dipole"]).mean() if "dipole" in known else 0
+        charges = np.square(labels["charges"].numpy() - known["charges"]).mean() if "charges" in known else 0
+        losses.append(3.0 * dipole + 0.7 * charges)
+    (row,) = rows_of(folder)
+    assert float(row["val/loss"]) == pytest.approx(np.mean(losses), rel=1e-6)  # logged in float32
+
+
 def test_validation_and_training_have_one_loss(tmp_path: Path) -> None:
     still = ["--optimizer.lr", "1e-12", "--trainer.max_epochs", "1", "--data.batch_size", "10", "--data.cache", "off"]
     frames = waters()
