@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnpot import load
 from nnpot.analysis.evaluate import evaluate_potential
-from nnpot.model_file import load
 from nnpot.reading import LabelKeys, read_structures
 
 

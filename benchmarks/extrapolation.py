@@ -26,8 +26,8 @@ from scipy.sparse.csgraph import connected_components, shortest_path
 
 from nnpot import load
 from nnpot.analysis.evaluate import evaluate_potential
-from nnpot.analysis.materials import langevin
 from nnpot.reading import read_structures
+from nnpot.simulation import langevin
 
 TRAIN, TEST, TEMPERATURES = 500, 160, (300, 600, 1200)
 WALK = 20

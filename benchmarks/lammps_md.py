@@ -28,7 +28,7 @@ from speed_candidates import default_ace, default_acsf, heavy_alloy
 
 from nnpot import NNPotCalculator, Potential
 from nnpot.engines.lammps import plugin
-from nnpot.packaged import write_package
+from nnpot.formats import aot
 
 INPUT = """\
 units metal
@@ -94,7 +94,7 @@ def main() -> None:
     for name, make in (("ACE", default_ace), ("ACSF", default_acsf)):
         potential = make([heavy_alloy(2)])
         with tempfile.TemporaryDirectory() as folder:
-            package = write_package(potential, Path(folder) / "model.pt2")
+            package = aot.write(potential, Path(folder) / "model.pt2")
             for repeat in options.repeat:
                 atoms = heavy_alloy(repeat)
                 steps = max(5, 20_000 // len(atoms))

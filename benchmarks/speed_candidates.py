@@ -17,7 +17,6 @@ from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from nnpot import NNPotCalculator
-from nnpot.analysis.materials import thermal_momenta
 from nnpot.batch import Batch
 from nnpot.committee import Committee
 from nnpot.descriptors import ACE, ACSF
@@ -25,8 +24,8 @@ from nnpot.native import library
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
+from nnpot.simulation import thermal_momenta
 from nnpot.structure import Structure
-from nnpot.training.data import with_features
 from nnpot.training.loss import LossOptions, weighted
 from nnpot.training.soap import SOAP
 
@@ -236,7 +235,7 @@ def training(
         potential.compiled(training=compiled)
         single = [single_batch(Structure.from_ase(f), potential.cutoff) for f in frames]
         if cached:
-            single = [with_features(b, potential.descriptor, torch.float32) for b in single]
+            single = [potential.with_cache(b, torch.float32) for b in single]
         single = [b.to(dtype=torch.float32) for b in single]
         method = SOAP if soap else torch.optim.AdamW
         optimizer = method(potential.parameters(), lr=1e-3)

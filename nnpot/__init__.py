@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from nnpot.calculator import NNPotCalculator
     from nnpot.committee import Committee, Spread
     from nnpot.descriptors import ACE, ACSF, ListedACSF
-    from nnpot.formats import load
-    from nnpot.model_file import save_potential
+    from nnpot.io import describe, load, save
     from nnpot.network_potential import NeuralNetworkPotential
     from nnpot.potential import Potential, Prediction, SumPotential
     from nnpot.repulsion import ZBL
@@ -44,8 +43,9 @@ __all__ = [
     "Spread",
     "Structure",
     "SumPotential",
+    "describe",
     "load",
-    "save_potential",
+    "save",
 ]
 
 _ROOM_OF = {
@@ -63,8 +63,9 @@ _ROOM_OF = {
     "Spread": "committee",
     "Structure": "structure",
     "SumPotential": "potential",
-    "load": "formats",
-    "save_potential": "model_file",
+    "describe": "io",
+    "load": "io",
+    "save": "io",
 }
 
 

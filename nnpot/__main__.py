@@ -19,6 +19,8 @@ from typing import Any, NoReturn
 import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+from nnpot.commands.renamed import by_new_names
+
 COMMANDS = {
     "train": "train a potential on energies, forces and stresses",
     "evaluate": "errors of a potential on labelled structures",
@@ -90,7 +92,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         function = getattr(module, command)
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # set to INFO when it was imported
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on workers, its own deprecated calls
-        parser = _parser(command, module)
+        parser, rest = _parser(command, module), by_new_names(rest)
         settings = _settings(parser, [*_inherited(module, rest), *_configurations_first(rest)])
         settings.pop("config", None)
         if command == "train":

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from nnpot.batch import Batch
-from nnpot.formats import load_for_evaluation
+from nnpot.io import load_for_evaluation
 from nnpot.labels import LABELS
 from nnpot.neighbors import NeighborPairs, check_places, moved_beyond_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential

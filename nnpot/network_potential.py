@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
+from nnpot.batch import Batch
 from nnpot.descriptors.base import Descriptor
 from nnpot.functional.autograd import AtomByAtom
 from nnpot.functional.blocks import ElementBlocks
@@ -17,7 +18,7 @@ from nnpot.neighbors import single_batch
 from nnpot.nn.layers import Activation, Affine
 from nnpot.nn.mlp import MLP, activations
 from nnpot.nn.per_element import PerElement
-from nnpot.potential import Potential
+from nnpot.potential import ParameterGroup, TrainablePotential
 from nnpot.scaling import FeatureScaling, isolated_atom_energies, least_squares_energies
 from nnpot.structure import Pairs, Structure, species_index, subsample
 from nnpot.torch_compile import CompiledGraph
@@ -28,7 +29,7 @@ Stage = Literal["values", "features"]
 AtomicEnergies = Literal["least_squares", "isolated_atoms"] | dict[str, float]
 
 
-class NeuralNetworkPotential(Potential):
+class NeuralNetworkPotential(TrainablePotential):
     r"""Descriptor, one network per element, and a linear term in the features.
 
         E = Σ_i { e_s + σ [MLP_s(x̂_i) + w_s · x̂_i] },   x̂ = (G − mean_s) / scale_s,   s the element of atom i
@@ -39,7 +40,7 @@ class NeuralNetworkPotential(Potential):
         activation: Name of the activation function, or one for each hidden layer.
         atomic_energies: The reference energies e_s, in eV by symbol; or how to get them from the training data.
         energy_scale: σ, in eV; set by the training data.
-        least_scale: Smallest scale_s of a feature, relative to the largest: features that vary less count less.
+        min_feature_scale: Smallest scale_s of a feature, relative to the largest: features that vary less count less.
         heads: What else to predict from the same features, each by networks of its own: `charges`, which gives
             dipoles as well.
         linear: Whether the linear term w_s is there.
@@ -56,14 +57,14 @@ class NeuralNetworkPotential(Potential):
         activation: str | tuple[str, ...] = "silu",
         atomic_energies: AtomicEnergies = "least_squares",
         energy_scale: float = 1.0,
-        least_scale: float = 1e-3,
+        min_feature_scale: float = 1e-3,
         heads: tuple[str, ...] = (),
         *,
         linear: bool = True,
     ) -> None:
         super().__init__()
-        if not 0 < least_scale <= 1:
-            raise ValueError(f"least_scale must be a fraction of the largest scale, got {least_scale}")
+        if not 0 < min_feature_scale <= 1:
+            raise ValueError(f"min_feature_scale must be a fraction of the largest scale, got {min_feature_scale}")
         sizes = (descriptor.n_features, *hidden, 1)
         activations(activation, len(hidden))  # complains about a wrong name even while the elements are still open
         self.descriptor = descriptor
@@ -177,6 +178,36 @@ class NeuralNetworkPotential(Potential):
         zeros = values.new_zeros(len(species), *values.shape[1:]).requires_grad_()
         return zeros, species, rows.order, rows.place, rows.filled
 
+    @property
+    def relative_cost(self) -> float:
+        """That of the descriptor."""
+        return self.descriptor.relative_cost
+
+    @property
+    def is_cacheable(self) -> bool:
+        """Whether the descriptor is fixed and has an explicit derivative."""
+        return self.descriptor.is_cacheable
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Only the weights of the networks decay.
+
+        The linear term and the descriptor, which carry a potential beyond its training data, would give too low
+        energies there.
+        """
+        networks = {p for part in (self, *self._heads) for p in part.networks.parameters()}
+        decaying, others = (
+            tuple(p for p in self.parameters() if (p in networks) is decays) for decays in (True, False)
+        )
+        return [ParameterGroup(decaying, decays=True), ParameterGroup(others, decays=False)]
+
+    def cache_size(self, batch: Batch) -> int:
+        """Return how many numbers the descriptor keeps of a batch of one structure."""
+        return self.descriptor.cache_size(batch)
+
+    def with_cache(self, batch: Batch, dtype: torch.dtype) -> Batch:
+        """Attach features and their derivatives to a batch of one structure, kept in `dtype`."""
+        return self.descriptor.with_features(batch, dtype)
+
     def fitted(self, structures: Sequence[Structure], dtype: torch.dtype = torch.float32) -> Self:
         """Return a potential in which everything that depends on data has been taken from training structures.
 
@@ -222,7 +253,7 @@ class NeuralNetworkPotential(Potential):
                         f"{structure.name or 'a structure'}: its features are not finite; are two atoms at one place? "
                         "Correct or remove this frame"
                     )
-        self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["least_scale"])
+        self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["min_feature_scale"])
 
 
 def arrays_of(

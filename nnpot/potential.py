@@ -6,11 +6,12 @@ every potential.  Potentials add: `a + b`.
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnpot.batch import Batch
 from nnpot.functional.blocks import ElementBlocks
@@ -77,6 +78,19 @@ class Prediction:
     def complaints(self, batch: Batch) -> list[str]:
         """Return a sentence for each structure of which energy, forces or stress are not finite."""
         return [_complaint(batch, k) for k in (~self.is_finite(batch)).nonzero().flatten().tolist()]
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterGroup:
+    """Parameters that an optimiser treats alike.
+
+    Attributes:
+        parameters: Some of a potential's.
+        decays: Whether weight decay may make them smaller.
+    """
+
+    parameters: tuple[nn.Parameter, ...]
+    decays: bool
 
 
 class Potential(Module, ABC):
@@ -190,6 +204,48 @@ class Potential(Module, ABC):
 
     def __add__(self, other: "Potential") -> "SumPotential":
         return SumPotential(self, other)
+
+
+class TrainablePotential(Potential):
+    """A potential that can be trained: it says all that a training has to know of its architecture."""
+
+    @property
+    def relative_cost(self) -> float:
+        """Time of a training step relative to the plain potential of its kind, without optional parts."""
+        return 1.0
+
+    @property
+    def is_cacheable(self) -> bool:
+        """Whether features and their derivatives may be calculated once per structure and kept during training."""
+        return False
+
+    @abstractmethod
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return all parameters, each in one group."""
+
+    @abstractmethod
+    def fitted(self, structures: Sequence[Structure], dtype: torch.dtype = torch.float32) -> Self:
+        """Return a potential in which everything that depends on data has been taken from training structures.
+
+        Raises:
+            ValueError: If there is no structure or no label to take them from.
+        """
+
+    @abstractmethod
+    def with_references(self, shifts: Mapping[str, float]) -> Self:
+        """Return the same potential, its reference energies shifted, in eV by symbol."""
+
+    @abstractmethod
+    def compiled(self, *, training: bool = False, evaluation: bool = False) -> Self:
+        """Compile, for these uses, what gains by it; return the potential itself."""
+
+    def cache_size(self, batch: Batch) -> int:
+        """Return of how many numbers `with_cache` would need to keep, for a batch of one structure."""
+        return 0
+
+    def with_cache(self, batch: Batch, dtype: torch.dtype) -> Batch:
+        """Return a batch of one structure with whatever may be kept of it, in `dtype`."""
+        return batch
 
 
 class SumPotential(Potential):

@@ -4,7 +4,7 @@ import torch
 from ase.data import atomic_numbers, covalent_radii
 from torch import Tensor
 
-from nnpot.descriptors.base import check_elements
+from nnpot.elements import check_elements
 from nnpot.functional.cutoffs import CUTOFFS
 from nnpot.functional.segment import segment_sum
 from nnpot.potential import Potential

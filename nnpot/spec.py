@@ -1,16 +1,24 @@
 """Modules that remember how they were built, so that a model file can hold them as plain JSON.
 
 A specification is `{"class": "ACSF", "arguments": {"cutoff": 6.0, …}}`, nested where an argument is itself such a
-module.  Classes are found by their name among the subclasses of :class:`Module` that Python has imported: a file can
-name a class, it can never make Python import or run anything.
+module.  Classes are found by their name among the subclasses of :class:`Module` that Python has imported, or that an
+installed package offers under this name by the entry point :data:`GROUP`: a file can name a class, it can never make
+Python import or run anything else.
 """
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from torch import nn
+
+GROUP = "nnpot.modules"
+"""Entry points of other packages: the name of a descriptor or potential, and where it is (`Name = "package:Name"`)."""
+
+log = logging.getLogger("nnpot")
 
 _classes: dict[str, type["Module"]] = {}
 
@@ -76,18 +84,44 @@ def build(spec: Any) -> Any:
     """Rebuild what :func:`to_spec` described; lists come back as tuples.
 
     Raises:
-        ValueError: If the specification names a class that is not known.
+        ValueError: If the specification names a class that is not known, or whose package cannot be imported.
     """
     match spec:
         case {"class": name, "arguments": dict() as arguments}:
-            if name not in _classes:
-                raise ValueError(
-                    f"the model uses the class {name!r}, which is not part of this nnpot; import the module "
-                    "that defines it first, or update nnpot"
-                )
-            return _classes[name](**{k: build(v) for k, v in arguments.items()})
+            return _class_called(name)(**{k: build(v) for k, v in arguments.items()})
         case dict():
             return {k: build(v) for k, v in spec.items()}
         case list():
             return tuple(build(v) for v in spec)
     return spec
+
+
+def import_installed() -> None:
+    """Import all descriptors and potentials that installed packages offer, so that a configuration may name them."""
+    for entry in entry_points(group=GROUP):
+        try:
+            _import(entry)
+        except ValueError as error:  # most trainings do without it
+            log.warning("%s", error)
+
+
+def _class_called(name: str) -> type[Module]:
+    if name not in _classes:
+        for entry in entry_points(group=GROUP, name=name):
+            _import(entry)
+    if name not in _classes:
+        raise ValueError(
+            f"the model uses the class {name!r}, which is not part of this nnpot; import the module "
+            "that defines it first, or update nnpot"
+        )
+    return _classes[name]
+
+
+def _import(entry: EntryPoint) -> None:
+    try:
+        entry.load()
+    except Exception as error:  # of any kind: it is another's code
+        package = "another package" if entry.dist is None else entry.dist.name
+        raise ValueError(
+            f"{entry.name} of {package} cannot be imported ({type(error).__name__}: {error}); mend or remove {package}"
+        ) from error

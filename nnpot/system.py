@@ -110,7 +110,7 @@ def default_potential(atoms: Atoms) -> NeuralNetworkPotential:
     labelled = example.with_labels(energy=0.0, forces=torch.ones(len(example), 3))
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return NeuralNetworkPotential(descriptor, hidden=(64, 64), least_scale=0.1).fitted([labelled])
+        return NeuralNetworkPotential(descriptor, hidden=(64, 64), min_feature_scale=0.1).fitted([labelled])
 
 
 def _microseconds(atoms: Atoms, calculator: NNPotCalculator, seconds: float) -> float:

@@ -18,14 +18,15 @@ from ase.calculators.emt import EMT
 from rich.console import Console
 from rich.table import Table
 
+from nnpot import load
 from nnpot.analysis.evaluate import evaluate_potential
-from nnpot.analysis.materials import cubic_elastic_constants, equation_of_state, nve, relax_cubic_cell
+from nnpot.analysis.materials import cubic_elastic_constants, equation_of_state, relax_cubic_cell
 from nnpot.analysis.plots import GroupErrors, equations_of_state, error_by_group, md_trace
 from nnpot.calculator import NNPotCalculator
 from nnpot.commands.evaluate import evaluate
 from nnpot.commands.sample import sample
-from nnpot.model_file import load
 from nnpot.reading import read_structures
+from nnpot.simulation import nve
 
 DATA = Path("runs/demo-data")
 RUN = Path("runs/demo")
@@ -53,7 +54,8 @@ def main() -> None:
     calculator = NNPotCalculator(model, dtype="float64")
     # Twice 600 K to begin with: a crystal at its minimum gives half of it to the potential energy.
     atoms = crystals()["Cu3Au"].repeat((3, 3, 3))
-    trajectory = nve(atoms, calculator, temperature=1200.0, picoseconds=2.0, timestep_fs=2.0, sample_every=4)
+    atoms.calc = calculator
+    trajectory = nve(atoms, temperature=1200.0, picoseconds=2.0, timestep_fs=2.0, sample_every=4)
     md_trace(RUN / "md.png", {f"Cu3Au, {len(atoms)} atoms, 2 fs steps": trajectory})
 
     step("5  Equations of state and elastic constants, against EMT")

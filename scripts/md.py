@@ -13,7 +13,7 @@ from ase.io.trajectory import Trajectory
 from ase.md.verlet import VelocityVerlet
 
 from nnpot import NNPotCalculator
-from nnpot.analysis.materials import langevin, thermal_momenta
+from nnpot.simulation import langevin, thermal_momenta
 from nnpot.torch_compile import Compilation
 
 

@@ -18,8 +18,8 @@ from ase.data import covalent_radii
 from ase.io import read, write
 
 from nnpot import NNPotCalculator, Structure
-from nnpot.analysis.materials import langevin
 from nnpot.neighbors import neighbor_pairs
+from nnpot.simulation import langevin
 from nnpot.torch_compile import Compilation
 
 

@@ -29,7 +29,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from torch import Tensor
 
 from nnpot.__main__ import main
-from nnpot.model_file import load
+from nnpot.io import load
 from nnpot.structure import Structure
 
 RESULTS = Path(__file__).parent / "definitions/golden.json"
@@ -45,21 +45,24 @@ SETTINGS: Settings = {
             **{"energy": "", "forces": "", "stress": "", "dipole": "", "charges": ""},
             **{"group": "config_type", "virial": "", "total_charge": "charge"},
         },
+        "level": "",
     },
     "loss": {
-        **{"energy": 20.0, "forces": 0.03, "stress": 60.0, "late_energy": 200.0, "late_from": 0.3, "required": []},
+        **{"energy": 20.0, "forces": 0.03, "stress": 60.0, "required": []},
+        **{"final_energy_weight": 200.0, "ramp_from": 0.3},
         **{"dipole": 0.0, "charges": 0.0, "function": "squared", "scale": 0.1},
     },
     "optimizer": {
         **{"method": "soap", "lr": 0.2, "weight_decay": 0.01},
-        **{"schedule": "adaptive", "warm_up": 0.02, "final_lr": 0.01, "ema": 0.7},
+        **{"schedule": "adaptive", "warm_up": 0.02, "final_lr": 0.01},
+        **{"ema": 0.7, "ema_growth": "auto"},
     },
     "trainer": {
-        **{"max_epochs": 46, "budget": 16.0, "patience": 0, "validate_every": 1},
+        **{"max_epochs": 46, "atom_budget": 16.0, "patience": 0, "validate_every": 1},
         **{"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto"},
         **{"dtype": "float64", "gradient_clip": 0.5, "compile": "off"},
     },
-    **{"seed": 3, "from_model": None, "repulsion": False},
+    **{"seed": 3, "from_model": None, "license": "", "repulsion": False},
 }
 """Every setting of a training but the potential, the training file and the folder."""
 
@@ -70,11 +73,11 @@ ACE: Settings = {
 }
 ACSF: Settings = {
     **{"cutoff": 4.0, "elements": [], "size": 40, "angular_cutoff": 3.5, "cutoff_function": "tanh3"},
-    **{"g1": False, "g2": [], "g3": [], "g4": [], "g5": [], "keep": [], "inner": 0.0},
+    **{"g1": False, "g2": [], "g3": [], "g4": [], "g5": [], "selected": [], "inner_fraction": 0.0},
 }
 NETWORKS: Settings = {
     **{"hidden": [6, 5], "activation": "silu", "atomic_energies": "least_squares"},
-    **{"energy_scale": 1.0, "least_scale": 0.1, "heads": [], "linear": True},
+    **{"energy_scale": 1.0, "min_feature_scale": 0.1, "heads": [], "linear": True},
 }
 
 
@@ -142,7 +145,7 @@ TRAININGS = {
         "ACE",
         {**ACE, "cutoff": 3.0, "channels": 3, "n_radial": 3, "weighted_channels": 2, "weighted_layers": 2},
         {
-            "loss": {"energy": 1.0, "forces": 1.0, "stress": 0.0, "late_energy": 50.0},
+            "loss": {"energy": 1.0, "forces": 1.0, "stress": 0.0, "final_energy_weight": 50.0},
             "optimizer": {"lr": 0.02, "ema": "auto"},
             "trainer": {"max_epochs": 14, "gradient_clip": 0.0},
         },
@@ -154,7 +157,7 @@ TRAININGS = {
         ACSF,
         {
             "data": {"batch_size": 5, "cache": "on"},
-            "loss": {"energy": 2.0, "forces": 1.0, "stress": 20.0, "late_energy": 100.0},
+            "loss": {"energy": 2.0, "forces": 1.0, "stress": 20.0, "final_energy_weight": 100.0},
             "optimizer": {"method": "adamw", "lr": 0.01, "schedule": "cosine", "warm_up": 0.15, "ema": "auto"},
             "trainer": {"max_epochs": 9, "gradient_clip": 5.0, "validate_every": 2},
         },

@@ -11,9 +11,8 @@ from torch import Tensor
 from nnpot.descriptors import ACSF
 from nnpot.functional import activations
 from nnpot.functional.cutoffs import CUTOFFS, STEEP
-from nnpot.functional.harmonics import degrees, mean_over_m, product, spherical_harmonics
+from nnpot.functional.harmonics import degrees, mean_over_m, nonzero_gradients, product, spherical_harmonics
 from nnpot.functional.networks import COMPILED
-from nnpot.functional.pair_density import nonzero_gradients, sorted_pairs
 from nnpot.functional.radial import bessel_basis
 from nnpot.functional.segment import segment_sum
 from nnpot.functional.symmetry_functions import KINDS, AngularFamily, FunctionTable
@@ -59,7 +58,7 @@ def _density(g: dict[str, Any], vectors: Tensor) -> Tensor:
 def _acsf(g: dict[str, Any], vectors: Tensor) -> Tensor:
     sizes, numbers = g["sizes"].tolist(), g["numbers"].tolist()
     g1, n_g2, n_g3, n_elements, kind, n_families = sizes[:6]
-    cutoff, angular_cutoff, inner = numbers[:3]
+    cutoff, angular_cutoff, inner_fraction = numbers[:3]
     eta, r_s = numbers[3 : 3 + n_g2], numbers[3 + n_g2 : 3 + 2 * n_g2]
     g3 = numbers[3 + 2 * n_g2 : 3 + 2 * n_g2 + n_g3]
     s, x, families = 6, 3 + 2 * n_g2 + n_g3, []
@@ -72,7 +71,7 @@ def _acsf(g: dict[str, Any], vectors: Tensor) -> Tensor:
         families.append(AngularFamily(bool(narrow), rows[0], rows[1], tuple(sizes[s + 4 : s + 4 + n_functions])))
         s += 4 + n_functions
     elements = ELEMENTS[:n_elements]
-    descriptor = ACSF(cutoff, elements, 0, angular_cutoff, KINDS[kind], bool(g1), inner=inner)  # type: ignore[arg-type]
+    descriptor = ACSF(cutoff, elements, 0, angular_cutoff, KINDS[kind], bool(g1), inner_fraction=inner_fraction)  # type: ignore[arg-type]
     descriptor.g2, descriptor.g3 = tuple(zip(eta, r_s, strict=True)), tuple(g3)
     descriptor._arrange(elements, g1 + n_g2 + n_g3, tuple(families))
     centers = torch.zeros(len(g["starts"]) - 1, dtype=torch.int64)  # their elements do not matter
@@ -255,7 +254,7 @@ def random_arguments(name: str, generator: torch.Generator, dtype: torch.dtype) 
 
     systems = list(SYSTEMS)
     pairs = pairs_of(structure(systems[among(0, len(systems) - 1)]), 1.2 * CUTOFF)
-    first = [x.to(dtype) if x.is_floating_point() else x for x in sorted_pairs(pairs)]
+    first = [x.to(dtype) if x.is_floating_point() else x for x in pairs.by_center()]
     n, n_pairs, n_elements = len(pairs.species), len(pairs.r_ij), len(ELEMENTS)
     l_max, n_radial, n_weights, n_channels = among(0, 4), among(1, 13), among(1, 4), among(1, 9)
     species = torch.randint(0, n_elements, (n,), generator=generator)

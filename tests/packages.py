@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from systems import ELEMENTS, ace, acsf, network_potential
 
-from nnpot.packaged import write_package
+from nnpot.formats import aot
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 
@@ -29,7 +29,12 @@ _folder = TemporaryDirectory()
 def package_of(name: str) -> Path:
     """Return the float64 package of one of them; some 20 s at the first call."""
     logging.getLogger("nnpot").setLevel(logging.WARNING)
-    return write_package(EXPORTED[name](), Path(_folder.name) / f"{list(EXPORTED).index(name)}.pt2", "float64")
+    return aot.write(
+        EXPORTED[name](),
+        Path(_folder.name) / f"{list(EXPORTED).index(name)}.pt2",
+        "float64",
+        summary={"level of theory": "PBE"},
+    )
 
 
 def with_metadata(path: Path, old: str, new: str) -> Path:
@@ -41,4 +46,5 @@ def with_metadata(path: Path, old: str, new: str) -> Path:
                 assert old.encode() in content
                 content = content.replace(old.encode(), new.encode())
             target.writestr(name, b"nothing" if name.endswith(".so") else content)
+    path.write_bytes(aot.sealed(path.read_bytes()))
     return path

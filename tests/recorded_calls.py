@@ -20,7 +20,6 @@ from nnpot.native.registry import DONE
 from nnpot.native.table import OPERATORS
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.structure import Structure
 
 SYSTEMS = ("alloy", "triclinic", "one atom", "water", "no neighbors")
 """Five elements in all, many neighbours, few and none."""
@@ -96,7 +95,7 @@ RAGGED: dict[str, Callable[[], Descriptor]] = {
         3, 5, 1, element_channels=2, weighted_channels=3, weighted_units=5, weighted_layers=2
     ),
     **{
-        f"acsf, {name}": lambda name=name: acsf(cutoff_function=name, inner=0.0 if name in STEEP else 0.3)  # type: ignore[misc]
+        f"acsf, {name}": lambda name=name: acsf(cutoff_function=name, inner_fraction=0.0 if name in STEEP else 0.3)  # type: ignore[misc]
         for name in CUTOFFS
     },
     "acsf, radial only": lambda: acsf(g4=(), g5=()),
@@ -116,7 +115,7 @@ def batch() -> Batch:
     for name in SYSTEMS:
         atoms = structure(name)
         forces = torch.randn(len(atoms), 3, generator=torch.Generator().manual_seed(len(atoms)))
-        labelled.append(single_batch(Structure(**{**vars(atoms), "energy": 1.0, "forces": forces}), CUTOFF))
+        labelled.append(single_batch(atoms.with_labels(energy=1.0, forces=forces), CUTOFF))
     return Batch.join(labelled)
 
 

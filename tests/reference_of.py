@@ -13,8 +13,8 @@ Array = NDArray[np.float64]
 
 
 def symmetry_functions_of(descriptor: ACSF) -> reference.SymmetryFunctions:
-    """Return all functions of a descriptor, also those that `keep` drops (the reference knows no `keep`)."""
-    names = ("g1", "g2", "g3", "g4", "g5", "cutoff_function", "inner")
+    """Return all functions of a descriptor, also those that `selected` drops (the reference knows no `selected`)."""
+    names = ("g1", "g2", "g3", "g4", "g5", "cutoff_function", "inner_fraction")
     return reference.SymmetryFunctions(
         n_elements=len(descriptor.elements),
         cutoff=descriptor.cutoff,
@@ -42,16 +42,16 @@ def reference_of(potential: NeuralNetworkPotential) -> reference.ReferencePotent
     descriptor = potential.descriptor
     assert isinstance(descriptor, ACSF)
     state = {name: t.detach().numpy() for name, t in potential.state_dict().items()}
-    n_all, keep, elements = descriptor.n_all, list(descriptor.keep), range(len(potential.elements))
+    n_all, selected, elements = descriptor.n_all, list(descriptor.selected), range(len(potential.elements))
     linear = np.concatenate([state[f"linear.{s}.weight"] for s in elements])  # (S, D + 1)
     networks = [[w.detach().numpy() for w in network.parameters()] for network in potential.networks]
     return reference.ReferencePotential(
         functions=symmetry_functions_of(descriptor),
-        networks=[[np.hstack([_widened(w[0][:, :-1], keep, n_all, 0.0), w[0][:, -1:]]), *w[1:]] for w in networks],
+        networks=[[np.hstack([_widened(w[0][:, :-1], selected, n_all, 0.0), w[0][:, -1:]]), *w[1:]] for w in networks],
         activation=potential.arguments["activation"],
-        linear=_widened(linear[:, :-1], keep, n_all, 0.0),
-        feature_mean=_widened(state["scaling.mean"], keep, n_all, 0.0),
-        feature_scale=_widened(state["scaling.scale"], keep, n_all, 1.0),
+        linear=_widened(linear[:, :-1], selected, n_all, 0.0),
+        feature_mean=_widened(state["scaling.mean"], selected, n_all, 0.0),
+        feature_scale=_widened(state["scaling.scale"], selected, n_all, 1.0),
         energy_scale=potential.energy_scale,
         atomic_energies=np.array(potential.reference) + potential.energy_scale * linear[:, -1],
     )
@@ -65,18 +65,18 @@ def named_gradients(
     The bias of the linear term is a constant added to the output of the network, exactly as the last bias of the
     network is; the two have the same derivative.
     """
-    keep = list(potential.descriptor.keep)
+    selected = list(potential.descriptor.selected)
     named = {}
     for s, (first, *others) in enumerate(by_weights):
-        for k, gradient in enumerate([first[:, [*keep, -1]], *others]):
+        for k, gradient in enumerate([first[:, [*selected, -1]], *others]):
             named[f"networks.{s}.{2 * k}.weight"] = gradient
         last = ([first, *others])[-1]
-        named[f"linear.{s}.weight"] = np.concatenate([by_linear[s, keep], last[0, -1:]])[None, :]
+        named[f"linear.{s}.weight"] = np.concatenate([by_linear[s, selected], last[0, -1:]])[None, :]
     return named
 
 
-def _widened(columns: Array, keep: list[int], n_all: int, fill: float) -> Array:
+def _widened(columns: Array, selected: list[int], n_all: int, fill: float) -> Array:
     """Put columns (n, D) at their places among all (n, n_all)."""
     full = np.full((len(columns), n_all), fill)
-    full[:, keep] = columns
+    full[:, selected] = columns
     return full

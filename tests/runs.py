@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from nnpot.__main__ import main
-from nnpot.model_file import load
+from nnpot.io import load
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 

@@ -13,7 +13,7 @@ from ase import Atoms
 from golden import NETWORKS, SETTINGS, Settings, alloys, written
 
 from nnpot.__main__ import main
-from nnpot.model_file import load
+from nnpot.io import load
 from nnpot.potential import Potential
 from nnpot.training.checkpoint import Checkpoint
 
@@ -26,7 +26,7 @@ BASE: Settings = {
     **{"optimizer.method": "adamw", "optimizer.schedule": "cosine", "optimizer.warm_up": 0.0, "optimizer.ema": 0.0},
     **{"optimizer.lr": 0.01, "optimizer.weight_decay": 0.0},
     **{"trainer.max_epochs": 4, "trainer.gradient_clip": 0.0, "data.batch_size": 3},
-    **{"loss.energy": 2.0, "loss.forces": 1.0, "loss.stress": 20.0, "loss.late_energy": None},
+    **{"loss.energy": 2.0, "loss.forces": 1.0, "loss.stress": 20.0, "loss.final_energy_weight": None},
 }
 """What differs from the golden trainings: 6 training structures, 2 for validation, 2 steps in each of 4 epochs."""
 

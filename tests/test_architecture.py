@@ -3,14 +3,14 @@
 =====  =======================================================================  ================================
 floor  rooms                                                                    may import
 =====  =======================================================================  ================================
-0      structure, batch, labels, label_names, spec, torch_compile, machine,     floor 0 only
-       native, precision, units, files
+0      structure, batch, elements, labels, label_names, spec, torch_compile,    floor 0 only
+       machine, native, precision, units, files, simulation
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/, scaling                                               floors 0–1
-3      potential, heads, network_potential, repulsion, committee, joined, packaged,    floors 0–2, each other
-       model_file
-4      training/, analysis/, engines/, formats/, calculator, system             floors 0–3, see BESIDE
-5      commands/, __main__                                                      floors 0–4
+3      potential, heads, network_potential, repulsion, committee                floors 0–2, each other
+4      formats/, io                                                             floors 0–3, see BESIDE
+5      training/, analysis/, engines/, calculator, system                       floors 0–4, see BESIDE
+6      commands/, __main__                                                      floors 0–5
 —      reference/                                                               NumPy only: no torch, no nnpot
 =====  =======================================================================  ================================
 
@@ -28,13 +28,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = (
     (
-        *("structure", "batch", "labels", "label_names", "spec", "torch_compile", "machine", "native", "precision"),
-        *("units", "files"),
+        *("structure", "batch", "elements", "labels", "label_names", "spec", "torch_compile", "machine", "native"),
+        *("precision", "units", "files", "simulation"),
     ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "scaling"),
-    ("potential", "heads", "network_potential", "repulsion", "committee", "joined", "packaged", "model_file"),
-    ("training", "analysis", "engines", "formats", "calculator", "system"),
+    ("potential", "heads", "network_potential", "repulsion", "committee"),
+    ("formats", "io"),
+    ("training", "analysis", "engines", "calculator", "system"),
     ("commands", "__main__"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -42,15 +43,14 @@ OPEN_FLOORS = {0, 3}
 """Floors whose rooms may import one another; the absence of cycles is asserted apart."""
 
 BESIDE = {
+    "io": {"formats"},
+    "__main__": {"commands"},
     "training": set(),
-    "calculator": {"formats"},
     "system": {"calculator"},
-    "engines": {"formats"},
-    "formats": set(),
-    "analysis": {"calculator", "engines", "formats"},
+    "analysis": {"calculator", "engines"},
 }
-"""What the rooms of floor 4 may import of their own floor: engines never meet training, the report meets engines, and
-whatever loads a potential may find it in a file of another program."""
+"""What the rooms of floors 4 to 6 may import of their own floor: the one door for models opens all formats, engines
+never meet training, the report meets engines."""
 
 FREE_OF_NNPOT = {"reference"}
 NO_NAMES = {"utils", "util", "misc", "helpers", "helper", "common", "tools"}
@@ -145,6 +145,17 @@ def test_only_training_and_its_commands_import_lightning(name: str) -> None:
     assert lightning == [] or name == "nnpot.commands.train"
 
 
+@pytest.mark.parametrize("name", [n for n in INSIDE if room_of(n) == "analysis"])
+def test_numbers_need_no_drawing(name: str) -> None:
+    drawing = {"nnpot.analysis.drawing", "nnpot.analysis.plots"}
+    assert name in drawing or not {m for m in imports_in(tree_of(name)) if m in drawing or m.startswith("matplotlib")}
+
+
+@pytest.mark.parametrize("name", [n for n in INSIDE if room_of(n) == "training"])
+def test_training_knows_no_architecture(name: str) -> None:
+    assert {room_of(m) for m in own_imports(name)} & {"descriptors", "nn", "network_potential"} == set()
+
+
 def test_there_is_no_import_cycle() -> None:
     left = {name: own_imports(name) & set(INSIDE) - {name} for name in INSIDE}
     while free := {name for name, needs in left.items() if not needs}:
@@ -198,6 +209,10 @@ def test_squeeze_names_its_dimension(name: str) -> None:
         ("potential", "nn", True),
         ("nn", "descriptors", False),
         ("repulsion", "potential", True),
+        ("io", "formats", True),
+        ("formats", "io", False),
+        ("training", "io", True),
+        ("engines", "training", False),
         ("training", "calculator", False),
         ("training", "analysis", False),
         ("calculator", "training", False),

@@ -14,7 +14,7 @@ from ase.io import write
 from modules import loaded
 
 from nnpot.calculator import NNPotCalculator
-from nnpot.model_file import save_potential
+from nnpot.io import save
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -22,7 +22,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A trained model and a structure to start from."""
-    save_potential(trained("ACE"), tmp_path / "model.nnpot")
+    save(trained("ACE"), tmp_path / "model.nnpot")
     write(tmp_path / "start.xyz", alloy(1))
     return tmp_path
 
@@ -75,7 +75,7 @@ def test_ipi_with_a_client(folder: Path) -> None:
 def test_ipi_with_a_metatomic_model(folder: Path) -> None:
     pytest.importorskip("metatomic.torch", reason="metatomic-torch is not installed")
     code = (
-        "from nnpot.engines.metatomic import export_metatomic; from nnpot.model_file import load; import torch; "
+        "from nnpot.engines.metatomic import export_metatomic; from nnpot.io import load; import torch; "
         "export_metatomic(load('model.nnpot', torch.float64), 'model.pt', 'float64')"
     )
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)

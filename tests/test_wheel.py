@@ -133,8 +133,8 @@ def test_it_asks_for_an_old_glibc_and_for_no_openmp(wheel: Path, tmp_path: Path)
 def test_an_environment_with_the_wheel_says_what_still_needs_a_compiler(wheel: Path, tmp_path: Path) -> None:
     python = installed(wheel, tmp_path / "environment")
     code = (
-        "from nnpot import ACE, NeuralNetworkPotential\nfrom nnpot.packaged import write_package\n"
-        "write_package(NeuralNetworkPotential(ACE(4.0, ['Cu'], 1, 2, 1), hidden=(2,)), 'model.pt2')"
+        "from nnpot import ACE, NeuralNetworkPotential\nfrom nnpot.formats import aot\n"
+        "aot.write(NeuralNetworkPotential(ACE(4.0, ['Cu'], 1, 2, 1), hidden=(2,)), 'model.pt2')"
     )
     environment = {"PATH": str(tmp_path), "HOME": str(tmp_path)}
     done = subprocess.run(

@@ -15,6 +15,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from nnpot.analysis.panels import ParityPanel
 from nnpot.batch import Batch
 from nnpot.labels import LABELS
 from nnpot.neighbors import single_batch
@@ -72,34 +73,6 @@ class Labelled:
 
 NOTHING = Labelled(np.zeros(0), np.zeros(0), (), ())
 """A label that no structure has."""
-
-
-@dataclass(frozen=True, eq=False)
-class ParityPanel:
-    """Predictions against reference values of one quantity.
-
-    Args:
-        title: Such as `Energy`.
-        unit: Such as `eV/atom`.
-        reference: In `unit`, shape (n,).
-        predicted: In `unit`, shape (n,).
-        groups: One name per point, to colour them by; None for one colour.
-
-    Raises:
-        ValueError: If the lengths differ.
-    """
-
-    title: str
-    unit: str
-    reference: Array
-    predicted: Array
-    groups: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        n = len(self.reference)
-        if len(self.predicted) != n or (self.groups is not None and len(self.groups) != n):
-            lengths = (n, len(self.predicted), None if self.groups is None else len(self.groups))
-            raise ValueError(f"{self.title}: reference, predicted and groups must be equally long, got {lengths}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,6 @@ Every figure is an object of its own: pyplot and its global state are not used.
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,38 +29,20 @@ from nnpot.analysis.drawing import (
     subscripts,
     with_unit,
 )
-from nnpot.analysis.evaluate import ParityPanel
-from nnpot.analysis.materials import EquationOfState, Trajectory
+from nnpot.analysis.materials import EquationOfState
+from nnpot.analysis.panels import GroupErrors, ParityPanel
 from nnpot.labels import LABELS, Label
+from nnpot.simulation import Trajectory
 
 Array = NDArray[np.float64]
 
-DENSE = 2000
-"""Points from which a panel shows their density instead of their groups."""
+POINTS_FOR_DENSITY = 2000
+"""Number of points from which a panel shows their density instead of their groups."""
 
-DRAWN = 200_000
-"""Points drawn at most; errors are always of all."""
+MAX_POINTS = 200_000
+"""Largest number of points that are drawn; errors are always of all."""
 
 _DOT: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0.0, "alpha": 0.6}
-
-
-@dataclass(frozen=True, eq=False)
-class GroupErrors:
-    """Errors of one quantity, one bar per group.
-
-    Args:
-        title: Such as `Forces by element`.
-        unit: Of the errors, such as `meV/Å`.
-        names: Of the groups, length n.
-        mae: Mean absolute errors, shape (n,).
-        rmse: Root mean square errors, shape (n,).
-    """
-
-    title: str
-    unit: str
-    names: tuple[str, ...]
-    mae: Array
-    rmse: Array
 
 
 def parity(path: Path, panels: Sequence[ParityPanel]) -> Path:
@@ -224,7 +205,7 @@ def _scatter(ax: Axes, panel: ParityPanel, finite: NDArray[np.bool_]) -> None:
     low, high = limits(np.concatenate([reference, predicted]))
     ax.plot([low, high], [low, high], color=GRAY, linewidth=0.8, zorder=1)
     names = sorted(set(panel.groups or ()))
-    if len(reference) > DENSE:
+    if len(reference) > POINTS_FOR_DENSITY:
         _density(ax, reference, predicted)
     elif 1 < len(names) <= len(PALETTE):
         groups = np.array(panel.groups)[finite]
@@ -245,7 +226,7 @@ def _scatter(ax: Axes, panel: ParityPanel, finite: NDArray[np.bool_]) -> None:
 
 def _density(ax: Axes, reference: Array, predicted: Array) -> None:
     """Draw the points coloured by how many share their cell of a 120 × 120 grid, the densest last."""
-    chosen = np.linspace(0, len(reference) - 1, min(len(reference), DRAWN)).astype(int)
+    chosen = np.linspace(0, len(reference) - 1, min(len(reference), MAX_POINTS)).astype(int)
     x, y = reference[chosen], predicted[chosen]
     counts, x_edges, y_edges = np.histogram2d(x, y, bins=120)
     row = np.clip(np.searchsorted(x_edges, x, side="right") - 1, 0, 119)

@@ -8,7 +8,7 @@ import torch
 from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import parity
 from nnpot.files import write_atomically
-from nnpot.formats import load
+from nnpot.io import load
 from nnpot.label_names import LabelKeys
 from nnpot.reading import read_labelled, require_labels
 

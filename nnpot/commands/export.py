@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,10 +10,10 @@ import torch
 
 from nnpot.engines.lammps import plugin
 from nnpot.files import write_atomically
-from nnpot.formats import load, write_n2p2
+from nnpot.formats import aot, n2p2
+from nnpot.io import load, read_summary
 from nnpot.machine.build import NATIVE, find_compiler
 from nnpot.machine.processor import instructions_of
-from nnpot.packaged import write_package
 from nnpot.potential import Potential
 
 log = logging.getLogger("nnpot")
@@ -29,7 +30,7 @@ pair_coeff * * {path} {elements}
 def export(
     model: str,
     out: str,
-    to: Literal["lammps", "package", "metatomic", "n2p2"] = "lammps",
+    to: Literal["lammps", "aot", "package", "metatomic", "n2p2"] = "lammps",
     dtype: Literal["float32", "float64"] = "float32",
     target: str = NATIVE,
 ) -> Path:
@@ -37,7 +38,8 @@ def export(
 
     - `lammps`: a folder with `model.pt2` for the pair style `nnpot`, and an example of its input; the pair style itself
       is compiled, once, for the installed LAMMPS;
-    - `package`: one file `*.pt2` (AOTInductor) for `NNPotCalculator`, `nnpot predict` and programs without Python;
+    - `aot` (`package` until 0.1): one file `*.pt2`, compiled ahead of time by AOTInductor, for `NNPotCalculator`,
+      `nnpot predict` and programs without Python;
     - `metatomic`: one file `*.pt` for ASE, i-PI and whatever reads metatomic models, on CPU and GPU;
     - `n2p2`: a folder with `input.nn`, `scaling.data` and weights, for n2p2, LAMMPS' `hdnnp` and CP2K.
 
@@ -57,28 +59,31 @@ def export(
         ModuleNotFoundError: If the other program's package is needed and not installed.
         ValueError: If the potential cannot be expressed there.
     """
-    if target != NATIVE and to not in ("lammps", "package"):
+    if to == "package":
+        log.warning("--to package is now called --to aot")
+        to = "aot"
+    if target != NATIVE and to not in ("lammps", "aot"):
         raise ValueError(f"what is written for {to} runs on any processor; leave out --target {target}")
-    potential = load(model, torch.float64)  # no weight loses digits
+    potential, summary = load(model, torch.float64), read_summary(model)  # no weight loses digits
     match to:
         case "lammps":
-            written = _lammps(potential, Path(out), dtype, target)
-        case "package":
-            written = write_package(potential, out, dtype, target)
+            written = _lammps(potential, Path(out), dtype, target, summary)
+        case "aot":
+            written = aot.write(potential, out, dtype, target, summary)
         case "metatomic":
             written = _metatomic().export_metatomic(potential, out, dtype)
         case "n2p2":
-            written = write_n2p2(potential, out)
+            written = n2p2.write(potential, out)
     log.info("written: %s", written)
     return written
 
 
-def _lammps(potential: Potential, folder: Path, dtype: str, target: str) -> Path:
+def _lammps(potential: Potential, folder: Path, dtype: str, target: str, summary: Mapping[str, Any]) -> Path:
     compiler = find_compiler()
     if compiler is not None:
         instructions_of(compiler, target)  # complains about a wrong name before anything is compiled
     plugin.build()
-    path = write_package(potential, folder / "model.pt2", dtype, target)
+    path = aot.write(potential, folder / "model.pt2", dtype, target, summary)
     text = LAMMPS_INPUT.format(path=path.resolve(), elements=" ".join(potential.elements))
     write_atomically(folder / "example.in", text)
     return folder

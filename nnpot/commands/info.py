@@ -5,17 +5,12 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from nnpot.formats import load
-from nnpot.model_file import read_summary
-from nnpot.packaged import SUFFIX, read_metadata
+from nnpot.io import describe
 from nnpot.system import facts
-
-SHOWN = {"dtype": "dtype", "torch": "PyTorch", "processor": "processor", "instructions": "instructions"}
-"""What a package says of itself, by the names of the rows."""
 
 
 def info(model: Path | None = None, *, system: bool = False) -> None:
-    """Print the make-up of a model: elements, cutoff, descriptor, networks, reference energies, training.
+    """Print what a model is and where it comes from: elements, cutoff, modules, training data, versions.
 
     Args:
         model: Model file, package, or folder with files of n2p2.
@@ -44,22 +39,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def _print_model(path: Path) -> None:
-    potential = load(path)
-    is_package = path.suffix == SUFFIX
-    of_package = {row: read_metadata(path)[key] for key, row in SHOWN.items()} if is_package else {}
-    has_summary = path.is_file() and not is_package
+    rows = describe(path)
+    modules = rows.pop("modules")
     print(path)
-    _print(
-        {
-            "kind": type(potential).__name__,
-            "elements": ", ".join(potential.elements),
-            "cutoff": f"{potential.cutoff} Å",
-            "parameters": f"{sum(p.numel() for p in potential.parameters()):,}",
-            **({k: str(v) for k, v in read_summary(path).items() if k != "recipe"} if has_summary else {}),
-            **of_package,
-        }
-    )
-    print(potential)
+    _print(rows)
+    print(modules)
 
 
 def _print(rows: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from rich.progress import track
 
 from nnpot.calculator import NNPotCalculator
 from nnpot.files import write_atomically
-from nnpot.formats import load
+from nnpot.io import load
 from nnpot.reading import read_atoms
 
 

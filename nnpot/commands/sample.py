@@ -21,9 +21,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from nnpot.analysis.materials import deformed, langevin
 from nnpot.files import write_atomically
 from nnpot.reading import read_atoms
+from nnpot.simulation import deformed, langevin
 
 MAX_FORCE = 50.0
 """Largest force on an atom that is still taken for matter, in eV/Å."""

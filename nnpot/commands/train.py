@@ -7,21 +7,23 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from jsonargparse import ArgumentParser
 
 from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import learning_curves, parity
+from nnpot.commands.renamed import settings_by_new_names
 from nnpot.files import write_atomically
-from nnpot.formats import load
-from nnpot.model_file import read_summary
+from nnpot.io import MODEL, load, read_summary
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
+from nnpot.spec import import_installed
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.data import Split, StructureData
 from nnpot.training.finite import NotFiniteError
 from nnpot.training.loss import LossOptions, check_heads, check_weights
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.plan import forecast
-from nnpot.training.result import MODEL, model_of, result_of, save_result
+from nnpot.training.result import model_of, result_of, save_result
 from nnpot.training.run import InterruptedRunError, build_trainer, checkpoint_of, fit, run_folder
 from nnpot.training.settings import Settings, check_changes, plain, recipe_of
 from nnpot.training.start import FINE_TUNING_RATE, Start, fresh_start, restart, start_from_model
@@ -40,6 +42,7 @@ def train(
     seed: int = 0,
     resume: Path | None = None,
     from_model: Path | None = None,
+    license: str = "",
     *,
     repulsion: bool = False,
     plan: bool = False,
@@ -47,8 +50,8 @@ def train(
     """Train a potential on energies, forces, stresses, dipoles and charges.
 
     Writes into the folder `out`: model.nnpot (the potential: the weights at the end, or the best on validation if the
-    run was cut short), last.ckpt (to resume from), config.yaml (all settings), metrics.csv, learning.png, parity.png,
-    report.txt.
+    run was cut short), last.ckpt (to resume from), config.yaml (all settings as they were given), resolved.yaml (the
+    same without `auto`), metrics.csv, learning.png, parity.png, report.txt.
 
     Args:
         potential: What to train; what it leaves open is taken from the data.  Not needed with `from_model` or `resume`.
@@ -63,6 +66,7 @@ def train(
         from_model: Model, or folder of a run, to start from: its set-up, scales and networks are kept, its reference
             energies fitted to the data, and the learning rate is a tenth of `optimizer.lr`.  Settings that are not
             given are the model's.
+        license: Under which the model may be used, such as `CC-BY-4.0`, to be kept in its file.
         repulsion: Add the ZBL repulsion of the nuclei and train on what remains.
         plan: Only say how long it will take and how much memory, after a few steps; write nothing.
 
@@ -79,7 +83,11 @@ def train(
     options = {"potential": potential, "data": _found_from_anywhere(data), "loss": loss, "optimizer": optimizer}
     model = None if from_model is None else from_model.absolute()
     settings = plain(
-        {**options, "trainer": trainer, "out": out, "seed": seed, "from_model": model, "repulsion": repulsion}
+        {
+            **options,
+            **{"trainer": trainer, "out": out, "seed": seed, "from_model": model},
+            **{"license": license, "repulsion": repulsion},
+        }
     )
     if from_model is not None:
         optimizer = replace(optimizer, lr=FINE_TUNING_RATE * optimizer.lr)
@@ -89,19 +97,19 @@ def train(
     else:
         folder = checkpoint.path.parent
         changes = check_changes(checkpoint.record.settings, settings, folder)
-        has_new_budget = any(change.startswith("trainer.budget") for change in changes)
+        has_new_budget = any(change.startswith("trainer.atom_budget") for change in changes)
         if not has_new_budget and checkpoint.epochs_left(trainer.max_epochs, loss, optimizer) == 0:
             return _nothing_to_do(checkpoint, data)
         start = restart(checkpoint, data, settings, trainer, changes)
         log.info("%s goes on after %d epochs%s", folder, checkpoint.epochs, "".join(f", {c}" for c in changes))
 
     check_heads(loss, start.potential)
-    n_atoms, split = sum(map(len, start.split.train)), start.split
+    split = start.split
     log.info("%d training and %d validation structures", len(split.train), len(split.validation))
-    start.potential.compiled(training=trainer.compiles(n_atoms, start.potential.descriptor.cost))
+    start.potential.compiled(training=start.record.length.is_compiled)
     served = StructureData(start.targets, start.potential, data, seed)
     if plan:
-        print(forecast(start.potential, served, loss, optimizer, trainer))
+        print(forecast(start.potential, served, loss, optimizer, start.record.length.max_epochs))
         return folder / MODEL
 
     engine = build_trainer(trainer, optimizer, folder, start.record, validates=bool(split.validation))
@@ -115,6 +123,12 @@ def train(
     if engine.is_global_zero:
         _conclude(folder, split, began)
     return folder / MODEL
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of :func:`train` to a parser, which may name descriptors of other packages."""
+    import_installed()
+    parser.add_function_arguments(train, as_positional=False, sub_configs=False)
 
 
 def inherited(resume: Path | None, from_model: Path | None) -> Settings:
@@ -132,7 +146,7 @@ def inherited(resume: Path | None, from_model: Path | None) -> Settings:
         result = result_of(from_model)
         return {} if result is None else recipe_of(result.record.settings)
     try:
-        recipe: Settings = read_summary(from_model).get("recipe", {})
+        recipe: Settings = settings_by_new_names(read_summary(from_model).get("recipe", {}), {})
     except ValueError:  # whatever is wrong with it, or what else it is, is said where it is loaded
         return {}
     return recipe

@@ -6,14 +6,15 @@ sphere instead of a table of Gaunt coefficients (S. Luo et al., ICLR 2024, arXiv
 
 import copy
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from nnpot.descriptors.base import Descriptor, check_elements
+from nnpot.descriptors.base import Descriptor
 from nnpot.descriptors.neighborhood import Neighborhood
 from nnpot.descriptors.weighted_density import Sizes, WeightedDensities, WeightedDensity
+from nnpot.elements import check_elements, elements_of
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.channels import channels as channels_of
 from nnpot.functional.channels import repeated_for_m
@@ -95,10 +96,7 @@ class ACE(Descriptor):
             raise ValueError(f"body_order must lie in 2 … 5, got {body_order}")
         if element_channels is not None and element_channels < 1:
             raise ValueError(f"element_channels must be positive, got {element_channels}")
-        if element_channels is None and len(elements) > MANY_ELEMENTS:
-            element_channels = LEARNED_CHANNELS
-        if channels == "auto":
-            channels = n_radial * (4 if element_channels is None and len(elements) > FEW_ELEMENTS else 2)
+        element_channels, channels = _channels(element_channels, channels, n_radial, len(elements))
         if min(channels, n_radial) < 1 or not neighbors > 0:
             raise ValueError(f"channels, n_radial, neighbors must be positive, got {channels}, {n_radial}, {neighbors}")
         if weighted_channels == "auto":  # until it is fitted
@@ -196,10 +194,7 @@ class ACE(Descriptor):
 
     def fitted(self, structures: Sequence[Structure], n_atoms: int = 2_000) -> "ACE":
         """As every descriptor; a weighted density takes the scales of its inputs from about `n_atoms` atoms."""
-        new: ACE = super().fitted(structures)
-        if self.arguments["weighted_channels"] == "auto":
-            is_periodic = any(any(s.pbc) for s in structures)
-            new = new.replaced(weighted_channels=0 if is_periodic else WEIGHTED_CHANNELS_OF_MOLECULES)
+        new: ACE = self.replaced(**self._choices(structures))
         if len(new.weighted) == 0:
             return new
         new = copy.deepcopy(new).double()
@@ -208,8 +203,18 @@ class ACE(Descriptor):
         new.weighted.fit(densities, new.element_weights)
         return new.to(self.channel_weights.dtype)
 
+    def _choices(self, structures: Sequence[Structure]) -> dict[str, Any]:
+        """Arguments in place of what was left open."""
+        given, elements = self.arguments, self.elements or elements_of(structures)
+        of_elements, channels = _channels(given["element_channels"], given["channels"], self.n_radial, len(elements))
+        weighted = given["weighted_channels"]
+        if weighted == "auto":
+            weighted = 0 if any(any(s.pbc) for s in structures) else WEIGHTED_CHANNELS_OF_MOLECULES
+        chosen = {"element_channels": of_elements, "channels": channels, "weighted_channels": weighted}
+        return {"elements": elements, **chosen}
+
     @property
-    def cost(self) -> float:
+    def relative_cost(self) -> float:
         """As of every descriptor; each weighted density adds a third."""
         return 1 + len(self.weighted) * COST_OF_WEIGHTED_DENSITY
 
@@ -252,6 +257,17 @@ class ACE(Descriptor):
         """Mean of x (L, N, C) over m for each l, shape (l_max + 1, N, C)."""
         weights = x.new_tensor(mean_over_m(self.l_max))
         return (weights @ x.flatten(start_dim=1)).view(self.l_max + 1, *x.shape[1:])
+
+
+def _channels(
+    element_channels: int | None, channels: int | Literal["auto"], n_radial: int, n_elements: int
+) -> tuple[int | None, int]:
+    """Return both kinds of channels, those that are left open chosen by the number of elements."""
+    if element_channels is None and n_elements > MANY_ELEMENTS:
+        element_channels = LEARNED_CHANNELS
+    if channels == "auto":
+        channels = n_radial * (4 if element_channels is None and n_elements > FEW_ELEMENTS else 2)
+    return element_channels, channels
 
 
 def _near_identity(degrees: int, channels: int) -> nn.Parameter:

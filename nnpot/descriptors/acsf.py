@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from nnpot.descriptors.acsf_setup import choose_functions
-from nnpot.descriptors.base import elements_of
 from nnpot.descriptors.neighbor_sums import NeighborSums
+from nnpot.elements import elements_of
 from nnpot.functional.angular import AngularBasis
 from nnpot.functional.cutoffs import cutoff_function as find_cutoff_function
 from nnpot.functional.linear import Fixed
@@ -48,8 +48,8 @@ class ACSF(NeighborSums):
         g3: κ in 1/Å of each function.
         g4: (η in 1/Å², ζ, λ, r_s in Å) of each function.
         g5: As g4.
-        keep: Positions of the features that are kept; all of them if empty.
-        inner: Fraction of the cutoffs within which f_c is 1.
+        selected: Positions of the features that are kept; all of them if empty.
+        inner_fraction: Fraction of the cutoffs within which f_c is 1.
 
     Raises:
         ValueError: If a cutoff is not positive, the angular one exceeds the other, or a parameter is out of range.
@@ -67,8 +67,8 @@ class ACSF(NeighborSums):
         g3: tuple[float, ...] = (),
         g4: tuple[Angular, ...] = (),
         g5: tuple[Angular, ...] = (),
-        keep: tuple[int, ...] = (),
-        inner: float = 0.0,
+        selected: tuple[int, ...] = (),
+        inner_fraction: float = 0.0,
     ) -> None:
         super().__init__()
         if not cutoff > 0:
@@ -80,15 +80,17 @@ class ACSF(NeighborSums):
         if size < 0:
             raise ValueError(f"size must not be negative, got {size}")
         _check_functions(g2, (*g4, *g5))
-        self.cutoff_function = find_cutoff_function(cutoff_function, inner)
+        self.cutoff_function = find_cutoff_function(cutoff_function, inner_fraction)
         self.g1, self.g2, self.g3 = g1, g2, g3
         families = tuple(AngularFamily.of(g, narrow=narrow) for narrow, g in ((True, g4), (False, g5)) if g)
         self._arrange(elements, int(g1) + len(g2) + len(g3), families)
-        if keep and not 0 <= min(keep) <= max(keep) < self.n_all:
-            raise ValueError(f"keep must hold positions in 0 … {self.n_all - 1}, got {min(keep)} … {max(keep)}")
-        if keep:
-            self.keep, self.n_features = keep, len(keep)
-        cutoffs, radial = (self.cutoff, self.angular_cutoff, inner), (g1, g2, g3)
+        if selected and not 0 <= min(selected) <= max(selected) < self.n_all:
+            raise ValueError(
+                f"selected must hold positions in 0 … {self.n_all - 1}, got {min(selected)} … {max(selected)}"
+            )
+        if selected:
+            self.selected, self.n_features = selected, len(selected)
+        cutoffs, radial = (self.cutoff, self.angular_cutoff, inner_fraction), (g1, g2, g3)
         self.function_table = FunctionTable.of(len(elements), cutoff_function, cutoffs, radial, self.families)
 
     @classmethod
@@ -129,7 +131,7 @@ class ACSF(NeighborSums):
         """Return the features and their derivative by a kernel, None where there is none."""
         if self.function_table is None:
             return None
-        return symmetry_functions_kernel(pairs, self.function_table, self.n_all, self.keep)
+        return symmetry_functions_kernel(pairs, self.function_table, self.n_all, self.selected)
 
     def extra_repr(self) -> str:
         """Say what is there in one line."""

@@ -46,12 +46,12 @@ def choose_functions(blank: Any, structures: Sequence[Structure]) -> Any:
     n_radial = len(blank.elements) * full.n_radial
     features = _features(full, sample)
     chosen = cur_selection(features[:, n_radial:], max(0, size - n_radial), given=features[:, :n_radial])
-    keep = [*range(n_radial), *sorted(n_radial + c for c in chosen)]
+    selected = [*range(n_radial), *sorted(n_radial + c for c in chosen)]
     log.info(
         "symmetry functions: %d radial and %d of %d angular, shortest distance %.2f Å",
         n_radial, len(chosen), full.n_all - n_radial, shortest,
     )  # fmt: skip
-    return pruned(full, keep)
+    return pruned(full, selected)
 
 
 def shifted_grid(shortest: float, cutoff: float, n: int) -> tuple[tuple[float, float], ...]:
@@ -65,15 +65,15 @@ def shifted_grid(shortest: float, cutoff: float, n: int) -> tuple[tuple[float, f
     return tuple((eta, round(start + k * spacing, 6)) for k in range(n))
 
 
-def pruned(full: Any, keep: Sequence[int]) -> Any:
+def pruned(full: Any, selected: Sequence[int]) -> Any:
     """Drop the angular functions that no kept feature uses and renumber the kept features accordingly."""
     n_radial = len(full.elements) * full.n_radial
     g4, g5 = full.arguments["g4"], full.arguments["g5"]
     per_pair = len(g4) + len(g5)
-    used = sorted({(k - n_radial) % per_pair for k in keep if k >= n_radial})
+    used = sorted({(k - n_radial) % per_pair for k in selected if k >= n_radial})
     place = {old: new for new, old in enumerate(used)}
-    renumbered = [k for k in keep if k < n_radial]
-    for k in keep:
+    renumbered = [k for k in selected if k < n_radial]
+    for k in selected:
         if k >= n_radial:
             pair, function = divmod(k - n_radial, per_pair)
             renumbered.append(n_radial + pair * len(used) + place[function])
@@ -81,7 +81,7 @@ def pruned(full: Any, keep: Sequence[int]) -> Any:
     return full.replaced(
         g4=tuple(functions[u] for u in used if u < len(g4)),
         g5=tuple(functions[u] for u in used if u >= len(g4)),
-        keep=tuple(renumbered),
+        selected=tuple(renumbered),
     )
 
 

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
-from ase.data import atomic_numbers, chemical_symbols
+import torch
 from torch import Tensor
 
+from nnpot.batch import Batch
+from nnpot.elements import elements_of
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.tape import Evaluated, Tape, Value
+from nnpot.neighbors import table_slots
 from nnpot.spec import Module
-from nnpot.structure import Pairs, Structure
+from nnpot.structure import CachedFeatures, Pairs, Structure
 
 
 class Descriptor(Module, ABC):
@@ -96,30 +99,32 @@ class Descriptor(Module, ABC):
         return explicit and not any(p.requires_grad for p in self.parameters())
 
     @property
-    def cost(self) -> float:
-        """How many times longer a step of training takes than with a plain descriptor of the kind."""
+    def relative_cost(self) -> float:
+        """Time of a training step relative to the same descriptor without its optional parts."""
         return 1.0
 
+    def cache_size(self, batch: Batch) -> int:
+        """Return how many numbers `with_features` attaches to a batch of one structure."""
+        counts = torch.bincount(batch.pair_i, minlength=len(batch.numbers))
+        return len(counts) * int(counts.max()) * 3 * self.n_features
+
+    def with_features(self, batch: Batch, dtype: torch.dtype) -> Batch:
+        """Attach the features and their derivatives to a batch of one structure.
+
+        They are calculated in the dtype of the pair vectors and kept in `dtype`.
+        """
+        pairs = batch.pairs(self.elements)
+        n, d = len(batch.numbers), self.n_features
+        with torch.no_grad():
+            features, jacobian = self(pairs).to(dtype), self.jacobian(pairs).to(dtype)
+        slots, width = table_slots(batch.pair_i, n)
+        table = features.new_zeros(n * width, d, 3).index_copy(0, slots, jacobian)
+        table = table.view(n, width, d, 3).transpose(1, 2).reshape(n, d, 3 * width)
+        return replace(batch, cached=CachedFeatures(features, (table,), slots))
+
     def fitted(self, structures: Sequence[Structure]) -> Self:
-        """Return a descriptor in which everything left open has been chosen from training structures."""
-        return self if self.elements else self.replaced(elements=elements_of(structures))
+        """Return a descriptor in which everything left open has been chosen from training structures.
 
-
-def elements_of(structures: Sequence[Structure]) -> tuple[str, ...]:
-    """Return the chemical symbols that occur, by atomic number."""
-    numbers = sorted({int(z) for s in structures for z in s.numbers.unique()})
-    return tuple(chemical_symbols[z] for z in numbers)
-
-
-def check_elements(elements: Sequence[str]) -> tuple[str, ...]:
-    """Return the symbols as a tuple.
-
-    Raises:
-        ValueError: If one is not a chemical symbol or occurs twice.
-    """
-    unknown = [e for e in elements if atomic_numbers.get(e, 0) < 1]
-    if unknown:
-        raise ValueError(f"elements must be chemical symbols, got {', '.join(unknown)}")
-    if len(set(elements)) < len(elements):
-        raise ValueError(f"elements must differ, got {', '.join(elements)}")
-    return tuple(elements)
+        Trainable parameters are new random numbers, whether something was left open or not.
+        """
+        return self.replaced(elements=self.elements or elements_of(structures))  # type: ignore[no-any-return]

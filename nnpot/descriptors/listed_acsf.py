@@ -4,16 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
 from math import prod
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from ase.data import atomic_numbers
 from torch import Tensor
 
 from nnpot.descriptors.acsf import ACSF, CutoffName
-from nnpot.descriptors.base import Descriptor, check_elements
+from nnpot.descriptors.base import Descriptor
 from nnpot.descriptors.compact_acsf import CompactACSF
 from nnpot.descriptors.neighbor_sums import NeighborSums
+from nnpot.elements import check_elements
 from nnpot.functional.linear import Fixed
 from nnpot.functional.symmetry_functions import MAX_IN_FAMILY
 from nnpot.structure import Pairs
@@ -62,7 +63,7 @@ class ListedACSF(Descriptor):
         elements: Chemical symbols.
         functions: The list.
         cutoff_function: f_c of G2, G4, G5, see :mod:`nnpot.functional.cutoffs`.
-        inner: Fraction of the cutoffs within which f_c is 1.
+        inner_fraction: Fraction of the cutoffs within which f_c is 1.
 
     Raises:
         ValueError: If an element has no function, or a function names other elements, or lacks parameters or has some
@@ -74,7 +75,7 @@ class ListedACSF(Descriptor):
         elements: tuple[str, ...],
         functions: tuple[SymmetryFunction, ...],
         cutoff_function: CutoffName = "cosine",
-        inner: float = 0.0,
+        inner_fraction: float = 0.0,
     ) -> None:
         super().__init__()
         self.elements = check_elements(elements)
@@ -86,8 +87,8 @@ class ListedACSF(Descriptor):
             raise ValueError(f"there is no symmetry function for the atoms of {', '.join(missing) or 'any element'}")
         self.cutoff = max(f.cutoff for f in self.functions)
         self.n_features = max(len(self.functions_of(e)) for e in elements)
-        self.cutoff_function, self.inner = cutoff_function, inner
-        self.parts, self.weights = _functions_of_all(self.functions, self.elements, cutoff_function, inner)
+        self.cutoff_function, self.inner_fraction = cutoff_function, inner_fraction
+        self.parts, self.weights = _functions_of_all(self.functions, self.elements, cutoff_function, inner_fraction)
 
     @classmethod
     def of(cls, descriptor: ACSF) -> Self:
@@ -99,9 +100,9 @@ class ListedACSF(Descriptor):
         if descriptor.g3:
             raise ValueError("the symmetry function G3 = Σ cos(κ r) f_c cannot be listed; leave g3 empty")
         listed = list(_listed(descriptor))
-        functions = (listed[k]._replace(center=e) for e in descriptor.elements for k in descriptor.keep)
+        functions = (listed[k]._replace(center=e) for e in descriptor.elements for k in descriptor.selected)
         arguments = descriptor.arguments
-        return cls(descriptor.elements, tuple(functions), arguments["cutoff_function"], arguments["inner"])
+        return cls(descriptor.elements, tuple(functions), arguments["cutoff_function"], arguments["inner_fraction"])
 
     def functions_of(self, element: str) -> tuple[SymmetryFunction, ...]:
         """Return the functions of the atoms of one element."""
@@ -172,7 +173,7 @@ class _Selection:
 
 
 def _functions_of_all(
-    functions: Sequence[SymmetryFunction], elements: tuple[str, ...], cutoff_function: CutoffName, inner: float
+    functions: Sequence[SymmetryFunction], elements: tuple[str, ...], cutoff_function: CutoffName, inner_fraction: float
 ) -> tuple[list[NeighborSums], Tensor]:
     """Descriptors that have all functions for all elements, and the weight W of each of theirs for each element.
 
@@ -183,7 +184,7 @@ def _functions_of_all(
     parts, weights = [], []
     for group in _groups(functions):
         terms = tuple(dict.fromkeys(_term(functions[k]) for k in group))
-        part = _descriptor(terms, elements, cutoff_function, inner)
+        part = _descriptor(terms, elements, cutoff_function, inner_fraction)
         rows = torch.zeros(len(elements), part.n_all, n_features)
         for k in group:
             center = functions[k].center
@@ -214,14 +215,15 @@ def _groups(functions: Sequence[SymmetryFunction]) -> list[list[int]]:
 
 
 def _descriptor(
-    terms: Sequence[SymmetryFunction], elements: tuple[str, ...], cutoff_function: CutoffName, inner: float
+    terms: Sequence[SymmetryFunction], elements: tuple[str, ...], cutoff_function: CutoffName, inner_fraction: float
 ) -> NeighborSums:
     """The descriptor that has some terms for all neighbour elements."""
     radial, narrow, wide = (tuple(t for t in terms if t.kind[1] == n) for n in "245")
     if terms[0].kind[0] == "G":
         g2, g4, g5 = (tuple(t.parameters for t in part) for part in (radial, narrow, wide))
         cutoff = terms[0].cutoff
-        return ACSF(cutoff, elements, cutoff_function=cutoff_function, g2=g2, g4=g4, g5=g5, inner=inner)  # type: ignore[arg-type]
+        plain: dict[str, Any] = {"g2": g2, "g4": g4, "g5": g5}
+        return ACSF(cutoff, elements, cutoff_function=cutoff_function, inner_fraction=inner_fraction, **plain)
     intervals = tuple((t.parameters[0], t.cutoff) for t in radial)
     angular = (tuple(((t.parameters[0], t.cutoff), t.parameters[1:]) for t in part) for part in (narrow, wide))
     return CompactACSF(elements, terms[0].shape, intervals, *angular)  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nnpot.descriptors.base import Descriptor, check_elements
+from nnpot.descriptors.base import Descriptor
+from nnpot.elements import check_elements
 from nnpot.functional.angular import Neighbors, TripleSums
 from nnpot.functional.symmetry_functions import AngularFamily
 from nnpot.neighbors import NeighborTable
@@ -30,7 +31,7 @@ class NeighborSums(Descriptor):
         families: The angular features for each pair of elements.
         element_pairs: Pairs of elements, as indices.
         n_all: Number of all features.
-        keep: Positions of those that count.
+        selected: Positions of those that count.
     """
 
     angular_cutoff: float
@@ -38,7 +39,7 @@ class NeighborSums(Descriptor):
     families: tuple[AngularFamily, ...]
     element_pairs: tuple[tuple[int, int], ...]
     n_all: int
-    keep: tuple[int, ...]
+    selected: tuple[int, ...]
 
     def _arrange(self, elements: tuple[str, ...], n_radial: int, families: tuple[AngularFamily, ...]) -> None:
         """Set what follows from the number of terms."""
@@ -46,7 +47,7 @@ class NeighborSums(Descriptor):
         self.n_radial, self.families = n_radial, families
         self.element_pairs = tuple(combinations_with_replacement(range(len(elements)), 2))
         self.n_all = len(elements) * n_radial + len(self.element_pairs) * sum(len(f.grid) for f in families)
-        self.keep, self.n_features = tuple(range(self.n_all)), self.n_all
+        self.selected, self.n_features = tuple(range(self.n_all)), self.n_all
 
     @abstractmethod
     def radial_terms(self, r: Tensor) -> Tensor:
@@ -87,7 +88,7 @@ class NeighborSums(Descriptor):
                 ]
                 angular.append(torch.cat(sums).index_select(1, grid))
         features = torch.cat([*radial, *angular], dim=1) if radial else pairs.r_ij.new_zeros(n_atoms, 0)
-        return features[:, self.keep]
+        return features[:, self.selected]
 
     def jacobian(self, pairs: Pairs) -> Tensor:
         """Return ∂G_i/∂r_ij for the centre i of each pair, in 1/Å, shape (P, D, 3), written out by hand."""
@@ -113,7 +114,7 @@ class NeighborSums(Descriptor):
                         ]
                         tables[this].scatter(block, torch.cat(parts).flatten(end_dim=1))
                     column += len(grid)
-            return full[:, self.keep]
+            return full[:, self.selected]
 
     def _bases(self, like: Tensor) -> Iterator[tuple[TripleSums, Tensor]]:
         """The angular families, each with the positions of its features in the grid of radial factors and parts."""

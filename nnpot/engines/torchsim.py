@@ -12,7 +12,7 @@ from torch_sim.models.interface import ModelInterface
 from torch_sim.state import SimState
 
 from nnpot.batch import Batch
-from nnpot.formats import load_for_evaluation
+from nnpot.io import load_for_evaluation
 from nnpot.neighbors import NeighborPairs, moved_beyond_skin, neighbor_pairs
 from nnpot.potential import Potential
 from nnpot.structure import LEAST_VOLUME, Structure

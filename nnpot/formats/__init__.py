@@ -1,7 +1,1 @@
-"""Potentials in the files of other programs."""
-
-from nnpot.formats.loading import load, load_for_evaluation
-from nnpot.formats.n2p2 import read as read_n2p2
-from nnpot.formats.n2p2 import write as write_n2p2
-
-__all__ = ["load", "load_for_evaluation", "read_n2p2", "write_n2p2"]
+"""Potentials in files: those of nnpot (`nnpot.py`), compiled packages (`aot.py`), those of other programs (`n2p2`)."""

@@ -23,7 +23,7 @@ class Autograd:
         self.outputs: list[Tensor] = []
         self.parameters: list[Tensor] = []
         self.is_trained = is_trained
-        self._pulled: tuple[Bars, Bars] = [], []
+        self._last: tuple[Bars, Bars, Bars] = [], [], []  # ȳ as given, ȳ as leaves, x̄ with its history
 
     def add_input(self, x: Tensor) -> None:
         """Add an input."""
@@ -46,26 +46,31 @@ class Autograd:
         return len(new)
 
     def pullback(self, bars: Bars) -> Bars:
-        """Return x̄, with its history while training: `second` differentiates it."""
+        """Return x̄; while training its history is kept, `second` differentiates it."""
         leaves = [None if bar is None else bar.detach().requires_grad_(self.is_trained) for bar in bars]
         seen = [(y, bar) for y, bar in zip(self.outputs, leaves, strict=True) if bar is not None and y.requires_grad]
-        if not seen:
-            return [None] * len(self.inputs)
-        with torch.enable_grad():
-            pulled = torch.autograd.grad(
-                [y for y, _ in seen],
-                self.inputs,
-                [bar for _, bar in seen],
-                create_graph=self.is_trained,
-                retain_graph=True,
-                allow_unused=True,
-            )
-        self._pulled = leaves, pulled
-        return [None if bar is None else bar.detach() for bar in pulled]
+        pulled: Bars = [None] * len(self.inputs)
+        if seen:
+            with torch.enable_grad():
+                pulled = torch.autograd.grad(
+                    [y for y, _ in seen],
+                    self.inputs,
+                    [bar for _, bar in seen],
+                    create_graph=self.is_trained,
+                    retain_graph=True,
+                    allow_unused=True,
+                )
+        return self._keep(bars, leaves, pulled)
 
-    def second(self, bars: Bars, directions: Bars) -> "SecondByAutograd":
-        """Return the second derivatives at the adjoints of the last `pullback`."""
-        return SecondByAutograd(self, *self._pulled, directions)
+    def second(self, bars: Bars, directions: Sequence[Tensor]) -> "SecondByAutograd":
+        """Return the second derivatives at ȳ; what the last `pullback` recorded serves if it had the same ȳ."""
+        if bars is not self._last[0]:
+            self.pullback(bars)
+        return SecondByAutograd(self, *self._last[1:], directions)
+
+    def _keep(self, bars: Bars, leaves: Bars, pulled: Bars) -> Bars:
+        self._last = bars, leaves, pulled
+        return [None if bar is None else bar.detach() for bar in pulled]
 
 
 class AtomByAtom(Autograd):
@@ -87,12 +92,11 @@ class AtomByAtom(Autograd):
         """Return x̄_i = ȳ_i ∂y_i/∂x_i."""
         (bar,) = bars
         if bar is None:
-            return [None]
+            return self._keep(bars, [None], [None])
         leaf = bar.detach().requires_grad_(self.is_trained)
         with torch.set_grad_enabled(self.is_trained):
             pulled = self.slopes * leaf.to(self.slopes.dtype).view(-1, *[1] * (self.slopes.ndim - 1))
-        self._pulled = [leaf], [pulled]
-        return [pulled.detach()]
+        return self._keep(bars, [leaf], [pulled])
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +113,10 @@ class SecondByAutograd:
     graph: Autograd
     bars: Bars
     pulled: Bars
-    directions: Bars
+    directions: Sequence[Tensor]
 
     def tangents(self) -> list[Tensor]:
-        """Return ẏ, the derivative of Σ ẋ·x̄, which is linear in ȳ, with respect to ȳ."""
+        """Return ẏ, the derivative of Σ ẋ·x̄, which is linear in ȳ, with respect to ȳ; zero where ȳ is missing."""
         pulled = self._pulled_along()
         leaves = [bar for bar in self.bars if bar is not None]
         if not pulled:
@@ -127,10 +131,9 @@ class SecondByAutograd:
                 materialize_grads=True,
             )
         )
-        missing = [None] * len(self.graph.outputs) if not self.bars else self.bars
         return [
             torch.zeros_like(y) if bar is None else next(changes)
-            for y, bar in zip(self.graph.outputs, missing, strict=True)
+            for y, bar in zip(self.graph.outputs, self.bars, strict=True)
         ]
 
     def gradients(self, bars: Bars, wanted: tuple[bool, ...]) -> tuple[Bars, Bars]:
@@ -140,12 +143,13 @@ class SecondByAutograd:
         ]
         known += self._pulled_along()
         sought = [x for x, is_wanted in zip(self.graph.inputs, wanted, strict=True) if is_wanted]
-        if not known:
+        sought += self.graph.parameters
+        if not (known and sought):
             return [None] * len(wanted), [None] * len(self.graph.parameters)
         found = iter(
             torch.autograd.grad(
                 [y for y, _ in known],
-                [*sought, *self.graph.parameters],
+                sought,
                 [bar for _, bar in known],
                 retain_graph=True,
                 allow_unused=True,
@@ -155,5 +159,5 @@ class SecondByAutograd:
 
     def _pulled_along(self) -> list[tuple[Tensor, Tensor]]:
         """x̄ that can be differentiated, each with its ẋ."""
-        pairs = zip(self.pulled, self.directions, strict=True) if self.pulled else ()
-        return [(p, d) for p, d in pairs if p is not None and d is not None and p.requires_grad]
+        pairs = zip(self.pulled, self.directions, strict=True)
+        return [(p, along) for p, along in pairs if p is not None and p.requires_grad]

@@ -51,30 +51,31 @@ class Cutoff:
         return torch.where(inside, self.slope(x) / cutoff, torch.zeros_like(r))
 
 
-def cutoff_function(name: str, inner: float = 0.0) -> Cutoff:
+def cutoff_function(name: str, inner_fraction: float = 0.0) -> Cutoff:
     """Return a cutoff function by its name.
 
     Args:
         name: A key of `CUTOFFS`.
-        inner: α, the fraction of r_c within which the function is 1.
+        inner_fraction: α, the fraction of r_c within which the function is 1.
 
     Raises:
         ValueError: If the name is not known, α is not in [0, 1), or the function has a slope at 0.
     """
     if name not in CUTOFFS:
         raise ValueError(f"cutoff_function must be one of {', '.join(CUTOFFS)}, got {name!r}")
-    if not 0 <= inner < 1:
-        raise ValueError(f"inner must be a fraction of the cutoff, at least 0 and below 1, got {inner}")
+    if not 0 <= inner_fraction < 1:
+        raise ValueError(f"inner_fraction must be at least 0 and below 1, got {inner_fraction}")
     f = CUTOFFS[name]
-    if inner == 0:
+    if inner_fraction == 0:
         return f
     if name in STEEP:
-        raise ValueError(f"the cutoff function {name} has a slope at its start and so no inner radius: inner must be 0")
-    return Cutoff(lambda x: f.shape(_beyond(inner, x)), lambda x: f.slope(_beyond(inner, x)) / (1 - inner))
+        raise ValueError(f"the cutoff function {name} has a slope at its start: inner_fraction must be 0")
+    alpha = inner_fraction
+    return Cutoff(lambda x: f.shape(_beyond(alpha, x)), lambda x: f.slope(_beyond(alpha, x)) / (1 - alpha))
 
 
-def _beyond(inner: float, x: Tensor) -> Tensor:
-    return ((x - inner) / (1 - inner)).clamp(min=0)
+def _beyond(alpha: float, x: Tensor) -> Tensor:
+    return ((x - alpha) / (1 - alpha)).clamp(min=0)
 
 
 def _exponential(x: Tensor) -> Tensor:

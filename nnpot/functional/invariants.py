@@ -55,9 +55,10 @@ class Invariants:
         """Return Ā = (∂G/∂A)ᵀ Ḡ, shape (N, L, K), from Ḡ, shape (N, D)."""
         return [torch.ops.nnpot.invariants_pullback(*self.arguments, *filled(bars, self.outputs))]
 
-    def second(self, bars: Bars, directions: Bars) -> "_Second":
+    def second(self, bars: Bars, directions: Sequence[Tensor]) -> "_Second":
         """Return the derivatives of the change of the features along Ȧ, shape (N, L, K)."""
-        return _Second(self, *filled(bars, self.outputs), *filled(directions, self.arguments[:1]))
+        (psi,), (direction,) = filled(bars, self.outputs), directions
+        return _Second(self, psi, direction.contiguous())
 
 
 @dataclass(frozen=True, eq=False)

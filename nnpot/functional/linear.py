@@ -56,7 +56,7 @@ class Fixed:
         """Return x̄."""
         return self.pull(*bars)
 
-    def second(self, bars: Bars, directions: Bars) -> "_SecondOfFixed":
+    def second(self, bars: Bars, directions: Sequence[Tensor]) -> "_SecondOfFixed":
         """Return the changes ẏ along ẋ; nothing else depends on parameters."""
         return _SecondOfFixed(self, directions)
 
@@ -64,7 +64,7 @@ class Fixed:
 @dataclass(frozen=True, eq=False)
 class _SecondOfFixed:
     of: Fixed
-    directions: Bars
+    directions: Sequence[Tensor]
 
     def tangents(self) -> Sequence[Tensor]:
         return self.of.push(*self.directions)

@@ -74,7 +74,7 @@ class NetworksKernel:
             species: Element of each atom, shape (N,).
             networks: One set of networks for each, all of one architecture.
         """
-        first, n = networks[0], len(species)
+        first, n = networks[0], species.shape[0]
         if not (serves("networks", features[0]) and set(first.functions) <= set(COMPILED)):
             return None
         weights = [w for one in networks for w in one.weights]
@@ -96,18 +96,18 @@ class NetworksKernel:
         h, slopes = made.split([arguments[0].shape[0], arguments[0].numel()])
         outputs = tuple(
             one.offset.index_select(0, species) + one.factor * part.double()
-            for one, part in zip(networks, h.split(n), strict=True)
+            for one, part in zip(networks, h.view(len(networks), n).unbind(), strict=True)
         )
         return cls(arguments, parameters, outputs, slopes.view(arguments[0].shape), tuple(o.factor for o in networks))
 
     def pullback(self, bars: Bars) -> Sequence[Tensor]:
         """Return Ḡ for each potential, shape (N, D), from ȳ."""
-        return torch.split(self._scaled(bars).unsqueeze(dim=1) * self.slopes, len(self.outputs[0]))
+        of_all = self._scaled(bars).unsqueeze(dim=1) * self.slopes
+        return of_all.view(len(self.outputs), self.outputs[0].shape[0], of_all.shape[1]).unbind()
 
-    def second(self, bars: Bars, directions: Bars) -> "_Second":
+    def second(self, bars: Bars, directions: Sequence[Tensor]) -> "_Second":
         """Return the derivatives of the changes of y along Ġ."""
-        n = len(self.outputs[0])
-        along = _joined(filled(directions, self.arguments[0].split(n)))
+        along = _joined(directions)
         return _Second(self, self._scaled(bars).unsqueeze(dim=1) * along, self.slopes, along)
 
     def _scaled(self, bars: Bars) -> Tensor:

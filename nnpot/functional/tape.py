@@ -24,6 +24,9 @@ from nnpot.functional.autograd import Autograd
 Bars = Sequence[Tensor | None]
 """Adjoints, one for each output (or input) of a step; None stands for zero."""
 
+Adjoints = list[list[Tensor | None]]
+"""Adjoints of all values of a tape, by step and place."""
+
 
 class Second(Protocol):
     """Second derivatives of a step along directions ẋ of its inputs, at the adjoints ȳ of its outputs."""
@@ -59,8 +62,8 @@ class Evaluated(Protocol):
         """Return x̄ = (∂y/∂x)ᵀ ȳ, one for each input, from ȳ, one for each output."""
         ...
 
-    def second(self, bars: Bars, directions: Bars, /) -> Second:
-        """Return the second derivatives at ȳ, those that `pullback` got, along directions ẋ."""
+    def second(self, bars: Bars, directions: Sequence[Tensor], /) -> Second:
+        """Return the second derivatives at ȳ along directions ẋ."""
         ...
 
 
@@ -119,7 +122,6 @@ class Tape:
         self._r_ij = r_ij
         self._steps: list[_Step] = []
         self._shared: dict[Hashable, tuple[Value, ...]] = {}
-        self._bars: list[list[Tensor | None]] = []
 
     def add(self, evaluated: Evaluated, *inputs: Value) -> tuple[Value, ...]:
         """Record a step, evaluated at values that were recorded before, and return its outputs."""
@@ -180,28 +182,31 @@ class Tape:
             gradient, *values = _Backpropagation.apply(self, outputs, driver, self._r_ij, *parameters)
         else:
             with torch.no_grad():
-                gradient, *values = self.driver_gradient(outputs[driver]), *map(total, outputs.values())
+                (gradient, _), *values = self.driver_gradient(outputs[driver]), *map(total, outputs.values())
         return dict(zip(outputs, values, strict=True)), gradient
 
-    def driver_gradient(self, terms: Sum) -> Tensor:
-        """Return ∂(Σ terms)/∂r_ij, shape (P, 3), added up over the atoms; `gradients` differentiates it."""
-        self._bars = self._at([(terms, torch.ones_like(terms[0][1].tensor))])
-        return self._swept(self._bars)
+    def driver_gradient(self, terms: Sum) -> tuple[Tensor, Adjoints]:
+        """Return ∂(Σ terms)/∂r_ij, shape (P, 3), added up over the atoms, and the adjoints of all values for it."""
+        bars = self._at([(terms, torch.ones_like(terms[0][1].tensor))])
+        return self._swept(bars), bars
 
     def pair_gradient(self, outputs: Sequence[tuple[Sum, Tensor | None]]) -> Tensor:
         """Return ∂(Σ φ·outputs)/∂r_ij, shape (P, 3), for sums of values, each with its φ, shape (N,)."""
         return self._swept(self._at(outputs))
 
-    def gradients(self, direction: Tensor, outputs: Sequence[tuple[Sum, Tensor | None]]) -> list[Tensor | None]:
+    def gradients(
+        self, bars: Adjoints, direction: Tensor, outputs: Sequence[tuple[Sum, Tensor | None]]
+    ) -> list[Tensor | None]:
         """Return the gradients of Σ φ·outputs + Σ ṙ·`driver_gradient` with respect to all parameters.
 
         Args:
+            bars: The adjoints that came with `driver_gradient`.
             direction: ṙ, shape (P, 3).
             outputs: Sums, each with its φ, shape (N,).
         """
         phi = self._at(outputs)
         of_parameters: list[Bars] = []
-        seconds = self._along(direction)
+        seconds = self._along(bars, direction)
         for step, second, of_outputs in zip(reversed(self._steps), reversed(seconds), reversed(phi), strict=True):
             if second is None:
                 of_parameters.append([None] * len(step.evaluated.parameters))
@@ -213,7 +218,7 @@ class Tape:
                     _accumulate(phi[x.step], x.place, bar)
         return [bar for bars in reversed(of_parameters) for bar in bars]
 
-    def _swept(self, bars: list[list[Tensor | None]]) -> Tensor:
+    def _swept(self, bars: Adjoints) -> Tensor:
         """Backpropagate adjoints of values to the pair vectors, adding to those of the values before."""
         r_bar: list[Tensor | None] = [None]
         for step, of_outputs in zip(reversed(self._steps), reversed(bars), strict=True):
@@ -223,17 +228,17 @@ class Tape:
                 _accumulate(bars[x.step] if x.step >= 0 else r_bar, x.place, bar)
         return torch.zeros_like(self.r.tensor) if r_bar[0] is None else r_bar[0]
 
-    def _along(self, direction: Tensor) -> list[Second | None]:
+    def _along(self, bars: Adjoints, direction: Tensor) -> list[Second | None]:
         """The second derivatives of every step whose outputs parameters have influence on."""
         needed = self._needed_tangents()
-        tangents: list[Bars] = []
+        tangents: list[Sequence[Tensor]] = []
         seconds: list[Second | None] = []
-        for step, bars, is_needed in zip(self._steps, self._bars, needed, strict=True):
+        for step, of_outputs, is_needed in zip(self._steps, bars, needed, strict=True):
             second = None
             if step.is_live or is_needed:
                 directions = [direction if x.step < 0 else tangents[x.step][x.place] for x in step.inputs]
-                second = step.evaluated.second(bars, directions)
-            tangents.append(second.tangents() if second and is_needed else [None] * len(bars))
+                second = step.evaluated.second(of_outputs, directions)
+            tangents.append(second.tangents() if second and is_needed else ())
             seconds.append(second if step.is_live else None)
         return seconds
 
@@ -247,13 +252,13 @@ class Tape:
                         needed[x.step] = True
         return needed
 
-    def _at(self, outputs: Sequence[tuple[Sum, Tensor | None]]) -> list[list[Tensor | None]]:
+    def _at(self, outputs: Sequence[tuple[Sum, Tensor | None]]) -> Adjoints:
         """Adjoints of all values, None but for those in the sums."""
-        bars: list[list[Tensor | None]] = [[None] * len(step.evaluated.outputs) for step in self._steps]
-        known = [(terms, bar) for terms, bar in outputs if bar is not None]
-        for terms, bar in known:
-            for weight, value in terms:
-                _accumulate(bars[value.step], value.place, bar if weight == 1 else weight * bar)
+        bars: Adjoints = [[None] * len(step.evaluated.outputs) for step in self._steps]
+        for terms, bar in outputs:
+            if bar is not None:
+                for weight, value in terms:
+                    _accumulate(bars[value.step], value.place, bar if weight == 1 else weight * bar)
         return bars
 
 
@@ -263,8 +268,10 @@ class _Backpropagation(torch.autograd.Function):
         ctx: Any, tape: Tape, outputs: Mapping[str, Sum], driver: str, r_ij: Tensor, *parameters: Tensor
     ) -> tuple[Tensor, ...]:
         ctx.tape, ctx.sums, ctx.has_parameters = tape, tuple(outputs.values()), len(parameters) > 0
+        ctx.save_for_backward(r_ij, *parameters)
         ctx.set_materialize_grads(False)
-        return tape.driver_gradient(outputs[driver]), *(total(terms).clone() for terms in ctx.sums)
+        gradient, ctx.bars = tape.driver_gradient(outputs[driver])
+        return gradient, *(total(terms).clone() for terms in ctx.sums)
 
     @staticmethod
     def backward(ctx: Any, direction: Tensor | None, *bars: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -277,20 +284,23 @@ class _Backpropagation(torch.autograd.Function):
             gradients.append(ctx.tape.pair_gradient(outputs) if of_r else None)
             if ctx.has_parameters:
                 ahead = torch.zeros_like(ctx.tape.r.tensor) if direction is None else direction
-                gradients += ctx.tape.gradients(ahead, outputs)
+                gradients += ctx.tape.gradients(ctx.bars, ahead, outputs)
         if torch.is_grad_enabled():
-            gradients = [None if g is None else _Last.apply(g.requires_grad_()) for g in gradients]
+            gradients = [None if g is None else _Last.apply(g, *ctx.saved_tensors) for g in gradients]
         return None, None, None, *gradients
 
 
-_INSTEAD = "for that differentiate `atomic_energies(pairs)` of the potential, as often as needed"
+_INSTEAD = "differentiate `atomic_energies(pairs)` of the potential instead, as often as needed"
 
 
 class _Last(torch.autograd.Function):
-    """A derivative that cannot be differentiated again and says so, where a detached one would count as constant."""
+    """A derivative that cannot be differentiated again with respect to what it depends on, and says so.
+
+    A detached one would count as constant.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, *depends_on: Tensor) -> Tensor:
         return x.clone()
 
     @staticmethod

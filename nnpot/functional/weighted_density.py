@@ -1,5 +1,6 @@
 """The weighted density by a kernel, with the derivatives that training needs written out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -65,10 +66,10 @@ class WeightedDensityKernel:
         pulled = torch.ops.nnpot.weighted_density_pullback(*self.arguments, *filled(bars, self.outputs))
         return _parts(pulled, [self.arguments[0], self.arguments[6]])
 
-    def second(self, bars: Bars, directions: Bars) -> "_Second":
+    def second(self, bars: Bars, directions: Sequence[Tensor]) -> "_Second":
         """Return the derivatives of the change of A' along directions of the pair vectors and of A."""
-        vectors, density = self.arguments[0], self.arguments[6]
-        given = (*filled(bars, self.outputs), *filled(directions, [vectors, density]))
+        density = self.arguments[6]
+        given = (*filled(bars, self.outputs), *(x.contiguous() for x in directions))
         everything = torch.ops.nnpot.weighted_density_pullback_gradient(*self.arguments, *given)
         change, *gradients = _parts(everything, [*self.outputs, density, *self.parameters])
         return _Second(self, change, gradients)

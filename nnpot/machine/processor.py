@@ -1,7 +1,8 @@
 """The processor that is here, and what compiled code asks of one.
 
-Sets of instructions go by the names that Linux has for them in /proc/cpuinfo, here, in packages (`nnpot/packaged.py`)
-and in the pair style of LAMMPS.  Other systems do not tell theirs, so that nothing can be checked there.
+Sets of instructions go by the names that Linux has for them in /proc/cpuinfo, here, in packages
+(`nnpot/formats/aot.py`) and in the pair style of LAMMPS.  Other systems do not tell theirs, so that nothing can be
+checked there.
 """
 
 import os

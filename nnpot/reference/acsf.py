@@ -42,7 +42,7 @@ class SymmetryFunctions:
         g3: kappa of each G3, in 1/Å.
         g4: (eta in 1/Å², zeta ≥ 1, lambda = ±1, r_s in Å) of each G4.
         g5: The same of each G5.
-        inner: Fraction of the cutoff within which f_c is 1.
+        inner_fraction: Fraction of the cutoff within which f_c is 1.
     """
 
     n_elements: int
@@ -54,12 +54,12 @@ class SymmetryFunctions:
     g3: tuple[float, ...]
     g4: tuple[tuple[float, float, float, float], ...]
     g5: tuple[tuple[float, float, float, float], ...]
-    inner: float = 0.0
+    inner_fraction: float = 0.0
 
     @property
     def switch(self) -> Cutoff:
         """The cutoff function f_c."""
-        return with_inner_radius(CUTOFFS[self.cutoff_function], self.inner)
+        return with_inner_radius(CUTOFFS[self.cutoff_function], self.inner_fraction)
 
     @property
     def n_radial(self) -> int:

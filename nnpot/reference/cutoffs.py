@@ -126,17 +126,17 @@ def nonic_derivative(r: Floats, r_c: float) -> Floats:
     return np.where(r < r_c, slope / r_c, 0.0)
 
 
-def with_inner_radius(cutoff: Cutoff, inner: float) -> Cutoff:
-    """State the function that is 1 up to r_i = inner r_c, and beyond it f_c(r - r_i) of the cutoff r_c - r_i."""
-    if inner == 0.0:
+def with_inner_radius(cutoff: Cutoff, inner_fraction: float) -> Cutoff:
+    """State the function that is 1 up to r_i = α r_c, and beyond it f_c(r - r_i) of the cutoff r_c - r_i."""
+    if inner_fraction == 0.0:
         return cutoff
 
     def value(r: Floats, r_c: float) -> Floats:
-        r_i = inner * r_c
+        r_i = inner_fraction * r_c
         return cutoff.value(np.where(r > r_i, r - r_i, 0.0), r_c - r_i)
 
     def derivative(r: Floats, r_c: float) -> Floats:
-        r_i = inner * r_c
+        r_i = inner_fraction * r_c
         return np.where(r > r_i, cutoff.derivative(np.where(r > r_i, r - r_i, 0.0), r_c - r_i), 0.0)
 
     return Cutoff(value, derivative)

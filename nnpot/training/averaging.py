@@ -9,12 +9,13 @@ from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
 from nnpot.training.options import OptimizerOptions
+from nnpot.training.resolve import Average, average_of
 from nnpot.training.task import PotentialTask
 
 log = logging.getLogger("nnpot")
 
-RECENT = 4
-"""The larger, the shorter the averages at the start: 1 / (RECENT + 2) of the steps so far is their mean age."""
+EARLY = 4
+"""Averages that grow with the training span the last 1 / (EARLY + 2) of the steps so far."""
 
 
 class AveragedWeights(WeightAveraging):
@@ -26,26 +27,26 @@ class AveragedWeights(WeightAveraging):
     """
 
     def __init__(self, optimizer: OptimizerOptions) -> None:
-        super().__init__(use_buffers=False, multi_avg_fn=self._average)
-        self._options, self._decay = optimizer, 0.0
+        super().__init__(use_buffers=False, multi_avg_fn=self._move)
+        self._options, self._average = optimizer, Average(0.0, grows=False)
         self._best: list[Tensor] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the decay, now that the number of steps is known."""
         n_steps = int(trainer.estimated_stepping_batches)
-        self._decay = self._options.averaging(n_steps)
-        given = self._options.ema
-        if given != "auto" and self._decay < given:
-            log.info("ema %g is too much for a training of %d steps: %.4g is taken", given, n_steps, self._decay)
+        self._average = average_of(self._options, n_steps)
+        given, decay = self._options.ema, self._average.decay
+        if given != "auto" and decay < given:
+            log.info("ema %g is too much for a training of %d steps: %.4g is taken", given, n_steps, decay)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the average if it is the best so far; go back to it where a refinement begins."""
         assert isinstance(pl_module, PotentialTask)
         assert self._average_model is not None
-        schedule, average = pl_module.planned(), self._average_model
+        schedule, average = pl_module.schedule, self._average_model
         if schedule.best_epoch == trainer.current_epoch > 0:
             self._best = [p.detach().clone() for p in average.module.parameters()]
-        if schedule.refines and schedule.annealing_from == trainer.current_epoch:
+        if schedule.is_refining and schedule.anneal_start == trainer.current_epoch:
             with torch.no_grad():
                 for p, best in zip(average.module.parameters(), self._best, strict=True):
                     p.copy_(best)
@@ -61,8 +62,8 @@ class AveragedWeights(WeightAveraging):
         super().load_state_dict(state_dict)
         self._best = state_dict.get("best", [])
 
-    def _average(self, averaged: list[Tensor], current: list[Tensor], n_averaged: Any) -> None:
-        newest = 1 - self._decay
-        if self._options.ema == "auto":
-            newest = max(newest, (RECENT + 1) / (RECENT + 1 + float(n_averaged)))
+    def _move(self, averaged: list[Tensor], current: list[Tensor], n_averaged: Any) -> None:
+        newest = 1 - self._average.decay
+        if self._average.grows:
+            newest = max(newest, (EARLY + 1) / (EARLY + 1 + float(n_averaged)))
         torch._foreach_lerp_(averaged, current, newest)

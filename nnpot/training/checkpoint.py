@@ -13,13 +13,15 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from nnpot.files import write_atomically
+from nnpot.potential import TrainablePotential
 from nnpot.spec import build
 from nnpot.training.loss import LossOptions
 from nnpot.training.options import OptimizerOptions
-from nnpot.training.schedule import Schedule
+from nnpot.training.resolve import Length
 from nnpot.training.settings import Settings
 
-FORMAT = 1
+FORMAT = 2
+"""Number of the format of checkpoints: 2 since the states of schedule and optimiser have other names."""
 KEY = "nnpot"
 """Under which a checkpoint of Lightning holds what belongs to nnpot."""
 
@@ -35,8 +37,8 @@ class Record:
         aside: Positions in the training file of the structures set aside for validation.
         structures: Number of training structures.
         data: Fingerprint of all structures and labels.
-        max_epochs: Number of epochs, `auto` resolved.
-        between: Epochs between validations, `auto` resolved.
+        length: Number of epochs and what follows from it.
+        command: By which it was started, without folders of the machine.
     """
 
     potential: dict[str, Any]
@@ -45,8 +47,8 @@ class Record:
     aside: tuple[int, ...]
     structures: int
     data: str
-    max_epochs: int
-    between: int
+    length: Length
+    command: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,8 @@ class Checkpoint:
             )
         state = content["state_dict"]
         weights = {n.removeprefix("potential."): t for n, t in state.items() if n.startswith("potential.")}
-        record = Record(**{**own["record"], "aside": tuple(own["record"]["aside"])})
+        kept = own["record"]
+        record = Record(**{**kept, "aside": tuple(kept["aside"]), "length": Length(**kept["length"])})
         progress = {name: own[name] for name in ("epochs", "finished", "stopped", "error")}
         return cls(path, record, schedule=content["schedule"], weights=weights, **progress)
 
@@ -102,19 +105,19 @@ class Checkpoint:
         Raises:
             ValueError: If it has done more than `max_epochs` already.
         """
-        planned = self.record.max_epochs if max_epochs == "auto" else max_epochs
+        planned = self.record.length.max_epochs if max_epochs == "auto" else max_epochs
         if self.epochs > planned:
             raise ValueError(
                 f"{self.path.parent} has already done {self.epochs} epochs; trainer.max_epochs {planned} must not "
                 "be less"
             )
-        schedule = Schedule(optimizer, loss, planned)
+        schedule = optimizer.schedule_of(loss, planned)
         schedule.load_state_dict(self.schedule)
         return 0 if self.stopped else max(schedule.last_epoch - self.epochs, 0)
 
-    def potential(self, dtype: torch.dtype) -> Any:
-        """Return the potential, a `NeuralNetworkPotential`, with the weights of the checkpoint."""
-        potential = build(self.record.potential).to(dtype)
+    def potential(self, dtype: torch.dtype) -> TrainablePotential:
+        """Return the potential with the weights of the checkpoint."""
+        potential: TrainablePotential = build(self.record.potential).to(dtype)
         potential.load_state_dict(self.weights)
         return potential
 
@@ -133,17 +136,17 @@ class LastCheckpoint(ModelCheckpoint):
 
     Args:
         folder: Of the run.
-        between: Number of epochs.
+        every: Number of epochs from one to the next.
     """
 
-    def __init__(self, folder: Path, between: int) -> None:
+    def __init__(self, folder: Path, every: int) -> None:
         super().__init__(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-        self._between = between
+        self._every = every
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write it if it is time to."""
         done = trainer.current_epoch + 1
-        if done % self._between == 0 or done >= (trainer.max_epochs or 0) or trainer.should_stop:
+        if done % self._every == 0 or done >= (trainer.max_epochs or 0) or trainer.should_stop:
             super().on_train_epoch_end(trainer, pl_module)
 
 

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import pytorch_lightning as pl
@@ -12,16 +12,15 @@ import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from nnpot.batch import Batch
-from nnpot.descriptors.base import Descriptor
 from nnpot.labels import LABELS
-from nnpot.neighbors import single_batch, table_slots
-from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.potential import Potential
+from nnpot.neighbors import single_batch
+from nnpot.potential import Potential, TrainablePotential
 from nnpot.reading import read_labelled, require_labels
-from nnpot.structure import CachedFeatures, Structure, species_index
+from nnpot.structure import Structure, species_index
 from nnpot.training.batches import BalancedBatches
 from nnpot.training.loss import LossOptions
 from nnpot.training.options import DataOptions
+from nnpot.training.resolve import is_cached, structures_per_batch
 from nnpot.training.stored import StoredBatches, gathered
 
 log = logging.getLogger("nnpot")
@@ -127,18 +126,23 @@ class StructureData(pl.LightningDataModule):
         potential: The potential that will be trained: its cutoff, descriptor and dtype count.
         options: Batch size and memory for kept features.
         seed: Of the order of the structures; the order is a function of seed and epoch, also across processes.
+
+    Attributes:
+        caches: Whether features are kept.
     """
 
-    def __init__(self, split: Split, potential: NeuralNetworkPotential, options: DataOptions, seed: int = 0) -> None:
+    def __init__(self, split: Split, potential: TrainablePotential, options: DataOptions, seed: int = 0) -> None:
         super().__init__()
         self.options, self.seed = options, seed
         dtype, _ = potential.dtype_and_device()
         batches: Iterable[Batch] = (single_batch(s, potential.cutoff) for s in [*split.train, *split.validation])
-        if options.cache != "off" and potential.descriptor.is_cacheable:
+        self.caches = False
+        if options.cache != "off" and potential.is_cacheable:
             batches = list(batches)
-            if self._keeps_features(batches, potential.descriptor, dtype):
+            self.caches = self._keeps_features(batches, potential, dtype)
+            if self.caches:
                 log.info("features of %d structures are calculated once and kept", len(batches))
-                batches = [with_features(b, potential.descriptor, dtype) for b in batches]
+                batches = [potential.with_cache(b, dtype) for b in batches]
         of_dtype = (b.to(dtype=dtype) for b in batches)
         self.train = gathered(itertools.islice(of_dtype, len(split.train)), options.pairs_gib)
         self.validation = gathered(of_dtype, options.pairs_gib)
@@ -158,16 +162,16 @@ class StructureData(pl.LightningDataModule):
         """Validation batches in fixed order; no loader where nothing was set aside."""
         if not self.validation:
             return []
-        n = self.options.structures_per_batch(len(self.validation), sum(len(b.numbers) for b in self.validation))
+        n = structures_per_batch(self.options, len(self.validation), sum(len(b.numbers) for b in self.validation))
         return [DataLoader(_Batches(self.validation), n, collate_fn=Batch.join)]
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch where Lightning wants it."""
         return batch.to(device)
 
-    def _keeps_features(self, batches: Sequence[Batch], descriptor: Descriptor, dtype: torch.dtype) -> bool:
-        size = sum(_table_rows(b) for b in batches) * 3 * descriptor.n_features * dtype.itemsize / 2**30
-        if self.options.cache == "on" or size <= self.options.cache_gib:
+    def _keeps_features(self, batches: Sequence[Batch], potential: TrainablePotential, dtype: torch.dtype) -> bool:
+        size = sum(potential.cache_size(b) for b in batches) * dtype.itemsize / 2**30
+        if is_cached(self.options, size):
             return True
         log.warning(
             "features and derivatives would take %.1f GiB, more than data.cache_gib = %.1f: not kept, so slower",
@@ -197,26 +201,6 @@ class _JoinedBatches(Dataset[Batch]):
 
     def __getitem__(self, chosen: Sequence[int]) -> Batch:
         return Batch.join([self.batches[k] for k in chosen])
-
-
-def with_features(batch: Batch, descriptor: Descriptor, dtype: torch.dtype) -> Batch:
-    """Attach the features of a fixed descriptor and their derivatives to a batch of one structure.
-
-    They are calculated in the dtype of the pair vectors and kept in `dtype`.
-    """
-    pairs = batch.pairs(descriptor.elements)
-    n, d = len(batch.numbers), descriptor.n_features
-    with torch.no_grad():
-        features, jacobian = descriptor(pairs).to(dtype), descriptor.jacobian(pairs).to(dtype)
-    slots, width = table_slots(batch.pair_i, n)
-    table = features.new_zeros(n * width, d, 3).index_copy(0, slots, jacobian)
-    table = table.view(n, width, d, 3).transpose(1, 2).reshape(n, d, 3 * width)
-    return replace(batch, cached=CachedFeatures(features, (table,), slots))
-
-
-def _table_rows(batch: Batch) -> int:
-    counts = torch.bincount(batch.pair_i, minlength=len(batch.numbers))
-    return len(counts) * int(counts.max())
 
 
 def residual(structure: Structure, baseline: Potential) -> Structure:

@@ -13,6 +13,7 @@ from nnpot.heads import HEADS
 from nnpot.labels import LABELS, Label, with_labels
 from nnpot.potential import Potential, Prediction
 from nnpot.structure import Structure
+from nnpot.training.schedules import EnergyRamp
 
 log = logging.getLogger("nnpot")
 
@@ -43,9 +44,9 @@ class LossOptions:
     f(x) = x² unless another is chosen; c is the weight of the structure in its file, 1 if there is none.
 
     Args:
-        late_energy: Weight of the energy at the end, to which it rises geometrically (a jump would throw the optimiser
-            off); constant if None.
-        late_from: Fraction of the epochs at which the rise begins; with the schedule `adaptive` it begins, slowly, with
+        final_energy_weight: Weight of the energy at the end, to which it rises geometrically (a jump would throw the
+            optimiser off); constant if None.
+        ramp_from: Fraction of the epochs at which the rise begins; with the schedule `adaptive` it begins, slowly, with
             the annealing.
         required: Labels that some training structure must have if their weight is not 0; a weight for any other that
             none has only gives a warning.  A weight on the command line requires its label.
@@ -56,8 +57,8 @@ class LossOptions:
         ValueError: If a weight is negative or all of them are 0, a name is not known, or a value is out of range.
     """
 
-    late_energy: float | None = None
-    late_from: float = 0.3
+    final_energy_weight: float | None = None
+    ramp_from: float = 0.3
     required: tuple[str, ...] = ()
     function: str = "squared"
     scale: float = 0.1
@@ -66,10 +67,10 @@ class LossOptions:
         weights = self.weights()
         if min(weights.values()) < 0 or max(weights.values()) == 0:
             raise ValueError(f"loss weights must not be negative nor all 0, got {weights}")
-        if self.late_energy is not None and min(self.late_energy, weights["energy"]) <= 0:
-            raise ValueError("late_energy needs positive weights of the energy, at the start and at the end")
-        if not 0 <= self.late_from <= 1:
-            raise ValueError(f"late_from must be a fraction of the epochs, got {self.late_from}")
+        if self.final_energy_weight is not None and min(self.final_energy_weight, weights["energy"]) <= 0:
+            raise ValueError("final_energy_weight needs positive weights of the energy, at the start and at the end")
+        if not 0 <= self.ramp_from <= 1:
+            raise ValueError(f"ramp_from must be a fraction of the epochs, got {self.ramp_from}")
         if unknown := set(self.required) - set(LABELS):
             raise ValueError(f"loss.required must name some of {', '.join(LABELS)}, got {', '.join(sorted(unknown))}")
         if self.function not in LOSSES:
@@ -84,18 +85,12 @@ class LossOptions:
 
     def final_weights(self) -> dict[str, float]:
         """Return the weight of each label at the end of a training."""
-        return self.weights(self.late_energy)
+        return self.weights(self.energy_ramp.after(1.0))
 
-    def energy_weight(self, progress: float) -> float:
-        """Return that of the energy at a fraction of the epochs."""
-        return self.energy_weight_after(min(max((progress - self.late_from) / max(1 - self.late_from, 1e-9), 0.0), 1.0))
-
-    def energy_weight_after(self, rise: float) -> float:
-        """Return that of the energy after a fraction of its rise."""
-        energy = self.weights()["energy"]
-        if self.late_energy is None:
-            return energy
-        return math.exp((1 - rise) * math.log(energy) + rise * math.log(self.late_energy))
+    @property
+    def energy_ramp(self) -> EnergyRamp:
+        """The weight of the energy over the training."""
+        return EnergyRamp(self.weights()["energy"], self.final_energy_weight, self.ramp_from)
 
     def of(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
         """Return the mean over atoms and components of f of the error of each label that is weighed and predicted.

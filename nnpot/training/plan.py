@@ -7,11 +7,12 @@ import time
 
 import torch
 
-from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.potential import TrainablePotential
 from nnpot.training.data import StructureData
 from nnpot.training.loss import LossOptions, weighted
-from nnpot.training.options import OptimizerOptions, TrainerOptions
-from nnpot.training.soap import optimizer_of
+from nnpot.training.optimizers import optimizer_of
+from nnpot.training.options import OptimizerOptions
+from nnpot.training.schedules import SCHEDULES
 
 if sys.platform != "win32":
     import resource
@@ -20,19 +21,20 @@ STEPS = 8
 
 
 def forecast(
-    potential: NeuralNetworkPotential,
+    potential: TrainablePotential,
     data: StructureData,
     loss: LossOptions,
     optimizer: OptimizerOptions,
-    trainer: TrainerOptions,
+    max_epochs: int,
 ) -> str:
     """Take some steps on the CPU, the first of them to warm up and compile, and return the prospects in words.
 
     The potential is changed by it.  Validations (about 200, of a small part of the data) are not in the times.
     """
     n_atoms = sum(len(b.numbers) for b in data.train)
-    epochs, loader = trainer.epochs(n_atoms, potential.descriptor.cost), data.train_dataloader()
-    method, times = optimizer_of(optimizer, potential.train()), []
+    epochs, loader = max_epochs, data.train_dataloader()
+    groups, times = potential.train().parameter_groups(), []
+    method = optimizer_of(optimizer.method, groups, optimizer.lr, optimizer.weight_decay)
     for batch in itertools.islice(itertools.cycle(loader), STEPS):
         started = time.perf_counter()
         terms = loss.of(potential(batch), batch)
@@ -41,7 +43,7 @@ def forecast(
         method.step()
         times.append(time.perf_counter() - started)
     step = statistics.median(times[2:])
-    last = "at most " if optimizer.schedule == "adaptive" else ""
+    last = "at most " if SCHEDULES[optimizer.schedule].may_end_early else ""
     size = data.options.batch_size
     together = f"about {len(data.train) / len(loader):.3g}" if size == "auto" else str(size)
     epoch, threads = step * len(loader), torch.get_num_threads()

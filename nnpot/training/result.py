@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from nnpot.model_file import load, save_potential
+from nnpot.io import MODEL, load, save
 from nnpot.potential import Potential
 from nnpot.spec import build, to_spec
 from nnpot.training.checkpoint import Checkpoint
@@ -14,9 +14,7 @@ from nnpot.training.settings import recipe_of
 
 log = logging.getLogger("nnpot")
 
-MODEL = "model.nnpot"
-
-TOLERATED = 1.0
+MAX_EXCESS = 1.0
 """Relative excess of the last validation error over the best above which a run counts as diverged."""
 
 
@@ -36,7 +34,7 @@ def result_of(folder: Path) -> Checkpoint | None:
             return Checkpoint.read(folder / "last.ckpt")  # which says why it cannot be read
         return best or last
     errors = (last.error, best.error)
-    is_good = None in errors or errors[0] < (1 + TOLERATED) * errors[1]  # type: ignore[operator]
+    is_good = None in errors or errors[0] < (1 + MAX_EXCESS) * errors[1]  # type: ignore[operator]
     return last if last.finished and not last.stopped and is_good else best
 
 
@@ -58,16 +56,20 @@ def save_result(folder: Path, began: float | None = None) -> Potential | None:
         return None
     record, settings = result.record, result.record.settings
     final = model_of(result)
+    told = {"level of theory": settings["data"]["level"], "license": settings["license"]}
     summary = {
+        **{name: text for name, text in told.items() if text},
         "training file": Path(settings["data"]["train"]).name,
         "training structures": record.structures,
+        "data fingerprint": record.data,
         "epochs": result.epochs,
         **({} if began is None else {"minutes": round((time.perf_counter() - began) / 60, 2)}),
         "seed": settings["seed"],
+        "command": record.command,
         "recipe": recipe_of(settings),
     }
     if not holds(folder / MODEL, final):
-        save_potential(final, folder / MODEL, summary)
+        save(final, folder / MODEL, summary)
         last = _readable(folder / "last.ckpt")
         if last is not None and last.epochs > result.epochs:
             log.info(

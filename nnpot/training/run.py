@@ -21,7 +21,8 @@ from nnpot.training.data import StructureData
 from nnpot.training.metrics_log import MetricsLog
 from nnpot.training.options import OptimizerOptions, TrainerOptions
 from nnpot.training.progress import PhysicalProgress
-from nnpot.training.settings import write_config
+from nnpot.training.resolve import average_of, resolved_settings
+from nnpot.training.settings import write_settings
 from nnpot.training.task import PotentialTask
 
 log = logging.getLogger("nnpot")
@@ -94,24 +95,24 @@ def build_trainer(
     """
     if str(options.devices) == "-1" and not _has_accelerator(options):
         raise ValueError("trainer.devices -1 means all GPUs, but there is none; on a CPU give a number of processes")
-    callbacks: list[Callback] = [PhysicalProgress(), _Configuration(folder, record)]
+    callbacks: list[Callback] = [PhysicalProgress(), _Configuration(folder, record, optimizer)]
     if optimizer.ema != 0:
         callbacks.append(AveragedWeights(optimizer))
     if options.patience > 0 and validates:
         callbacks.append(EarlyStopping("val/loss", patience=options.patience))
     if validates:  # the best before the last: a run that is killed between both goes on from before both
         callbacks.append(ModelCheckpoint(folder, "best", monitor="val/error", enable_version_counter=False))
-    callbacks.append(LastCheckpoint(folder, record.between))
+    callbacks.append(LastCheckpoint(folder, record.length.validate_every))
     try:
         environment = _environment(options)
         return pl.Trainer(
-            max_epochs=record.max_epochs,
+            max_epochs=record.length.max_epochs,
             accelerator=options.accelerator,
             devices=options.devices,
             num_nodes=options.num_nodes,
             strategy=options.strategy,
             gradient_clip_val=options.gradient_clip or None,
-            check_val_every_n_epoch=record.between,
+            check_val_every_n_epoch=record.length.validate_every,
             callbacks=callbacks,
             plugins=[DurableCheckpointIO(), *([environment] if environment is not None else [])],
             logger=MetricsLog(folder / "metrics.csv"),
@@ -145,15 +146,21 @@ def fit(trainer: pl.Trainer, task: PotentialTask, data: StructureData, checkpoin
 
 
 class _Configuration(Callback):
-    """Writes config.yaml once a training has begun."""
+    """Writes config.yaml and resolved.yaml once a training has begun."""
 
-    def __init__(self, folder: Path, record: Record) -> None:
-        self._folder, self._record = folder, record
+    def __init__(self, folder: Path, record: Record, optimizer: OptimizerOptions) -> None:
+        self._folder, self._record, self._optimizer = folder, record, optimizer
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write it."""
-        if trainer.is_global_zero:
-            write_config(self._folder, self._record.settings)
+        """Write them."""
+        assert isinstance(pl_module, PotentialTask)
+        average = average_of(self._optimizer, int(trainer.estimated_stepping_batches))
+        if not trainer.is_global_zero:
+            return
+        settings, caches = self._record.settings, trainer.datamodule.caches  # type: ignore[attr-defined]
+        resolved = resolved_settings(settings, pl_module.potential, self._record.length, average, caches=caches)
+        write_settings(self._folder / "config.yaml", settings)
+        write_settings(self._folder / "resolved.yaml", resolved)
 
 
 def _has_accelerator(options: TrainerOptions) -> bool:

@@ -1,8 +1,10 @@
 """The settings of a run as plain data: written as a configuration, kept in checkpoints, compared when a run goes on."""
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import yaml
@@ -13,14 +15,18 @@ from nnpot.spec import Module
 Settings = dict[str, Any]
 """Arguments of `nnpot train` by name: plain data, nested."""
 
+_ROOT = r"(?:[A-Za-z]:[\\/]|[/~])"
+_ABSOLUTE = re.compile(rf"""(?<=")({_ROOT})[^"]*|(?<=')({_ROOT})[^']*|(?<![\w.~/\\-])({_ROOT})[^\s"',;]*""")
 _MACHINE = ("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy")
 
 MAY_CHANGE = (
-    *("trainer.max_epochs", "trainer.budget", "trainer.validate_every", "trainer.compile", "trainer.gradient_clip"),
+    *("trainer.max_epochs", "trainer.atom_budget", "trainer.validate_every"),
+    *("trainer.compile", "trainer.gradient_clip"),
     *_MACHINE,
     *("data.batch_size", "data.batch_atoms", "data.cache", "data.cache_gib", "data.pairs_gib"),
+    *("data.level", "license"),
 )
-"""What a resumed run may do otherwise than before: how long, on what machine, how much at a time."""
+"""What a resumed run may do otherwise than before: how long, on what machine, how much at a time, what it is called."""
 
 NOT_COMPARED = ("out", "data.train", "data.keys", "loss.required")
 """What says where things are, or what must be there: the structures themselves are compared."""
@@ -31,9 +37,27 @@ def plain(settings: Mapping[str, Any]) -> Settings:
     return {name: _plain(value) for name, value in settings.items()}
 
 
-def write_config(folder: Path, settings: Settings) -> None:
-    """Write plain settings as the configuration `config.yaml`, which reproduces the run."""
-    write_atomically(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+def write_settings(path: Path, settings: Settings) -> None:
+    """Write plain settings as a configuration, which reproduces the run."""
+    write_atomically(path, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """Return a command with its arguments in one line, absolute paths as their last part: a model file may be shared.
+
+    Args:
+        arguments: As in `sys.argv`.
+    """
+    program, *rest = arguments
+    name = "nnpot" if Path(program).name == "__main__.py" else Path(program).name
+    return shlex.join([name, *(_without_folders(argument) for argument in rest)])
+
+
+def _without_folders(argument: str) -> str:
+    option, equals, value = argument.rpartition("=")
+    if PureWindowsPath(value).is_absolute() or value.startswith(("/", "~")):
+        return option + equals + PureWindowsPath(value).name
+    return _ABSOLUTE.sub(lambda path: PureWindowsPath(path[0]).name, argument)  # in JSON
 
 
 def recipe_of(settings: Settings) -> Settings:
@@ -56,7 +80,7 @@ def check_changes(before: Settings, now: Settings, folder: Path) -> list[str]:
     Raises:
         ValueError: If a setting differs that the run cannot change any more; it is named.
     """
-    old, new = dict(_flat(before)), dict(_flat(now))
+    old, new = dict(flat(before)), dict(flat(now))
     keys = [k for k in new if k in old and old[k] != new[k] and not k.startswith(NOT_COMPARED)]
     sentences = {k: f"{k} {new[k]} instead of {old[k]}" for k in keys if not _is_another_file(old[k], new[k], k)}
     refused = [sentence for k, sentence in sentences.items() if k not in MAY_CHANGE]
@@ -73,11 +97,11 @@ def _is_another_file(old: Any, new: Any, key: str) -> bool:
     return key == "data.validation" and isinstance(old, str) and isinstance(new, str)
 
 
-def _flat(settings: Any, prefix: str = "") -> Sequence[tuple[str, Any]]:
+def flat(settings: Any, prefix: str = "") -> Sequence[tuple[str, Any]]:
     """Every single setting with its full name."""
     if not isinstance(settings, dict) or not settings:
         return [(prefix, settings)]
-    return [row for k, v in settings.items() for row in _flat(v, f"{prefix}.{k}" if prefix else k)]
+    return [row for k, v in settings.items() for row in flat(v, f"{prefix}.{k}" if prefix else k)]
 
 
 def _plain(value: Any, *, polymorphic: bool = False) -> Any:

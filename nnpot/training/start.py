@@ -1,14 +1,14 @@
 """What a training begins with: data and a new potential, a model that learns on, or a run that goes on."""
 
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from nnpot.descriptors.base import elements_of
-from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.potential import Potential, SumPotential
+from nnpot.elements import elements_of
+from nnpot.potential import Potential, SumPotential, TrainablePotential
 from nnpot.repulsion import ZBL
 from nnpot.scaling import least_squares_energies
 from nnpot.spec import build, to_spec
@@ -16,12 +16,20 @@ from nnpot.structure import Structure
 from nnpot.training.checkpoint import Checkpoint, Record
 from nnpot.training.data import Split, residual
 from nnpot.training.options import DataOptions, TrainerOptions
-from nnpot.training.settings import Settings
+from nnpot.training.resolve import Length, length_of
+from nnpot.training.settings import Settings, command_line
 
 log = logging.getLogger("nnpot")
 
 FINE_TUNING_RATE = 0.1
 """Learning rate of a training that starts from a model, relative to that of the recipe."""
+
+LENGTH_KEYS = {
+    "max_epochs": ("trainer.max_epochs", "trainer.atom_budget"),
+    "validate_every": ("trainer.validate_every",),
+    "is_compiled": ("trainer.max_epochs", "trainer.atom_budget", "trainer.compile"),
+}
+"""Which settings of a resumed run change what of its length; without such a change it stays as it was."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +43,7 @@ class Start:
         record: What the run is.
     """
 
-    potential: NeuralNetworkPotential
+    potential: TrainablePotential
     baseline: Potential | None
     split: Split
     record: Record
@@ -46,7 +54,7 @@ class Start:
         return self.split if self.baseline is None else self.split.minus(self.baseline)
 
 
-def fresh_start(potential: NeuralNetworkPotential, split: Split, settings: Settings, trainer: TrainerOptions) -> Start:
+def fresh_start(potential: TrainablePotential, split: Split, settings: Settings, trainer: TrainerOptions) -> Start:
     """Take set-up, scales and reference energies of a new potential from the training structures.
 
     Raises:
@@ -66,7 +74,7 @@ def start_from_model(model: Potential, split: Split, settings: Settings, trainer
         ValueError: If it is of a kind that cannot be trained, or does not know an element of the data.
     """
     trained, baseline = (model.first, model.second) if isinstance(model, SumPotential) else (model, None)
-    if not isinstance(trained, NeuralNetworkPotential) or isinstance(baseline, NeuralNetworkPotential):
+    if not isinstance(trained, TrainablePotential) or isinstance(baseline, TrainablePotential):
         raise ValueError(f"a {type(model).__name__} cannot be trained; give one model of nnpot train")
     new = [e for e in elements_of([*split.train, *split.validation]) if e not in model.elements]
     if new:
@@ -114,23 +122,20 @@ def restart(
         )
     potential = checkpoint.potential(getattr(torch, trainer.dtype))
     baseline = None if old.baseline is None else build(old.baseline)
-    record, (max_epochs, between) = replace(old, settings=settings), _lengths(potential, split, trainer)
-    if any(c.startswith(("trainer.max_epochs", "trainer.budget")) for c in changes):
-        record = replace(record, max_epochs=max_epochs)
-    if any(c.startswith("trainer.validate_every") for c in changes):
-        record = replace(record, between=between)
+    new = _length(potential, split, trainer)
+    changed = {k: getattr(new, k) for k, keys in LENGTH_KEYS.items() if any(c.startswith(keys) for c in changes)}
+    record = replace(old, settings=settings, length=replace(old.length, **changed))
     return Start(potential, baseline, split, record)
 
 
 def record_of(
-    potential: NeuralNetworkPotential,
+    potential: TrainablePotential,
     baseline: Potential | None,
     split: Split,
     settings: Settings,
     trainer: TrainerOptions,
 ) -> Record:
     """Return what a run is that trains a potential, whatever depends on data resolved."""
-    max_epochs, between = _lengths(potential, split, trainer)
     return Record(
         potential=to_spec(potential),
         baseline=None if baseline is None else to_spec(baseline),
@@ -138,15 +143,13 @@ def record_of(
         aside=split.aside,
         structures=len(split.train),
         data=split.fingerprint,
-        max_epochs=max_epochs,
-        between=between,
+        length=_length(potential, split, trainer),
+        command=command_line(sys.argv),
     )
 
 
-def _lengths(potential: NeuralNetworkPotential, split: Split, trainer: TrainerOptions) -> tuple[int, int]:
-    """Number of epochs, and of those between validations."""
-    n_atoms, cost = sum(map(len, split.train)), potential.descriptor.cost
-    return trainer.epochs(n_atoms, cost), trainer.epochs_between_validations(n_atoms, cost)
+def _length(potential: TrainablePotential, split: Split, trainer: TrainerOptions) -> Length:
+    return length_of(trainer, sum(map(len, split.train)), potential.relative_cost)
 
 
 def _shifts(model: Potential, structures: Sequence[Structure]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The Lightning module: loss, metrics, optimiser.  It takes any potential."""
+"""The Lightning module: loss, metrics, optimiser.  It takes any that can be trained."""
 
 import logging
 import math
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from nnpot.batch import Batch
 from nnpot.labels import LABELS
-from nnpot.potential import Potential
+from nnpot.potential import TrainablePotential
 from nnpot.training.checkpoint import KEY, Record, own_section
 from nnpot.training.finite import FiniteWatch, diverged
 from nnpot.training.loss import LossOptions, error, weighted
 from nnpot.training.metrics import LabelErrors
+from nnpot.training.optimizers import optimizer_of
 from nnpot.training.options import OptimizerOptions
-from nnpot.training.schedule import Schedule
-from nnpot.training.soap import optimizer_of
+from nnpot.training.schedules import Schedule
 
 log = logging.getLogger("nnpot")
 
@@ -44,7 +44,7 @@ class PotentialTask(pl.LightningModule):
 
     def __init__(
         self,
-        potential: Potential,
+        potential: TrainablePotential,
         loss: LossOptions | None = None,
         optimizer: OptimizerOptions | None = None,
         record: Record | None = None,
@@ -52,7 +52,7 @@ class PotentialTask(pl.LightningModule):
         super().__init__()
         self.potential, self.record = potential, record
         self.loss, self.optimizer = loss or LossOptions(), optimizer or OptimizerOptions()
-        self.schedule: Schedule | None = None
+        self._schedule: Schedule | None = None
         self.errors = nn.ModuleDict({name: LabelErrors() for name in LABELS})
         self.error: float | None = None  # the last `val/error`
         self._watch = FiniteWatch(self)
@@ -60,14 +60,14 @@ class PotentialTask(pl.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Set the learning rate by the time in epochs, whatever number of steps an epoch had before a resume."""
         n = int(self.trainer.num_training_batches)
-        rate = self.optimizer.lr * self.planned().rate((self.current_epoch * n + batch_idx) / n)
+        rate = self.optimizer.lr * self.schedule.rate((self.current_epoch * n + batch_idx) / n)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         prediction = self.potential(batch)
-        weights = self.loss.weights(self.planned().energy_weight(self.current_epoch))
+        weights = self.loss.weights(self.schedule.energy_weight(self.current_epoch))
         loss = weighted(self.loss.of(prediction, batch), weights)
         self._watch.note(batch, prediction, loss, is_last=batch_idx + 1 == self.trainer.num_training_batches)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=batch.n_structures, sync_dist=True)
@@ -105,38 +105,40 @@ class PotentialTask(pl.LightningModule):
         self.log("val/loss", sum(weights[name] * e["loss"] for name, e in trained.items()))
         self.log("val/error", self.error)
         watched = next(trained[name]["mae"] for name in ("forces", *LABELS) if name in trained)
-        if self.planned().observe(self.current_epoch + 1, watched):
-            best = self.planned().best_epoch
+        if self.schedule.update(self.current_epoch + 1, watched):
+            best = self.schedule.best_epoch
             log.info("the validation error has stopped falling: refining the weights of epoch %d", best)
-            self.trainer.fit_loop.max_epochs = self.planned().last_epoch
+            self.trainer.fit_loop.max_epochs = self.schedule.last_epoch
 
     def on_train_start(self) -> None:
         """Tell Lightning, if it goes on after an interruption, how many epochs are left."""
-        self.trainer.fit_loop.max_epochs = self.planned().last_epoch
+        self.trainer.fit_loop.max_epochs = self.schedule.last_epoch
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the run is and how far it has come; refuse to keep weights that are not finite."""
         weights = [*checkpoint["state_dict"].values(), *checkpoint.get("current_model_state", {}).values()]
         if not all(bool(torch.isfinite(w).all()) for w in weights):
             raise diverged(self.current_epoch + 1, "weights are not finite")
-        checkpoint["schedule"] = self.planned().state_dict()
+        checkpoint["schedule"] = self.schedule.state_dict()
         if self.record is not None:
             checkpoint[KEY] = own_section(self.record, self.trainer, self.error)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it over again."""
-        self.planned().load_state_dict(checkpoint["schedule"])
+        self.schedule.load_state_dict(checkpoint["schedule"])
         self.error = checkpoint.get(KEY, {}).get("error")
 
-    def planned(self) -> Schedule:
-        """Return the schedule, which is made once the number of epochs is known."""
-        if self.schedule is None:
-            self.schedule = Schedule(self.optimizer, self.loss, max(self.trainer.max_epochs or 1, 1))
-        return self.schedule
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule, which is made once the number of epochs is known."""
+        if self._schedule is None:
+            self._schedule = self.optimizer.schedule_of(self.loss, max(self.trainer.max_epochs or 1, 1))
+        return self._schedule
 
     def _errors(self, name: str) -> LabelErrors:
         return cast(LabelErrors, self.errors[name])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimiser; its rate is set before each step."""
-        return optimizer_of(self.optimizer, self.potential)
+        o = self.optimizer
+        return optimizer_of(o.method, self.potential.parameter_groups(), o.lr, o.weight_decay)

@@ -18,7 +18,6 @@ from short import STILL, Short, finished, short_training
 from nnpot.__main__ import main
 from nnpot.native import without_kernels
 from nnpot.structure import Structure
-from nnpot.training.options import TrainerOptions
 
 CHECKED: set[str] = set()
 """Settings whose effect a test of this file asserts."""
@@ -36,6 +35,8 @@ ELSEWHERE = {
     "trainer.strategy": "unit/training/test_run.py::test_on_several_nodes_slurm_does",
     "repulsion": "unit/commands/test_train.py::test_repulsion_becomes_part_of_the_model",
     "out": "unit/commands/test_train.py::test_a_run_leaves_its_files",
+    "data.level": "unit/commands/test_provenance.py::test_the_file_says_where_the_model_comes_from",
+    "license": "unit/commands/test_provenance.py::test_the_file_says_where_the_model_comes_from",
 }
 """Settings whose effect another test asserts."""
 
@@ -205,7 +206,7 @@ def test_the_error_is_the_geometric_mean_of_what_is_trained_on(
     assert [run.rows[0][name] for name in columns] == pytest.approx(errors, rel=1e-6)
 
 
-@effect_of("loss.late_energy", "loss.late_from")
+@effect_of("loss.final_energy_weight", "loss.ramp_from")
 @pytest.mark.parametrize(
     ("schedule", "at_start", "weights"),
     [
@@ -215,7 +216,12 @@ def test_the_error_is_the_geometric_mean_of_what_is_trained_on(
     ],
 )
 def test_the_energy_gains_weight(tmp_path: Path, schedule: Any, at_start: float, weights: list[float]) -> None:
-    late = {"loss.energy": 2.0, "loss.late_energy": 200.0, "loss.late_from": at_start, "optimizer.schedule": schedule}
+    late = {
+        "loss.energy": 2.0,
+        "loss.final_energy_weight": 200.0,
+        "loss.ramp_from": at_start,
+        "optimizer.schedule": schedule,
+    }
     run = short_training(tmp_path, **STILL, **late, **{"data.batch_size": 6})
     train, validation = split(run)
     for frames, column, of_epochs in ((train, "train/loss", weights), (validation, "val/loss", [200] * 4)):
@@ -297,6 +303,18 @@ def test_averages_are_of_as_many_steps_as_is_said(tmp_path: Path) -> None:
     assert one.column("val/loss") != two.column("val/loss")
 
 
+@effect_of("optimizer.ema_growth")
+def test_an_average_that_grows_may_be_longer_than_a_tenth_of_all_steps(tmp_path: Path) -> None:
+    settings = {"optimizer.ema": 0.95, "trainer.max_epochs": 20, "data.batch_size": 6}
+    grown, short = (short_training(tmp_path, **settings, **{"optimizer.ema_growth": g}) for g in ("on", "off"))
+    last, same = (run.last["current_model_state"] for run in (grown, short))
+    assert all(torch.equal(last[name], same[name]) for name in last)
+    newest = torch.cat([p.flatten() for name, p in last.items() if "network" in name])
+    behind = [float((run.weights("network") - newest).abs().max()) for run in (grown, short)]
+    # each step is about as long: a sixth of 20 steps behind, or one of the 2 that a tenth of them spans
+    assert behind[0] > 2 * behind[1] > 0
+
+
 # trainer --------------------------------------------------------------------------------------------------------------
 
 
@@ -305,12 +323,12 @@ def test_there_are_so_many_epochs(tmp_path: Path) -> None:
     assert len(short_training(tmp_path, **{"trainer.max_epochs": 3}).rows) == 3
 
 
-@effect_of("trainer.budget")
+@effect_of("trainer.atom_budget")
 @pytest.mark.parametrize(("budget", "epochs"), [(0.003, 125), (0.0048, 200)])
 def test_the_budget_sets_the_number_of_epochs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], budget: float, epochs: int
 ) -> None:
-    settings = {"trainer.max_epochs": "auto", "trainer.budget": budget}
+    settings = {"trainer.max_epochs": "auto", "trainer.atom_budget": budget}
     with pytest.raises(FileNotFoundError):  # a plan leaves no metrics
         short_training(tmp_path, "--plan", "true", **settings)
     assert f", {epochs} epochs" in capsys.readouterr().out  # of 24 atoms
@@ -366,11 +384,6 @@ def test_what_no_kernel_calculates_is_compiled(
     with without_kernels():
         short_training(tmp_path, **ONE_STEP, **{"trainer.compile": choice})
     assert bool(given) == is_compiled
-
-
-def test_a_training_that_sees_more_than_three_million_atoms_is_compiled() -> None:
-    of_1000_epochs = TrainerOptions(max_epochs=1000)
-    assert [of_1000_epochs.compiles(n_atoms) for n_atoms in (3000, 3001)] == [False, True]
 
 
 # the rest -------------------------------------------------------------------------------------------------------------

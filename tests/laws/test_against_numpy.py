@@ -21,7 +21,6 @@ from nnpot.nn import MLP
 from nnpot.reference import network
 from nnpot.reference.network import loss as squared_error
 from nnpot.reference.network import loss_derivative
-from nnpot.training.data import with_features
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -155,7 +154,7 @@ def test_descriptor_values(name: str, system: str) -> None:
     descriptor, pairs = DESCRIPTORS[name](), pairs_of(structure(system))
     env = environment_of(pairs)
     wanted = reference.acsf_values(symmetry_functions_of(descriptor), env.r_ij, env.pair_i, env.pair_j, env.species)
-    assert_close(descriptor(pairs), wanted[:, descriptor.keep], SAME)
+    assert_close(descriptor(pairs), wanted[:, descriptor.selected], SAME)
 
 
 @pytest.mark.parametrize("system", PAIRED)
@@ -166,7 +165,7 @@ def test_descriptor_jacobians(name: str, system: str) -> None:
     wanted = reference.acsf_derivatives(
         symmetry_functions_of(descriptor), env.r_ij, env.pair_i, env.pair_j, env.species
     )
-    assert_close(descriptor.jacobian(pairs), wanted[:, descriptor.keep], SAME)
+    assert_close(descriptor.jacobian(pairs), wanted[:, descriptor.selected], SAME)
 
 
 # the whole potential --------------------------------------------------------------------------------------------------
@@ -184,13 +183,13 @@ def _by_tensors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 def prepared(name: str, system: str, path: str, activation: str = "tanh") -> tuple[NeuralNetworkPotential, Batch]:
     potential = network_potential(DESCRIPTORS[name](), activation=activation)
     batch = single_batch(labelled(structure(system)), potential.cutoff)
-    return potential, with_features(batch, potential.descriptor, torch.float64) if path == "cached" else batch
+    return potential, potential.with_cache(batch, torch.float64) if path == "cached" else batch
 
 
 @cache
 def energy_and_pair_gradient(name: str, system: str, path: str) -> tuple[Tensor, Tensor]:
     potential, batch = prepared(name, system, path)
-    energies, gradient = potential.energies_and_pair_gradient(batch.pairs(potential.elements), batch.cached)
+    energies, gradient = potential.energies_and_pair_gradient(batch.pairs(potential.elements))
     return energies.sum(), gradient
 
 

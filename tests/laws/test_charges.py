@@ -17,13 +17,12 @@ from nnpot.batch import Batch
 from nnpot.committee import Committee
 from nnpot.descriptors import Descriptor
 from nnpot.heads import charges_and_dipole
-from nnpot.model_file import load, save_potential
+from nnpot.io import load, save
 from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.repulsion import ZBL
 from nnpot.structure import Structure
-from nnpot.training.data import with_features
 
 SAME = 1e-12
 """Sums of some dozen float64 terms in another order: eps times that, with room for cancellation."""
@@ -142,7 +141,7 @@ def test_energies_and_charges_come_of_one_pass() -> None:
 @each_descriptor
 def test_a_model_file_keeps_them(name: str, tmp_path: Path) -> None:
     potential, (water, *_) = with_charges(name), molecules()
-    again = load(save_potential(potential, tmp_path / "m.nnpot"), torch.float64)
+    again = load(save(potential, tmp_path / "m.nnpot"), torch.float64)
     assert torch.equal(again.predict(water).labels["dipole"], potential.predict(water).labels["dipole"])
 
 
@@ -213,7 +212,7 @@ def test_kept_features_make_no_difference() -> None:
     potential = with_charges("ACSF")
     single = [single_batch(learnable(s), potential.cutoff) for s in molecules()]
     plain = loss_gradients(potential, Batch.join(single), 1.0, 1.0, dipole=1.0, charges=1.0)
-    kept = [with_features(b, potential.descriptor, torch.float64) for b in single]
+    kept = [potential.with_cache(b, torch.float64) for b in single]
     again = loss_gradients(potential, Batch.join(kept), 1.0, 1.0, dipole=1.0, charges=1.0)
     for name, gradient in plain.items():
         assert_close(again[name], gradient, 1e-10, scale=1.0)

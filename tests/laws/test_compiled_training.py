@@ -1,6 +1,6 @@
 """Compiled invariants and networks: values and all derivatives that training needs, against tensors and differences."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,11 +9,14 @@ import torch
 from proofs import PRECISION, assert_close, each_precision
 from systems import CUTOFF, ELEMENTS
 from torch import Tensor
+from values import by_autograd, compare, compare_with_differences, derivatives, random_like
 
 from nnpot.descriptors import ACE
+from nnpot.functional.autograd import Autograd
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.invariants import Invariants
-from nnpot.functional.networks import Networks
+from nnpot.functional.networks import Networks, NetworksKernel
+from nnpot.functional.tape import Evaluated
 from nnpot.native import are_compiled
 from nnpot.nn.layers import Affine
 from nnpot.nn.mlp import MLP
@@ -33,24 +36,29 @@ each_size = pytest.mark.parametrize(
 
 @dataclass
 class Example:
-    """Invariants of random densities, once by compiled code and once by tensors with a history."""
+    """Invariants of random densities."""
 
     descriptor: ACE
     values: Tensor
-    features: Tensor
-    compiled: Invariants
+    species: Tensor
 
     @classmethod
     def of(cls, size: tuple[int, ...], n_atoms: int, dtype: torch.dtype) -> Self:
         torch.manual_seed(0)
         channels, n_radial, l_max, body_order = size
         descriptor = ACE(CUTOFF, ELEMENTS, channels, n_radial, l_max, body_order).to(dtype)  # type: ignore[arg-type]
-        species = torch.randint(len(ELEMENTS), (n_atoms,))
-        values = torch.randn(n_atoms, (l_max + 1) ** 2, len(ELEMENTS) * n_radial, dtype=dtype).requires_grad_()
-        features = descriptor.features_of(values, ElementBlocks.of(species, len(ELEMENTS), dtype))
-        compiled = descriptor.explicit_features(values, species)
+        values = torch.randn(n_atoms, (l_max + 1) ** 2, len(ELEMENTS) * n_radial, dtype=dtype)
+        return cls(descriptor, values, torch.randint(len(ELEMENTS), (n_atoms,)))
+
+    def at(self, inputs: Sequence[Tensor], weights: Sequence[Tensor]) -> Invariants:
+        compiled = Invariants.of(inputs[0], self.species, weights[0], weights[1:], self.descriptor.l_max)
         assert compiled is not None
-        return cls(descriptor, values, features, compiled)
+        return compiled
+
+    def by_tensors(self) -> Autograd:
+        blocks = ElementBlocks.of(self.species, len(ELEMENTS), self.values.dtype)
+        parameters = list(self.descriptor.parameters())
+        return by_autograd(lambda a: self.descriptor.features_of(a, blocks), [self.values], parameters)
 
 
 @each_precision
@@ -58,60 +66,33 @@ class Example:
 @each_size
 def test_invariants_and_all_their_derivatives(size: tuple[int, ...], n_atoms: int, dtype: torch.dtype) -> None:
     x = Example.of(size, n_atoms, dtype)
-    phi, psi, direction = torch.randn_like(x.features), torch.randn_like(x.features), torch.randn_like(x.values)
-    (pulled,) = torch.autograd.grad(x.features, x.values, psi.requires_grad_(), create_graph=True)
-    (changes,) = torch.autograd.grad(pulled, psi, direction, create_graph=True)
-    sought = [x.values, *x.compiled.parameters]
-    wanted = torch.autograd.grad((phi * x.features).sum() + (pulled * direction).sum(), sought, materialize_grads=True)
-    of_values, of_weights = x.compiled.gradients(phi, direction, psi.detach(), with_values=True)
-    assert of_values is not None
-    assert [id(p) for p in x.compiled.parameters] == [id(p) for p in x.descriptor.parameters()]
-    assert_close(x.compiled.features, x.features, PRECISION[dtype])
-    assert_close(x.compiled.pullback(psi.detach()), pulled, PRECISION[dtype])
-    assert_close(x.compiled.tangent(direction), changes, PRECISION[dtype])
-    for actual, expected in zip([of_values, *of_weights], wanted, strict=True):
-        assert_close(actual, expected, PRECISION[dtype])
-    without, again = x.compiled.gradients(phi, direction, psi.detach(), with_values=False)
-    assert without is None
-    assert all(torch.equal(a, b) for a, b in zip(of_weights, again, strict=True))
+    compiled = x.descriptor.features_kernel(x.values, x.species)
+    assert compiled is not None
+    assert [id(p) for p in compiled.parameters] == [id(p) for p in x.descriptor.parameters()]
+    for wanted in (True, False):
+        compare(compiled, x.by_tensors(), [x.values], (wanted,), PRECISION[dtype])
 
 
 @each_size
 def test_derivatives_of_invariants_by_finite_differences(size: tuple[int, ...]) -> None:
     x = Example.of(size, 5, torch.float64)
-    direction, psi, phi = torch.randn_like(x.values), torch.randn_like(x.features), torch.randn_like(x.features)
-    species, step = x.compiled.arguments[1], 1e-5
-
-    def at(shift: float, weights: list[Tensor]) -> tuple[Tensor, float]:
-        l_max = x.descriptor.l_max
-        moved = Invariants.of(x.values + shift * direction, species, weights[0], weights[1:], l_max)
-        assert moved is not None
-        scalar = (phi * moved.features).sum() + (psi * moved.tangent(direction)).sum()
-        return moved.features, float(scalar)
-
-    weights = [p.detach() for p in x.compiled.parameters]
-    slope = (at(step, weights)[0] - at(-step, weights)[0]) / (2 * step)
     # a polynomial of at most fourth degree: error step² times third derivatives of order 100
-    assert_close(x.compiled.tangent(direction), slope.detach(), 1e-7)
-    assert_close((x.compiled.pullback(psi) * direction).sum(), (psi * x.compiled.tangent(direction)).sum(), 1e-12)
-    of_weights = x.compiled.gradients(phi, direction, psi, with_values=False)[1]
-    for k, gradient in enumerate(of_weights):
-        along = torch.randn_like(gradient)
-        up, down = (
-            at(0.0, [w + sign * step * along if i == k else w for i, w in enumerate(weights)])[1] for sign in (1, -1)
-        )
-        assert_close((gradient * along).sum(), torch.tensor((up - down) / (2 * step)), 1e-6)
+    compare_with_differences(x.at, [x.values], list(x.descriptor.parameters()), (True,), 1e-6)
 
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_invariants_with_any_number_of_threads(threads: int) -> None:
     x = Example.of((5, 3, 2, 5), 300, torch.float64)
-    psi, direction, before = torch.randn_like(x.features), torch.randn_like(x.values), torch.get_num_threads()
-    results = []
+    compare_threads(x.at([x.values], list(x.descriptor.parameters())), [x.values], threads)
+
+
+def compare_threads(compiled: Evaluated, inputs: Sequence[Tensor], threads: int) -> None:
+    """Assert that all derivatives are the same with several threads as with one, and do not depend on their order."""
+    given = random_like(compiled.outputs), random_like(compiled.outputs), random_like(inputs)
+    results, before = [], torch.get_num_threads()
     for n in (1, threads, threads):
         torch.set_num_threads(n)
-        of_values, of_weights = x.compiled.gradients(psi, direction, psi, with_values=True)
-        results.append((x.compiled.pullback(psi), x.compiled.tangent(direction), of_values, *of_weights))
+        results.append(derivatives(compiled, inputs, given, tuple(True for _ in inputs)))
     torch.set_num_threads(before)
     assert all(torch.equal(a, b) for a, b in zip(results[1], results[2], strict=True)), "depends on who is first"
     for one, many in zip(results[0], results[1], strict=True):
@@ -135,40 +116,55 @@ each_network = pytest.mark.parametrize(
 
 @dataclass
 class NetworkExample:
-    """Networks of random features, once by compiled code and once by tensors with a history."""
+    """Networks of random weights and scales."""
 
+    networks: PerElement
+    linear: PerElement
+    arrays: Networks
     features: Tensor
-    outputs: Tensor
-    compiled: Networks
-    again: Callable[[Tensor, list[Tensor]], Networks]
+    species: Tensor
 
     @classmethod
     def of(cls, network: tuple[int, tuple[int, ...], str, bool], n_atoms: int, dtype: torch.dtype) -> Self:
         torch.manual_seed(0)
         n_in, hidden, activation, with_linear = network
         networks = PerElement(MLP((n_in, *hidden, 1), activation) for _ in ELEMENTS).to(dtype)
-        linear = PerElement(Affine(n_in, 1) for _ in ELEMENTS).to(dtype)
+        linear = PerElement(Affine(n_in, 1) for _ in ELEMENTS if with_linear).to(dtype)
         for p in [*networks.parameters(), *linear.parameters()]:
             p.data += 0.1 * torch.randn_like(p)  # biases are 0 at the start
-        species = torch.randint(len(ELEMENTS), (n_atoms,))
-        features = torch.randn(n_atoms, n_in, dtype=dtype).requires_grad_()
         mean, scale = torch.randn(2, len(ELEMENTS), n_in, dtype=dtype)
-        scale = 1 + scale.abs()
-        rows = ElementBlocks.of(species, len(ELEMENTS), dtype)
-        x = rows.spread((features - mean[species]) / scale[species])
-        outputs = rows.collect((networks(x) + linear(x) if with_linear else networks(x)).squeeze(dim=2))
-        parts = [(n, f) if with_linear else (n,) for n, f in zip(networks, linear, strict=True)]
-        weights = [[p for part in of_element for p in part.parameters()] for of_element in parts]
+        parts = zip(networks, linear, strict=True) if with_linear else zip(networks, strict=True)
+        arrays = Networks(
+            weights=[[p for part in of_element for p in part.parameters()] for of_element in parts],
+            functions=(activation,) * len(hidden),
+            mean=mean,
+            scale=1 + scale.abs(),
+            offset=torch.randn(len(ELEMENTS), dtype=torch.float64),
+            factor=0.7,
+        )
+        features = torch.randn(n_atoms, n_in, dtype=dtype)
+        return cls(networks, linear, arrays, features, torch.randint(len(ELEMENTS), (n_atoms,)))
 
-        def again(features: Tensor, parameters: list[Tensor]) -> Networks:
-            n = len(parameters) // len(ELEMENTS)
-            of_elements = [parameters[k : k + n] for k in range(0, len(parameters), n)]
-            names = [activation] * len(hidden)
-            compiled = Networks.of(features, species, mean, scale, of_elements, names, linear=with_linear)
-            assert compiled is not None
-            return compiled
+    @property
+    def parameters(self) -> list[Tensor]:
+        return [w for of_element in self.arrays.weights for w in of_element]
 
-        return cls(features, outputs, again(features, [w for of_element in weights for w in of_element]), again)
+    def at(self, inputs: Sequence[Tensor], weights: Sequence[Tensor]) -> NetworksKernel:
+        n = len(weights) // len(ELEMENTS)
+        of_elements = [weights[k : k + n] for k in range(0, len(weights), n)]
+        compiled = NetworksKernel.of(inputs, self.species, [self.arrays._replace(weights=of_elements)])
+        assert compiled is not None
+        return compiled
+
+    def by_tensors(self) -> Autograd:
+        rows, a = ElementBlocks.of(self.species, len(ELEMENTS), self.features.dtype), self.arrays
+
+        def outputs(features: Tensor) -> Tensor:
+            x = rows.spread((features - a.mean[self.species]) / a.scale[self.species])
+            h = self.networks(x) + self.linear(x) if len(self.linear) > 0 else self.networks(x)
+            return a.offset[self.species] + a.factor * rows.collect(h.squeeze(dim=2)).double()
+
+        return by_autograd(outputs, [self.features], self.parameters)
 
 
 @each_precision
@@ -178,61 +174,51 @@ def test_networks_and_all_their_derivatives(
     network: tuple[int, tuple[int, ...], str, bool], n_atoms: int, dtype: torch.dtype
 ) -> None:
     x = NetworkExample.of(network, n_atoms, dtype)
-    outputs_bar, direction = torch.randn_like(x.outputs), torch.randn_like(x.features)
-    (slopes,) = torch.autograd.grad(x.outputs.sum(), x.features, create_graph=True)
-    loss = (outputs_bar * x.outputs).sum() + (direction * slopes).sum()
-    sought = [x.features, *x.compiled.parameters]
-    wanted = torch.autograd.grad(loss, sought, allow_unused=True, materialize_grads=True)
-    of_features, of_weights = x.compiled.gradients(outputs_bar, direction)
-    assert_close(x.compiled.outputs, x.outputs, PRECISION[dtype])
-    assert_close(x.compiled.slopes, slopes, PRECISION[dtype])
-    for actual, expected in zip([of_features, *of_weights], wanted, strict=True):
-        assert_close(actual, expected, PRECISION[dtype], scale=float(outputs_bar.norm() + direction.norm()))
+    compiled = x.at([x.features], x.parameters)
+    assert [id(p) for p in compiled.parameters] == [id(p) for p in x.parameters]
+    compare(compiled, x.by_tensors(), [x.features], (True,), PRECISION[dtype], scale=float(n_atoms) ** 0.5)
 
 
 @each_network
 def test_derivatives_of_networks_by_finite_differences(network: tuple[int, tuple[int, ...], str, bool]) -> None:
     x = NetworkExample.of(network, 5, torch.float64)
-    outputs_bar, direction, step = torch.randn_like(x.outputs), torch.randn_like(x.features), 1e-5
-    features, weights = x.features.detach(), [p.detach() for p in x.compiled.parameters]
-
-    def scalar(networks: Networks) -> float:
-        return float((outputs_bar * networks.outputs).sum() + (direction * networks.slopes).sum())
-
-    along = torch.randn_like(features)
-    up, down = (x.again(features + sign * step * along, weights) for sign in (1, -1))
-    of_features, of_weights = x.compiled.gradients(outputs_bar, direction)
     # error step² times third derivatives of order 100
-    wanted = torch.tensor([(scalar(up) - scalar(down)) / (2 * step)])
-    assert_close((of_features * along).sum().view(1), wanted, 1e-6, scale=1.0)
-    assert_close((x.compiled.slopes * along).sum(dim=1), (up.outputs - down.outputs) / (2 * step), 1e-6)
-    for k, gradient in enumerate(of_weights):
-        change = step * torch.randn_like(gradient)
-        up, down = (
-            x.again(features, [w + sign * change if i == k else w for i, w in enumerate(weights)]) for sign in (1, -1)
-        )
-        wanted = torch.tensor([(scalar(up) - scalar(down)) / (2 * step)])
-        assert_close((gradient * change).sum().view(1) / step, wanted, 1e-6, scale=1.0)
+    compare_with_differences(x.at, [x.features], x.parameters, (True,), 1e-6)
 
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_networks_with_any_number_of_threads(threads: int) -> None:
     x = NetworkExample.of((40, (64, 24), "silu", True), 300, torch.float64)
-    outputs_bar, direction, before = torch.randn_like(x.outputs), torch.randn_like(x.features), torch.get_num_threads()
-    results = []
-    for n in (1, threads, threads):
-        torch.set_num_threads(n)
-        of_features, of_weights = x.compiled.gradients(outputs_bar, direction)
-        results.append((of_features, *of_weights))
-    torch.set_num_threads(before)
-    assert all(torch.equal(a, b) for a, b in zip(results[1], results[2], strict=True)), "depends on who is first"
-    for one, many in zip(results[0], results[1], strict=True):
-        assert_close(many, one, PRECISION[torch.float64])
+    compare_threads(x.at([x.features], x.parameters), [x.features], threads)
+
+
+def test_several_potentials_at_once_give_what_each_gives_alone() -> None:
+    examples = [NetworkExample.of((7, (5,), "tanh", True), 12, torch.float64) for _ in range(3)]
+    species, features = examples[0].species, [torch.randn(12, 7) for _ in examples]
+    arrays = [
+        x.arrays._replace(factor=0.3 + k, offset=x.arrays.offset + k, mean=x.arrays.mean * k, scale=x.arrays.scale + k)
+        for k, x in enumerate(examples)
+    ]
+    for x in examples[1:]:
+        for p in x.parameters:
+            p.data += torch.randn_like(p)
+    together = NetworksKernel.of(features, species, arrays)
+    alone = [NetworksKernel.of([x], species, [one]) for x, one in zip(features, arrays, strict=True)]
+    assert together is not None
+    given = random_like(together.outputs), random_like(together.outputs), random_like(features)
+    actual = derivatives(together, features, given, (True, True, True))
+    of_each = []
+    for k, one in enumerate(alone):
+        assert one is not None
+        assert_close(together.outputs[k], one.outputs[0], 1e-14)
+        given_k = [given[0][k]], [given[1][k]], [given[2][k]]
+        of_each.append(derivatives(one, [features[k]], given_k, (True,)))
+    expected = [d[place] for place in range(3) for d in of_each] + [g for d in of_each for g in d[3:]]
+    for a, e in zip(actual, expected, strict=True):
+        assert_close(a, e, 1e-13)
 
 
 def test_activations_that_are_not_compiled_are_left_to_tensors() -> None:
-    x = torch.randn(3, 2)
-    arguments = x, torch.zeros(3, dtype=torch.int64), torch.zeros(1, 2), torch.ones(1, 2)
-    weights = [[torch.ones(4, 3), torch.ones(1, 5)]]
-    assert Networks.of(*arguments, weights, ["silu"], linear=False) is not None
-    assert Networks.of(*arguments, weights, ["softplus"], linear=False) is None
+    x = NetworkExample.of((2, (4,), "silu", False), 3, torch.float64)
+    assert NetworksKernel.of([x.features], x.species, [x.arrays]) is not None
+    assert NetworksKernel.of([x.features], x.species, [x.arrays._replace(functions=("softplus",))]) is None

@@ -1,6 +1,7 @@
 """The compiled weighted density: values and all derivatives that training needs, against tensors and differences."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import pytest
@@ -8,9 +9,13 @@ import torch
 from proofs import PRECISION, assert_close, each_precision
 from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, structure
 from torch import Tensor
+from values import by_autograd, compare, compare_with_differences, derivatives, random_like
 
-from nnpot.descriptors import ACE
-from nnpot.descriptors.weighted_density import BothDensities, RecordedWeighted, WeightedDensities
+from nnpot.descriptors.neighborhood import Neighborhood
+from nnpot.descriptors.weighted_density import WeightedDensity
+from nnpot.functional.autograd import Autograd
+from nnpot.functional.blocks import ElementBlocks
+from nnpot.functional.density import Basis
 from nnpot.functional.weighted_density import WeightedDensityKernel
 from nnpot.native import are_compiled
 from nnpot.structure import Pairs
@@ -20,156 +25,114 @@ pytestmark = [
     pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler"),
 ]
 
-# channels, layers, units, radial functions, degree, element channels: sizes that fill whole registers, some that do not
+# channels, columns seen, units, radial functions, degree, element channels; some fill whole registers
 each_size = pytest.mark.parametrize(
     "size",
-    [(16, 1, 32, 12, 4, None), (1, 2, 1, 1, 0, None), (3, 3, 5, 4, 2, 2), (17, 1, 33, 3, 1, 6), (8, 2, 16, 8, 3, None)],
+    [
+        (16, 48, 32, 12, 4, None),
+        (1, 5, 1, 1, 0, None),
+        (3, 14, 5, 4, 2, 2),
+        (17, 18, 33, 3, 1, 6),
+        (8, 40, 16, 8, 3, 4),
+    ],
     ids=str,
 )
 each_system = pytest.mark.parametrize("system", SYSTEMS)
 
 
-@dataclass
-class First:
-    """A first density that keeps what comes back to it."""
-
-    values: Tensor
-    n_pairs: int
-    bar: Tensor | None = None
-
-    def pullback(self, gradient: Tensor) -> Tensor:
-        self.bar = gradient
-        return gradient.new_zeros(self.n_pairs, 3)
-
-
-class Compiled:
-    """Weighted densities by compiled code, with the derivatives of all their columns."""
-
-    def __init__(self, seconds: WeightedDensities, pairs: Pairs, elements: Tensor, density: Tensor) -> None:
-        self.first = First(density, len(pairs.r_ij))
-        made = seconds.linearized(self.first, pairs, elements)
-        assert isinstance(made, BothDensities)
-        assert isinstance(made.second, WeightedDensityKernel)
-        self.cache = made
-
-    @property
-    def values(self) -> Tensor:
-        return self.cache.values[:, :, self.first.values.shape[2] :]
-
-    def pullback(self, values_bar: Tensor) -> tuple[Tensor, Tensor]:
-        by_vectors = self.cache.pullback(torch.cat([torch.zeros_like(self.first.values), values_bar], dim=2))
-        assert self.first.bar is not None
-        return by_vectors, self.first.bar
+WANTED = (False, True)
+"""Parameters have influence on the density, not on the pair vectors."""
 
 
 @dataclass
 class Example:
-    """Weighted densities of random weights, once by compiled code and once by tensors with a history."""
+    """A weighted density of random weights in pairs and a random density."""
 
+    layer: WeightedDensity
+    weights: list[Tensor]
     pairs: Pairs
     density: Tensor
     elements: Tensor
-    seconds: WeightedDensities
-    recorded: RecordedWeighted
-    compiled: Compiled
 
     @classmethod
-    def of(cls, size: tuple[int, ...], system: str, dtype: torch.dtype) -> Self:
+    def of(cls, size: tuple[int, ...], pairs: Pairs, dtype: torch.dtype) -> Self:
         torch.manual_seed(0)
-        channels, layers, units, n_radial, l_max, element_channels = size
-        ace = ACE(
-            CUTOFF, ELEMENTS, 2, n_radial, l_max, element_channels=element_channels,
-            weighted_channels=channels, weighted_layers=layers, weighted_units=units, weighted_cutoff=3.2,
-        ).to(dtype)  # fmt: skip
+        channels, seen, units, n_radial, l_max, element_channels = size
+        elements = (
+            torch.eye(len(ELEMENTS)) if element_channels is None else torch.randn(len(ELEMENTS), element_channels)
+        )
+        n_in = elements.shape[1] * n_radial
+        layer = WeightedDensity(len(ELEMENTS), seen, n_in, n_radial, l_max, channels, units, 3.2, 40.0)
         with torch.no_grad():
-            for layer, second in enumerate(ace.weighted):
-                second.input_scale.uniform_(0.02 * 10**layer, 0.2 * 10**layer)  # later ones see larger numbers
-                second.hidden.copy_(torch.randn_like(second.hidden) / second.hidden.shape[2] ** 0.5)
-                second.outer.copy_(torch.randn_like(second.outer))
-        pairs = pairs_of(structure(system), 1.2 * CUTOFF)
-        pairs = Pairs(pairs.r_ij.to(dtype), pairs.pair_i, pairs.pair_j, pairs.species)
-        elements = ace.element_weights.detach()
-        with torch.no_grad():
-            density = ace.linearized(pairs).values[:, :, : n_radial * elements.shape[1]]
-        density.requires_grad_()
-        recorded = RecordedWeighted.of(ace.weighted, density, pairs, elements)
-        compiled = Compiled(ace.weighted, pairs, elements, density)
-        return cls(pairs, density, elements, ace.weighted, recorded, compiled)
+            layer.input_scale.uniform_(0.05, 0.5)
+            layer.hidden.copy_(torch.randn_like(layer.hidden) / layer.hidden.shape[2] ** 0.5)
+            layer.outer.copy_(torch.randn_like(layer.outer))
+        weights = [w.detach().to(dtype).requires_grad_() for w in layer.weights]
+        pairs = replace(pairs, r_ij=pairs.r_ij.to(dtype))
+        density = 0.1 * torch.randn(len(pairs.species), (l_max + 1) ** 2, seen, dtype=dtype)
+        return cls(layer, weights, pairs, density, elements.to(dtype))
+
+    @property
+    def basis(self) -> Basis:
+        return Basis(self.layer.cutoff, self.layer.n_radial, self.layer.l_max)
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        return [self.pairs.r_ij, self.density]
+
+    def at(self, inputs: Sequence[Tensor], weights: Sequence[Tensor]) -> WeightedDensityKernel:
+        p, u, v = weights
+        there = replace(self.pairs, r_ij=inputs[0])
+        kernel = WeightedDensityKernel.of(there, self.elements, inputs[1], (p, u, v), self.basis)
+        assert kernel is not None
+        return kernel
+
+    def by_tensors(self, monkeypatch: pytest.MonkeyPatch) -> Autograd:
+        monkeypatch.setattr(WeightedDensity, "weights", tuple(self.weights))
+
+        def columns(r_ij: Tensor, a: Tensor) -> Tensor:
+            there = replace(self.pairs, r_ij=r_ij)
+            near = Neighborhood.of(there, self.basis)
+            functions = (near.harmonics, near.by_element(there, self.elements, near.values), near.envelope)
+            made: Tensor = self.layer(a, functions, ElementBlocks.of_centers(there, len(ELEMENTS), a.dtype))
+            return made
+
+        return by_autograd(columns, self.inputs, self.weights)
 
 
 @each_precision
 @each_system
 @each_size
-def test_values_and_all_derivatives(size: tuple[int, ...], system: str, dtype: torch.dtype) -> None:
-    x = Example.of(size, system, dtype)
-    assert_close(x.compiled.values, x.recorded.values, PRECISION[dtype])
-    phi, psi = (torch.randn_like(x.recorded.values).requires_grad_() for _ in range(2))
-    sought = [psi, x.density, *x.seconds.parameters()]
-    pulled, of_values = [], []
-    changes = [torch.randn_like(x.pairs.r_ij), torch.randn_like(x.density)]
-    for made in (x.compiled, x.recorded):
-        bars = made.pullback(psi)
-        of_pulled = torch.autograd.grad(bars, sought, changes, retain_graph=True, materialize_grads=True)
-        of_phi = torch.autograd.grad(made.values, sought[1:], phi, retain_graph=True, materialize_grads=True)
-        pulled.append((*bars, *of_pulled))
-        of_values.append(of_phi)
-    for actual, expected in zip((*pulled[0], *of_values[0]), (*pulled[1], *of_values[1]), strict=True):
-        assert_close(actual, expected, PRECISION[dtype], scale=1e-3)
+def test_values_and_all_derivatives(
+    size: tuple[int, ...], system: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = Example.of(size, pairs_of(structure(system), 1.2 * CUTOFF), dtype)
+    expected = x.by_tensors(monkeypatch)
+    compare(x.at(x.inputs, x.weights), expected, x.inputs, WANTED, PRECISION[dtype], scale=1e-3)
 
 
 @each_size
 def test_derivatives_by_finite_differences(size: tuple[int, ...]) -> None:
-    x = Example.of(size, "triclinic", torch.float64)
-    of_vectors, of_density = torch.randn_like(x.pairs.r_ij), torch.randn_like(x.density)
-    psi, step = torch.randn_like(x.compiled.values), 1e-5
-
-    def at(shift: float) -> Compiled:
-        moved = Pairs(x.pairs.r_ij + shift * of_vectors, x.pairs.pair_i, x.pairs.pair_j, x.pairs.species)
-        return Compiled(x.seconds, moved, x.elements, x.density + shift * of_density)
-
-    slope = (psi * (at(step).values - at(-step).values)).sum() / (2 * step)
-    by_vectors, by_density = x.compiled.pullback(psi)
+    x = Example.of(size, pairs_of(structure("triclinic"), 1.2 * CUTOFF), torch.float64)
     # error step² times third derivatives: inputs of the network change by some 10 per Å
-    assert_close((by_vectors * of_vectors).sum() + (by_density * of_density).sum(), slope, 1e-6)
-
-    def loss() -> Tensor:
-        made = Compiled(x.seconds, x.pairs, x.elements, x.density)
-        by_vectors, by_density = made.pullback(psi)
-        return (made.values.square() + psi * made.values).sum() + (by_vectors * of_vectors).sum() + by_density.sum()
-
-    for parameter in (x.density, *x.seconds.parameters()):
-        (gradient,) = torch.autograd.grad(loss(), parameter)
-        along = 0.1 * torch.randn_like(parameter)  # by the density they change faster than by weights
-        ends = []
-        for sign in (1, -1):
-            with torch.no_grad():
-                parameter += sign * step * along
-                ends.append(float(loss()))
-                parameter -= sign * step * along
-        assert_close((gradient * along).sum(), torch.tensor((ends[0] - ends[1]) / (2 * step)), 1e-6)
+    compare_with_differences(x.at, x.inputs, x.weights, WANTED, 1e-6)
 
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_any_number_of_threads(threads: int) -> None:
-    torch.manual_seed(0)
-    ace = ACE(CUTOFF, ELEMENTS, 2, 3, 2, weighted_channels=5, weighted_layers=2, weighted_units=7)
-    one = pairs_of(structure("triclinic"))
-    n, copies = 3, 40
+    one, n, copies = pairs_of(structure("triclinic")), 3, 40
     shifts = torch.arange(copies).repeat_interleave(len(one.pair_i)) * n
     pairs = Pairs(
         one.r_ij.repeat(copies, 1), one.pair_i.repeat(copies) + shifts, one.pair_j.repeat(copies) + shifts,
         one.species.repeat(copies),
     )  # fmt: skip
-    with torch.no_grad():
-        density = ace.linearized(pairs).values[:, :, :12]
-    psi, before = torch.randn(n * copies, 9, 10), torch.get_num_threads()
-    results = []
+    x = Example.of((5, 17, 7, 3, 2, None), pairs, torch.float64)
+    compiled, before = x.at(x.inputs, x.weights), torch.get_num_threads()
+    given, results = (random_like(compiled.outputs), random_like(compiled.outputs), random_like(x.inputs)), []
     for number in (1, threads, threads):
         torch.set_num_threads(number)
-        made = Compiled(ace.weighted, pairs, ace.element_weights, density)
-        bars = made.pullback(psi.requires_grad_())
-        loss = made.values.square().sum() + sum(bar.square().sum() for bar in bars)
-        results.append((made.values, *bars, *torch.autograd.grad(loss, [psi, *ace.weighted.parameters()])))
+        again = x.at(x.inputs, x.weights)
+        results.append([*again.outputs, *derivatives(again, x.inputs, given, WANTED)])
     torch.set_num_threads(before)
     assert all(torch.equal(a, b) for a, b in zip(results[1], results[2], strict=True)), "depends on who is first"
     for alone, many in zip(results[0], results[1], strict=True):
@@ -179,13 +142,8 @@ def test_any_number_of_threads(threads: int) -> None:
 def test_what_is_not_compiled_is_left_to_tensors() -> None:
     pairs = pairs_of(structure("alloy"))
     backwards = Pairs(*(t.flip(0) for t in (pairs.r_ij, pairs.pair_i, pairs.pair_j)), pairs.species)
-    for n_radial, given, kind in (
-        (3, pairs, WeightedDensityKernel),
-        (33, pairs, RecordedWeighted),
-        (3, backwards, RecordedWeighted),
-    ):
-        ace = ACE(CUTOFF, ELEMENTS, 2, n_radial, 2, weighted_channels=2)
-        with torch.no_grad():
-            both = ace.linearized(given)
-        assert isinstance(both, BothDensities)
-        assert isinstance(both.second, kind)
+    for n_radial, given, is_compiled in ((3, pairs, True), (33, pairs, False), (3, backwards, False)):
+        x = Example.of((2, 4, 3, n_radial, 2, None), given, torch.float64)
+        p, u, v = x.weights
+        kernel = WeightedDensityKernel.of(given, x.elements, x.density, (p, u, v), x.basis)
+        assert (kernel is not None) is is_compiled

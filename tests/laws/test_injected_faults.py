@@ -32,7 +32,7 @@ from nnpot.batch import Batch
 from nnpot.functional import activations, affine
 from nnpot.functional import tanh as tanh_function
 from nnpot.functional.affine import _Affine
-from nnpot.functional.networks import Networks
+from nnpot.functional.networks import NetworksKernel
 from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
@@ -110,18 +110,18 @@ def tanh_saves_an_intermediate(patch: Patch) -> None:
 
 
 def compiled_slope_one_percent_too_large(patch: Patch) -> None:
-    right = Networks.of
+    right = NetworksKernel.of
 
-    def of(*arguments: Any, **options: Any) -> Networks | None:
-        networks = right(*arguments, **options)
+    def of(*arguments: Any) -> NetworksKernel | None:
+        networks = right(*arguments)
         return None if networks is None else replace(networks, slopes=1.01 * networks.slopes)
 
-    patch.setattr(Networks, "of", of)
+    patch.setattr(NetworksKernel, "of", of)
 
 
 def compiled_gradient_forgets_the_tangent(patch: Patch) -> None:
-    right = Networks.gradients
-    patch.setattr(Networks, "gradients", lambda self, bar, direction: right(self, bar, 0 * direction))
+    right = NetworksKernel.second
+    patch.setattr(NetworksKernel, "second", lambda self, bars, along: right(self, bars, [0 * x for x in along]))
 
 
 # the proofs -----------------------------------------------------------------------------------------------------------

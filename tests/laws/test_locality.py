@@ -92,18 +92,18 @@ def test_beyond_the_inner_radius_the_course_is_that_of_a_smaller_cutoff(name: st
 
 
 @pytest.mark.parametrize(
-    ("name", "inner", "message"),
+    ("name", "inner_fraction", "message"),
     [
         ("step", 0.0, "one of cosine, tanh3, .* got 'step'"),
-        ("cosine", 1.0, "inner must be a fraction of the cutoff, .* got 1.0"),
+        ("cosine", 1.0, "inner_fraction must be at least 0 and below 1, got 1.0"),
         ("cosine", -0.1, "got -0.1"),
         ("tanh3", 0.5, "tanh3 has a slope at its start"),
         ("scaled_tanh3", 0.5, "scaled_tanh3 has a slope at its start"),
     ],
 )
-def test_senseless_cutoff_functions_are_refused(name: str, inner: float, message: str) -> None:
+def test_senseless_cutoff_functions_are_refused(name: str, inner_fraction: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        cutoff_function(name, inner)
+        cutoff_function(name, inner_fraction)
 
 
 def with_far_pairs(system: str, cutoff: float) -> tuple[Batch, Batch]:

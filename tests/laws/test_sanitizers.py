@@ -88,11 +88,11 @@ from unittest import mock
 import torch
 from nnpot.native import library, registry
 from systems import CUTOFF, ELEMENTS, pairs_of, structure
-from nnpot.functional.pair_density import nonzero_gradients, sorted_pairs
+from nnpot.functional.harmonics import nonzero_gradients
 
 compiled = ctypes.CDLL(sys.argv[1])
 compiled.nnpot_meaning.restype = ctypes.c_char_p
-first = sorted_pairs(pairs_of(structure("alloy")))
+first = pairs_of(structure("alloy")).by_center()
 n, weights = len(first[1]) - 1, torch.ones(len(ELEMENTS), 2, dtype=torch.float64)
 with mock.patch.object(library, "loaded", return_value=compiled):
     pullback = registry.kernel("density_pullback", torch.float64, torch.device("cpu"))

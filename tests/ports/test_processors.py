@@ -18,7 +18,8 @@ import pytest
 import torch
 from recorded_calls import Call, differing, ragged_calls, write_calls
 
-from nnpot.native import are_compiled, build, library
+from nnpot.machine import build
+from nnpot.native import are_compiled, library
 from nnpot.native.table import OPERATORS
 
 DRIVER = Path(__file__).with_name("driver.cpp")

@@ -1,29 +1,54 @@
-"""Model files of every format version keep loading and keep predicting the same."""
+"""Model files of every release and every format keep loading and keep predicting the same."""
 
-from dataclasses import replace
+import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from systems import SYSTEMS, structure
 
-from nnpot.model_file import load, read_summary
+from nnpot.io import load, read_summary
+from nnpot.structure import Structure
 
-FILES = sorted(Path(__file__).parent.glob("*.nnpot"))
-
-
-@pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
-def test_predictions_are_the_frozen_ones(path: Path, system: str) -> None:
-    frozen = np.load(path.with_suffix(".npz"))
-    atoms = replace(structure(system), positions=torch.from_numpy(frozen[f"{system}/positions"]))
-    prediction = load(path, torch.float64).predict(atoms)
-    # the same float64 formulas; libraries may differ in the last digits
-    np.testing.assert_allclose(prediction.energies.numpy(), frozen[f"{system}/energies"], rtol=1e-11, atol=1e-12)
-    np.testing.assert_allclose(prediction.forces.numpy(), frozen[f"{system}/forces"], rtol=1e-10, atol=1e-11)
+HERE = Path(__file__).parent
+FILES = sorted(HERE.glob("*/*.nnpot"))
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def assert_as_frozen(path: Path) -> None:
+    frozen = np.load(path.with_name("predictions.npz"))
+    systems = [name.removesuffix("/numbers") for name in frozen if name.endswith("/numbers")]
+    potential = load(path, torch.float64)
+    predictions = []
+    for name in systems:
+        numbers, positions, cell, pbc = (frozen[f"{name}/{part}"] for part in ("numbers", "positions", "cell", "pbc"))
+        arrays = map(torch.from_numpy, (numbers, positions, cell))
+        predictions.append(potential.predict(Structure(*arrays, tuple(pbc.tolist()), name=name)))
+    energies, forces = (torch.cat([getattr(p, part) for p in predictions]).numpy() for part in ("energies", "forces"))
+    # the same float64 formulas; libraries and kernels may differ in the last digits
+    np.testing.assert_allclose(energies, frozen[f"{path.stem}/energies"], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(forces, frozen[f"{path.stem}/forces"], rtol=1e-10, atol=1e-10)
+
+
+@each_file
+def test_predictions_are_the_frozen_ones(path: Path) -> None:
+    assert_as_frozen(path)
+
+
+@each_file
 def test_the_summary_is_kept(path: Path) -> None:
-    assert read_summary(path) == {"note": "frozen"}
+    assert read_summary(path)["note"] == "frozen"
+
+
+def test_files_of_a_new_release_are_made_by_the_script(tmp_path: Path) -> None:
+    script = HERE.parents[1] / "scripts/make_regression_data.py"
+    spec = importlib.util.spec_from_file_location("make_regression_data", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.freeze(tmp_path / "new")
+    files = sorted((tmp_path / "new").glob("*.nnpot"))
+    assert len(files) == len(module.POTENTIALS)
+    for path in files:
+        assert_as_frozen(path)

@@ -13,7 +13,7 @@ from systems import SYSTEMS, acsf, network_potential, rattled
 
 import nnpot.calculator
 from nnpot.calculator import NNPotCalculator
-from nnpot.model_file import save_potential
+from nnpot.io import save
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 from nnpot.structure import Structure
@@ -109,7 +109,7 @@ def test_a_model_file_gives_the_same(tmp_path: Path) -> None:
     atoms = alloy()
     atoms.calc = calculator()
     wanted = results(atoms)
-    atoms.calc = NNPotCalculator(save_potential(network_potential(acsf()), tmp_path / "m.nnpot"), dtype="float64")
+    atoms.calc = NNPotCalculator(save(network_potential(acsf()), tmp_path / "m.nnpot"), dtype="float64")
     assert results(atoms).tolist() == wanted.tolist()
 
 
@@ -279,7 +279,7 @@ def test_senseless_options_are_refused(options: dict[str, object], message: str)
 
 
 def test_a_missing_model_file_is_named() -> None:
-    with pytest.raises(FileNotFoundError, match=r"no model file nowhere\.nnpot"):
+    with pytest.raises(FileNotFoundError, match=r"no model nowhere\.nnpot"):
         NNPotCalculator("nowhere.nnpot")
 
 

@@ -1,18 +1,24 @@
 """A committee is the mean of its members, knows how far they are apart, and does not calculate the same twice."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 from proofs import assert_close, by_tensors
-from systems import ELEMENTS, POTENTIALS, ace, acsf, network_potential, structure
+from recorded_calls import Recorder
+from systems import ELEMENTS, POTENTIALS, ace, acsf, network_potential, pairs_of, structure
 
 from nnpot.committee import Committee
-from nnpot.descriptors import ACE, ACSF
-from nnpot.model_file import load, save_potential
+from nnpot.descriptors import ACE
+from nnpot.functional.tape import Tape
+from nnpot.io import load, save
+from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.repulsion import ZBL
+
+needs_kernels = pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler")
 
 MEMBERS = {
     "ACSF, all alike": lambda: tuple(network_potential(acsf(), seed) for seed in range(3)),
@@ -61,12 +67,14 @@ def test_its_spread_is_that_of_the_predictions(name: str) -> None:
     assert float(spread.energy) > 0
 
 
-@pytest.mark.parametrize("kind", [ACE, ACSF])
-def test_the_fixed_part_is_calculated_once(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls, right = [], kind.linearized
-    monkeypatch.setattr(kind, "linearized", lambda self, pairs: calls.append(1) or right(self, pairs))
-    Committee(MEMBERS[f"{kind.__name__}, all alike"]()).predict(structure("alloy"))
-    assert len(calls) == 1
+@needs_kernels
+@pytest.mark.parametrize(("kind", "fixed"), [("ACE", "density"), ("ACSF", "acsf")])
+def test_what_members_have_in_common_is_calculated_once(kind: str, fixed: str) -> None:
+    committee = Committee(MEMBERS[f"{kind}, all alike"]())
+    with Recorder() as recorder:
+        committee.predict(structure("alloy"))
+    calls = Counter(call.name for call in recorder.calls)
+    assert [calls[name] for name in (fixed, f"{fixed}_pullback", "networks")] == [1, 1, 1]
 
 
 @pytest.mark.usefixtures("tensors_instead")
@@ -75,19 +83,39 @@ def test_the_networks_are_evaluated_at_once(name: str, monkeypatch: pytest.Monke
     def fail(*args: object, **kwargs: object) -> None:
         raise AssertionError("a member was evaluated alone")
 
-    monkeypatch.setattr(NeuralNetworkPotential, "energies_and_pair_gradient", fail)
+    monkeypatch.setattr(NeuralNetworkPotential, "record", fail)
     committee = Committee(MEMBERS[name]())
     assert torch.isfinite(committee.predict(structure("alloy")).forces).all()
     assert torch.isfinite(committee.spread(structure("alloy")).forces).all()
 
 
+@pytest.mark.usefixtures("tensors_instead")
 @pytest.mark.parametrize("change", [{"n_radial": 4}, {"l_max": 1}, {"cutoff": 3.0}, {"neighbors": 9.0}])
 def test_another_density_is_not_shared(change: dict[str, float]) -> None:
-    first = ACE(elements=ELEMENTS, channels=2)
-    assert first.linearizes_as(ACE(elements=ELEMENTS, channels=3, body_order=3))
-    assert not first.linearizes_as(ACE(elements=ELEMENTS, **change))
-    assert not acsf().linearizes_as(acsf(g1=False))
-    assert not acsf().linearizes_as(first)
+    pairs = pairs_of(structure("alloy"))
+    first, same, another = (
+        ACE(**{"elements": ELEMENTS, "channels": 2, **changes}).double()
+        for changes in ({}, {"channels": 3, "body_order": 3}, change)
+    )
+    tape = Tape(pairs.r_ij, is_trained=False)
+    recorded = first.record(tape, pairs)
+    assert same.record(tape, pairs) == recorded
+    assert another.record(tape, pairs) != recorded
+
+
+def test_other_symmetry_functions_are_not_shared() -> None:
+    pairs = pairs_of(structure("alloy"))
+    tape = Tape(pairs.r_ij, is_trained=False)
+    assert acsf().record(tape, pairs) == acsf().record(tape, pairs)
+    assert acsf().record(tape, pairs) != acsf(g1=False).record(tape, pairs)
+
+
+@pytest.mark.usefixtures("double")
+def test_weighted_densities_with_trained_elements_share_only_the_functions_of_the_neighbors() -> None:
+    pairs = pairs_of(structure("alloy"))
+    first, second = (ace(element_channels=2, weighted_channels=2) for _ in range(2))
+    tape = Tape(pairs.r_ij, is_trained=True)
+    assert first.record(tape, pairs) != second.record(tape, pairs)
 
 
 def test_it_is_trained_like_any_potential() -> None:
@@ -100,7 +128,7 @@ def test_it_is_trained_like_any_potential() -> None:
 
 def test_a_file_holds_it(tmp_path: Path) -> None:
     committee = Committee(MEMBERS["ACSF, all alike"]())
-    loaded = load(save_potential(committee, tmp_path / "committee.nnpot"), torch.float64)
+    loaded = load(save(committee, tmp_path / "committee.nnpot"), torch.float64)
     assert isinstance(loaded, Committee)
     assert_close(loaded.predict(structure("alloy")).energy, committee.predict(structure("alloy")).energy, 1e-12)
 

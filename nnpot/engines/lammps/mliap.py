@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnpot.formats import load
+from nnpot.io import load
 from nnpot.potential import Potential
 from nnpot.precision import dtype_of
 from nnpot.spec import build, to_spec

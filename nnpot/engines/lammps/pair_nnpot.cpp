@@ -3,9 +3,10 @@
 //     pair_style nnpot
 //     pair_coeff * * model.pt2 Cu Au      (the element of each atom type, NULL for types of other styles)
 //
-// Each rank hands the pairs around its own atoms to the package (nnpot/packaged.py), which returns atomic energies E_i
-// and their derivatives by the pair vectors, dE/dr_ij.  An atom i and its neighbour j get them as forces with opposite
-// signs; what ghost atoms get goes back to their owners by LAMMPS' reverse communication, hence `newton on`.
+// Each rank hands the pairs around its own atoms to the package (nnpot/formats/aot.py), which returns atomic energies
+// E_i and their derivatives with respect to the pair vectors, dE/dr_ij.  An atom i and its neighbour j get them as
+// forces with opposite signs; what ghost atoms get goes back to their owners by LAMMPS' reverse communication, hence
+// `newton on`.
 
 #include "atom.h"
 #include "error.h"
@@ -16,6 +17,8 @@
 #include "neighbor.h"
 #include "pair.h"
 #include "update.h"
+
+#include "sha256.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
@@ -41,14 +44,15 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-constexpr char FORMAT[] = "6";         // of packages, see nnpot/packaged.py
+constexpr char FORMAT[] = "7";         // of packages, see nnpot/formats/aot.py
+constexpr size_t DIGITS = 64;          // of the checksum that a package ends with
 constexpr int CENTERS_AT_ONCE = 4096;  // so that memory stays bounded
 constexpr int64_t MIN_SIZE = 2;        // smallest size of an input of a package
 constexpr int64_t NO_ELEMENT = -1;
 
 using Package = torch::inductor::AOTIModelPackageLoader;
 
-// The inputs of a package, see nnpot/packaged.py.
+// The inputs of a package, see nnpot/formats/aot.py.
 struct Inputs {
     std::vector<double> vectors, filled;
     std::vector<int64_t> i, j, centers, order, place;
@@ -201,6 +205,7 @@ class PairNNPot : public Pair {
     }
 
     void read(const char* path) {
+        check_seal(path);
         auto metadata = Package::load_metadata_from_package(path, "model");  // runs no code of the package
         check(metadata);
         package = std::make_unique<Package>(path);
@@ -208,6 +213,19 @@ class PairNNPot : public Pair {
         elements = words_of(known);
         cutoff = std::stod(metadata["cutoff"]);
         dtype = metadata["dtype"] == "float64" ? at::kDouble : at::kFloat;
+    }
+
+    // Compares the checksum of a package, its last digits, before anything of it is loaded.
+    static void check_seal(const char* path) {
+        std::ifstream file(path, std::ios::binary);
+        if (!file) throw std::runtime_error("there is no such file");
+        const std::string content{std::istreambuf_iterator<char>(file), {}};
+        const std::string seal = "sha256 ";
+        const size_t n = std::max(content.size(), DIGITS + seal.size()) - DIGITS;
+        if (content.size() < n || content.compare(n - seal.size(), seal.size(), seal) != 0)
+            throw std::runtime_error("it is not a complete package that this plugin reads");
+        if (content.substr(n) != nnpot::sha256(content.data(), n))
+            throw std::runtime_error("it has changed since it was written: its checksum differs");
     }
 
     static void check(std::unordered_map<std::string, std::string>& metadata) {

@@ -17,7 +17,7 @@ from nnpot.machine.cache import cache_folder, folder_to_write, folders, is_usabl
 
 HERE = Path(__file__).parent
 SOURCES = sorted([*HERE.glob("*.cpp"), *(HERE.parents[1] / "native").glob("*.cpp")])
-HEADERS = sorted((HERE.parents[1] / "native").glob("*.h"))
+HEADERS = sorted([*HERE.glob("*.h"), *(HERE.parents[1] / "native").glob("*.h")])
 NAME = "nnpotplugin.so"
 SECONDS = 120
 """That one core takes to compile it, about."""

@@ -65,7 +65,7 @@ def _ordered(descriptor: ListedACSF, element: str, units: Units) -> list[tuple[i
 
 def _runs_in_cp2k(network: NeuralNetworkPotential, descriptor: ListedACSF) -> bool:
     known = all(type_of(f) == 2 or (type_of(f) == 3 and f.parameters[-1] == 0) for f in descriptor.functions)
-    switched = descriptor.cutoff_function in {"cosine", "tanh3"} and descriptor.inner == 0
+    switched = descriptor.cutoff_function in {"cosine", "tanh3"} and descriptor.inner_fraction == 0
     return known and switched and "softplus" not in _activations(network)
 
 
@@ -104,7 +104,7 @@ def _head(network: NeuralNetworkPotential, descriptor: ListedACSF, elements: lis
         f"elements {' '.join(elements)}",
         *(f"atom_energy {e} {energies[e] / units.energy!r}" for e in elements),
         "remove_atom_energies",
-        f"cutoff_type {CUTOFF_TYPES.index(descriptor.cutoff_function)} {float(descriptor.inner)!r}",
+        f"cutoff_type {CUTOFF_TYPES.index(descriptor.cutoff_function)} {float(descriptor.inner_fraction)!r}",
         "scale_symmetry_functions_sigma",
         "scale_min_short 0.0",
         "scale_max_short 1.0",

@@ -10,8 +10,8 @@ from ase.calculators.emt import EMT
 from matplotlib.image import imread
 
 from nnpot.analysis.drawing import PlainLogFormatter, new_figure, prefix, subscripts, with_unit
-from nnpot.analysis.evaluate import ParityPanel
-from nnpot.analysis.materials import Trajectory, equation_of_state
+from nnpot.analysis.materials import equation_of_state
+from nnpot.analysis.panels import ParityPanel
 from nnpot.analysis.plots import (
     GroupErrors,
     equations_of_state,
@@ -20,6 +20,7 @@ from nnpot.analysis.plots import (
     md_trace,
     parity,
 )
+from nnpot.simulation import Trajectory
 
 METRICS = """epoch,step,train/loss,val/loss,val/energy_rmse_mev_per_atom,val/force_mae_mev_per_ang,lr
 0,10,1.5,2.5,30,200,0.001

@@ -20,7 +20,7 @@ from systems import acsf, network_potential, rattled
 from nnpot.__main__ import main
 from nnpot.calculator import NNPotCalculator
 from nnpot.commands.evaluate import evaluate
-from nnpot.model_file import load, save_potential
+from nnpot.io import load, save
 from nnpot.structure import Structure
 
 CONFIG = """
@@ -151,7 +151,7 @@ def test_an_unknown_head_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[s
 @pytest.fixture
 def calculator(tmp_path: Path) -> NNPotCalculator:
     potential = network_potential(acsf(("H", "O", "Cu", "Au")), heads=("charges",))
-    return NNPotCalculator(save_potential(potential, tmp_path / "m.nnpot"), dtype="float64")
+    return NNPotCalculator(save(potential, tmp_path / "m.nnpot"), dtype="float64")
 
 
 def test_the_calculator_says_what_it_has(calculator: NNPotCalculator) -> None:

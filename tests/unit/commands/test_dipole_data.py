@@ -14,7 +14,7 @@ CONFIG = """
 potential:
   descriptor: {class_path: ACE, init_args: {cutoff: 5.0, weighted_channels: 0}}
   hidden: [32]
-  least_scale: 0.1
+  min_feature_scale: 0.1
   heads: [charges]
 data: {batch_size: auto, validation: 0.0}
 loss: {energy: 2.0, forces: 1.0, dipole: 10.0}

@@ -6,11 +6,11 @@ import pytest
 from runs import refusal
 
 
-@pytest.mark.parametrize(("missing", "command"), [("pytorch_lightning", "train"), ("nnpot.formats", "info")])
+@pytest.mark.parametrize(("missing", "command"), [("pytorch_lightning", "train"), ("nnpot.io", "info")])
 def test_what_cannot_be_imported_is_named(
     missing: str, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for loaded in [name for name in sys.modules if name.startswith("nnpot.commands")]:
+    for loaded in [name for name in sys.modules if name.startswith("nnpot.commands.")]:
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, missing, None)
     line = refusal(capsys, command, "--help")

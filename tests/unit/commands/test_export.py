@@ -12,14 +12,14 @@ from nnpot.__main__ import main
 from nnpot.calculator import NNPotCalculator
 from nnpot.commands.export import export
 from nnpot.engines.lammps import plugin
-from nnpot.model_file import save_potential
+from nnpot.io import save
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    return save_potential(network_potential(acsf(g4=(), g5=())), tmp_path / "model.nnpot")
+    return save(network_potential(acsf(g4=(), g5=())), tmp_path / "model.nnpot")
 
 
 @needs_compiler
@@ -57,7 +57,7 @@ def test_a_missing_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_files_for_n2p2(tmp_path: Path) -> None:
     descriptor = acsf(g1=False, g3=(), g4=(), g5=())
     potential = network_potential(descriptor).replaced(linear=False)
-    save_potential(potential, tmp_path / "model.nnpot")
+    save(potential, tmp_path / "model.nnpot")
     main(["export", str(tmp_path / "model.nnpot"), "--to", "n2p2", str(tmp_path / "out")])
     assert {"input.nn", "scaling.data"} < {path.name for path in (tmp_path / "out").iterdir()}
     atoms = bulk("Cu")
@@ -82,9 +82,19 @@ def test_a_package_that_is_missing_is_named(model: Path, tmp_path: Path, monkeyp
 
 def test_the_processor_is_handed_on(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[object] = []
-    monkeypatch.setattr("nnpot.commands.export.write_package", lambda *arguments: given.extend(arguments[1:]))
+    monkeypatch.setattr("nnpot.formats.aot.write", lambda *arguments: given.extend(arguments[1:4]))
     main(["export", str(model), str(tmp_path / "model.pt2"), "--to", "package", "--target", "x86-64-v3"])
     assert given == [str(tmp_path / "model.pt2"), "float32", "x86-64-v3"]
+
+
+def test_the_old_name_is_taken_with_a_warning(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    given: list[object] = []
+    monkeypatch.setattr("nnpot.formats.aot.write", lambda *arguments: given.append(arguments[1]))
+    main(["export", str(model), str(tmp_path / "model.pt2"), "--to", "package"])
+    assert given == [str(tmp_path / "model.pt2")]
+    assert "--to package is now called --to aot" in caplog.messages
 
 
 @pytest.mark.parametrize("to", ["n2p2", "metatomic"])

@@ -13,7 +13,7 @@ from systems import acsf, network_potential
 from nnpot.__main__ import main
 from nnpot.committee import Committee
 from nnpot.formats import n2p2
-from nnpot.model_file import load, save_potential
+from nnpot.io import load, save
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import SumPotential
 from nnpot.repulsion import ZBL
@@ -168,9 +168,9 @@ def test_elements_that_the_model_does_not_know_are_named(
 
 
 def test_what_cannot_be_trained_is_refused(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    committee = save_potential(Committee((load(model), load(model))), tmp_path / "c.nnpot")
+    committee = save(Committee((load(model), load(model))), tmp_path / "c.nnpot")
     data = write(tmp_path / "new.xyz", labelled_alloys(10, 5))
-    for path, why in ((committee, "a Committee cannot be trained"), (tmp_path / "no.nnpot", "there is no model file")):
+    for path, why in ((committee, "a Committee cannot be trained"), (tmp_path / "no.nnpot", "there is no model")):
         assert why in refusal(capsys, "train", "--from", path, "--data.train", data, "--out", tmp_path / "o")
 
 

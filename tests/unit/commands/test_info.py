@@ -7,12 +7,12 @@ from systems import acsf, network_potential
 
 from nnpot.__main__ import main
 from nnpot.commands import info
-from nnpot.model_file import save_potential
+from nnpot.io import save
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    return save_potential(network_potential(acsf(g4=(), g5=())), tmp_path / "model.nnpot")
+    return save(network_potential(acsf(g4=(), g5=())), tmp_path / "model.nnpot")
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from systems import acsf, network_potential
 
 from nnpot.__main__ import main
 from nnpot.batch import Batch
-from nnpot.model_file import save_potential
+from nnpot.io import save
 from nnpot.training.task import PotentialTask
 
 
@@ -131,7 +131,7 @@ def broken(tmp_path: Path) -> Path:
     potential = network_potential(acsf(("Cu", "Au")))
     with torch.no_grad():
         next(iter(potential.networks.parameters())).fill_(float("nan"))
-    return save_potential(potential, tmp_path / "broken.nnpot")
+    return save(potential, tmp_path / "broken.nnpot")
 
 
 def test_errors_of_a_model_that_predicts_nan_are_none(
@@ -144,7 +144,7 @@ def test_errors_of_a_model_that_predicts_nan_are_none(
 
 
 def test_predictions_that_are_not_finite_are_not_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = save_potential(network_potential(acsf(("Cu", "Au"))), tmp_path / "m.nnpot")
+    model = save(network_potential(acsf(("Cu", "Au"))), tmp_path / "m.nnpot")
     frames = labelled_alloys(3)
     frames[1] = at_one_place(frames[1])
     source = write(tmp_path / "in.xyz", frames)
@@ -158,6 +158,6 @@ def test_predictions_that_are_not_finite_are_not_written(tmp_path: Path, capsys:
 
 
 def test_a_model_still_evaluates_what_is_finite(tmp_path: Path) -> None:
-    model = save_potential(network_potential(acsf(("Cu", "Au"))), tmp_path / "m.nnpot")
+    model = save(network_potential(acsf(("Cu", "Au"))), tmp_path / "m.nnpot")
     main(["predict", str(model), str(write(tmp_path / "in.xyz", labelled_alloys(3))), str(tmp_path / "out.xyz")])
     assert (tmp_path / "out.xyz").exists()

@@ -15,8 +15,9 @@ from runs import nnpot, refusal, started, wait_for, weights
 
 from nnpot.__main__ import main
 from nnpot.calculator import NNPotCalculator
-from nnpot.model_file import load, read_summary
+from nnpot.io import load, read_summary, save
 from nnpot.repulsion import ZBL
+from nnpot.training.settings import flat
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "name",
-    ["model.nnpot", "last.ckpt", "config.yaml", "metrics.csv", "learning.png", "parity.png", "report.txt"],
+    [
+        "model.nnpot",
+        "last.ckpt",
+        "config.yaml",
+        "resolved.yaml",
+        "metrics.csv",
+        "learning.png",
+        "parity.png",
+        "report.txt",
+    ],
 )
 def test_a_run_leaves_its_files(run: Path, name: str) -> None:
     assert (run / name).stat().st_size > 0
@@ -54,6 +64,77 @@ def test_the_summary_says_what_it_was_trained_on(run: Path) -> None:
 def test_the_written_configuration_reproduces_the_run(run: Path, tmp_path: Path) -> None:
     main(["train", "--config", str(run / "config.yaml"), "--out", str(tmp_path / "again")])
     torch.testing.assert_close(weights(tmp_path / "again/model.nnpot"), weights(run / "model.nnpot"), rtol=0, atol=0)
+
+
+OPEN = """
+potential:
+  descriptor: {class_path: DESCRIPTOR, init_args: ARGUMENTS}
+  hidden: [4]
+data: {train: TRAIN, validation: 0.25, batch_size: auto, batch_atoms: 12}
+trainer: {max_epochs: auto, atom_budget: 1.0e-9, compile: auto, accelerator: cpu}
+"""
+ARGUMENTS = {
+    "ACE": "{cutoff: 4.0, channels: auto, n_radial: 2, l_max: 1, weighted_channels: auto}",
+    "ACSF": "{cutoff: 4.0, size: 20}",
+}
+
+
+@pytest.mark.parametrize("descriptor", ARGUMENTS)
+def test_settings_without_auto_reproduce_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, descriptor: str
+) -> None:
+    monkeypatch.setattr("nnpot.training.resolve.MIN_EPOCHS", 2)
+    train = write(tmp_path / "train.xyz", labelled_alloys())
+    config = OPEN.replace("DESCRIPTOR", descriptor).replace("ARGUMENTS", ARGUMENTS[descriptor])
+    (tmp_path / "open.yaml").write_text(config.replace("TRAIN", str(train)))
+    main(["train", "--config", str(tmp_path / "open.yaml"), "--out", str(tmp_path / "given")])
+    torch.manual_seed(7)  # whatever random numbers were drawn before
+    main(["train", "--config", str(tmp_path / "given/resolved.yaml"), "--out", str(tmp_path / "resolved")])
+    models = [weights(tmp_path / folder / "model.nnpot") for folder in ("given", "resolved")]
+    torch.testing.assert_close(models[1], models[0], rtol=0, atol=0)
+    resolved = yaml.safe_load((tmp_path / "given/resolved.yaml").read_text())
+    assert yaml.safe_load((tmp_path / "resolved/config.yaml").read_text()) == resolved | {
+        "out": str(tmp_path / "resolved")
+    }
+    left = [name for name, value in flat(resolved) if value == "auto"]
+    assert left == ["data.batch_size", "trainer.devices", "trainer.strategy"]
+
+
+OLD_NAMES = {
+    "loss.late_energy": ("loss.final_energy_weight", 50.0),
+    "loss.late_from": ("loss.ramp_from", 0.6),
+    "trainer.budget": ("trainer.atom_budget", 3.0),
+}
+
+
+def with_settings(config: Path, values: dict[str, float]) -> Path:
+    """Add settings, by their full names, to a configuration."""
+    settings = yaml.safe_load(config.read_text())
+    for name, value in values.items():
+        section, key = name.split(".")
+        settings[section][key] = value
+    config.write_text(yaml.safe_dump(settings))
+    return config
+
+
+@pytest.mark.parametrize("place", ["configuration", "command line", "model"])
+def test_old_names_of_settings_are_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture, place: str) -> None:
+    old = {name: value for name, (_, value) in OLD_NAMES.items()}
+    config = with_settings(tiny_config(tmp_path), old if place == "configuration" else {})
+    options = [f"--{name}={value}" for name, value in old.items()] if place == "command line" else []
+    quick = ["--trainer.max_epochs", "1", "--out", str(tmp_path / "o")]
+    if place == "model":
+        main(["train", "--config", str(config), *quick])
+        recipe = {"loss": {"energy": 1.0, "late_energy": 50.0, "late_from": 0.6}, "trainer": {"budget": 3.0}}
+        save(load(tmp_path / "o/model.nnpot"), tmp_path / "old.nnpot", {"recipe": recipe})
+        options = ["--from", str(tmp_path / "old.nnpot"), "--data.train", str(tmp_path / "train.xyz")]
+    started = ["--config", str(config)] if place != "model" else []
+    main(["train", *started, *options, "--trainer.accelerator", "cpu", *quick])
+    folder = tmp_path / ("o-2" if place == "model" else "o")
+    found = dict(flat(yaml.safe_load((folder / "config.yaml").read_text())))
+    assert [found[new] for new, _ in OLD_NAMES.values()] == list(old.values())
+    told = [message for message in caplog.messages if "is now called" in message]
+    assert len(told) == (0 if place == "model" else 3)
 
 
 def test_a_finished_run_is_never_written_over(run: Path) -> None:

@@ -9,7 +9,9 @@ import torch
 from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, rattled, structure
 
 from nnpot.descriptors.ace import ACE
+from nnpot.descriptors.neighborhood import Neighborhood
 from nnpot.functional.blocks import ElementBlocks
+from nnpot.functional.tape import Tape
 from nnpot.neighbors import single_batch
 from nnpot.reference.ace import ClusterExpansion, WeightedDensity, ace_features
 from nnpot.structure import Structure
@@ -75,9 +77,10 @@ def test_inputs_of_the_weighted_density_are_scaled_by_their_spread_in_training()
         inputs = []
         for s in structures:
             pairs = single_batch(s, CUTOFF).pairs(fitted.elements)
-            near = again.weighted.neighborhood(pairs, again.element_weights)
-            rows = ElementBlocks.of_centers(pairs, 2, torch.float64)
-            radial, directions = second.inputs(again.linearized(pairs).values[:, :, : 8 + 3 * layer], near, rows)
+            near, rows = Neighborhood.of(pairs, again.weighted.basis), ElementBlocks.of_centers(pairs, 2, torch.float64)
+            density = again.record(Tape(pairs.r_ij, is_trained=False), pairs).tensor
+            functions = (near.harmonics, near.by_element(pairs, again.element_weights, near.values), near.envelope)
+            radial, directions = second.inputs(density[:, :, : 8 + 3 * layer], functions, rows)
             chosen = pairs.center_species[pairs.pair_i] == 0
             inputs.append(near.table.of_pairs(torch.cat([radial, directions], dim=2))[chosen])
         spread = torch.cat(inputs).std(dim=0, correction=0)

@@ -98,21 +98,21 @@ def test_features_do_not_depend_on_how_atoms_are_divided_into_chunks(monkeypatch
     torch.testing.assert_close((descriptor(pairs), descriptor.jacobian(pairs)), whole, rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.parametrize("keep", [(0,), (3, 0, 7), tuple(range(16, 50))], ids=["one", "another order", "angular"])
-def test_kept_features_are_columns_of_all(keep: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("selected", [(0,), (3, 0, 7), tuple(range(16, 50))], ids=["one", "another order", "angular"])
+def test_kept_features_are_columns_of_all(selected: tuple[int, ...]) -> None:
     pairs = pairs_of(structure("triclinic"))
-    assert torch.equal(acsf(keep=keep)(pairs), acsf()(pairs)[:, keep])
+    assert torch.equal(acsf(selected=selected)(pairs), acsf()(pairs)[:, selected])
 
 
-@pytest.mark.parametrize("keep", [(0,), (3, 0, 7), tuple(range(16, 50))], ids=["one", "another order", "angular"])
-def test_kept_jacobians_are_columns_of_all(keep: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("selected", [(0,), (3, 0, 7), tuple(range(16, 50))], ids=["one", "another order", "angular"])
+def test_kept_jacobians_are_columns_of_all(selected: tuple[int, ...]) -> None:
     pairs = pairs_of(structure("triclinic"))
-    assert torch.equal(acsf(keep=keep).jacobian(pairs), acsf().jacobian(pairs)[:, keep])
+    assert torch.equal(acsf(selected=selected).jacobian(pairs), acsf().jacobian(pairs)[:, selected])
 
 
 def test_the_number_of_features_is_announced() -> None:
     # 4 elements × (1 + 2 + 1) radial and 10 element pairs × (2 + 2) angular functions
-    assert (acsf().n_features, acsf(keep=(1, 2)).n_features) == (56, 2)
+    assert (acsf().n_features, acsf(selected=(1, 2)).n_features) == (56, 2)
 
 
 def test_the_angular_cutoff_is_the_cutoff_unless_given() -> None:
@@ -143,8 +143,8 @@ REFUSED = {
     "eta of g4": ({"g4": ((-1.0, 1.0, 1.0, 0.0),)}, "needs eta ≥ 0, zeta ≥ 1 and lambda = ±1, got eta=-1.0"),
     "zeta": ({"g5": ((0.1, 0.5, 1.0, 0.0),)}, r"zeta=0\.5"),
     "lambda": ({"g5": ((0.1, 1.0, 0.5, 0.0),)}, r"lambda=0\.5"),
-    "keep": ({"keep": (0, 56)}, "keep must hold positions in 0 … 55, got 0 … 56"),
-    "negative keep": ({"keep": (-1, 3)}, "keep must hold positions"),
+    "selected": ({"selected": (0, 56)}, "selected must hold positions in 0 … 55, got 0 … 56"),
+    "negative selected": ({"selected": (-1, 3)}, "selected must hold positions"),
 }
 
 

@@ -149,11 +149,13 @@ KEPT = {
 }
 
 
-@pytest.mark.parametrize("keep", KEPT.values(), ids=KEPT.keys())
-def test_pruned_features_are_the_same_columns(keep: list[int]) -> None:
+@pytest.mark.parametrize("selected", KEPT.values(), ids=KEPT.keys())
+def test_pruned_features_are_the_same_columns(selected: list[int]) -> None:
     atoms = [structure("alloy")]
     # the same products from smaller grids of functions, float64
-    torch.testing.assert_close(features(pruned(FULL, keep), atoms), features(FULL, atoms)[:, keep], rtol=1e-13, atol=0)
+    torch.testing.assert_close(
+        features(pruned(FULL, selected), atoms), features(FULL, atoms)[:, selected], rtol=1e-13, atol=0
+    )
 
 
 def test_functions_that_no_feature_uses_are_dropped() -> None:

@@ -20,7 +20,7 @@ from nnpot.calculator import NNPotCalculator
 from nnpot.descriptors import ACE
 from nnpot.engines import torchsim
 from nnpot.engines.torchsim import TorchSimModel
-from nnpot.model_file import save_potential
+from nnpot.io import save
 from nnpot.native import are_compiled
 from nnpot.network_potential import NeuralNetworkPotential
 
@@ -121,7 +121,7 @@ def test_it_conforms_to_the_interface() -> None:
 
 
 def test_a_model_file_in_float32_gives_float32_results(tmp_path: Path) -> None:
-    path = save_potential(trained("ACE"), tmp_path / "model.nnpot")
+    path = save(trained("ACE"), tmp_path / "model.nnpot")
     results = TorchSimModel(path)(state_of([alloy()], torch.float32))
     assert {values.dtype for values in results.values()} == {torch.float32}
 

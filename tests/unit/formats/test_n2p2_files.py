@@ -12,11 +12,10 @@ from systems import ELEMENTS, SYSTEMS, ace, acsf, compact_acsf, listed_acsf, net
 
 import nnpot
 from nnpot.descriptors import ListedACSF, SymmetryFunction
-from nnpot.formats import n2p2
+from nnpot.formats import aot, n2p2
 from nnpot.formats.n2p2.functions import parse
 from nnpot.formats.n2p2.settings import Line
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.packaged import write_package
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 
@@ -33,9 +32,9 @@ def potential(**changes: object) -> NeuralNetworkPotential:
 WRITTEN: dict[str, Callable[[], NeuralNetworkPotential]] = {
     "cosine": lambda: potential(cutoff_function="cosine"),
     "tanh3": potential,
-    "nonic with an inner radius": lambda: potential(cutoff_function="nonic", inner=0.2),
+    "nonic with an inner radius": lambda: potential(cutoff_function="nonic", inner_fraction=0.2),
     "elements not by number": lambda: potential(elements=("Au", "O", "Cu", "H")),
-    "pruned": lambda: potential(keep=(5, 0, 20, 11)),
+    "pruned": lambda: potential(selected=(5, 0, 20, 11)),
     "listed": lambda: network_potential(
         listed_acsf(functions=tuple(f for f in listed_acsf().functions if f.neighbors or f.kind != "G5")), linear=False
     ),
@@ -88,7 +87,7 @@ BEYOND_CP2K = {
     "shift of G4": ({"g4": ((0.1, 1.0, 1.0, 0.5),)}, True),
     "G5": ({"g5": ((0.1, 1.0, 1.0, 0.0),)}, True),
     "cutoff function": ({"cutoff_function": "polynomial"}, True),
-    "inner radius": ({"inner": 0.1}, True),
+    "inner radius": ({"inner_fraction": 0.1}, True),
 }
 
 
@@ -112,7 +111,7 @@ def test_that_cp2k_differentiates_softplus_wrongly_is_mentioned(
 
 def test_a_folder_loads_as_a_model_file_does(tmp_path: Path) -> None:
     original = potential()
-    nnpot.save_potential(original, tmp_path / "model.nnpot")
+    nnpot.save(original, tmp_path / "model.nnpot")
     n2p2.write(original, tmp_path / "files")
     of_file, of_folder = (nnpot.load(tmp_path / n, torch.float64) for n in ("model.nnpot", "files"))
     system = structure("alloy")
@@ -128,7 +127,7 @@ def test_a_folder_runs_in_ase(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_potential_that_was_read_is_compiled_into_a_package(tmp_path: Path) -> None:
     read = n2p2.read(n2p2.write(WRITTEN["listed"](), tmp_path / "files"))
-    packaged = nnpot.load(write_package(read, tmp_path / "model.pt2", "float64"))
+    packaged = nnpot.load(aot.write(read, tmp_path / "model.pt2", "float64"))
     for system in ("one atom", "water", "alloy", "slab"):
         wanted, actual = read.predict(structure(system)), packaged.predict(structure(system))
         assert_close(actual.energies, wanted.energies, SAME)
@@ -137,7 +136,7 @@ def test_a_potential_that_was_read_is_compiled_into_a_package(tmp_path: Path) ->
 
 def test_a_potential_that_was_read_is_saved_as_a_model(tmp_path: Path) -> None:
     read = n2p2.read(n2p2.write(potential(), tmp_path / "files"))
-    nnpot.save_potential(read, tmp_path / "model.nnpot")
+    nnpot.save(read, tmp_path / "model.nnpot")
     again = nnpot.load(tmp_path / "model.nnpot", torch.float64)
     assert torch.equal(again.predict(structure("alloy")).forces, read.predict(structure("alloy")).forces)
 

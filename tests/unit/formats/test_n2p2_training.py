@@ -18,6 +18,7 @@ from nnpot.training.data import Split, StructureData
 from nnpot.training.loss import LossOptions
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.run import build_trainer
+from nnpot.training.settings import plain
 from nnpot.training.start import record_of
 from nnpot.training.task import PotentialTask
 
@@ -36,7 +37,8 @@ def trained(potential: NeuralNetworkPotential, folder: Path) -> list[float]:
         def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             losses.append(float(trainer.callback_metrics["train/loss"]))
 
-    record = record_of(potential, None, split, {}, trainer)
+    settings = plain({"potential": None, "data": options, "optimizer": optimizer, "trainer": trainer})
+    record = record_of(potential, None, split, settings, trainer)
     engine = build_trainer(trainer, optimizer, folder, record, validates=False)
     engine.callbacks.append(Keep())
     engine.fit(task, StructureData(split, potential, options))

@@ -5,12 +5,12 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from nnpot.functional.density import DensityTables, density
+from nnpot.functional.density import Basis, DensityTables, density
 from nnpot.functional.radial import bessel_basis
 
 pytestmark = pytest.mark.usefixtures("double")
 
-BASIS = (3.0, 3, 2)
+BASIS = Basis(3.0, 3, 2)
 
 
 def neighbors() -> tuple[Tensor, Tensor]:
@@ -25,13 +25,13 @@ def neighbors() -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("check", [gradcheck, gradgradcheck], ids=["first", "second"])
 def test_the_derivative_of_the_density(check: object) -> None:
     vectors, weights = neighbors()
-    assert check(lambda v: density(v, weights, *BASIS), vectors.requires_grad_())  # type: ignore[operator]
+    assert check(lambda v: density(v, weights, BASIS), vectors.requires_grad_())  # type: ignore[operator]
 
 
 def test_the_pullback_is_what_autograd_makes_of_the_plain_sum() -> None:
     vectors, weights = neighbors()
     vectors.requires_grad_()
-    tables = DensityTables.of(vectors, weights, *BASIS)
+    tables = DensityTables.of(vectors, weights, BASIS)
     values = torch.einsum("nml,nmx->nlx", tables.harmonics, tables.radial)
     cotangent = torch.randn_like(values)
     (wanted,) = torch.autograd.grad(values, vectors, cotangent)

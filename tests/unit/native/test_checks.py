@@ -13,7 +13,6 @@ from torch import Tensor
 
 from nnpot.batch import Batch
 from nnpot.descriptors import ACE, Descriptor
-from nnpot.functional.pair_density import sorted_pairs
 from nnpot.functional.segment import forces_from_pairs
 from nnpot.native import are_compiled, library
 from nnpot.neighbors import single_batch
@@ -130,7 +129,7 @@ DENSITY = ("vectors", "starts", "neighbors", "species", "weights", "S", "Q", "cu
 
 
 def given() -> dict[str, Any]:
-    values = (*sorted_pairs(pairs()), torch.ones(4, 2, dtype=torch.float64), 4, 2, CUTOFF, 3, 2)
+    values = (*pairs().by_center(), torch.ones(4, 2, dtype=torch.float64), 4, 2, CUTOFF, 3, 2)
     return dict(zip(DENSITY, values, strict=True))
 
 
@@ -176,7 +175,7 @@ def test_a_table_of_symmetry_functions_that_does_not_agree(change: Callable[[Ten
     table = acsf().function_table
     assert table is not None
     sizes, numbers = torch.tensor(table.sizes), torch.tensor(table.numbers, dtype=torch.float64)
-    first, n_all = sorted_pairs(pairs()), count_functions(table.sizes)
+    first, n_all = pairs().by_center(), count_functions(table.sizes)
     torch.ops.nnpot.acsf(*first, sizes, numbers, n_all)
     with pytest.raises(ValueError, match="acsf: sizes do not agree with the arrays"):
         torch.ops.nnpot.acsf(*first, *change(sizes, numbers), n_all)

@@ -11,8 +11,8 @@ from modules import loaded
 from systems import CUTOFF, ELEMENTS, structure
 from torch import Tensor
 
-from nnpot.descriptors import ACE
-from nnpot.functional.pair_density import PairDensity, sorted_pairs
+from nnpot.functional.density import Basis, density_kernel
+from nnpot.functional.linear import Fixed
 from nnpot.native import are_compiled, kernel, register, registry, serves, without_kernels
 from nnpot.native.table import FAMILIES, OPERATORS
 from nnpot.neighbors import single_batch
@@ -36,7 +36,7 @@ def pairs() -> Pairs:
 
 
 def density_arguments() -> tuple[Any, ...]:
-    return *sorted_pairs(pairs()), torch.ones(4, 2, dtype=torch.float64), 4, 2, CUTOFF, 3, 2
+    return *pairs().by_center(), torch.ones(4, 2, dtype=torch.float64), 4, 2, CUTOFF, 3, 2
 
 
 # the table ------------------------------------------------------------------------------------------------------------
@@ -135,17 +135,20 @@ def test_families_and_limits_are_known_by_their_names() -> None:
 
 @needs_kernels
 def test_without_kernels_is_for_a_block_and_for_some_families() -> None:
-    descriptor, p = ACE(CUTOFF, ELEMENTS, 3, 4, 2).double(), pairs()
-    with torch.no_grad():
-        assert isinstance(descriptor.linearized(p), PairDensity)
-        with without_kernels("density"):
-            assert not isinstance(descriptor.linearized(p), PairDensity)
-            assert serves("networks", p.r_ij)
-            with without_kernels():
-                assert not any(serves(family, p.r_ij) for family in FAMILIES)
-            assert serves("networks", p.r_ij)
-            assert not serves("density", p.r_ij)
-        assert isinstance(descriptor.linearized(p), PairDensity)
+    p, weights = pairs(), torch.ones(len(ELEMENTS), 1, dtype=torch.float64)
+
+    def kernel_of_density() -> Fixed | None:
+        return density_kernel(p, weights, Basis(CUTOFF, 4, 2))
+
+    assert kernel_of_density() is not None
+    with without_kernels("density"):
+        assert kernel_of_density() is None
+        assert serves("networks", p.r_ij)
+        with without_kernels():
+            assert not any(serves(family, p.r_ij) for family in FAMILIES)
+        assert serves("networks", p.r_ij)
+        assert not serves("density", p.r_ij)
+    assert kernel_of_density() is not None
 
 
 @needs_kernels

@@ -12,7 +12,6 @@ from torch import nn
 from nnpot.training.averaging import AveragedWeights
 from nnpot.training.loss import LossOptions
 from nnpot.training.options import OptimizerOptions
-from nnpot.training.schedule import Schedule
 from nnpot.training.task import PotentialTask
 
 
@@ -21,7 +20,7 @@ class Run:
 
     def __init__(self, options: OptimizerOptions, max_epochs: int = 1000) -> None:
         self.task = PotentialTask(cast(Any, nn.Linear(1, 1, bias=False)), optimizer=options)
-        self.task.schedule = Schedule(options, LossOptions(), max_epochs)
+        self.task._schedule = options.schedule_of(LossOptions(), max_epochs)
         self.trainer = cast(Any, SimpleNamespace(current_epoch=0, global_step=0, estimated_stepping_batches=max_epochs))
         self.callback = AveragedWeights(options)
         self.callback.setup(self.trainer, self.task, "fit")
@@ -43,7 +42,7 @@ class Run:
         self.trainer.global_step += 1
         self.callback.on_train_batch_end(self.trainer, self.task, None, None, 0)
         self.trainer.current_epoch += 1
-        self.task.planned().observe(self.trainer.current_epoch, loss)
+        self.task.schedule.update(self.trainer.current_epoch, loss)
         self.callback.on_validation_epoch_start(self.trainer, self.task)
         average = self.weight()
         self.callback.on_validation_epoch_end(self.trainer, self.task)
@@ -64,10 +63,18 @@ def test_a_given_decay_makes_an_exponential_average(options: OptimizerOptions) -
     assert [run.epoch(w, 1.0) for w in (8.0, 4.0, 2.0)] == [8.0, 6.0, 4.0]
 
 
+@pytest.mark.parametrize("growth", ["auto", "on", "off"])
+def test_any_average_may_grow_with_the_training(growth: Any) -> None:
+    run = Run(OptimizerOptions(ema=0.99, ema_growth=growth), max_epochs=10_000)
+    averages = [run.epoch(float(k), 1.0) for k in range(301)]
+    # a sixth of the way back, or what is left of the first steps after 300 of an average over 100
+    assert averages[-1] == pytest.approx(300 * 5 / 6 if growth == "on" else 300 - 100 * (1 - 0.99**300), rel=0.02)
+
+
 def test_a_refinement_starts_from_the_best_average() -> None:
     run = Run(OptimizerOptions(schedule="adaptive"))
     averages = [run.epoch(float(k), abs(k - 20) + 1.0) for k in range(21)]
-    while not run.task.planned().refines:
+    while not run.task.schedule.is_refining:
         run.epoch(100.0, 50.0)
     assert run.start_epoch() == averages[-1]
     assert run.epoch(7.0, 50.0) == 7.0  # a new average
@@ -80,15 +87,6 @@ def test_a_resumed_run_knows_the_best_average() -> None:
     first.start_epoch()
     second.callback.load_state_dict(first.callback.state_dict())
     torch.testing.assert_close(second.callback.state_dict(), first.callback.state_dict(), rtol=0, atol=0)
-
-
-@pytest.mark.parametrize(
-    ("n_steps", "memory"),
-    [(100_000, 500.0), (5_000, 500.0), (720, 72.0), (30, 3.0), (5, 1.0)],
-)
-def test_a_given_average_is_never_longer_than_a_tenth_of_the_steps(n_steps: int, memory: float) -> None:
-    decay = OptimizerOptions(ema=0.998).averaging(n_steps)
-    assert 1 / (1 - decay) == pytest.approx(memory, rel=1e-9)
 
 
 def test_no_recipe_averages_over_a_fixed_number_of_steps() -> None:

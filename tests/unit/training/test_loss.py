@@ -92,17 +92,17 @@ def test_the_function_is_that_of_the_configuration(case: tuple[Prediction, Batch
 
 @pytest.mark.parametrize(("progress", "weight"), [(0.0, 2.0), (0.5, 2.0), (0.75, 20.0), (1.0, 200.0), (1.1, 200.0)])
 def test_the_energy_weight_rises_geometrically(progress: float, weight: float) -> None:
-    options = LossOptions(energy=2.0, late_energy=200.0, late_from=0.5)
-    assert options.energy_weight(progress) == pytest.approx(weight, rel=1e-12)
+    options = LossOptions(energy=2.0, final_energy_weight=200.0, ramp_from=0.5)
+    assert options.energy_ramp.at(progress) == pytest.approx(weight, rel=1e-12)
 
 
 @pytest.mark.parametrize(
     "weights",
     [
-        *({"energy": -1.0}, {"energy": 0.0, "forces": 0.0}, {"late_from": 1.5}, {"energy": 0.0, "late_energy": 1.0}),
-        *({"scale": 0.0}, {"function": "cubic"}, {"required": ("dipol",)}),
+        *({"energy": -1.0}, {"energy": 0.0, "forces": 0.0}, {"scale": 0.0}, {"function": "cubic"}),
+        *({"ramp_from": 1.5}, {"energy": 0.0, "final_energy_weight": 1.0}, {"required": ("dipol",)}),
     ],
 )
 def test_senseless_weights_are_refused(weights: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"loss weights|late_from|late_energy|loss\.(scale|function|required)"):
+    with pytest.raises(ValueError, match=r"loss weights|ramp_from|final_energy|loss\.(scale|function|required)"):
         LossOptions(**weights)

@@ -9,13 +9,15 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
 from nnpot.training.checkpoint import Record
 from nnpot.training.options import OptimizerOptions, TrainerOptions
+from nnpot.training.resolve import Length
 from nnpot.training.run import build_trainer
 
 SLURM = {
     **{"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "t", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"},
     **{"SLURM_NODELIST": "localhost", "SLURM_NTASKS": "4"},
 }
-RECORD = Record(potential={}, baseline=None, settings={}, aside=(), structures=1, data="", max_epochs=1, between=1)
+LENGTH = Length(max_epochs=1, validate_every=1, is_compiled=False)
+RECORD = Record(potential={}, baseline=None, settings={}, aside=(), structures=1, data="", length=LENGTH, command="")
 
 
 def trainer(folder: Path, **options: Any) -> Any:

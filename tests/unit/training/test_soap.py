@@ -1,8 +1,7 @@
-"""The optimiser: its formula written out for one matrix, stacks, resuming."""
+"""Optimisers: that of SOAP, its formula written out for one matrix, stacks, resuming."""
 
 import copy
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,8 +10,8 @@ from systems import ace, acsf, network_potential
 from torch import Tensor, nn
 
 from nnpot.descriptors.base import Descriptor
-from nnpot.training.options import OptimizerOptions
-from nnpot.training.soap import SOAP, optimizer_of
+from nnpot.training.optimizers import OPTIMIZERS, optimizer_of
+from nnpot.training.soap import SOAP
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -98,7 +97,7 @@ def test_parameters_of_one_shape_go_the_way_that_each_goes_alone() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (2, 0), (4,), (2, 3, 4)], ids=str)
 def test_any_shape(shape: tuple[int, ...]) -> None:
     w = nn.Parameter(torch.randn(shape))
-    soap = SOAP([w], lr=0.02, every=2)
+    soap = SOAP([w], lr=0.02, precondition_frequency=2)
     start = float((w - 1).square().sum().detach())
     for _ in range(300):
         soap.zero_grad()
@@ -109,7 +108,7 @@ def test_any_shape(shape: tuple[int, ...]) -> None:
 
 def test_a_long_side_keeps_its_coordinates() -> None:
     w = nn.Parameter(torch.randn(3, 9))
-    soap = SOAP([w], largest=8)
+    soap = SOAP([w], max_precond_dim=8)
     train([w], soap, torch.ones(3), 2)
     assert "left_basis" in soap.state[w]
     assert "right_basis" not in soap.state[w]
@@ -145,19 +144,21 @@ def test_an_ill_conditioned_regression_is_solved_where_adam_is_not() -> None:
     assert loss_after(SOAP) < 0.2 * loss_after(torch.optim.Adam)
 
 
-@pytest.mark.parametrize("wrong", [{"lr": 0.0}, {"betas": (1.0, 0.9)}, {"memory": -0.1}, {"every": 0}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{"lr": 0.0}, {"betas": (1.0, 0.9)}, {"shampoo_beta": -0.1}, {"precondition_frequency": 0}], ids=str
+)
 def test_values_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be positive"):
         SOAP([nn.Parameter(torch.ones(2, 2))], **wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("method", ["soap", "adamw"])
+@pytest.mark.parametrize("method", OPTIMIZERS)
 @pytest.mark.parametrize("descriptor", [ace, acsf])
-def test_only_the_networks_decay(method: Literal["soap", "adamw"], descriptor: Callable[[], Descriptor]) -> None:
+def test_only_the_networks_decay(method: str, descriptor: Callable[[], Descriptor]) -> None:
     potential = network_potential(descriptor())
     before = {name: p.detach().clone() for name, p in potential.named_parameters()}
     for p in potential.parameters():
         p.grad = torch.zeros_like(p)
-    optimizer_of(OptimizerOptions(method, lr=0.1, weight_decay=0.5), potential).step()
+    optimizer_of(method, potential.parameter_groups(), lr=0.1, weight_decay=0.5).step()
     for name, p in potential.named_parameters():
         torch.testing.assert_close(p.detach(), before[name] * (0.95 if name.startswith("networks.") else 1.0))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nnpot.training.metrics import LabelErrors
-from nnpot.training.schedule import cosine_rate
+from nnpot.training.schedules import cosine_rate
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from lammps_runs import assert_as_in_ase, read_result, thermo, with_external, wr
 from systems import ELEMENTS, SYSTEMS, acsf, network_potential, rattled
 
 from nnpot.calculator import NNPotCalculator
-from nnpot.model_file import save_potential
+from nnpot.io import save
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 
@@ -25,7 +25,7 @@ def potential() -> Potential:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    return save_potential(potential(), tmp_path / "model.nnpot")
+    return save(potential(), tmp_path / "model.nnpot")
 
 
 def alloy(n: int = 3) -> Atoms:

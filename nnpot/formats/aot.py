@@ -18,9 +18,14 @@ filled   (S, R)  1 for a place that is taken, 0 for one left over
 =======  ======  ==========================================================================  =====
 
 Outputs: atomic energies (N,), float64, in eV; ∂E/∂r_ij (P, 3), in eV/Å.  Pairs beyond the cutoff have no influence.
+
+The file is a zip archive whose comment is `sha256 ` and the checksum, in 64 hexadecimal digits, of all bytes before
+these digits.  It is compared before anything in the file is loaded, by LAMMPS as well.
 """
 
 import copy
+import hashlib
+import io
 import json
 import logging
 import platform
@@ -28,6 +33,7 @@ import shlex
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,15 +55,26 @@ from nnpot.structure import Pairs
 
 log = logging.getLogger("nnpot")
 
-FORMAT = "6"
+FORMAT = "7"
 """Counted up when a package calls other operators than before, or says other things of itself."""
 SUFFIX = ".pt2"
+SEAL = b"sha256 "
+"""How the comment of the archive begins."""
+DIGITS = 64
+SHOWN = {"dtype": "dtype", "torch": "PyTorch", "processor": "processor", "instructions": "instructions"}
+"""What a package says of its code, by the names of the rows of `nnpot info`."""
 _DYNAMIC = ({0: "P"}, {0: "P"}, {0: "P"}, {0: "A"}, {0: "N"}, {1: "R"}, {0: "N"}, {1: "R"})
 _LEAST = 2
 """Smallest size of an input: a compiler may take sizes 0 and 1 for special."""
 
 
-def write_package(potential: Potential, path: str | Path, dtype: str = "float32", target: str = NATIVE) -> Path:
+def write(
+    potential: Potential,
+    path: str | Path,
+    dtype: str = "float32",
+    target: str = NATIVE,
+    summary: Mapping[str, Any] | None = None,
+) -> Path:
     """Compile a potential into a package; about half a minute.
 
     Args:
@@ -65,6 +82,7 @@ def write_package(potential: Potential, path: str | Path, dtype: str = "float32"
         path: Where to, `*.pt2`.
         dtype: Floating-point type to calculate in, `float32` or `float64`.
         target: The processor that is to run it, by the name that compilers have for it, such as `x86-64-v3`.
+        summary: What a model file says about where the potential comes from.
 
     Raises:
         ValueError: If dtype or target are not known, or the potential cannot be recorded as one graph.
@@ -89,6 +107,7 @@ def write_package(potential: Potential, path: str | Path, dtype: str = "float32"
         "processor": processor.name() if target == NATIVE else target,
         "instructions": " ".join(sorted(instructions)),
         "register": str(processor.register(instructions)),
+        "summary": json.dumps(dict(summary or {})),
     }
     log.info("compiling the potential into %s, about half a minute", path)
     exported = _recorded(function, _example(len(potential.elements), precision))
@@ -96,7 +115,25 @@ def write_package(potential: Potential, path: str | Path, dtype: str = "float32"
         unfinished = str(Path(folder) / Path(path).name)
         configs = {"aot_inductor.metadata": metadata, **_settings_of_compiler(compiler, target, Path(folder))}
         torch._inductor.aoti_compile_and_package(exported, package_path=unfinished, inductor_configs=configs)
-        return write_atomically(Path(path), Path(unfinished).read_bytes())
+        return write_atomically(Path(path), sealed(Path(unfinished).read_bytes()))
+
+
+def sealed(archive: bytes) -> bytes:
+    """Return a zip archive without a comment as one whose comment is its checksum."""
+    length = (len(SEAL) + DIGITS).to_bytes(2, "little")  # the last of what stands before a comment
+    content = archive[:-2] + length + SEAL
+    return content + hashlib.sha256(content).hexdigest().encode()
+
+
+def read_rows(path: str | Path) -> dict[str, str]:
+    """Return what a package says of its code, as :func:`read_metadata` does, in rows for reading."""
+    metadata = read_metadata(path)
+    return {row: metadata[key] for key, row in SHOWN.items()}
+
+
+def read_summary(path: str | Path) -> dict[str, Any]:
+    """Return what a package says about where its potential comes from, as :func:`read_metadata` does."""
+    return dict(json.loads(read_metadata(path)["summary"]))
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -104,19 +141,28 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no package of this nnpot, was made with another release of PyTorch or for a processor that
-            has more than this one.
+        ValueError: If it is no package of this nnpot, has changed since it was written, was made with another release
+            of PyTorch or for a processor that has more than this one.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no package {path}")
+    content = Path(path).read_bytes()
+    is_whole = hashlib.sha256(content[:-DIGITS]).hexdigest().encode() == content[-DIGITS:]
+    changed = f"{path} has changed since it was written: its checksum differs; copy it or export the model again"
+    if not is_whole and content[:-DIGITS].endswith(SEAL):
+        raise ValueError(changed)
     try:
-        with zipfile.ZipFile(path) as package:
+        with zipfile.ZipFile(io.BytesIO(content)) as package:
             names = [name for name in package.namelist() if name.endswith("_metadata.json")]
             metadata: dict[str, str] = json.loads(package.read(names[0])) if names else {}
-    except (zipfile.BadZipFile, ValueError, OSError) as error:
+    except Exception as error:  # of many kinds, by where the damage is
         raise ValueError(f"{path} is not a complete package ({complaint(error)}); export the model again") from error
+    if not names and any(name.endswith("/data.pkl") for name in package.namelist()):
+        raise ValueError(f"{path} is a file of PyTorch, such as a checkpoint; name the model that belongs to it")
     if metadata.get("nnpot") != FORMAT:
         raise ValueError(f"{path} is not a package that this nnpot reads; export the model again")
+    if not is_whole:
+        raise ValueError(changed)
     if metadata["torch"] != pytorch_release():
         raise ValueError(
             f"{path} was made with PyTorch {metadata['torch']}, this is {pytorch_release()}; export the model again"
@@ -162,7 +208,7 @@ def _compiler_for(compiler: str, target: str, path: Path) -> Path:
     return path
 
 
-class PackagedPotential(Potential):
+class AOTPotential(Potential):
     """A potential read from a package.  Its results have no history: it can be evaluated, not trained.
 
     Args:

@@ -4,24 +4,31 @@ import pytest
 
 from nnpot.training.loss import LossOptions
 from nnpot.training.options import OptimizerOptions
-from nnpot.training.schedule import Schedule
+from nnpot.training.schedules import SCHEDULES, Schedule
 
-LOSS = LossOptions(energy=1.0, late_energy=100.0, late_from=0.3)
+LOSS = LossOptions(energy=1.0, final_energy_weight=100.0, ramp_from=0.3)
 
 
 def schedule(kind: str, max_epochs: int = 90) -> Schedule:
-    return Schedule(OptimizerOptions(schedule=kind, warm_up=0.02, final_lr=0.01), LOSS, max_epochs)  # type: ignore[arg-type]
+    return OptimizerOptions(schedule=kind, warm_up=0.02, final_lr=0.01).schedule_of(LOSS, max_epochs)
 
 
 def observe(s: Schedule, losses: list[float]) -> list[int]:
     """Feed one loss per epoch; return the epochs at which refinement began."""
-    return [epoch for epoch, loss in enumerate(losses, start=1) if s.observe(epoch, loss)]
+    return [epoch for epoch, loss in enumerate(losses, start=1) if s.update(epoch, loss)]
 
 
 def test_a_cosine_takes_no_notice_of_the_losses() -> None:
     s = schedule("cosine")
     assert observe(s, [1.0] * 89) == []
     assert (s.last_epoch, s.rate(90), s.energy_weight(0), s.energy_weight(90)) == (90, 0.01, 1.0, pytest.approx(100))
+
+
+def test_a_constant_rate_stays_at_its_peak_while_the_energies_gain_weight() -> None:
+    s = schedule("constant")
+    assert observe(s, [1.0] * 89) == []
+    assert (s.last_epoch, s.rate(0.9), s.rate(1.8), s.rate(90)) == (90, pytest.approx(0.5), 1.0, 1.0)
+    assert [s.energy_weight(t) for t in (27, 58.5, 90)] == pytest.approx([1.0, 10.0, 100.0])
 
 
 def test_a_falling_loss_is_followed_to_the_latest_time() -> None:
@@ -54,10 +61,10 @@ def test_small_improvements_do_not_count() -> None:
     assert observe(s, [1.0 - 1e-5 * k for k in range(50)]) != []
 
 
-@pytest.mark.parametrize("kind", ["cosine", "adaptive"])
+@pytest.mark.parametrize("kind", SCHEDULES)
 def test_a_single_epoch_works(kind: str) -> None:
     s = schedule(kind, 1)
-    s.observe(1, 1.0)
+    s.update(1, 1.0)
     assert s.last_epoch == 1
     assert 0 < s.rate(0.5) <= 1
 

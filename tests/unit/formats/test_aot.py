@@ -1,5 +1,6 @@
 """A package says what its potential says, and refuses what it cannot do."""
 
+import hashlib
 import platform
 import shutil
 import subprocess
@@ -15,13 +16,13 @@ from packages import EXPORTED, package_of, with_metadata
 from proofs import assert_close
 from systems import ELEMENTS, SYSTEMS, pairs_of, structure
 
-from nnpot import packaged
 from nnpot.calculator import NNPotCalculator
+from nnpot.formats import aot
+from nnpot.formats.aot import AOTPotential, read_metadata, read_summary
+from nnpot.io import load
 from nnpot.machine import processor
 from nnpot.machine.build import NATIVE, find_compiler, pytorch_release
-from nnpot.model_file import load
 from nnpot.native import are_compiled, library
-from nnpot.packaged import PackagedPotential, read_metadata, write_package
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 from nnpot.structure import Pairs
@@ -91,7 +92,7 @@ def test_packages_add_to_other_potentials() -> None:
 
 def test_a_missing_package_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no package .*nothing\.pt2"):
-        PackagedPotential.read(tmp_path / "nothing.pt2")
+        AOTPotential.read(tmp_path / "nothing.pt2")
 
 
 @pytest.mark.parametrize("size", [0, 1000, 100_000])
@@ -99,58 +100,96 @@ def test_a_truncated_package_is_refused(tmp_path: Path, size: int) -> None:
     path = tmp_path / "model.pt2"
     path.write_bytes(package_of("ACSF").read_bytes()[:size])
     with pytest.raises(ValueError, match=r"model\.pt2 is not a complete package .*export the model again"):
-        PackagedPotential.read(path)
+        AOTPotential.read(path)
 
 
 def test_another_release_of_pytorch_is_refused(tmp_path: Path) -> None:
     path = with_metadata(tmp_path / "model.pt2", f'"{pytorch_release()}"', '"1.0.0"')
     with pytest.raises(ValueError, match=r"made with PyTorch 1\.0\.0, this is"):
-        PackagedPotential.read(path)
+        AOTPotential.read(path)
 
 
 def test_the_release_is_that_of_pip_as_the_plugin_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_metadata(package_of("ACSF"))["torch"] == pytorch_release()
     monkeypatch.setattr(torch, "__version__", "2.13.0+cu130")  # of a wheel that pip knows as 2.13.0
-    PackagedPotential.read(package_of("ACSF"))
+    AOTPotential.read(package_of("ACSF"))
 
 
 def test_a_package_of_something_else_is_refused(tmp_path: Path) -> None:
     path = with_metadata(tmp_path / "model.pt2", '"nnpot"', '"other"')
     with pytest.raises(ValueError, match="not a package that this nnpot reads"):
-        PackagedPotential.read(path)
+        AOTPotential.read(path)
 
 
 def test_packages_of_older_versions_are_refused(tmp_path: Path) -> None:
-    path = with_metadata(tmp_path / "model.pt2", '"nnpot": "6"', '"nnpot": "4"')
+    path = with_metadata(tmp_path / "model.pt2", f'"nnpot": "{aot.FORMAT}"', '"nnpot": "4"')
     with pytest.raises(ValueError, match="not a package that this nnpot reads; export the model again"):
-        PackagedPotential.read(path)
+        AOTPotential.read(path)
+
+
+@pytest.mark.parametrize("place", [0.0, 0.1, 0.5, 0.9, 0.9999, 1.0])
+def test_a_changed_byte_is_found_before_anything_is_loaded(
+    place: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = bytearray(package_of("ACSF").read_bytes())
+    content[round(place * (len(content) - 1))] ^= 1
+    path = tmp_path / "model.pt2"
+    path.write_bytes(content)
+    monkeypatch.setattr("torch._inductor.aoti_load_package", lambda _: pytest.fail("it is loaded"))
+    with pytest.raises(ValueError, match=r"model\.pt2 has changed since it was written: its checksum differs"):
+        AOTPotential.read(path)
+
+
+def test_a_package_without_its_checksum_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
+    with zipfile.ZipFile(package_of("ACSF")) as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    with pytest.raises(ValueError, match=r"model\.pt2 has changed since it was written: its checksum differs"):
+        AOTPotential.read(path)
+
+
+def test_a_sealed_archive_is_an_archive_that_ends_with_its_checksum(tmp_path: Path) -> None:
+    path = tmp_path / "archive.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a", "some text")
+    path.write_bytes(aot.sealed(path.read_bytes()))
+    content = path.read_bytes()
+    assert content[-64:].decode() == hashlib.sha256(content[:-64]).hexdigest()
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert archive.comment == b"sha256 " + content[-64:]
+
+
+def test_a_package_says_where_its_potential_comes_from() -> None:
+    assert read_summary(package_of("ACSF")) == {"level of theory": "PBE"}
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "model.pt2", "w") as package:
         package.writestr("weights", "1 2 3")
     with pytest.raises(ValueError, match="not a package that this nnpot reads"):
-        PackagedPotential.read(tmp_path / "model.pt2")
+        AOTPotential.read(tmp_path / "model.pt2")
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("model.pt2", "float16"), ("model.nnpot", "float32")])
 def test_wrong_arguments_are_refused(tmp_path: Path, name: str, dtype: str) -> None:
     with pytest.raises(ValueError, match=r"dtype must be|ends in \.pt2"):
-        write_package(ZBL(("Cu",)), tmp_path / name, dtype)
+        aot.write(ZBL(("Cu",)), tmp_path / name, dtype)
 
 
 def test_it_needs_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnpot.packaged.find_compiler", lambda: None)
+    monkeypatch.setattr("nnpot.formats.aot.find_compiler", lambda: None)
     with pytest.raises(FileNotFoundError, match=r"C\+\+ compiler.*install g\+\+"):
-        write_package(ZBL(("Cu",)), tmp_path / "model.pt2")
+        aot.write(ZBL(("Cu",)), tmp_path / "model.pt2")
 
 
 def test_it_needs_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = library.State(None, "NNPOT_NATIVE=off switches the C++ kernels off")
-    monkeypatch.setattr("nnpot.packaged.are_compiled", lambda *_: False)
-    monkeypatch.setattr("nnpot.packaged.state", lambda: state)
+    monkeypatch.setattr("nnpot.formats.aot.are_compiled", lambda *_: False)
+    monkeypatch.setattr("nnpot.formats.aot.state", lambda: state)
     with pytest.raises(FileNotFoundError, match="they do not run here: NNPOT_NATIVE=off"):
-        write_package(ZBL(("Cu",)), tmp_path / "model.pt2")
+        aot.write(ZBL(("Cu",)), tmp_path / "model.pt2")
 
 
 def test_what_depends_on_the_numbers_cannot_be_recorded(tmp_path: Path) -> None:
@@ -161,7 +200,7 @@ def test_what_depends_on_the_numbers_cannot_be_recorded(tmp_path: Path) -> None:
             return pairs.r_ij.sum() * torch.ones(int(pairs.r_ij.norm()))
 
     with pytest.raises(ValueError, match="cannot be recorded as one graph"):
-        write_package(Loop(), tmp_path / "model.pt2")
+        aot.write(Loop(), tmp_path / "model.pt2")
 
 
 def test_an_empty_structure_is_no_trouble() -> None:
@@ -189,7 +228,7 @@ def test_a_package_says_what_its_code_needs() -> None:
 def test_a_package_for_a_processor_that_can_do_more_is_refused_before_its_code_is_loaded(tmp_path: Path) -> None:
     path = with_metadata(tmp_path / "model.pt2", '"instructions": "', '"instructions": "moon512f ')  # and broken code
     with pytest.raises(ValueError, match=r"another processor \(.+\): this one has no moon512f; .* a --target"):
-        PackagedPotential.read(path)
+        AOTPotential.read(path)
 
 
 def test_a_package_of_the_same_kind_is_loaded_without_a_warning(
@@ -198,19 +237,19 @@ def test_a_package_of_the_same_kind_is_loaded_without_a_warning(
     isa = {"AOTI_CPU_ISA": "that of the moon"}
     monkeypatch.setattr("torch._inductor.codecache.get_device_information", lambda _: isa, raising=False)
     monkeypatch.setattr("torch.export.pt2_archive._package.get_device_information", lambda _: isa, raising=False)
-    PackagedPotential.read(package_of("ACSF"))
+    AOTPotential.read(package_of("ACSF"))
     assert caplog.records == []
 
 
 def test_a_package_for_another_kind_of_machine_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = with_metadata(tmp_path / "model.pt2", '"machine": "', '"machine": "moon_')
     with pytest.raises(ValueError, match=r"this one has no moon_"):
-        PackagedPotential.read(path)
+        AOTPotential.read(path)
 
 
 def test_a_target_that_no_compiler_knows(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"knows no processor 'moon'; one with AVX2 is x86-64-v3"):
-        write_package(ZBL(("Cu",)), tmp_path / "model.pt2", target="moon")
+        aot.write(ZBL(("Cu",)), tmp_path / "model.pt2", target="moon")
 
 
 needs_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="another kind of processor")
@@ -220,7 +259,7 @@ needs_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), re
 def test_a_compiler_for_another_processor(tmp_path: Path) -> None:
     compiler = find_compiler()
     assert compiler is not None
-    other = packaged._compiler_for(compiler, "x86-64-v3", tmp_path / "other")
+    other = aot._compiler_for(compiler, "x86-64-v3", tmp_path / "other")
     assert processor.instructions_of(str(other), NATIVE) == processor.instructions_of(compiler, "x86-64-v3")
     assert processor.instructions_of(str(other), "x86-64-v2") == processor.instructions_of(compiler, "x86-64-v2")
 
@@ -232,8 +271,8 @@ def test_a_compiler_for_another_processor(tmp_path: Path) -> None:
 def test_a_package_for_a_named_processor_uses_nothing_more(
     by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnpot.packaged._pytorch_takes_targets", lambda: by == "setting")
-    path = write_package(EXPORTED["ACSF"](), tmp_path / "model.pt2", "float64", target="x86-64-v3")
+    monkeypatch.setattr("nnpot.formats.aot._pytorch_takes_targets", lambda: by == "setting")
+    path = aot.write(EXPORTED["ACSF"](), tmp_path / "model.pt2", "float64", target="x86-64-v3")
     assert read_metadata(path)["processor"] == "x86-64-v3"
     assert read_metadata(path)["register"] == "32"
     with zipfile.ZipFile(path) as package:

@@ -1,0 +1,130 @@
+"""The model file `*.nnpot`: one safetensors file whose metadata holds a JSON description.
+
+Nothing is unpickled and nothing imported, so an untrusted model file cannot run code.  Metadata:
+
+- `nnpot`: number of the format, now "2"; files of earlier formats are read as well (:mod:`nnpot.formats.migrations`);
+- `spec`: the constructor calls that rebuild the potential (:mod:`nnpot.spec`);
+- `summary`: free JSON about where the model comes from (versions, data, errors, date), shown by `nnpot info`;
+- `sha256`: checksum of these three and of all tensors; files of format 1 have none.
+"""
+
+import functools
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from nnpot import committee, descriptors, repulsion  # noqa: F401  whose classes a file may name
+from nnpot.files import write_atomically
+from nnpot.formats.migrations import MIGRATIONS, Description
+from nnpot.potential import Potential
+from nnpot.spec import build, to_spec
+
+log = logging.getLogger("nnpot")
+
+FORMAT = "2"
+"""Counted up when a file of the format before needs a migration."""
+WITHOUT_CHECKSUM = {"1"}
+
+
+def write(potential: Potential, path: Path, summary: Mapping[str, Any]) -> Path:
+    """Write a model file; an existing one is replaced only once the new one is complete.
+
+    Args:
+        potential: What to write.
+        path: Where to.
+        summary: Anything JSON can hold about where it comes from.
+
+    Raises:
+        TypeError: If the potential has no constructor arguments that JSON can hold, as one read from a package.
+    """
+    # copies, because safetensors refuses tensors that share memory, as those of a sum of a potential with itself do
+    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in potential.state_dict().items()}
+    metadata = {"nnpot": FORMAT, "spec": json.dumps(to_spec(potential)), "summary": json.dumps(summary)}
+    return write_atomically(path, save(tensors, {**metadata, "sha256": checksum(metadata, tensors)}))
+
+
+def read(path: Path, dtype: torch.dtype, device: str | torch.device) -> Potential:
+    """Read a potential from a model file, in evaluation mode.
+
+    Args:
+        path: The file.
+        dtype: Floating-point type to calculate in.
+        device: Where to calculate.
+
+    Raises:
+        ValueError: If it is not complete, has changed since it was written, or is one that this version cannot read.
+    """
+    description, state = _read(path)
+    try:
+        potential = build(description["spec"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds a description that this nnpot cannot follow: {error}") from error
+    if not isinstance(potential, Potential):
+        raise ValueError(f"{path} describes a {type(potential).__name__}, not a potential")
+    potential.to(next((t.dtype for t in state.values() if t.is_floating_point()), dtype))
+    try:
+        potential.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit this version of nnpot: {' '.join(str(error).split())}") from error
+    return potential.to(device, dtype).eval()
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """Return what a model file says about where it comes from.
+
+    Raises:
+        ValueError: As :func:`read`.
+    """
+    return dict(_read(path)[0]["summary"])
+
+
+def checksum(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of a description and of the names, types, shapes and numbers of tensors."""
+    digest = hashlib.sha256()
+    for key in ("nnpot", "spec", "summary"):
+        text = metadata[key].encode()
+        digest.update(b"%d:%b" % (len(text), text))
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}:".encode())
+        digest.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[Description, dict[str, Tensor]]:
+    """The description and the tensors of a file, as the present format has them."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a complete nnpot model file ({error}); copy or train it again") from error
+    if "nnpot" not in metadata:
+        raise ValueError(f"{path} is a safetensors file, but not a model of nnpot")
+    number = metadata["nnpot"]
+    if number != FORMAT and number not in MIGRATIONS:
+        raise ValueError(f"{path} has format {number}, this nnpot reads formats up to {FORMAT}; update nnpot")
+    try:
+        if number not in WITHOUT_CHECKSUM and metadata["sha256"] != checksum(metadata, state):
+            raise ValueError(f"{path} has changed since it was written: its checksum differs; copy or train it again")
+        description = {"spec": json.loads(metadata["spec"]), "summary": json.loads(metadata["summary"])}
+    except (KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} holds a description that is not complete ({error}); copy it again") from error
+    if number != FORMAT:
+        _say_once(path, number)
+    while number != FORMAT:
+        description, state = MIGRATIONS[number](description, state)
+        number = str(int(number) + 1)
+    return description, state
+
+
+@functools.cache
+def _say_once(path: Path, number: str) -> None:
+    log.info("%s has format %s of an earlier nnpot; it is read as format %s", path, number, FORMAT)

@@ -1,0 +1,164 @@
+"""The one door for potentials in files: what a file holds is told from its content, whatever its name."""
+
+import copy
+import datetime
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from nnpot.formats import aot, n2p2, nnpot
+from nnpot.formats.n2p2.conventions import INPUT
+from nnpot.potential import Potential
+
+Format = Literal["model file", "package", "folder of n2p2"]
+
+UNITS = "eV, Å"
+"""What energies and lengths are measured in, in all of nnpot: stated in a file for those who read it without."""
+
+MODEL = "model.nnpot"
+"""Name of the model file in the folder of a training run."""
+
+_ZIP = b"PK\x03\x04"
+"""How a package begins."""
+
+
+def load(path: str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> Potential:
+    """Read a potential from a model file, a package, or a folder with the files of n2p2 or RuNNer.
+
+    A model file cannot run code; a package holds machine code: load only what you trust.
+
+    Args:
+        path: A file written by `nnpot train`, :func:`save` or `nnpot export`, or a folder with input.nn, scaling.data
+            and weights.
+        dtype: Floating-point type to calculate in; a package has its own.
+        device: Where to calculate; a package runs on the CPU.
+
+    Returns:
+        The potential, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If it is none of these, is not complete or damaged, or is one that this version cannot read.
+    """
+    path = Path(path)
+    match format_of(path):
+        case "model file":
+            return nnpot.read(path, dtype, device)
+        case "package":
+            return aot.AOTPotential.read(path)
+        case "folder of n2p2":
+            return n2p2.read(path).to(device, dtype)
+
+
+def save(potential: Potential, path: str | Path, summary: Mapping[str, Any] | None = None) -> Path:
+    """Write a model file; an existing one is replaced only once the new one is complete.
+
+    Args:
+        potential: What to write.
+        path: Where to, usually `*.nnpot`.
+        summary: Anything JSON can hold about where it comes from; versions, units and date are added.
+
+    Raises:
+        TypeError: If the potential was read from a package, which cannot be written anew.
+        OSError: If the file cannot be written.
+    """
+    if any(isinstance(part, aot.AOTPotential) for part in potential.modules()):
+        raise TypeError("a potential read from a package cannot be saved; keep the model file that it was made from")
+    return nnpot.write(potential, Path(path), {**(summary or {}), **_circumstances()})
+
+
+def load_for_evaluation(
+    potential: str | Path | Potential, dtype: torch.dtype, device: torch.device
+) -> tuple[Potential, torch.dtype, torch.device]:
+    """Return a potential to evaluate with, a copy or one read from a file, and where it calculates in fact.
+
+    Args:
+        potential: A potential, or whatever :func:`load` reads.
+        dtype: Floating-point type to calculate in; a package has its own.
+        device: Where to calculate; a package runs on the CPU.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If a file cannot be read.
+    """
+    if isinstance(potential, Potential):
+        own = copy.deepcopy(potential).to(device, dtype).eval()
+    else:
+        own = load(potential, dtype, device)
+    return own, *(own.dtype_and_device() if isinstance(own, aot.AOTPotential) else (dtype, device))
+
+
+def describe(path: str | Path) -> dict[str, str]:
+    """Return what a potential in a file is and where it comes from, in rows, the last of them its modules.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If it cannot be read.
+    """
+    path, potential = Path(path), load(path)
+    summary = {name: str(value) for name, value in read_summary(path).items() if name != "recipe"}
+    return {
+        "file": format_of(path),
+        "kind": type(potential).__name__,
+        "elements": ", ".join(potential.elements),
+        "cutoff": f"{potential.cutoff:.6g} Å",
+        "parameters": f"{sum(p.numel() for p in potential.parameters()):,}",
+        **summary,
+        **(aot.read_rows(path) if isinstance(potential, aot.AOTPotential) else {}),
+        "modules": str(potential),
+    }
+
+
+def read_summary(path: str | Path) -> dict[str, Any]:
+    """Return what a file says about where its potential comes from; nothing for one of n2p2.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If it cannot be read.
+    """
+    match format_of(path := Path(path)):
+        case "model file":
+            return nnpot.read_summary(path)
+        case "package":
+            return aot.read_summary(path)
+        case "folder of n2p2":
+            return {}
+
+
+def format_of(path: Path) -> Format:
+    """Return what a file or folder holds, by how it begins.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is nothing that nnpot reads.
+    """
+    if path.is_dir():
+        if (path / MODEL).is_file():
+            raise ValueError(f"{path} is the folder of a run; name its model: {path / MODEL}")
+        if not (path / INPUT).is_file():
+            raise ValueError(f"the folder {path} holds no {INPUT}, so no potential of n2p2; name a file instead")
+        return "folder of n2p2"
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no model {path}")
+    with path.open("rb") as file:
+        beginning = file.read(9)
+    if beginning.startswith(_ZIP):
+        return "package"
+    if beginning[8:] == b"{":  # after the length of the header of a safetensors file
+        return "model file"
+    if not beginning:
+        raise ValueError(f"{path} is empty; copy or train the model again")
+    raise ValueError(f"{path} is not a complete model: neither a model file nor a package nor a folder of n2p2")
+
+
+def _circumstances() -> dict[str, str]:
+    """By what, when and in which units a file is written."""
+    return {
+        "units": UNITS,
+        "written": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "nnpot": importlib.import_module("nnpot").__version__,
+        "PyTorch": torch.__version__,
+    }

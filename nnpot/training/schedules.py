@@ -1,0 +1,211 @@
+"""Learning rate and weight of the energies over the epochs of a training: a class for each way, found by its name."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+ANNEALING = 1.0
+"""Length of the annealing, relative to the epochs before it."""
+
+REFINEMENT, REFINING_RATE = 0.4, 0.1
+"""Length of the refinement, relative to the epochs that its weights took, and its first rate, relative to the peak."""
+
+PATIENCE = 0.5
+"""Epochs without an improvement after which the refinement begins, relative to the epochs before them."""
+
+MIN_PATIENCE = 15
+"""Smallest number of epochs without an improvement: at the start the energies are still all noise."""
+
+MIN_IMPROVEMENT = 0.01
+"""Relative decrease of the validation error that counts as an improvement.  Smaller values let small sets overfit: the
+error of a dozen structures is mostly noise."""
+
+
+@dataclass(frozen=True)
+class EnergyRamp:
+    """Weight of the energies, which rises geometrically (a jump would throw the optimiser off).
+
+    Args:
+        start: The weight at first, in atom²/eV².
+        end: The weight in the end; None for a constant weight.
+        begins: Fraction of the epochs at which the rise begins, where nothing else says when.
+    """
+
+    start: float
+    end: float | None = None
+    begins: float = 0.3
+
+    def after(self, rise: float) -> float:
+        """Return the weight after a fraction of the rise."""
+        if self.end is None:
+            return self.start
+        return math.exp((1 - rise) * math.log(self.start) + rise * math.log(self.end))
+
+    def at(self, progress: float) -> float:
+        """Return the weight at a fraction of the epochs."""
+        return self.after(min(max((progress - self.begins) / max(1 - self.begins, 1e-9), 0.0), 1.0))
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """What every schedule is made from.
+
+    Args:
+        max_epochs: Number of epochs, or the largest number.
+        warm_up: Fraction of the epochs in which the rate rises from 0 to its peak.
+        final_rate: Rate at the end, relative to that from which it falls.
+        energy: Weight of the energies.
+    """
+
+    max_epochs: int
+    warm_up: float
+    final_rate: float
+    energy: EnergyRamp
+
+
+class Schedule(ABC):
+    """The learning rate and the weight of the energies at a time, in epochs.
+
+    Attributes:
+        may_end_early: Whether a run may take fewer epochs than `max_epochs`.
+        state: Names of the attributes that a resumed run has to know.
+        settings: What the schedule is made from.
+        best_epoch: Number of epochs after which the error was smallest; 0 if the schedule does not watch it.
+        is_refining: Whether training has gone back to the best weights, to refine them.
+        anneal_start: Epoch from which the rate falls.
+    """
+
+    may_end_early: ClassVar[bool] = False
+    state: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, settings: ScheduleSettings) -> None:
+        self.settings = settings
+        self.best_epoch, self.anneal_start = 0, 0
+        self.is_refining = False
+
+    @property
+    def last_epoch(self) -> int:
+        """Number of epochs, as far as known."""
+        return self.settings.max_epochs
+
+    @abstractmethod
+    def rate(self, t: float) -> float:
+        """Return the learning rate relative to its peak."""
+
+    def energy_weight(self, t: float) -> float:
+        """Return the weight of the energies in the loss, in atom²/eV²."""
+        return self.settings.energy.at(t / self.settings.max_epochs)
+
+    def update(self, epoch: int, error: float) -> bool:
+        """Take note of the validation error after so many epochs; return whether the refinement begins now."""
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed training has to know."""
+        return {name: getattr(self, name) for name in self.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it over."""
+        for name in self.state:
+            setattr(self, name, state[name])
+
+
+class Constant(Schedule):
+    """The rate rises to its peak and stays there."""
+
+    def rate(self, t: float) -> float:
+        """As every schedule."""
+        return warm_up_rate(t / self.settings.max_epochs, self.settings.warm_up)
+
+
+class Cosine(Schedule):
+    """The rate rises, then falls as half a cosine to the last epoch."""
+
+    def rate(self, t: float) -> float:
+        """As every schedule."""
+        return cosine_rate(t / self.settings.max_epochs, self.settings.warm_up, self.settings.final_rate)
+
+
+class Adaptive(Schedule):
+    """The rate stays at its peak for half of the epochs, then falls as half a cosine; or the best weights are refined.
+
+    While the rate falls the weight of the energies rises, slowly at first: a large weight at a high rate makes the loss
+    jump.  If the validation error stops falling before, from then on the model overfits.  Training returns to the best
+    weights and anneals them briefly from a low rate while the energy weight rises through the upper half of its range:
+    energies improve, forces do not get worse.
+
+    Without a validation error it takes all `max_epochs`.
+    """
+
+    may_end_early = True
+    state = ("best", "best_epoch", "anneal_start", "is_refining")
+
+    def __init__(self, settings: ScheduleSettings) -> None:
+        super().__init__(settings)
+        self.best = math.inf
+        self.anneal_start = math.ceil(settings.max_epochs / (1 + ANNEALING))
+
+    @property
+    def last_epoch(self) -> int:
+        """Number of epochs, as far as known."""
+        if not self.is_refining:
+            return self.settings.max_epochs
+        return self.anneal_start + math.ceil(self.best_epoch * REFINEMENT)
+
+    def rate(self, t: float) -> float:
+        """As every schedule."""
+        warm = min(1.0, max(t / min(max(self.settings.warm_up * self.settings.max_epochs, 1e-9), 5.0), 1e-3))
+        highest = REFINING_RATE if self._refines_at(t) else warm
+        return highest * half_cosine(self._annealed(t), self.settings.final_rate)
+
+    def energy_weight(self, t: float) -> float:
+        """As every schedule."""
+        done = self._annealed(t)
+        return self.settings.energy.after(0.5 + 0.5 * done if self._refines_at(t) else done**2)
+
+    def update(self, epoch: int, error: float) -> bool:
+        """As every schedule."""
+        if epoch >= self.anneal_start:
+            return False
+        if error < (1 - MIN_IMPROVEMENT) * self.best:
+            self.best, self.best_epoch = error, epoch
+        if epoch < self.best_epoch * (1 + PATIENCE) + max(0.01 * self.settings.max_epochs, MIN_PATIENCE):
+            return False
+        self.anneal_start, self.is_refining = epoch, True
+        return True
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it over; but unless it refines, annealing begins when the present number of epochs wants it to."""
+        own_start = self.anneal_start
+        super().load_state_dict(state)
+        if not self.is_refining:
+            self.anneal_start = own_start
+
+    def _annealed(self, t: float) -> float:
+        """Fraction of the annealing or refinement that is over."""
+        return min(max((t - self.anneal_start) / max(self.last_epoch - self.anneal_start, 1), 0.0), 1.0)
+
+    def _refines_at(self, t: float) -> bool:
+        return self.is_refining and t >= self.anneal_start
+
+
+SCHEDULES: dict[str, type[Schedule]] = {"cosine": Cosine, "adaptive": Adaptive, "constant": Constant}
+"""Schedules by the name that `optimizer.schedule` gives them."""
+
+
+def half_cosine(progress: float, final: float) -> float:
+    """Return the rate relative to the first at a fraction of a fall as half a cosine from 1 to `final`."""
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def warm_up_rate(progress: float, warm_up: float) -> float:
+    """Return the rate relative to its peak at a fraction of all steps, of which a fraction is a linear rise."""
+    return max(progress / warm_up, 1e-3) if progress < warm_up else 1.0
+
+
+def cosine_rate(progress: float, warm_up: float, final: float) -> float:
+    """Return the rate relative to its peak at a fraction of all steps: linear rise, then half a cosine to `final`."""
+    if progress < warm_up:
+        return warm_up_rate(progress, warm_up)
+    return half_cosine(min((progress - warm_up) / (1 - warm_up), 1.0), final)

@@ -1,0 +1,148 @@
+"""The one door: what a file holds is told from its content, and what is none is said in one sentence."""
+
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from packages import EXPORTED, package_of
+from systems import acsf, network_potential, structure
+
+import nnpot
+from nnpot.formats import n2p2
+from nnpot.io import UNITS, describe, load, load_for_evaluation, read_summary, save
+from nnpot.native import are_compiled
+from nnpot.repulsion import ZBL
+
+needs_kernels = pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler")
+
+
+def small() -> nnpot.NeuralNetworkPotential:
+    return network_potential(acsf(g1=False, g3=(), g4=(), g5=()), linear=False)
+
+
+def model_file(path: Path) -> Path:
+    return save(small(), path, {"level of theory": "PBE"})
+
+
+def package(path: Path) -> Path:
+    shutil.copy(package_of("ACSF"), path)
+    return path
+
+
+def folder(path: Path) -> Path:
+    n2p2.write(small(), path)
+    return path
+
+
+HELD = {
+    "model file": (model_file, "NeuralNetworkPotential"),
+    "package": (package, "AOTPotential"),
+    "folder of n2p2": (folder, "NeuralNetworkPotential"),
+}
+"""What there is to load: how it is made, and what it becomes."""
+each_kind = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=needs_kernels if kind == "package" else ()) for kind in HELD]
+)
+
+
+@each_kind
+@pytest.mark.parametrize("name", ["model", "model.nnpot", "model.pt2", "model.xyz"])
+def test_the_name_does_not_count(name: str, kind: str, tmp_path: Path) -> None:
+    make, wanted = HELD[kind]
+    potential = load(make(tmp_path / name), torch.float64)
+    assert type(potential).__name__ == wanted
+    reference = EXPORTED["ACSF"]() if kind == "package" else small()
+    atoms = structure("alloy")
+    torch.testing.assert_close(potential.predict(atoms).forces, reference.predict(atoms).forces, rtol=1e-9, atol=1e-9)
+
+
+@each_kind
+def test_what_is_read_is_described(kind: str, tmp_path: Path) -> None:
+    make, wanted = HELD[kind]
+    rows = describe(make(tmp_path / "model"))
+    assert (rows["file"], rows["kind"], rows["elements"]) == (kind, wanted, "H, O, Cu, Au")
+    assert rows["cutoff"] == "3.6 Å"
+    assert wanted in rows["modules"]
+
+
+@needs_kernels
+def test_a_package_says_what_it_is_compiled_for(tmp_path: Path) -> None:
+    rows = describe(package(tmp_path / "model"))
+    assert {"dtype", "PyTorch", "processor", "instructions"} < set(rows)
+    assert rows["dtype"] == "float64"
+
+
+def test_a_saved_model_says_by_what_and_when_it_was_written(tmp_path: Path) -> None:
+    summary = read_summary(model_file(tmp_path / "model.nnpot"))
+    assert summary["level of theory"] == "PBE"
+    assert (summary["units"], summary["nnpot"], summary["PyTorch"]) == (UNITS, nnpot.__version__, torch.__version__)
+    assert summary["written"].count("-") == 2
+
+
+def test_files_of_n2p2_say_nothing_of_their_training(tmp_path: Path) -> None:
+    assert read_summary(folder(tmp_path / "model")) == {}
+
+
+def test_a_potential_to_evaluate_with_is_a_copy() -> None:
+    potential = small().train()
+    own, dtype, device = load_for_evaluation(potential, torch.float32, torch.device("cpu"))
+    assert (dtype, device, own.training, potential.training) == (torch.float32, torch.device("cpu"), False, True)
+    assert own.dtype_and_device()[0] == torch.float32
+    assert potential.dtype_and_device()[0] == torch.float64
+
+
+@needs_kernels
+def test_a_package_calculates_in_its_own_precision(tmp_path: Path) -> None:
+    _, dtype, device = load_for_evaluation(package(tmp_path / "m"), torch.float32, torch.device("cpu"))
+    assert (dtype, device) == (torch.float64, torch.device("cpu"))
+
+
+@needs_kernels
+def test_a_package_cannot_be_saved(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="a potential read from a package cannot be saved; keep the model file"):
+        save(load(package(tmp_path / "model.pt2")) + ZBL(("Cu",)), tmp_path / "model.nnpot")
+    assert not (tmp_path / "model.nnpot").exists()
+
+
+def zip_file(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "nothing")
+
+
+def folder_of_a_run(path: Path) -> None:
+    path.mkdir()
+    save(small(), path / "model.nnpot")
+
+
+FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "an empty file": (lambda path: path.write_bytes(b""), "is empty; copy or train the model again"),
+    "a short text": (lambda path: path.write_text("3\n"), "is not a complete model: neither a model file nor"),
+    "structures": (lambda path: path.write_text("1\nenergy=0\nCu 0 0 0\n"), "is not a complete model: neither"),
+    "half a header": (lambda path: path.write_bytes(b"\x10" + bytes(7) + b"{"), "is not a complete nnpot model file"),
+    "a zip archive": (zip_file, "is not a package that this nnpot reads"),
+    "half a zip archive": (lambda path: path.write_bytes(b"PK\x03\x04 etc"), "is not a complete package"),
+    "a checkpoint": (lambda path: torch.save({"a": 1}, path), "is a file of PyTorch, such as a checkpoint"),
+    "an empty folder": (Path.mkdir, "holds no input.nn, so no potential of n2p2; name a file instead"),
+    "the folder of a run": (folder_of_a_run, r"is the folder of a run; name its model: .*model\.nnpot"),
+}
+
+
+@pytest.mark.parametrize("read", [load, describe, read_summary], ids=["load", "describe", "summary"])
+@pytest.mark.parametrize("case", FOREIGN)
+def test_what_is_no_model_is_refused_in_a_sentence(case: str, read: Callable[[Path], object], tmp_path: Path) -> None:
+    make, message = FOREIGN[case]
+    path = tmp_path / "thing"
+    make(path)
+    with pytest.raises(ValueError, match=message) as refusal:
+        read(path)
+    assert str(path) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("read", [load, describe, read_summary], ids=["load", "describe", "summary"])
+def test_what_is_not_there_is_named(read: Callable[[Path], object], tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"there is no model .*nowhere"):
+        read(tmp_path / "nowhere")
