@@ -194,7 +194,7 @@ class NeuralNetworkPotential(TrainablePotential):
         The linear term and the descriptor, which carry a potential beyond its training data, would give too low
         energies there.
         """
-        networks = {p for part in (self, *self._heads) for p in part.networks.parameters()}
+        networks = {p for part in (self.networks, *(head.networks for head in self._heads)) for p in part.parameters()}
         decaying, others = (
             tuple(p for p in self.parameters() if (p in networks) is decays) for decays in (True, False)
         )
