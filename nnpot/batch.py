@@ -1,14 +1,155 @@
-"""Batches of structures with their neighbour pairs and labels."""
+"""Pairs of atoms, and batches of structures with their neighbour pairs and labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import torch
+from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor
 
 from nnpot.labels import LABELS
-from nnpot.structure import CachedFeatures, Pairs, Structure, join_indices, species_index
+from nnpot.prepared import Arrangement, CachedFeatures, Prepared, join_indices
+from nnpot.structure import Structure
+
+Made = TypeVar("Made")
+
+
+def species_index(numbers: Tensor, elements: Sequence[str]) -> Tensor:
+    """Return the position of each atom's element among the elements of a model, shape (N,).
+
+    Raises:
+        ValueError: If an atom is of another element; it names the elements and the first such atom.
+    """
+    lookup = torch.full((len(chemical_symbols),), -1, dtype=torch.int64)
+    for k, element in enumerate(elements):
+        lookup[atomic_numbers[element]] = k
+    species = lookup.to(numbers.device)[numbers]
+    if bool((species < 0).any()):
+        atom = int((species < 0).nonzero()[0])
+        raise ValueError(
+            f"atom {atom} is {chemical_symbols[int(numbers[atom])]}, but the model knows only {', '.join(elements)}; "
+            "train a model with this element or remove the atom"
+        )
+    return species
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """All that a descriptor or a potential may see of a structure: ordered pairs of atoms.
+
+    Not every atom that is a neighbour need be a centre: the ghost atoms of parallel MD are not.
+
+    Attributes:
+        r_ij: Vectors from centre to neighbour, in Å, shape (P, 3).
+        pair_i: Centre of each pair, shape (P,), in 0 … N−1.
+        pair_j: Neighbour of each pair, shape (P,), in 0 … N'−1.
+        species: Index of each atom's element among the elements of the model, shape (N',).
+        centers: The same of each centre, shape (N,); None if the atoms are the centres.
+        assume_sorted: Whether the pairs are known to be sorted by centre.
+        kept: Features of a fixed descriptor for these atoms and their derivatives, if calculated before.
+        cache: What :meth:`cached` has made of these pairs; a copy by `dataclasses.replace` starts without.
+    """
+
+    r_ij: Tensor
+    pair_i: Tensor
+    pair_j: Tensor
+    species: Tensor
+    centers: Tensor | None = None
+    assume_sorted: bool = False
+    kept: "CachedFeatures | None" = None
+    cache: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what was made of these pairs before under the same key, else make it now and keep it.
+
+        For all whose size depends on where the atoms are (tables of neighbours, rows by element): a graph that is
+        recorded for other pairs takes it as an input (`engines/torchscript.py`).
+        """
+        if key not in self.cache:
+            self.cache[key] = make()
+        return self.cache[key]  # type: ignore[no-any-return]
+
+    @property
+    def center_species(self) -> Tensor:
+        """Element index of each centre, shape (N,)."""
+        return self.species if self.centers is None else self.centers
+
+    @property
+    def is_sorted(self) -> bool:
+        """Whether the pairs of a centre stand together, in the order of the centres."""
+        return self.assume_sorted or bool((self.pair_i[1:] >= self.pair_i[:-1]).all())
+
+    def by_center(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return pairs that are sorted by centre as kernels take them.
+
+        Returns:
+            r_ij; the place of the first pair of each centre and behind them the number of pairs, shape (N + 1,);
+            pair_j; species.
+        """
+        n = self.center_species.shape[0]
+        pair_i = self.pair_i.contiguous()
+        starts = self.cached("starts", lambda: torch.searchsorted(pair_i, torch.arange(n + 1, device=pair_i.device)))
+        return self.r_ij.contiguous(), starts, self.pair_j.contiguous(), self.species.contiguous()
+
+    def with_vectors(self, r_ij: Tensor) -> "Pairs":
+        """Return the same pairs with vectors that are equal but have another history: what was made of them holds."""
+        pairs = replace(self, r_ij=r_ij)
+        pairs.cache.update(self.cache)
+        return pairs
+
+    def check(self) -> None:
+        """Complain about what is no list of pairs; compiled code looks for itself.
+
+        Numbers are looked at on the CPU alone: another device would have to be waited for.
+
+        Raises:
+            ValueError: If an index is not int64 or out of range, lengths do not agree, or a vector is not finite.
+        """
+        indices = {"pair_i": self.pair_i, "pair_j": self.pair_j, "species": self.species}
+        if self.centers is not None:
+            indices["centers"] = self.centers
+        for name, index in indices.items():
+            if index.dtype != torch.int64:
+                raise ValueError(f"{name} must be int64, got {index.dtype}")
+        lengths = len(self.r_ij), len(self.pair_i), len(self.pair_j)
+        if len(set(lengths)) > 1:
+            raise ValueError(f"r_ij, pair_i and pair_j must be of one length, got {lengths}")
+        if not self.r_ij.is_cpu:
+            return
+        limits = {"pair_i": len(self.center_species), "pair_j": len(self.species)}
+        for name, limit in limits.items():
+            if bool(((indices[name] < 0) | (indices[name] >= limit)).any()):
+                raise ValueError(f"{name} must be one of the {limit} atoms")
+        if bool((self.species < 0).any() | (self.center_species < 0).any()):
+            raise ValueError("the index of an element must not be negative")
+        if not bool(torch.isfinite(self.r_ij).all()):
+            raise ValueError("a pair vector r_ij is infinite or not a number")
+
+    def chunks(self, size: int) -> Iterator["Pairs"]:
+        """Yield the pairs in order, up to `size` centres at a time; all at once unless they are sorted by centre."""
+        n = len(self.center_species)
+        if n <= size or not self.is_sorted:
+            yield self
+            return
+        for start, first, end in self.cached(("bounds", size), lambda: self.bounds(size)):
+            chunk = Pairs(
+                self.r_ij[first:end],
+                self.pair_i[first:end] - start,
+                self.pair_j[first:end],
+                self.species,
+                self.center_species[start : start + size],
+                assume_sorted=True,
+            )
+            known = self.cache.get(("chunk", start))
+            chunk.cache.update({} if known is None else known.cache)
+            yield chunk
+
+    def bounds(self, size: int) -> list[tuple[int, int, int]]:
+        """Return for each chunk its first centre, its first pair and the pair behind its last."""
+        starts = torch.arange(0, len(self.center_species), size, device=self.pair_i.device)
+        ends = [*torch.searchsorted(self.pair_i, starts).tolist(), len(self.pair_i)]
+        return list(zip(starts.tolist(), ends, ends[1:], strict=False))
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +175,8 @@ class Batch:
                              where all are 1
     names         (B,)       where each structure comes from, for messages; empty if unknown
     cached                   features and derivatives of a fixed descriptor, or None
+    arrangement              where atoms and pairs stand in tables, or None
+    prepared                 element indices and tables made beforehand, or None
     ============  =========  ============================================================  ======
     """
 
@@ -51,6 +194,8 @@ class Batch:
     weights: Tensor | None = None
     names: tuple[str, ...] = ()
     cached: CachedFeatures | None = None
+    arrangement: Arrangement | None = None
+    prepared: Prepared | None = None
 
     @property
     def energy(self) -> Tensor:
@@ -78,7 +223,12 @@ class Batch:
         Raises:
             ValueError: If an atom is of another element.
         """
-        return Pairs(self.r_ij, self.pair_i, self.pair_j, species_index(self.numbers, elements), kept=self.cached)
+        known = self.prepared
+        if known is None or known.elements != tuple(elements):
+            return Pairs(self.r_ij, self.pair_i, self.pair_j, species_index(self.numbers, elements), kept=self.cached)
+        pairs = Pairs(self.r_ij, self.pair_i, self.pair_j, known.species, assume_sorted=True, kept=self.cached)
+        pairs.cache.update(known.cache)
+        return pairs
 
     @classmethod
     def of_structure(cls, structure: Structure, r_ij: Tensor, pair_i: Tensor, pair_j: Tensor) -> Self:
@@ -115,16 +265,17 @@ class Batch:
         if not batches:
             raise ValueError("a batch needs at least one structure")
         n_atoms = [len(b.numbers) for b in batches]
-        indices = {
+        indices: dict[str, Any] = {
             "pair_i": join_indices([b.pair_i for b in batches], n_atoms),
             "pair_j": join_indices([b.pair_j for b in batches], n_atoms),
             "structure_of": join_indices([b.structure_of for b in batches], [b.n_structures for b in batches]),
         }
         others = [f.name for f in fields(cls) if f.name not in {*indices, *_NO_TENSORS}]
-        values = {name: torch.cat([getattr(b, name) for b in batches]) for name in others}
+        values: dict[str, Any] = {name: torch.cat([getattr(b, name) for b in batches]) for name in others}
         known = [name for name in LABELS if any(name in b.labels for b in batches)]
         names = tuple(name for b in batches for name in b.names)
         caches = [b.cached for b in batches if b.cached is not None]
+        places = [b.arrangement for b in batches if b.arrangement is not None]
         cached = CachedFeatures.join(caches) if len(caches) == len(batches) else None
         return cls(
             **values,
@@ -133,6 +284,7 @@ class Batch:
             weights=_joined_weights(batches),
             names=names,
             cached=cached,
+            arrangement=Arrangement.join(places) if len(places) == len(batches) else None,
         )
 
     def label(self, name: str) -> Tensor:
@@ -153,20 +305,23 @@ class Batch:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Batch":
         """Move to a device, checked if it leaves the CPU; the floating-point parts but the energy also to a dtype."""
-        if self.r_ij.is_cpu and device is not None and torch.device(device).type != "cpu":
+        if self.prepared is None and self.r_ij.is_cpu and device is not None and torch.device(device).type != "cpu":
             self.check()
         tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NO_TENSORS}
-        moved = {name: v.to(device, dtype if v.is_floating_point() else None) for name, v in tensors.items()}
+        moved: dict[str, Any] = {
+            name: v.to(device, dtype if v.is_floating_point() else None) for name, v in tensors.items()
+        }
         return replace(
             self,
             **moved,
             labels={n: v.to(device, v.dtype if n == "energy" else dtype) for n, v in self.labels.items()},
             weights=None if self.weights is None else self.weights.to(device, dtype),
             cached=None if self.cached is None else self.cached.to(device, dtype),
+            prepared=None if self.prepared is None else self.prepared.to(device, dtype),
         )
 
 
-_NO_TENSORS = {"labels", "weights", "names", "cached"}
+_NO_TENSORS = {"labels", "weights", "names", "cached", "arrangement", "prepared"}
 """Fields of a batch that are not a tensor in every batch."""
 
 

@@ -1,5 +1,7 @@
 """Any potential as an ASE calculator."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -7,15 +9,18 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from numpy.typing import NDArray
+from torch import Tensor
 
 from nnpot.batch import Batch
 from nnpot.io import load_for_evaluation
 from nnpot.labels import LABELS
-from nnpot.neighbors import NeighborPairs, check_places, moved_beyond_skin, neighbor_pairs
+from nnpot.neighbors import check_places, moved_beyond_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.potential import Potential
+from nnpot.potential import CENTERS_AT_ONCE, Potential
 from nnpot.precision import dtype_of
 from nnpot.structure import Structure
+from nnpot.tables import arranged, needs_in_dynamics, with_tables
 from nnpot.torch_compile import Compilation, worth_compiling
 
 
@@ -62,8 +67,7 @@ class NNPotCalculator(Calculator):
         self.compile: Compilation = compile
         self.implemented_properties = ["free_energy", "energies", *self.potential.predicts]
         self._n_atoms: int | None = 0
-        self._pairs: NeighborPairs | None = None
-        self._pairs_of: Structure | None = None
+        self._kept: _Kept | None = None
 
     def calculate(
         self,
@@ -79,21 +83,26 @@ class NNPotCalculator(Calculator):
         """
         super().calculate(atoms, properties, system_changes)
         structure = Structure.from_ase(cast(Atoms, self.atoms))
-        pairs = self._neighbors(structure)
-        batch = Batch.of_structure(structure, pairs.vectors(structure.positions, structure.cell), pairs.i, pairs.j)
-        batch = batch.to(self.device, self.dtype)
+        batch = self._batch(structure)
         self._compile_if_it_pays(len(structure))
         with torch.no_grad():
             prediction = self.potential(batch)
-        results = {name: values.double().cpu().numpy() for name, values in prediction.labels.items()}
-        if not (np.isfinite(results["energy"]).all() and np.isfinite(results["forces"]).all()):
+        on_host = self._downloaded({"energies": prediction.energies, **prediction.labels})
+        if not (np.isfinite(on_host["energy"]).all() and np.isfinite(on_host["forces"]).all()):
             raise ValueError(prediction.complaints(batch)[0])
-        energy = float(results["energy"][0])
-        self.results = {"free_energy": energy, "energies": prediction.energies.cpu().numpy()}
-        for name, values in results.items():
+        energy = float(on_host["energy"][0])
+        self.results = {"free_energy": energy, "energies": on_host["energies"]}
+        for name in prediction.labels:
             if LABELS[name].is_possible(structure.pbc, has_volume=structure.has_volume):
-                self.results[name] = values if LABELS[name].per == "atom" else values[0]
+                self.results[name] = on_host[name] if LABELS[name].per == "atom" else on_host[name][0]
         self.results["energy"] = energy
+
+    @staticmethod
+    def _downloaded(results: Mapping[str, Tensor]) -> dict[str, NDArray[np.float64]]:
+        """Results by name on the host, in one copy: each waits for the device."""
+        flat = torch.cat([values.double().flatten() for values in results.values()]).cpu()
+        parts = zip(results.items(), flat.split([values.numel() for values in results.values()]), strict=True)
+        return {name: part.view(values.shape).numpy() for (name, values), part in parts}
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """Return what has changed since the last calculation, the total charge among it; called by ASE."""
@@ -113,19 +122,26 @@ class NNPotCalculator(Calculator):
                 if isinstance(part, NeuralNetworkPotential):
                     part.compiled(evaluation=True)
 
-    def _neighbors(self, structure: Structure) -> NeighborPairs:
-        """The pairs kept from an earlier step where they still hold every neighbour, else new ones."""
-        old = self._pairs_of
-        if self._pairs is not None and old is not None and self._still_holds(old, structure):
-            return self._pairs
+    def _batch(self, structure: Structure) -> Batch:
+        """The structure with the pairs kept from an earlier step where they still hold every neighbour, else new."""
+        if self._kept is None or not self._still_holds(self._kept.structure, structure):
+            self._kept = self._with_neighbors(structure)
+        return self._kept.at(structure.positions)
+
+    def _with_neighbors(self, structure: Structure) -> "_Kept":
         pairs = neighbor_pairs(structure, self.potential.cutoff + self.skin)
-        check_places(structure, pairs, pairs.vectors(structure.positions, structure.cell))
-        self._pairs, self._pairs_of = pairs, structure
-        return pairs
+        vectors = pairs.vectors(structure.positions, structure.cell)
+        check_places(structure, pairs, vectors)
+        batch = Batch.of_structure(structure, vectors, pairs.i, pairs.j)
+        needs = needs_in_dynamics(self.potential, self.dtype, self.device)
+        if needs is not None:
+            batch = with_tables(arranged(batch, needs, self.skin), CENTERS_AT_ONCE)
+        return _Kept(structure, batch.to(self.device, self.dtype), (pairs.shifts @ structure.cell).to(self.device))
 
     def _still_holds(self, old: Structure, new: Structure) -> bool:
         same = (
             old.pbc == new.pbc
+            and old.charge == new.charge
             and np.array_equal(old.numbers.numpy(), new.numbers.numpy())
             and np.array_equal(old.cell.numpy(), new.cell.numpy())
         )
@@ -134,3 +150,24 @@ class NNPotCalculator(Calculator):
 
 def _charge(atoms: Atoms) -> Any:
     return atoms.info.get("charge")
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """What is used again at the steps for which a neighbour list holds.
+
+    Attributes:
+        structure: For which neighbours were found.
+        batch: The same with its pairs, on the device.
+        shifts: S·cell of each pair, in Å, shape (P, 3), there as well.
+    """
+
+    structure: Structure
+    batch: Batch
+    shifts: Tensor
+
+    def at(self, positions: Tensor) -> Batch:
+        """Return the batch with atoms at other positions, in Å, shape (N, 3), on the host."""
+        r, batch = positions.to(self.shifts.device), self.batch
+        r_ij = r.index_select(0, batch.pair_j) - r.index_select(0, batch.pair_i) + self.shifts
+        return replace(batch, positions=r, r_ij=r_ij.to(batch.r_ij.dtype))

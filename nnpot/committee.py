@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from nnpot.batch import Pairs
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.networks import NetworksKernel
 from nnpot.functional.segment import forces_from_pairs
@@ -19,7 +20,7 @@ from nnpot.network_potential import NeuralNetworkPotential, network_outputs
 from nnpot.nn.per_element import PerElement
 from nnpot.potential import Potential
 from nnpot.scaling import standardised
-from nnpot.structure import Pairs, Structure
+from nnpot.structure import Structure
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,25 +127,24 @@ def record_batched(potentials: Sequence[NeuralNetworkPotential], tape: Tape, pai
             p.descriptor.features_of(x_m, blocks) if stage == "values" else x_m
             for p, x_m, stage in zip(potentials, x, stages, strict=True)
         ]
-        return _energies(potentials, features, pairs.center_species)
+        return _energies(potentials, features, pairs.center_species, blocks)
 
     parameters = [w for p in potentials for w in p.parameters()]
     return [{"energies": ((1.0, e),)} for e in tape.autograd(energies, values, parameters)]
 
 
 def _energies(
-    potentials: Sequence[NeuralNetworkPotential], features: Sequence[Tensor], species: Tensor
+    potentials: Sequence[NeuralNetworkPotential], features: Sequence[Tensor], species: Tensor, blocks: ElementBlocks
 ) -> list[Tensor]:
     """Atomic energies of each potential, shape (N,), from its features, shape (N, D).
 
     Network s of potential m becomes network m S + s of one set, for M N atoms.
     """
-    n, n_elements = len(species), len(potentials[0].elements)
+    n, n_elements = species.shape[0], len(potentials[0].elements)
     all_species = torch.cat([species + m * n_elements for m in range(len(potentials))])
     mean, scale = (torch.cat([getattr(p.scaling, name) for p in potentials]) for name in ("mean", "scale"))
     x = standardised(torch.cat(list(features)), mean, scale, all_species)
     networks = PerElement(network for p in potentials for network in p.networks)
     linear = PerElement(term for p in potentials for term in p.linear)
-    blocks = ElementBlocks.of(all_species, len(mean), x.dtype)
-    outputs = network_outputs(networks, linear, x, blocks).split(n)
+    outputs = network_outputs(networks, linear, x, blocks.repeated(len(potentials))).split(n)
     return [p.references(species) + p.energy_scale * h.double() for p, h in zip(potentials, outputs, strict=True)]

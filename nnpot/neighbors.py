@@ -1,6 +1,6 @@
 """Neighbour pairs within a cutoff: one function in front of the `vesin` library, and padded tables of pairs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -8,8 +8,8 @@ import torch
 import vesin
 from torch import Tensor
 
-from nnpot.batch import Batch
-from nnpot.structure import Pairs, Structure
+from nnpot.batch import Batch, Pairs
+from nnpot.structure import Structure
 
 TOO_CLOSE = 0.4
 """Distance in Å that no two atoms of matter come within: a bond of H2 is 0.74 Å long."""
@@ -182,6 +182,10 @@ class NeighborTable:
             n_atoms = len(pairs.center_species)
             slots, width = table_slots(pairs.pair_i[near], n_atoms)
         return cls(near, slots, n_atoms, width)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "NeighborTable":
+        """Move to a device; it holds nothing of a floating type."""
+        return replace(self, near=self.near.to(device), slots=self.slots.to(device))
 
     def filled(self, values: Tensor, empty: float) -> Tensor:
         """Put a row for each of these pairs (P', X) into the table (N, M, X), one number in the empty places."""

@@ -6,10 +6,11 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from nnpot.batch import Batch
+from nnpot.batch import Batch, Pairs, species_index
 from nnpot.descriptors.base import Descriptor
 from nnpot.functional.autograd import AtomByAtom
 from nnpot.functional.blocks import ElementBlocks
+from nnpot.functional.constants import numbers
 from nnpot.functional.linear import Fixed
 from nnpot.functional.networks import Networks, NetworksKernel
 from nnpot.functional.tape import Sum, Tape, Value
@@ -20,7 +21,7 @@ from nnpot.nn.mlp import MLP, activations
 from nnpot.nn.per_element import PerElement
 from nnpot.potential import ParameterGroup, TrainablePotential
 from nnpot.scaling import FeatureScaling, isolated_atom_energies, least_squares_energies
-from nnpot.structure import Pairs, Structure, species_index, subsample
+from nnpot.structure import Structure, subsample
 from nnpot.torch_compile import CompiledGraph
 
 Stage = Literal["values", "features"]
@@ -95,7 +96,7 @@ class NeuralNetworkPotential(TrainablePotential):
 
     def references(self, species: Tensor) -> Tensor:
         """Return the reference energies of atoms, in eV, float64, shape (N,)."""
-        return torch.tensor(self.reference, dtype=torch.float64, device=species.device).index_select(0, species)
+        return numbers(self.reference, species, torch.float64).index_select(0, species)
 
     def record(self, tape: Tape, pairs: Pairs) -> dict[str, Sum]:
         """As of every potential; autograd goes only where no derivative is written out."""
@@ -152,7 +153,7 @@ class NeuralNetworkPotential(TrainablePotential):
     @property
     def arrays(self) -> Networks:
         """The networks of the energies as kernels take them."""
-        offset = torch.tensor(self.reference, dtype=torch.float64, device=self.scaling.mean.device)
+        offset = numbers(self.reference, self.scaling.mean, torch.float64)
         return arrays_of(self.networks, self.linear, self.scaling, offset, self.energy_scale)
 
     @property

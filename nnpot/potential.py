@@ -8,20 +8,21 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from nnpot.batch import Batch
+from nnpot.batch import Batch, Pairs
 from nnpot.functional.blocks import ElementBlocks
+from nnpot.functional.constants import indices
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
 from nnpot.functional.tape import Sum, Tape
 from nnpot.heads import HEADS, predictions
 from nnpot.labels import LABELS
 from nnpot.neighbors import single_batch, too_close
 from nnpot.spec import Module
-from nnpot.structure import Pairs, Structure
+from nnpot.structure import Structure
 
 log = logging.getLogger("nnpot")
 
@@ -100,11 +101,13 @@ class Potential(Module, ABC):
         elements: Chemical symbols that the potential knows, in the order of `Pairs.species`.
         cutoff: In Å.
         heads: Names of what it predicts beside the energy (:data:`nnpot.heads.HEADS`).
+        publication: Where it was published, for files that are handed on; empty if unknown.
     """
 
     elements: tuple[str, ...]
     cutoff: float
     heads: tuple[str, ...] = ()
+    publication: ClassVar[str] = ""
 
     @property
     def predicts(self) -> tuple[str, ...]:
@@ -133,7 +136,7 @@ class Potential(Module, ABC):
         """
 
         def energies(r_ij: Tensor) -> Tensor:
-            return self.atomic_energies(replace(pairs, r_ij=r_ij))
+            return self.atomic_energies(pairs.with_vectors(r_ij))
 
         (value,) = tape.autograd(energies, [tape.r], list(self.parameters()))
         return {"energies": ((1.0, value),)}
@@ -282,8 +285,8 @@ class SumPotential(Potential):
         """The same pairs, elements counted as one of the terms counts them."""
         if term.elements == self.elements:
             return pairs
-        places = [term.elements.index(e) for e in self.elements]
-        place = torch.tensor(places, device=pairs.species.device)
+        places = tuple(term.elements.index(e) for e in self.elements)
+        place = indices(places, pairs.species)
         centers = None if pairs.centers is None else place[pairs.centers]
         seen = replace(pairs, species=place[pairs.species], centers=centers)
         rows = pairs.cache.get((ElementBlocks, len(self.elements)))

@@ -4,11 +4,12 @@ import torch
 from ase.data import atomic_numbers, covalent_radii
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.elements import check_elements
+from nnpot.functional.constants import numbers
 from nnpot.functional.cutoffs import CUTOFFS
 from nnpot.functional.segment import segment_sum
 from nnpot.potential import Potential
-from nnpot.structure import Pairs
 
 COULOMB = 14.399645478
 """e² / (4π ε0), in eV·Å (CODATA 2018)."""
@@ -32,6 +33,8 @@ class ZBL(Potential):
         ValueError: If an element is not known or the cutoff is not positive.
     """
 
+    publication = "J. F. Ziegler, J. P. Biersack, U. Littmark, The Stopping and Range of Ions in Solids (1985)"
+
     def __init__(self, elements: tuple[str, ...], cutoff: float = 3.0) -> None:
         super().__init__()
         if not cutoff > 0:
@@ -46,11 +49,12 @@ class ZBL(Potential):
         """Return half of each pair energy to each of its atoms, in eV, float64, shape (N,)."""
         r_ij = pairs.r_ij.double()
         i, j = pairs.center_species[pairs.pair_i], pairs.species[pairs.pair_j]
-        reach = r_ij.new_tensor(self.ranges)[i, j]
+        reach = numbers(self.ranges, r_ij)[i, j]
         square = (r_ij * r_ij).sum(dim=1)
         inside = ~(square >= reach**2)  # so that one that is not a number counts
         r = torch.where(inside, square, reach**2).sqrt()
-        z_i, z_j = r_ij.new_tensor(self.charges)[i], r_ij.new_tensor(self.charges)[j]
+        charges = numbers(self.charges, r_ij)
+        z_i, z_j = charges[i], charges[j]
         x = r * (z_i**0.23 + z_j**0.23) / 0.46850
         screening = sum((w * torch.exp(-d * x) for w, d in zip(_WEIGHTS, _DECAYS, strict=True)), torch.zeros_like(x))
         switch = CUTOFFS["polynomial"].shape(r / reach)

@@ -4,23 +4,22 @@ Units are eV, Å, eV/Å and eV/Å³ throughout.  A pair vector `r_ij = r_j − r
 the neighbour j; every pair is there twice, once from each side.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import Self
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.data import atomic_numbers, chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from nnpot.labels import LABELS
 
-Made = TypeVar("Made")
+_NO_TENSORS = {"names", "cached", "arrangement", "prepared"}
 
 LEAST_VOLUME = 1e-6
 """Volume in Å³ up to which the vectors of a cell do not span one."""
@@ -135,183 +134,3 @@ def _float64(values: ArrayLike) -> Tensor:
 def subsample(structures: Sequence[Structure], n_atoms: int) -> Sequence[Structure]:
     """Return every n-th structure, such that they have about a number of atoms together; all if there are fewer."""
     return structures[:: max(1, sum(len(s) for s in structures) // n_atoms)]
-
-
-def species_index(numbers: Tensor, elements: Sequence[str]) -> Tensor:
-    """Return the position of each atom's element among the elements of a model, shape (N,).
-
-    Raises:
-        ValueError: If an atom is of another element; it names the elements and the first such atom.
-    """
-    lookup = torch.full((len(chemical_symbols),), -1, dtype=torch.int64)
-    for k, element in enumerate(elements):
-        lookup[atomic_numbers[element]] = k
-    species = lookup.to(numbers.device)[numbers]
-    if bool((species < 0).any()):
-        atom = int((species < 0).nonzero()[0])
-        raise ValueError(
-            f"atom {atom} is {chemical_symbols[int(numbers[atom])]}, but the model knows only {', '.join(elements)}; "
-            "train a model with this element or remove the atom"
-        )
-    return species
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """All that a descriptor or a potential may see of a structure: ordered pairs of atoms.
-
-    Not every atom that is a neighbour need be a centre: the ghost atoms of parallel MD are not.
-
-    Attributes:
-        r_ij: Vectors from centre to neighbour, in Å, shape (P, 3).
-        pair_i: Centre of each pair, shape (P,), in 0 … N−1.
-        pair_j: Neighbour of each pair, shape (P,), in 0 … N'−1.
-        species: Index of each atom's element among the elements of the model, shape (N',).
-        centers: The same of each centre, shape (N,); None if the atoms are the centres.
-        assume_sorted: Whether the pairs are known to be sorted by centre.
-        kept: Features of a fixed descriptor for these atoms and their derivatives, if calculated before.
-        cache: What :meth:`cached` has made of these pairs; a copy by `dataclasses.replace` starts without.
-    """
-
-    r_ij: Tensor
-    pair_i: Tensor
-    pair_j: Tensor
-    species: Tensor
-    centers: Tensor | None = None
-    assume_sorted: bool = False
-    kept: "CachedFeatures | None" = None
-    cache: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
-
-    def cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """Return what was made of these pairs before under the same key, else make it now and keep it.
-
-        For all whose size depends on where the atoms are (tables of neighbours, rows by element): a graph that is
-        recorded for other pairs takes it as an input (`engines/torchscript.py`).
-        """
-        if key not in self.cache:
-            self.cache[key] = make()
-        return self.cache[key]  # type: ignore[no-any-return]
-
-    @property
-    def center_species(self) -> Tensor:
-        """Element index of each centre, shape (N,)."""
-        return self.species if self.centers is None else self.centers
-
-    @property
-    def is_sorted(self) -> bool:
-        """Whether the pairs of a centre stand together, in the order of the centres."""
-        return self.assume_sorted or bool((self.pair_i[1:] >= self.pair_i[:-1]).all())
-
-    def by_center(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return pairs that are sorted by centre as kernels take them.
-
-        Returns:
-            r_ij; the place of the first pair of each centre and behind them the number of pairs, shape (N + 1,);
-            pair_j; species.
-        """
-        n = self.center_species.shape[0]
-        pair_i = self.pair_i.contiguous()
-        starts = self.cached("starts", lambda: torch.searchsorted(pair_i, torch.arange(n + 1, device=pair_i.device)))
-        return self.r_ij.contiguous(), starts, self.pair_j.contiguous(), self.species.contiguous()
-
-    def check(self) -> None:
-        """Complain about what is no list of pairs; compiled code looks for itself.
-
-        Numbers are looked at on the CPU alone: another device would have to be waited for.
-
-        Raises:
-            ValueError: If an index is not int64 or out of range, lengths do not agree, or a vector is not finite.
-        """
-        indices = {"pair_i": self.pair_i, "pair_j": self.pair_j, "species": self.species}
-        if self.centers is not None:
-            indices["centers"] = self.centers
-        for name, index in indices.items():
-            if index.dtype != torch.int64:
-                raise ValueError(f"{name} must be int64, got {index.dtype}")
-        lengths = len(self.r_ij), len(self.pair_i), len(self.pair_j)
-        if len(set(lengths)) > 1:
-            raise ValueError(f"r_ij, pair_i and pair_j must be of one length, got {lengths}")
-        if not self.r_ij.is_cpu:
-            return
-        limits = {"pair_i": len(self.center_species), "pair_j": len(self.species)}
-        for name, limit in limits.items():
-            if bool(((indices[name] < 0) | (indices[name] >= limit)).any()):
-                raise ValueError(f"{name} must be one of the {limit} atoms")
-        if bool((self.species < 0).any() | (self.center_species < 0).any()):
-            raise ValueError("the index of an element must not be negative")
-        if not bool(torch.isfinite(self.r_ij).all()):
-            raise ValueError("a pair vector r_ij is infinite or not a number")
-
-    def chunks(self, size: int) -> Iterator["Pairs"]:
-        """Yield the pairs in order, up to `size` centres at a time; all at once unless they are sorted by centre."""
-        n = len(self.center_species)
-        if n <= size or not self.is_sorted:
-            yield self
-            return
-        starts = torch.arange(0, n, size, device=self.pair_i.device)
-        ends = [*torch.searchsorted(self.pair_i, starts).tolist(), len(self.pair_i)]
-        for start, first, end in zip(starts.tolist(), ends, ends[1:], strict=False):
-            yield Pairs(
-                self.r_ij[first:end],
-                self.pair_i[first:end] - start,
-                self.pair_j[first:end],
-                self.species,
-                self.center_species[start : start + size],
-                assume_sorted=True,
-            )
-
-
-@dataclass(frozen=True, eq=False)
-class CachedFeatures:
-    """Features of a fixed descriptor and their derivatives, calculated once and kept.
-
-    The derivative is kept per structure b as a padded table over its n_b atoms and M_b neighbour slots, so that the
-    chain rule is one batched matrix product.
-
-    Attributes:
-        features: G, shape (N, D).
-        jacobians: ∂G_i/∂r_ij for each structure, shape (n_b, D, 3·M_b).
-        slots: Row of each pair in the tables, joined and flattened to (Σ n_b·M_b, 3), shape (P,).
-    """
-
-    features: Tensor
-    jacobians: tuple[Tensor, ...]
-    slots: Tensor
-
-    def pullback(self, feature_gradient: Tensor) -> Tensor:
-        """Return ∂E/∂r_ij = Σ_d ∂E/∂G_id · ∂G_id/∂r_ij, shape (P, 3), from ∂E/∂G, shape (N, D)."""
-        per_structure = feature_gradient.unsqueeze(dim=1).split([len(j) for j in self.jacobians])
-        rows = [torch.bmm(g, j).reshape(-1, 3) for g, j in zip(per_structure, self.jacobians, strict=True)]
-        return torch.cat(rows).index_select(0, self.slots)
-
-    def tangent(self, direction: Tensor) -> Tensor:
-        """Return the change of the features, shape (N, D), with changes of the pair vectors, shape (P, 3)."""
-        sizes = [(len(j), j.shape[2] // 3) for j in self.jacobians]
-        table = direction.new_zeros(sum(n * m for n, m in sizes), 3).index_copy(0, self.slots, direction)
-        rows = table.split([n * m for n, m in sizes])
-        changes = [torch.bmm(j, r.view(len(j), -1, 1)) for j, r in zip(self.jacobians, rows, strict=True)]
-        return torch.cat(changes).squeeze(dim=2)
-
-    @staticmethod
-    def join(parts: Sequence["CachedFeatures"]) -> "CachedFeatures":
-        """Put the caches of several batches one after the other."""
-        rows = [sum(len(j) * j.shape[2] // 3 for j in part.jacobians) for part in parts]
-        return CachedFeatures(
-            torch.cat([part.features for part in parts]),
-            tuple(j for part in parts for j in part.jacobians),
-            join_indices([part.slots for part in parts], rows),
-        )
-
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "CachedFeatures":
-        """Move to a device, floating-point parts also to a dtype."""
-        return CachedFeatures(
-            self.features.to(device, dtype),
-            tuple(j.to(device, dtype) for j in self.jacobians),
-            self.slots.to(device),
-        )
-
-
-def join_indices(parts: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
-    """Join index vectors, each shifted by the sizes of those before it."""
-    offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).tolist()
-    return torch.cat([part + offset for part, offset in zip(parts, offsets, strict=True)])

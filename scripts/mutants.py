@@ -100,6 +100,8 @@ def first_failure(tree: Path, tests: Iterable[str], *, slow: bool) -> str:
         )
     except subprocess.TimeoutExpired:
         return "no end"
+    if done.returncode < 0:
+        return f"ended by signal {-done.returncode}"
     if done.returncode not in (0, 1):
         raise RuntimeError(f"{' '.join(tests)} do not run: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     failed = [line.split(" ", 1)[1] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]

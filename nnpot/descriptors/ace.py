@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from nnpot.batch import Pairs
 from nnpot.descriptors.base import Descriptor
 from nnpot.descriptors.neighborhood import Neighborhood
 from nnpot.descriptors.weighted_density import Sizes, WeightedDensities, WeightedDensity
@@ -18,13 +19,14 @@ from nnpot.elements import check_elements, elements_of
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.channels import channels as channels_of
 from nnpot.functional.channels import repeated_for_m
+from nnpot.functional.constants import constant
 from nnpot.functional.density import Basis, DensityTables, density, density_kernel
 from nnpot.functional.harmonics import MAX_DEGREE, mean_over_m, product
 from nnpot.functional.invariants import Invariants
 from nnpot.functional.linear import Fixed
 from nnpot.functional.tape import Tape, Value
 from nnpot.neighbors import NeighborTable, single_batch
-from nnpot.structure import Pairs, Structure, subsample
+from nnpot.structure import Structure, subsample
 
 FEW_ELEMENTS, MANY_ELEMENTS, LEARNED_CHANNELS = 3, 5, 4
 WEIGHTED_CHANNELS_OF_MOLECULES, COST_OF_WEIGHTED_DENSITY = 16, 1 / 3
@@ -71,6 +73,8 @@ class ACE(Descriptor):
     Raises:
         ValueError: If an argument is out of range.
     """
+
+    publication = "R. Drautz, Phys. Rev. B 99, 014104 (2019)"
 
     def __init__(
         self,
@@ -255,7 +259,7 @@ class ACE(Descriptor):
 
     def _sum_over_m(self, x: Tensor) -> Tensor:
         """Mean of x (L, N, C) over m for each l, shape (l_max + 1, N, C)."""
-        weights = x.new_tensor(mean_over_m(self.l_max))
+        weights = constant(mean_over_m, self.l_max, like=x)
         return (weights @ x.flatten(start_dim=1)).view(self.l_max + 1, *x.shape[1:])
 
 

@@ -6,15 +6,17 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.descriptors.acsf_setup import choose_functions
 from nnpot.descriptors.neighbor_sums import NeighborSums
 from nnpot.elements import elements_of
 from nnpot.functional.angular import AngularBasis
+from nnpot.functional.constants import numbers
 from nnpot.functional.cutoffs import cutoff_function as find_cutoff_function
 from nnpot.functional.linear import Fixed
 from nnpot.functional.radial import shifted_gaussians, shifted_gaussians_derivative
 from nnpot.functional.symmetry_functions import AngularFamily, FunctionTable, symmetry_functions_kernel
-from nnpot.structure import Pairs, Structure
+from nnpot.structure import Structure
 
 Radial = tuple[float, float]
 Angular = tuple[float, float, float, float]
@@ -54,6 +56,8 @@ class ACSF(NeighborSums):
     Raises:
         ValueError: If a cutoff is not positive, the angular one exceeds the other, or a parameter is out of range.
     """
+
+    publication = "J. Behler, J. Chem. Phys. 134, 074106 (2011)"
 
     def __init__(
         self,
@@ -147,7 +151,7 @@ class ACSF(NeighborSums):
         switch = self.cutoff_function.value(r, self.cutoff).unsqueeze(dim=-1)
         eta, r_s = _columns(self.g2, r)
         terms = [torch.ones_like(switch)] if self.g1 else []
-        terms += [shifted_gaussians(r, eta, r_s), torch.cos(r.new_tensor(self.g3) * r.unsqueeze(dim=-1))]
+        terms += [shifted_gaussians(r, eta, r_s), torch.cos(numbers(self.g3, r) * r.unsqueeze(dim=-1))]
         return torch.cat(terms, dim=-1) * switch
 
     def radial_terms_derivative(self, r: Tensor) -> Tensor:
@@ -155,7 +159,7 @@ class ACSF(NeighborSums):
         slope = self.cutoff_function.derivative(r, self.cutoff).unsqueeze(dim=-1)
         switch = self.cutoff_function.value(r, self.cutoff).unsqueeze(dim=-1)
         eta, r_s = _columns(self.g2, r)
-        kappa = r.new_tensor(self.g3)
+        kappa = numbers(self.g3, r)
         kr = kappa * r.unsqueeze(dim=-1)
         terms = [slope] if self.g1 else []
         terms += [shifted_gaussians_derivative(r, eta, r_s) * switch + shifted_gaussians(r, eta, r_s) * slope]
@@ -171,7 +175,7 @@ class ACSF(NeighborSums):
 
 def _columns(rows: Sequence[tuple[float, float]], like: Tensor) -> tuple[Tensor, Tensor]:
     """Two columns of numbers as tensors of the dtype and device of another."""
-    return like.new_tensor([a for a, _ in rows]), like.new_tensor([b for _, b in rows])
+    return numbers(tuple(a for a, _ in rows), like), numbers(tuple(b for _, b in rows), like)
 
 
 def _check_functions(g2: Sequence[Radial], angular: Sequence[Angular]) -> None:

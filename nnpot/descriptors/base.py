@@ -3,18 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from nnpot.batch import Batch
+from nnpot.batch import Batch, Pairs
 from nnpot.elements import elements_of
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.tape import Evaluated, Tape, Value
 from nnpot.neighbors import table_slots
+from nnpot.prepared import CachedFeatures
 from nnpot.spec import Module
-from nnpot.structure import CachedFeatures, Pairs, Structure
+from nnpot.structure import Structure
 
 
 class Descriptor(Module, ABC):
@@ -27,11 +28,13 @@ class Descriptor(Module, ABC):
         elements: Chemical symbols, in the order of `Pairs.species`; empty while left open.
         cutoff: No neighbour farther than this, in Å, has any influence.
         n_features: Number of features D per atom.
+        publication: Where it was published, for files that are handed on; empty if unknown.
     """
 
     elements: tuple[str, ...]
     cutoff: float
     n_features: int
+    publication: ClassVar[str] = ""
 
     @abstractmethod
     def forward(self, pairs: Pairs) -> Tensor:
@@ -57,7 +60,7 @@ class Descriptor(Module, ABC):
 
     def _by_autograd(self, tape: Tape, pairs: Pairs) -> tuple[Value, ...]:
         def features(r_ij: Tensor) -> Tensor:
-            of_all: Tensor = self(replace(pairs, r_ij=r_ij))
+            of_all: Tensor = self(pairs.with_vectors(r_ij))
             return of_all
 
         return tape.autograd(features, [tape.r], list(self.parameters()))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nnpot.descriptors.neighbor_sums import NeighborSums
 from nnpot.functional.compact import CompactFunctions, CompactSums
+from nnpot.functional.constants import numbers
 from nnpot.functional.symmetry_functions import AngularFamily
 
 Interval = tuple[float, float]
@@ -82,5 +83,5 @@ class CompactACSF(NeighborSums):
             yield CompactSums(self._functions(family.radial, like), self._functions(angles, like), family.narrow)
 
     def _functions(self, intervals: Sequence[Interval], like: Tensor) -> CompactFunctions:
-        ends = like.new_tensor(intervals).view(-1, 2)
+        ends = numbers(tuple(intervals), like).view(-1, 2)
         return CompactFunctions(ends[:, 0], ends[:, 1], self.shape)

@@ -10,6 +10,7 @@ import torch
 from ase.data import atomic_numbers
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.descriptors.acsf import ACSF, CutoffName
 from nnpot.descriptors.base import Descriptor
 from nnpot.descriptors.compact_acsf import CompactACSF
@@ -17,7 +18,6 @@ from nnpot.descriptors.neighbor_sums import NeighborSums
 from nnpot.elements import check_elements
 from nnpot.functional.linear import Fixed
 from nnpot.functional.symmetry_functions import MAX_IN_FAMILY
-from nnpot.structure import Pairs
 
 PARAMETERS = {
     "G2": ("eta", "r_s"),
@@ -70,6 +70,8 @@ class ListedACSF(Descriptor):
             out of range.
     """
 
+    publication = ACSF.publication
+
     def __init__(
         self,
         elements: tuple[str, ...],
@@ -115,6 +117,8 @@ class ListedACSF(Descriptor):
 
     def kernel(self, pairs: Pairs) -> Fixed | None:
         """Return the features and their derivative by kernels, None where there is none for one of the parts."""
+        if any(type(part).kernel is Descriptor.kernel for part in self.parts):
+            return None  # before the others are evaluated
         parts = [kernel for part in self.parts if isinstance(kernel := part.kernel(pairs), Fixed)]
         if len(parts) < len(self.parts):
             return None

@@ -9,14 +9,16 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.descriptors.base import Descriptor
 from nnpot.elements import check_elements
 from nnpot.functional.angular import Neighbors, TripleSums
+from nnpot.functional.constants import indices
 from nnpot.functional.symmetry_functions import AngularFamily
 from nnpot.neighbors import NeighborTable
-from nnpot.structure import Pairs
 
-_TRIPLES_PER_CHUNK = 60_000
+_TRIPLES_PER_CHUNK, _TRIPLES_ON_DEVICE = 60_000, 2_000_000
+"""Pairs of neighbours at a time: so many stay in the cache of a processor, or keep a GPU busy between two launches."""
 
 
 class NeighborSums(Descriptor):
@@ -84,11 +86,11 @@ class NeighborSums(Descriptor):
                     continue
                 sums = [
                     basis.sums(tables[a].rows(chunk), None if a == b else tables[b].rows(chunk))
-                    for chunk in _chunks(n_atoms, n_triples)
+                    for chunk in _chunks(n_atoms, n_triples, pairs.r_ij)
                 ]
                 angular.append(torch.cat(sums).index_select(1, grid))
         features = torch.cat([*radial, *angular], dim=1) if radial else pairs.r_ij.new_zeros(n_atoms, 0)
-        return features[:, self.selected]
+        return self._selected(features)
 
     def jacobian(self, pairs: Pairs) -> Tensor:
         """Return ∂G_i/∂r_ij for the centre i of each pair, in 1/Å, shape (P, D, 3), written out by hand."""
@@ -105,7 +107,8 @@ class NeighborSums(Descriptor):
                 for basis, grid in self._bases(pairs.r_ij):
                     block = full[:, column : column + len(grid)]
                     for this, other in {(a, b), (b, a)}:
-                        chunks = _chunks(len(pairs.center_species), tables[this].width * tables[other].width)
+                        n_triples = tables[this].width * tables[other].width
+                        chunks = _chunks(len(pairs.center_species), n_triples, pairs.r_ij)
                         parts = [
                             basis.jacobian(
                                 tables[this].rows(c), None if a == b else tables[other].rows(c)
@@ -114,12 +117,16 @@ class NeighborSums(Descriptor):
                         ]
                         tables[this].scatter(block, torch.cat(parts).flatten(end_dim=1))
                     column += len(grid)
-            return full[:, self.selected]
+            return self._selected(full)
+
+    def _selected(self, x: Tensor) -> Tensor:
+        """The features that count, out of all of them, shape (n, n_all, ...)."""
+        return x if self.selected == tuple(range(self.n_all)) else x.index_select(1, indices(self.selected, x))
 
     def _bases(self, like: Tensor) -> Iterator[tuple[TripleSums, Tensor]]:
         """The angular families, each with the positions of its features in the grid of radial factors and parts."""
         for sums, family in zip(self.triple_sums(like), self.families, strict=True):
-            yield sums, torch.tensor(family.grid, device=like.device)
+            yield sums, indices(family.grid, like)
 
     def _tables(self, pairs: Pairs, cutoff: float) -> list["_Table"]:
         """Padded neighbours within a cutoff, one table per neighbour element."""
@@ -156,9 +163,9 @@ class _Table:
         target[self.places.near] = rows.index_select(0, self.places.slots)
 
 
-def _chunks(n_atoms: int, triples_per_atom: int) -> list[slice]:
+def _chunks(n_atoms: int, triples_per_atom: int, like: Tensor) -> list[slice]:
     """Split atoms into chunks with a bounded number of neighbour pairs each; at least one chunk."""
     if isinstance(n_atoms, torch.SymInt):  # a graph is being recorded, and holds no loop over atoms
         return [slice(0, n_atoms)]
-    step = max(1, _TRIPLES_PER_CHUNK // max(1, triples_per_atom))
+    step = max(1, (_TRIPLES_PER_CHUNK if like.is_cpu else _TRIPLES_ON_DEVICE) // max(1, triples_per_atom))
     return [slice(a, min(a + step, n_atoms)) for a in range(0, max(n_atoms, 1), step)]

@@ -30,11 +30,6 @@ from nnpot.precision import dtype_of
 
 SUFFIX = ".pt"
 _EXTRA_FILES = ("torch-version", "metatomic-version", "export-metadata", "model-metadata")
-_REFERENCES = {
-    "ACE": "R. Drautz, Phys. Rev. B 99, 014104 (2019)",
-    "ACSF": "J. Behler, J. Chem. Phys. 134, 074106 (2011)",
-    "ZBL": "J. F. Ziegler, J. P. Biersack, U. Littmark, The Stopping and Range of Ions in Solids (1985)",
-}
 
 
 def export_metatomic(potential: Potential, path: str | Path, dtype: str = "float32", name: str = "nnpot") -> Path:
@@ -159,5 +154,5 @@ def _metadata(potential: Potential, name: str) -> ModelMetadata:
     return ModelMetadata(
         name=name,
         description=f"{' + '.join(kinds)} for {', '.join(potential.elements)}, made by nnpot",
-        references={"architecture": [_REFERENCES[kind] for kind in kinds if kind in _REFERENCES]},
+        references={"architecture": list(dict.fromkeys(part.publication for part in parts if part.publication))},
     )

@@ -8,21 +8,23 @@ size.  The result can be differentiated, more than once.
 import copy
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import count
-from typing import Any, Self
+from typing import Any
 
 import torch
 from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from nnpot.batch import Pairs
 from nnpot.functional.blocks import ElementBlocks, blocks_by_element
 from nnpot.machine.build import complaint
 from nnpot.neighbors import NeighborTable, single_batch, table_slots
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential, SumPotential
-from nnpot.structure import Pairs, Structure
+from nnpot.prepared import Needs
+from nnpot.structure import Structure
+from nnpot.tables import cluster, needs_of
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 """Largest difference between the results of the script and of the potential, relative to the norm."""
@@ -45,7 +47,7 @@ class ScriptedEnergies(nn.Module):
         copied = copy.deepcopy(potential).to("cpu", dtype).eval().requires_grad_(False)
         self.terms = nn.ModuleList(_ScriptedTerm(term, dtype) for term in terms_of(copied))
         for size in (1, 2):
-            self._compare(copied, _cluster(copied, size), dtype)
+            self._compare(copied, cluster(copied, size), dtype)
 
     def forward(self, r_ij: Tensor, pair_i: Tensor, pair_j: Tensor, numbers: Tensor, centers: Tensor) -> Tensor:
         """Return the energy of every centre, in eV, float64, shape (N,).
@@ -86,10 +88,10 @@ class _ScriptedTerm(nn.Module):
 
     def __init__(self, potential: Potential, dtype: torch.dtype) -> None:
         super().__init__()
-        needs = _Needs.of(potential, dtype)
+        needs = needs_of(potential)
         self.cutoffs = [cutoff for cutoff, _ in needs.tables]
         self.elements = [-1 if element is None else element for _, element in needs.tables]  # −1: all of them
-        self.n_elements, self.has_rows, self.dtype = len(potential.elements), needs.has_rows, dtype
+        self.n_elements, self.has_blocks, self.dtype = len(potential.elements), needs.has_blocks, dtype
         species_of = torch.full((len(chemical_symbols),), -1)
         species_of[[atomic_numbers[e] for e in potential.elements]] = torch.arange(len(potential.elements))
         self.register_buffer("species_of", species_of)
@@ -108,7 +110,7 @@ class _ScriptedTerm(nn.Module):
             near = torch.nonzero(chosen).flatten()
             slots, width = table_slots(pair_i[near], n_centers)
             inputs += [near, slots, torch.empty(n_centers, width, dtype=torch.bool, device=r_ij.device)]
-        if self.has_rows:
+        if self.has_blocks:
             inputs += list(blocks_by_element(center_species, self.n_elements, self.dtype))
         energies: Tensor = self.graph(inputs)
         return energies
@@ -121,76 +123,39 @@ def terms_of(potential: Potential) -> list[Potential]:
     return [potential]
 
 
-@dataclass(frozen=True)
-class _Needs:
-    """What a potential asks for beside pairs, and how it all stands in one list of tensors.
+def _example(needs: Needs, potential: Potential, dtype: torch.dtype) -> list[Tensor]:
+    """Inputs no size of which is that of anything else, so that a graph cannot take one for another."""
+    sizes = count(2 + max((n for t in potential.state_dict().values() for n in t.shape), default=0))
+    n_atoms, n_centers, n_pairs, n_rows = (next(sizes) for _ in range(4))
 
-    Attributes:
-        tables: Cutoff in Å and neighbour element, or None for all, of each table of neighbours.
-        has_rows: Whether it asks for the centres in rows by element.
-    """
+    def indices(*shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=torch.int64)
 
-    tables: tuple[tuple[float, int | None], ...]
-    has_rows: bool
-
-    @classmethod
-    def of(cls, potential: Potential, dtype: torch.dtype) -> Self:
-        """Look what the potential asks for."""
-        batch = single_batch(_cluster(potential, 1), potential.cutoff).to(dtype=dtype)
-        pairs = batch.pairs(potential.elements)
-        potential.atomic_energies(pairs)  # also fills the caches of constants, which must not happen while recording
-        keys = [key for key in pairs.cache if isinstance(key, tuple)]
-        tables = tuple((key[1], key[2]) for key in keys if key[0] is NeighborTable)
-        return cls(tables, any(key[0] is ElementBlocks for key in keys))
-
-    def example(self, potential: Potential, dtype: torch.dtype) -> list[Tensor]:
-        """Inputs no size of which is that of anything else, so that a graph cannot take one for another."""
-        sizes = count(2 + max((n for t in potential.state_dict().values() for n in t.shape), default=0))
-        n_atoms, n_centers, n_pairs, n_rows = (next(sizes) for _ in range(4))
-
-        def indices(*shape: int) -> Tensor:
-            return torch.zeros(shape, dtype=torch.int64)
-
-        inputs = [torch.zeros(n_pairs, 3, dtype=dtype), indices(n_pairs), indices(n_pairs)]
-        inputs += [indices(n_atoms), indices(n_centers)]
-        for _ in self.tables:
-            n_near, width = next(sizes), next(sizes)
-            inputs += [indices(n_near), indices(n_near), torch.zeros(n_centers, width, dtype=torch.bool)]
-        if self.has_rows:
-            n_elements = len(potential.elements)
-            inputs += [indices(n_elements, n_rows), indices(n_centers), torch.zeros(n_elements, n_rows, dtype=dtype)]
-        return inputs
-
-    def pairs(self, inputs: Sequence[Tensor], n_elements: int) -> Pairs:
-        """Pairs of which the tables and rows are already made."""
-        rest = iter(inputs)
-        r_ij, pair_i, pair_j, species, centers = (next(rest) for _ in range(5))
-        pairs = Pairs(r_ij, pair_i, pair_j, species, centers)
-        for cutoff, element in self.tables:
-            near, slots, table = (next(rest) for _ in range(3))
-            pairs.cache[NeighborTable, cutoff, element] = NeighborTable(near, slots, *table.shape)
-        if self.has_rows:
-            pairs.cache[ElementBlocks, n_elements] = ElementBlocks(*rest)
-        return pairs
+    inputs = [torch.zeros(n_pairs, 3, dtype=dtype), indices(n_pairs), indices(n_pairs)]
+    inputs += [indices(n_atoms), indices(n_centers)]
+    for _ in needs.tables:
+        n_near, width = next(sizes), next(sizes)
+        inputs += [indices(n_near), indices(n_near), torch.zeros(n_centers, width, dtype=torch.bool)]
+    if needs.has_blocks:
+        n_elements = len(potential.elements)
+        inputs += [indices(n_elements, n_rows), indices(n_centers), torch.zeros(n_elements, n_rows, dtype=dtype)]
+    return inputs
 
 
-def _cluster(potential: Potential, size: int) -> Structure:
-    """A block of atoms of all elements, and an isolated atom of the first."""
-    n = size + round(len(potential.elements) ** (1 / 3))
-    generator = torch.Generator().manual_seed(size)
-    sites = torch.cartesian_prod(*[torch.arange(n, dtype=torch.float64)] * 3)
-    sites = sites + 0.2 * torch.rand(sites.shape, generator=generator, dtype=torch.float64)
-    sites[0] -= 2 * n
-    numbers = torch.tensor([atomic_numbers[e] for e in potential.elements])
-    return Structure(
-        numbers=numbers[torch.arange(len(sites)) % len(numbers)],
-        positions=0.45 * potential.cutoff * sites,
-        cell=torch.zeros(3, 3, dtype=torch.float64),
-        pbc=(False, False, False),
-    )
+def _pairs(needs: Needs, inputs: Sequence[Tensor]) -> Pairs:
+    """Pairs of which the tables and rows are already made."""
+    rest = iter(inputs)
+    r_ij, pair_i, pair_j, species, centers = (next(rest) for _ in range(5))
+    pairs = Pairs(r_ij, pair_i, pair_j, species, centers)
+    for cutoff, element in needs.tables:
+        near, slots, table = (next(rest) for _ in range(3))
+        pairs.cache[NeighborTable, cutoff, element] = NeighborTable(near, slots, *table.shape)
+    if needs.has_blocks:
+        pairs.cache[ElementBlocks, len(needs.elements)] = ElementBlocks(*rest)
+    return pairs
 
 
-def _recorded(potential: Potential, needs: _Needs, dtype: torch.dtype) -> fx.GraphModule:
+def _recorded(potential: Potential, needs: Needs, dtype: torch.dtype) -> fx.GraphModule:
     """Atomic energies as a graph from a list of tensors.
 
     Raises:
@@ -199,9 +164,9 @@ def _recorded(potential: Potential, needs: _Needs, dtype: torch.dtype) -> fx.Gra
 
     def energies(*inputs: Tensor) -> Tensor:
         with torch.no_grad():
-            return potential.atomic_energies(needs.pairs(inputs, len(potential.elements)))
+            return potential.atomic_energies(_pairs(needs, inputs))
 
-    example = needs.example(potential, dtype)
+    example = _example(needs, potential, dtype)
     try:
         traced = make_fx(energies, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*example)
     except Exception as error:  # of many kinds, by where the recording fails

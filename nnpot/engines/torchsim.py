@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,17 @@ from torch_sim.models.interface import ModelInterface
 from torch_sim.state import SimState
 
 from nnpot.batch import Batch
+from nnpot.functional.constants import indices
+from nnpot.functional.segment import segment_sum
 from nnpot.io import load_for_evaluation
-from nnpot.neighbors import NeighborPairs, moved_beyond_skin, neighbor_pairs
-from nnpot.potential import Potential
-from nnpot.structure import LEAST_VOLUME, Structure
+from nnpot.neighbors import moved_beyond_skin, neighbor_pairs
+from nnpot.potential import CENTERS_AT_ONCE, Potential
+from nnpot.prepared import Needs
+from nnpot.structure import Structure
+from nnpot.tables import arranged, needs_in_dynamics, with_tables
+
+_VOIGT = (0, 5, 4, 5, 1, 3, 4, 3, 2)
+"""Place of each element of a 3×3 matrix among xx, yy, zz, yz, xz, xy."""
 
 
 class TorchSimModel(ModelInterface):
@@ -47,7 +53,7 @@ class TorchSimModel(ModelInterface):
             raise ValueError(f"skin must not be negative, got {skin} Å")
         self._compute_forces = self._compute_stress = True
         self.potential, self._dtype, self._device = load_for_evaluation(potential, dtype, torch.device(device))
-        self._neighbors = _VerletLists(self.potential.cutoff + skin, skin)
+        self._neighbors = _VerletLists(self.potential, self._dtype, skin)
 
     def forward(self, state: SimState | dict[str, Any], **_: Any) -> dict[str, Tensor]:
         """Predict the systems of a state.
@@ -73,13 +79,13 @@ class TorchSimModel(ModelInterface):
             state.system_idx,
         )
         with torch.no_grad():
-            prediction = self.potential(systems.batch(self._neighbors.pairs(systems)).to(dtype=self.dtype))
-        voigt = torch.tensor([[0, 5, 4], [5, 1, 3], [4, 3, 2]], device=self.device)
+            prediction = self.potential(self._neighbors.batch(systems))
+        stress = prediction.stress.index_select(1, indices(_VOIGT, prediction.stress))
         results = {
             "energy": prediction.energy,
             "energies": prediction.energies,
             "forces": prediction.forces,
-            "stress": prediction.stress[:, voigt],
+            "stress": stress.view(-1, 3, 3),
         }
         return {name: values.to(state.positions.dtype) for name, values in results.items()}
 
@@ -108,86 +114,74 @@ class _Systems:
     pbc: tuple[bool, bool, bool]
     system: Tensor
 
-    @property
-    def n_atoms(self) -> Tensor:
-        """Shape (B,)."""
-        return torch.bincount(self.system, minlength=len(self.cells))
-
     def structures(self) -> list[Structure]:
         """The systems apart, on the CPU."""
-        numbers, positions, cells = (t.cpu() for t in (self.numbers, self.positions.double(), self.cells.double()))
-        sizes = self.n_atoms.tolist()
+        tensors = (self.numbers, self.positions.double(), self.cells.double(), self.system)
+        numbers, positions, cells, system = (t.cpu() for t in tensors)
+        sizes = torch.bincount(system, minlength=len(cells)).tolist()
         parts = zip(numbers.split(sizes), positions.split(sizes), cells, strict=True)
         return [Structure(*part, self.pbc, name=f"system {s}") for s, part in enumerate(parts)]
 
-    def batch(self, pairs: NeighborPairs) -> Batch:
-        """Without labels, from the neighbour pairs of all systems."""
-        cells = self.cells.index_select(0, self.system.index_select(0, pairs.i))  # (P, 3, 3)
-        shifts = torch.bmm(pairs.shifts.to(cells.dtype).unsqueeze(dim=1), cells).squeeze(dim=1)
-        volumes = torch.linalg.det(self.cells).abs()
-        has_volume = (volumes > LEAST_VOLUME) & any(self.pbc)
-        return Batch(
-            numbers=self.numbers,
-            positions=self.positions,
-            r_ij=self.positions.index_select(0, pairs.j) - self.positions.index_select(0, pairs.i) + shifts,
-            pair_i=pairs.i,
-            pair_j=pairs.j,
-            structure_of=self.system,
-            n_atoms=self.n_atoms,
-            volumes=torch.where(has_volume, volumes, torch.nan),
-            periodic=torch.full_like(volumes, any(self.pbc), dtype=torch.bool),
-            charge=torch.zeros_like(volumes),
-        )
+    def stale(self, new: "_Systems", skin: float) -> list[bool]:
+        """Which systems have changed since so much that pairs with this skin, in Å, may lack some; one wait."""
+        if self.pbc != new.pbc or self.system.shape != new.system.shape or self.cells.shape != new.cells.shape:
+            return [True] * len(new.cells)
+        others = (self.system != new.system).any() | (self.numbers != new.numbers).any()
+        left = moved_beyond_skin(self.positions, new.positions, skin).to(new.positions.dtype)
+        moved = segment_sum(left, new.system, len(new.cells)) > 0
+        strained = (new.cells != self.cells).flatten(start_dim=1).any(dim=1)
+        answer: list[bool] = (others | moved | strained).tolist()
+        return answer
 
 
 class _VerletLists:
-    """Neighbour pairs of every system of a batch, each kept as long as it holds all neighbours."""
+    """Neighbour pairs of every system of a batch, each kept as long as it holds all neighbours.
 
-    def __init__(self, reach: float, skin: float) -> None:
-        self.reach, self.skin = reach, skin
-        self.of_system: list[NeighborPairs] = []
-        self.joined: NeighborPairs | None = None
+    Args:
+        potential: Whose neighbours they are.
+        dtype: Floating-point type of the batches.
+        skin: In Å.
+    """
+
+    def __init__(self, potential: Potential, dtype: torch.dtype, skin: float) -> None:
+        self.potential, self.dtype, self.skin = potential, dtype, skin
+        self.needs: Needs | None = None
+        self.of_system: list[tuple[Batch, Tensor]] = []  # each as it was found, and S·cell of its pairs in Å
         self.found_for: _Systems | None = None
+        self.joined: tuple[Batch, Tensor] | None = None
 
-    def pairs(self, systems: _Systems) -> NeighborPairs:
-        """Return all pairs at least within the cutoff; they count the atoms of all systems."""
+    def batch(self, systems: _Systems) -> Batch:
+        """Return the systems with all pairs at least within the cutoff."""
         old = self.found_for
-        if old is None or not _are_alike(old, systems):
-            old = systems
-            stale = torch.ones(len(systems.cells), dtype=torch.bool, device=systems.cells.device)
-        else:
-            stale = self._stale(old, systems)
-        if self.joined is None or bool(stale.any()):
-            structures = systems.structures()
-            self.of_system = [
-                neighbor_pairs(structure, self.reach) if is_stale else self.of_system[s]
-                for s, (is_stale, structure) in enumerate(zip(stale.tolist(), structures, strict=True))
-            ]
-            self.joined = _joined(self.of_system, systems)
-            of_atom = stale.index_select(0, systems.system).unsqueeze(dim=1)
-            positions = torch.where(of_atom, systems.positions, old.positions)
-            cells = systems.cells.clone()  # integrators change a state in place
-            self.found_for = replace(systems, positions=positions, cells=cells)
-        return self.joined
+        stale = [True] * len(systems.cells) if old is None else old.stale(systems, self.skin)
+        if self.joined is None or any(stale):
+            self.joined = self._joined(systems, stale)
+        batch, shifts = self.joined
+        r = systems.positions
+        r_ij = r.index_select(0, batch.pair_j) - r.index_select(0, batch.pair_i) + shifts
+        return replace(batch, positions=r, r_ij=r_ij.to(self.dtype))
 
-    def _stale(self, old: _Systems, new: _Systems) -> Tensor:
-        """Whether the pairs of a system may lack some, shape (B,)."""
-        stale = (new.cells != old.cells).flatten(start_dim=1).any(dim=1)
-        return stale.index_fill(0, new.system[moved_beyond_skin(old.positions, new.positions, self.skin)], True)
+    def _joined(self, systems: _Systems, stale: Sequence[bool]) -> tuple[Batch, Tensor]:
+        """All systems on their device, after a search for the neighbours of those that are stale."""
+        device = systems.positions.device
+        if self.found_for is None:
+            self.needs = needs_in_dynamics(self.potential, self.dtype, device)
+        structures = systems.structures()
+        self.of_system = [self._found(s) if stale[k] else self.of_system[k] for k, s in enumerate(structures)]
+        of_atom = torch.tensor(stale, device=device).index_select(0, systems.system).unsqueeze(dim=1)
+        old = systems if all(stale) or self.found_for is None else self.found_for
+        positions = torch.where(of_atom, systems.positions, old.positions)
+        cells = systems.cells.clone()  # integrators change a state in place
+        self.found_for = replace(systems, positions=positions, cells=cells)
+        batch = Batch.join([batch for batch, _ in self.of_system])
+        if batch.arrangement is not None:
+            batch = with_tables(batch, CENTERS_AT_ONCE)
+        shifts = torch.cat([shifts for _, shifts in self.of_system])
+        return batch.to(device, self.dtype), shifts.to(device, systems.positions.dtype)
 
-
-def _are_alike(old: _Systems, new: _Systems) -> bool:
-    """Whether they have as many atoms in each system, and the same periodicity."""
-    return old.pbc == new.pbc and old.system.shape == new.system.shape and bool((old.system == new.system).all())
-
-
-def _joined(of_system: Sequence[NeighborPairs], systems: _Systems) -> NeighborPairs:
-    """The pairs of all systems, sorted by centre, on their device."""
-    sizes = systems.n_atoms.tolist()
-    parts = list(zip(of_system, [0, *accumulate(sizes[:-1])], strict=True))
-    device = systems.positions.device
-    return NeighborPairs(
-        torch.cat([pairs.i + start for pairs, start in parts]).to(device),
-        torch.cat([pairs.j + start for pairs, start in parts]).to(device),
-        torch.cat([pairs.shifts for pairs, _ in parts]).to(device),
-    )
+    def _found(self, structure: Structure) -> tuple[Batch, Tensor]:
+        pairs = neighbor_pairs(structure, self.potential.cutoff + self.skin)
+        vectors = pairs.vectors(structure.positions, structure.cell)
+        batch = Batch.of_structure(structure, vectors, pairs.i, pairs.j)
+        batch = batch if self.needs is None else arranged(batch, self.needs, self.skin)
+        return batch, pairs.shifts @ structure.cell

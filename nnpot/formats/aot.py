@@ -41,6 +41,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from nnpot.batch import Pairs
 from nnpot.files import write_atomically
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.linear import Fixed
@@ -51,7 +52,6 @@ from nnpot.native import are_compiled
 from nnpot.native.library import state
 from nnpot.potential import Potential
 from nnpot.precision import dtype_of
-from nnpot.structure import Pairs
 
 log = logging.getLogger("nnpot")
 
@@ -147,10 +147,6 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no package {path}")
     content = Path(path).read_bytes()
-    is_whole = hashlib.sha256(content[:-DIGITS]).hexdigest().encode() == content[-DIGITS:]
-    changed = f"{path} has changed since it was written: its checksum differs; copy it or export the model again"
-    if not is_whole and content[:-DIGITS].endswith(SEAL):
-        raise ValueError(changed)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as package:
             names = [name for name in package.namelist() if name.endswith("_metadata.json")]
@@ -161,8 +157,10 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         raise ValueError(f"{path} is a file of PyTorch, such as a checkpoint; name the model that belongs to it")
     if metadata.get("nnpot") != FORMAT:
         raise ValueError(f"{path} is not a package that this nnpot reads; export the model again")
-    if not is_whole:
-        raise ValueError(changed)
+    if hashlib.sha256(content[:-DIGITS]).hexdigest().encode() != content[-DIGITS:]:
+        raise ValueError(
+            f"{path} has changed since it was written: its checksum differs; copy it or export the model again"
+        )
     if metadata["torch"] != pytorch_release():
         raise ValueError(
             f"{path} was made with PyTorch {metadata['torch']}, this is {pytorch_release()}; export the model again"

@@ -16,7 +16,10 @@ class Autograd:
         inputs: x, detached from what they are made of.
         outputs: y, with their history from the inputs and the parameters.
         parameters: θ.
+        is_repeatable: Whether gradients may be asked for more than once.
     """
+
+    is_repeatable = True
 
     def __init__(self, *, is_trained: bool) -> None:
         self.inputs: list[Tensor] = []
@@ -82,6 +85,8 @@ class AtomByAtom(Autograd):
         slopes: ∂y_i/∂x_i, of the shape of x.
         parameters: θ, of which y and the slopes have their history while training.
     """
+
+    is_repeatable = False  # the backward pass of compiled graphs reuses their memory
 
     def __init__(self, x: Tensor, y: Tensor, slopes: Tensor, parameters: Sequence[Tensor]) -> None:
         super().__init__(is_trained=len(parameters) > 0)
@@ -151,7 +156,7 @@ class SecondByAutograd:
                 [y for y, _ in known],
                 sought,
                 [bar for _, bar in known],
-                retain_graph=True,
+                retain_graph=self.graph.is_repeatable,
                 allow_unused=True,
             )
         )

@@ -7,7 +7,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from nnpot.structure import Pairs
+from nnpot.batch import Pairs
+from nnpot.functional.constants import indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,16 +41,29 @@ class ElementBlocks:
         """Sort the centres of pairs by their element."""
         return pairs.cached((cls, n_elements), lambda: cls.of(pairs.center_species, n_elements, dtype))
 
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "ElementBlocks":
+        """Move to a device, what is of a floating type also to a dtype."""
+        return ElementBlocks(self.order.to(device), self.place.to(device), self.filled.to(device, dtype))
+
     def among(self, n_elements: int, blocks: Sequence[int]) -> "ElementBlocks":
         """Return the same rows where block s is number `blocks[s]` of `n_elements` blocks; the others are empty."""
         if list(blocks) == list(range(n_elements)):
             return self
         width = self.order.shape[1]
-        to = torch.tensor(blocks, device=self.order.device)
+        to = indices(tuple(blocks), self.order)
         return ElementBlocks(
             order=self.order.new_zeros(n_elements, width).index_copy(0, to, self.order),
             place=to.index_select(0, self.place // width) * width + self.place % width,
             filled=self.filled.new_zeros(n_elements, width).index_copy(0, to, self.filled),
+        )
+
+    def repeated(self, n: int) -> "ElementBlocks":
+        """Return the blocks of n copies of all atoms; block s of copy m is number m·S + s."""
+        copy = torch.arange(n, device=self.place.device)
+        return ElementBlocks(
+            order=(self.order + len(self.place) * copy.view(-1, 1, 1)).flatten(end_dim=1),
+            place=(self.place + self.order.numel() * copy.view(-1, 1)).flatten(),
+            filled=self.filled.repeat(n, 1),
         )
 
     def spread(self, x: Tensor, dim: int = 0) -> Tensor:

@@ -19,6 +19,8 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor
 
+from nnpot.batch import Pairs
+from nnpot.functional.constants import constant, numbers
 from nnpot.functional.harmonics import (
     degrees,
     gradient_matrix,
@@ -30,7 +32,6 @@ from nnpot.functional.harmonics import (
 from nnpot.functional.linear import Fixed
 from nnpot.functional.radial import bessel_basis
 from nnpot.native import serves
-from nnpot.structure import Pairs
 
 
 class Basis(NamedTuple):
@@ -151,8 +152,8 @@ def vectors_bar(
     """
     l_max = math.isqrt(harmonics.shape[2]) - 1
     weighted = harmonics_bar * harmonics
-    outward = distances_bar - (weighted @ harmonics_bar.new_tensor(degrees(l_max))) / distances.squeeze(dim=2)
-    turned = polynomial_pullback(harmonics_bar, harmonics, harmonics_bar.new_tensor(gradient_matrix(l_max)))
+    outward = distances_bar - (weighted @ numbers(degrees(l_max), harmonics_bar)) / distances.squeeze(dim=2)
+    turned = polynomial_pullback(harmonics_bar, harmonics, constant(gradient_matrix, l_max, like=harmonics_bar))
     return turned / distances + units * outward.unsqueeze(dim=2)
 
 
@@ -163,8 +164,8 @@ def along(units: Tensor, distances: Tensor, harmonics: Tensor, vectors_change: T
     """
     l_max = math.isqrt(harmonics.shape[2]) - 1
     distances_change = (units * vectors_change).sum(dim=2, keepdim=True)
-    turned = polynomial_tangent(vectors_change, harmonics, harmonics.new_tensor(gradient_matrix(l_max)))
-    inward = harmonics * harmonics.new_tensor(degrees(l_max)) * distances_change
+    turned = polynomial_tangent(vectors_change, harmonics, constant(gradient_matrix, l_max, like=harmonics))
+    inward = harmonics * numbers(degrees(l_max), harmonics) * distances_change
     return (turned - inward) / distances, distances_change
 
 

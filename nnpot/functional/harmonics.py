@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scipy.integrate import lebedev_rule
 from torch import Tensor
 
+from nnpot.functional.constants import constant
+
 MAX_DEGREE = 4
 
 
@@ -35,7 +37,7 @@ def spherical_harmonics(u: Tensor, l_max: int) -> Tensor:
     """
     if not 0 <= l_max <= MAX_DEGREE:
         raise ValueError(f"l_max must lie in 0 … {MAX_DEGREE}, got {l_max}")
-    return _Harmonics.apply(u, u.new_tensor(gradient_matrix(l_max)))  # type: ignore[no-any-return]
+    return _Harmonics.apply(u, constant(gradient_matrix, l_max, like=u))  # type: ignore[no-any-return]
 
 
 class _Harmonics(torch.autograd.Function):
@@ -66,9 +68,10 @@ def polynomial_tangent(direction: Tensor, z: Tensor, matrix: Tensor) -> Tensor:
     )
 
 
-def degrees(l_max: int) -> list[int]:
+@cache
+def degrees(l_max: int) -> tuple[int, ...]:
     """Return the degree l of every lm, of length L."""
-    return [degree for degree in range(l_max + 1) for _ in range(2 * degree + 1)]
+    return tuple(degree for degree in range(l_max + 1) for _ in range(2 * degree + 1))
 
 
 @cache
@@ -150,7 +153,7 @@ def product(f: Tensor, g: Tensor, l_max: int) -> Tensor:
     Returns:
         Coefficients, of the shape of f.
     """
-    values, projection = (f.new_tensor(m) for m in product_grid(l_max))
+    values, projection = (constant(_part_of_grid, l_max, part, like=f) for part in range(2))
     on_sphere = (values.T @ f.flatten(start_dim=1)) * (values.T @ g.flatten(start_dim=1))
     return (projection.T @ on_sphere).view(f.shape)
 
@@ -173,3 +176,7 @@ def product_grid(l_max: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     points, weights = lebedev_rule(max(3, 3 * l_max + (1 - 3 * l_max % 2)))
     values = _polynomials(torch.from_numpy(np.ascontiguousarray(points.T)), l_max).numpy()
     return values.T.copy(), values * (weights / (4 * math.pi))[:, None]
+
+
+def _part_of_grid(l_max: int, part: int) -> NDArray[np.float64]:
+    return product_grid(l_max)[part]

@@ -96,19 +96,22 @@ class NetworksKernel:
         h, slopes = made.split([arguments[0].shape[0], arguments[0].numel()])
         outputs = tuple(
             one.offset.index_select(0, species) + one.factor * part.double()
-            for one, part in zip(networks, h.view(len(networks), n).unbind(), strict=True)
+            for one, part in zip(networks, h.split([n] * len(networks)), strict=True)
         )
         return cls(arguments, parameters, outputs, slopes.view(arguments[0].shape), tuple(o.factor for o in networks))
 
     def pullback(self, bars: Bars) -> Sequence[Tensor]:
         """Return Ḡ for each potential, shape (N, D), from ȳ."""
-        of_all = self._scaled(bars).unsqueeze(dim=1) * self.slopes
-        return of_all.view(len(self.outputs), self.outputs[0].shape[0], of_all.shape[1]).unbind()
+        return self._of_each(self._scaled(bars).unsqueeze(dim=1) * self.slopes)
 
     def second(self, bars: Bars, directions: Sequence[Tensor]) -> "_Second":
         """Return the derivatives of the changes of y along Ġ."""
         along = _joined(directions)
         return _Second(self, self._scaled(bars).unsqueeze(dim=1) * along, self.slopes, along)
+
+    def _of_each(self, x: Tensor) -> Sequence[Tensor]:
+        """Cut what stands one after the other for all potentials, shape (M·N, ...)."""
+        return torch.split(x, [y.shape[0] for y in self.outputs])
 
     def _scaled(self, bars: Bars) -> Tensor:
         """F ȳ, for all potentials one after the other, shape (M·N,)."""
@@ -133,7 +136,7 @@ class _Second:
     along: Tensor
 
     def tangents(self) -> list[Tensor]:
-        changes = (self.along * self.slopes).sum(dim=1).double().split(len(self.of.outputs[0]))
+        changes = self.of._of_each((self.along * self.slopes).sum(dim=1).double())
         return [f * change for f, change in zip(self.of.factors, changes, strict=True)]
 
     def gradients(self, bars: Bars, wanted: tuple[bool, ...]) -> tuple[Bars, Bars]:
@@ -142,7 +145,7 @@ class _Second:
         everything = torch.ops.nnpot.networks_gradient(*self.of.arguments, outputs_bar, self.direction)
         of_features, *of_weights = everything.split([self.direction.numel(), *(p.numel() for p in self.of.parameters)])
         by_weights = [part.view_as(p) for part, p in zip(of_weights, self.of.parameters, strict=True)]
-        return of_features.view_as(self.direction).split(len(self.of.outputs[0])), by_weights
+        return self.of._of_each(of_features.view_as(self.direction)), by_weights
 
 
 def _joined(tensors: Sequence[Tensor]) -> Tensor:

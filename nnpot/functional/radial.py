@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnpot.functional.constants import constant
 from nnpot.functional.cutoffs import CUTOFFS
 
 
@@ -42,7 +43,7 @@ def bessel_basis(r: Tensor, cutoff: float, n_radial: int) -> tuple[Tensor, Tenso
     Returns:
         Values and derivatives, each of shape (..., K).
     """
-    k = torch.arange(1, n_radial + 1, dtype=r.dtype, device=r.device)
+    k = constant(range, 1, n_radial + 1, like=r)
     wave = k * (math.pi / cutoff)
     f_c = CUTOFFS["polynomial"]
     envelope = math.sqrt(2 / cutoff) * f_c.value(r, cutoff) / r

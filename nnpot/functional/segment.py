@@ -3,8 +3,12 @@
 import torch
 from torch import Tensor
 
+from nnpot.functional.constants import indices
 from nnpot.functional.linear import applied
 from nnpot.native import serves
+
+_VOIGT = (0, 4, 8, 5, 2, 1)
+"""Places of xx, yy, zz, yz, xz, xy among the nine numbers of a 3×3 matrix."""
 
 
 def segment_sum(values: Tensor, index: Tensor, n_segments: int) -> Tensor:
@@ -52,5 +56,4 @@ def strain_derivative(r_ij: Tensor, pair_gradient: Tensor, structure_of_pair: Te
         outer = r_ij.unsqueeze(dim=2) * pair_gradient.unsqueeze(dim=1)  # (P, 3, 3)
         full = segment_sum(outer.reshape(-1, 9), structure_of_pair, n_structures)  # (B, 9)
     transposed = full.reshape(-1, 3, 3).transpose(1, 2).reshape(-1, 9)
-    voigt = torch.tensor([0, 4, 8, 5, 2, 1], device=full.device)
-    return (0.5 * (full + transposed)).index_select(1, voigt)
+    return (0.5 * (full + transposed)).index_select(1, indices(_VOIGT, full))

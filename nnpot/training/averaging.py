@@ -1,12 +1,14 @@
 """Averages of the weights over the steps, and the way back to the best of them."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import WeightAveraging
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from nnpot.training.options import OptimizerOptions
 from nnpot.training.resolve import Average, average_of
@@ -27,9 +29,14 @@ class AveragedWeights(WeightAveraging):
     """
 
     def __init__(self, optimizer: OptimizerOptions) -> None:
-        super().__init__(use_buffers=False, multi_avg_fn=self._move)
+        super().__init__(use_buffers=False)
         self._options, self._average = optimizer, Average(0.0, grows=False)
         self._best: list[Tensor] = []
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Make the averaged weights, a copy of the trained ones."""
+        if stage == "fit":
+            self._average_model = _Average(pl_module, pl_module.device, self._newest)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the decay, now that the number of steps is known."""
@@ -62,8 +69,30 @@ class AveragedWeights(WeightAveraging):
         super().load_state_dict(state_dict)
         self._best = state_dict.get("best", [])
 
-    def _move(self, averaged: list[Tensor], current: list[Tensor], n_averaged: Any) -> None:
+    def _newest(self, n_averaged: int) -> float:
+        """Weight of the newest in the average, after so many before it."""
         newest = 1 - self._average.decay
-        if self._average.grows:
-            newest = max(newest, (EARLY + 1) / (EARLY + 1 + float(n_averaged)))
-        torch._foreach_lerp_(averaged, current, newest)
+        return max(newest, (EARLY + 1) / (EARLY + 1 + n_averaged)) if self._average.grows else newest
+
+
+class _Average(AveragedModel):
+    """The averaged weights; their number is counted on the host: a device would be waited for at every step.
+
+    Args:
+        model: What is averaged.
+        device: Where the averages are to be.
+        newest: From the number of steps in the average to the weight of the next.
+    """
+
+    def __init__(self, model: nn.Module, device: torch.device, newest: Callable[[int], float]) -> None:
+        super().__init__(model, device, use_buffers=False)
+        self.n_averaged = self.n_averaged.cpu()
+        self._newest = newest
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Take a step into the average."""
+        n = int(self.n_averaged)
+        averaged, current = ([p.detach() for p in m.parameters()] for m in (self.module, model))
+        torch._foreach_lerp_(averaged, current, self._newest(n) if n > 0 else 1.0)
+        self.n_averaged += 1

@@ -4,19 +4,22 @@ import hashlib
 import itertools
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from nnpot.batch import Batch
+from nnpot.batch import Batch, species_index
 from nnpot.labels import LABELS
+from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential, TrainablePotential
+from nnpot.prepared import Needs
 from nnpot.reading import read_labelled, require_labels
-from nnpot.structure import Structure, species_index
+from nnpot.structure import Structure
+from nnpot.tables import arranged, needs_of, with_tables
 from nnpot.training.batches import BalancedBatches
 from nnpot.training.loss import LossOptions
 from nnpot.training.options import DataOptions
@@ -134,6 +137,8 @@ class StructureData(pl.LightningDataModule):
     def __init__(self, split: Split, potential: TrainablePotential, options: DataOptions, seed: int = 0) -> None:
         super().__init__()
         self.options, self.seed = options, seed
+        self._potential = potential
+        self._needs: Needs | None = None  # of tables, where no kernel does without
         dtype, _ = potential.dtype_and_device()
         batches: Iterable[Batch] = (single_batch(s, potential.cutoff) for s in [*split.train, *split.validation])
         self.caches = False
@@ -146,6 +151,22 @@ class StructureData(pl.LightningDataModule):
         of_dtype = (b.to(dtype=dtype) for b in batches)
         self.train = gathered(itertools.islice(of_dtype, len(split.train)), options.pairs_gib)
         self.validation = gathered(of_dtype, options.pairs_gib)
+
+    def setup(self, stage: str) -> None:
+        """Find where pairs stand in the tables that tensor operations take, where kernels do not make these needless.
+
+        Of each structure once; of those whose pairs lie in a file for each batch.
+        """
+        assert self.trainer is not None
+        dtype, _ = self._potential.dtype_and_device()
+        if self._needs is not None or are_compiled(dtype, self.trainer.strategy.root_device):
+            return
+        needs = needs_of(self._potential)
+        self._needs = needs if self.train[0].cached is None else replace(needs, tables=())
+        parts = (self.train, self.validation)
+        self.train, self.validation = (
+            part if isinstance(part, StoredBatches) else [arranged(b, self._needs) for b in part] for part in parts
+        )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches in a new order in every epoch, each process its part."""
@@ -166,7 +187,9 @@ class StructureData(pl.LightningDataModule):
         return [DataLoader(_Batches(self.validation), n, collate_fn=Batch.join)]
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move a batch where Lightning wants it."""
+        """Move a batch where Lightning wants it, with its tables."""
+        if self._needs is not None:
+            batch = with_tables(batch if batch.arrangement is not None else arranged(batch, self._needs))
         return batch.to(device)
 
     def _keeps_features(self, batches: Sequence[Batch], potential: TrainablePotential, dtype: torch.dtype) -> bool:

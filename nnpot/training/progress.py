@@ -37,13 +37,18 @@ class PhysicalProgress(Callback):
         )
         self.progress = Progress(*columns, console=self.console)
         self.progress.start()
-        self.task = self.progress.add_task("training", total=int(trainer.estimated_stepping_batches))
+        self.task = self.progress.add_task(describe(trainer), total=int(trainer.estimated_stepping_batches))
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the last errors; not at every step: a device would be waited for."""
+        if self.progress is not None:
+            self.progress.update(self.task, description=describe(trainer))
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
         """Advance the bar."""
         if self.progress is not None:
             total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)  # an adaptive schedule may shorten it
-            self.progress.update(self.task, completed=trainer.global_step, total=total, description=describe(trainer))
+            self.progress.update(self.task, completed=trainer.global_step, total=total)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print a line now and then where there is no bar."""

@@ -83,11 +83,10 @@ class PotentialTask(pl.LightningModule):
         self._watch.note(batch, prediction)
         terms = self.loss.of(prediction, batch)
         for name in LABELS:
-            if name not in prediction.labels:
-                self._errors(name).update(prediction.energy[:0])
-                continue
-            difference, known = error(name, prediction, batch)
-            self._errors(name).update(difference[known], terms.get(name))
+            if name in prediction.labels:
+                self._errors(name).update(*error(name, prediction, batch), terms.get(name))
+            else:
+                self._errors(name).update(prediction.energy[:0], prediction.energy[:0])
 
     def on_validation_epoch_end(self) -> None:
         """Log the loss, and the errors in the units of the field."""

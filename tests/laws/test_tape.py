@@ -1,6 +1,7 @@
 """A chain of kernels and autograd in any order gives what autograd alone makes of `atomic_energies`."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from itertools import combinations
@@ -12,45 +13,72 @@ from recorded_calls import Recorder
 from systems import CUTOFF, DESCRIPTORS, POTENTIALS, ace, acsf, network_potential, pairs_of, structure
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.committee import Committee
+from nnpot.functional.linear import Fixed
 from nnpot.functional.tape import Tape
 from nnpot.native import are_compiled, without_kernels
+from nnpot.native.table import OPERATORS
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
-from nnpot.structure import Pairs
 
 pytestmark = pytest.mark.usefixtures("double")
 HAS_KERNELS = are_compiled(torch.float64, torch.device("cpu"))
 
 WEIGHTED = {"weighted_channels": 2, "weighted_layers": 2, "weighted_units": 3}
-CHAINS: dict[str, Callable[[], Potential]] = {
-    "ACE": lambda: network_potential(ace()),
-    "ACE with weighted densities": POTENTIALS["ACE with weighted densities"],
-    "ACE with learned elements": POTENTIALS["ACE with learned elements"],
-    "ACE with weighted densities, learned elements": POTENTIALS["ACE with weighted densities, learned elements"],
-    "ACSF": lambda: network_potential(acsf()),
-    "activation without a kernel": lambda: network_potential(ace(), activation=("softplus", "tanh")),
-    "listed compact ACSF": POTENTIALS["listed compact ACSF"],
-    "committee of one kind": lambda: Committee(tuple(network_potential(ace(), seed) for seed in range(3))),
-    "committee of several kinds": lambda: Committee(
-        (
-            network_potential(ace(**WEIGHTED)),
-            network_potential(ace(element_channels=2, l_max=1)),
-            network_potential(acsf(), energy_scale=0.3),
-            POTENTIALS["ACSF + ZBL"](),
-        )
+ACE_KERNELS, WEIGHTED_KERNELS, ACSF_KERNELS = (
+    ("density", "invariants", "networks"),
+    ("density", "weighted_density", "invariants", "networks"),
+    ("acsf", "networks"),
+)
+ALL_KERNELS = (*WEIGHTED_KERNELS, "acsf")
+CHAINS: dict[str, tuple[Callable[[], Potential], tuple[str, ...]]] = {
+    "ACE": (lambda: network_potential(ace()), ACE_KERNELS),
+    "ACE with weighted densities": (POTENTIALS["ACE with weighted densities"], WEIGHTED_KERNELS),
+    "ACE with learned elements": (POTENTIALS["ACE with learned elements"], ACE_KERNELS),
+    "ACE with weighted densities, learned elements": (
+        POTENTIALS["ACE with weighted densities, learned elements"], WEIGHTED_KERNELS,
     ),
-    "committee with several features": lambda: Committee(
-        (network_potential(acsf(), 1), network_potential(acsf(g1=False, g3=(1.2, 0.4, 2.0)), 2, energy_scale=0.3))
+    "ACSF": (lambda: network_potential(acsf()), ACSF_KERNELS),
+    "activation without a kernel": (
+        lambda: network_potential(ace(), activation=("softplus", "tanh")), ("density", "invariants"),
     ),
-    "sum with ZBL": POTENTIALS["ACSF + ZBL"],
-    "sum of two with kernels": lambda: network_potential(ace(**WEIGHTED)) + network_potential(acsf()),
-    "no parameters": lambda: ZBL(("Cu", "Au")),
-}
-LINKS = ("density", "weighted_density", "invariants", "networks", "acsf")
-OFF = [off for n in range(len(LINKS) + 1) for off in combinations(LINKS, n)] if HAS_KERNELS else [LINKS]
-"""Kernels that are switched off."""
+    "listed compact ACSF": (POTENTIALS["listed compact ACSF"], ("networks",)),
+    "committee of one kind": (
+        lambda: Committee(tuple(network_potential(ace(), seed) for seed in range(3))), ACE_KERNELS,
+    ),
+    "committee of several kinds": (
+        lambda: Committee(
+            (
+                network_potential(ace(**WEIGHTED)),
+                network_potential(ace(element_channels=2, l_max=1)),
+                network_potential(acsf(), energy_scale=0.3),
+                POTENTIALS["ACSF + ZBL"](),
+            )
+        ),
+        ALL_KERNELS,
+    ),
+    "committee with several features": (
+        lambda: Committee(
+            (network_potential(acsf(), 1), network_potential(acsf(g1=False, g3=(1.2, 0.4, 2.0)), 2, energy_scale=0.3))
+        ),
+        ACSF_KERNELS,
+    ),
+    "sum with ZBL": (POTENTIALS["ACSF + ZBL"], ACSF_KERNELS),
+    "sum of two with kernels": (lambda: network_potential(ace(**WEIGHTED)) + network_potential(acsf()), ALL_KERNELS),
+    "no parameters": (lambda: ZBL(("Cu", "Au")), ()),
+}  # fmt: skip
+"""Potentials, and the kernels that they have."""
+OFF = [
+    (name, off)
+    for name, (_, kernels) in CHAINS.items()
+    for n in range(len(kernels) + 1)
+    for off in combinations(kernels, n)
+    if HAS_KERNELS or off == kernels
+]
+"""Every chain with every choice of its kernels switched off."""
+each_way = pytest.mark.parametrize("off", [(), ALL_KERNELS], ids=["kernels", "tensors"])
 INSTEAD = r"; differentiate `atomic_energies\(pairs\)` of the potential instead"
 AGAIN = "energies and forces can be differentiated only once here" + INSTEAD
 each_chain = pytest.mark.parametrize("name", CHAINS)
@@ -77,19 +105,18 @@ def loss_gradients(potential: Potential, energies: Tensor, gradient: Tensor) -> 
 
 @cache
 def by_autograd_alone(name: str) -> tuple[Tensor, Tensor, list[Tensor]]:
-    potential = CHAINS[name]()
+    potential = CHAINS[name][0]()
     pairs = pairs_for(potential, requires_grad=True)
     energies = potential.atomic_energies(pairs)
     (gradient,) = torch.autograd.grad(energies.sum(), pairs.r_ij, create_graph=True)
     return energies.detach(), gradient.detach(), loss_gradients(potential, energies, gradient)
 
 
-@pytest.mark.parametrize("off", OFF, ids=lambda off: "without " + ", ".join(off) if off else "all kernels")
-@each_chain
+@pytest.mark.parametrize(("name", "off"), OFF, ids=str)
 def test_a_chain_gives_what_autograd_alone_gives(name: str, off: tuple[str, ...]) -> None:
-    potential = CHAINS[name]()
+    potential = CHAINS[name][0]()
     pairs = pairs_for(potential)
-    with without_kernels(*(off or ["forces"])):
+    with without_kernels(*off) if off else nullcontext():
         trained = potential.train().energies_and_pair_gradient(pairs)
         gradients = loss_gradients(potential, *trained)
         again = loss_gradients(potential, *trained)
@@ -107,16 +134,16 @@ def test_a_chain_gives_what_autograd_alone_gives(name: str, off: tuple[str, ...]
         assert torch.equal(actual, repeated)
 
 
-@pytest.mark.parametrize("off", [(), LINKS], ids=["kernels", "tensors"])
+@each_way
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 @each_chain
 def test_energies_are_differentiable_once_in_the_pair_vectors(name: str, training: bool, off: tuple[str, ...]) -> None:
-    potential = CHAINS[name]()
+    potential = CHAINS[name][0]()
     free = pairs_for(potential, requires_grad=True)
     energies = potential.atomic_energies(free)
     (wanted,) = torch.autograd.grad((weights_of(energies) * energies).sum(), free.r_ij)
     pairs = pairs_for(potential, requires_grad=True)
-    with without_kernels(*(off or ["forces"])):
+    with without_kernels(*off) if off else nullcontext():
         energies, gradient = potential.train(training).energies_and_pair_gradient(pairs)
         (actual,) = torch.autograd.grad((weights_of(energies) * energies).sum(), pairs.r_ij, create_graph=True)
         assert_close(actual, wanted, 1e-11)
@@ -125,13 +152,13 @@ def test_energies_are_differentiable_once_in_the_pair_vectors(name: str, trainin
                 torch.autograd.grad(differentiated.square().sum(), pairs.r_ij, retain_graph=True)
 
 
-@pytest.mark.parametrize("off", [(), LINKS], ids=["kernels", "tensors"])
+@each_way
 @pytest.mark.parametrize("of", ["energies", "forces"])
 @pytest.mark.parametrize("name", [name for name in CHAINS if name != "no parameters"])
 def test_a_second_derivative_with_respect_to_parameters_is_refused(name: str, of: str, off: tuple[str, ...]) -> None:
-    potential = CHAINS[name]().train()
+    potential = CHAINS[name][0]().train()
     parameters = list(potential.parameters())
-    with without_kernels(*(off or ["forces"])):
+    with without_kernels(*off) if off else nullcontext():
         energies, gradient = potential.energies_and_pair_gradient(pairs_for(potential))
         loss = energies.sum() if of == "energies" else gradient.square().sum()
         first = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
@@ -142,7 +169,7 @@ def test_a_second_derivative_with_respect_to_parameters_is_refused(name: str, of
                     torch.autograd.grad(g.sum(), parameters, allow_unused=True, retain_graph=True)
 
 
-@pytest.mark.parametrize("off", [(), LINKS, ("invariants",)], ids=str)
+@pytest.mark.parametrize("off", [(), ALL_KERNELS, ("invariants",)], ids=str)
 def test_the_forces_of_one_output_leave_the_others_alone(off: tuple[str, ...]) -> None:
     """Several outputs of one step of which one drives the forces, and a tape that is asked twice."""
     members = [network_potential(ace(), seed, energy_scale=0.5 + seed).train() for seed in range(2)]
@@ -152,7 +179,7 @@ def test_the_forces_of_one_output_leave_the_others_alone(off: tuple[str, ...]) -
     energies = [m.atomic_energies(pairs) for m in members]
     gradients = [torch.autograd.grad(e.sum(), pairs.r_ij, create_graph=True)[0] for e in energies]
     tape = Tape(pairs.r_ij.detach(), is_trained=True)
-    with without_kernels(*(off or ["forces"])):
+    with without_kernels(*off) if off else nullcontext():
         first, second = (m["energies"] for m in committee._record_members(tape, pairs_for(committee)))
         results = [tape.results({"first": first, "second": second}, driver) for driver in ("first", "second")]
         for (outputs, gradient), by_autograd in zip(results, gradients, strict=True):
@@ -184,8 +211,18 @@ def test_parameters_that_are_frozen_need_no_gradient() -> None:
 
 
 @pytest.mark.skipif(not HAS_KERNELS, reason="no C++ compiler")
+@each_chain
+def test_a_chain_has_the_kernels_that_it_names(name: str) -> None:
+    make, kernels = CHAINS[name]
+    potential = make().eval()
+    with Recorder() as recorder:
+        potential.energies_and_pair_gradient(pairs_for(potential))
+    assert {OPERATORS[call.name].family.name for call in recorder.calls} == set(kernels)
+
+
+@pytest.mark.skipif(not HAS_KERNELS, reason="no C++ compiler")
 def test_in_training_members_share_what_they_have_in_common() -> None:
-    committee = CHAINS["committee of one kind"]().train()
+    committee = CHAINS["committee of one kind"][0]().train()
     with Recorder() as recorder:
         energies, gradient = committee.energies_and_pair_gradient(pairs_for(committee))
         (energies.sum() + gradient.square().sum()).backward()
@@ -202,3 +239,21 @@ def test_equal_descriptors_are_recorded_once_unless_they_are_trained(name: str) 
     tape = Tape(pairs.r_ij, is_trained=True)
     is_same = first.record(tape, pairs) == second.record(tape, pairs)
     assert is_same is not any(name.startswith(("element", "weighted")) for name, _ in first.named_parameters())
+
+
+def test_steps_without_parameters_may_follow_each_other() -> None:
+    r, first, second = torch.randn(5, 3, requires_grad=True), torch.randn(3, 4), torch.randn(4, 2)
+    w = torch.randn(2, requires_grad=True)
+
+    def linear(x: Tensor, matrix: Tensor) -> Fixed:
+        return Fixed([x @ matrix], lambda bar: [bar @ matrix.mT], lambda change: [change @ matrix])
+
+    tape = Tape(r.detach(), is_trained=True)
+    (y,) = tape.add(linear(tape.r.tensor, first), tape.r)
+    (z,) = tape.add(linear(y.tensor, second), y)
+    (energies,) = tape.autograd(lambda x: torch.sin(x) @ w, [z], [w])
+    _, gradient = tape.results({"energies": ((1.0, energies),)})
+    (wanted,) = torch.autograd.grad((torch.sin(r @ first @ second) @ w).sum(), r, create_graph=True)
+    assert_close(gradient, wanted, 1e-13)
+    actual, expected = (torch.autograd.grad(g.square().sum(), w)[0] for g in (gradient, wanted))
+    assert_close(actual, expected, 1e-12)

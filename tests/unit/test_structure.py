@@ -13,9 +13,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from systems import SYSTEMS, pairs_of, structure
 from torch import Tensor
 
-from nnpot.batch import Batch
+from nnpot.batch import Batch, Pairs, species_index
 from nnpot.neighbors import single_batch, table_slots
-from nnpot.structure import CachedFeatures, Pairs, Structure, species_index
+from nnpot.prepared import CachedFeatures
+from nnpot.structure import Structure
 
 STRESS = np.array([[1.0, 6.0, 5.0], [6.0, 2.0, 4.0], [5.0, 4.0, 3.0]])
 

@@ -182,6 +182,26 @@ def test_a_failed_resume_leaves_everything(
     assert files(again) == files(begun)
 
 
+def test_a_run_of_an_earlier_version_is_refused_with_the_way_on(
+    begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = copied(begun, tmp_path / "again")
+    content = torch.load(again / "last.ckpt", weights_only=True)
+    content["nnpot"]["format"] = 1
+    torch.save(content, again / "last.ckpt")
+    line = refusal(capsys, "train", "--resume", again)
+    assert f"{again / 'last.ckpt'} was written by another version of nnpot and cannot be resumed" in line
+    assert f"nnpot train --from {again / 'model.nnpot'}" in line
+
+
+def test_a_resumed_run_keeps_what_auto_stood_for(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnpot.training.resolve.VALIDATIONS", 1)  # another rule for validate_every
+    again = copied(begun, tmp_path / "again")
+    main(["train", "--resume", str(again), "--trainer.max_epochs", "4"])
+    before, after = (Checkpoint.read(folder / "last.ckpt").record.length for folder in (begun, again))
+    assert (after.max_epochs, after.validate_every) == (4, before.validate_every)
+
+
 @pytest.mark.parametrize("damage", ["truncated", "empty", "one bit", "text", "a model"])
 def test_a_damaged_checkpoint_is_one_sentence(
     begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str

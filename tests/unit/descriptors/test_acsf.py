@@ -13,9 +13,10 @@ from dscribe.descriptors import ACSF as DScribeACSF
 from numpy.typing import NDArray
 from systems import ELEMENTS, SYSTEMS, acsf, pairs_of, rattled, structure
 
+from nnpot.batch import Pairs
 from nnpot.descriptors import ACSF
 from nnpot.neighbors import single_batch
-from nnpot.structure import Pairs, Structure
+from nnpot.structure import Structure
 
 CUTOFF = 4.2
 G2 = ((0.5, 0.0), (2.0, 1.5), (0.0, 1.0))
@@ -98,13 +99,21 @@ def test_features_do_not_depend_on_how_atoms_are_divided_into_chunks(monkeypatch
     torch.testing.assert_close((descriptor(pairs), descriptor.jacobian(pairs)), whole, rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.parametrize("selected", [(0,), (3, 0, 7), tuple(range(16, 50))], ids=["one", "another order", "angular"])
+@pytest.mark.parametrize(
+    "selected",
+    [(0,), (3, 0, 7), tuple(range(16, 50)), tuple(reversed(range(acsf().n_all)))],
+    ids=["one", "another order", "angular", "all backwards"],
+)
 def test_kept_features_are_columns_of_all(selected: tuple[int, ...]) -> None:
     pairs = pairs_of(structure("triclinic"))
     assert torch.equal(acsf(selected=selected)(pairs), acsf()(pairs)[:, selected])
 
 
-@pytest.mark.parametrize("selected", [(0,), (3, 0, 7), tuple(range(16, 50))], ids=["one", "another order", "angular"])
+@pytest.mark.parametrize(
+    "selected",
+    [(0,), (3, 0, 7), tuple(range(16, 50)), tuple(reversed(range(acsf().n_all)))],
+    ids=["one", "another order", "angular", "all backwards"],
+)
 def test_kept_jacobians_are_columns_of_all(selected: tuple[int, ...]) -> None:
     pairs = pairs_of(structure("triclinic"))
     assert torch.equal(acsf(selected=selected).jacobian(pairs), acsf().jacobian(pairs)[:, selected])

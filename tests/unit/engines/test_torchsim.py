@@ -84,12 +84,12 @@ def test_only_systems_that_moved_are_searched_again(monkeypatch: pytest.MonkeyPa
     model = TorchSimModel(trained("ACE"), skin=1.0)
     state = state_of([alloy(1, seed=0), alloy(1, seed=1)])
     model(state)
-    state.positions[4:] += 0.6  # in place, as integrators do
+    state.positions[:4] += 0.1  # in place, as integrators do
+    state.positions[4:] += 0.6
     model(state)
-    state.positions[:4] += 0.25
-    model(state)
-    state.positions[:4] += 0.25
-    model(state)
+    for move in (0.1, 0.1):  # by 0.52 Å in all, along three axes
+        state.positions[:4] += move
+        model(state)
     assert searched == ["system 0", "system 1", "system 1", "system 0"]
 
 
@@ -99,6 +99,14 @@ def test_a_cell_that_changes_in_place_is_noticed() -> None:
     model(state)
     state.cell *= 0.8
     torch.testing.assert_close(model(state)["energy"], fresh(state)["energy"], rtol=1e-12, atol=1e-12)
+
+
+def test_elements_that_change_in_place_are_noticed() -> None:
+    model, fresh = (TorchSimModel(trained("ACE"), dtype=torch.float64) for _ in range(2))
+    state = state_of([alloy(1)])
+    model(state)
+    state.atomic_numbers[:] = state.atomic_numbers.flip(0)
+    torch.testing.assert_close(model(state)["forces"], fresh(state)["forces"], rtol=1e-12, atol=1e-12)
 
 
 def test_a_slab_is_as_in_ase() -> None:

@@ -92,4 +92,5 @@ def test_a_baseline_is_subtracted_from_every_label(path: Path) -> None:
     s, r = split.validation[0], rest.validation[0]
     prediction = zbl.predict(s)
     assert r.energy + float(prediction.energy) == pytest.approx(s.energy, abs=1e-10)
+    torch.testing.assert_close(r.forces + prediction.forces, s.forces, rtol=0, atol=1e-12)
     torch.testing.assert_close(r.stress + prediction.stress[0], s.stress, rtol=0, atol=1e-12)

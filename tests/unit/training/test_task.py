@@ -15,15 +15,16 @@ def test_the_learning_rate_rises_then_falls_as_a_cosine(progress: float, factor:
 
 
 def test_errors_over_batches_are_those_of_all_numbers_together() -> None:
-    x = torch.randn(50, dtype=torch.float64)
+    known = torch.rand(50) < 0.8
+    x = torch.where(known, torch.randn(50, dtype=torch.float64), 0.0)
     errors = LabelErrors()
-    for part in (x[:7], x[7:7], x[7:]):
-        errors.update(part)
-    wanted = {"mae": float(x.abs().mean()), "rmse": float(x.square().mean().sqrt())}
+    for part in (slice(0, 7), slice(7, 7), slice(7, None)):
+        errors.update(x[part], known[part])
+    wanted = {"mae": float(x[known].abs().mean()), "rmse": float(x[known].square().mean().sqrt())}
     assert errors.compute() == pytest.approx(wanted, rel=1e-12)
 
 
 def test_no_label_means_no_error_figure() -> None:
     errors = LabelErrors()
-    errors.update(torch.zeros(0))
+    errors.update(torch.zeros(3), torch.zeros(3, dtype=torch.bool))
     assert errors.compute() == {}
