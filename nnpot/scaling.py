@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nnpot.structure import Structure, species_index
+from nnpot.batch import species_index
+from nnpot.structure import Structure
 
 log = logging.getLogger("nnpot")
 

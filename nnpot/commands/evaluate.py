@@ -9,7 +9,7 @@ from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import parity
 from nnpot.files import write_atomically
 from nnpot.io import load
-from nnpot.labels import LabelKeys
+from nnpot.label_names import LabelKeys
 from nnpot.reading import read_labelled, require_labels
 
 log = logging.getLogger("nnpot")

