@@ -17,6 +17,7 @@ from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from nnpot import NNPotCalculator
+from nnpot.batch import Batch
 from nnpot.committee import Committee
 from nnpot.descriptors import ACE, ACSF
 from nnpot.native import library
@@ -24,8 +25,8 @@ from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
 from nnpot.simulation import thermal_momenta
-from nnpot.structure import Batch, Structure
-from nnpot.training.loss import loss_terms
+from nnpot.structure import Structure
+from nnpot.training.loss import LossOptions, weighted
 from nnpot.training.soap import SOAP
 
 VOLUME_OF_WATER = 18.015 / 0.602214
@@ -239,14 +240,14 @@ def training(
         method = SOAP if soap else torch.optim.AdamW
         optimizer = method(potential.parameters(), lr=1e-3)
 
-        starts = itertools.cycle(range(0, len(single), batch_size))
+        starts, options = itertools.cycle(range(0, len(single), batch_size)), LossOptions()
 
         def step() -> None:
             start = next(starts)
             batch = Batch.join(single[start : start + batch_size])
-            terms = loss_terms(potential(batch), batch)
+            loss = weighted(options.of(potential(batch), batch), options.weights())
             optimizer.zero_grad()
-            (terms.energy + terms.forces).backward()
+            loss.backward()
             optimizer.step()
 
         return step

@@ -164,7 +164,7 @@ def _settings(parser: Parser, arguments: Sequence[str]) -> Any:
 
 def _with_required(loss: Any, arguments: Sequence[str]) -> Any:
     """Require the labels that the command line weighs; a weight in a configuration may be meant for other data."""
-    parser, labels = argparse.ArgumentParser(add_help=False, allow_abbrev=False), ("energy", "forces", "stress")
+    parser, labels = argparse.ArgumentParser(add_help=False, allow_abbrev=False), list(loss.weights())
     parser.add_argument("--loss", type=yaml.safe_load)
     for label in labels:
         parser.add_argument(f"--loss.{label}")

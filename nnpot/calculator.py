@@ -1,5 +1,6 @@
 """Any potential as an ASE calculator."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -8,20 +9,23 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from numpy.typing import NDArray
 from torch import Tensor
 
+from nnpot.batch import Batch
 from nnpot.io import load_for_evaluation
+from nnpot.labels import LABELS
 from nnpot.neighbors import check_places, moved_beyond_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import CENTERS_AT_ONCE, Potential
-from nnpot.structure import Batch, Structure
+from nnpot.structure import Structure
 from nnpot.tables import arranged, needs_in_dynamics, with_tables
 from nnpot.torch_compile import Compilation, worth_compiling
 from nnpot.units import dtype_of
 
 
 class NNPotCalculator(Calculator):
-    """Energy, atomic energies, forces and stress of a potential, in ASE's units and signs.
+    """Energy, atomic energies, forces, stress and what heads predict of a potential, in ASE's units and signs.
 
     The neighbour list is found with a skin and used again until an atom has moved by half of it (Verlet), or the cell,
     the periodicity or the elements change.
@@ -61,6 +65,7 @@ class NNPotCalculator(Calculator):
         if compile not in get_args(Compilation):
             raise ValueError(f"compile must be one of {', '.join(get_args(Compilation))}, got {compile!r}")
         self.compile: Compilation = compile
+        self.implemented_properties = ["free_energy", "energies", *self.potential.predicts]
         self._n_atoms: int | None = 0
         self._kept: _Kept | None = None
 
@@ -79,23 +84,32 @@ class NNPotCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         structure = Structure.from_ase(cast(Atoms, self.atoms))
         batch = self._batch(structure)
-        n = len(structure)
-        self._compile_if_it_pays(n)
+        self._compile_if_it_pays(len(structure))
         with torch.no_grad():
             prediction = self.potential(batch)
-        parts = (prediction.energy, prediction.energies, prediction.forces.flatten(), prediction.stress.flatten())
-        on_host = torch.cat([part.double() for part in parts]).cpu()  # at once: each copy waits for the device
-        energy, energies, forces, stress = (x.numpy() for x in on_host.split([1, n, 3 * n, 6]))
-        if not (np.isfinite(energy).all() and np.isfinite(forces).all()):
+        on_host = self._downloaded({"energies": prediction.energies, **prediction.labels})
+        if not (np.isfinite(on_host["energy"]).all() and np.isfinite(on_host["forces"]).all()):
             raise ValueError(prediction.complaints(batch)[0])
-        self.results = {
-            "energy": float(energy[0]),
-            "free_energy": float(energy[0]),
-            "energies": energies,
-            "forces": forces.reshape(n, 3),
-        }
-        if structure.volume is not None:
-            self.results["stress"] = stress
+        energy = float(on_host["energy"][0])
+        self.results = {"free_energy": energy, "energies": on_host["energies"]}
+        for name in prediction.labels:
+            if LABELS[name].is_possible(structure.pbc, has_volume=structure.has_volume):
+                self.results[name] = on_host[name] if LABELS[name].per == "atom" else on_host[name][0]
+        self.results["energy"] = energy
+
+    @staticmethod
+    def _downloaded(results: Mapping[str, Tensor]) -> dict[str, NDArray[np.float64]]:
+        """Results by name on the host, in one copy: each waits for the device."""
+        flat = torch.cat([values.double().flatten() for values in results.values()]).cpu()
+        parts = zip(results.items(), flat.split([values.numel() for values in results.values()]), strict=True)
+        return {name: part.view(values.shape).numpy() for (name, values), part in parts}
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """Return what has changed since the last calculation, the total charge among it; called by ASE."""
+        changes: list[str] = super().check_state(atoms, tol)
+        if self.potential.heads and self.atoms is not None and _charge(atoms) != _charge(self.atoms):
+            changes.append("charge")
+        return changes
 
     def _compile_if_it_pays(self, n_atoms: int) -> None:
         """Count the atoms calculated so far until it is time to compile."""
@@ -127,10 +141,15 @@ class NNPotCalculator(Calculator):
     def _still_holds(self, old: Structure, new: Structure) -> bool:
         same = (
             old.pbc == new.pbc
+            and old.charge == new.charge
             and np.array_equal(old.numbers.numpy(), new.numbers.numpy())
             and np.array_equal(old.cell.numpy(), new.cell.numpy())
         )
         return same and not bool(moved_beyond_skin(old.positions, new.positions, self.skin).any())
+
+
+def _charge(atoms: Atoms) -> Any:
+    return atoms.info.get("charge")
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,4 +170,4 @@ class _Kept:
         """Return the batch with atoms at other positions, in Å, shape (N, 3), on the host."""
         r, batch = positions.to(self.shifts.device), self.batch
         r_ij = r.index_select(0, batch.pair_j) - r.index_select(0, batch.pair_i) + self.shifts
-        return replace(batch, r_ij=r_ij.to(batch.r_ij.dtype))
+        return replace(batch, positions=r, r_ij=r_ij.to(batch.r_ij.dtype))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from nnpot.batch import Pairs
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.networks import NetworksKernel
 from nnpot.functional.segment import forces_from_pairs
@@ -17,9 +18,9 @@ from nnpot.functional.tape import Sum, Tape, scaled
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential, network_outputs
 from nnpot.nn.per_element import PerElement
-from nnpot.nn.scaling import standardised
+from nnpot.nn.scaling import standardized
 from nnpot.potential import Potential
-from nnpot.structure import Pairs, Structure
+from nnpot.structure import Structure
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,7 @@ class Committee(Potential):
             raise ValueError(f"the potentials of a committee must have the same elements in one order, got {known}")
         self.members = nn.ModuleList(members)
         self.elements, self.cutoff = members[0].elements, max(m.cutoff for m in members)
+        self.heads = tuple(name for name in members[0].heads if all(name in m.heads for m in members))
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the mean, in eV, shape (N,)."""
@@ -72,7 +74,7 @@ class Committee(Potential):
             {name: scaled(terms, 1 / len(self.members)) for name, terms in m.items()}
             for m in self._record_members(tape, pairs)
         ]
-        return {name: tuple(term for m in members for term in m[name]) for name in members[0]}
+        return {name: tuple(term for m in members for term in m[name]) for name in ("energies", *self.heads)}
 
     def spread(self, structure: Structure) -> Spread:
         """Return how far the members are apart for a structure (corrected for their small number)."""
@@ -101,9 +103,11 @@ class Committee(Potential):
 
 
 def can_be_batched(potentials: Sequence[NeuralNetworkPotential]) -> bool:
-    """Whether networks have the same layers, so that they can be evaluated in one batch, and none is compiled."""
+    """Whether networks have the same layers, so that they can be evaluated in one batch; those with heads are not."""
     first = potentials[0].arrays.architecture
-    return not any(p.graphs for p in potentials) and all(p.arrays.architecture == first for p in potentials)
+    if any(p.graphs or p.heads for p in potentials):
+        return False
+    return all(p.arrays.architecture == first for p in potentials)
 
 
 def record_batched(potentials: Sequence[NeuralNetworkPotential], tape: Tape, pairs: Pairs) -> list[dict[str, Sum]]:
@@ -139,7 +143,7 @@ def _energies(
     n, n_elements = species.shape[0], len(potentials[0].elements)
     all_species = torch.cat([species + m * n_elements for m in range(len(potentials))])
     mean, scale = (torch.cat([getattr(p.scaling, name) for p in potentials]) for name in ("mean", "scale"))
-    x = standardised(torch.cat(list(features)), mean, scale, all_species)
+    x = standardized(torch.cat(list(features)), mean, scale, all_species)
     networks = PerElement(network for p in potentials for network in p.networks)
     linear = PerElement(term for p in potentials for term in p.linear)
     outputs = network_outputs(networks, linear, x, blocks.repeated(len(potentials))).split(n)

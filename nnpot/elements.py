@@ -7,7 +7,8 @@ import torch
 from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor
 
-from nnpot.structure import Structure, species_index
+from nnpot.batch import species_index
+from nnpot.structure import Structure
 
 log = logging.getLogger("nnpot")
 

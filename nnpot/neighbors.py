@@ -8,7 +8,8 @@ import torch
 import vesin
 from torch import Tensor
 
-from nnpot.structure import Batch, Pairs, Structure
+from nnpot.batch import Batch, Pairs
+from nnpot.structure import Structure
 
 TOO_CLOSE = 0.4
 """Distance in Å that no two atoms of matter come within: a bond of H2 is 0.74 Å long."""

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
+from nnpot.batch import Batch, Pairs, species_index
 from nnpot.descriptors.base import Descriptor
 from nnpot.elements import isolated_atom_energies, least_squares_energies
 from nnpot.functional.autograd import AtomByAtom
@@ -14,13 +15,14 @@ from nnpot.functional.constants import numbers
 from nnpot.functional.linear import Fixed
 from nnpot.functional.networks import Networks, NetworksKernel
 from nnpot.functional.tape import Sum, Tape, Value
+from nnpot.heads import HeadNetworks, check_heads
 from nnpot.neighbors import single_batch
 from nnpot.nn.layers import Activation, Affine
 from nnpot.nn.mlp import MLP, activations
 from nnpot.nn.per_element import PerElement
 from nnpot.nn.scaling import FeatureScaling
 from nnpot.potential import ParameterGroup, TrainablePotential
-from nnpot.structure import Batch, Pairs, Structure, species_index, subsample
+from nnpot.structure import Structure, subsample
 from nnpot.torch_compile import CompiledGraph
 
 Stage = Literal["values", "features"]
@@ -41,6 +43,8 @@ class NeuralNetworkPotential(TrainablePotential):
         atomic_energies: The reference energies e_s, in eV by symbol; or how to get them from the training data.
         energy_scale: σ, in eV; set by the training data.
         min_feature_scale: Smallest scale_s of a feature, relative to the largest: features that vary less count less.
+        heads: What else to predict from the same features, each by networks of its own: `charges`, which gives
+            dipoles as well.
         linear: Whether the linear term w_s is there.
 
     Raises:
@@ -56,6 +60,7 @@ class NeuralNetworkPotential(TrainablePotential):
         atomic_energies: AtomicEnergies = "least_squares",
         energy_scale: float = 1.0,
         min_feature_scale: float = 1e-3,
+        heads: tuple[str, ...] = (),
         *,
         linear: bool = True,
     ) -> None:
@@ -71,6 +76,10 @@ class NeuralNetworkPotential(TrainablePotential):
         self.linear = PerElement(Affine(descriptor.n_features, 1) for _ in self.elements if linear)
         for weight in self.linear.parameters():
             torch.nn.init.zeros_(weight)
+        self.heads = check_heads(heads)
+        self.head_networks = nn.ModuleDict(
+            {name: HeadNetworks(sizes, activation, len(self.elements), linear=linear) for name in self.heads}
+        )
         self.energy_scale = energy_scale
         self.reference = _reference_energies(atomic_energies, self.elements)
         self.graphs: dict[tuple[Stage, bool], CompiledGraph] = {}  # the latter: whether it is differentiated again
@@ -95,9 +104,15 @@ class NeuralNetworkPotential(TrainablePotential):
         values, stage = self.record_features(tape, pairs)
         kernel = None
         if stage == "features":
-            kernel = NetworksKernel.of([values.tensor], pairs.center_species, [self.arrays])
-        (energies,) = self._by_autograd(tape, values, pairs, stage) if kernel is None else tape.add(kernel, values)
-        return {"energies": ((1.0, energies),)}
+            zeros = torch.zeros(len(self.elements), dtype=torch.float64, device=values.tensor.device)
+            heads = [arrays_of(head.networks, head.linear, self.scaling, zeros, 1.0) for head in self._heads]
+            sets = [self.arrays, *heads]
+            kernel = NetworksKernel.of([values.tensor] * len(sets), pairs.center_species, sets)
+        if kernel is None:
+            outputs = self._by_autograd(tape, values, pairs, stage)
+        else:
+            outputs = tape.add(kernel, *[values] * len(kernel.outputs))
+        return {name: ((1.0, value),) for name, value in zip(("energies", *self.heads), outputs, strict=True)}
 
     def record_features(self, tape: Tape, pairs: Pairs) -> tuple[Value, Stage]:
         """Record the features, or, where there is no kernel that makes them, what they are made of; and say which."""
@@ -112,13 +127,13 @@ class NeuralNetworkPotential(TrainablePotential):
         return (values, "values") if kernel is None else (tape.add(kernel, values)[0], "features")
 
     def _by_autograd(self, tape: Tape, values: Value, pairs: Pairs, stage: Stage) -> tuple[Value, ...]:
-        """Energies of what `record_features` records, compiled if that was asked for."""
+        """Energies, and what heads have to say, of what `record_features` records; the former may be compiled."""
         species = pairs.center_species
         blocks = ElementBlocks.of_centers(pairs, len(self.elements), values.tensor.dtype)
         graph = self.graphs.get((stage, tape.is_trained))
         parameters = list(self.parameters())
-        if graph is None or blocks.order.shape[1] < 2:
-            return tape.autograd(lambda x: self.energies_behind(stage, x, species, blocks), [values], parameters)
+        if graph is None or self.heads or blocks.order.shape[1] < 2:
+            return tape.autograd(lambda x: self.outputs_behind(stage, x, species, blocks), [values], parameters)
         x = values.tensor.detach().requires_grad_()
         inputs = (x, species, blocks.order, blocks.place, blocks.filled)
         energies, slopes = graph(inputs, lambda: self._example(x))
@@ -129,18 +144,22 @@ class NeuralNetworkPotential(TrainablePotential):
         features = x if stage == "features" else self.descriptor.features_of(x, blocks)
         return self.energies_of_features(features, species, blocks)
 
+    def outputs_behind(self, stage: Stage, x: Tensor, species: Tensor, blocks: ElementBlocks) -> list[Tensor]:
+        """Return atomic energies from the same, then what each head has to say of every atom, shape (N,) each."""
+        features = x if stage == "features" else self.descriptor.features_of(x, blocks)
+        energies = self.energies_of_features(features, species, blocks)
+        x = self.scaling(features, species)
+        return [energies, *(network_outputs(head.networks, head.linear, x, blocks).double() for head in self._heads)]
+
     @property
     def arrays(self) -> Networks:
-        """The networks as kernels take them."""
-        parts = (self.networks, self.linear) if len(self.linear) > 0 else (self.networks,)
-        return Networks(
-            weights=[[p for part in of_element for p in part.parameters()] for of_element in zip(*parts, strict=True)],
-            functions=tuple(layer.name for layer in self.networks[0].modules() if isinstance(layer, Activation)),
-            mean=self.scaling.mean,
-            scale=self.scaling.scale,
-            offset=numbers(self.reference, self.scaling.mean, torch.float64),
-            factor=self.energy_scale,
-        )
+        """The networks of the energies as kernels take them."""
+        offset = numbers(self.reference, self.scaling.mean, torch.float64)
+        return arrays_of(self.networks, self.linear, self.scaling, offset, self.energy_scale)
+
+    @property
+    def _heads(self) -> list[HeadNetworks]:
+        return [head for head in self.head_networks.values() if isinstance(head, HeadNetworks)]
 
     def compiled(self, *, training: bool = False, evaluation: bool = False) -> Self:
         """Compile what lies behind `Descriptor.record`, for these uses; at their first call, half a minute each."""
@@ -177,7 +196,7 @@ class NeuralNetworkPotential(TrainablePotential):
         The linear term and the descriptor, which carry a potential beyond its training data, would give too low
         energies there.
         """
-        networks = set(self.networks.parameters())
+        networks = {p for part in (self.networks, *(head.networks for head in self._heads)) for p in part.parameters()}
         decaying, others = (
             tuple(p for p in self.parameters() if (p in networks) is decays) for decays in (True, False)
         )
@@ -237,6 +256,21 @@ class NeuralNetworkPotential(TrainablePotential):
                         "Correct or remove this frame"
                     )
         self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["min_feature_scale"])
+
+
+def arrays_of(
+    networks: PerElement, linear: PerElement, scaling: FeatureScaling, offset: Tensor, factor: float
+) -> Networks:
+    """Return networks as kernels take them, with offset (S,), float64, and factor of what comes out."""
+    parts = (networks, linear) if len(linear) > 0 else (networks,)
+    return Networks(
+        weights=[[p for part in of_element for p in part.parameters()] for of_element in zip(*parts, strict=True)],
+        functions=tuple(layer.name for layer in networks[0].modules() if isinstance(layer, Activation)),
+        mean=scaling.mean,
+        scale=scaling.scale,
+        offset=offset,
+        factor=factor,
+    )
 
 
 def network_outputs(networks: PerElement, linear: PerElement, x: Tensor, rows: ElementBlocks) -> Tensor:

@@ -13,13 +13,16 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from nnpot.batch import Batch, Pairs
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.constants import indices
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
 from nnpot.functional.tape import Sum, Tape
+from nnpot.heads import HEADS, predictions
+from nnpot.labels import LABELS
 from nnpot.neighbors import single_batch, too_close
 from nnpot.spec import Module
-from nnpot.structure import Batch, Pairs, Structure
+from nnpot.structure import Structure
 
 log = logging.getLogger("nnpot")
 
@@ -38,14 +41,33 @@ class Prediction:
     energy     (B,)     total energies, float64                              eV
     forces     (N, 3)   forces                                               eV/Å
     stress     (B, 6)   Voigt xx, yy, zz, yz, xz, xy, positive in tension;   eV/Å³
-                        NaN unless periodic in three dimensions
+                        NaN without a periodic cell
+    labels              these three and what heads predict, by the names of
+                        :data:`nnpot.labels.LABELS`
     =========  =======  ===================================================  ======
     """
 
     energies: Tensor
-    energy: Tensor
-    forces: Tensor
-    stress: Tensor
+    labels: Mapping[str, Tensor]
+
+    @property
+    def energy(self) -> Tensor:
+        """Total energies in eV, float64, shape (B,)."""
+        return self.labels["energy"]
+
+    @property
+    def forces(self) -> Tensor:
+        """Forces in eV/Å, shape (N, 3)."""
+        return self.labels["forces"]
+
+    @property
+    def stress(self) -> Tensor:
+        """Stresses in eV/Å³, shape (B, 6)."""
+        return self.labels["stress"]
+
+    def detach(self) -> "Prediction":
+        """Return the same numbers without their graph."""
+        return Prediction(self.energies.detach(), {name: value.detach() for name, value in self.labels.items()})
 
     def is_finite(self, batch: Batch) -> Tensor:
         """Return for which structures energy, forces and, where there is a volume, stress are finite, shape (B,)."""
@@ -78,12 +100,20 @@ class Potential(Module, ABC):
     Attributes:
         elements: Chemical symbols that the potential knows, in the order of `Pairs.species`.
         cutoff: In Å.
+        heads: Names of what it predicts beside the energy (:data:`nnpot.heads.HEADS`).
         publication: Where it was published, for files that are handed on; empty if unknown.
     """
 
     elements: tuple[str, ...]
     cutoff: float
+    heads: tuple[str, ...] = ()
     publication: ClassVar[str] = ""
+
+    @property
+    def predicts(self) -> tuple[str, ...]:
+        """Names of the labels that it predicts."""
+        of_heads = {label for name in self.heads for label in HEADS[name].labels}
+        return tuple(name for name, label in LABELS.items() if not label.has_head or name in of_heads)
 
     @property
     def is_trained(self) -> bool:
@@ -146,10 +176,13 @@ class Potential(Module, ABC):
         structure_of_pair = batch.structure_of.index_select(0, batch.pair_i)
         strain = strain_derivative(batch.r_ij, gradient, structure_of_pair, batch.n_structures)
         return Prediction(
-            energies=energies,
-            energy=segment_sum(energies, batch.structure_of, batch.n_structures),
-            forces=forces_from_pairs(gradient, batch.pair_i, batch.pair_j, len(batch.numbers)),
-            stress=_stress(strain, batch.volumes.unsqueeze(dim=1)),
+            energies,
+            {
+                "energy": segment_sum(energies, batch.structure_of, batch.n_structures),
+                "forces": forces_from_pairs(gradient, batch.pair_i, batch.pair_j, len(batch.numbers)),
+                "stress": _stress(strain, batch.volumes.unsqueeze(dim=1)),
+                **(predictions(outputs, batch) if self.heads else {}),
+            },
         )
 
     def evaluate_in_chunks(self, pairs: Pairs) -> tuple[dict[str, Tensor], Tensor]:
@@ -236,6 +269,7 @@ class SumPotential(Potential):
         if not self.elements:
             raise ValueError(f"the potentials have no element in common: {first.elements} and {second.elements}")
         self.cutoff = max(first.cutoff, second.cutoff)
+        self.heads = tuple(dict.fromkeys([*first.heads, *second.heads]))
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the sum of both, shape (N,)."""

@@ -16,7 +16,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.formats import UnknownFileTypeError
 
-from nnpot.labels import PYTHON_NAMING, Inventory, Label, LabelKeys, labels_of
+from nnpot.label_names import PYTHON_NAMING, Found, Inventory, LabelKeys, labels_of, total_charge_of, weights_of
 from nnpot.structure import Structure
 
 _OPENERS: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
@@ -82,7 +82,7 @@ def read_labelled(
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be read, a name in `keys` is found in no frame, or a label is not numeric, of the wrong
-            shape or not finite, which names the frame.
+            shape or not finite, or a weight is negative, which names the frame.
     """
     keys, frames = keys or LabelKeys(), read_atoms(path)
     names = [f"{Path(path).name}, frame {k}" for k in range(len(frames))]
@@ -91,7 +91,12 @@ def read_labelled(
     structures = []
     for atoms, found, name in zip(frames, labels, names, strict=True):
         structure = Structure.from_ase(_with_labels(atoms, found), name)
-        structure = replace(structure, group=str(atoms.info.get(keys.group, "")))
+        structure = replace(
+            structure,
+            group=str(atoms.info.get(keys.group, "")),
+            charge=total_charge_of(atoms, keys, name),
+            weights=weights_of(atoms, name),
+        )
         _check(structure)
         structures.append(structure)
     return structures, inventory
@@ -119,7 +124,7 @@ def require_labels(structures: Sequence[Structure], source: str, inventory: Inve
     )
 
 
-def _with_labels(atoms: Atoms, labels: Mapping[str, Label]) -> Atoms:
+def _with_labels(atoms: Atoms, labels: Mapping[str, Found]) -> Atoms:
     """Put the labels in the place of ASE's results."""
     atoms.calc = SinglePointCalculator(atoms)
     atoms.calc.results = {name: label.value for name, label in labels.items()}
@@ -127,12 +132,9 @@ def _with_labels(atoms: Atoms, labels: Mapping[str, Label]) -> Atoms:
 
 
 def _check(structure: Structure) -> None:
-    labels = {"energy": structure.energy, "forces": structure.forces, "stress": structure.stress}
-    values = {"positions": structure.positions, "cell": structure.cell}
-    values |= {name: torch.as_tensor(v) for name, v in labels.items() if v is not None}
-    for name, value in values.items():
+    for name, value in {"positions": structure.positions, "cell": structure.cell, **structure.labels}.items():
         if not torch.isfinite(value).all():
-            verb = "holds" if name in {"energy", "stress", "cell"} else "hold"
+            verb = "hold" if name.endswith("s") and name != "stress" else "holds"
             raise ValueError(
                 f"{structure.name}: the {name} {verb} NaN or infinite numbers; correct or remove the frame"
             )

@@ -4,12 +4,12 @@ import torch
 from ase.data import atomic_numbers, covalent_radii
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.elements import check_elements
 from nnpot.functional.constants import numbers
 from nnpot.functional.cutoffs import CUTOFFS
 from nnpot.functional.segment import segment_sum
 from nnpot.potential import Potential
-from nnpot.structure import Pairs
 
 COULOMB = 14.399645478
 """e² / (4π ε0), in eV·Å (CODATA 2018)."""

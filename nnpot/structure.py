@@ -1,26 +1,28 @@
-"""Structures with their labels, and batches of them with their neighbour pairs.
+"""Structures with their labels, and pairs of their atoms.
 
 Units are eV, Å, eV/Å and eV/Å³ throughout.  A pair vector `r_ij = r_j − r_i + S·cell` points from the centre i to
 the neighbour j; every pair is there twice, once from each side.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import Self
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.data import atomic_numbers, chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from nnpot.prepared import Arrangement, CachedFeatures, Prepared, join_indices
+from nnpot.labels import LABELS
 
-Made = TypeVar("Made")
 _NO_TENSORS = {"names", "cached", "arrangement", "prepared"}
+
+LEAST_VOLUME = 1e-6
+"""Volume in Å³ up to which the vectors of a cell do not span one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +34,9 @@ class Structure:
         positions: Cartesian positions, in Å, shape (N, 3), float64.
         cell: Rows are the cell vectors, in Å, shape (3, 3), float64; zero where there is none.
         pbc: Periodic or not along each cell vector.
-        energy: Total energy, in eV, or None.
-        forces: Forces, in eV/Å, shape (N, 3), or None.
-        stress: Stress in Voigt order xx, yy, zz, yz, xz, xy, in eV/Å³, positive under tension, shape (6,), or None.
+        labels: What is known, by the names of :data:`nnpot.labels.LABELS`, in its units and shapes, float64.
+        weights: By how much a label counts in the loss relative to that of other structures, 1 if it is not named.
+        charge: Of the whole structure, in e.
         name: Where it comes from, for messages, e.g. `train.xyz, frame 12`.
         group: Configuration type, for error tables; empty if unknown.
     """
@@ -43,9 +45,9 @@ class Structure:
     positions: Tensor
     cell: Tensor
     pbc: tuple[bool, bool, bool]
-    energy: float | None = None
-    forces: Tensor | None = None
-    stress: Tensor | None = None
+    labels: Mapping[str, Tensor] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    charge: float = 0.0
     name: str = ""
     group: str = ""
 
@@ -54,315 +56,81 @@ class Structure:
 
     @cached_property
     def volume(self) -> float | None:
-        """Cell volume, in Å³, or None unless the structure is periodic in three dimensions."""
-        return float(torch.linalg.det(self.cell).abs()) if all(self.pbc) else None
+        """Volume of the cell, in Å³, by which a stress is defined; None if nothing is periodic or it has no volume.
+
+        For a slab it is that of the given cell, vacuum included, as in ASE.
+        """
+        volume = float(torch.linalg.det(self.cell).abs())
+        return volume if any(self.pbc) and volume > LEAST_VOLUME else None
+
+    @property
+    def energy(self) -> float | None:
+        """Total energy, in eV, if it is known."""
+        energy = self.labels.get("energy")
+        return None if energy is None else float(energy)
+
+    @property
+    def forces(self) -> Tensor | None:
+        """Forces, in eV/Å, shape (N, 3), if they are known."""
+        return self.labels.get("forces")
+
+    @property
+    def stress(self) -> Tensor | None:
+        """Stress in Voigt order, in eV/Å³, shape (6,), if it is known."""
+        return self.labels.get("stress")
+
+    def with_labels(self, **labels: ArrayLike | None) -> Self:
+        """Return the same structure with some labels changed, or taken away by None."""
+        tensors = {name: None if value is None else _float64(value) for name, value in labels.items()}
+        known = {**self.labels, **tensors}
+        return replace(self, labels={name: value for name, value in known.items() if value is not None})
 
     @classmethod
     def from_ase(cls, atoms: Atoms, name: str = "") -> Self:
         """Take over atoms and the results that their calculator already holds; nothing is calculated.
 
-        Where both `energy` and `free_energy` are known the latter is taken: it is the one that forces derive from.
+        Where both `energy` and `free_energy` are known the latter is taken: it is the one that forces derive from.  A
+        label that such a structure cannot have, as the stress of a molecule, is left out.
         """
         known = dict(atoms.calc.results) if atoms.calc is not None else {}
-        energy = known.get("free_energy", known.get("energy"))
-        stress = known.get("stress")
-        if stress is not None and np.shape(stress) == (3, 3):
-            stress = full_3x3_to_voigt_6_stress(np.asarray(stress))
-        pbc = tuple(bool(p) for p in atoms.pbc)
-        return cls(
+        known["energy"] = known.get("free_energy", known.get("energy"))
+        if known.get("stress") is not None and np.shape(known["stress"]) == (3, 3):
+            known["stress"] = full_3x3_to_voigt_6_stress(np.asarray(known["stress"]))
+        charge = atoms.info.get("charge")
+        x, y, z = (bool(p) for p in atoms.pbc)
+        structure = cls(
             numbers=torch.tensor(atoms.numbers, dtype=torch.int64),
             positions=torch.tensor(atoms.positions, dtype=torch.float64),
             cell=torch.tensor(atoms.cell.array, dtype=torch.float64),
-            pbc=(pbc[0], pbc[1], pbc[2]),
-            energy=None if energy is None else float(energy),
-            forces=_optional(known.get("forces")),
-            stress=_optional(stress) if all(pbc) else None,
+            pbc=(x, y, z),
+            charge=float(charge) if isinstance(charge, float | int | np.number) else 0.0,
             name=name,
             group=str(atoms.info.get("config_type", "")),
         )
+        possible = [n for n, row in LABELS.items() if row.is_possible(structure.pbc, has_volume=structure.has_volume)]
+        return structure.with_labels(**{name: known.get(name) for name in possible})
+
+    @property
+    def has_volume(self) -> bool:
+        """Whether a stress is defined."""
+        return self.volume is not None
 
     def to_ase(self) -> Atoms:
         """Return ASE atoms, the labels in a `SinglePointCalculator`."""
         atoms = Atoms(self.numbers.numpy(), self.positions.numpy(), cell=self.cell.numpy(), pbc=self.pbc)
         if self.group:
             atoms.info["config_type"] = self.group
-        labels = {
-            "energy": self.energy,
-            "forces": None if self.forces is None else self.forces.numpy(),
-            "stress": None if self.stress is None else self.stress.numpy(),
-        }
+        if self.charge:
+            atoms.info["charge"] = self.charge
+        labels = {name: value.numpy() if value.dim() > 0 else float(value) for name, value in self.labels.items()}
         atoms.calc = SinglePointCalculator(atoms, **labels)
         return atoms
 
 
-def _optional(values: Any) -> Tensor | None:
-    return None if values is None else torch.tensor(np.asarray(values), dtype=torch.float64)
+def _float64(values: ArrayLike) -> Tensor:
+    return torch.as_tensor(values if isinstance(values, Tensor) else np.array(values), dtype=torch.float64)
 
 
 def subsample(structures: Sequence[Structure], n_atoms: int) -> Sequence[Structure]:
     """Return every n-th structure, such that they have about a number of atoms together; all if there are fewer."""
     return structures[:: max(1, sum(len(s) for s in structures) // n_atoms)]
-
-
-def species_index(numbers: Tensor, elements: Sequence[str]) -> Tensor:
-    """Return the position of each atom's element among the elements of a model, shape (N,).
-
-    Raises:
-        ValueError: If an atom is of another element; it names the elements and the first such atom.
-    """
-    lookup = torch.full((len(chemical_symbols),), -1, dtype=torch.int64)
-    for k, element in enumerate(elements):
-        lookup[atomic_numbers[element]] = k
-    species = lookup.to(numbers.device)[numbers]
-    if bool((species < 0).any()):
-        atom = int((species < 0).nonzero()[0])
-        raise ValueError(
-            f"atom {atom} is {chemical_symbols[int(numbers[atom])]}, but the model knows only {', '.join(elements)}; "
-            "train a model with this element or remove the atom"
-        )
-    return species
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """All that a descriptor or a potential may see of a structure: ordered pairs of atoms.
-
-    Not every atom that is a neighbour need be a centre: the ghost atoms of parallel MD are not.
-
-    Attributes:
-        r_ij: Vectors from centre to neighbour, in Å, shape (P, 3).
-        pair_i: Centre of each pair, shape (P,), in 0 … N−1.
-        pair_j: Neighbour of each pair, shape (P,), in 0 … N'−1.
-        species: Index of each atom's element among the elements of the model, shape (N',).
-        centers: The same of each centre, shape (N,); None if the atoms are the centres.
-        assume_sorted: Whether the pairs are known to be sorted by centre.
-        kept: Features of a fixed descriptor for these atoms and their derivatives, if calculated before.
-        cache: What :meth:`cached` has made of these pairs; a copy by `dataclasses.replace` starts without.
-    """
-
-    r_ij: Tensor
-    pair_i: Tensor
-    pair_j: Tensor
-    species: Tensor
-    centers: Tensor | None = None
-    assume_sorted: bool = False
-    kept: "CachedFeatures | None" = None
-    cache: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
-
-    def cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """Return what was made of these pairs before under the same key, else make it now and keep it.
-
-        For all whose size depends on where the atoms are (tables of neighbours, rows by element): a graph that is
-        recorded for other pairs takes it as an input (`engines/torchscript.py`).
-        """
-        if key not in self.cache:
-            self.cache[key] = make()
-        return self.cache[key]  # type: ignore[no-any-return]
-
-    @property
-    def center_species(self) -> Tensor:
-        """Element index of each centre, shape (N,)."""
-        return self.species if self.centers is None else self.centers
-
-    @property
-    def is_sorted(self) -> bool:
-        """Whether the pairs of a centre stand together, in the order of the centres."""
-        return self.assume_sorted or bool((self.pair_i[1:] >= self.pair_i[:-1]).all())
-
-    def by_center(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return pairs that are sorted by centre as kernels take them.
-
-        Returns:
-            r_ij; the place of the first pair of each centre and behind them the number of pairs, shape (N + 1,);
-            pair_j; species.
-        """
-        n = self.center_species.shape[0]
-        pair_i = self.pair_i.contiguous()
-        starts = self.cached("starts", lambda: torch.searchsorted(pair_i, torch.arange(n + 1, device=pair_i.device)))
-        return self.r_ij.contiguous(), starts, self.pair_j.contiguous(), self.species.contiguous()
-
-    def with_vectors(self, r_ij: Tensor) -> "Pairs":
-        """Return the same pairs with vectors that are equal but have another history: what was made of them holds."""
-        pairs = replace(self, r_ij=r_ij)
-        pairs.cache.update(self.cache)
-        return pairs
-
-    def check(self) -> None:
-        """Complain about what is no list of pairs; compiled code looks for itself.
-
-        Numbers are looked at on the CPU alone: another device would have to be waited for.
-
-        Raises:
-            ValueError: If an index is not int64 or out of range, lengths do not agree, or a vector is not finite.
-        """
-        indices = {"pair_i": self.pair_i, "pair_j": self.pair_j, "species": self.species}
-        if self.centers is not None:
-            indices["centers"] = self.centers
-        for name, index in indices.items():
-            if index.dtype != torch.int64:
-                raise ValueError(f"{name} must be int64, got {index.dtype}")
-        lengths = len(self.r_ij), len(self.pair_i), len(self.pair_j)
-        if len(set(lengths)) > 1:
-            raise ValueError(f"r_ij, pair_i and pair_j must be of one length, got {lengths}")
-        if not self.r_ij.is_cpu:
-            return
-        limits = {"pair_i": len(self.center_species), "pair_j": len(self.species)}
-        for name, limit in limits.items():
-            if bool(((indices[name] < 0) | (indices[name] >= limit)).any()):
-                raise ValueError(f"{name} must be one of the {limit} atoms")
-        if bool((self.species < 0).any() | (self.center_species < 0).any()):
-            raise ValueError("the index of an element must not be negative")
-        if not bool(torch.isfinite(self.r_ij).all()):
-            raise ValueError("a pair vector r_ij is infinite or not a number")
-
-    def chunks(self, size: int) -> Iterator["Pairs"]:
-        """Yield the pairs in order, up to `size` centres at a time; all at once unless they are sorted by centre."""
-        n = len(self.center_species)
-        if n <= size or not self.is_sorted:
-            yield self
-            return
-        for start, first, end in self.cached(("bounds", size), lambda: self.bounds(size)):
-            chunk = Pairs(
-                self.r_ij[first:end],
-                self.pair_i[first:end] - start,
-                self.pair_j[first:end],
-                self.species,
-                self.center_species[start : start + size],
-                assume_sorted=True,
-            )
-            known = self.cache.get(("chunk", start))
-            chunk.cache.update({} if known is None else known.cache)
-            yield chunk
-
-    def bounds(self, size: int) -> list[tuple[int, int, int]]:
-        """Return for each chunk its first centre, its first pair and the pair behind its last."""
-        starts = torch.arange(0, len(self.center_species), size, device=self.pair_i.device)
-        ends = [*torch.searchsorted(self.pair_i, starts).tolist(), len(self.pair_i)]
-        return list(zip(starts.tolist(), ends, ends[1:], strict=False))
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Structures side by side as one disconnected graph, with their neighbour pairs and labels.
-
-    ============  =========  ============================================================  ======
-    attribute     shape      meaning                                                       unit
-    ============  =========  ============================================================  ======
-    numbers       (N,)       atomic numbers
-    r_ij          (P, 3)     vectors from centre to neighbour                              Å
-    pair_i        (P,)       centre of each pair
-    pair_j        (P,)       neighbour of each pair
-    structure_of  (N,)       structure that each atom belongs to
-    n_atoms       (B,)       atoms per structure
-    volumes       (B,)       cell volume, NaN unless periodic in three dimensions          Å³
-    energy        (B,)       label, float64, NaN where missing                             eV
-    forces        (N, 3)     label, NaN where missing                                      eV/Å
-    stress        (B, 6)     label, NaN where missing                                      eV/Å³
-    names         (B,)       where each structure comes from, for messages; empty if unknown
-    cached                   features and derivatives of a fixed descriptor, or None
-    arrangement              where atoms and pairs stand in tables, or None
-    prepared                 element indices and tables made beforehand, or None
-    ============  =========  ============================================================  ======
-    """
-
-    numbers: Tensor
-    r_ij: Tensor
-    pair_i: Tensor
-    pair_j: Tensor
-    structure_of: Tensor
-    n_atoms: Tensor
-    volumes: Tensor
-    energy: Tensor
-    forces: Tensor
-    stress: Tensor
-    names: tuple[str, ...] = ()
-    cached: CachedFeatures | None = None
-    arrangement: Arrangement | None = None
-    prepared: Prepared | None = None
-
-    @property
-    def n_structures(self) -> int:
-        """Number of structures B."""
-        return len(self.n_atoms)
-
-    def pairs(self, elements: Sequence[str]) -> Pairs:
-        """Return what a model of these elements may see of it.
-
-        Raises:
-            ValueError: If an atom is of another element.
-        """
-        known = self.prepared
-        if known is None or known.elements != tuple(elements):
-            return Pairs(self.r_ij, self.pair_i, self.pair_j, species_index(self.numbers, elements), kept=self.cached)
-        pairs = Pairs(self.r_ij, self.pair_i, self.pair_j, known.species, assume_sorted=True, kept=self.cached)
-        pairs.cache.update(known.cache)
-        return pairs
-
-    @classmethod
-    def of_structure(cls, structure: Structure, r_ij: Tensor, pair_i: Tensor, pair_j: Tensor) -> Self:
-        """Make a batch of one structure from its neighbour pairs (shapes (P, 3), (P,), (P,))."""
-        n = len(structure)
-        nan = float("nan")
-        energy = nan if structure.energy is None else structure.energy
-        float64 = torch.float64
-        return cls(
-            numbers=structure.numbers,
-            r_ij=r_ij,
-            pair_i=pair_i,
-            pair_j=pair_j,
-            structure_of=torch.zeros(n, dtype=torch.int64),
-            n_atoms=torch.tensor([n]),
-            volumes=torch.tensor([nan if structure.volume is None else structure.volume], dtype=float64),
-            energy=torch.tensor([energy], dtype=float64),
-            forces=_or_nan(structure.forces, (n, 3)),
-            stress=_or_nan(structure.stress, (6,)).reshape(1, 6),
-            names=(structure.name,),
-        )
-
-    @classmethod
-    def join(cls, batches: Sequence["Batch"]) -> Self:
-        """Put batches one after the other into one.
-
-        Raises:
-            ValueError: If there is none.
-        """
-        if not batches:
-            raise ValueError("a batch needs at least one structure")
-        n_atoms = [len(b.numbers) for b in batches]
-        indices: dict[str, Any] = {
-            "pair_i": join_indices([b.pair_i for b in batches], n_atoms),
-            "pair_j": join_indices([b.pair_j for b in batches], n_atoms),
-            "structure_of": join_indices([b.structure_of for b in batches], [b.n_structures for b in batches]),
-        }
-        others = [f.name for f in fields(cls) if f.name not in {*indices, *_NO_TENSORS}]
-        values: dict[str, Any] = {name: torch.cat([getattr(b, name) for b in batches]) for name in others}
-        names = tuple(name for b in batches for name in b.names)
-        caches = [b.cached for b in batches if b.cached is not None]
-        places = [b.arrangement for b in batches if b.arrangement is not None]
-        cached = CachedFeatures.join(caches) if len(caches) == len(batches) else None
-        arrangement = Arrangement.join(places) if len(places) == len(batches) else None
-        return cls(**values, **indices, names=names, cached=cached, arrangement=arrangement, prepared=None)
-
-    def check(self) -> None:
-        """Complain about pairs that are none, or atoms of no structure, with a ValueError."""
-        Pairs(self.r_ij, self.pair_i, self.pair_j, self.numbers.long()).check()
-        of = self.structure_of
-        if of.shape != self.numbers.shape or bool(((of < 0) | (of >= self.n_structures)).any()):
-            raise ValueError(f"structure_of must give one of the {self.n_structures} structures for each atom")
-
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Batch":
-        """Move to a device, checked if it leaves the CPU; the floating-point parts but the energy also to a dtype."""
-        if self.prepared is None and self.r_ij.is_cpu and device is not None and torch.device(device).type != "cpu":
-            self.check()
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NO_TENSORS}
-        moved: dict[str, Any] = {
-            name: v.to(device, dtype if v.is_floating_point() and name != "energy" else None)
-            for name, v in values.items()
-        }
-        cached = None if self.cached is None else self.cached.to(device, dtype)
-        prepared = None if self.prepared is None else self.prepared.to(device, dtype)
-        return replace(self, **moved, cached=cached, prepared=prepared)
-
-
-def _or_nan(values: Tensor | None, shape: tuple[int, ...]) -> Tensor:
-    return torch.full(shape, float("nan"), dtype=torch.float64) if values is None else values

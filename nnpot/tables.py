@@ -11,12 +11,13 @@ import torch
 from ase.data import atomic_numbers
 from torch import Tensor
 
+from nnpot.batch import Batch, Pairs
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.native import are_compiled
 from nnpot.neighbors import NeighborTable, single_batch
 from nnpot.potential import Potential
 from nnpot.prepared import Arrangement, Needs, Prepared
-from nnpot.structure import Batch, Pairs, Structure
+from nnpot.structure import Structure
 
 
 def needs_of(potential: Potential) -> Needs:

@@ -119,8 +119,8 @@ def draw_errors(model: Path, data: Path) -> None:
     result = evaluate_potential(load(model), read_structures(data))
     panels = []
     for title, unit, errors in (
-        ("Energy", "meV/atom", result.energy.by(result.energy.groups)),
-        ("Forces", "meV/Å", result.forces.by(result.forces.groups)),
+        ("Energy", "meV/atom", result.labels["energy"].by(result.labels["energy"].groups)),
+        ("Forces", "meV/Å", result.labels["forces"].by(result.labels["forces"].groups)),
     ):
         mae, rmse = (np.array([getattr(e, kind) for e in errors.values()]) for kind in ("mae", "rmse"))
         panels.append(GroupErrors(title, unit, tuple(errors), mae, rmse))

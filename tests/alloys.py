@@ -11,13 +11,14 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 from systems import rattled
 
+from nnpot.batch import Batch
 from nnpot.calculator import NNPotCalculator
 from nnpot.descriptors import ACE, ACSF, Descriptor
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
-from nnpot.structure import Batch, Structure
+from nnpot.structure import Structure
 
 ELEMENTS = ("Cu", "Au")
 CUTOFF = 4.5

@@ -41,12 +41,16 @@ SETTINGS: Settings = {
     "data": {
         **{"validation": 0.25, "batch_size": 16, "batch_atoms": 250},
         **{"cache": "auto", "cache_gib": 6.0, "pairs_gib": 8.0},
-        "keys": {"energy": "", "forces": "", "stress": "", "group": "config_type", "virial": ""},
+        "keys": {
+            **{"energy": "", "forces": "", "stress": "", "dipole": "", "charges": ""},
+            **{"group": "config_type", "virial": "", "total_charge": "charge"},
+        },
         "level": "",
     },
     "loss": {
         **{"energy": 20.0, "forces": 0.03, "stress": 60.0, "required": []},
         **{"final_energy_weight": 200.0, "ramp_from": 0.3},
+        **{"dipole": 0.0, "charges": 0.0, "function": "squared", "scale": 0.1},
     },
     "optimizer": {
         **{"method": "soap", "lr": 0.2, "weight_decay": 0.01},
@@ -73,7 +77,7 @@ ACSF: Settings = {
 }
 NETWORKS: Settings = {
     **{"hidden": [6, 5], "activation": "silu", "atomic_energies": "least_squares"},
-    **{"energy_scale": 1.0, "min_feature_scale": 0.1, "linear": True},
+    **{"energy_scale": 1.0, "min_feature_scale": 0.1, "heads": [], "linear": True},
 }
 
 

@@ -8,6 +8,7 @@ import torch
 from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, structure
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.descriptors import ACSF
 from nnpot.functional import activations
 from nnpot.functional.cutoffs import CUTOFFS, STEEP
@@ -17,7 +18,6 @@ from nnpot.functional.radial import bessel_basis
 from nnpot.functional.segment import segment_sum
 from nnpot.functional.symmetry_functions import KINDS, AngularFamily, FunctionTable
 from nnpot.native.table import OPERATORS
-from nnpot.structure import Pairs
 
 Arguments = tuple[Any, ...]
 

@@ -16,12 +16,13 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call
 
 from nnpot import reference
+from nnpot.batch import Batch
 from nnpot.functional.segment import segment_sum
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.potential import Potential
-from nnpot.structure import Batch, Structure
-from nnpot.training.loss import loss_terms
+from nnpot.potential import Potential, Prediction
+from nnpot.structure import Structure
+from nnpot.training.loss import LossOptions, weighted
 
 STEP = 2e-4
 """Of central differences, in Å, or without unit."""
@@ -91,25 +92,35 @@ def labelled(structure: Structure, seed: int = 0) -> Structure:
     """Give a structure random labels, so that no error happens to be zero."""
     rng = np.random.default_rng(seed)
     n = len(structure)
-    periodic = all(structure.pbc)
-    return replace(
-        structure,
+    periodic = structure.has_volume
+    return structure.with_labels(
         energy=float(n * rng.normal()),
         forces=torch.from_numpy(rng.normal(size=(n, 3))),
         stress=torch.from_numpy(rng.normal(scale=0.1, size=6)) if periodic else None,
     )
 
 
-def loss_of(potential: Potential, batch: Batch, w_e: float, w_f: float, w_s: float = 0.0) -> Tensor:
-    """Return w_e ((Ê − E)/N)² + w_f |F̂ − F|²/3N + w_s |σ̂ − σ|²/6, mean over the structures; differentiable."""
-    terms = loss_terms(potential.train()(batch), batch)
-    return w_e * terms.energy + w_f * terms.forces + w_s * terms.stress
+def loss_of(potential: Potential, batch: Batch, *weights: float, **others: float) -> Tensor:
+    """Return w_e ((Ê − E)/N)² + w_f |F̂ − F|²/3N + w_s |σ̂ − σ|²/6, mean over the structures; differentiable.
+
+    Args:
+        potential: What is trained.
+        batch: With labels.
+        weights: w_e, w_f, w_s, the last 0 if it is left out.
+        others: Weights of other labels by name.
+    """
+    return _loss(potential.train()(batch), batch, *weights, **others)
 
 
-def loss_gradients(potential: Potential, batch: Batch, w_e: float, w_f: float, w_s: float = 0.0) -> dict[str, Tensor]:
+def _loss(prediction: Prediction, batch: Batch, w_e: float, w_f: float, w_s: float = 0.0, **others: float) -> Tensor:
+    options = LossOptions(energy=w_e, forces=w_f, stress=w_s, **others)
+    return weighted(options.of(prediction, batch), options.weights())
+
+
+def loss_gradients(potential: Potential, batch: Batch, *weights: float, **others: float) -> dict[str, Tensor]:
     """Return ∂L/∂W by the name of W, out of the hand-written backward functions."""
     names, parameters = zip(*potential.named_parameters(), strict=True)
-    gradients = torch.autograd.grad(loss_of(potential, batch, w_e, w_f, w_s), parameters)
+    gradients = torch.autograd.grad(loss_of(potential, batch, *weights, **others), parameters)
     return dict(zip(names, gradients, strict=True))
 
 
@@ -177,21 +188,20 @@ def compare_forces_with_differences(potential: Potential, structure: Structure, 
 
 
 def compare_parameter_gradient_with_differences(
-    potential: Potential, batch: Batch, w_e: float, w_f: float, w_s: float = 0.0
+    potential: Potential, batch: Batch, *weights: float, **others: float
 ) -> None:
     """Assert that ∂L/∂θ along a random direction over all parameters is that of central differences.
 
     A wrong derivative of any single weight shows in it, because a random direction is orthogonal to nothing.
     """
-    gradients = loss_gradients(potential, batch, w_e, w_f, w_s)
+    gradients = loss_gradients(potential, batch, *weights, **others)
     direction = {name: torch.randn_like(g) for name, g in gradients.items()}
     length = float(_joined(direction).norm())
     slope = _joined(gradients) @ _joined(direction) / length
     values = []
     for k in STENCIL:
         moved = {n: p.detach() + k * STEP / length * direction[n] for n, p in potential.named_parameters()}
-        terms = loss_terms(functional_call(potential, moved, (batch,)), batch)
-        values.append((w_e * terms.energy + w_f * terms.forces + w_s * terms.stress).detach())
+        values.append(_loss(functional_call(potential, moved, (batch,)), batch, *weights, **others).detach())
     expected_size = float(_joined(gradients).norm()) / len(_joined(gradients)) ** 0.5
     assert_close(slope, _slopes(torch.stack(values))[0], DIFFERENCE, expected_size)
 

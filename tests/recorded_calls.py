@@ -11,6 +11,7 @@ from systems import CUTOFF, ELEMENTS, acsf, listed_acsf, structure
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from nnpot.batch import Batch
 from nnpot.descriptors import ACE, Descriptor
 from nnpot.functional import CUTOFFS
 from nnpot.functional.cutoffs import STEEP
@@ -19,7 +20,6 @@ from nnpot.native.registry import DONE
 from nnpot.native.table import OPERATORS
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.structure import Batch, Structure
 
 SYSTEMS = ("alloy", "triclinic", "one atom", "water", "no neighbors")
 """Five elements in all, many neighbours, few and none."""
@@ -115,7 +115,7 @@ def batch() -> Batch:
     for name in SYSTEMS:
         atoms = structure(name)
         forces = torch.randn(len(atoms), 3, generator=torch.Generator().manual_seed(len(atoms)))
-        labelled.append(single_batch(Structure(**{**vars(atoms), "energy": 1.0, "forces": forces}), CUTOFF))
+        labelled.append(single_batch(atoms.with_labels(energy=1.0, forces=forces), CUTOFF))
     return Batch.join(labelled)
 
 

@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnpot import reference
+from nnpot.batch import Batch, Pairs
 from nnpot.descriptors import ACSF
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.structure import Batch, Pairs
 
 Array = NDArray[np.float64]
 

@@ -7,12 +7,13 @@ import torch
 from ase import Atoms
 from ase.build import bulk, fcc100, molecule
 
+from nnpot.batch import Pairs
 from nnpot.descriptors import ACE, ACSF, Descriptor, ListedACSF, SymmetryFunction
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
-from nnpot.structure import Pairs, Structure
+from nnpot.structure import Structure
 
 CUTOFF = 3.6
 ELEMENTS = ("H", "O", "Cu", "Au")

@@ -3,11 +3,11 @@
 =====  =======================================================================  ================================
 floor  rooms                                                                    may import
 =====  =======================================================================  ================================
-0      structure, prepared, elements, labels, spec, torch_compile, machine,      floor 0 only
-       native, units, simulation
+0      structure, batch, prepared, elements, labels, label_names, spec,          floor 0 only
+       torch_compile, machine, native, units, simulation
 1      functional/, neighbors, reading                                          floor 0
 2      descriptors/, nn/                                                        floors 0–1
-3      potential, tables, network_potential, repulsion, committee               floors 0–2, each other
+3      potential, heads, tables, network_potential, repulsion, committee        floors 0–2, each other
 4      formats/, io                                                             floors 0–3, see BESIDE
 5      training/, analysis/, engines/, calculator                               floors 0–4, see BESIDE
 6      commands/, __main__                                                      floors 0–5
@@ -28,12 +28,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = (
     (
-        *("structure", "prepared", "elements", "labels", "spec", "torch_compile", "machine", "native"),
-        *("units", "simulation"),
+        *("structure", "batch", "prepared", "elements", "labels", "label_names", "spec", "torch_compile"),
+        *("machine", "native", "units", "simulation"),
     ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn"),
-    ("potential", "tables", "network_potential", "repulsion", "committee"),
+    ("potential", "heads", "tables", "network_potential", "repulsion", "committee"),
     ("formats", "io"),
     ("training", "analysis", "engines", "calculator"),
     ("commands", "__main__"),
@@ -226,6 +226,6 @@ def test_the_table_says_who_may_import_whom(importer: str, imported: str, wanted
 
 
 def test_imports_are_found_wherever_they_stand() -> None:
-    lines = ["from nnpot import spec", "from nnpot.structure import Batch, Pairs", "import nnpot.nn.mlp"]
+    lines = ["from nnpot import spec", "from nnpot.structure import Structure, subsample", "import nnpot.nn.mlp"]
     code = "import os\ndef f():\n    " + "\n    ".join(lines)
     assert set(imports_in(ast.parse(code))) == {"os", "nnpot.spec", "nnpot.structure", "nnpot.nn.mlp"}

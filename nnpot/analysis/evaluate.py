@@ -2,8 +2,9 @@
 
 import io
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from torch import Tensor
 
 from nnpot.analysis.panels import ParityPanel
+from nnpot.batch import Batch
+from nnpot.labels import LABELS
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential
-from nnpot.structure import Batch, Structure
-from nnpot.units import GPA, MEV
+from nnpot.structure import Structure
 
 Array = NDArray[np.float64]
 
@@ -57,14 +60,29 @@ class Labelled:
         difference, array = self.predicted - self.reference, np.array(names)
         return {name: Errors.of(difference[array == name]) for name in sorted(set(names))}
 
+    @property
+    def by_element(self) -> dict[str, Errors]:
+        """Errors on the atoms of each element."""
+        return self.by(self.symbols)
+
+    def shifted(self) -> "Labelled":
+        """The same relative to the mean of the reference."""
+        mean = self.reference.mean()
+        return replace(self, reference=self.reference - mean, predicted=self.predicted - mean)
+
+
+NOTHING = Labelled(np.zeros(0), np.zeros(0), (), ())
+"""A label that no structure has."""
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Labels and predictions: energy in meV/atom (relative to the mean), force components in meV/Å, stress in GPa."""
+    """Labels and predictions by the name of the label, in the units in which errors are shown.
 
-    energy: Labelled
-    forces: Labelled
-    stress: Labelled
+    Energies are per atom and relative to their mean.
+    """
+
+    labels: Mapping[str, Labelled]
     n_structures: int
     n_atoms: int
 
@@ -73,28 +91,25 @@ class Evaluation:
         return json.dumps(self.errors(), indent=2) + "\n"
 
     def errors(self) -> dict[str, float]:
-        """Return the errors under the keys of `nnpot evaluate --json`; a kind without labels is left out."""
+        """Return the errors under the keys of `nnpot evaluate --json`; a label that no structure has is left out."""
         values: dict[str, float] = {}
-        for name, unit, labelled in self._kinds():
-            if labelled.errors.n > 0:
-                values |= {f"{name}_mae_{unit}": labelled.errors.mae, f"{name}_rmse_{unit}": labelled.errors.rmse}
+        for name, found in self.labels.items():
+            key, unit = LABELS[name].key, LABELS[name].suffix
+            values |= {f"{key}_mae_{unit}": found.errors.mae, f"{key}_rmse_{unit}": found.errors.rmse}
         return {**values, "n_structures": self.n_structures, "n_atoms": self.n_atoms}
 
     def panels(self) -> list[ParityPanel]:
-        """Return one parity panel for each kind of label that is there."""
-        titles = {"energy": ("Energy", "meV/atom"), "force": ("Force components", "meV/Å"), "stress": ("Stress", "GPa")}
+        """Return one parity panel for each label; points of labels of structures are coloured by configuration type."""
         return [
             ParityPanel(
-                *titles[name], labelled.reference, labelled.predicted, labelled.groups if name == "energy" else None
+                LABELS[name].title,
+                LABELS[name].shown,
+                found.reference,
+                found.predicted,
+                found.groups if LABELS[name].shape == () and LABELS[name].per == "structure" else None,
             )
-            for name, _, labelled in self._kinds()
-            if labelled.errors.n > 0
+            for name, found in self.labels.items()
         ]
-
-    def _kinds(self) -> Iterable[tuple[str, str, Labelled]]:
-        yield "energy", "mev_per_atom", self.energy
-        yield "force", "mev_per_ang", self.forces
-        yield "stress", "gpa", self.stress
 
 
 def evaluate_potential(potential: Potential, structures: Sequence[Structure], atoms_per_batch: int = 500) -> Evaluation:
@@ -104,7 +119,7 @@ def evaluate_potential(potential: Potential, structures: Sequence[Structure], at
         ValueError: If a structure holds an element that the potential does not know, or if energy, forces or stress of
             one are not finite; it is named.
     """
-    rows: dict[str, list[tuple[Array, Array, str, Sequence[str]]]] = {"energy": [], "forces": [], "stress": []}
+    rows: dict[str, list[Labelled]] = {name: [] for name in LABELS}
     dtype, device = potential.dtype_and_device()
     batches, wrong = list(_by_size(structures, atoms_per_batch)), list[str]()
     for group in track(batches, description="evaluating", transient=True, disable=len(batches) < 20):
@@ -112,48 +127,42 @@ def evaluate_potential(potential: Potential, structures: Sequence[Structure], at
         with torch.no_grad():
             prediction = potential(batch)
         wrong += prediction.complaints(batch)
-        energies = prediction.energy.cpu().numpy()
-        forces = prediction.forces.double().cpu().split([len(s) for s in group])
-        stresses = prediction.stress.double().cpu().numpy()
-        for k, s in enumerate(group):
-            symbols = [chemical_symbols[int(z)] for z in s.numbers]
-            if s.energy is not None:
-                n = len(s) * MEV
-                rows["energy"].append((np.array([s.energy / n]), np.array([energies[k] / n]), s.group, [""]))
-            if s.forces is not None:
-                wanted, predicted = s.forces.numpy().ravel() / MEV, forces[k].numpy().ravel() / MEV
-                rows["forces"].append((wanted, predicted, s.group, np.repeat(symbols, 3).tolist()))
-            if s.stress is not None:
-                rows["stress"].append((s.stress.numpy() / GPA, stresses[k] / GPA, s.group, [""] * 6))
+        for name in batch.labels.keys() & prediction.labels.keys():
+            values = prediction.labels[name].double().cpu()
+            per_atom = LABELS[name].per == "atom"
+            parts = values.split([len(s) for s in group]) if per_atom else values.unbind()
+            rows[name] += [_labelled(name, s, part) for s, part in zip(group, parts, strict=True) if name in s.labels]
     if wrong:
         raise ValueError(wrong[0] + (f"; the same is true of {len(wrong) - 1} other structures" if wrong[1:] else ""))
-    energy = _labelled(rows["energy"])
-    shift = energy.reference.mean() if energy.reference.size else 0.0
-    energy = Labelled(energy.reference - shift, energy.predicted - shift, energy.groups, energy.symbols)
-    n_atoms = sum(len(s) for s in structures)
-    return Evaluation(energy, _labelled(rows["forces"]), _labelled(rows["stress"]), len(structures), n_atoms)
+    labels = {name: _joined(found) for name, found in rows.items() if found}
+    if "energy" in labels:
+        labels["energy"] = labels["energy"].shifted()
+    return Evaluation(labels, len(structures), sum(len(s) for s in structures))
 
 
 def table(result: Evaluation, title: str) -> str:
-    """Return the errors as text: all together, per configuration type, forces per element."""
+    """Return the errors as text: all together, per configuration type, those of labels of atoms per element."""
     view = Table(title=title, title_justify="left")
     view.add_column("")
-    for column in ("E MAE", "E RMSE", "F MAE", "F RMSE", "S MAE", "S RMSE"):
-        view.add_column(column, justify="right")
-    view.add_row("", "meV/atom", "meV/atom", "meV/Å", "meV/Å", "GPa", "GPa", style="dim", end_section=True)
-    kinds = (result.energy, result.forces, result.stress)
-    label = f"all ({result.n_structures} structures, {result.n_atoms} atoms)"
-    view.add_row(label, *_cells([kind.errors for kind in kinds]), end_section=True)
-    groups = [kind.by(kind.groups) for kind in kinds]
+    shown = [label for label in LABELS.values() if label.name in result.labels or not label.has_head]
+    for label in shown:
+        view.add_column(f"{label.symbol} MAE", justify="right")
+        view.add_column(f"{label.symbol} RMSE", justify="right")
+    view.add_row("", *[label.shown for label in shown for _ in range(2)], style="dim", end_section=True)
+    found = [result.labels.get(label.name, NOTHING) for label in shown]
+    text = f"all ({result.n_structures} structures, {result.n_atoms} atoms)"
+    view.add_row(text, *_cells([kind.errors for kind in found]), end_section=True)
+    groups = [kind.by(kind.groups) for kind in found]
     names = sorted({name for g in groups for name in g})
     for name in names if len(names) > 1 else []:
         view.add_row(name or "(no type)", *_cells([g.get(name) for g in groups]), end_section=name == names[-1])
-    elements = result.forces.by(result.forces.symbols)
-    for name, errors in elements.items() if len(elements) > 1 else []:
-        view.add_row(f"forces on {name}", *_cells([None, errors, None]))
-    text = io.StringIO()
-    Console(file=text, width=100).print(view)
-    return text.getvalue().rstrip()
+    for label in shown:
+        elements = result.labels[label.name].by_element if label.per == "atom" and label.name in result.labels else {}
+        for element, errors in elements.items() if len(elements) > 1 else []:
+            view.add_row(f"{label.name} on {element}", *_cells([errors if row is label else None for row in shown]))
+    screen = io.StringIO()
+    Console(file=screen, width=60 + 14 * len(shown)).print(view)
+    return screen.getvalue().rstrip()
 
 
 def _cells(errors: Sequence[Errors | None]) -> list[str]:
@@ -184,12 +193,21 @@ def _checked_batch(potential: Potential, structure: Structure) -> Batch:
     return single_batch(structure, potential.cutoff)
 
 
-def _labelled(rows: Sequence[tuple[Array, Array, str, Sequence[str]]]) -> Labelled:
-    if not rows:
-        return Labelled(np.zeros(0), np.zeros(0), (), ())
+def _labelled(name: str, structure: Structure, predicted: Tensor) -> Labelled:
+    """One label of a structure beside its prediction, in the unit in which errors are shown."""
+    label = LABELS[name]
+    one = label.factor * (len(structure) if label.is_extensive else 1)
+    reference = structure.labels[name].numpy().ravel() / one
+    symbols = [""] * len(reference)
+    if label.per == "atom":
+        symbols = np.repeat([chemical_symbols[int(z)] for z in structure.numbers], math.prod(label.shape)).tolist()
+    return Labelled(reference, predicted.numpy().ravel() / one, (structure.group,) * len(reference), tuple(symbols))
+
+
+def _joined(parts: Sequence[Labelled]) -> Labelled:
     return Labelled(
-        np.concatenate([r[0] for r in rows]),
-        np.concatenate([r[1] for r in rows]),
-        tuple(group for r in rows for group in [r[2]] * len(r[0])),
-        tuple(symbol for r in rows for symbol in r[3]),
+        np.concatenate([part.reference for part in parts]),
+        np.concatenate([part.predicted for part in parts]),
+        tuple(group for part in parts for group in part.groups),
+        tuple(symbol for part in parts for symbol in part.symbols),
     )

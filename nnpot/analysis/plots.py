@@ -31,6 +31,7 @@ from nnpot.analysis.drawing import (
 )
 from nnpot.analysis.materials import EquationOfState
 from nnpot.analysis.panels import GroupErrors, ParityPanel
+from nnpot.labels import LABELS, Label
 from nnpot.simulation import Trajectory
 
 Array = NDArray[np.float64]
@@ -52,7 +53,7 @@ def parity(path: Path, panels: Sequence[ParityPanel]) -> Path:
 
     Args:
         path: PNG file to write.
-        panels: One to three quantities, side by side.
+        panels: Quantities, side by side.
 
     Returns:
         The path.
@@ -77,7 +78,7 @@ def learning_curves(path: Path, metrics_csv: Path) -> Path:
     Args:
         path: PNG file to write.
         metrics_csv: Table of a CSV logger with `epoch`, perhaps `step`, and any of `train/loss`, `val/loss`, `lr`,
-            `val/energy_{mae,rmse}_mev_per_atom`, `val/force_{mae,rmse}_mev_per_ang`. Cells may be empty.
+            `val/energy_{mae,rmse}_mev_per_atom` and the like of other labels. Cells may be empty.
 
     Returns:
         The path.
@@ -86,8 +87,9 @@ def learning_curves(path: Path, metrics_csv: Path) -> Path:
         ValueError: If the file has no column `epoch`.
     """
     columns = _read_columns(metrics_csv)
-    figure = new_figure(10.6, 3.3)
-    loss, energy, force = figure.subplots(1, 3)
+    panels = [label for label in LABELS.values() if label.weight > 0 or f"val/{_rmse(label)}" in columns]
+    figure = new_figure(3.5 * (1 + len(panels)), 3.3)
+    loss, *axes = figure.subplots(1, 1 + len(panels))
     _curve(loss, columns, "train/loss", BLUE, label="training")
     _curve(loss, columns, "val/loss", VERMILION, label="validation")
     _finish_curves(loss, "Loss", "loss")
@@ -97,13 +99,10 @@ def learning_curves(path: Path, metrics_csv: Path) -> Path:
         rate.set_ylabel("learning rate (dotted)", color=GRAY)
         rate.tick_params(which="both", colors=GRAY)
     _legend(loss, below_top=0.12)  # between the learning rate and the losses
-    for ax, name, unit, suffix in (
-        (energy, "Energy", "meV/atom", "mev_per_atom"),
-        (force, "Force", "meV/Å", "mev_per_ang"),
-    ):
-        _curve(ax, columns, f"val/{name.lower()}_rmse_{suffix}", VERMILION, label="RMSE")
-        _curve(ax, columns, f"val/{name.lower()}_mae_{suffix}", BLUE, label="MAE")
-        _finish_curves(ax, f"{name}, validation", f"{name.lower()} error ({unit})")
+    for ax, label in zip(axes, panels, strict=True):
+        _curve(ax, columns, f"val/{_rmse(label)}", VERMILION, label="RMSE")
+        _curve(ax, columns, f"val/{_rmse(label).replace('rmse', 'mae')}", BLUE, label="MAE")
+        _finish_curves(ax, f"{label.key.capitalize()}, validation", f"{label.key} error ({label.shown})")
         if ax.lines:
             ax.yaxis.set_major_formatter(PlainLogFormatter())
             ax.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1.5, 0.5)))
@@ -281,6 +280,11 @@ def _read_columns(path: Path) -> dict[str, Array]:
     if step is not None and known.any():
         columns["epoch"] = np.where(known, epoch, np.interp(step, step[known], epoch[known]))
     return columns
+
+
+def _rmse(label: Label) -> str:
+    """The name of an error among the metrics."""
+    return f"{label.key}_rmse_{label.suffix}"
 
 
 def _curve(

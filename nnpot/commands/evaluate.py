@@ -8,7 +8,7 @@ import torch
 from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import parity
 from nnpot.io import load
-from nnpot.labels import LabelKeys
+from nnpot.label_names import LabelKeys
 from nnpot.machine.files import write_atomically
 from nnpot.reading import read_labelled, require_labels
 

@@ -107,7 +107,7 @@ def default_potential(atoms: Atoms) -> NeuralNetworkPotential:
         5.0, channels="auto", n_radial=12, l_max=4, weighted_channels="auto", weighted_layers=3, weighted_units=64
     )
     example = Structure.from_ase(atoms)
-    labelled = Structure(**{**vars(example), "energy": 0.0, "forces": torch.ones(len(example), 3)})
+    labelled = example.with_labels(energy=0.0, forces=torch.ones(len(example), 3))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return NeuralNetworkPotential(descriptor, hidden=(64, 64), min_feature_scale=0.1).fitted([labelled])

@@ -20,8 +20,8 @@ from nnpot.spec import import_installed
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.data import Split, StructureData
 from nnpot.training.finite import NotFiniteError
-from nnpot.training.loss import check_weights
-from nnpot.training.options import DataOptions, LossOptions, OptimizerOptions, TrainerOptions
+from nnpot.training.loss import LossOptions, check_heads, check_weights
+from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.plan import forecast
 from nnpot.training.result import model_of, result_of, save_result
 from nnpot.training.run import InterruptedRunError, build_trainer, checkpoint_of, fit, run_folder
@@ -47,7 +47,7 @@ def train(
     repulsion: bool = False,
     plan: bool = False,
 ) -> Path:
-    """Train a potential on energies, forces and stresses.
+    """Train a potential on energies, forces, stresses, dipoles and charges.
 
     Writes into the folder `out`: model.nnpot (the potential: the weights at the end, or the best on validation if the
     run was cut short), last.ckpt (to resume from), config.yaml (all settings as they were given), resolved.yaml (the
@@ -56,7 +56,7 @@ def train(
     Args:
         potential: What to train; what it leaves open is taken from the data.  Not needed with `from_model` or `resume`.
         data: Where the data are.
-        loss: Weights of energies, forces, stresses.
+        loss: Weights of the labels, and the function of their errors.
         optimizer: Learning rate and its schedule, averaged weights.
         trainer: Epochs, devices, precision.
         out: Folder of this run; a number is added if it already holds one.
@@ -103,12 +103,13 @@ def train(
         start = restart(checkpoint, data, settings, trainer, changes)
         log.info("%s goes on after %d epochs%s", folder, checkpoint.epochs, "".join(f", {c}" for c in changes))
 
+    check_heads(loss, start.potential)
     split = start.split
     log.info("%d training and %d validation structures", len(split.train), len(split.validation))
     start.potential.compiled(training=start.record.length.is_compiled)
     served = StructureData(start.targets, start.potential, data, seed)
     if plan:
-        print(forecast(start.potential, served, optimizer, start.record.length.max_epochs))
+        print(forecast(start.potential, served, loss, optimizer, start.record.length.max_epochs))
         return folder / MODEL
 
     engine = build_trainer(trainer, optimizer, folder, start.record, validates=bool(split.validation))

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from nnpot.batch import Pairs
 from nnpot.descriptors.base import Descriptor
 from nnpot.descriptors.neighborhood import Neighborhood
 from nnpot.descriptors.weighted_density import Sizes, WeightedDensities, WeightedDensity
@@ -25,7 +26,7 @@ from nnpot.functional.invariants import Invariants
 from nnpot.functional.linear import Fixed
 from nnpot.functional.tape import Tape, Value
 from nnpot.neighbors import NeighborTable, single_batch
-from nnpot.structure import Pairs, Structure, subsample
+from nnpot.structure import Structure, subsample
 
 FEW_ELEMENTS, MANY_ELEMENTS, LEARNED_CHANNELS = 3, 5, 4
 WEIGHTED_CHANNELS_OF_MOLECULES, COST_OF_WEIGHTED_DENSITY = 16, 1 / 3

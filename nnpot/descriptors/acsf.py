@@ -6,6 +6,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.descriptors.acsf_setup import choose_functions
 from nnpot.descriptors.neighbor_sums import NeighborSums
 from nnpot.elements import elements_of
@@ -15,7 +16,7 @@ from nnpot.functional.cutoffs import cutoff_function as find_cutoff_function
 from nnpot.functional.linear import Fixed
 from nnpot.functional.radial import shifted_gaussians, shifted_gaussians_derivative
 from nnpot.functional.symmetry_functions import AngularFamily, FunctionTable, symmetry_functions_kernel
-from nnpot.structure import Pairs, Structure
+from nnpot.structure import Structure
 
 Radial = tuple[float, float]
 Angular = tuple[float, float, float, float]

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnpot.batch import Batch
 from nnpot.neighbors import single_batch
-from nnpot.structure import Batch, Structure
+from nnpot.structure import Structure
 
 log = logging.getLogger("nnpot")
 

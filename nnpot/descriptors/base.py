@@ -8,13 +8,14 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
+from nnpot.batch import Batch, Pairs
 from nnpot.elements import elements_of
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.tape import Evaluated, Tape, Value
 from nnpot.neighbors import table_slots
 from nnpot.prepared import CachedFeatures
 from nnpot.spec import Module
-from nnpot.structure import Batch, Pairs, Structure
+from nnpot.structure import Structure
 
 
 class Descriptor(Module, ABC):

@@ -10,6 +10,7 @@ import torch
 from ase.data import atomic_numbers
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.descriptors.acsf import ACSF, CutoffName
 from nnpot.descriptors.base import Descriptor
 from nnpot.descriptors.compact_acsf import CompactACSF
@@ -17,7 +18,6 @@ from nnpot.descriptors.neighbor_sums import NeighborSums
 from nnpot.elements import check_elements
 from nnpot.functional.linear import Fixed
 from nnpot.functional.symmetry_functions import MAX_IN_FAMILY
-from nnpot.structure import Pairs
 
 PARAMETERS = {
     "G2": ("eta", "r_s"),

@@ -9,13 +9,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.descriptors.base import Descriptor
 from nnpot.elements import check_elements
 from nnpot.functional.angular import Neighbors, TripleSums
 from nnpot.functional.constants import indices
 from nnpot.functional.symmetry_functions import AngularFamily
 from nnpot.neighbors import NeighborTable
-from nnpot.structure import Pairs
 
 _TRIPLES_PER_CHUNK, _TRIPLES_ON_DEVICE = 60_000, 2_000_000
 """Pairs of neighbours at a time: so many stay in the cache of a processor, or keep a GPU busy between two launches."""

@@ -5,13 +5,13 @@ from typing import Self
 
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.functional.cutoffs import CUTOFFS
 from nnpot.functional.density import Basis, along, vectors_bar
 from nnpot.functional.harmonics import spherical_harmonics
 from nnpot.functional.linear import Fixed, filled
 from nnpot.functional.radial import bessel_basis
 from nnpot.neighbors import NeighborTable
-from nnpot.structure import Pairs
 
 
 @dataclass(frozen=True, eq=False)

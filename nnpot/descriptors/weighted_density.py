@@ -6,6 +6,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from nnpot.batch import Pairs
 from nnpot.descriptors.neighborhood import Neighborhood
 from nnpot.functional.activations import silu
 from nnpot.functional.affine import affine
@@ -15,7 +16,6 @@ from nnpot.functional.density import Basis
 from nnpot.functional.linear import side_by_side
 from nnpot.functional.tape import Tape, Value
 from nnpot.functional.weighted_density import WeightedDensityKernel
-from nnpot.structure import Pairs
 
 Functions = tuple[Tensor, Tensor, Tensor]
 """Y_lm, shape (N, M, L), E_sq R_k, shape (N, M, Q·K), and f_c, shape (N, M, 1), of M neighbours of each atom."""

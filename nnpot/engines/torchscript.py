@@ -16,13 +16,14 @@ from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from nnpot.batch import Pairs
 from nnpot.functional.blocks import ElementBlocks, blocks_by_element
 from nnpot.machine.build import complaint
 from nnpot.neighbors import NeighborTable, single_batch, table_slots
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential, SumPotential
 from nnpot.prepared import Needs
-from nnpot.structure import Pairs, Structure
+from nnpot.structure import Structure
 from nnpot.tables import cluster, needs_of
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}

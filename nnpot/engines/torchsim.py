@@ -10,13 +10,14 @@ from torch import Tensor
 from torch_sim.models.interface import ModelInterface
 from torch_sim.state import SimState
 
+from nnpot.batch import Batch
 from nnpot.functional.constants import indices
 from nnpot.functional.segment import segment_sum
 from nnpot.io import load_for_evaluation
 from nnpot.neighbors import moved_beyond_skin, neighbor_pairs
 from nnpot.potential import CENTERS_AT_ONCE, Potential
 from nnpot.prepared import Needs
-from nnpot.structure import Batch, Structure
+from nnpot.structure import Structure
 from nnpot.tables import arranged, needs_in_dynamics, with_tables
 
 _VOIGT = (0, 5, 4, 5, 1, 3, 4, 3, 2)
@@ -63,7 +64,7 @@ class TorchSimModel(ModelInterface):
         Returns:
             In the dtype of the positions: `energy` in eV, shape (n_systems,); `energies` of the atoms in eV, shape
             (n_atoms,); `forces` in eV/Å, shape (n_atoms, 3); `stress` in eV/Å³, positive under tension, shape
-            (n_systems, 3, 3), NaN unless periodic in three dimensions.
+            (n_systems, 3, 3), NaN without a periodic cell.
 
         Raises:
             ValueError: If an element is not known to the potential, or positions or cell are not finite.
@@ -158,7 +159,7 @@ class _VerletLists:
         batch, shifts = self.joined
         r = systems.positions
         r_ij = r.index_select(0, batch.pair_j) - r.index_select(0, batch.pair_i) + shifts
-        return replace(batch, r_ij=r_ij.to(self.dtype))
+        return replace(batch, positions=r, r_ij=r_ij.to(self.dtype))
 
     def _joined(self, systems: _Systems, stale: Sequence[bool]) -> tuple[Batch, Tensor]:
         """All systems on their device, after a search for the neighbours of those that are stale."""

@@ -41,6 +41,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from nnpot.batch import Pairs
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.linear import Fixed
 from nnpot.functional.tape import Sum, Tape
@@ -50,7 +51,6 @@ from nnpot.machine.files import write_atomically
 from nnpot.native import are_compiled
 from nnpot.native.library import state
 from nnpot.potential import Potential
-from nnpot.structure import Pairs
 from nnpot.units import dtype_of
 
 log = logging.getLogger("nnpot")

@@ -7,8 +7,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.functional.constants import indices
-from nnpot.structure import Pairs
 
 
 @dataclass(frozen=True, eq=False)

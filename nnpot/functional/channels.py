@@ -27,4 +27,4 @@ def channels(density: Tensor, weights: Tensor, rows: ElementBlocks) -> Tensor:
 
 def repeated_for_m(weights: Tensor) -> Tensor:
     """Repeat what is there for every degree l, shape (l_max + 1, ...), for every l, m, shape (L, ...)."""
-    return weights.index_select(0, indices(degrees(weights.shape[0] - 1), weights))
+    return weights.index_select(0, indices(degrees(int(weights.shape[0]) - 1), weights))

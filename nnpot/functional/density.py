@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.functional.constants import constant, numbers
 from nnpot.functional.harmonics import (
     degrees,
@@ -31,7 +32,6 @@ from nnpot.functional.harmonics import (
 from nnpot.functional.linear import Fixed
 from nnpot.functional.radial import bessel_basis
 from nnpot.native import serves
-from nnpot.structure import Pairs
 
 
 class Basis(NamedTuple):

@@ -7,9 +7,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.functional.linear import Fixed
 from nnpot.native import serves
-from nnpot.structure import Pairs
 
 KINDS = ("cosine", "tanh3", "polynomial", "hard", "scaled_tanh3", "exponential", "cubic", "septic", "nonic")
 """Cutoff functions of the kernel, in its order."""

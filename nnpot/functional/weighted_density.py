@@ -7,11 +7,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.functional.density import Basis
 from nnpot.functional.harmonics import nonzero_gradients
 from nnpot.functional.linear import Bars, filled
 from nnpot.native import serves
-from nnpot.structure import Pairs
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ class FeatureScaling(nn.Module):
 
     def forward(self, x: Tensor, species: Tensor) -> Tensor:
         """Standardise features (N, D) of atoms with element index (N,)."""
-        return standardised(x, self.mean, self.scale, species)
+        return standardized(x, self.mean, self.scale, species)
 
     def fit(self, x: Tensor, species: Tensor, least: float = 1e-3) -> None:
         """Take mean and standard deviation from the features (N, D) of training atoms with element index (N,).
@@ -40,6 +40,6 @@ class FeatureScaling(nn.Module):
             self.scale[s] = spread.clamp(min=least * largest) if largest > 1e-8 else 1.0
 
 
-def standardised(x: Tensor, mean: Tensor, scale: Tensor, species: Tensor) -> Tensor:
+def standardized(x: Tensor, mean: Tensor, scale: Tensor, species: Tensor) -> Tensor:
     """Return (x − mean_s) / scale_s of features (N, D), means and scales (S, D), element indices (N,)."""
     return (x - mean.index_select(0, species)) / scale.index_select(0, species)

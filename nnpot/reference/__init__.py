@@ -1,12 +1,14 @@
 """State the mathematics of nnpot in NumPy alone, to be read and to be checked against.
 
 One short function per equation, in float64, every derivative written by hand: the network and its
-backpropagation, the radial-basis layer, Behler's symmetry functions, and the potential made of
-them. `loss` and `loss_gradient` are those of the potential, `network.loss` that of a network.
+backpropagation, the radial-basis layer, Behler's symmetry functions, the potential made of
+them, and charges with their dipole. `loss` and `loss_gradient` are those of the potential,
+`network.loss` that of a network.
 """
 
 from nnpot.reference.acsf import SymmetryFunctions, acsf_derivatives, acsf_values
 from nnpot.reference.activations import ACTIVATIONS, Activation
+from nnpot.reference.charges import charges_and_dipole, charges_loss_gradient
 from nnpot.reference.cutoffs import CUTOFFS, Cutoff
 from nnpot.reference.network import (
     augment,
@@ -44,6 +46,8 @@ __all__ = [
     "acsf_derivatives",
     "acsf_values",
     "augment",
+    "charges_and_dipole",
+    "charges_loss_gradient",
     "deltas",
     "energy",
     "feature_gradient",

@@ -15,7 +15,8 @@ from torch import Tensor
 from nnpot.machine.files import write_atomically
 from nnpot.potential import TrainablePotential
 from nnpot.spec import build
-from nnpot.training.options import LossOptions, OptimizerOptions
+from nnpot.training.loss import LossOptions
+from nnpot.training.options import OptimizerOptions
 from nnpot.training.resolve import Length
 from nnpot.training.settings import Settings
 

@@ -11,15 +11,18 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from nnpot.batch import Batch, species_index
+from nnpot.labels import LABELS
 from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential, TrainablePotential
 from nnpot.prepared import Needs
 from nnpot.reading import read_labelled, require_labels
-from nnpot.structure import Batch, Structure, species_index
+from nnpot.structure import Structure
 from nnpot.tables import arranged, needs_of, with_tables
 from nnpot.training.batches import BalancedBatches
-from nnpot.training.options import DataOptions, LossOptions
+from nnpot.training.loss import LossOptions
+from nnpot.training.options import DataOptions
 from nnpot.training.resolve import is_cached, structures_per_batch
 from nnpot.training.stored import StoredBatches, gathered
 
@@ -78,16 +81,16 @@ class Split:
         Raises:
             ValueError: If training or validation structures have none: their error would be one over nothing.
         """
-        wanted = [name for name in ("energy", "forces", "stress") if getattr(loss, name) > 0]
+        wanted = [name for name, weight in loss.weights().items() if weight > 0]
         for kind, structures in (("training", self.train), ("validation", self.validation)):
-            if structures and all(getattr(s, name) is None for s in structures for name in wanted):
+            if structures and not any(name in s.labels for s in structures for name in wanted):
                 raise ValueError(
                     f"none of the {len(structures)} {kind} structures ({structures[0].name}, …) has a label that is "
                     f"trained on ({', '.join(wanted)})"
                 )
         for name in wanted:
-            lacking = self.validation and all(getattr(s, name) is None for s in self.validation)
-            if lacking and any(getattr(s, name) is not None for s in self.train):
+            lacking = self.validation and not any(name in s.labels for s in self.validation)
+            if lacking and any(name in s.labels for s in self.train):
                 log.warning("no validation structure has %s: the best weights are chosen without", name)
 
     def check_elements(self, elements: Sequence[str]) -> None:
@@ -107,13 +110,13 @@ class Split:
         """A short text that differs if any number of any structure does."""
         digest = hashlib.sha256(f"{len(self.train)} {len(self.validation)}".encode())
         for s in [*self.train, *self.validation]:
-            digest.update(f"{len(s)} {s.pbc} {s.energy!r} {s.forces is None} {s.stress is None}".encode())
-            for values in (s.numbers, s.positions, s.cell, s.forces, s.stress):
-                digest.update(b"" if values is None else values.contiguous().numpy().tobytes())
+            digest.update(f"{len(s)} {s.pbc} {s.charge} {sorted(s.weights.items())} {sorted(s.labels)}".encode())
+            for values in (s.numbers, s.positions, s.cell, *(s.labels[name] for name in sorted(s.labels))):
+                digest.update(values.contiguous().numpy().tobytes())
         return digest.hexdigest()[:32]
 
     def minus(self, baseline: Potential) -> "Split":
-        """Subtract the energies, forces and stresses of another potential from the labels."""
+        """Subtract the predictions of another potential from the labels."""
         train, validation = ([residual(s, baseline) for s in part] for part in (self.train, self.validation))
         return Split(train, validation, self.aside)
 
@@ -235,9 +238,6 @@ def residual(structure: Structure, baseline: Potential) -> Structure:
         raise ValueError(f"{structure.name}: {str(error).removeprefix(f'{structure.name}: ')}") from error
     if not bool(torch.isfinite(prediction.energy).all() and torch.isfinite(prediction.forces).all()):
         raise ValueError(f"{structure.name}: the potential that is subtracted gives no finite energy and forces")
-    return replace(
-        structure,
-        energy=None if structure.energy is None else structure.energy - float(prediction.energy),
-        forces=None if structure.forces is None else structure.forces - prediction.forces.double(),
-        stress=None if structure.stress is None else structure.stress - prediction.stress[0].double(),
-    )
+    of_one = {name: values if LABELS[name].per == "atom" else values[0] for name, values in prediction.labels.items()}
+    known = structure.labels.keys() & of_one.keys()
+    return structure.with_labels(**{name: structure.labels[name] - of_one[name].double() for name in known})

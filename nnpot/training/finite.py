@@ -6,11 +6,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from nnpot.batch import Batch
 from nnpot.functional.segment import segment_sum
 from nnpot.neighbors import too_close
 from nnpot.potential import Prediction
-from nnpot.structure import Batch
-from nnpot.training.loss import known_difference
+from nnpot.training.loss import error
 
 STEPS_BETWEEN_CHECKS = 50
 """Where looking at a result makes a device or other processes wait; on one CPU every step is checked at once."""
@@ -52,7 +52,7 @@ class FiniteWatch:
         Raises:
             NotFiniteError: As `check` does.
         """
-        kept = Prediction(*(t.detach() for t in vars(prediction).values()))
+        kept = prediction.detach()
         total = kept.energy.sum() + kept.forces.sum()
         self._steps.append(_Step(batch, kept, total if loss is None else total + loss.detach()))
         trainer = self._module.trainer
@@ -90,8 +90,8 @@ class FiniteWatch:
 
 def _farthest(batch: Batch, prediction: Prediction) -> int:
     """The structure whose labels are farthest from their predictions."""
-    energy = known_difference(prediction.energy, batch.energy)[0].abs() / batch.n_atoms
-    forces = known_difference(prediction.forces, batch.forces)[0].abs().sum(dim=1)
+    energy = error("energy", prediction, batch)[0].abs()
+    forces = error("forces", prediction, batch)[0].abs().sum(dim=1)
     return int((energy + segment_sum(forces, batch.structure_of, batch.n_structures)).argmax())
 
 

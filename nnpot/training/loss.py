@@ -1,28 +1,149 @@
-"""The loss of energies, forces and stresses, any of which may be missing."""
+"""The loss: a function of the error of each label, any of which may be missing; the same in training and validation."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from nnpot.batch import Batch
 from nnpot.functional.segment import segment_sum
-from nnpot.labels import LABELS
-from nnpot.potential import Prediction
-from nnpot.structure import Batch, Structure
-from nnpot.training.options import LossOptions
+from nnpot.heads import HEADS
+from nnpot.labels import LABELS, Label, with_labels
+from nnpot.potential import Potential, Prediction
+from nnpot.structure import Structure
+from nnpot.training.schedules import EnergyRamp
 
 log = logging.getLogger("nnpot")
 
 
-@dataclass(frozen=True, eq=False)
-class LossTerms:
-    """Mean squared errors, each a scalar: energy per atom (eV²), forces (eV²/Å²), stress (eV²/Å⁶)."""
+def huber(x: Tensor, scale: float) -> Tensor:
+    """Return x² for |x| ≤ δ, and δ (2 |x| − δ) beyond: a far outlier pulls no harder than one at δ."""
+    size = x.abs()
+    return torch.where(size <= scale, x.square(), scale * (2 * size - scale))
 
-    energy: Tensor
-    forces: Tensor
-    stress: Tensor
+
+def squared(x: Tensor, scale: float) -> Tensor:
+    """Return x²."""
+    return x.square()
+
+
+LOSSES: dict[str, Callable[[Tensor, float], Tensor]] = {"squared": squared, "huber": huber}
+"""Functions of an error x and the scale δ, both in the unit of the label, by their names in a configuration."""
+
+
+def _weight_help(label: Label) -> str:
+    return f"Weight w of the {label.name}, in ({label.unit}{'/atom' if label.is_extensive else ''})^-2."
+
+
+@with_labels(float, lambda label: label.weight, _weight_help)
+class LossOptions:
+    """L = mean over structures of Σ_labels w · c · mean over atoms and components of f(error).
+
+    f(x) = x² unless another is chosen; c is the weight of the structure in its file, 1 if there is none.
+
+    Args:
+        final_energy_weight: Weight of the energy at the end, to which it rises geometrically (a jump would throw the
+            optimiser off); constant if None.
+        ramp_from: Fraction of the epochs at which the rise begins; with the schedule `adaptive` it begins, slowly, with
+            the annealing.
+        required: Labels that some training structure must have if their weight is not 0; a weight for any other that
+            none has only gives a warning.  A weight on the command line requires its label.
+        function: f: `squared`, or `huber`: linear beyond `scale`, so that outliers count less.
+        scale: δ of `huber`, in eV/atom, eV/Å, eV/Å³, e·Å, e alike.
+
+    Raises:
+        ValueError: If a weight is negative or all of them are 0, a name is not known, or a value is out of range.
+    """
+
+    final_energy_weight: float | None = None
+    ramp_from: float = 0.3
+    required: tuple[str, ...] = ()
+    function: str = "squared"
+    scale: float = 0.1
+
+    def __post_init__(self) -> None:
+        weights = self.weights()
+        if min(weights.values()) < 0 or max(weights.values()) == 0:
+            raise ValueError(f"loss weights must not be negative nor all 0, got {weights}")
+        if self.final_energy_weight is not None and min(self.final_energy_weight, weights["energy"]) <= 0:
+            raise ValueError("final_energy_weight needs positive weights of the energy, at the start and at the end")
+        if not 0 <= self.ramp_from <= 1:
+            raise ValueError(f"ramp_from must be a fraction of the epochs, got {self.ramp_from}")
+        if unknown := set(self.required) - set(LABELS):
+            raise ValueError(f"loss.required must name some of {', '.join(LABELS)}, got {', '.join(sorted(unknown))}")
+        if self.function not in LOSSES:
+            raise ValueError(f"loss.function must be one of {', '.join(LOSSES)}, got {self.function!r}")
+        if not self.scale > 0:
+            raise ValueError(f"loss.scale must be positive, got {self.scale}")
+
+    def weights(self, energy: float | None = None) -> dict[str, float]:
+        """Return the weight of each label, that of the energy being another if it is given."""
+        weights = {name: float(getattr(self, name)) for name in LABELS}
+        return weights if energy is None else {**weights, "energy": energy}
+
+    def final_weights(self) -> dict[str, float]:
+        """Return the weight of each label at the end of a training."""
+        return self.weights(self.energy_ramp.after(1.0))
+
+    @property
+    def energy_ramp(self) -> EnergyRamp:
+        """The weight of the energy over the training."""
+        return EnergyRamp(self.weights()["energy"], self.final_energy_weight, self.ramp_from)
+
+    def of(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
+        """Return the mean over atoms and components of f of the error of each label that is weighed and predicted.
+
+        A missing label counts as no error.  Each has shape (B,), so that every structure weighs the same, whatever its
+        size, and the mean over processes with equally many structures is the mean over all of them.
+        """
+        names = [name for name, weight in self.weights().items() if weight > 0 and name in prediction.labels]
+        return {name: self._term(name, prediction, batch) for name in names}
+
+    def _term(self, name: str, prediction: Prediction, batch: Batch) -> Tensor:
+        x = error(name, prediction, batch)[0].to(prediction.forces.dtype)
+        x = LOSSES[self.function](x.reshape(len(x), math.prod(LABELS[name].shape)), self.scale)
+        if LABELS[name].per == "atom":
+            x = segment_sum(x, batch.structure_of, batch.n_structures) / batch.n_atoms.unsqueeze(dim=1)
+        term = x.mean(dim=1)
+        return term if batch.weights is None else batch.weights[:, list(LABELS).index(name)] * term
+
+
+def weighted(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """Return Σ w · mean of the terms of each label, a scalar."""
+    return torch.stack([weights[name] * term.mean() for name, term in terms.items()]).sum()
+
+
+def error(name: str, prediction: Prediction, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return predicted − label, per atom if the label is extensive, 0 where it is missing, and where it is known."""
+    difference, known = known_difference(prediction.labels[name], batch.label(name))
+    return (difference / batch.n_atoms if LABELS[name].is_extensive else difference), known
+
+
+def known_difference(predicted: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Return predicted − label, 0 where the label is missing (NaN), and where it is known; any shape.
+
+    A prediction that is not finite is an error that is not finite, never a missing label.
+    """
+    known = torch.isfinite(label)
+    difference = torch.where(known, predicted, 0.0) - torch.where(known, label, 0.0)
+    return difference, known
+
+
+def check_heads(options: LossOptions, potential: Potential) -> None:
+    """Check that a potential predicts what the loss weighs.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    for name, weight in options.weights().items():
+        if weight > 0 and name not in potential.predicts:
+            heads = ", ".join(head for head, kind in HEADS.items() if name in kind.labels)
+            raise ValueError(
+                f"the loss weighs {name} by {weight:g}, but the potential does not predict it: give "
+                f"--potential.heads [{heads}], or leave out loss.{name}"
+            )
 
 
 def check_weights(options: LossOptions, structures: Sequence[Structure], source: str) -> None:
@@ -36,45 +157,15 @@ def check_weights(options: LossOptions, structures: Sequence[Structure], source:
     Raises:
         ValueError: If no structure has a label that is required and weighed.
     """
-    words = {"energy": "an energy", "forces": "forces", "stress": "a stress"}
-    for label in LABELS:
-        weight = getattr(options, label)
-        if weight == 0 or any(getattr(s, label) is not None for s in structures):
+    for name, weight in options.weights().items():
+        if weight == 0 or any(name in s.labels for s in structures):
             continue
-        if label in options.required:
+        if name in options.required:
             raise ValueError(
-                f"no training structure of {source} has {words[label]}, which the loss weighs by {weight:g}: leave out "
-                f"--loss.{label}, or give the name under which the file keeps it by --data.keys.{label}"
+                f"no training structure of {source} has {LABELS[name].phrase}, which the loss weighs by {weight:g}: "
+                f"leave out --loss.{name}, or give the name under which the file keeps it by --data.keys.{name}"
             )
         log.warning(
             "the loss weighs %s by %g, but no training structure has %s: it counts for nothing",
-            label, weight, "any" if label == "forces" else "one",
+            name, weight, "one" if LABELS[name].phrase.startswith("a") else "any",
         )  # fmt: skip
-
-
-def known_difference(predicted: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """Return predicted − label, 0 where the label is missing (NaN), and where it is known; any shape.
-
-    A prediction that is not finite is an error that is not finite, never a missing label.
-    """
-    known = torch.isfinite(label)
-    difference = torch.where(known, predicted, 0.0) - torch.where(known, label, 0.0)
-    return difference, known
-
-
-def loss_terms(prediction: Prediction, batch: Batch) -> LossTerms:
-    """Return the mean over the structures of the batch of each squared error; a missing label counts as no error.
-
-    Every structure weighs the same, whatever its size, so that the mean over processes with equally many structures is
-    the mean over all of them.
-    """
-    energy, _ = known_difference(prediction.energy, batch.energy)
-    per_atom = (energy / batch.n_atoms).to(prediction.forces.dtype)
-    forces, _ = known_difference(prediction.forces, batch.forces)
-    squares = segment_sum(forces.square().sum(dim=1), batch.structure_of, batch.n_structures)
-    stress, _ = known_difference(prediction.stress, batch.stress)
-    return LossTerms(
-        energy=per_atom.square().mean(),
-        forces=(squares / (3 * batch.n_atoms)).mean(),
-        stress=stress.square().mean(),
-    )

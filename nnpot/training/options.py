@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from nnpot.labels import LabelKeys
+from nnpot.label_names import LabelKeys
 from nnpot.torch_compile import Compilation
+from nnpot.training.loss import LossOptions
 from nnpot.training.optimizers import OPTIMIZERS
-from nnpot.training.schedules import SCHEDULES, EnergyRamp, Schedule, ScheduleSettings
+from nnpot.training.schedules import SCHEDULES, Schedule, ScheduleSettings
 
 if TYPE_CHECKING:
     MethodName = str
@@ -53,47 +54,6 @@ class DataOptions:
             raise ValueError(f"batch_atoms must be at least 1, got {self.batch_atoms}")
         if isinstance(self.validation, float | int) and not 0 <= self.validation < 1:
             raise ValueError(f"validation must be a fraction in [0, 1) or a file, got {self.validation}")
-
-
-@dataclass(frozen=True)
-class LossOptions:
-    """L = mean over structures of  w_E (ΔE/N)² + w_F |ΔF|²/3N + w_S |Δσ|²/6  (eV, eV/Å, eV/Å³).
-
-    Args:
-        energy: w_E.
-        forces: w_F.
-        stress: w_S; a stress error of 1 GPa is 0.0062 eV/Å³.
-        final_energy_weight: w_E at the end, to which it rises geometrically (a jump would throw the optimiser off);
-            constant if None.
-        ramp_from: Fraction of the epochs at which the rise begins; with the schedule `adaptive` it begins, slowly, with
-            the annealing.
-        required: Labels that some training structure must have if their weight is not 0; a weight for any other that
-            none has only gives a warning.  A weight on the command line requires its label.
-
-    Raises:
-        ValueError: If a weight is negative or all of them are 0.
-    """
-
-    energy: float = 1.0
-    forces: float = 1.0
-    stress: float = 0.0
-    final_energy_weight: float | None = None
-    ramp_from: float = 0.3
-    required: tuple[Literal["energy", "forces", "stress"], ...] = ()
-
-    def __post_init__(self) -> None:
-        weights = (self.energy, self.forces, self.stress)
-        if min(weights) < 0 or max(weights) == 0:
-            raise ValueError(f"loss weights must not be negative nor all 0, got {weights}")
-        if self.final_energy_weight is not None and min(self.final_energy_weight, self.energy) <= 0:
-            raise ValueError("final_energy_weight needs positive weights of the energy, at the start and at the end")
-        if not 0 <= self.ramp_from <= 1:
-            raise ValueError(f"ramp_from must be a fraction of the epochs, got {self.ramp_from}")
-
-    @property
-    def energy_ramp(self) -> EnergyRamp:
-        """w_E over the training."""
-        return EnergyRamp(self.energy, self.final_energy_weight, self.ramp_from)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 
 from nnpot.potential import TrainablePotential
 from nnpot.training.data import StructureData
-from nnpot.training.loss import loss_terms
+from nnpot.training.loss import LossOptions, weighted
 from nnpot.training.optimizers import optimizer_of
 from nnpot.training.options import OptimizerOptions
 from nnpot.training.schedules import SCHEDULES
@@ -20,7 +20,13 @@ if sys.platform != "win32":
 STEPS = 8
 
 
-def forecast(potential: TrainablePotential, data: StructureData, optimizer: OptimizerOptions, max_epochs: int) -> str:
+def forecast(
+    potential: TrainablePotential,
+    data: StructureData,
+    loss: LossOptions,
+    optimizer: OptimizerOptions,
+    max_epochs: int,
+) -> str:
     """Take some steps on the CPU, the first of them to warm up and compile, and return the prospects in words.
 
     The potential is changed by it.  Validations (about 200, of a small part of the data) are not in the times.
@@ -31,9 +37,9 @@ def forecast(potential: TrainablePotential, data: StructureData, optimizer: Opti
     method = optimizer_of(optimizer.method, groups, optimizer.lr, optimizer.weight_decay)
     for batch in itertools.islice(itertools.cycle(loader), STEPS):
         started = time.perf_counter()
-        terms = loss_terms(potential(batch), batch)
+        terms = loss.of(potential(batch), batch)
         method.zero_grad()
-        torch.autograd.backward(terms.energy + terms.forces + terms.stress)
+        torch.autograd.backward(weighted(terms, loss.weights()))
         method.step()
         times.append(time.perf_counter() - started)
     step = statistics.median(times[2:])

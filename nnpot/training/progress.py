@@ -7,15 +7,13 @@ from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-_SHOWN = (
-    ("E", "val/energy_rmse_mev_per_atom", "meV/atom"),
-    ("F", "val/force_rmse_mev_per_ang", "meV/Å"),
-    ("S", "val/stress_rmse_gpa", "GPa"),
-)
+from nnpot.labels import LABELS
+
+_SHOWN = [(label.symbol, f"val/{label.key}_rmse_{label.suffix}", label.shown) for label in LABELS.values()]
 
 
 class PhysicalProgress(Callback):
-    """Shows epoch, validation RMSE of energy, forces and stress, elapsed and remaining time.
+    """Shows epoch, validation RMSE of each label, elapsed and remaining time.
 
     Args:
         lines: About how many lines to print where the output is not a terminal.

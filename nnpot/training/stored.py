@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnpot.structure import Batch
+from nnpot.batch import Batch
 
 log = logging.getLogger("nnpot")
 

@@ -8,28 +8,26 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from nnpot.batch import Batch
+from nnpot.labels import LABELS
 from nnpot.potential import TrainablePotential
-from nnpot.structure import Batch
 from nnpot.training.checkpoint import KEY, Record, own_section
 from nnpot.training.finite import FiniteWatch, diverged
-from nnpot.training.loss import known_difference, loss_terms
+from nnpot.training.loss import LossOptions, error, weighted
 from nnpot.training.metrics import LabelErrors
 from nnpot.training.optimizers import optimizer_of
-from nnpot.training.options import LossOptions, OptimizerOptions
+from nnpot.training.options import OptimizerOptions
 from nnpot.training.schedules import Schedule
-from nnpot.units import GPA, MEV
 
 log = logging.getLogger("nnpot")
 
-UNITS = {"energy": ("mev_per_atom", MEV), "force": ("mev_per_ang", MEV), "stress": ("gpa", GPA)}
-
 
 class PotentialTask(pl.LightningModule):
-    """Train a potential on energies, forces and stresses.
+    """Train a potential on energies, forces and whatever else has labels.
 
-    Logged: `train/loss`, `lr`; at each validation `val/loss` (with the final weights of the loss), MAE and RMSE such as
-    `val/energy_rmse_mev_per_atom`, `val/force_mae_mev_per_ang`, `val/stress_rmse_gpa`, and `val/error`, the geometric
-    mean of the RMSEs of what is trained on.  It says which weights are best: the loss, in which the forces outweigh
+    Logged: `train/loss`, `lr`; at each validation `val/loss` (the same with the final weights), MAE and RMSE of each
+    label such as `val/energy_rmse_mev_per_atom` and `val/force_mae_mev_per_ang`, and `val/error`, the geometric mean of
+    the RMSEs of what is trained on.  It says which weights are best: the loss, in which the forces outweigh
     the energies, would take those from before the energies were learned.  The schedule watches the MAE of
     the forces (of the energies without forces): at a high rate energies are mostly noise, and one structure unlike all
     others would decide squares.
@@ -55,7 +53,7 @@ class PotentialTask(pl.LightningModule):
         self.potential, self.record = potential, record
         self.loss, self.optimizer = loss or LossOptions(), optimizer or OptimizerOptions()
         self._schedule: Schedule | None = None
-        self.errors = nn.ModuleDict({label: LabelErrors() for label in UNITS})
+        self.errors = nn.ModuleDict({name: LabelErrors() for name in LABELS})
         self.error: float | None = None  # the last `val/error`
         self._watch = FiniteWatch(self)
 
@@ -69,9 +67,8 @@ class PotentialTask(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         prediction = self.potential(batch)
-        terms = loss_terms(prediction, batch)
-        weight = self.schedule.energy_weight(self.current_epoch)
-        loss = weight * terms.energy + self.loss.forces * terms.forces + self.loss.stress * terms.stress
+        weights = self.loss.weights(self.schedule.energy_weight(self.current_epoch))
+        loss = weighted(self.loss.of(prediction, batch), weights)
         self._watch.note(batch, prediction, loss, is_last=batch_idx + 1 == self.trainer.num_training_batches)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=batch.n_structures, sync_dist=True)
         return loss
@@ -84,31 +81,29 @@ class PotentialTask(pl.LightningModule):
         """Add a batch to the errors of this validation."""
         prediction = self.potential(batch)
         self._watch.note(batch, prediction)
-        per_atom = 1 / batch.n_atoms
-        pairs = {
-            "energy": (prediction.energy * per_atom, batch.energy * per_atom),
-            "force": (prediction.forces, batch.forces),
-            "stress": (prediction.stress, batch.stress),
-        }
-        for label, (predicted, wanted) in pairs.items():
-            self._errors(label).update(*known_difference(predicted, wanted))
+        terms = self.loss.of(prediction, batch)
+        for name in LABELS:
+            if name in prediction.labels:
+                self._errors(name).update(*error(name, prediction, batch), terms.get(name))
+            else:
+                self._errors(name).update(prediction.energy[:0], prediction.energy[:0])
 
     def on_validation_epoch_end(self) -> None:
-        """Log the errors in the units of the field."""
+        """Log the loss, and the errors in the units of the field."""
         self._watch.check()
-        weights = {"energy": self.loss.energy_ramp.after(1.0), "force": self.loss.forces, "stress": self.loss.stress}
-        known = {label: self._errors(label).compute() for label in UNITS}
-        for label, (unit, factor) in UNITS.items():
-            self._errors(label).reset()
-            for kind, value in known[label].items():
-                self.log(f"val/{label}_{kind}_{unit}", value / factor)
-        trained = {label: errors for label, errors in known.items() if errors and weights[label] > 0}
+        known = {name: self._errors(name).compute() for name in LABELS}
+        for name, label in LABELS.items():
+            self._errors(name).reset()
+            for kind in ("mae", "rmse") if known[name] else ():
+                self.log(f"val/{label.key}_{kind}_{label.suffix}", known[name][kind] / label.factor)
+        trained = {name: errors for name, errors in known.items() if "loss" in errors}
         if not trained:
             return
-        self.error = math.prod(e["rmse"] / UNITS[label][1] for label, e in trained.items()) ** (1 / len(trained))
-        self.log("val/loss", sum(weights[label] * e["rmse"] ** 2 for label, e in trained.items()))
+        weights = self.loss.final_weights()
+        self.error = math.prod(e["rmse"] / LABELS[name].factor for name, e in trained.items()) ** (1 / len(trained))
+        self.log("val/loss", sum(weights[name] * e["loss"] for name, e in trained.items()))
         self.log("val/error", self.error)
-        watched = next(trained[label]["mae"] for label in ("force", "energy", "stress") if label in trained)
+        watched = next(trained[name]["mae"] for name in ("forces", *LABELS) if name in trained)
         if self.schedule.update(self.current_epoch + 1, watched):
             best = self.schedule.best_epoch
             log.info("the validation error has stopped falling: refining the weights of epoch %d", best)
@@ -139,8 +134,8 @@ class PotentialTask(pl.LightningModule):
             self._schedule = self.optimizer.schedule_of(self.loss, max(self.trainer.max_epochs or 1, 1))
         return self._schedule
 
-    def _errors(self, label: str) -> LabelErrors:
-        return cast(LabelErrors, self.errors[label])
+    def _errors(self, name: str) -> LabelErrors:
+        return cast(LabelErrors, self.errors[name])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimiser; its rate is set before each step."""

@@ -5,9 +5,9 @@ import pytest
 import torch
 from systems import POTENTIALS, structure
 
+from nnpot.batch import Batch
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential, Prediction
-from nnpot.structure import Batch
 
 NAMES = ("dimer", "water", "primitive cell", "one atom")
 every_potential = pytest.mark.parametrize(

@@ -23,6 +23,12 @@ CHECKED: set[str] = set()
 """Settings whose effect a test of this file asserts."""
 
 ELSEWHERE = {
+    **{
+        f"data.keys.{name}": "unit/test_reading.py::test_dipole_and_charges_under_other_names"
+        for name in ("dipole", "charges", "total_charge")
+    },
+    "loss.dipole": "unit/commands/test_charges.py::test_the_loss_weighs_dipoles_and_charges",
+    "loss.charges": "unit/commands/test_charges.py::test_the_loss_weighs_dipoles_and_charges",
     "trainer.accelerator": "unit/training/test_run.py::test_a_machine_that_is_not_there_is_one_sentence",
     "trainer.devices": "unit/training/test_run.py::test_on_several_nodes_slurm_does",
     "trainer.num_nodes": "unit/training/test_run.py::test_on_several_nodes_slurm_does",
@@ -165,6 +171,25 @@ def test_the_losses_are_sums_of_weighted_squared_errors(tmp_path: Path, weights:
     # logged in float32; all structures have equally many atoms, so that the mean of squares is one over structures
     assert run.column("train/loss") == pytest.approx([weights @ mean_squares(run, train)], rel=1e-6)
     assert run.column("val/loss") == pytest.approx([weights @ mean_squares(run, validation)], rel=1e-6)
+
+
+@effect_of("loss.function", "loss.scale")
+@pytest.mark.parametrize("scale", [0.3, 0.01])
+def test_far_errors_count_linearly(tmp_path: Path, scale: float) -> None:
+    weights = {"loss.energy": 2.0, "loss.forces": 3.0, "loss.stress": 500.0, "loss.function": "huber"}
+    run = short_training(tmp_path, **ONE_STEP, **STILL, **weights, **{"loss.scale": scale})
+    for column, frames in zip(("train/loss", "val/loss"), split(run), strict=True):
+        losses = []
+        for atoms in frames:
+            p, n = run.model.predict(Structure.from_ase(atoms)), len(atoms)
+            errors = {
+                2.0: abs(float(p.energy) - atoms.get_potential_energy()) / n,
+                3.0: abs(p.forces.numpy() - atoms.get_forces()),
+                500.0: abs(p.stress[0].numpy() - atoms.get_stress()),
+            }
+            means = {w: np.mean(np.where(e <= scale, e**2, scale * (2 * e - scale))) for w, e in errors.items()}
+            losses.append(sum(w * mean for w, mean in means.items()))
+        assert run.column(column) == pytest.approx([np.mean(losses)], rel=1e-6)
 
 
 @pytest.mark.parametrize("weights", [(1.0, 2.0, 3.0), (1.0, 0.0, 3.0), (0.0, 2.0, 0.0)], ids=str)

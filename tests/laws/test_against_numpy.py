@@ -11,6 +11,7 @@ from systems import DESCRIPTORS, SYSTEMS, network_potential, pairs_of, structure
 from torch import Tensor
 
 from nnpot import reference
+from nnpot.batch import Batch
 from nnpot.descriptors import ACSF
 from nnpot.functional import ACTIVATIONS, CUTOFFS, gaussian_basis
 from nnpot.functional.segment import strain_derivative
@@ -20,7 +21,6 @@ from nnpot.nn import MLP
 from nnpot.reference import network
 from nnpot.reference.network import loss as squared_error
 from nnpot.reference.network import loss_derivative
-from nnpot.structure import Batch
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -1,6 +1,5 @@
 """What stands beside a structure in a batch has no influence on it; potentials add."""
 
-from dataclasses import fields
 from functools import cache
 
 import pytest
@@ -9,17 +8,17 @@ from proofs import assert_close
 from systems import DESCRIPTORS, ELEMENTS, POTENTIALS, SYSTEMS, acsf, network_potential, structure
 from torch import Tensor
 
+from nnpot.batch import Batch
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential, Prediction
 from nnpot.repulsion import ZBL
-from nnpot.structure import Batch
 
 pytestmark = pytest.mark.usefixtures("double")
 
 SAME = 1e-12
 """Relative.  Larger matrix products may sum in another order, float64."""
 
-RESULTS = [f.name for f in fields(Prediction)]
+RESULTS = ["energies", "energy", "forces", "stress"]
 CACHEABLE = [name for name, make in DESCRIPTORS.items() if make().is_cacheable]
 each_potential = pytest.mark.parametrize("name", POTENTIALS)
 each_result = pytest.mark.parametrize("result", RESULTS)
@@ -82,7 +81,8 @@ def test_batches_of_batches_are_batches(name: str) -> None:
 def test_inputs_are_not_changed(name: str, mode: bool) -> None:
     potential = POTENTIALS[name]().train(mode)
     batch = Batch.join(batches(potential))
-    tensors = {name: x for name, x in vars(batch).items() if isinstance(x, torch.Tensor)}
+    tensors = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
+    tensors |= batch.labels
     before = {name: t.clone() for name, t in tensors.items()}
     prediction = potential(batch)
     if prediction.forces.requires_grad:

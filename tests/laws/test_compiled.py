@@ -7,6 +7,7 @@ from systems import CUTOFF, DESCRIPTORS, ELEMENTS, SYSTEMS, acsf, pairs_of, stru
 from torch import Tensor
 from values import by_autograd, compare
 
+from nnpot.batch import Pairs
 from nnpot.descriptors import ACSF, Descriptor
 from nnpot.functional import CUTOFFS
 from nnpot.functional.cutoffs import STEEP
@@ -14,7 +15,6 @@ from nnpot.functional.density import Basis, density, density_kernel
 from nnpot.functional.linear import Fixed
 from nnpot.native import are_compiled
 from nnpot.neighbors import NeighborTable
-from nnpot.structure import Pairs
 
 CPU = torch.device("cpu")
 pytestmark = [

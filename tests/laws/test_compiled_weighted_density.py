@@ -11,6 +11,7 @@ from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, structure
 from torch import Tensor
 from values import by_autograd, compare, compare_with_differences, derivatives, random_like
 
+from nnpot.batch import Pairs
 from nnpot.descriptors.neighborhood import Neighborhood
 from nnpot.descriptors.weighted_density import WeightedDensity
 from nnpot.functional.autograd import Autograd
@@ -18,7 +19,6 @@ from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.density import Basis
 from nnpot.functional.weighted_density import WeightedDensityKernel
 from nnpot.native import are_compiled
-from nnpot.structure import Pairs
 
 pytestmark = [
     pytest.mark.usefixtures("double"),

@@ -8,10 +8,10 @@ from proofs import check_first, check_second, with_parameters
 from systems import DESCRIPTORS, SYSTEMS, pairs_of, structure
 from torch import Tensor, nn
 
+from nnpot.batch import Pairs
 from nnpot.functional import ACTIVATIONS, affine, gaussian_basis
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.nn import MLP, Activation, Affine, GaussianBasis, PerElement
-from nnpot.structure import Pairs
 
 pytestmark = pytest.mark.usefixtures("double")
 

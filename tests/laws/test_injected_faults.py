@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError
 
 from nnpot import reference
+from nnpot.batch import Batch
 from nnpot.functional import activations, affine
 from nnpot.functional import tanh as tanh_function
 from nnpot.functional.affine import _Affine
@@ -35,7 +36,6 @@ from nnpot.functional.networks import NetworksKernel
 from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.structure import Batch
 
 pytestmark = pytest.mark.usefixtures("double")
 

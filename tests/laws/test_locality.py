@@ -11,11 +11,12 @@ from ase.build import molecule
 from systems import CUTOFF, POTENTIALS, rattled, structure
 from torch import Tensor
 
+from nnpot.batch import Batch
 from nnpot.functional import CUTOFFS
 from nnpot.functional.cutoffs import STEEP, cutoff_function
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential, Prediction
-from nnpot.structure import Batch, Structure
+from nnpot.structure import Structure
 
 pytestmark = pytest.mark.usefixtures("double")
 

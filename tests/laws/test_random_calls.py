@@ -1,7 +1,7 @@
 """Whatever the operators of compiled code are given: they refuse it in words, or calculate what tensors do."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -12,12 +12,12 @@ from proofs import assert_close
 from systems import CUTOFF, ELEMENTS, acsf, structure
 from torch import Tensor
 
+from nnpot.batch import Batch
 from nnpot.descriptors import ACE, Descriptor
 from nnpot.native import are_compiled, without_kernels
 from nnpot.native.table import OPERATORS
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.structure import Batch
 
 pytestmark = pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler")
 
@@ -193,7 +193,7 @@ def predicted(name: str, batch: Batch, *, training: bool) -> dict[str, Tensor] |
         prediction = model(batch)
     except (*REFUSED, NotImplementedError):
         return None
-    return {f.name: getattr(prediction, f.name).detach() for f in fields(prediction)}
+    return {"energies": prediction.energies.detach(), **prediction.detach().labels}
 
 
 @pytest.mark.parametrize("name", DESCRIPTORS)

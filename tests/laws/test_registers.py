@@ -10,11 +10,11 @@ from registers import WIDTHS, kernels, using
 from systems import CUTOFF, ELEMENTS, acsf, structure
 from torch import Tensor
 
+from nnpot.batch import Batch
 from nnpot.descriptors import ACE, ACSF, Descriptor
 from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.structure import Batch, Structure
 
 CPU = torch.device("cpu")
 pytestmark = [
@@ -53,7 +53,7 @@ def batch() -> Batch:
     for name in ("alloy", "triclinic", "water", "one atom"):
         atoms = structure(name)
         forces = torch.randn(len(atoms), 3, generator=torch.Generator().manual_seed(len(atoms)))
-        labelled.append(single_batch(Structure(**{**vars(atoms), "energy": 1.0, "forces": forces}), CUTOFF))
+        labelled.append(single_batch(atoms.with_labels(energy=1.0, forces=forces), CUTOFF))
     return Batch.join(labelled)
 
 

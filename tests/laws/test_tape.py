@@ -13,6 +13,7 @@ from recorded_calls import Recorder
 from systems import CUTOFF, DESCRIPTORS, POTENTIALS, ace, acsf, network_potential, pairs_of, structure
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.committee import Committee
 from nnpot.functional.linear import Fixed
 from nnpot.functional.tape import Tape
@@ -21,7 +22,6 @@ from nnpot.native.table import OPERATORS
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
-from nnpot.structure import Pairs
 
 pytestmark = pytest.mark.usefixtures("double")
 HAS_KERNELS = are_compiled(torch.float64, torch.device("cpu"))

@@ -11,6 +11,7 @@ from systems import CUTOFF, ELEMENTS, ace, acsf, listed_acsf, network_potential,
 from torch import Tensor
 from values import At, by_autograd, compare_with_differences, derivatives, random_like
 
+from nnpot.batch import Pairs
 from nnpot.descriptors.neighborhood import Neighborhood
 from nnpot.functional.autograd import AtomByAtom, Autograd
 from nnpot.functional.density import Basis, density_kernel
@@ -21,7 +22,6 @@ from nnpot.functional.tape import Bars, Evaluated, Tape
 from nnpot.functional.weighted_density import WeightedDensityKernel
 from nnpot.native import are_compiled, without_kernels
 from nnpot.neighbors import single_batch
-from nnpot.structure import Pairs
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -78,7 +78,7 @@ def test_the_force_consistent_energy_is_the_energy() -> None:
     assert atoms.get_potential_energy(force_consistent=True) == atoms.get_potential_energy()
 
 
-@pytest.mark.parametrize("name", ["water", "slab", "one atom"])
+@pytest.mark.parametrize("name", ["water", "molecule in a dummy cell", "one atom"])
 def test_there_is_no_stress_without_a_volume(name: str) -> None:
     atoms = SYSTEMS[name]()
     atoms.calc = calculator()

@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import fcc100
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 from datasets import labelled_alloys, write
 
-from nnpot.labels import LabelKeys
+from nnpot.label_names import LabelKeys
 from nnpot.reading import read_labelled, read_structures, require_labels
 
 
@@ -187,7 +190,7 @@ def test_a_name_that_only_some_structures_need_is_not_advised(tmp_path: Path) ->
 
 def test_a_stress_is_expected_of_periodic_structures_alone(tmp_path: Path) -> None:
     frames = labelled_alloys(3)
-    frames[1].pbc = (True, True, False)
+    frames[1].pbc = False
     assert line_of(tmp_path / "a.xyz", frames).endswith("stress 2/2 periodic")
 
 
@@ -195,7 +198,7 @@ def test_molecules_are_told_apart_from_a_missing_stress(tmp_path: Path) -> None:
     frames = labelled_alloys(2)
     for atoms in frames:
         atoms.pbc = False
-    assert line_of(tmp_path / "a.xyz", frames).endswith("stress 0/0 (no structure is periodic in three directions)")
+    assert line_of(tmp_path / "a.xyz", frames).endswith("stress 0/0 (no structure is periodic)")
 
 
 @pytest.mark.parametrize("name", ["virial", "virials"])
@@ -325,3 +328,95 @@ def test_a_cell_that_ase_overlooks_is_an_error(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("Lattice=", "lattice="))
     with pytest.raises(ValueError, match=r"a\.xyz, frame 0: the cell is written as lattice, .* write Lattice"):
         read_structures(path)
+
+
+# weights, charges, dipoles --------------------------------------------------------------------------------------------
+
+
+def test_weights_are_those_of_the_file(tmp_path: Path) -> None:
+    frames = labelled_alloys(3)
+    frames[0].info |= {"config_weight": 2.0, "config_energy_weight": 3.0, "config_virials_weight": 0.0}
+    frames[1].info |= {"config_forces_weight": 0.5, "config_stress_weight": 4, "config_virials_weight": 7.0}
+    structures, found = read_labelled(write(tmp_path / "a.xyz", frames))
+    assert structures[0].weights == {"energy": 6.0, "forces": 2.0, "stress": 0.0, "dipole": 2.0, "charges": 2.0}
+    assert structures[1].weights == {"forces": 0.5, "stress": 4.0}
+    assert structures[2].weights == {}
+    told = "config_weight 1/3, config_energy_weight 1/3, config_forces_weight 1/3, config_stress_weight 1/3"
+    assert str(found).endswith(f"stress 3/3; weights: {told}, config_virials_weight 2/3")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("config_weight", -1.0, "config_weight must not be negative, got -1"),
+        ("config_forces_weight", "high", "config_forces_weight must be one finite number, got 'high'"),
+        ("config_energy_weight", np.inf, "config_energy_weight must be one finite number, got 'inf'"),
+        ("charge", "plus", "charge must be one finite number, got 'plus'"),
+    ],
+)
+def test_weights_and_charges_must_be_numbers(tmp_path: Path, name: str, value: object, said: str) -> None:
+    frames = labelled_alloys(2)
+    frames[1].info[name] = value
+    with pytest.raises(ValueError, match=rf"a\.xyz, frame 1: {said}"):
+        read_structures(write(tmp_path / "a.xyz", frames))
+
+
+def ions(**info: object) -> list[Atoms]:
+    """Hydroxide with a dipole, its charges, and perhaps more."""
+    atoms = Atoms("OH", positions=[[0, 0, 0.1], [0, 0, 1.0]])
+    atoms.info |= info
+    atoms.calc = SinglePointCalculator(atoms, energy=-1.0, dipole=[0.1, 0.2, -0.3], charges=[-1.25, 0.25])
+    return [atoms]
+
+
+def test_dipole_and_charges_are_labels(tmp_path: Path) -> None:
+    (structure,), found = read_labelled(write(tmp_path / "a.xyz", ions(charge=-1)))
+    assert structure.charge == -1.0
+    assert structure.labels["dipole"].tolist() == [0.1, 0.2, -0.3]
+    assert structure.labels["charges"].tolist() == [-1.25, 0.25]
+    assert str(found).endswith("stress 0/0 (no structure is periodic), dipole 1/1, charges 1/1")
+
+
+def test_dipole_and_charges_under_other_names(tmp_path: Path) -> None:
+    frames = ions(REF_dipole=np.array([1.0, 2.0, 3.0]), total_charge=-2)
+    del frames[0].calc.results["dipole"], frames[0].calc.results["charges"]
+    frames[0].arrays["hirshfeld_charges"] = np.array([-1.5, -0.5])
+    path = write(tmp_path / "a.xyz", frames)
+    told = line_of(path, frames)
+    assert "dipole 0/1 (key REF_dipole is there: use --data.keys.dipole REF_dipole)" in told
+    assert "charges 0/1 (array hirshfeld_charges is there: use --data.keys.charges hirshfeld_charges)" in told
+    keys = LabelKeys(dipole="REF_dipole", charges="hirshfeld_charges", total_charge="total_charge")
+    (structure,) = read_structures(path, keys)
+    assert (structure.labels["dipole"].tolist(), structure.charge) == ([1.0, 2.0, 3.0], -2.0)
+    assert structure.labels["charges"].tolist() == [-1.5, -0.5]
+
+
+def test_initial_charges_are_no_labels(tmp_path: Path) -> None:
+    frames = labelled_alloys(1)
+    frames[0].set_initial_charges([1.0, -1.0, 0.0, 0.0])
+    assert line_of(tmp_path / "a.xyz", frames) == "energy 1/1, forces 1/1, stress 1/1"
+    assert read_structures(tmp_path / "a.xyz")[0].labels.keys() == {"energy", "forces", "stress"}
+
+
+def test_a_periodic_structure_has_no_dipole_which_is_said(tmp_path: Path) -> None:
+    frames = ions()
+    frames[0].set_cell([8, 8, 8])
+    frames[0].pbc = True
+    (structure,), found = read_labelled(write(tmp_path / "a.xyz", frames))
+    assert "dipole" not in structure.labels
+    assert str(found).endswith("dipole 0/0 (a periodic structure has none), charges 1/1")
+
+
+def test_the_stress_of_a_slab_is_read(tmp_path: Path) -> None:
+    atoms = fcc100("Cu", (2, 2, 3), vacuum=6.0)
+    atoms.rattle(0.1, seed=0)
+    atoms.info = {}
+    atoms.calc = EMT()
+    stress = atoms.get_stress()
+    (structure,), found = read_labelled(write(tmp_path / "a.xyz", [atoms]))
+    np.testing.assert_allclose(structure.stress.numpy(), stress, atol=1e-8)
+    assert str(found).endswith("stress 1/1")
+    atoms.info["virial"] = -atoms.get_volume() * atoms.get_stress(voigt=False)
+    atoms.calc = None
+    (of_virial,) = read_structures(write(tmp_path / "b.xyz", [atoms]))
+    np.testing.assert_allclose(of_virial.stress.numpy(), stress, atol=1e-8)

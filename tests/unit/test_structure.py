@@ -13,9 +13,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from systems import SYSTEMS, pairs_of, structure
 from torch import Tensor
 
+from nnpot.batch import Batch, Pairs, species_index
 from nnpot.neighbors import single_batch, table_slots
 from nnpot.prepared import CachedFeatures
-from nnpot.structure import Batch, Pairs, Structure, species_index
+from nnpot.structure import Structure
 
 STRESS = np.array([[1.0, 6.0, 5.0], [6.0, 2.0, 4.0], [5.0, 4.0, 3.0]])
 
@@ -86,9 +87,18 @@ def test_the_volume_is_positive_in_a_left_handed_cell() -> None:
     assert Structure.from_ase(atoms).volume == pytest.approx(24.0, rel=1e-14)
 
 
-@pytest.mark.parametrize("pbc", [(False, False, False), (True, True, False)], ids=["molecule", "slab"])
-def test_there_is_no_volume_without_three_periods(pbc: tuple[bool, ...]) -> None:
-    assert Structure.from_ase(Atoms("Cu", cell=[2, 3, 4], pbc=pbc)).volume is None
+@pytest.mark.parametrize("pbc", [(True, True, False), (False, True, False)], ids=["slab", "wire"])
+def test_the_volume_of_a_slab_is_that_of_its_cell(pbc: tuple[bool, ...]) -> None:
+    assert Structure.from_ase(Atoms("Cu", cell=[2, 3, 4], pbc=pbc)).volume == pytest.approx(24.0, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("cell", "pbc"),
+    [([2, 3, 4], False), ([2, 3, 0], (True, True, False)), ([[1, 2, 0], [2, 4, 0], [0, 0, 1]], (False, False, True))],
+    ids=["molecule", "slab without a third vector", "flat cell"],
+)
+def test_there_is_no_volume_without_a_periodic_cell(cell: list[object], pbc: bool | tuple[bool, ...]) -> None:
+    assert Structure.from_ase(Atoms("Cu", cell=cell, pbc=pbc)).volume is None
 
 
 # elements -------------------------------------------------------------------------------------------------------------
@@ -108,7 +118,7 @@ def test_an_unknown_element_is_named_with_its_atom() -> None:
 
 def joined() -> Batch:
     parts = [structure("water"), structure("alloy"), structure("slab")]
-    parts[1] = replace(parts[1], energy=-3.0, forces=torch.ones(4, 3).double(), stress=torch.arange(6).double())
+    parts[1] = parts[1].with_labels(energy=-3.0, forces=torch.ones(4, 3), stress=torch.arange(6))
     return Batch.join([single_batch(s, 3.0) for s in parts])
 
 
@@ -139,11 +149,13 @@ def test_pairs_keep_their_vectors() -> None:
         ("energy", [False, True, False]),
         ("forces", [False] * 3 + [True] * 4 + [False] * 3),
         ("stress", [False, True, False]),
-        ("volumes", [False, True, False]),
+        ("volumes", [False, True, True]),
+        ("dipole", [False] * 3),
+        ("charges", [False] * 10),
     ],
 )
 def test_what_is_not_known_is_nan(label: str, known: list[bool]) -> None:
-    values = getattr(joined(), label)
+    values = joined().volumes if label == "volumes" else joined().label(label)
     assert torch.isfinite(values).reshape(len(values), -1).all(dim=1).tolist() == known
 
 

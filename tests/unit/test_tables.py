@@ -6,11 +6,11 @@ import pytest
 import torch
 from systems import ELEMENTS, POTENTIALS, ace, acsf, network_potential, structure
 
+from nnpot.batch import Batch
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.native import without_kernels
 from nnpot.neighbors import NeighborTable, single_batch
 from nnpot.potential import Potential
-from nnpot.structure import Batch
 from nnpot.tables import arranged, needs_in_dynamics, needs_of, with_tables
 
 NAMES = ("alloy", "one atom", "water", "triclinic")

@@ -11,10 +11,10 @@ import torch
 from proofs import by_tensors, labelled, loss_gradients
 from systems import SYSTEMS, ace, network_potential, structure
 
+from nnpot.batch import Batch
 from nnpot.calculator import NNPotCalculator
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential, Stage
-from nnpot.structure import Batch
 
 pytestmark = pytest.mark.usefixtures("double")
 

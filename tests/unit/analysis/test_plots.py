@@ -11,9 +11,9 @@ from matplotlib.image import imread
 
 from nnpot.analysis.drawing import PlainLogFormatter, new_figure, prefix, subscripts, with_unit
 from nnpot.analysis.materials import equation_of_state
+from nnpot.analysis.panels import ParityPanel
 from nnpot.analysis.plots import (
     GroupErrors,
-    ParityPanel,
     equations_of_state,
     error_by_group,
     learning_curves,

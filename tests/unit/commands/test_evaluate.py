@@ -13,7 +13,7 @@ from systems import acsf, network_potential
 from nnpot.__main__ import main
 from nnpot.commands.evaluate import evaluate
 from nnpot.io import save
-from nnpot.labels import LabelKeys
+from nnpot.label_names import LabelKeys
 from nnpot.structure import Structure
 from nnpot.units import GPA
 

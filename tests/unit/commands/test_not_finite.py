@@ -12,8 +12,8 @@ from runs import nnpot, refusal, weights
 from systems import acsf, network_potential
 
 from nnpot.__main__ import main
+from nnpot.batch import Batch
 from nnpot.io import save
-from nnpot.structure import Batch
 from nnpot.training.task import PotentialTask
 
 

@@ -13,9 +13,10 @@ from dscribe.descriptors import ACSF as DScribeACSF
 from numpy.typing import NDArray
 from systems import ELEMENTS, SYSTEMS, acsf, pairs_of, rattled, structure
 
+from nnpot.batch import Pairs
 from nnpot.descriptors import ACSF
 from nnpot.neighbors import single_batch
-from nnpot.structure import Pairs, Structure
+from nnpot.structure import Structure
 
 CUTOFF = 4.2
 G2 = ((0.5, 0.0), (2.0, 1.5), (0.0, 1.0))

@@ -10,10 +10,11 @@ from datasets import labelled_alloys
 from systems import structure
 from torch import Tensor
 
+from nnpot.batch import Batch
 from nnpot.descriptors import ACSF
 from nnpot.descriptors.acsf_setup import cur_selection, pruned, shifted_grid
 from nnpot.neighbors import single_batch
-from nnpot.structure import Batch, Structure
+from nnpot.structure import Structure
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -12,13 +12,13 @@ from reference_of import environment_of
 from systems import CUTOFF, ELEMENTS, SYSTEMS, acsf, compact_acsf, listed_acsf, pairs_of, structure
 
 from nnpot import reference
+from nnpot.batch import Pairs
 from nnpot.descriptors import ACSF, ListedACSF, SymmetryFunction
 from nnpot.functional.cutoffs import STEEP
 from nnpot.functional.tape import Tape
 from nnpot.reference.acsf_terms import g4_term, g5_term, radial_factor
 from nnpot.reference.cutoffs import with_inner_radius
 from nnpot.spec import build, to_spec
-from nnpot.structure import Pairs
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -8,11 +8,12 @@ import torch
 from alloys import CUTOFF, ELEMENTS, SYSTEMS, alloy, trained
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.descriptors import Descriptor
 from nnpot.engines.torchscript import ScriptedEnergies
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.structure import Pairs, Structure
+from nnpot.structure import Structure
 
 KINDS = ("ACE", "ACSF + ZBL")
 pytestmark = pytest.mark.filterwarnings("ignore:.*TorchScript type system:UserWarning")

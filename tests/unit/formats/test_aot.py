@@ -16,6 +16,7 @@ from packages import EXPORTED, package_of, with_metadata
 from proofs import assert_close
 from systems import ELEMENTS, SYSTEMS, pairs_of, structure
 
+from nnpot.batch import Pairs
 from nnpot.calculator import NNPotCalculator
 from nnpot.formats import aot
 from nnpot.formats.aot import AOTPotential, read_metadata, read_summary
@@ -25,7 +26,6 @@ from nnpot.machine.build import NATIVE, find_compiler, pytorch_release
 from nnpot.native import are_compiled, library
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
-from nnpot.structure import Pairs
 
 pytestmark = pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler")
 each_potential = pytest.mark.parametrize("name", EXPORTED)

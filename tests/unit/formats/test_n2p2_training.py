@@ -15,7 +15,8 @@ from nnpot.formats import n2p2
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.structure import Structure
 from nnpot.training.data import Split, StructureData
-from nnpot.training.options import DataOptions, LossOptions, OptimizerOptions, TrainerOptions
+from nnpot.training.loss import LossOptions
+from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.run import build_trainer
 from nnpot.training.settings import plain
 from nnpot.training.start import record_of

@@ -11,13 +11,13 @@ from operators import count_functions
 from systems import CUTOFF, ELEMENTS, acsf, structure
 from torch import Tensor
 
+from nnpot.batch import Batch, Pairs
 from nnpot.descriptors import ACE, Descriptor
 from nnpot.functional.segment import forces_from_pairs
 from nnpot.native import are_compiled, library
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
-from nnpot.structure import Batch, Pairs
 
 CPU = torch.device("cpu")
 needs_kernels = pytest.mark.skipif(not are_compiled(torch.float64, CPU), reason="no C++ compiler")

@@ -11,12 +11,12 @@ from modules import loaded
 from systems import CUTOFF, ELEMENTS, structure
 from torch import Tensor
 
+from nnpot.batch import Pairs
 from nnpot.functional.density import Basis, density_kernel
 from nnpot.functional.linear import Fixed
 from nnpot.native import are_compiled, kernel, register, registry, serves, without_kernels
 from nnpot.native.table import FAMILIES, OPERATORS
 from nnpot.neighbors import single_batch
-from nnpot.structure import Pairs
 
 CPU = torch.device("cpu")
 needs_kernels = pytest.mark.skipif(not are_compiled(torch.float64, CPU), reason="no C++ compiler")

@@ -20,7 +20,7 @@ def molecule(symbols: str, energy: float | None = None, **changes: object) -> St
     """Atoms in a row, with the sum of the true energies or another one."""
     atoms = Structure.from_ase(Atoms(symbols, positions=[[k, 0, 0] for k in range(len(Atoms(symbols)))]))
     total = sum(TRUE[s] for s in Atoms(symbols).get_chemical_symbols())
-    return replace(atoms, energy=total if energy is None else energy, **changes)
+    return replace(atoms.with_labels(energy=total if energy is None else energy), **changes)
 
 
 # least squares --------------------------------------------------------------------------------------------------------
@@ -41,13 +41,13 @@ def test_structures_weigh_by_energy_per_atom() -> None:
 
 
 def test_structures_without_energy_are_left_out() -> None:
-    structures = [molecule("Cu2"), replace(molecule("Cu"), energy=None)]
+    structures = [molecule("Cu2"), molecule("Cu").with_labels(energy=None)]
     assert least_squares_energies(structures, ("Cu",)) == pytest.approx((TRUE["Cu"],), rel=1e-13)
 
 
 def test_no_energy_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="no structure has an energy"):
-        least_squares_energies([replace(molecule("Cu"), energy=None)], ("Cu",))
+        least_squares_energies([molecule("Cu").with_labels(energy=None)], ("Cu",))
 
 
 UNDETERMINED = {"one stoichiometry": ["H2O", "H4O2", "H6O3"], "an element that never occurs": ["H", "H2"]}
@@ -94,7 +94,7 @@ def test_missing_free_atoms_are_named() -> None:
 
 def test_a_free_atom_without_energy_is_missing() -> None:
     with pytest.raises(ValueError, match="for O; add one"):
-        isolated_atom_energies([ATOMS[0], replace(ATOMS[1], energy=None), ATOMS[3]], ELEMENTS)
+        isolated_atom_energies([ATOMS[0], ATOMS[1].with_labels(energy=None), ATOMS[3]], ELEMENTS)
 
 
 def test_a_primitive_cell_is_no_free_atom() -> None:
@@ -105,7 +105,7 @@ def test_a_primitive_cell_is_no_free_atom() -> None:
 
 def test_an_atom_in_a_periodic_box_counts_if_it_says_so() -> None:
     boxed = replace(
-        molecule("Cu"), pbc=(True, True, True), cell=20 * torch.eye(3).double(), group="IsolatedAtom", energy=-3.25
+        molecule("Cu", -3.25), pbc=(True, True, True), cell=20 * torch.eye(3).double(), group="IsolatedAtom"
     )
     assert isolated_atom_energies([boxed], ("Cu",)) == (-3.25,)
 

@@ -10,7 +10,8 @@ import yaml
 from torch import nn
 
 from nnpot.training.averaging import AveragedWeights
-from nnpot.training.options import LossOptions, OptimizerOptions
+from nnpot.training.loss import LossOptions
+from nnpot.training.options import OptimizerOptions
 from nnpot.training.task import PotentialTask
 
 

@@ -7,8 +7,8 @@ import torch
 from datasets import labelled_alloys, write
 from systems import acsf, network_potential
 
+from nnpot.batch import Batch
 from nnpot.repulsion import ZBL
-from nnpot.structure import Batch
 from nnpot.training.data import Split, StructureData
 from nnpot.training.options import DataOptions
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from nnpot.training.options import LossOptions, OptimizerOptions
+from nnpot.training.loss import LossOptions
+from nnpot.training.options import OptimizerOptions
 from nnpot.training.schedules import SCHEDULES, Schedule
 
 LOSS = LossOptions(energy=1.0, final_energy_weight=100.0, ramp_from=0.3)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from systems import CUTOFF, SYSTEMS, structure
 
+from nnpot.batch import Batch
 from nnpot.neighbors import single_batch
-from nnpot.structure import Batch
 from nnpot.training.stored import PAIRS, StoredBatches, gathered
 
 

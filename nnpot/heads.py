@@ -1,0 +1,105 @@
+"""Heads: what a potential predicts beside the energy, from one more number for each atom.
+
+A potential with heads (`NeuralNetworkPotential`) has further networks on the same features for each of them.  What they
+give for an atom is no label yet: here it becomes one, by operations that see whole structures.  A new head is a
+function and a line in :data:`HEADS`.
+
+All of them are linear in what the networks give, so that the labels of a committee are the mean of those of its
+members.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nnpot.batch import Batch
+from nnpot.functional.segment import segment_sum
+from nnpot.nn.layers import Affine
+from nnpot.nn.mlp import MLP
+from nnpot.nn.per_element import PerElement
+
+
+@dataclass(frozen=True)
+class Head:
+    """What becomes of one number for each atom.
+
+    Attributes:
+        labels: Names of the labels that it predicts (:data:`nnpot.labels.LABELS`).
+        predict: These labels, from the numbers, shape (N,), and the batch.
+    """
+
+    labels: tuple[str, ...]
+    predict: Callable[[Tensor, Batch], dict[str, Tensor]]
+
+
+def charges_and_dipole(raw: Tensor, batch: Batch) -> dict[str, Tensor]:
+    r"""Return charges that add up to that of the structure, and the dipole of molecules.
+
+        q_i = x_i + (Q − Σ_j x_j) / N,   μ = Σ_i q_i r_i
+
+    The dipole of a charged molecule depends on the origin: here, as in ASE, it is that of the coordinates, so that
+    moving the molecule by t adds Q t.  A periodic structure has no dipole: it would depend on which image of an atom is
+    taken.
+
+    Args:
+        raw: x, in e, shape (N,).
+        batch: Its positions and the total charges Q count.
+
+    Returns:
+        `charges`, in e, shape (N,), and `dipole`, in e·Å, shape (B, 3), NaN for periodic structures.
+    """
+    missing = batch.charge.to(raw.dtype) - segment_sum(raw, batch.structure_of, batch.n_structures)
+    charges = raw + (missing / batch.n_atoms).index_select(0, batch.structure_of)
+    moments = charges.unsqueeze(dim=1) * batch.positions.to(raw.dtype)
+    dipole = segment_sum(moments, batch.structure_of, batch.n_structures)
+    return {"charges": charges, "dipole": torch.where(batch.periodic.unsqueeze(dim=1), torch.nan, dipole)}
+
+
+HEADS = {"charges": Head(("charges", "dipole"), charges_and_dipole)}
+"""Heads by the names that configurations and model files give them."""
+
+
+def predictions(outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    """Return the labels that heads predict.
+
+    Args:
+        outputs: One number for each atom by the name of the head, shape (N,); other names are left out.
+        batch: The structures.
+    """
+    labels: dict[str, Tensor] = {}
+    for name in outputs.keys() & HEADS.keys():
+        labels |= HEADS[name].predict(outputs[name], batch)
+    return labels
+
+
+class HeadNetworks(nn.Module):
+    """The networks of a head, one for each element, and a linear term in the features that starts from 0.
+
+    Args:
+        sizes: Numbers of features, of units in each hidden layer, and 1.
+        activation: As :class:`nnpot.nn.mlp.MLP` takes it.
+        n_elements: Number of elements.
+        linear: Whether there is the linear term.
+    """
+
+    def __init__(
+        self, sizes: tuple[int, ...], activation: str | tuple[str, ...], n_elements: int, *, linear: bool
+    ) -> None:
+        super().__init__()
+        self.networks = PerElement(MLP(sizes, activation) for _ in range(n_elements))
+        self.linear = PerElement(Affine(sizes[0], 1) for _ in range(n_elements if linear else 0))
+        for weight in self.linear.parameters():
+            torch.nn.init.zeros_(weight)
+
+
+def check_heads(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of heads.
+
+    Raises:
+        ValueError: If one is not known or comes twice.
+    """
+    if set(names) - set(HEADS) or len(set(names)) < len(names):
+        raise ValueError(f"heads must be some of {', '.join(HEADS)}, each once, got {', '.join(names)}")
+    return tuple(names)
