@@ -32,7 +32,7 @@ COMMANDS = {
 
 
 OTHER_NAMES = {"--from": "--from_model"}
-"""Options whose name is no name of an argument in Python."""
+"""Options whose name cannot be that of an argument in Python, and the argument."""
 
 
 class Parser(ArgumentParser):

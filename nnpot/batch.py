@@ -61,10 +61,10 @@ class Pairs:
     cache: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """Return what was made of these pairs before under the same key, else make it now and keep it.
+        """Return the object cached under `key`, creating it on first use.
 
-        For all whose size depends on where the atoms are (tables of neighbours, rows by element): a graph that is
-        recorded for other pairs takes it as an input (`engines/torchscript.py`).
+        Use it for everything whose size depends on the geometry (neighbour tables, atoms by element): traced graphs
+        take these as inputs (`engines/torchscript.py`).
         """
         if key not in self.cache:
             self.cache[key] = make()

@@ -43,7 +43,7 @@ class Committee(Potential):
     """The mean of several potentials, say of the same training with different seeds.
 
     What their descriptors have in common before any trained parameter comes in is calculated once: with symmetry
-    functions that is nearly everything.  Networks of one make are evaluated at once, unless they were
+    functions that is nearly everything.  Networks of identical architecture are evaluated at once, unless they were
     compiled each for itself.
 
     Args:

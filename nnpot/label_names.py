@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nnpot.labels import LABELS, Label, with_labels
 
 PYTHON_NAMING = "LabelKeys({label}={name!r})"
-"""How a label is given another name in Python; a command has its own flag."""
+"""How another name for a label is given in Python; each command has its own option."""
 
 _PREFERRED = {"energy": ("free_energy",)}
 """Names among ASE's results that are preferred to that of the label: forces derive from the free energy."""
@@ -22,7 +22,7 @@ _VIRIALS = ("virial", "virials")
 """Names in `atoms.info` under which a virial is read without being named."""
 
 _NEVER = ("weight", "per_atom", "initial")
-"""A name that contains one of them is not that of a label."""
+"""Parts of names that never belong to a label."""
 
 
 def _key_help(label: Label) -> str:

@@ -12,10 +12,10 @@ from nnpot.batch import Batch, Pairs
 from nnpot.structure import Structure
 
 TOO_CLOSE = 0.4
-"""Distance in Å that no two atoms of matter come within: a bond of H2 is 0.74 Å long."""
+"""Distance in Å that two atoms never come within: the bond of H2 is 0.74 Å long."""
 
 AT_ONE_PLACE = 1e-3
-"""Distance in Å at which the direction from one atom to another is lost in float32, and so the forces are."""
+"""Distance in Å at which two atoms count as one point: in float32 their direction, and so the forces, are lost."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ def _completed_cell(structure: Structure) -> np.ndarray:
 
 
 def moved_beyond_skin(old: Tensor, new: Tensor, skin: float) -> Tensor:
-    """Return which atoms have moved by half the skin or more, shape (N,): then pairs may be lacking (Verlet).
+    """Return which atoms have moved by half the skin or more, shape (N,): beyond that the Verlet list may miss pairs.
 
     Args:
         old: Positions for which pairs within cutoff and skin were found, in Å, shape (N, 3).

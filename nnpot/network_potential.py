@@ -281,7 +281,7 @@ def network_outputs(networks: PerElement, linear: PerElement, x: Tensor, rows: E
 
 
 class _WithSlopes(nn.Module):
-    """Atomic energies behind some stage, and their derivative with respect to what comes in there: what is compiled."""
+    """Atomic energies after a given stage, with their derivative with respect to its input: what is compiled."""
 
     def __init__(self, potential: NeuralNetworkPotential, stage: Stage, *, keep_graph: bool) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ from nnpot.structure import Structure
 log = logging.getLogger("nnpot")
 
 CENTERS_AT_ONCE = 4096
-"""Atoms evaluated at a time where nothing is trained."""
+"""Number of atoms evaluated at a time outside of training, which bounds memory."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -120,7 +120,7 @@ def batch() -> Batch:
 
 
 def calls_of(make: Callable[[], Descriptor], dtype: torch.dtype, kind: int) -> list[Call]:
-    """All calls for energies, forces and the gradient of a loss of both by all weights."""
+    """All calls for energies, forces and the gradient of a loss of both with respect to all weights."""
     with torch.random.fork_rng():
         torch.manual_seed(kind)
         kind %= len(HIDDEN)

@@ -30,10 +30,10 @@ Speeds = dict[str, float]
 
 PACKAGES = {"PyTorch": "torch", "NumPy": "numpy", "ASE": "ase", "Lightning": "pytorch-lightning"}
 TELLING = ("avx", "avx2", "fma", "avx512f", "avx512vl", "avx512_bf16", "asimd", "sve", "sve2", "bf16")
-"""Sets of instructions that make a difference."""
+"""Instruction sets that matter for speed."""
 DTYPES = (torch.float32, torch.float64)
 SECONDS = 0.6
-"""For how long each way to calculate is timed."""
+"""Time in seconds for which each way to calculate is measured."""
 
 
 def facts() -> tuple[dict[str, str], list[str]]:

@@ -21,9 +21,9 @@ from nnpot.training.resolve import Length
 from nnpot.training.settings import Settings
 
 FORMAT = 2
-"""Number of the format of checkpoints: 2 since the states of schedule and optimiser have other names."""
+"""Number of the format of checkpoints; 2 since the states of schedule and optimiser were renamed."""
 KEY = "nnpot"
-"""Under which a checkpoint of Lightning holds what belongs to nnpot."""
+"""Key of nnpot's own part of a checkpoint of Lightning."""
 
 
 @dataclass(frozen=True)

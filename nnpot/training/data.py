@@ -1,4 +1,4 @@
-"""Structures become batches once; they then stay in memory, or pairs that are too many in files."""
+"""Structures are converted to batches once and kept in memory; pairs that do not fit are memory-mapped."""
 
 import hashlib
 import itertools
@@ -29,7 +29,7 @@ from nnpot.training.stored import StoredBatches, gathered
 log = logging.getLogger("nnpot")
 
 NAMING = "--data.keys.{label} {name}"
-"""How a user of `nnpot train` gives a label another name."""
+"""How another name for a label is given to `nnpot train`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from nnpot.potential import Prediction
 from nnpot.training.loss import error
 
 STEPS_BETWEEN_CHECKS = 50
-"""Where looking at a result makes a device or other processes wait; on one CPU every step is checked at once."""
+"""Number of steps between checks where a check makes a device or other processes wait; one CPU checks every step."""
 
 
 class NotFiniteError(ValueError):

@@ -58,7 +58,7 @@ def batch() -> Batch:
 
 
 def everything(make: Callable[[], Descriptor], dtype: torch.dtype, used: CDLL | None) -> list[Tensor]:
-    """Energies, forces, and the gradient of a loss of both by all weights; evaluated, energies and forces again."""
+    """Energies, forces, the gradient of a loss of both with respect to all weights; energies and forces evaluated."""
     torch.manual_seed(0)
     potential = NeuralNetworkPotential(make(), hidden=(9, 7), activation=("silu", "tanh"))
     for p in potential.parameters():

@@ -14,6 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from datasets import labelled_alloys, write
 
 from nnpot.label_names import LabelKeys
+from nnpot.labels import LABELS
 from nnpot.reading import read_labelled, read_structures, require_labels
 
 
@@ -338,7 +339,7 @@ def test_weights_are_those_of_the_file(tmp_path: Path) -> None:
     frames[0].info |= {"config_weight": 2.0, "config_energy_weight": 3.0, "config_virials_weight": 0.0}
     frames[1].info |= {"config_forces_weight": 0.5, "config_stress_weight": 4, "config_virials_weight": 7.0}
     structures, found = read_labelled(write(tmp_path / "a.xyz", frames))
-    assert structures[0].weights == {"energy": 6.0, "forces": 2.0, "stress": 0.0, "dipole": 2.0, "charges": 2.0}
+    assert structures[0].weights == {**dict.fromkeys(LABELS, 2.0), "energy": 6.0, "stress": 0.0}
     assert structures[1].weights == {"forces": 0.5, "stress": 4.0}
     assert structures[2].weights == {}
     told = "config_weight 1/3, config_energy_weight 1/3, config_forces_weight 1/3, config_stress_weight 1/3"
