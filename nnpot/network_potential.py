@@ -132,10 +132,10 @@ class NeuralNetworkPotential(TrainablePotential):
         blocks = ElementBlocks.of_centers(pairs, len(self.elements), values.tensor.dtype)
         graph = self.graphs.get((stage, tape.is_trained))
         parameters = list(self.parameters())
-        if graph is None or self.heads or blocks.order.shape[1] < 2:
+        if graph is None or self.heads or blocks.atom_of_row.shape[1] < 2:
             return tape.autograd(lambda x: self.outputs_behind(stage, x, species, blocks), [values], parameters)
         x = values.tensor.detach().requires_grad_()
-        inputs = (x, species, blocks.order, blocks.place, blocks.filled)
+        inputs = (x, species, blocks.atom_of_row, blocks.row_of_atom, blocks.mask)
         energies, slopes = graph(inputs, lambda: self._example(x))
         return tape.add(AtomByAtom(x, energies, slopes, parameters if tape.is_trained else ()), values)
 
@@ -178,7 +178,7 @@ class NeuralNetworkPotential(TrainablePotential):
             species[n_rows + 3 * s - 3 : n_rows + 3 * s] = s
         rows = ElementBlocks.of(species, len(self.elements), values.dtype)
         zeros = values.new_zeros(len(species), *values.shape[1:]).requires_grad_()
-        return zeros, species, rows.order, rows.place, rows.filled
+        return zeros, species, rows.atom_of_row, rows.row_of_atom, rows.mask
 
     @property
     def relative_cost(self) -> float:
@@ -275,9 +275,9 @@ def arrays_of(
 
 def network_outputs(networks: PerElement, linear: PerElement, x: Tensor, rows: ElementBlocks) -> Tensor:
     """Return MLP_s(x̂_i) + w_s · x̂_i, shape (N,), from standardised features x̂, shape (N, D); `linear` may be empty."""
-    by_element = rows.spread(x)  # (S, R, D)
+    by_element = rows.scatter(x)  # (S, R, D)
     outputs = networks(by_element) + linear(by_element) if len(linear) > 0 else networks(by_element)
-    return rows.collect(outputs.squeeze(dim=2))
+    return rows.gather(outputs.squeeze(dim=2))
 
 
 class _WithSlopes(nn.Module):
@@ -287,10 +287,12 @@ class _WithSlopes(nn.Module):
         super().__init__()
         self.potential, self.stage, self.keep_graph = potential, stage, keep_graph
 
-    def forward(self, x: Tensor, species: Tensor, order: Tensor, place: Tensor, filled: Tensor) -> Any:
+    def forward(self, x: Tensor, species: Tensor, atom_of_row: Tensor, row_of_atom: Tensor, mask: Tensor) -> Any:
         """Return atomic energies, shape (N,), and their derivative, of the shape of `x`."""
         with torch.enable_grad():
-            energies = self.potential.energies_behind(self.stage, x, species, ElementBlocks(order, place, filled))
+            energies = self.potential.energies_behind(
+                self.stage, x, species, ElementBlocks(atom_of_row, row_of_atom, mask)
+            )
             (slopes,) = torch.autograd.grad(energies.sum(), x, create_graph=self.keep_graph)
         return (energies if self.keep_graph else energies.detach()), slopes
 

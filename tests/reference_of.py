@@ -11,10 +11,10 @@ from nnpot.network_potential import NeuralNetworkPotential
 Array = NDArray[np.float64]
 
 
-def symmetry_functions_of(descriptor: ACSF) -> reference.SymmetryFunctions:
+def symmetry_functions_of(descriptor: ACSF) -> reference.ACSFParameters:
     """Return all functions of a descriptor, also those that `selected` drops (the reference knows no `selected`)."""
     names = ("g1", "g2", "g3", "g4", "g5", "cutoff_function", "inner_fraction")
-    return reference.SymmetryFunctions(
+    return reference.ACSFParameters(
         n_elements=len(descriptor.elements),
         cutoff=descriptor.cutoff,
         angular_cutoff=descriptor.angular_cutoff,

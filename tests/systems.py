@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.build import bulk, fcc100, molecule
 
 from nnpot.batch import Pairs
-from nnpot.descriptors import ACE, ACSF, Descriptor, ListedACSF, SymmetryFunction
+from nnpot.descriptors import ACE, ACSF, Descriptor, ListedACSF, ListedFunction
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
@@ -86,18 +86,18 @@ def listed_acsf(**changes: object) -> ListedACSF:
     """Return symmetry functions that differ between the elements, with three cutoffs, some of them weighted."""
     narrow, wide, shifted = (0.05, 1.0, -1.0, 0.0), (0.3, 2.5, 1.0, 0.0), (0.1, 4.0, 1.0, 0.8)
     functions = [
-        SymmetryFunction("O", "G2", ("H",), CUTOFF, (0.5, 0.0)),
-        SymmetryFunction("Cu", "G2", ("Cu",), 3.3, (2.0, 1.5)),
-        SymmetryFunction("Cu", "G4", ("O", "Au"), CUTOFF, narrow),
-        SymmetryFunction("Cu", "G4", ("Cu", "Cu"), CUTOFF, shifted),
-        SymmetryFunction("Cu", "G5", ("Au", "Cu"), 2.9, wide),
-        SymmetryFunction("Cu", "G2", (), CUTOFF, (0.1, 0.0)),
-        SymmetryFunction("O", "G4", ("H", "H"), 3.3, narrow),
-        SymmetryFunction("O", "G5", (), CUTOFF, wide),
-        SymmetryFunction("H", "G2", ("O",), 2.9, (0.5, 1.0)),
-        SymmetryFunction("H", "G4", (), CUTOFF, shifted),
-        SymmetryFunction("O", "G2", ("Cu",), CUTOFF, (0.2, 0.0)),
-        SymmetryFunction("Au", "G2", ("Cu",), CUTOFF, (0.0, 0.0)),
+        ListedFunction("O", "G2", ("H",), CUTOFF, (0.5, 0.0)),
+        ListedFunction("Cu", "G2", ("Cu",), 3.3, (2.0, 1.5)),
+        ListedFunction("Cu", "G4", ("O", "Au"), CUTOFF, narrow),
+        ListedFunction("Cu", "G4", ("Cu", "Cu"), CUTOFF, shifted),
+        ListedFunction("Cu", "G5", ("Au", "Cu"), 2.9, wide),
+        ListedFunction("Cu", "G2", (), CUTOFF, (0.1, 0.0)),
+        ListedFunction("O", "G4", ("H", "H"), 3.3, narrow),
+        ListedFunction("O", "G5", (), CUTOFF, wide),
+        ListedFunction("H", "G2", ("O",), 2.9, (0.5, 1.0)),
+        ListedFunction("H", "G4", (), CUTOFF, shifted),
+        ListedFunction("O", "G2", ("Cu",), CUTOFF, (0.2, 0.0)),
+        ListedFunction("Au", "G2", ("Cu",), CUTOFF, (0.0, 0.0)),
     ]
     return ListedACSF(**{"elements": ELEMENTS, "functions": tuple(functions), **changes}).double()
 
@@ -105,16 +105,16 @@ def listed_acsf(**changes: object) -> ListedACSF:
 def compact_acsf() -> ListedACSF:
     """Return compact symmetry functions of two shapes beside one that is not compact."""
     functions = [
-        SymmetryFunction("O", "C2", ("H",), 2.0, (0.2,), "polynomial"),
-        SymmetryFunction("O", "C4", ("H", "H"), CUTOFF, (-CUTOFF, 60.0, 150.0), "polynomial"),
-        SymmetryFunction("O", "C5", (), CUTOFF, (0.3, 30.0, 170.0), "exponential"),
-        SymmetryFunction("H", "C2", (), CUTOFF, (-CUTOFF,), "polynomial"),
-        SymmetryFunction("Cu", "C2", ("Cu",), CUTOFF, (-CUTOFF,), "nonic"),
-        SymmetryFunction("Cu", "C5", ("O", "Au"), CUTOFF, (-1.0, 20.0, 140.0), "polynomial"),
-        SymmetryFunction("Cu", "C4", ("Cu", "Cu"), CUTOFF, (0.5, 40.0, 100.0), "polynomial"),
-        SymmetryFunction("Cu", "C4", ("Cu", "Cu"), 3.4, (0.5, 40.0, 130.0), "polynomial"),
-        SymmetryFunction("Cu", "G2", ("O",), CUTOFF, (0.1, 0.0)),
-        SymmetryFunction("Au", "C2", (), 3.0, (1.0,), "septic"),
+        ListedFunction("O", "C2", ("H",), 2.0, (0.2,), "polynomial"),
+        ListedFunction("O", "C4", ("H", "H"), CUTOFF, (-CUTOFF, 60.0, 150.0), "polynomial"),
+        ListedFunction("O", "C5", (), CUTOFF, (0.3, 30.0, 170.0), "exponential"),
+        ListedFunction("H", "C2", (), CUTOFF, (-CUTOFF,), "polynomial"),
+        ListedFunction("Cu", "C2", ("Cu",), CUTOFF, (-CUTOFF,), "nonic"),
+        ListedFunction("Cu", "C5", ("O", "Au"), CUTOFF, (-1.0, 20.0, 140.0), "polynomial"),
+        ListedFunction("Cu", "C4", ("Cu", "Cu"), CUTOFF, (0.5, 40.0, 100.0), "polynomial"),
+        ListedFunction("Cu", "C4", ("Cu", "Cu"), 3.4, (0.5, 40.0, 130.0), "polynomial"),
+        ListedFunction("Cu", "G2", ("O",), CUTOFF, (0.1, 0.0)),
+        ListedFunction("Au", "C2", (), 3.0, (1.0,), "septic"),
     ]
     return ListedACSF(ELEMENTS, tuple(functions)).double()
 

@@ -3,6 +3,6 @@
 from nnpot.descriptors.ace import ACE
 from nnpot.descriptors.acsf import ACSF
 from nnpot.descriptors.base import Descriptor
-from nnpot.descriptors.listed_acsf import ListedACSF, SymmetryFunction
+from nnpot.descriptors.listed_acsf import ListedACSF, ListedFunction
 
-__all__ = ["ACE", "ACSF", "Descriptor", "ListedACSF", "SymmetryFunction"]
+__all__ = ["ACE", "ACSF", "Descriptor", "ListedACSF", "ListedFunction"]

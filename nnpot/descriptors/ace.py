@@ -168,9 +168,8 @@ class ACE(Descriptor):
 
     def _record_trained_density(self, tape: Tape, pairs: Pairs) -> Value:
         if len(self.weighted) > 0:  # first, so that all that autograd differentiates stands together
-            self.weighted.neighborhood(tape, pairs)
-        near = Neighborhood.of(pairs, self.basis)
-        harmonics, values, _ = tape.shared(self.basis, lambda: tape.add(near.recorded(len(pairs.r_ij)), tape.r))
+            Neighborhood.record(tape, pairs, self.weighted.basis)
+        near, (harmonics, values, _) = Neighborhood.record(tape, pairs, self.basis)
 
         def of_elements(harmonics: Tensor, values: Tensor) -> Tensor:
             radial = near.by_element(pairs, self.element_weights * self.density_scale, values)

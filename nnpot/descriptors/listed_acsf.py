@@ -30,7 +30,7 @@ PARAMETERS = {
 """Parameters of each kind of function."""
 
 
-class SymmetryFunction(NamedTuple):
+class ListedFunction(NamedTuple):
     """One symmetry function of the atoms of one element.
 
     Attributes:
@@ -75,13 +75,13 @@ class ListedACSF(Descriptor):
     def __init__(
         self,
         elements: tuple[str, ...],
-        functions: tuple[SymmetryFunction, ...],
+        functions: tuple[ListedFunction, ...],
         cutoff_function: CutoffName = "cosine",
         inner_fraction: float = 0.0,
     ) -> None:
         super().__init__()
         self.elements = check_elements(elements)
-        self.functions = tuple(SymmetryFunction(*f) for f in functions)
+        self.functions = tuple(ListedFunction(*f) for f in functions)
         for function in self.functions:
             _check(function, self.elements)
         missing = [e for e in elements if not self.functions_of(e)]
@@ -106,7 +106,7 @@ class ListedACSF(Descriptor):
         arguments = descriptor.arguments
         return cls(descriptor.elements, tuple(functions), arguments["cutoff_function"], arguments["inner_fraction"])
 
-    def functions_of(self, element: str) -> tuple[SymmetryFunction, ...]:
+    def functions_of(self, element: str) -> tuple[ListedFunction, ...]:
         """Return the functions of the atoms of one element."""
         return tuple(f for f in self.functions if f.center == element)
 
@@ -177,7 +177,7 @@ class _Selection:
 
 
 def _functions_of_all(
-    functions: Sequence[SymmetryFunction], elements: tuple[str, ...], cutoff_function: CutoffName, inner_fraction: float
+    functions: Sequence[ListedFunction], elements: tuple[str, ...], cutoff_function: CutoffName, inner_fraction: float
 ) -> tuple[list[NeighborSums], Tensor]:
     """Descriptors that have all functions for all elements, and the weight W of each of theirs for each element.
 
@@ -199,7 +199,7 @@ def _functions_of_all(
     return parts, torch.cat(weights, dim=1)
 
 
-def _groups(functions: Sequence[SymmetryFunction]) -> list[list[int]]:
+def _groups(functions: Sequence[ListedFunction]) -> list[list[int]]:
     """Places of functions that one descriptor can hold.
 
     Compact ones of one shape; others of one cutoff, and no more than the compiled code has room for.
@@ -219,7 +219,7 @@ def _groups(functions: Sequence[SymmetryFunction]) -> list[list[int]]:
 
 
 def _descriptor(
-    terms: Sequence[SymmetryFunction], elements: tuple[str, ...], cutoff_function: CutoffName, inner_fraction: float
+    terms: Sequence[ListedFunction], elements: tuple[str, ...], cutoff_function: CutoffName, inner_fraction: float
 ) -> NeighborSums:
     """The descriptor that has some terms for all neighbour elements."""
     radial, narrow, wide = (tuple(t for t in terms if t.kind[1] == n) for n in "245")
@@ -234,7 +234,7 @@ def _descriptor(
 
 
 def _columns(
-    function: SymmetryFunction, terms: Sequence[SymmetryFunction], part: NeighborSums
+    function: ListedFunction, terms: Sequence[ListedFunction], part: NeighborSums
 ) -> Iterator[tuple[int, float]]:
     """Places of a function in the descriptor of its term, and the weight of each."""
     n, numbers = _n_neighbors(function.kind), [atomic_numbers[e] for e in part.elements]
@@ -249,7 +249,7 @@ def _columns(
         yield part.radial_column(a, k) if n == 1 else part.angular_column((a, b), k), weight
 
 
-def _term(function: SymmetryFunction) -> SymmetryFunction:
+def _term(function: ListedFunction) -> ListedFunction:
     """What remains of a function without its elements."""
     return function._replace(center="", neighbors=())
 
@@ -258,18 +258,18 @@ def _n_neighbors(kind: str) -> int:
     return 1 if kind[1] == "2" else 2
 
 
-def _listed(acsf: ACSF) -> Iterator[SymmetryFunction]:
+def _listed(acsf: ACSF) -> Iterator[ListedFunction]:
     """All functions of an ACSF without G3, in its order, their centres left open."""
     radial = [*([(0.0, 0.0)] if acsf.g1 else []), *acsf.g2]
     for neighbor, parameters in product(acsf.elements, radial):
-        yield SymmetryFunction("", "G2", (neighbor,), acsf.cutoff, parameters)
+        yield ListedFunction("", "G2", (neighbor,), acsf.cutoff, parameters)
     for neighbors in combinations_with_replacement(acsf.elements, 2):
         for kind in ("G4", "G5"):
             for parameters in acsf.arguments[kind.lower()]:
-                yield SymmetryFunction("", kind, neighbors, acsf.angular_cutoff, parameters)
+                yield ListedFunction("", kind, neighbors, acsf.angular_cutoff, parameters)
 
 
-def _check(function: SymmetryFunction, elements: Sequence[str]) -> None:
+def _check(function: ListedFunction, elements: Sequence[str]) -> None:
     if function.kind not in PARAMETERS:
         raise ValueError(f"the kind of a symmetry function must be {', '.join(PARAMETERS)}, got {function.kind!r}")
     unknown = [e for e in (function.center, *function.neighbors) if e not in elements]

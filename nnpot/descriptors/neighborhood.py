@@ -11,6 +11,7 @@ from nnpot.functional.density import Basis, along, vectors_bar
 from nnpot.functional.harmonics import spherical_harmonics
 from nnpot.functional.linear import Fixed, filled
 from nnpot.functional.radial import bessel_basis
+from nnpot.functional.tape import Tape, Value
 from nnpot.neighbors import NeighborTable
 
 
@@ -56,6 +57,12 @@ class Neighborhood:
             slopes=slopes,
             cutoff=basis.cutoff,
         )
+
+    @classmethod
+    def record(cls, tape: Tape, pairs: Pairs, basis: Basis) -> tuple[Self, tuple[Value, ...]]:
+        """Return the neighbours, and their `functions` as a step of a tape, one for all that ask for the same basis."""
+        near = cls.of(pairs, basis)
+        return near, tape.shared(basis, lambda: tape.add(near.recorded(len(pairs.r_ij)), tape.r))
 
     @property
     def functions(self) -> tuple[Tensor, Tensor, Tensor]:

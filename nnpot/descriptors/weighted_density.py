@@ -149,12 +149,6 @@ class WeightedDensities(nn.ModuleList):
             a = torch.cat([a, weighted(a, near, blocks)], dim=2)
         return a
 
-    def neighborhood(self, tape: Tape, pairs: Pairs) -> tuple[Neighborhood, tuple[Value, ...]]:
-        """Return the neighbours within the cutoff, and record their functions."""
-        near = Neighborhood.of(pairs, self.basis)
-        record = lambda: tape.add(near.recorded(len(pairs.r_ij)), tape.r)  # noqa: E731
-        return near, tape.shared(self.basis, record)
-
     def record(self, tape: Tape, pairs: Pairs, density: Value, element_weights: Tensor) -> Value:
         """Record all of them, by kernels where there are, and return what `forward` returns.
 
@@ -167,7 +161,7 @@ class WeightedDensities(nn.ModuleList):
         by_kernels = self._record_kernels(tape, pairs, density, element_weights)
         if by_kernels is not None:
             return by_kernels
-        near, functions = self.neighborhood(tape, pairs)
+        near, functions = Neighborhood.record(tape, pairs, self.basis)
         blocks = ElementBlocks.of_centers(pairs, len(element_weights), density.tensor.dtype)
 
         def columns(a: Tensor, harmonics: Tensor, values: Tensor, envelope: Tensor) -> Tensor:
@@ -211,9 +205,9 @@ class WeightedDensities(nn.ModuleList):
 
 def _per_center(x: Tensor, weight: Tensor, blocks: ElementBlocks) -> Tensor:
     """Apply to x (N, M, n_in) the affine layer of the centre's element, shape (S, n_out, n_in + 1): (N, M, n_out)."""
-    rows = blocks.spread(x)  # (S, R, M, n_in)
+    rows = blocks.scatter(x)  # (S, R, M, n_in)
     z = affine(rows.flatten(start_dim=1, end_dim=2), weight)
-    return blocks.collect(z.view(*rows.shape[:3], weight.shape[1]))
+    return blocks.gather(z.view(*rows.shape[:3], weight.shape[1]))
 
 
 def _layer(n_elements: int, n_in: int, n_out: int) -> Tensor:

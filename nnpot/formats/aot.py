@@ -6,16 +6,16 @@ processor and the release of PyTorch that it was made for.  A program that runs 
 
 Inputs, in this order; every size but S is at least 2 and may change from call to call:
 
-=======  ======  ==========================================================================  =====
-r_ij     (P, 3)  vectors from centre to neighbour, sorted by centre                          Å
-pair_i   (P,)    centre of each pair
-pair_j   (P,)    atom that is the neighbour in each pair
-species  (A,)    element of each atom, counted as in the package's `elements`
-centers  (N,)    element of each centre
-order    (S, R)  centres of element s in row s, any in the places left over (`functional/blocks.py`)
-place    (N,)    where each centre is among those S·R places
-filled   (S, R)  1 for a place that is taken, 0 for one left over
-=======  ======  ==========================================================================  =====
+===========  ======  ==========================================================================  =====
+r_ij         (P, 3)  vectors from centre to neighbour, sorted by centre                          Å
+pair_i       (P,)    centre of each pair
+pair_j       (P,)    atom that is the neighbour in each pair
+species      (A,)    element of each atom, counted as in the package's `elements`
+centers      (N,)    element of each centre
+atom_of_row  (S, R)  centres of element s in row s, any in the places left over (`functional/blocks.py`)
+row_of_atom  (N,)    where each centre is among those S·R places
+mask         (S, R)  1 for a place that is taken, 0 for one left over
+===========  ======  ==========================================================================  =====
 
 Outputs: atomic energies (N,), float64, in eV; ∂E/∂r_ij (P, 3), in eV/Å.  Pairs beyond the cutoff have no influence.
 
@@ -269,7 +269,7 @@ class AOTPotential(Potential):
             t if order is None else t.index_select(0, order) for t in (pairs.r_ij, pairs.pair_i, pairs.pair_j)
         )
         centers = _filled_up(pairs.center_species, 0)
-        sorted_by_element = ElementBlocks.of(centers, len(self.elements), self.dtype, least_width=_LEAST)
+        sorted_by_element = ElementBlocks.of(centers, len(self.elements), self.dtype, min_width=_LEAST)
         energies, gradient = self.loader.run(
             [
                 _filled_up(r_ij.detach().to(self.dtype), 2 * self.cutoff).contiguous(),
@@ -277,9 +277,9 @@ class AOTPotential(Potential):
                 _filled_up(pair_j, 0),
                 _filled_up(pairs.species, 0),
                 centers,
-                sorted_by_element.order,
-                sorted_by_element.place,
-                sorted_by_element.filled,
+                sorted_by_element.atom_of_row,
+                sorted_by_element.row_of_atom,
+                sorted_by_element.mask,
             ]
         )
         gradient = gradient[: len(r_ij)]
@@ -309,9 +309,9 @@ class _PairFunction(nn.Module):
         self.potential = potential
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        r_ij, pair_i, pair_j, species, centers, order, place, filled = inputs
+        r_ij, pair_i, pair_j, species, centers, atom_of_row, row_of_atom, mask = inputs
         pairs = Pairs(r_ij, pair_i, pair_j, species, centers, assume_sorted=True)
-        pairs.cache[ElementBlocks, len(self.potential.elements)] = ElementBlocks(order, place, filled)
+        pairs.cache[ElementBlocks, len(self.potential.elements)] = ElementBlocks(atom_of_row, row_of_atom, mask)
         with torch.no_grad():
             return self.potential.energies_and_pair_gradient(pairs)
 
@@ -342,7 +342,7 @@ def _example(n_elements: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
     pair_i = torch.sort(torch.arange(n_pairs) % len(centers)).values
     vectors = 1 + torch.rand(n_pairs, 3, dtype=dtype, generator=torch.Generator().manual_seed(0))
     species = torch.cat([centers, centers[:37]])
-    return vectors, pair_i, pair_i.flip(0), species, centers, rows.order, rows.place, rows.filled
+    return vectors, pair_i, pair_i.flip(0), species, centers, rows.atom_of_row, rows.row_of_atom, rows.mask
 
 
 def _filled_up(x: Tensor, value: float) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Bars = Sequence[Tensor | None]
+from nnpot.functional.linear import Bars
 
 
 class Autograd:

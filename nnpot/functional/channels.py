@@ -20,9 +20,9 @@ def channels(density: Tensor, weights: Tensor, rows: ElementBlocks) -> Tensor:
         B, shape (L, N, C).
     """
     of_every_m = repeated_for_m(weights.transpose(0, 1))  # (L, S, K, C)
-    blocks = rows.spread(density.transpose(0, 1), dim=1)  # (L, S, R, K)
+    blocks = rows.scatter(density.transpose(0, 1), dim=1)  # (L, S, R, K)
     mixed = torch.bmm(blocks.flatten(end_dim=1), of_every_m.flatten(end_dim=1))  # (L·S, R, C)
-    return rows.collect(mixed.view(*blocks.shape[:3], weights.shape[3]), dim=1)
+    return rows.gather(mixed.view(*blocks.shape[:3], weights.shape[3]), dim=1)
 
 
 def repeated_for_m(weights: Tensor) -> Tensor:

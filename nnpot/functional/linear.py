@@ -9,6 +9,7 @@ from torch import Tensor
 
 Map = Callable[[Tensor], Tensor]
 Bars = Sequence[Tensor | None]
+"""Adjoints, one for each output (or input) of a step; None stands for zero."""
 
 
 def filled(bars: Bars, like: Sequence[Tensor]) -> list[Tensor]:

@@ -20,9 +20,7 @@ import torch
 from torch import Tensor
 
 from nnpot.functional.autograd import Autograd
-
-Bars = Sequence[Tensor | None]
-"""Adjoints, one for each output (or input) of a step; None stands for zero."""
+from nnpot.functional.linear import Bars
 
 Adjoints = list[list[Tensor | None]]
 """Adjoints of all values of a tape, by step and place."""

@@ -6,7 +6,7 @@ them, and charges with their dipole. `loss` and `loss_gradient` are those of the
 `network.loss` that of a network.
 """
 
-from nnpot.reference.acsf import SymmetryFunctions, acsf_derivatives, acsf_values
+from nnpot.reference.acsf import ACSFParameters, acsf_derivatives, acsf_values
 from nnpot.reference.activations import ACTIVATIONS, Activation
 from nnpot.reference.charges import charges_and_dipole, charges_loss_gradient
 from nnpot.reference.cutoffs import CUTOFFS, Cutoff
@@ -38,11 +38,11 @@ from nnpot.reference.rbf import rbf_backward, rbf_value
 __all__ = [
     "ACTIVATIONS",
     "CUTOFFS",
+    "ACSFParameters",
     "Activation",
     "Cutoff",
     "Environment",
     "ReferencePotential",
-    "SymmetryFunctions",
     "acsf_derivatives",
     "acsf_values",
     "augment",

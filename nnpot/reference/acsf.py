@@ -26,7 +26,7 @@ from nnpot.reference.cutoffs import CUTOFFS, Cutoff, with_inner_radius
 
 
 @dataclass(frozen=True)
-class SymmetryFunctions:
+class ACSFParameters:
     """Choose the symmetry functions; every element or element pair of neighbors gets all of them.
 
     The features of one atom are ordered thus: for each neighbor element s the G1, all G2, all G3;
@@ -89,7 +89,7 @@ class SymmetryFunctions:
         return slice(start, start + self.n_angular)
 
 
-def radial_terms(functions: SymmetryFunctions, r_ij: Floats) -> tuple[Floats, Floats]:
+def radial_terms(functions: ACSFParameters, r_ij: Floats) -> tuple[Floats, Floats]:
     """Compute what one neighbor adds to G1 = Σ_j f_c, G2 = Σ_j R and G3 = Σ_j C.
 
     A term t(r_ij) has the derivative ∂t/∂r_ij = t'(r_ij) r_ij/|r_ij|.
@@ -109,7 +109,7 @@ def radial_terms(functions: SymmetryFunctions, r_ij: Floats) -> tuple[Floats, Fl
     return np.array([value for value, _ in terms]), derivatives.reshape(-1, 3)
 
 
-def angular_terms(functions: SymmetryFunctions, r_ij: Floats, r_ik: Floats) -> tuple[Floats, Floats, Floats]:
+def angular_terms(functions: ACSFParameters, r_ij: Floats, r_ik: Floats) -> tuple[Floats, Floats, Floats]:
     """Compute what one pair of neighbors adds to all G4 and all G5.
 
     Args:
@@ -128,7 +128,7 @@ def angular_terms(functions: SymmetryFunctions, r_ij: Floats, r_ik: Floats) -> t
     return np.array([value for value, _, _ in terms]), by_ij, by_ik
 
 
-def neighbor_pairs(functions: SymmetryFunctions, r_ij: Floats, pair_i: Integers) -> Iterator[tuple[int, int]]:
+def neighbor_pairs(functions: ACSFParameters, r_ij: Floats, pair_i: Integers) -> Iterator[tuple[int, int]]:
     """Yield each unordered couple (p, q) of pairs of one center, both within the angular cutoff."""
     within = distance(r_ij) < functions.angular_cutoff
     for i in np.unique(pair_i):
@@ -136,7 +136,7 @@ def neighbor_pairs(functions: SymmetryFunctions, r_ij: Floats, pair_i: Integers)
 
 
 def acsf_values(
-    functions: SymmetryFunctions,
+    functions: ACSFParameters,
     r_ij: Floats,
     pair_i: Integers,
     pair_j: Integers,
@@ -172,7 +172,7 @@ def acsf_values(
 
 
 def acsf_derivatives(
-    functions: SymmetryFunctions,
+    functions: ACSFParameters,
     r_ij: Floats,
     pair_i: Integers,
     pair_j: Integers,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnpot.reference import network
-from nnpot.reference.acsf import SymmetryFunctions, acsf_derivatives, acsf_values
+from nnpot.reference.acsf import ACSFParameters, acsf_derivatives, acsf_values
 from nnpot.reference.activations import ACTIVATIONS
 from nnpot.reference.arrays import Floats, Integers
 
@@ -56,7 +56,7 @@ class ReferencePotential:
         atomic_energies: Energies of isolated atoms, in eV, shape (S,).
     """
 
-    functions: SymmetryFunctions
+    functions: ACSFParameters
     networks: Sequence[Sequence[Floats]]
     activation: str
     linear: Floats

@@ -160,9 +160,9 @@ class NetworkExample:
         rows, a = ElementBlocks.of(self.species, len(ELEMENTS), self.features.dtype), self.arrays
 
         def outputs(features: Tensor) -> Tensor:
-            x = rows.spread((features - a.mean[self.species]) / a.scale[self.species])
+            x = rows.scatter((features - a.mean[self.species]) / a.scale[self.species])
             h = self.networks(x) + self.linear(x) if len(self.linear) > 0 else self.networks(x)
-            return a.offset[self.species] + a.factor * rows.collect(h.squeeze(dim=2)).double()
+            return a.offset[self.species] + a.factor * rows.gather(h.squeeze(dim=2)).double()
 
         return by_autograd(outputs, [self.features], self.parameters)
 

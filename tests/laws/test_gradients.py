@@ -81,17 +81,17 @@ def test_networks_per_element(n_elements: int, species: list[int], check: Check)
     function, parameters = with_parameters(module)
 
     def outputs(x: Tensor, *parameters: Tensor) -> Tensor:
-        return rows.collect(function(rows.spread(x), *parameters))
+        return rows.gather(function(rows.scatter(x), *parameters))
 
     check(outputs, (random(4, 3), *parameters))
 
 
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("dim", [0, 1])
-@pytest.mark.parametrize("direction", ["spread", "collect"])
+@pytest.mark.parametrize("direction", ["scatter", "gather"])
 def test_rows_of_elements(direction: str, dim: int, check: Check) -> None:
     rows = ElementBlocks.of(torch.tensor([2, 0, 2, 2]), 3, torch.float64)
-    atoms = {"spread": (4,), "collect": rows.order.shape}[direction]
+    atoms = {"scatter": (4,), "gather": rows.atom_of_row.shape}[direction]
     shape = (*atoms, 2) if dim == 0 else (2, *atoms)
     check(lambda x: getattr(rows, direction)(x, dim), (random(*shape),))
 

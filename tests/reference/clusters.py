@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nnpot.reference import Environment, SymmetryFunctions
+from nnpot.reference import ACSFParameters, Environment
 
-FUNCTIONS = SymmetryFunctions(
+FUNCTIONS = ACSFParameters(
     n_elements=2,
     cutoff=4.0,
     angular_cutoff=3.2,

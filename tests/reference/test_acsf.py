@@ -7,7 +7,7 @@ import pytest
 from reference.clusters import FUNCTIONS, SINGLE, cluster, rattled_positions
 from reference.differences import CENTRAL, COMPLEX, Floats, central_difference, complex_step
 
-from nnpot.reference import Environment, SymmetryFunctions, acsf_derivatives, acsf_values
+from nnpot.reference import ACSFParameters, Environment, acsf_derivatives, acsf_values
 from nnpot.reference.acsf_terms import angular_factor
 from nnpot.reference.cutoffs import CUTOFFS, cosine
 
@@ -16,11 +16,11 @@ EXACT = 1e-13
 """Two orders of summation of some ten terms of order 1, whose exponents of up to 50 multiply eps."""
 
 
-def values(functions: SymmetryFunctions, env: Environment) -> Floats:
+def values(functions: ACSFParameters, env: Environment) -> Floats:
     return acsf_values(functions, env.r_ij, env.pair_i, env.pair_j, env.species)
 
 
-def derivatives(functions: SymmetryFunctions, env: Environment) -> Floats:
+def derivatives(functions: ACSFParameters, env: Environment) -> Floats:
     return acsf_derivatives(functions, env.r_ij, env.pair_i, env.pair_j, env.species)
 
 

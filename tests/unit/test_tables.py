@@ -48,7 +48,7 @@ def test_tables_of_structures_joined_are_those_of_the_batch() -> None:
         assert ours.slots.equal(wanted.slots)
     rows = ElementBlocks.of_centers(pairs, 4, torch.float64)
     assert rows is batch.prepared.cache[ElementBlocks, 4]
-    assert rows.place.equal(ElementBlocks.of_centers(own, 4, torch.float64).place)
+    assert rows.row_of_atom.equal(ElementBlocks.of_centers(own, 4, torch.float64).row_of_atom)
 
 
 def no_new_table(*_: object) -> object:

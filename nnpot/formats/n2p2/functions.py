@@ -6,7 +6,7 @@ from typing import Any
 
 from ase.data import atomic_numbers
 
-from nnpot.descriptors import SymmetryFunction
+from nnpot.descriptors import ListedFunction
 from nnpot.descriptors.listed_acsf import PARAMETERS
 from nnpot.formats.n2p2.conventions import COMPACT_SHAPES
 from nnpot.formats.n2p2.settings import Line
@@ -32,7 +32,7 @@ _POWERS = {"eta": -2, "r_s": 1, "r_left": 1}
 """Powers of a length in the parameters."""
 
 
-def parse(line: Line, elements: Sequence[str]) -> Iterator[SymmetryFunction]:
+def parse(line: Line, elements: Sequence[str]) -> Iterator[ListedFunction]:
     """Yield what a line stands for, in the units of the file.
 
     That is one function where `symfunction_short` names centre and neighbours, or one for each combination of elements
@@ -51,7 +51,7 @@ def parse(line: Line, elements: Sequence[str]) -> Iterator[SymmetryFunction]:
         yield _parse(line, [center, words[0], *neighbors, *words[1:]])
 
 
-def _parse(line: Line, words: Sequence[str]) -> SymmetryFunction:
+def _parse(line: Line, words: Sequence[str]) -> ListedFunction:
     """Read `center type neighbours … values …`."""
     number = _type(line, words[1:2])
     (kind, n_neighbors), layout = _KINDS[number], _LAYOUTS[number]
@@ -71,7 +71,7 @@ def _parse(line: Line, words: Sequence[str]) -> SymmetryFunction:
     values = {"r_s": 0.0, **dict(zip(texts, line.numbers(list(texts.values())), strict=True))}
     ordered = tuple(sorted(neighbors, key=atomic_numbers.__getitem__))
     parameters = tuple(values[name] for name in PARAMETERS[kind])
-    return SymmetryFunction(center, kind, ordered, values["cutoff"], parameters, COMPACT_SHAPES.get(subtype, ""))
+    return ListedFunction(center, kind, ordered, values["cutoff"], parameters, COMPACT_SHAPES.get(subtype, ""))
 
 
 def _type(line: Line, words: Sequence[str]) -> int:
@@ -83,14 +83,14 @@ def _type(line: Line, words: Sequence[str]) -> int:
     raise line.error(f"symmetry functions of type {' '.join(words) or '(none)'} are not supported, only {supported}")
 
 
-def converted(function: SymmetryFunction, length: float) -> SymmetryFunction:
+def converted(function: ListedFunction, length: float) -> ListedFunction:
     """Return a function whose numbers are in another unit: the present one is so many of the new one."""
     named = zip(PARAMETERS[function.kind], function.parameters, strict=True)
     parameters = tuple(value * length ** _POWERS.get(name, 0) for name, value in named)
     return function._replace(cutoff=function.cutoff * length, parameters=parameters)
 
 
-def type_of(function: SymmetryFunction) -> int:
+def type_of(function: ListedFunction) -> int:
     """Return the number of its type.
 
     Raises:
@@ -102,7 +102,7 @@ def type_of(function: SymmetryFunction) -> int:
     raise ValueError(f"files of n2p2 have no type for a {function.kind} that is weighted by atomic numbers")
 
 
-def rank(function: SymmetryFunction) -> tuple[Any, ...]:
+def rank(function: ListedFunction) -> tuple[Any, ...]:
     """Return what RuNNer, n2p2 and CP2K sort the functions of an element by, before anything else counts them."""
     numbers = sorted(atomic_numbers[e] for e in function.neighbors)
     if function.shape:
@@ -111,7 +111,7 @@ def rank(function: SymmetryFunction) -> tuple[Any, ...]:
     return (type_of(function), function.cutoff, eta, r_s, *angular, *numbers)
 
 
-def line_of(function: SymmetryFunction) -> str:
+def line_of(function: ListedFunction) -> str:
     """Return its line; r_s of types 3 and 9, which CP2K does not know, only where it is not 0."""
     number = type_of(function)
     values = {

@@ -9,7 +9,7 @@ import torch
 from ase.data import atomic_numbers
 from torch import Tensor
 
-from nnpot.descriptors import ListedACSF, SymmetryFunction
+from nnpot.descriptors import ListedACSF, ListedFunction
 from nnpot.formats.n2p2.conventions import ACTIVATION_LETTERS, ATOMIC, CUTOFF_TYPES, INPUT, SCALING, WEIGHTS, Units
 from nnpot.formats.n2p2.functions import converted, parse, rank
 from nnpot.formats.n2p2.scaling import read_scaling
@@ -20,7 +20,7 @@ from nnpot.nn.layers import Affine
 
 log = logging.getLogger("nnpot")
 
-Functions = dict[str, list[SymmetryFunction]]
+Functions = dict[str, list[ListedFunction]]
 
 _UNSUPPORTED = {
     "use_electrostatics": "electrostatic energies",
@@ -119,7 +119,7 @@ def _functions(settings: Settings, elements: tuple[str, ...], units: Units) -> F
     return {e: [converted(f, units.length) for f in listed] for e, listed in functions.items()}
 
 
-def _check(line: Line, function: SymmetryFunction, elements: tuple[str, ...], units: Units) -> None:
+def _check(line: Line, function: ListedFunction, elements: tuple[str, ...], units: Units) -> None:
     """Complain about a function in the name of its line."""
     others = [e for e in (function.center, *function.neighbors) if e not in elements]
     if others:

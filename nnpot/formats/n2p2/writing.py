@@ -7,7 +7,7 @@ from ase.data import atomic_numbers
 from torch import Tensor
 from torch.nn import Module
 
-from nnpot.descriptors import ACSF, ListedACSF, SymmetryFunction
+from nnpot.descriptors import ACSF, ListedACSF, ListedFunction
 from nnpot.formats.n2p2.conventions import ACTIVATION_LETTERS, ATOMIC, CUTOFF_TYPES, INPUT, SCALING, WEIGHTS, Units
 from nnpot.formats.n2p2.functions import converted, line_of, rank, type_of
 from nnpot.formats.n2p2.scaling import scaling_table
@@ -57,7 +57,7 @@ def write(potential: Potential, folder: str | Path, units: Units = ATOMIC) -> Pa
     return folder
 
 
-def _ordered(descriptor: ListedACSF, element: str, units: Units) -> list[tuple[int, SymmetryFunction]]:
+def _ordered(descriptor: ListedACSF, element: str, units: Units) -> list[tuple[int, ListedFunction]]:
     """The functions of an element in the order of the files, each with its place among the features."""
     functions = [converted(f, 1 / units.length) for f in descriptor.functions_of(element)]
     return sorted(enumerate(functions), key=lambda numbered: rank(numbered[1]))

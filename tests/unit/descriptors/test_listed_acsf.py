@@ -13,7 +13,7 @@ from systems import CUTOFF, ELEMENTS, SYSTEMS, acsf, compact_acsf, listed_acsf, 
 
 from nnpot import reference
 from nnpot.batch import Pairs
-from nnpot.descriptors import ACSF, ListedACSF, SymmetryFunction
+from nnpot.descriptors import ACSF, ListedACSF, ListedFunction
 from nnpot.functional.cutoffs import STEEP
 from nnpot.functional.tape import Tape
 from nnpot.reference.acsf_terms import g4_term, g5_term, radial_factor
@@ -28,7 +28,7 @@ SAME = 1e-12
 Array = NDArray[np.float64]
 
 
-def weight_of(function: SymmetryFunction, neighbors: tuple[str, ...]) -> int:
+def weight_of(function: ListedFunction, neighbors: tuple[str, ...]) -> int:
     """Factor of a neighbour or of two, 0 if they are of other elements."""
     if not function.neighbors:
         return int(np.prod([atomic_numbers[e] for e in neighbors]))
@@ -128,8 +128,8 @@ def test_compact_functions_are_those_of_numpy(system: str) -> None:
 @pytest.mark.parametrize("angles", [(-70.0, 70.0), (120.0, 240.0)], ids=["about 0°", "about 180°"])
 @pytest.mark.parametrize("shape", CORES)
 def test_compact_functions_of_angles_about_the_ends(shape: str, angles: tuple[float, float]) -> None:
-    function = SymmetryFunction("Cu", "C5", ("Cu", "Cu"), CUTOFF, (-CUTOFF, *angles), shape)
-    others = [SymmetryFunction(e, "C2", (), CUTOFF, (0.0,), shape) for e in ELEMENTS if e != "Cu"]
+    function = ListedFunction("Cu", "C5", ("Cu", "Cu"), CUTOFF, (-CUTOFF, *angles), shape)
+    others = [ListedFunction(e, "C2", (), CUTOFF, (0.0,), shape) for e in ELEMENTS if e != "Cu"]
     descriptor, pairs = ListedACSF(ELEMENTS, (function, *others)), pairs_of(structure("slab"))
     wanted = compact_by_numpy(descriptor, pairs)
     assert_close(descriptor(pairs), wanted, SAME, scale=1.0)
@@ -175,7 +175,7 @@ def test_features_beyond_those_of_an_element_are_zero() -> None:
 
 
 def test_any_number_of_shells_is_compiled() -> None:
-    shells = [SymmetryFunction("Cu", "G4", ("Cu", "Cu"), CUTOFF, (0.02 * k, 1.0, 1.0, 0.0)) for k in range(40)]
+    shells = [ListedFunction("Cu", "G4", ("Cu", "Cu"), CUTOFF, (0.02 * k, 1.0, 1.0, 0.0)) for k in range(40)]
     descriptor = ListedACSF(("Cu",), tuple(shells))
     pairs = pairs_of(structure("primitive cell"))
     copper = Pairs(pairs.r_ij, pairs.pair_i, pairs.pair_j, torch.zeros_like(pairs.species))
@@ -202,8 +202,8 @@ def test_equal_lists_share_their_functions_in_a_committee(changes: dict[str, obj
 
 # complaints -----------------------------------------------------------------------------------------------------------
 
-RADIAL = SymmetryFunction("Cu", "G2", ("Cu",), 4.0, (0.1, 0.0))
-COMPACT = SymmetryFunction("Cu", "C5", ("Cu", "Cu"), 4.0, (1.0, 60.0, 120.0), "cubic")
+RADIAL = ListedFunction("Cu", "G2", ("Cu",), 4.0, (0.1, 0.0))
+COMPACT = ListedFunction("Cu", "C5", ("Cu", "Cu"), 4.0, (1.0, 60.0, 120.0), "cubic")
 REFUSED = {
     "kind": (RADIAL._replace(kind="G3"), "kind of a symmetry function must be G2, G4, G5, C2, C4, C5, got 'G3'"),
     "center": (RADIAL._replace(center="O"), "names O, but the elements are Cu"),
@@ -221,7 +221,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("function", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_senseless_functions_are_refused(function: SymmetryFunction, message: str) -> None:
+def test_senseless_functions_are_refused(function: ListedFunction, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ListedACSF(("Cu",), (RADIAL, function))
 

@@ -11,7 +11,7 @@ from proofs import assert_close
 from systems import ELEMENTS, SYSTEMS, ace, acsf, compact_acsf, listed_acsf, network_potential, structure
 
 import nnpot
-from nnpot.descriptors import ListedACSF, SymmetryFunction
+from nnpot.descriptors import ListedACSF, ListedFunction
 from nnpot.formats import aot, n2p2
 from nnpot.formats.n2p2.functions import parse
 from nnpot.formats.n2p2.settings import Line
@@ -301,7 +301,7 @@ def test_a_missing_file_is_named(name: str, valid: Path, tmp_path: Path) -> None
     ids=["element, radial", "element, angular", "global"],
 )
 def test_functions_that_leave_elements_open_are_those_of_all_elements(short: str, long: list[str]) -> None:
-    def functions(text: str) -> list[SymmetryFunction]:
+    def functions(text: str) -> list[ListedFunction]:
         return list(parse(Line(Path("input.nn"), 1, tuple(text.split())), ("H", "O")))
 
     assert functions(short) == [f for text in long for f in functions(f"symfunction_short {text}")]
