@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nnpot.machine import forks
 
 if TYPE_CHECKING:
-    from nnpot.batch import Batch
+    from nnpot.batch import Batch, Pairs
     from nnpot.calculator import NNPotCalculator
     from nnpot.committee import Committee, Spread
     from nnpot.descriptors import ACE, ACSF, ListedACSF
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from nnpot.network_potential import NeuralNetworkPotential
     from nnpot.potential import Potential, Prediction, SumPotential
     from nnpot.repulsion import ZBL
-from nnpot.batch import Pairs
-from nnpot.structure import Structure
+    from nnpot.structure import Structure
 
 # Threads of PyTorch that wait for work are to sleep, not to spin: they would take the processor from other programs.
 # But waking them takes as long as a small kernel, so with GNU's OpenMP they spin for some 50 µs before.  It counts if
@@ -53,12 +52,12 @@ _ROOM_OF = {
     "ACE": "descriptors",
     "ACSF": "descriptors",
     "ZBL": "repulsion",
-    "Batch": "structure",
+    "Batch": "batch",
     "Committee": "committee",
     "ListedACSF": "descriptors",
     "NNPotCalculator": "calculator",
     "NeuralNetworkPotential": "network_potential",
-    "Pairs": "structure",
+    "Pairs": "batch",
     "Potential": "potential",
     "Prediction": "potential",
     "Spread": "committee",

@@ -106,7 +106,7 @@ def _networks(g: dict[str, Any], features: Tensor, weights: Tensor) -> Tensor:
 
 def _invariants(g: dict[str, Any], values: Tensor, *weights: Tensor) -> Tensor:
     channels, pair, other, product_pair = weights
-    of_lm, l_max = degrees(g["l_max"]), g["l_max"]
+    of_lm, l_max = list(degrees(g["l_max"])), g["l_max"]
     b = torch.einsum("nlk,nlkc->lnc", values, channels[g["species"]][:, of_lm])
 
     def mixed(x: Tensor, matrices: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ def _invariants(g: dict[str, Any], values: Tensor, *weights: Tensor) -> Tensor:
 
 def _second(g: dict[str, Any], vectors: Tensor, a: Tensor, *weights: Tensor) -> Tensor:
     projection, hidden, outer = weights
-    of_lm, i = degrees(g["l_max"]), _centers(g)
+    of_lm, i = list(degrees(g["l_max"])), _centers(g)
     harmonics, radial, envelope = _functions(g, vectors)
     d = torch.einsum("nlk,nlkc->nlc", a, projection[g["centers"]][:, of_lm])
     seen = harmonics.unsqueeze(dim=2) * d[i]

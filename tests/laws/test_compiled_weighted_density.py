@@ -13,7 +13,7 @@ from values import by_autograd, compare, compare_with_differences, derivatives, 
 
 from nnpot.batch import Pairs
 from nnpot.descriptors.neighborhood import Neighborhood
-from nnpot.descriptors.weighted_density import WeightedDensity
+from nnpot.descriptors.weighted_density import Sizes, WeightedDensity
 from nnpot.functional.autograd import Autograd
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.density import Basis
@@ -62,7 +62,8 @@ class Example:
             torch.eye(len(ELEMENTS)) if element_channels is None else torch.randn(len(ELEMENTS), element_channels)
         )
         n_in = elements.shape[1] * n_radial
-        layer = WeightedDensity(len(ELEMENTS), seen, n_in, n_radial, l_max, channels, units, 3.2, 40.0)
+        basis, sizes = Basis(3.2, n_radial, l_max), Sizes(n_in, channels, units, 40.0)
+        layer = WeightedDensity(len(ELEMENTS), seen, basis, sizes)
         with torch.no_grad():
             layer.input_scale.uniform_(0.05, 0.5)
             layer.hidden.copy_(torch.randn_like(layer.hidden) / layer.hidden.shape[2] ** 0.5)

@@ -25,7 +25,7 @@ def numbers_of(ace: ACE) -> ClusterExpansion:
     seconds = []
     for second in ace.weighted:
         arrays = {name: w.detach().numpy() for name, w in second.state_dict().items()}
-        seconds.append(WeightedDensity(second.cutoff, second.scale, **arrays))
+        seconds.append(WeightedDensity(second.basis.cutoff, second.scale, **arrays))
     return ClusterExpansion(
         ace.cutoff, ace.l_max, ace.body_order, ace.density_scale, elements, weights, weighted=tuple(seconds), **mixing
     )

@@ -68,7 +68,7 @@ def test_loops_in_the_input_work(model: Path, tmp_path: Path) -> None:
         ("pair_style nnpot", "pair_style zero 5", "one line `pair_style nnpot`"),
         ("H O Cu Au", "H O Cu", "the elements of all 4 atom types"),
         ("H O Cu Au", "H O Cu Ag", "knows the elements H, O, Cu, Au, not Ag"),
-        ("model.nnpot", "nothing.nnpot", "no model file"),
+        ("model.nnpot", "nothing.nnpot", "there is no model"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(
