@@ -75,7 +75,7 @@ class Example:
 
     @property
     def basis(self) -> Basis:
-        return Basis(self.layer.cutoff, self.layer.n_radial, self.layer.l_max)
+        return self.layer.basis
 
     @property
     def inputs(self) -> list[Tensor]:
