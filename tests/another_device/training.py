@@ -26,10 +26,10 @@ from nnpot.training.options import DataOptions, LossOptions, OptimizerOptions, T
 
 LAUNCHES_OF_DEFAULT_STEP = 1833
 """Before tables were made on the host, and constants once."""
-BATCH = {"structure.py", "prepared.py", "neighbors.py", "functional/blocks.py"}
+BATCH = {"batch.py", "prepared.py", "neighbors.py", "functional/blocks.py"}
 """Where the parts of a batch are moved."""
-UPLOADS_OF_BATCH = 18
-"""Ten tensors of a batch; elements, two tables of neighbours, three tensors of the atoms sorted by element."""
+UPLOADS_OF_BATCH = 21
+"""Thirteen tensors of a batch; elements, two tables of neighbours, three tensors of the atoms sorted by element."""
 
 
 class Steps(pl.Callback):
