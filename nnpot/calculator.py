@@ -1,5 +1,6 @@
 """Any potential as an ASE calculator."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from nnpot.labels import LABELS
 from nnpot.neighbors import check_places, moved_beyond_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import CENTERS_AT_ONCE, Potential
-from nnpot.structure import Structure
+from nnpot.structure import Structure, charge_of
 from nnpot.tables import arranged, needs_in_dynamics, with_tables
 from nnpot.torch_compile import Compilation, worth_compiling
 from nnpot.units import dtype_of
@@ -78,11 +79,15 @@ class NNPotCalculator(Calculator):
         """Fill `results`; called by ASE.
 
         Raises:
-            ValueError: If an element is not known to the potential, positions or cell are not finite, or the results
-                are not, as where two atoms are at one place.
+            ValueError: If an element is not known to the potential, positions, cell or, where it counts, the total
+                charge are not finite, or the results are not, as where two atoms are at one place.
         """
         super().calculate(atoms, properties, system_changes)
         structure = Structure.from_ase(cast(Atoms, self.atoms))
+        if self.potential.heads and not math.isfinite(structure.charge):
+            raise ValueError(
+                "the total charge, atoms.info['charge'], must be one finite number; correct it, or leave it out for 0"
+            )
         batch = self._batch(structure)
         self._compile_if_it_pays(len(structure))
         with torch.no_grad():
@@ -107,7 +112,7 @@ class NNPotCalculator(Calculator):
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """Return what has changed since the last calculation, the total charge among it; called by ASE."""
         changes: list[str] = super().check_state(atoms, tol)
-        if self.potential.heads and self.atoms is not None and _charge(atoms) != _charge(self.atoms):
+        if self.potential.heads and self.atoms is not None and charge_of(atoms) != charge_of(self.atoms):
             changes.append("charge")
         return changes
 
@@ -146,10 +151,6 @@ class NNPotCalculator(Calculator):
             and np.array_equal(old.cell.numpy(), new.cell.numpy())
         )
         return same and not bool(moved_beyond_skin(old.positions, new.positions, self.skin).any())
-
-
-def _charge(atoms: Atoms) -> Any:
-    return atoms.info.get("charge")
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,12 @@ the neighbour j; every pair is there twice, once from each side.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from ase import Atoms
+from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import ArrayLike
@@ -36,7 +37,7 @@ class Structure:
         pbc: Periodic or not along each cell vector.
         labels: What is known, by the names of :data:`nnpot.labels.LABELS`, in its units and shapes, float64.
         weights: By how much a label counts in the loss relative to that of other structures, 1 if it is not named.
-        charge: Of the whole structure, in e.
+        charge: Of the whole structure, in e; NaN if it is not known.
         name: Where it comes from, for messages, e.g. `train.xyz, frame 12`.
         group: Configuration type, for error tables; empty if unknown.
     """
@@ -96,14 +97,13 @@ class Structure:
         known["energy"] = known.get("free_energy", known.get("energy"))
         if known.get("stress") is not None and np.shape(known["stress"]) == (3, 3):
             known["stress"] = full_3x3_to_voigt_6_stress(np.asarray(known["stress"]))
-        charge = atoms.info.get("charge")
         x, y, z = (bool(p) for p in atoms.pbc)
         structure = cls(
             numbers=torch.tensor(atoms.numbers, dtype=torch.int64),
             positions=torch.tensor(atoms.positions, dtype=torch.float64),
             cell=torch.tensor(atoms.cell.array, dtype=torch.float64),
             pbc=(x, y, z),
-            charge=float(charge) if isinstance(charge, float | int | np.number) else 0.0,
+            charge=charge_of(atoms),
             name=name,
             group=str(atoms.info.get("config_type", "")),
         )
@@ -123,8 +123,27 @@ class Structure:
         if self.charge:
             atoms.info["charge"] = self.charge
         labels = {name: value.numpy() if value.dim() > 0 else float(value) for name, value in self.labels.items()}
-        atoms.calc = SinglePointCalculator(atoms, **labels)
+        keep_results(atoms, labels)
         return atoms
+
+
+def keep_results(atoms: Atoms, results: Mapping[str, Any]) -> None:
+    """Attach results to atoms, so that ASE writes them.
+
+    Args:
+        atoms: What they are of.
+        results: By name.  Those that ASE knows become results of a calculator, others arrays of the atoms or `info`.
+    """
+    atoms.calc = SinglePointCalculator(atoms, **{n: value for n, value in results.items() if n in all_properties})
+    for name in set(results) - set(all_properties):
+        of_atoms = name in LABELS and LABELS[name].per == "atom"
+        (atoms.arrays if of_atoms else atoms.info)[name] = np.asarray(results[name])
+
+
+def charge_of(atoms: Atoms) -> float:
+    """Return the charge of a structure, in e: `charge` of its info, 0 if there is none, NaN if that is no number."""
+    charge = np.asarray(atoms.info.get("charge", 0.0))
+    return float(charge.item()) if charge.size == 1 and charge.dtype.kind in "iuf" else float("nan")
 
 
 def _float64(values: ArrayLike) -> Tensor:

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import ase.io
 import torch
-from ase.calculators.singlepoint import SinglePointCalculator
 from rich.progress import track
 
 from nnpot.calculator import NNPotCalculator
 from nnpot.io import load
 from nnpot.machine.files import write_atomically
 from nnpot.reading import read_atoms
+from nnpot.structure import keep_results
 
 
 def predict(model: Path, structures: Path, out: Path, device: str = "cpu") -> Path:
-    """Predict structures and write them as extended XYZ with energy, forces, atomic energies and stress.
+    """Predict structures and write them as extended XYZ: energy, forces, atomic energies, stress, labels of heads.
 
     Args:
         model: Model file.
@@ -40,7 +40,7 @@ def predict(model: Path, structures: Path, out: Path, device: str = "cpu") -> Pa
             calculator.calculate(atoms)
         except ValueError as error:
             raise ValueError(f"{structures}, frame {k}: {error}") from error
-        atoms.calc = SinglePointCalculator(atoms, **calculator.results)
+        keep_results(atoms, calculator.results)
     text = io.StringIO()
     ase.io.write(text, frames, format="extxyz")
     write_atomically(out, text.getvalue())

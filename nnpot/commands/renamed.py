@@ -42,7 +42,7 @@ def by_new_names(arguments: Sequence[str]) -> list[str]:
         else:
             new.append(_value(option, argument, told))
     for old, now in told.items():
-        log.warning("the setting %s is now called %s; the old name will not be taken for ever", old, now)
+        log.warning("the setting %s is now called %s; the old name will be removed in a later release", old, now)
     return new
 
 
@@ -62,6 +62,8 @@ def settings_by_new_names(settings: Any, told: dict[str, str], prefix: str = "")
     for key, value in settings.items():
         name = f"{prefix}.{key}" if prefix else str(key)
         new = _new_name(name, told).rpartition(".")[2] if isinstance(key, str) else key
+        if new != key and new in settings:
+            raise ValueError(f"the setting {name} is now called {new}, and both are given; leave one of them out")
         renamed[new] = settings_by_new_names(value, told, name)
     return renamed
 

@@ -132,17 +132,24 @@ def known_difference(predicted: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def check_heads(options: LossOptions, potential: Potential) -> None:
-    """Check that a potential predicts what the loss weighs.
+    """Check that a potential predicts what has a weight in the loss; warn of heads that nothing trains.
 
     Raises:
         ValueError: If it does not.
     """
-    for name, weight in options.weights().items():
+    weights = options.weights()
+    for head in potential.heads:
+        if not any(weights[label] > 0 for label in HEADS[head].labels):
+            log.warning(
+                "the head %s is not trained, so that its predictions mean nothing: give %s a weight in the loss",
+                head, " or ".join(HEADS[head].labels),
+            )  # fmt: skip
+    for name, weight in weights.items():
         if weight > 0 and name not in potential.predicts:
             heads = ", ".join(head for head, kind in HEADS.items() if name in kind.labels)
             raise ValueError(
-                f"the loss weighs {name} by {weight:g}, but the potential does not predict it: give "
-                f"--potential.heads [{heads}], or leave out loss.{name}"
+                f"the loss gives {name} a weight of {weight:g}, but the potential does not predict it: leave out "
+                f"loss.{name}, or train a new potential with --potential.heads '[{heads}]'"
             )
 
 
@@ -162,10 +169,10 @@ def check_weights(options: LossOptions, structures: Sequence[Structure], source:
             continue
         if name in options.required:
             raise ValueError(
-                f"no training structure of {source} has {LABELS[name].phrase}, which the loss weighs by {weight:g}: "
-                f"leave out --loss.{name}, or give the name under which the file keeps it by --data.keys.{name}"
+                f"no training structure of {source} has {LABELS[name].phrase}, to which the loss gives a weight of "
+                f"{weight:g}: leave out --loss.{name}, or name the key of the file by --data.keys.{name}"
             )
         log.warning(
-            "the loss weighs %s by %g, but no training structure has %s: it counts for nothing",
+            "the loss gives %s a weight of %g, but no training structure has %s: it counts for nothing",
             name, weight, "one" if LABELS[name].phrase.startswith("a") else "any",
         )  # fmt: skip

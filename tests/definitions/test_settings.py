@@ -238,7 +238,7 @@ def test_a_required_label_must_be_there(tmp_path: Path, capsys: pytest.CaptureFi
     short_training(tmp_path, frames=frames, **ONE_STEP)
     with pytest.raises(SystemExit):
         short_training(tmp_path, frames=frames, **ONE_STEP, **{"loss.required": ["stress"]})
-    assert "has a stress, which the loss weighs by 20" in capsys.readouterr().err
+    assert "has a stress, to which the loss gives a weight of 20" in capsys.readouterr().err
 
 
 # optimiser ------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from torch import Tensor
 from nnpot.batch import Batch, Pairs, species_index
 from nnpot.neighbors import single_batch, table_slots
 from nnpot.prepared import CachedFeatures
-from nnpot.structure import Structure
+from nnpot.structure import Structure, keep_results
 
 STRESS = np.array([[1.0, 6.0, 5.0], [6.0, 2.0, 4.0], [5.0, 4.0, 3.0]])
 
@@ -265,3 +265,11 @@ def test_a_batch_is_looked_at_before_it_leaves_the_cpu(
     wrong.to("cpu")
     with pytest.raises(ValueError, match=said):
         wrong.to("meta")
+
+
+def test_results_that_ase_does_not_know_stay_with_the_atoms() -> None:
+    atoms = Atoms("H2")
+    keep_results(atoms, {"energy": 1.0, "gap": 2.0, "charges": np.array([0.5, -0.5])})
+    assert atoms.calc.results["energy"] == 1.0
+    assert atoms.calc.results["charges"].tolist() == [0.5, -0.5]
+    assert atoms.info["gap"] == 2.0

@@ -134,9 +134,26 @@ def test_a_label_that_is_not_predicted_is_told(tmp_path: Path, capsys: pytest.Ca
     with pytest.raises(SystemExit):
         run(tmp_path, "--potential.heads", "[]")
     assert (
-        "the loss weighs dipole by 10, but the potential does not predict it: give --potential.heads [charges], or "
-        "leave out loss.dipole"
+        "the loss gives dipole a weight of 10, but the potential does not predict it: leave out loss.dipole, or train "
+        "a new potential with --potential.heads '[charges]'"
     ) in capsys.readouterr().err
+
+
+def test_a_head_that_nothing_trains_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run(tmp_path, "--loss.dipole", "0", "--loss.charges", "0")
+    assert any("the head charges is not trained" in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize("charge", ["x", np.nan, np.array([1.0, 2.0]), True])
+def test_a_charge_that_is_no_number_is_refused_where_it_counts(charge: object) -> None:
+    atoms = molecule("H2O")
+    atoms.info["charge"] = charge
+    with_head = NNPotCalculator(network_potential(acsf(elements=("H", "O")), heads=("charges",)), dtype="float64")
+    with pytest.raises(ValueError, match="must be one finite number"):
+        with_head.calculate(atoms)
+    without = NNPotCalculator(network_potential(acsf(elements=("H", "O"))), dtype="float64")
+    without.calculate(atoms)
+    assert np.isfinite(without.results["energy"])
 
 
 def test_an_unknown_head_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

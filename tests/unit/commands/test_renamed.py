@@ -18,7 +18,13 @@ def test_options(option: str, form: str, caplog: pytest.LogCaptureFixture) -> No
     new = f"{option.rpartition('.')[0]}.{RENAMED[option]}"
     given, wanted = ([f"--{o}", "3"] if form == "apart" else [f"--{o}=3"] for o in (option, new))
     assert by_new_names([*given, "--seed", "1"]) == [*wanted, "--seed", "1"]
-    assert caplog.messages == [f"the setting {option} is now called {new}; the old name will not be taken for ever"]
+    said = f"the setting {option} is now called {new}; the old name will be removed in a later release"
+    assert caplog.messages == [said]
+
+
+def test_an_old_and_a_new_name_side_by_side_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"loss.late_energy is now called final_energy_weight, and both are given"):
+        by_new_names(["--loss", '{"late_energy": 2, "final_energy_weight": 9}'])
 
 
 def test_options_of_a_class() -> None:

@@ -386,13 +386,13 @@ def test_a_weight_on_the_command_line_requires_its_label(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str]
 ) -> None:
     error = refused(capsys, tiny_config(tmp_path, without(labelled_alloys(), "stress")), *option)
-    assert "train.xyz has a stress, which the loss weighs by 2: leave out --loss.stress" in error
+    assert "train.xyz has a stress, to which the loss gives a weight of 2: leave out --loss.stress" in error
 
 
 def test_a_required_label_in_the_configuration_is_required(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tiny_config(tmp_path, without(labelled_alloys(), "stress"))
     config.write_text(config.read_text().replace("stress: 1.0", "stress: 1.0, required: [stress]"))
-    assert "train.xyz has a stress, which the loss weighs by 1" in refused(capsys, config)
+    assert "train.xyz has a stress, to which the loss gives a weight of 1" in refused(capsys, config)
 
 
 @pytest.mark.parametrize("extra", [[], ["--loss.forces", "1"], ["--loss.stress", "0"]], ids=str)
@@ -401,7 +401,7 @@ def test_a_weight_of_the_configuration_for_a_missing_label_is_a_warning(
 ) -> None:
     config = tiny_config(tmp_path, without(labelled_alloys(), "stress"))
     main(["train", "--config", str(config), "--out", str(tmp_path / "o"), *ONE_EPOCH, *extra])
-    warned = "the loss weighs stress by 1, but no training structure has one: it counts for nothing"
+    warned = "the loss gives stress a weight of 1, but no training structure has one: it counts for nothing"
     assert (warned in caplog.messages) is (extra != ["--loss.stress", "0"])
 
 
