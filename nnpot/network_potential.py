@@ -141,13 +141,14 @@ class NeuralNetworkPotential(TrainablePotential):
 
     def energies_behind(self, stage: Stage, x: Tensor, species: Tensor, blocks: ElementBlocks) -> Tensor:
         """Return atomic energies, in eV, shape (N,), from what `Descriptor.record` records, or from features."""
-        features = x if stage == "features" else self.descriptor.features_of(x, blocks)
-        return self.energies_of_features(features, species, blocks)
+        return self.outputs_behind(stage, x, species, blocks)[0]
 
     def outputs_behind(self, stage: Stage, x: Tensor, species: Tensor, blocks: ElementBlocks) -> list[Tensor]:
         """Return atomic energies from the same, then what each head has to say of every atom, shape (N,) each."""
         features = x if stage == "features" else self.descriptor.features_of(x, blocks)
         energies = self.energies_of_features(features, species, blocks)
+        if not self.heads:
+            return [energies]
         x = self.scaling(features, species)
         return [energies, *(network_outputs(head.networks, head.linear, x, blocks).double() for head in self._heads)]
 
