@@ -5,7 +5,7 @@ floor  rooms                                                                    
 =====  =======================================================================  ================================
 0      structure, batch, prepared, elements, labels, label_names, spec,          floor 0 only
        torch_compile, machine, native, units, simulation
-1      functional/, neighbors, reading                                          floor 0
+1      functional/, neighbors, reading/                                         floor 0
 2      descriptors/, nn/                                                        floors 0–1
 3      potential, heads, tables, network_potential, repulsion, committee        floors 0–2, each other
 4      formats/, io                                                             floors 0–3, see BESIDE
