@@ -103,7 +103,7 @@ def _atoms(comment: str, rows: Sequence[str], first: int) -> Atoms:
     if "move_mask" in arrays:
         atoms.set_constraint(_constraints(arrays.pop("move_mask")))
     results = {name: arrays.pop(name) for name in _OF_ATOMS if name in arrays}
-    results |= {name: _result(info.pop(name)) for name in _OF_STRUCTURES if info.get(name, True) is not True}
+    results |= {name: _result(info.pop(name)) for name in _OF_STRUCTURES if _is_result(name, info.get(name))}
     for name, array in arrays.items():
         atoms.new_array(name, array)
     atoms.info = info
@@ -208,6 +208,11 @@ def _constraints(move_mask: NDArray[Any]) -> Any:
     if move_mask.shape[1] != 3:
         raise ValueError(f"move_mask must have one column or three, got {move_mask.shape[1]}")
     return [FixCartesian(k, mask=~row) for k, row in enumerate(move_mask.astype(bool))]
+
+
+def _is_result(name: str, value: Any) -> bool:
+    """Whether ASE knows what it is: not a word that stands alone, nor six numbers of a stress in whatever order."""
+    return value is not None and value is not True and (name != "stress" or np.shape(value) == (3, 3))
 
 
 def _result(value: Any) -> Any:

@@ -123,7 +123,7 @@ class Inventory:
     def __str__(self) -> str:
         told = [self._told(name) for name, label in LABELS.items() if self._is_told(label)]
         weights = ", ".join(f"{name} {n}/{self.n_structures}" for name, n in self.weights.items())
-        unused = "; ".join(note for note in (self._unused("key", 0), self._unused("column", 1)) if note)
+        unused = self.unused_names()
         return (
             f"labels of {self.source}: {', '.join(told)}"
             + (f"; weights: {weights}" if weights else "")
@@ -139,6 +139,10 @@ class Inventory:
         if len(names) == 1:
             return f"{_place(label)} {names[0]} is there: use {use}"
         return f"{_place(label)}s {', '.join(names)} are there: use e.g. {use}"
+
+    def unused_names(self) -> str:
+        """Return what is in the file and means nothing to nnpot, in words; empty if there is nothing."""
+        return "; ".join(note for note in (self._unused("key", 0), self._unused("column", 1)) if note)
 
     def _is_told(self, label: Label) -> bool:
         """Whether a label is worth a word: one that needs a head is if something like it is there."""

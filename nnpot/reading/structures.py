@@ -77,10 +77,11 @@ def require_labels(structures: Sequence[Structure], source: str, inventory: Inve
     naming = PYTHON_NAMING if inventory is None else inventory.naming
     example = naming.format(label="energy", name="REF_energy")
     hint = "" if inventory is None else inventory.hint("energy")
-    raise ValueError(
-        f"{source} holds {len(structures)} structures but no energies; "
-        + (hint or f"if they are stored under another name, give it, e.g. {example}")
-    )
+    if not hint:
+        hint = f"if they are stored under another name, give it, e.g. {example}"
+        if inventory is not None and inventory.unused_names():
+            hint += f"; not used is {inventory.unused_names()}"
+    raise ValueError(f"{source} holds {len(structures)} structures but no energies; {hint}")
 
 
 def _with_labels(atoms: Atoms, labels: Mapping[str, Found]) -> Atoms:
