@@ -168,7 +168,7 @@ def _atoms_of(row: AtomsRow) -> Atoms:
 
 
 def _check_atoms(atoms: Atoms, source: str) -> None:
-    """Check what ASE takes without a question: no atoms, elements that do not exist, a cell in another spelling."""
+    """Check what ASE takes without a question: no atoms, elements that do not exist, no cell where one is needed."""
     if len(atoms) == 0:
         raise ValueError(f"{source} has no atoms; remove it")
     unknown = [k for k, number in enumerate(atoms.numbers) if not 0 < number < len(chemical_symbols)]
@@ -176,9 +176,17 @@ def _check_atoms(atoms: Atoms, source: str) -> None:
         number = atoms.numbers[unknown[0]]
         what = "a dummy without an element (X)" if number == 0 else f"of atomic number {number}, which does not exist"
         raise ValueError(f"{source}: atom {unknown[0]} is {what}; remove it or correct the file")
+    _check_spelling(atoms, source)
+    if (atoms.pbc & ~atoms.cell.array.any(axis=1)).any():
+        raise ValueError(
+            f"{source} is periodic along a direction without a cell vector; give it one or switch the periodicity off"
+        )
+
+
+def _check_spelling(atoms: Atoms, source: str) -> None:
     for name, value in atoms.info.items():
         small = name.lower()
-        if small in ("lattice", "cell") and np.size(value) == 9 and not atoms.cell.any():
+        if (small.startswith("latt") or small == "cell") and np.size(value) == 9 and not atoms.cell.any():
             raise ValueError(f"{source}: the cell is written as {name}, which ASE does not read; write Lattice instead")
         if small == "pbc" and not _agrees(value, atoms):
             raise ValueError(

@@ -187,6 +187,8 @@ REFUSED: dict[str, Change] = {
     "an open quotation mark": _comment(r'stress="([^"]*)"', r'stress="\1'),
     "five components": _comment(r'stress="[^"]*"', 'stress="1 2 3 4 5"'),
     "lattice": _comment("Lattice", "lattice"),
+    "a cell misspelt": _comment("Lattice", "Lattic"),
+    "no cell": _comment(r'Lattice="[^"]*"', ""),
     "six numbers of the cell": _comment(r'Lattice="[^"]*"', 'Lattice="4 4 4 90 90 90"'),
     "properties": _comment("Properties", "properties"),
     "no positions": _comment("pos:R:3", "xyz:R:3"),
