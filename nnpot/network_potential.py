@@ -67,6 +67,8 @@ class NeuralNetworkPotential(TrainablePotential):
         super().__init__()
         if not 0 < min_feature_scale <= 1:
             raise ValueError(f"min_feature_scale must be a fraction of the largest scale, got {min_feature_scale}")
+        if min(hidden, default=1) < 1:
+            raise ValueError(f"hidden must be at least one unit for each layer, got {', '.join(map(str, hidden))}")
         sizes = (descriptor.n_features, *hidden, 1)
         activations(activation, len(hidden))  # complains about a wrong name even while the elements are still open
         self.descriptor = descriptor

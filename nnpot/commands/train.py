@@ -79,6 +79,8 @@ def train(
         InterruptedRunError: If Ctrl-C or SIGTERM ended it; what was reached is saved.
     """
     began = time.perf_counter()
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be from 0 to 2³² − 1, got {seed}")
     pl.seed_everything(seed, verbose=False)
     options = {"potential": potential, "data": _found_from_anywhere(data), "loss": loss, "optimizer": optimizer}
     model = None if from_model is None else from_model.absolute()

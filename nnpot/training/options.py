@@ -34,7 +34,7 @@ class DataOptions:
         pairs_gib: Memory that the neighbour pairs may take, in GiB per process; more are kept in temporary files.
 
     Raises:
-        ValueError: If a batch size is not positive or the validation fraction not in [0, 1).
+        ValueError: If a batch size is not positive, memory is negative or the validation fraction not in [0, 1).
     """
 
     train: Path
@@ -52,6 +52,8 @@ class DataOptions:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
         if self.batch_atoms < 1:
             raise ValueError(f"batch_atoms must be at least 1, got {self.batch_atoms}")
+        if self.cache_gib < 0 or self.pairs_gib < 0:
+            raise ValueError(f"cache_gib and pairs_gib must not be negative, got {self.cache_gib} and {self.pairs_gib}")
         if isinstance(self.validation, float | int) and not 0 <= self.validation < 1:
             raise ValueError(f"validation must be a fraction in [0, 1) or a file, got {self.validation}")
 
@@ -142,5 +144,7 @@ class TrainerOptions:
             raise ValueError(f"max_epochs must be at least 1, got {self.max_epochs}")
         if not self.atom_budget > 0:
             raise ValueError(f"atom_budget must be positive, got {self.atom_budget} million atoms")
+        if self.gradient_clip < 0:
+            raise ValueError(f"gradient_clip must not be negative, got {self.gradient_clip}; 0 is for no limit")
         if (self.validate_every != "auto" and self.validate_every < 1) or self.patience < 0:
             raise ValueError("validate_every must be at least 1 and patience not negative")
