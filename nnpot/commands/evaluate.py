@@ -7,6 +7,7 @@ import torch
 
 from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import parity
+from nnpot.heads import complaint_of_charges
 from nnpot.io import load
 from nnpot.label_names import LabelKeys
 from nnpot.machine.files import write_atomically
@@ -45,6 +46,8 @@ def evaluate(
     structures, found = read_labelled(data, keys, "--keys.{label} {name}")
     log.info("%s", found)
     require_labels(structures, str(data), found)
+    if "charges" in potential.predicts and (complaint := complaint_of_charges(structures, "--keys.total_charge")):
+        log.warning("%s", complaint)
     result = evaluate_potential(potential, structures)
     print(table(result, title=f"{model} on {data}"))
     if json is not None:

@@ -11,6 +11,7 @@ import torch
 from nnpot.engines.lammps import plugin
 from nnpot.formats import aot, n2p2
 from nnpot.io import load, read_summary
+from nnpot.labels import LABELS
 from nnpot.machine.build import NATIVE, find_compiler
 from nnpot.machine.files import write_atomically
 from nnpot.machine.processor import instructions_of
@@ -65,6 +66,9 @@ def export(
     if target != NATIVE and to not in ("lammps", "aot"):
         raise ValueError(f"what is written for {to} runs on any processor; leave out --target {target}")
     potential, summary = load(model, torch.float64), read_summary(model)  # no weight loses digits
+    left_out = [name for name in potential.predicts if LABELS[name].has_head]
+    if left_out:
+        log.warning("%s takes energies, forces and stress alone, without %s", to, " and ".join(left_out))
     match to:
         case "lammps":
             written = _lammps(potential, Path(out), dtype, target, summary)
