@@ -10,6 +10,7 @@ from nnpot.analysis.plots import parity
 from nnpot.heads import complaint_of_charges
 from nnpot.io import load
 from nnpot.label_names import LabelKeys
+from nnpot.machine.devices import check_device
 from nnpot.machine.files import write_atomically
 from nnpot.reading import read_labelled, require_labels
 
@@ -40,9 +41,9 @@ def evaluate(
     Raises:
         FileNotFoundError: If a file is not there.
         ValueError: If a file cannot be read, has no energies, lacks a named label, or holds an element that the model
-            does not know.
+            does not know, or there is no such device.
     """
-    potential = load(model, torch.float32, device)
+    potential = load(model, torch.float32, check_device(device))
     structures, found = read_labelled(data, keys, "--keys.{label} {name}")
     log.info("%s", found)
     require_labels(structures, str(data), found)

@@ -14,6 +14,7 @@ from rich.progress import track
 from nnpot.calculator import NNPotCalculator
 from nnpot.io import load
 from nnpot.label_names import LabelKeys, total_charge_of
+from nnpot.machine.devices import check_device
 from nnpot.machine.files import write_atomically
 from nnpot.reading import read_atoms
 from nnpot.structure import keep_results
@@ -49,12 +50,13 @@ def predict(
 
     Raises:
         FileNotFoundError: If a file is not there.
-        ValueError: If a file cannot be read, both files are the same, no frame has a key that is named, a frame holds
-            an element that the model does not know or a charge that is no number, or its results are not finite.
+        ValueError: If a file cannot be read, both files are the same, there is no such device, no frame has a key that
+            is named, or a frame holds an element that the model does not know, a charge that is no number, or results
+            that are not finite.
     """
     if structures.is_file() and out.exists() and out.samefile(structures):
         raise ValueError(f"{out} is the file to predict, whose labels would be lost; give another one to write to")
-    calculator = NNPotCalculator(load(model, torch.float32, device), device=device)
+    calculator = NNPotCalculator(load(model, torch.float32, check_device(device)), device=device)
     frames = read_atoms(structures)
     has_charges = bool(calculator.potential.heads)
     charges = _total_charges(frames, keys.total_charge, structures) if has_charges else [0.0] * len(frames)

@@ -89,6 +89,14 @@ def test_a_wrong_choice_of_an_export(option: str, value: str, answer: str, capsy
     assert answer in refusal(capsys, "export", "model.nnpot", "out", option, value)
 
 
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there(command: str, device: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refusal(capsys, command, "model.nnpot", "data.xyz", *["out.xyz"][: command == "predict"], "--device", device)
+    assert line.startswith("nnpot: device must be one of cpu")
+    assert line.endswith(f"on this machine, got {device}")
+
+
 def test_what_was_meant_for_another_class_is_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(CONFIG)
