@@ -1,4 +1,4 @@
-"""The door: `nnpot COMMAND …`, a parser over the plain functions in `nnpot.commands`."""
+"""The command line: `nnpot COMMAND …`, a parser over the plain functions in `nnpot.commands`."""
 
 import argparse
 import dataclasses
@@ -190,7 +190,7 @@ def _one_line(message: str) -> str:
 def _usage() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:{width}}  {purpose}" for name, purpose in COMMANDS.items()]
-    return "\n".join(["usage: nnpot COMMAND [options]; nnpot COMMAND --help tells them", "", *lines])
+    return "\n".join(["usage: nnpot COMMAND [options]; nnpot COMMAND --help lists them", "", *lines])
 
 
 if __name__ == "__main__":

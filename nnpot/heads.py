@@ -1,4 +1,4 @@
-"""Heads: what a potential predicts beside the energy, from one more number for each atom.
+"""Heads: what a potential predicts besides the energy, from one more number for each atom.
 
 A potential with heads (`NeuralNetworkPotential`) has further networks on the same features for each of them.  What they
 give for an atom is no label yet: here it becomes one, by operations that see whole structures.  A new head is a

@@ -25,14 +25,14 @@ def evaluate(
     device: str = "cpu",
     keys: LabelKeys = LabelKeys(),
 ) -> dict[str, float]:
-    """Print MAE and RMSE of energy, forces and stress: in all, per configuration type, per element.
+    """Print MAE and RMSE of energy, forces and stress: overall, per configuration type, and per element.
 
     Args:
         model: Model file.
-        data: Labelled structures, any format of ASE.
-        json: File to write the errors to.
+        data: Labelled structures, in any format that ASE reads.
+        json: File to write the errors to, as JSON.
         plots: Folder for parity plots.
-        device: Where to calculate, `cpu` or `cuda`.
+        device: Device to calculate on, `cpu` or `cuda`.
         keys: Names of the labels, if not ASE's own.
 
     Returns:

@@ -40,10 +40,10 @@ def predict(
 
     Args:
         model: Model file.
-        structures: Any file of ASE.
+        structures: Structures to predict, in any format that ASE reads.
         out: Extended XYZ file to write.
-        device: Where to calculate, `cpu` or `cuda`.
-        keys: Names of what is read of the structures, if not the usual ones.
+        device: Device to calculate on, `cpu` or `cuda`.
+        keys: Name of the total charge, if not the usual one.
 
     Returns:
         The file written.

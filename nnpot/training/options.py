@@ -23,11 +23,11 @@ class DataOptions:
     """Where the training data are and how they are served.
 
     Args:
-        train: File of training structures, any format of ASE; extended XYZ may be compressed (.xz, .gz, .bz2).
+        train: File of training structures, in any format that ASE reads; extended XYZ may be .xz, .gz or .bz2.
         validation: Fraction of the training structures set aside at random, or a file.
         keys: Names of the labels, if not ASE's own.
         level: The level of theory of the labels, such as `PBE0-D4/def2-TZVP`, to be kept in the model file.
-        batch_size: Structures per step and process; `auto` so many, large or small, that a step sees `batch_atoms`.
+        batch_size: Structures per step and process; `auto` for as many as hold about `batch_atoms` atoms.
         batch_atoms: About the number of atoms per step and process, with an automatic batch size.
         cache: Keep features and derivatives of a fixed descriptor: always, never, or if they fit into `cache_gib`.
         cache_gib: Memory that the kept features may take, in GiB per process.

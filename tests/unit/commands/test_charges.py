@@ -286,7 +286,7 @@ def test_an_export_says_that_it_leaves_them_out(
     for writer in ("_lammps", "_metatomic", "aot.write", "n2p2.write"):
         monkeypatch.setattr(f"nnpot.commands.export.{writer}", MagicMock())
     export(str(trained / "model.nnpot"), str(tmp_path / "out"), target)
-    assert f"{target} takes energies, forces and stress alone, without dipole and charges" in caplog.messages
+    assert f"{target} takes only energies, forces and stress, without dipole and charges" in caplog.messages
     caplog.clear()
     export(str(save(network_potential(acsf()), tmp_path / "m.nnpot")), str(tmp_path / "out"), target)
     assert not any("without" in message for message in caplog.messages)
