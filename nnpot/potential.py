@@ -137,7 +137,7 @@ class Potential(Module, ABC):
         def energies(r_ij: Tensor) -> Tensor:
             return self.atomic_energies(pairs.with_vectors(r_ij))
 
-        (value,) = tape.autograd(energies, [tape.r], list(self.parameters()))
+        (value,) = tape.autograd(energies, [tape.r], self.parameters())
         return {"energies": ((1.0, value),)}
 
     def outputs_and_pair_gradient(self, pairs: Pairs) -> tuple[dict[str, Tensor], Tensor]:
