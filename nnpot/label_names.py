@@ -1,5 +1,6 @@
 """Under which names a file keeps the labels of its structures, and what else looks like one."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -119,6 +120,7 @@ def stored(atoms: Atoms, keys: LabelKeys, label: str) -> Iterator[tuple[str, Any
     else:
         places = [(own, results) for own in (*_PREFERRED.get(label, ()), label)]
         places += [(own, store) for own in ("stress", *_VIRIALS) if label == "stress" and store.get(own) is not True]
+        places += [(label, store)] if LABELS[label].per == "atom" and _numeric(store.get(label)) is not None else []
     return ((name, place[name]) for name, place in places if place.get(name) is not None)
 
 
@@ -139,8 +141,8 @@ def results_of(atoms: Atoms) -> dict[str, Any]:
 
 
 def store_of(atoms: Atoms, label: str) -> dict[str, Any]:
-    """Return what a file keeps under other names where a label would be."""
-    return dict(atoms.arrays if LABELS[label].per == "atom" else atoms.info)
+    """Return where a label of the user's own name may be; those of atoms also beside the arrays."""
+    return {**atoms.info, **atoms.arrays} if LABELS[label].per == "atom" else dict(atoms.info)
 
 
 def is_virial(name: str) -> bool:
@@ -164,7 +166,7 @@ def _fitting(value: Any, label: str, atoms: Atoms) -> NDArray[np.float64] | None
         return None
     if row.per == "atom":
         shape = (len(atoms), *row.shape)
-        return array.reshape(shape) if array.shape in (shape, (*shape, 1)) else None
+        return array.reshape(shape) if array.shape in (shape, (*shape, 1), (math.prod(shape),)) else None
     shapes = {(): ((),), (6,): ((6,), (9,), (3, 3))}.get(row.shape, (row.shape,))
     shape = tuple(n for n in array.shape if n != 1)
     return array.reshape(shape) if shape in shapes else None

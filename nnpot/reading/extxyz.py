@@ -56,7 +56,9 @@ def extxyz_frames(text: str, source: str) -> list[Atoms]:
                 f"{name} (line {k + 1}) is to have {lines[k].strip()[:20]} atoms, but the file ends after {len(rows)}; "
                 "is it complete?"
             )
-        vectors = list(takewhile(lambda line: line.lstrip().startswith("VEC"), lines[k + 2 + n_atoms : k + 6 + n_atoms]))
+        vectors = list(
+            takewhile(lambda line: line.lstrip().startswith("VEC"), lines[k + 2 + n_atoms : k + 6 + n_atoms])
+        )
         try:
             if vectors:
                 frames.append(next(read_xyz(io.StringIO("\n".join([*lines[k : k + 2], *rows, *vectors, ""])), 0)))

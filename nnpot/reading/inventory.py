@@ -113,6 +113,13 @@ class Inventory:
                 inventory.others[label].update(lookalikes(atoms, label))
             for counter, names in zip(inventory.unused, _unused(atoms, found, keys), strict=True):
                 counter.update(names)
+        for option in ("group", "total_charge"):
+            name = getattr(keys, option)
+            if name != getattr(LabelKeys, option) and all(name not in atoms.info for atoms in frames):
+                flag = naming.format(label=option, name=name)
+                raise ValueError(
+                    f"{source}: {name} is in no structure, but {flag} was given; correct it or leave it out"
+                )
         for label in LABELS:
             if keys.named(label) and all(next(stored(atoms, keys, label), None) is None for atoms in frames):
                 flag = naming.format(label=keys.option(label), name=keys.named(label))
