@@ -23,6 +23,8 @@ _FOREIGN_UNITS = {"ha", "hartree", "hartrees", "eh", "ry", "rydberg", "kcal", "k
 _MATRICES = ("Lattice", "stress", "virial")
 """Keys of 9 numbers that are stored column by column."""
 
+_NEED_VALUES = {*_MATRICES, "Properties", "pbc", "energy", "free_energy"}
+
 
 def info_of(line: str) -> dict[str, Any]:
     """Return the keys of a comment line with their values, as ASE reads them; Fortran's `1.5D-3` is a number as well.
@@ -37,10 +39,14 @@ def info_of(line: str) -> dict[str, Any]:
     """
     info: dict[str, Any] = {}
     pairs = list(_pairs(line))
-    is_extended = any(key in ("Properties", "Lattice") for key, _ in pairs)
+    is_extended = any(key in ("Properties", "Lattice") and raw is not None for key, raw in pairs)
     for key, raw in pairs:
+        if raw is None and key in _NEED_VALUES:
+            if is_extended:
+                raise ValueError(f"{key} has no value")
+            continue  # a word of some text
         value = True if raw is None else _value(raw)
-        if key in _MATRICES and raw is not None:
+        if key in _MATRICES:
             value = _matrix(key, value)
         if is_extended and key in info and not np.array_equal(info[key], value):
             raise ValueError(f"{key} is given twice, with different values; leave out one of them")

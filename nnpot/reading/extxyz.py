@@ -64,7 +64,7 @@ def extxyz_frames(text: str, source: str) -> list[Atoms]:
                 frames.append(next(read_xyz(io.StringIO("\n".join([*lines[k : k + 2], *rows, *vectors, ""])), 0)))
             else:
                 frames.append(_atoms(lines[k + 1], rows, k + 3))
-        except (ValueError, OSError, KeyError, TypeError, IndexError) as error:
+        except Exception as error:  # whatever a mutilated frame leads to
             raise ValueError(f"{name} (line {k + 1}): {error}") from error
         k += 2 + n_atoms + len(vectors)
     return frames

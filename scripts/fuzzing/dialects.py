@@ -188,6 +188,7 @@ REFUSED: dict[str, Change] = {
     "five components": _comment(r'stress="[^"]*"', 'stress="1 2 3 4 5"'),
     "lattice": _comment("Lattice", "lattice"),
     "a cell misspelt": _comment("Lattice", "Lattic"),
+    "an energy without a value": _comment(r"energy=\S+", "energy"),
     "no cell": _comment(r'Lattice="[^"]*"', ""),
     "six numbers of the cell": _comment(r'Lattice="[^"]*"', 'Lattice="4 4 4 90 90 90"'),
     "properties": _comment("Properties", "properties"),

@@ -19,6 +19,7 @@ from datasets import labelled_alloys, write
 
 from nnpot.label_names import LabelKeys
 from nnpot.reading import read_atoms, read_labelled, read_structures, require_labels
+from nnpot.structure import keep_results
 
 PROPERTIES = "Properties=species:S:1:pos:R:3"
 PACKED: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}
@@ -160,6 +161,17 @@ def test_columns_that_nothing_names_are_told(tmp_path: Path) -> None:
     (tmp_path / "a.xyz").write_text("2\nenergy=1\nCu 0 0 0 0.1 0.2 0.3\nCu 0 0 2 0.1 0.2 0.3\n")
     _, found = read_labelled(tmp_path / "a.xyz")
     assert str(found).endswith("not used: column unnamed_columns 1/1")
+
+
+def test_what_was_read_is_written_with_other_results(tmp_path: Path) -> None:
+    comments = ("stress", "stress=none energy=1", f'Lattice="9 0 0 0 9 0 0 0 9" {PROPERTIES} stress="1 2 3 4 5 6"')
+    (tmp_path / "a.xyz").write_text("".join(f"1\n{comment}\nCu 0 0 0\n" for comment in comments))
+    frames = read_atoms(tmp_path / "a.xyz")
+    for atoms in frames:
+        keep_results(atoms, {"energy": -3.5, "forces": np.zeros((1, 3))})
+    ase.io.write(tmp_path / "b.xyz", frames, format="extxyz")
+    structures = read_structures(tmp_path / "b.xyz")
+    assert [s.labels.keys() for s in structures] == [{"energy", "forces"}] * 3
 
 
 def test_energies_of_atoms_are_no_energy(tmp_path: Path) -> None:
