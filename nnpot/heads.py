@@ -8,7 +8,8 @@ All of them are linear in what the networks give, so that the labels of a commit
 members.
 """
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,8 @@ from nnpot.functional.segment import segment_sum
 from nnpot.nn.layers import Affine
 from nnpot.nn.mlp import MLP
 from nnpot.nn.per_element import PerElement
+
+log = logging.getLogger("nnpot")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,17 @@ def predictions(outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor
     for name in outputs.keys() & HEADS.keys():
         labels |= HEADS[name].predict(outputs[name], batch)
     return labels
+
+
+def say_what_stays(names: Sequence[str], engine: str) -> None:
+    """Say that an engine does not take what heads predict.
+
+    Args:
+        names: Of the heads of a potential.
+        engine: What takes energy, forces and stress alone.
+    """
+    if names:
+        log.warning("%s takes energy, forces and stress alone: %s stay behind", engine, ", ".join(names))
 
 
 class HeadNetworks(nn.Module):

@@ -10,6 +10,7 @@ import torch
 
 from nnpot.engines.lammps import plugin
 from nnpot.formats import aot, n2p2
+from nnpot.heads import say_what_stays
 from nnpot.io import load, read_summary
 from nnpot.machine.build import NATIVE, find_compiler
 from nnpot.machine.files import write_atomically
@@ -65,6 +66,7 @@ def export(
     if target != NATIVE and to not in ("lammps", "aot"):
         raise ValueError(f"what is written for {to} runs on any processor; leave out --target {target}")
     potential, summary = load(model, torch.float64), read_summary(model)  # no weight loses digits
+    say_what_stays(potential.heads, to)
     match to:
         case "lammps":
             written = _lammps(potential, Path(out), dtype, target, summary)
@@ -84,9 +86,14 @@ def _lammps(potential: Potential, folder: Path, dtype: str, target: str, summary
         instructions_of(compiler, target)  # complains about a wrong name before anything is compiled
     plugin.build()
     path = aot.write(potential, folder / "model.pt2", dtype, target, summary)
-    text = LAMMPS_INPUT.format(path=path.resolve(), elements=" ".join(potential.elements))
+    text = LAMMPS_INPUT.format(path=_quoted(path.resolve()), elements=" ".join(potential.elements))
     write_atomically(folder / "example.in", text)
     return folder
+
+
+def _quoted(path: Path) -> str:
+    """A path as a word of a LAMMPS input, which does not end at a space nor begin a comment or a variable."""
+    return f"'{path}'" if '"' in str(path) else f'"{path}"'
 
 
 def _metatomic() -> Any:

@@ -1,5 +1,6 @@
 """Potentials in TorchSim (https://torchsim.github.io/torch-sim): dynamics and relaxation of many systems at once."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +14,14 @@ from torch_sim.state import SimState
 from nnpot.batch import Batch
 from nnpot.functional.constants import indices
 from nnpot.functional.segment import segment_sum
-from nnpot.io import load_for_evaluation
-from nnpot.neighbors import moved_beyond_skin, neighbor_pairs
+from nnpot.heads import say_what_stays
+from nnpot.io import load_for_evaluation, usable_device
+from nnpot.neighbors import check_places, moved_beyond_skin, neighbor_pairs
 from nnpot.potential import CENTERS_AT_ONCE, Potential
 from nnpot.prepared import Needs
 from nnpot.structure import Structure
 from nnpot.tables import arranged, needs_in_dynamics, with_tables
+from nnpot.units import dtype_of
 
 _VOIGT = (0, 5, 4, 5, 1, 3, 4, 3, 2)
 """Place of each element of a 3×3 matrix among xx, yy, zz, yz, xz, xy."""
@@ -38,7 +41,8 @@ class TorchSimModel(ModelInterface):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the model file is not complete, or the skin is negative.
+        ValueError: If the model file is not complete, the dtype is not known, there is no such device, or the skin is
+            negative or infinite.
     """
 
     def __init__(
@@ -49,10 +53,13 @@ class TorchSimModel(ModelInterface):
         skin: float = 1.0,
     ) -> None:
         super().__init__()
-        if skin < 0:
-            raise ValueError(f"skin must not be negative, got {skin} Å")
+        if not 0 <= skin < math.inf:
+            raise ValueError(f"skin must be finite and not negative, got {skin} Å")
         self._compute_forces = self._compute_stress = True
-        self.potential, self._dtype, self._device = load_for_evaluation(potential, dtype, torch.device(device))
+        self.potential, self._dtype, self._device = load_for_evaluation(
+            potential, dtype_of(dtype), usable_device(device)
+        )
+        say_what_stays(self.potential.heads, "TorchSim")
         self._neighbors = _VerletLists(self.potential, self._dtype, skin)
 
     def forward(self, state: SimState | dict[str, Any], **_: Any) -> dict[str, Tensor]:
@@ -67,7 +74,8 @@ class TorchSimModel(ModelInterface):
             (n_systems, 3, 3), NaN without a periodic cell.
 
         Raises:
-            ValueError: If an element is not known to the potential, or positions or cell are not finite.
+            ValueError: If an element is not known to the potential, positions or cell are not finite, two atoms are at
+                one place, or results are not finite.
         """
         if isinstance(state, dict):
             state = SimState(**state, masses=torch.ones_like(state["positions"][:, 0]))
@@ -79,7 +87,10 @@ class TorchSimModel(ModelInterface):
             state.system_idx,
         )
         with torch.no_grad():
-            prediction = self.potential(self._neighbors.batch(systems))
+            batch = self._neighbors.batch(systems)
+            prediction = self.potential(batch)
+        if not bool(prediction.is_finite(batch).all()):
+            raise ValueError(prediction.complaints(batch)[0])
         stress = prediction.stress.index_select(1, indices(_VOIGT, prediction.stress))
         results = {
             "energy": prediction.energy,
@@ -182,6 +193,7 @@ class _VerletLists:
     def _found(self, structure: Structure) -> tuple[Batch, Tensor]:
         pairs = neighbor_pairs(structure, self.potential.cutoff + self.skin)
         vectors = pairs.vectors(structure.positions, structure.cell)
+        check_places(structure, pairs, vectors)
         batch = Batch.of_structure(structure, vectors, pairs.i, pairs.j)
         batch = batch if self.needs is None else arranged(batch, self.needs, self.skin)
         return batch, pairs.shifts @ structure.cell
