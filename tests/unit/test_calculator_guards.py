@@ -89,6 +89,7 @@ def test_threads_share_a_potential() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # Python 3.12
 def test_a_fork_does_not_wait_for_a_thread_that_it_has_not() -> None:
     """Which holds the lock of the calculator in the parent."""
     atoms = alloy()
