@@ -176,6 +176,8 @@ class NeighborTable:
     @classmethod
     def of(cls, pairs: Pairs, cutoff: float, element: int | None = None) -> Self:
         """Return the table of the pairs closer than a cutoff in Å, of all neighbours or of those of one element."""
+        if (origin := pairs.origin) is not None:
+            return cls.of(origin.pairs, cutoff, None if element is None else origin.number_of(element))
         return pairs.cached((cls, cutoff, element), lambda: cls._made_of(pairs, cutoff, element))
 
     @classmethod

@@ -16,6 +16,7 @@ from nnpot.functional.linear import Fixed
 from nnpot.functional.networks import Networks, NetworksKernel
 from nnpot.functional.tape import Sum, Tape, Value
 from nnpot.heads import HeadNetworks, check_heads
+from nnpot.native import serves
 from nnpot.neighbors import single_batch
 from nnpot.nn.layers import Activation, Affine
 from nnpot.nn.mlp import MLP, activations
@@ -67,6 +68,8 @@ class NeuralNetworkPotential(TrainablePotential):
         super().__init__()
         if not 0 < min_feature_scale <= 1:
             raise ValueError(f"min_feature_scale must be a fraction of the largest scale, got {min_feature_scale}")
+        if min(hidden, default=1) < 1:
+            raise ValueError(f"hidden must be at least one unit for each layer, got {', '.join(map(str, hidden))}")
         sizes = (descriptor.n_features, *hidden, 1)
         activations(activation, len(hidden))  # complains about a wrong name even while the elements are still open
         self.descriptor = descriptor
@@ -103,10 +106,8 @@ class NeuralNetworkPotential(TrainablePotential):
         """As of every potential; autograd goes only where no derivative is written out."""
         values, stage = self.record_features(tape, pairs)
         kernel = None
-        if stage == "features":
-            zeros = torch.zeros(len(self.elements), dtype=torch.float64, device=values.tensor.device)
-            heads = [arrays_of(head.networks, head.linear, self.scaling, zeros, 1.0) for head in self._heads]
-            sets = [self.arrays, *heads]
+        if stage == "features" and serves("networks", values.tensor):
+            sets = self.arrays
             kernel = NetworksKernel.of([values.tensor] * len(sets), pairs.center_species, sets)
         if kernel is None:
             outputs = self._by_autograd(tape, values, pairs, stage)
@@ -131,13 +132,12 @@ class NeuralNetworkPotential(TrainablePotential):
         species = pairs.center_species
         blocks = ElementBlocks.of_centers(pairs, len(self.elements), values.tensor.dtype)
         graph = self.graphs.get((stage, tape.is_trained))
-        parameters = list(self.parameters())
         if graph is None or self.heads or blocks.atom_of_row.shape[1] < 2:
-            return tape.autograd(lambda x: self.outputs_behind(stage, x, species, blocks), [values], parameters)
+            return tape.autograd(lambda x: self.outputs_behind(stage, x, species, blocks), [values], self.parameters())
         x = values.tensor.detach().requires_grad_()
         inputs = (x, species, blocks.atom_of_row, blocks.row_of_atom, blocks.mask)
         energies, slopes = graph(inputs, lambda: self._example(x))
-        return tape.add(AtomByAtom(x, energies, slopes, parameters if tape.is_trained else ()), values)
+        return tape.add(AtomByAtom(x, energies, slopes, [*self.parameters()] if tape.is_trained else ()), values)
 
     def energies_behind(self, stage: Stage, x: Tensor, species: Tensor, blocks: ElementBlocks) -> Tensor:
         """Return atomic energies, in eV, shape (N,), from what `Descriptor.record` records, or from features."""
@@ -153,10 +153,17 @@ class NeuralNetworkPotential(TrainablePotential):
         return [energies, *(network_outputs(head.networks, head.linear, x, blocks).double() for head in self._heads)]
 
     @property
-    def arrays(self) -> Networks:
-        """The networks of the energies as kernels take them."""
+    def arrays(self) -> list[Networks]:
+        """The networks of the energies, then those of each head, as kernels take them."""
         offset = numbers(self.reference, self.scaling.mean, torch.float64)
-        return arrays_of(self.networks, self.linear, self.scaling, offset, self.energy_scale)
+        outputs = [(offset, self.energy_scale), *[(torch.zeros_like(offset), 1.0)] * len(self.heads)]
+        terms = zip(self.network_terms, outputs, strict=True)
+        return [arrays_of(*modules, self.scaling, *rest) for modules, rest in terms]
+
+    @property
+    def network_terms(self) -> list[tuple[PerElement, PerElement]]:
+        """The same as modules: networks, and linear terms, which may be none."""
+        return [(self.networks, self.linear), *((head.networks, head.linear) for head in self._heads)]
 
     @property
     def _heads(self) -> list[HeadNetworks]:

@@ -123,7 +123,7 @@ class External:
         if unknown:
             known = ", ".join(self.potential.elements)
             raise ValueError(f"{words[3]} knows the elements {known}, not {', '.join(unknown)}")
-        say_what_stays(self.potential.heads, "LAMMPS")
+        say_what_stays(self.potential.predicts, "LAMMPS")
         self.element_of_type = torch.tensor([0, *(self.potential.elements.index(name) for name in words[4:])])
         self._known: _Known | None = None
 

@@ -119,6 +119,6 @@ def write_mliap(model: str | Path, path: str | Path, dtype: str = "float64", dev
         ValueError: If it is not complete, or the dtype is not known.
     """
     potential = load(model, dtype_of(dtype), device)
-    say_what_stays(potential.heads, "LAMMPS")
+    say_what_stays(potential.predicts, "LAMMPS")
     torch.save(MLIAPModel(potential), path)
     return Path(path)

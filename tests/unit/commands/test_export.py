@@ -51,15 +51,6 @@ def test_paths_are_one_word_of_an_input(model: Path, tmp_path: Path, monkeypatch
         assert line == f"pair_coeff * * {quote}{tmp_path / name / 'model.pt2'}{quote} H O Cu Au"
 
 
-def test_what_heads_predict_stays_behind_with_a_word(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(aot, "write", lambda _, path, *__: path)
-    model = save(network_potential(acsf(), heads=("charges",)), tmp_path / "model.nnpot")
-    export(str(model), str(tmp_path / "model.pt2"), "aot")
-    assert "aot takes energy, forces and stress alone: charges stay behind" in caplog.text
-
-
 def test_an_unknown_program_is_refused(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["export", str(model), str(tmp_path / "out"), "--to", "gromacs"])

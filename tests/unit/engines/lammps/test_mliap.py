@@ -140,7 +140,7 @@ def test_charges_that_stay_behind_are_named(tmp_path: Path, caplog: pytest.LogCa
     assert caplog.text == ""
     save(network_potential(acsf(), heads=("charges",)), tmp_path / "model.nnpot")
     write_mliap(tmp_path / "model.nnpot", tmp_path / "model.pt")
-    assert "LAMMPS takes energy, forces and stress alone: charges stay behind" in caplog.text
+    assert "LAMMPS takes only energies, forces and stress, without dipole and charges" in caplog.text
 
 
 def test_lammps_asks_for_nothing_else() -> None:
