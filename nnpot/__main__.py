@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+from nnpot.commands.configuration import check_classes, check_configurations, named_sources
 from nnpot.commands.renamed import by_new_names
 
 COMMANDS = {
@@ -35,12 +36,22 @@ OTHER_NAMES = {"--from": "--from_model"}
 """Options whose name cannot be that of an argument in Python, and the argument."""
 
 
+LONGEST = 600
+"""Number of characters of a complaint."""
+
+
 class Parser(ArgumentParser):
-    """A parser whose complaints are one line, with a suggestion where a key is misspelt."""
+    """A parser whose complaints are one line, with a suggestion where a key is misspelt.
+
+    Attributes:
+        sources: Files with settings, to be put behind a complaint.
+    """
+
+    sources: str = ""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print one line and exit with code 2."""
-        complain(_one_line(message) + self._suggestion(message), code=2)
+        complain(_one_line(message) + self._suggestion(message) + self.sources, code=2)
 
     def check_prefixes(self, arguments: Sequence[str]) -> None:
         """Stop at an option of another command, as `--data.keys.energy` of `train` for `--keys.energy` of `evaluate`.
@@ -92,7 +103,10 @@ def _run(arguments: Sequence[str] | None) -> None:
         function = getattr(module, command)
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # set to INFO when it was imported
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on workers, its own deprecated calls
+        check_configurations(rest)
+        sources = named_sources(rest)
         parser, rest = _parser(command, module), by_new_names(rest)
+        parser.sources = sources
         settings = _settings(parser, [*_inherited(module, rest), *_configurations_first(rest)])
         settings.pop("config", None)
         if command == "train":
@@ -140,6 +154,7 @@ def _inherited(module: Any, arguments: Sequence[str]) -> list[str]:
     finder.add_argument("--from", "--from_model", type=Path, dest="from_model")
     given, _ = finder.parse_known_args(arguments)
     settings = module.inherited(given.resume, given.from_model)
+    check_classes(settings, str(given.resume or given.from_model))
     return ["--config", json.dumps(settings)] if settings else []
 
 
@@ -159,7 +174,7 @@ def _settings(parser: Parser, arguments: Sequence[str]) -> Any:
     try:
         return parser.instantiate(parser.parse_args(arguments))
     except (ValueError, TypeError) as error:  # raised by a constructor while its arguments are checked
-        complain(_one_line(str(error)), code=2)
+        complain(_one_line(str(error)) + parser.sources, code=2)
 
 
 def _with_required(loss: Any, arguments: Sequence[str]) -> Any:
@@ -188,7 +203,8 @@ def _with_notes(error: BaseException) -> str:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split())
+    line = " ".join(message.split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} …"
 
 
 def _usage() -> str:

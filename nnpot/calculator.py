@@ -59,8 +59,8 @@ class NNPotCalculator(Calculator):
     ) -> None:
         super().__init__(**kwargs)
         precision = dtype_of(dtype)
-        if skin < 0:
-            raise ValueError(f"skin must not be negative, got {skin} Å")
+        if not 0 <= skin < math.inf:
+            raise ValueError(f"skin must be finite and not negative, got {skin} Å")
         self.skin = skin
         self.potential, self.dtype, self.device = load_for_evaluation(potential, precision, torch.device(device))
         if compile not in get_args(Compilation):
