@@ -1,10 +1,9 @@
-"""The door: `nnpot COMMAND …`, a parser over the plain functions in `nnpot.commands`."""
+"""The command line: `nnpot COMMAND …`, a parser over the plain functions in `nnpot.commands`."""
 
 import argparse
 import dataclasses
 import difflib
 import importlib
-import inspect
 import io
 import itertools
 import json
@@ -12,13 +11,14 @@ import logging
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+from nnpot.commands.complaints import explanation
 from nnpot.commands.configuration import check_classes, check_configurations, named_sources
 from nnpot.commands.renamed import by_new_names
 
@@ -39,9 +39,16 @@ OTHER_NAMES = {"--from": "--from_model"}
 LONGEST = 600
 """Number of characters of a complaint."""
 
+_NO_SETTINGS = (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError)
+"""What comes of values that no parser or constructor expects."""
+
+
+class _RefusedError(Exception):
+    """Arguments that a parser does not take."""
+
 
 class Parser(ArgumentParser):
-    """A parser whose complaints are one line, with a suggestion where a key is misspelt.
+    """A parser that raises an error where others print their usage and exit.
 
     Attributes:
         sources: Files with settings, to be put behind a complaint.
@@ -50,8 +57,8 @@ class Parser(ArgumentParser):
     sources: str = ""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print one line and exit with code 2."""
-        complain(_one_line(message) + self._suggestion(message) + self.sources, code=2)
+        """Leave it to who knows all arguments to say what is wrong."""
+        raise _RefusedError(_one_line(message)) from ex
 
     def check_prefixes(self, arguments: Sequence[str]) -> None:
         """Stop at an option of another command, as `--data.keys.energy` of `train` for `--keys.energy` of `evaluate`.
@@ -63,16 +70,6 @@ class Parser(ArgumentParser):
             own = option.partition(".")[2]
             if option not in known and own in known:
                 complain(f"there is no option --{option}: that of {self.prog} is --{own}", code=2)
-
-    def _suggestion(self, message: str) -> str:
-        wrong = re.search(r"(?:Option|Key|nested key) '([\w.-]+)'|[Uu]nrecognized arguments: --([\w.-]+)", message)
-        if wrong is None:
-            return ""
-        key = wrong[1] or wrong[2]
-        known = set(re.findall(r"--([\w.]+)", self.format_help()))
-        known |= {part for name in known for part in name.split(".")} | _constructor_arguments()
-        close = difflib.get_close_matches(key, known, n=1) or difflib.get_close_matches(key.split(".")[-1], known, n=1)
-        return f"; did you mean {close[0]}?" if close else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -107,7 +104,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         sources = named_sources(rest)
         parser, rest = _parser(command, module), by_new_names(rest)
         parser.sources = sources
-        settings = _settings(parser, [*_inherited(module, rest), *_configurations_first(rest)])
+        settings = _settings(parser, function, [*_inherited(module, rest), *_configurations_first(rest)])
         settings.pop("config", None)
         if command == "train":
             settings["loss"] = _with_required(settings["loss"], rest)
@@ -149,10 +146,13 @@ def _inherited(module: Any, arguments: Sequence[str]) -> list[str]:
     """The settings that a command takes over from a run or a model, as a configuration before those of the user."""
     if not hasattr(module, "inherited"):
         return []
-    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     finder.add_argument("--resume", type=Path)
     finder.add_argument("--from", "--from_model", type=Path, dest="from_model")
-    given, _ = finder.parse_known_args(arguments)
+    try:
+        given, _ = finder.parse_known_args(arguments)
+    except argparse.ArgumentError:  # the parser of the command says so
+        return []
     settings = module.inherited(given.resume, given.from_model)
     check_classes(settings, str(given.resume or given.from_model))
     return ["--config", json.dumps(settings)] if settings else []
@@ -169,12 +169,19 @@ def _configurations_first(arguments: Sequence[str]) -> list[str]:
     return [*first, *others]
 
 
-def _settings(parser: Parser, arguments: Sequence[str]) -> Any:
+def _settings(parser: Parser, function: Callable[..., Any], arguments: Sequence[str]) -> Any:
     parser.check_prefixes(arguments)
     try:
         return parser.instantiate(parser.parse_args(arguments))
-    except (ValueError, TypeError) as error:  # raised by a constructor while its arguments are checked
-        complain(_one_line(str(error)) + parser.sources, code=2)
+    except (*_NO_SETTINGS, _RefusedError) as error:  # also raised by a constructor that checks its arguments
+        why = explanation(function, arguments, OTHER_NAMES) or _one_line(str(_first_cause(error)))
+        complain(why + parser.sources, code=2)
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """The error that others only hand on, in longer words."""
+    cause = error.__cause__
+    return error if cause is None or isinstance(cause, argparse.ArgumentError) else _first_cause(cause)
 
 
 def _with_required(loss: Any, arguments: Sequence[str]) -> Any:
@@ -190,13 +197,6 @@ def _with_required(loss: Any, arguments: Sequence[str]) -> Any:
     return dataclasses.replace(loss, required=tuple(dict.fromkeys([*loss.required, *weighed])))
 
 
-def _constructor_arguments() -> set[str]:
-    """Arguments of the classes that a configuration may name."""
-    descriptors = importlib.import_module("nnpot.descriptors")
-    classes = [getattr(descriptors, name) for name in descriptors.__all__]
-    return {argument for c in classes for argument in inspect.signature(c).parameters}
-
-
 def _with_notes(error: BaseException) -> str:
     """An error with what was added to it on its way, on one line."""
     return _one_line("; ".join([str(error), *getattr(error, "__notes__", [])]))
@@ -210,7 +210,7 @@ def _one_line(message: str) -> str:
 def _usage() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:{width}}  {purpose}" for name, purpose in COMMANDS.items()]
-    return "\n".join(["usage: nnpot COMMAND [options]; nnpot COMMAND --help tells them", "", *lines])
+    return "\n".join(["usage: nnpot COMMAND [options]; nnpot COMMAND --help lists them", "", *lines])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nnpot.batch import Pairs
 from nnpot.functional.blocks import ElementBlocks
-from nnpot.functional.networks import NetworksKernel
+from nnpot.functional.networks import Networks, NetworksKernel
 from nnpot.functional.segment import forces_from_pairs
 from nnpot.functional.tape import Sum, Tape, scaled
 from nnpot.neighbors import single_batch
@@ -97,54 +97,72 @@ class Committee(Potential):
 
     def _record_members(self, tape: Tape, pairs: Pairs) -> list[dict[str, Sum]]:
         alike = [m for m in self._members if isinstance(m, NeuralNetworkPotential)]
-        if len(alike) == len(self.members) and can_be_batched(alike):
-            return record_batched(alike, tape, pairs)
+        if len(alike) == len(self.members) and not any(m.graphs for m in alike):
+            arrays = [m.arrays for m in alike]
+            if len({m.heads for m in alike}) == 1 and are_alike([one for of_member in arrays for one in of_member]):
+                return record_batched(alike, arrays, tape, pairs)
         return [m.record(tape, pairs) for m in self._members]
 
 
-def can_be_batched(potentials: Sequence[NeuralNetworkPotential]) -> bool:
-    """Whether networks have the same layers, so that they can be evaluated in one batch; those with heads are not."""
-    first = potentials[0].arrays.architecture
-    if any(p.graphs or p.heads for p in potentials):
-        return False
-    return all(p.arrays.architecture == first for p in potentials)
+def are_alike(networks: Sequence[Networks]) -> bool:
+    """Whether networks have the same layers, so that they can be evaluated in one batch."""
+    return all(one.architecture == networks[0].architecture for one in networks)
 
 
-def record_batched(potentials: Sequence[NeuralNetworkPotential], tape: Tape, pairs: Pairs) -> list[dict[str, Sum]]:
-    """Record the networks of several potentials as one step: one batched product per layer."""
+def record_batched(
+    potentials: Sequence[NeuralNetworkPotential], arrays: Sequence[Sequence[Networks]], tape: Tape, pairs: Pairs
+) -> list[dict[str, Sum]]:
+    """Record the networks of several potentials, those of their heads too, as one step: one product per layer.
+
+    Args:
+        potentials: With the same heads.
+        arrays: The networks of each, all of one architecture.
+        tape: Where to.
+        pairs: Ordered pairs within at least the cutoffs.
+    """
     recorded = [p.record_features(tape, pairs) for p in potentials]
     values, stages = zip(*recorded, strict=True)
+    flat, names = [one for of_member in arrays for one in of_member], ("energies", *potentials[0].heads)
     kernel = None
     if all(stage == "features" for stage in stages):
-        features = [value.tensor for value in values]
-        kernel = NetworksKernel.of(features, pairs.center_species, [p.arrays for p in potentials])
-    if kernel is not None:
-        return [{"energies": ((1.0, e),)} for e in tape.add(kernel, *values)]
+        of_each = [value for value in values for _ in names]
+        kernel = NetworksKernel.of([value.tensor for value in of_each], pairs.center_species, flat)
 
-    def energies(*x: Tensor) -> list[Tensor]:
+    def outputs(*x: Tensor) -> list[Tensor]:
         blocks = ElementBlocks.of_centers(pairs, len(potentials[0].elements), x[0].dtype)
         features = [
             p.descriptor.features_of(x_m, blocks) if stage == "values" else x_m
             for p, x_m, stage in zip(potentials, x, stages, strict=True)
         ]
-        return _energies(potentials, features, pairs.center_species, blocks)
+        return _outputs(potentials, flat, features, pairs.center_species, blocks)
 
-    parameters = [w for p in potentials for w in p.parameters()]
-    return [{"energies": ((1.0, e),)} for e in tape.autograd(energies, values, parameters)]
+    if kernel is not None:
+        made = tape.add(kernel, *of_each)
+    else:
+        made = tape.autograd(outputs, values, [w for p in potentials for w in p.parameters()])
+    rest = iter(made)
+    return [{name: ((1.0, next(rest)),) for name in names} for _ in potentials]
 
 
-def _energies(
-    potentials: Sequence[NeuralNetworkPotential], features: Sequence[Tensor], species: Tensor, blocks: ElementBlocks
+def _outputs(
+    potentials: Sequence[NeuralNetworkPotential],
+    arrays: Sequence[Networks],
+    features: Sequence[Tensor],
+    species: Tensor,
+    blocks: ElementBlocks,
 ) -> list[Tensor]:
-    """Atomic energies of each potential, shape (N,), from its features, shape (N, D).
+    """Atomic energies, then what heads have to say, of each potential, shape (N,), from its features, shape (N, D).
 
-    Network s of potential m becomes network m S + s of one set, for M N atoms.
+    Network s of the m-th set becomes network m S + s of one, for M N atoms.
     """
-    n, n_elements = species.shape[0], len(potentials[0].elements)
-    all_species = torch.cat([species + m * n_elements for m in range(len(potentials))])
-    mean, scale = (torch.cat([getattr(p.scaling, name) for p in potentials]) for name in ("mean", "scale"))
-    x = standardized(torch.cat(list(features)), mean, scale, all_species)
-    networks = PerElement(network for p in potentials for network in p.networks)
-    linear = PerElement(term for p in potentials for term in p.linear)
-    outputs = network_outputs(networks, linear, x, blocks.repeated(len(potentials))).split(n)
-    return [p.references(species) + p.energy_scale * h.double() for p, h in zip(potentials, outputs, strict=True)]
+    n, n_elements, terms = species.shape[0], len(potentials[0].elements), [p.network_terms for p in potentials]
+    all_species = torch.cat([species + m * n_elements for m in range(len(arrays))])
+    mean, scale = (torch.cat([getattr(one, name) for one in arrays]) for name in ("mean", "scale"))
+    repeated = torch.cat([x for x, of_member in zip(features, terms, strict=True) for _ in of_member])
+    x = standardized(repeated, mean, scale, all_species)
+    networks = PerElement(network for of_member in terms for part, _ in of_member for network in part)
+    linear = PerElement(term for of_member in terms for _, part in of_member for term in part)
+    outputs = network_outputs(networks, linear, x, blocks.repeated(len(arrays))).split(n)
+    return [
+        one.offset.index_select(0, species) + one.factor * h.double() for one, h in zip(arrays, outputs, strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""Heads: what a potential predicts beside the energy, from one more number for each atom.
+"""Heads: what a potential predicts besides the energy, from one more number for each atom.
 
 A potential with heads (`NeuralNetworkPotential`) has further networks on the same features for each of them.  What they
 give for an atom is no label yet: here it becomes one, by operations that see whole structures.  A new head is a
@@ -8,7 +8,7 @@ All of them are linear in what the networks give, so that the labels of a commit
 members.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,7 @@ from nnpot.functional.segment import segment_sum
 from nnpot.nn.layers import Affine
 from nnpot.nn.mlp import MLP
 from nnpot.nn.per_element import PerElement
+from nnpot.structure import Structure
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,30 @@ def charges_and_dipole(raw: Tensor, batch: Batch) -> dict[str, Tensor]:
 
 HEADS = {"charges": Head(("charges", "dipole"), charges_and_dipole)}
 """Heads by the names that configurations and model files give them."""
+
+
+CHARGE_TOLERANCE = 0.05
+"""By how much, in e, charges that are labels may add up to something else than the total charge: they are rounded."""
+
+
+def complaint_of_charges(structures: Sequence[Structure], option: str) -> str:
+    """Return which charges do not add up to the total charge, as those that are predicted do; empty if all do.
+
+    Args:
+        structures: Some of them with charges, in e.
+        option: By which the key of the total charge is given.
+    """
+    sums = [(s, float(s.labels["charges"].sum())) for s in structures if "charges" in s.labels]
+    off = [(s, total) for s, total in sums if abs(total - s.charge) > CHARGE_TOLERANCE]
+    if not off:
+        return ""
+    (first, total), names = off[0], ", ".join(s.name for s, _ in off[:3])
+    others = f" and {len(off) - 3} more" if len(off) > 3 else ""
+    return (
+        f"{names}{others}: the charges do not add up to the total charge within {CHARGE_TOLERANCE} e, as predicted "
+        f"ones do (in the first to {total:.3g} e instead of {first.charge:g} e); correct them, or name the key of "
+        f"the total charge by {option}"
+    )
 
 
 def predictions(outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:

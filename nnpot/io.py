@@ -1,4 +1,4 @@
-"""The one door for potentials in files: what a file holds is told from its content, whatever its name."""
+"""Load and save potentials: the format of a file is recognised by its content, whatever its name."""
 
 import copy
 import datetime

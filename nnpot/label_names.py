@@ -158,6 +158,13 @@ class Inventory:
         for atoms, found in zip(frames, labels, strict=True):
             for label in set(LABELS) - set(found):
                 inventory.others[label].update(_lookalikes(atoms, label))
+        for option in ("group", "total_charge"):
+            name = getattr(keys, option)
+            if name != getattr(LabelKeys, option) and all(name not in atoms.info for atoms in frames):
+                flag = naming.format(label=option, name=name)
+                raise ValueError(
+                    f"{source}: {name} is in no structure, but {flag} was given; correct it or leave it out"
+                )
         for label in LABELS:
             if keys.named(label) and all(next(_stored(atoms, keys, label), None) is None for atoms in frames):
                 flag = naming.format(label=keys.option(label), name=keys.named(label))
@@ -209,6 +216,7 @@ def _stored(atoms: Atoms, keys: LabelKeys, label: str) -> Iterator[tuple[str, An
     else:
         places = [(own, results) for own in (*_PREFERRED.get(label, ()), label)]
         places += [(virial, store) for virial in _VIRIALS if label == "stress"]
+        places += [(label, store)] if LABELS[label].per == "atom" and _numeric(store.get(label)) is not None else []
     return ((name, place[name]) for name, place in places if place.get(name) is not None)
 
 
@@ -229,7 +237,8 @@ def _results(atoms: Atoms) -> dict[str, Any]:
 
 
 def _store(atoms: Atoms, label: str) -> dict[str, Any]:
-    return dict(atoms.arrays if LABELS[label].per == "atom" else atoms.info)
+    """Where a label of the user's own name may be; those of atoms also where others write them beside the arrays."""
+    return {**atoms.info, **atoms.arrays} if LABELS[label].per == "atom" else dict(atoms.info)
 
 
 def _place(label: str) -> str:

@@ -78,7 +78,7 @@ class Label:
     @property
     def why_impossible(self) -> str:
         """Why no structure of a file can have it."""
-        return "no structure is periodic" if self.of == "a cell" else "a periodic structure has none"
+        return "no structure is periodic" if self.of == "a cell" else f"periodic cells have no {self.name} label"
 
 
 _ALL = (

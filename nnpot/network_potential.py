@@ -67,6 +67,8 @@ class NeuralNetworkPotential(TrainablePotential):
         super().__init__()
         if not 0 < min_feature_scale <= 1:
             raise ValueError(f"min_feature_scale must be a fraction of the largest scale, got {min_feature_scale}")
+        if min(hidden, default=1) < 1:
+            raise ValueError(f"hidden must be at least one unit for each layer, got {', '.join(map(str, hidden))}")
         sizes = (descriptor.n_features, *hidden, 1)
         activations(activation, len(hidden))  # complains about a wrong name even while the elements are still open
         self.descriptor = descriptor
@@ -104,9 +106,7 @@ class NeuralNetworkPotential(TrainablePotential):
         values, stage = self.record_features(tape, pairs)
         kernel = None
         if stage == "features":
-            zeros = torch.zeros(len(self.elements), dtype=torch.float64, device=values.tensor.device)
-            heads = [arrays_of(head.networks, head.linear, self.scaling, zeros, 1.0) for head in self._heads]
-            sets = [self.arrays, *heads]
+            sets = self.arrays
             kernel = NetworksKernel.of([values.tensor] * len(sets), pairs.center_species, sets)
         if kernel is None:
             outputs = self._by_autograd(tape, values, pairs, stage)
@@ -153,10 +153,17 @@ class NeuralNetworkPotential(TrainablePotential):
         return [energies, *(network_outputs(head.networks, head.linear, x, blocks).double() for head in self._heads)]
 
     @property
-    def arrays(self) -> Networks:
-        """The networks of the energies as kernels take them."""
+    def arrays(self) -> list[Networks]:
+        """The networks of the energies, then those of each head, as kernels take them."""
         offset = numbers(self.reference, self.scaling.mean, torch.float64)
-        return arrays_of(self.networks, self.linear, self.scaling, offset, self.energy_scale)
+        outputs = [(offset, self.energy_scale), *[(torch.zeros_like(offset), 1.0)] * len(self.heads)]
+        terms = zip(self.network_terms, outputs, strict=True)
+        return [arrays_of(*modules, self.scaling, *rest) for modules, rest in terms]
+
+    @property
+    def network_terms(self) -> list[tuple[PerElement, PerElement]]:
+        """The same as modules: networks, and linear terms, which may be none."""
+        return [(self.networks, self.linear), *((head.networks, head.linear) for head in self._heads)]
 
     @property
     def _heads(self) -> list[HeadNetworks]:

@@ -100,7 +100,7 @@ class Potential(Module, ABC):
     Attributes:
         elements: Chemical symbols that the potential knows, in the order of `Pairs.species`.
         cutoff: In Å.
-        heads: Names of what it predicts beside the energy (:data:`nnpot.heads.HEADS`).
+        heads: Names of what it predicts besides the energy (:data:`nnpot.heads.HEADS`).
         publication: Where it was published, for files that are handed on; empty if unknown.
     """
 

@@ -1,20 +1,20 @@
-"""The floors of the building, and the limits of its rooms, read off the source by `ast`.
+"""The layers of the package, which module may import which, and limits of files and functions, read off the source.
 
 =====  =======================================================================  ================================
-floor  rooms                                                                    may import
+layer  packages and modules                                                     may import
 =====  =======================================================================  ================================
-0      structure, batch, prepared, elements, labels, label_names, spec,          floor 0 only
+0      structure, batch, prepared, elements, labels, label_names, spec,          layer 0 only
        torch_compile, machine, native, units, simulation
-1      functional/, neighbors, reading                                          floor 0
-2      descriptors/, nn/                                                        floors 0–1
-3      potential, heads, tables, network_potential, repulsion, committee        floors 0–2, each other
-4      formats/, io                                                             floors 0–3, see BESIDE
-5      training/, analysis/, engines/, calculator                               floors 0–4, see BESIDE
-6      commands/, __main__                                                      floors 0–5
+1      functional/, neighbors, reading                                          layer 0
+2      descriptors/, nn/                                                        layers 0–1
+3      potential, heads, tables, network_potential, repulsion, committee        layers 0–2, each other
+4      formats/, io                                                             layers 0–3, see BESIDE
+5      training/, analysis/, engines/, calculator                               layers 0–4, see BESIDE
+6      commands/, __main__                                                      layers 0–5
 —      reference/                                                               NumPy only: no torch, no nnpot
 =====  =======================================================================  ================================
 
-Modules import freely within their own room.  `nnpot/__init__` re-exports and stands outside; whoever imports
+Modules import freely within their own package.  `nnpot/__init__` re-exports and belongs to no layer; whoever imports
 `nnpot.descriptors` imports its `__init__`.  The reference is for tests and for `analysis/`.
 """
 
@@ -26,7 +26,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FLOORS = (
+LAYERS = (
     (
         *("structure", "batch", "prepared", "elements", "labels", "label_names", "spec", "torch_compile"),
         *("machine", "native", "units", "simulation"),
@@ -38,17 +38,17 @@ FLOORS = (
     ("training", "analysis", "engines", "calculator"),
     ("commands", "__main__"),
 )
-FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-OPEN_FLOORS = {0, 3}
-"""Floors whose rooms may import one another; the absence of cycles is asserted apart."""
+LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
+OPEN_LAYERS = {0, 3}
+"""Layers whose parts may import one another; that there are no cycles is tested separately."""
 
 BESIDE = {
     "io": {"formats"},
     "__main__": {"commands"},
     "analysis": {"calculator", "engines"},
 }
-"""What the rooms of floors 4 to 6 may import of their own floor: the one door for models opens all formats, engines
-never meet training, the report meets engines."""
+"""What the parts of layers 4 to 6 may import of their own layer: `io` loads and saves all formats, engines never import
+training, the report imports engines."""
 
 FREE_OF_NNPOT = {"reference"}
 NO_NAMES = {"utils", "util", "misc", "helpers", "helper", "common", "tools"}
@@ -60,7 +60,7 @@ MODULES = {
 }
 INSIDE = [name for name in MODULES if name != "nnpot"]
 every_module = pytest.mark.parametrize("name", MODULES)
-every_room = pytest.mark.parametrize("name", INSIDE)
+every_inner_module = pytest.mark.parametrize("name", INSIDE)
 
 
 @cache
@@ -82,42 +82,42 @@ def own_imports(name: str) -> set[str]:
     return {m for m in imports_in(tree_of(name)) if m == "nnpot" or m.startswith("nnpot.")}
 
 
-def room_of(name: str) -> str:
+def part_of(name: str) -> str:
     return name.split(".")[1]
 
 
 def allowed(importer: str, imported: str) -> bool:
-    """Whether one room may import another."""
+    """Whether one part may import another."""
     if importer == imported:
         return True
     if imported in FREE_OF_NNPOT:
         return importer == "analysis"
-    above, below = FLOOR_OF[importer], FLOOR_OF[imported]
+    above, below = LAYER_OF[importer], LAYER_OF[imported]
     if above != below:
         return above > below
-    return above in OPEN_FLOORS or imported in BESIDE.get(importer, set())
+    return above in OPEN_LAYERS or imported in BESIDE.get(importer, set())
 
 
 def functions_of(name: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [n for n in ast.walk(tree_of(name)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
-# the floors -----------------------------------------------------------------------------------------------------------
+# the layers -----------------------------------------------------------------------------------------------------------
 
 
-@every_room
-def test_every_module_has_a_floor(name: str) -> None:
-    assert room_of(name) in {*FLOOR_OF, *FREE_OF_NNPOT}
+@every_inner_module
+def test_every_module_has_a_layer(name: str) -> None:
+    assert part_of(name) in {*LAYER_OF, *FREE_OF_NNPOT}
 
 
-@every_room
-def test_rooms_import_from_the_floors_below(name: str) -> None:
-    forbidden = {m for m in own_imports(name) if m != "nnpot" and not allowed(room_of(name), room_of(m))}
+@every_inner_module
+def test_modules_import_from_lower_layers(name: str) -> None:
+    forbidden = {m for m in own_imports(name) if m != "nnpot" and not allowed(part_of(name), part_of(m))}
     assert forbidden == set()
 
 
-@every_room
-def test_no_room_imports_the_whole_building(name: str) -> None:
+@every_inner_module
+def test_no_module_imports_the_whole_package(name: str) -> None:
     assert "nnpot" not in own_imports(name)
 
 
@@ -126,32 +126,32 @@ def test_imports_are_absolute(name: str) -> None:
     assert [m for m in imports_in(tree_of(name)) if m.startswith(".")] == []
 
 
-@pytest.mark.parametrize("name", [n for n in INSIDE if room_of(n) in FREE_OF_NNPOT])
+@pytest.mark.parametrize("name", [n for n in INSIDE if part_of(n) in FREE_OF_NNPOT])
 def test_the_reference_stands_on_numpy_alone(name: str) -> None:
     foreign = {m.split(".")[0] for m in imports_in(tree_of(name))} - {"nnpot"}
     assert foreign - {"collections", "dataclasses", "functools", "itertools", "math", "typing", "numpy"} == set()
 
 
-@pytest.mark.parametrize("name", [n for n in INSIDE if room_of(n) in FREE_OF_NNPOT])
-def test_the_reference_knows_nothing_of_the_other_rooms(name: str) -> None:
-    assert {room_of(m) for m in own_imports(name)} <= FREE_OF_NNPOT
+@pytest.mark.parametrize("name", [n for n in INSIDE if part_of(n) in FREE_OF_NNPOT])
+def test_the_reference_imports_no_other_part(name: str) -> None:
+    assert {part_of(m) for m in own_imports(name)} <= FREE_OF_NNPOT
 
 
-@pytest.mark.parametrize("name", [n for n in INSIDE if room_of(n) != "training"])
+@pytest.mark.parametrize("name", [n for n in INSIDE if part_of(n) != "training"])
 def test_only_training_and_its_commands_import_lightning(name: str) -> None:
     lightning = [m for m in imports_in(tree_of(name)) if m.startswith(("pytorch_lightning", "lightning"))]
     assert lightning == [] or name == "nnpot.commands.train"
 
 
-@pytest.mark.parametrize("name", [n for n in INSIDE if room_of(n) == "analysis"])
+@pytest.mark.parametrize("name", [n for n in INSIDE if part_of(n) == "analysis"])
 def test_numbers_need_no_drawing(name: str) -> None:
     drawing = {"nnpot.analysis.drawing", "nnpot.analysis.plots"}
     assert name in drawing or not {m for m in imports_in(tree_of(name)) if m in drawing or m.startswith("matplotlib")}
 
 
-@pytest.mark.parametrize("name", [n for n in INSIDE if room_of(n) == "training"])
+@pytest.mark.parametrize("name", [n for n in INSIDE if part_of(n) == "training"])
 def test_training_knows_no_architecture(name: str) -> None:
-    assert {room_of(m) for m in own_imports(name)} & {"descriptors", "nn", "network_potential"} == set()
+    assert {part_of(m) for m in own_imports(name)} & {"descriptors", "nn", "network_potential"} == set()
 
 
 def test_there_is_no_import_cycle() -> None:

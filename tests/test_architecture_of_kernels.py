@@ -1,4 +1,4 @@
-"""The limits of the C++ rooms, read off the source: short files, short functions, lines that fit.
+"""The limits of the C++ sources, read off the source: short files, short functions, lines that fit.
 
 How the text looks is up to clang-format (`make lint`).  Generated files are as long as they are.
 """

@@ -8,7 +8,7 @@ import pytest
 import torch
 from proofs import compare_forces_with_differences, compare_parameter_gradient_with_differences, labelled
 from systems import CUTOFF, ELEMENTS, network_potential, structure
-from test_architecture import FLOORS
+from test_architecture import LAYERS
 
 from nnpot.descriptors import Descriptor
 from nnpot.neighbors import single_batch
@@ -63,7 +63,7 @@ def test_the_schedule_falls_linearly(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [schedule.rate(t) for t in (5, 10, 55, 100)] == pytest.approx([0.5, 1.0, 0.505, 0.01])
 
 
-def test_the_page_has_every_floor_and_its_rooms() -> None:
+def test_the_page_has_every_layer_and_its_parts() -> None:
     rows = re.findall(r"^\| (\d) \| (.*) \|$", PAGE, re.MULTILINE)
-    rooms = {int(n): re.findall(r"`(\w+)(?:\.py|/)`", row) for n, row in rows}
-    assert {n: sorted(names) for n, names in rooms.items()} == {n: sorted(names) for n, names in enumerate(FLOORS)}
+    parts = {int(n): re.findall(r"`(\w+)(?:\.py|/)`", row) for n, row in rows}
+    assert {n: sorted(names) for n, names in parts.items()} == {n: sorted(names) for n, names in enumerate(LAYERS)}

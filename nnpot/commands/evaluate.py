@@ -7,8 +7,10 @@ import torch
 
 from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import parity
+from nnpot.heads import complaint_of_charges
 from nnpot.io import load
 from nnpot.label_names import LabelKeys
+from nnpot.machine.devices import check_device
 from nnpot.machine.files import write_atomically
 from nnpot.reading import read_labelled, require_labels
 
@@ -23,14 +25,14 @@ def evaluate(
     device: str = "cpu",
     keys: LabelKeys = LabelKeys(),
 ) -> dict[str, float]:
-    """Print MAE and RMSE of energy, forces and stress: in all, per configuration type, per element.
+    """Print MAE and RMSE of energy, forces and stress: overall, per configuration type, and per element.
 
     Args:
         model: Model file.
-        data: Labelled structures, any format of ASE.
-        json: File to write the errors to.
+        data: Labelled structures, in any format that ASE reads.
+        json: File to write the errors to, as JSON.
         plots: Folder for parity plots.
-        device: Where to calculate, `cpu` or `cuda`.
+        device: Device to calculate on, `cpu` or `cuda`.
         keys: Names of the labels, if not ASE's own.
 
     Returns:
@@ -39,12 +41,14 @@ def evaluate(
     Raises:
         FileNotFoundError: If a file is not there.
         ValueError: If a file cannot be read, has no energies, lacks a named label, or holds an element that the model
-            does not know.
+            does not know, or there is no such device.
     """
-    potential = load(model, torch.float32, device)
+    potential = load(model, torch.float32, check_device(device))
     structures, found = read_labelled(data, keys, "--keys.{label} {name}")
     log.info("%s", found)
     require_labels(structures, str(data), found)
+    if "charges" in potential.predicts and (complaint := complaint_of_charges(structures, "--keys.total_charge")):
+        log.warning("%s", complaint)
     result = evaluate_potential(potential, structures)
     print(table(result, title=f"{model} on {data}"))
     if json is not None:

@@ -11,6 +11,7 @@ import torch
 from nnpot.engines.lammps import plugin
 from nnpot.formats import aot, n2p2
 from nnpot.io import load, read_summary
+from nnpot.labels import LABELS
 from nnpot.machine.build import NATIVE, find_compiler
 from nnpot.machine.files import write_atomically
 from nnpot.machine.processor import instructions_of
@@ -46,10 +47,10 @@ def export(
     Args:
         model: Model file, or a folder with files of n2p2.
         out: Folder or file to write.
-        to: For which program.
+        to: What to write: for LAMMPS, as a package, for metatomic, or for n2p2.
         dtype: Floating-point type to calculate in; files of n2p2 have none.
         target: The processor that a package is compiled for, by its name in the compiler's option `-march`, such as
-            `x86-64-v3` (any with AVX2); the one that is here unless it is given.
+            `x86-64-v3` (any with AVX2); by default that of this machine.
 
     Returns:
         What was written.
@@ -65,6 +66,9 @@ def export(
     if target != NATIVE and to not in ("lammps", "aot"):
         raise ValueError(f"what is written for {to} runs on any processor; leave out --target {target}")
     potential, summary = load(model, torch.float64), read_summary(model)  # no weight loses digits
+    left_out = [name for name in potential.predicts if LABELS[name].has_head]
+    if left_out:
+        log.warning("%s takes only energies, forces and stress, without %s", to, " and ".join(left_out))
     match to:
         case "lammps":
             written = _lammps(potential, Path(out), dtype, target, summary)

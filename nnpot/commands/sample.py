@@ -67,14 +67,14 @@ def sample(
         out: Extended XYZ file to write; replaced if it exists.
         calculator: Import path of an ASE calculator class, or of a function that makes one. It is
             called without arguments.
-        temperatures: In K.
+        temperatures: Temperatures, in K.
         strains: Relative changes of the periodic cell vectors. A strain other than zero also brings
             a random shear of about half its size. Structures that are not periodic are run once,
             without strain.
         snapshots: Labelled frames per trajectory.
         interval_fs: Time between two snapshots, and before the first, in fs.
         timestep_fs: Time step, in fs.
-        seed: Of shears, momenta and thermostat; the same seed gives the same file.
+        seed: Seed of shears, momenta and thermostat; the same seed gives the same file.
 
     Returns:
         The path of the written file.

@@ -55,20 +55,20 @@ def train(
 
     Args:
         potential: What to train; what it leaves open is taken from the data.  Not needed with `from_model` or `resume`.
-        data: Where the data are.
+        data: Training and validation structures, and how they are served.
         loss: Weights of the labels, and the function of their errors.
         optimizer: Learning rate and its schedule, averaged weights.
         trainer: Epochs, devices, precision.
         out: Folder of this run; a number is added if it already holds one.
-        seed: Of the split, the initial weights and the order of the structures.
-        resume: Folder or checkpoint of an interrupted run that is to go on, with its own settings but for a few that
+        seed: Seed of the split, the initial weights and the order of the structures.
+        resume: Folder or checkpoint of an interrupted run to go on with, under its own settings but for a few that
             may change, such as `trainer.max_epochs`.
         from_model: Model, or folder of a run, to start from: its set-up, scales and networks are kept, its reference
             energies fitted to the data, and the learning rate is a tenth of `optimizer.lr`.  Settings that are not
             given are the model's.
-        license: Under which the model may be used, such as `CC-BY-4.0`, to be kept in its file.
+        license: Licence under which the model may be used, such as `CC-BY-4.0`; it is kept in its file.
         repulsion: Add the ZBL repulsion of the nuclei and train on what remains.
-        plan: Only say how long it will take and how much memory, after a few steps; write nothing.
+        plan: Only estimate time and memory, by a few steps; write nothing.
 
     Returns:
         The model file.
@@ -79,6 +79,8 @@ def train(
         InterruptedRunError: If Ctrl-C or SIGTERM ended it; what was reached is saved.
     """
     began = time.perf_counter()
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be from 0 to 2³² − 1, got {seed}")
     pl.seed_everything(seed, verbose=False)
     options = {"potential": potential, "data": _found_from_anywhere(data), "loss": loss, "optimizer": optimizer}
     model = None if from_model is None else from_model.absolute()

@@ -1,5 +1,6 @@
 """Potentials in TorchSim (https://torchsim.github.io/torch-sim): dynamics and relaxation of many systems at once."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from nnpot.potential import CENTERS_AT_ONCE, Potential
 from nnpot.prepared import Needs
 from nnpot.structure import Structure
 from nnpot.tables import arranged, needs_in_dynamics, with_tables
+
+log = logging.getLogger("nnpot")
 
 _VOIGT = (0, 5, 4, 5, 1, 3, 4, 3, 2)
 """Place of each element of a 3×3 matrix among xx, yy, zz, yz, xz, xy."""
@@ -54,6 +57,8 @@ class TorchSimModel(ModelInterface):
         self._compute_forces = self._compute_stress = True
         self.potential, self._dtype, self._device = load_for_evaluation(potential, dtype, torch.device(device))
         self._neighbors = _VerletLists(self.potential, self._dtype, skin)
+        if self.potential.heads and "charge" not in SimState.__dataclass_fields__:
+            log.warning("states of this release of TorchSim have no total charge: charges are those of neutral systems")
 
     def forward(self, state: SimState | dict[str, Any], **_: Any) -> dict[str, Tensor]:
         """Predict the systems of a state.
@@ -64,7 +69,8 @@ class TorchSimModel(ModelInterface):
         Returns:
             In the dtype of the positions: `energy` in eV, shape (n_systems,); `energies` of the atoms in eV, shape
             (n_atoms,); `forces` in eV/Å, shape (n_atoms, 3); `stress` in eV/Å³, positive under tension, shape
-            (n_systems, 3, 3), NaN without a periodic cell.
+            (n_systems, 3, 3), NaN without a periodic cell; what heads predict, by name, for the charges of the systems
+            that the state holds (`charge`, in e).
 
         Raises:
             ValueError: If an element is not known to the potential, or positions or cell are not finite.
@@ -79,14 +85,12 @@ class TorchSimModel(ModelInterface):
             state.system_idx,
         )
         with torch.no_grad():
-            prediction = self.potential(self._neighbors.batch(systems))
+            batch = self._neighbors.batch(systems)
+            charge = getattr(state, "charge", None)
+            batch = batch if charge is None else replace(batch, charge=charge.double())
+            prediction = self.potential(batch)
         stress = prediction.stress.index_select(1, indices(_VOIGT, prediction.stress))
-        results = {
-            "energy": prediction.energy,
-            "energies": prediction.energies,
-            "forces": prediction.forces,
-            "stress": stress.view(-1, 3, 3),
-        }
+        results = {**prediction.labels, "energies": prediction.energies, "stress": stress.view(-1, 3, 3)}
         return {name: values.to(state.positions.dtype) for name, values in results.items()}
 
 

@@ -1,4 +1,4 @@
-"""Name the two kinds of arrays that this room computes with."""
+"""Name the two kinds of arrays that the reference computes with."""
 
 from typing import TypeAlias
 

@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from nnpot.batch import Batch, species_index
+from nnpot.heads import complaint_of_charges
 from nnpot.labels import LABELS
 from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch
@@ -81,6 +82,9 @@ class Split:
         Raises:
             ValueError: If training or validation structures have none: their error would be one over nothing.
         """
+        complaint = complaint_of_charges([*self.train, *self.validation], "--data.keys.total_charge")
+        if loss.weights()["charges"] > 0 and complaint:
+            log.warning("%s", complaint)
         wanted = [name for name, weight in loss.weights().items() if weight > 0]
         for kind, structures in (("training", self.train), ("validation", self.validation)):
             if structures and not any(name in s.labels for s in structures for name in wanted):

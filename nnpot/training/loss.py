@@ -165,14 +165,18 @@ def check_weights(options: LossOptions, structures: Sequence[Structure], source:
         ValueError: If no structure has a label that is required and weighed.
     """
     for name, weight in options.weights().items():
+        label = LABELS[name]
         if weight == 0 or any(name in s.labels for s in structures):
             continue
+        is_possible = any(label.is_possible(s.pbc, has_volume=s.has_volume) for s in structures)
+        why = "" if is_possible else f" ({label.why_impossible})"
         if name in options.required:
+            advice = f", or name the key of the file by --data.keys.{name}" if is_possible else ""
             raise ValueError(
-                f"no training structure of {source} has {LABELS[name].phrase}, to which the loss gives a weight of "
-                f"{weight:g}: leave out --loss.{name}, or name the key of the file by --data.keys.{name}"
+                f"no training structure of {source} has {label.phrase}{why}, to which the loss gives a weight of "
+                f"{weight:g}: leave out --loss.{name}{advice}"
             )
         log.warning(
-            "the loss gives %s a weight of %g, but no training structure has %s: it counts for nothing",
-            name, weight, "one" if LABELS[name].phrase.startswith("a") else "any",
+            "the loss gives %s a weight of %g, but no training structure has %s%s: it counts for nothing",
+            name, weight, "one" if label.phrase.startswith("a") else "any", why,
         )  # fmt: skip

@@ -23,18 +23,18 @@ class DataOptions:
     """Where the training data are and how they are served.
 
     Args:
-        train: File of training structures, any format of ASE; extended XYZ may be compressed (.xz, .gz, .bz2).
+        train: File of training structures, in any format that ASE reads; extended XYZ may be .xz, .gz or .bz2.
         validation: Fraction of the training structures set aside at random, or a file.
         keys: Names of the labels, if not ASE's own.
         level: The level of theory of the labels, such as `PBE0-D4/def2-TZVP`, to be kept in the model file.
-        batch_size: Structures per step and process; `auto` so many, large or small, that a step sees `batch_atoms`.
+        batch_size: Structures per step and process; `auto` for as many as hold about `batch_atoms` atoms.
         batch_atoms: About the number of atoms per step and process, with an automatic batch size.
         cache: Keep features and derivatives of a fixed descriptor: always, never, or if they fit into `cache_gib`.
         cache_gib: Memory that the kept features may take, in GiB per process.
         pairs_gib: Memory that the neighbour pairs may take, in GiB per process; more are kept in temporary files.
 
     Raises:
-        ValueError: If a batch size is not positive or the validation fraction not in [0, 1).
+        ValueError: If a batch size is not positive, memory is negative or the validation fraction not in [0, 1).
     """
 
     train: Path
@@ -52,6 +52,8 @@ class DataOptions:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
         if self.batch_atoms < 1:
             raise ValueError(f"batch_atoms must be at least 1, got {self.batch_atoms}")
+        if self.cache_gib < 0 or self.pairs_gib < 0:
+            raise ValueError(f"cache_gib and pairs_gib must not be negative, got {self.cache_gib} and {self.pairs_gib}")
         if isinstance(self.validation, float | int) and not 0 <= self.validation < 1:
             raise ValueError(f"validation must be a fraction in [0, 1) or a file, got {self.validation}")
 
@@ -142,5 +144,7 @@ class TrainerOptions:
             raise ValueError(f"max_epochs must be at least 1, got {self.max_epochs}")
         if not self.atom_budget > 0:
             raise ValueError(f"atom_budget must be positive, got {self.atom_budget} million atoms")
+        if self.gradient_clip < 0:
+            raise ValueError(f"gradient_clip must not be negative, got {self.gradient_clip}; 0 is for no limit")
         if (self.validate_every != "auto" and self.validate_every < 1) or self.patience < 0:
             raise ValueError("validate_every must be at least 1 and patience not negative")

@@ -102,8 +102,8 @@ def test_launches_of_angular_functions_do_not_grow_with_the_system() -> None:
 
 @pytest.mark.parametrize("kind", ["ACE", "ACE with weighted densities"])
 def test_a_step_in_chunks(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("potential", "calculator"):
-        monkeypatch.setattr(f"nnpot.{room}.CENTERS_AT_ONCE", 3)
+    for module in ("potential", "calculator"):
+        monkeypatch.setattr(f"nnpot.{module}.CENTERS_AT_ONCE", 3)
     whole = alloy()
     record = step(whole, KINDS[kind]())
     assert (len(record.waits), len(record.uploads)) == (1, 1)

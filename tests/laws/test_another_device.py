@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize(
-    ("room", "which"),
+    ("part", "which"),
     [
         ("harness", "not slow"),
         ("potentials", "not slow"),
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
         pytest.param("training", "slow", marks=pytest.mark.slow),
     ],
 )
-def test_another_device(room: str, which: str) -> None:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", which, str(CASES / f"{room}.py")]
+def test_another_device(part: str, which: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", which, str(CASES / f"{part}.py")]
     run = subprocess.run(command, capture_output=True, text=True, env=ONE_THREAD, cwd=CASES.parents[1], check=False)
     assert run.returncode == 0, run.stdout + run.stderr

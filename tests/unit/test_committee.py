@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,13 +10,15 @@ from proofs import assert_close, by_tensors
 from recorded_calls import Recorder
 from systems import ELEMENTS, POTENTIALS, ace, acsf, network_potential, pairs_of, structure
 
+import nnpot.network_potential as network_potential_module
 from nnpot.committee import Committee
 from nnpot.descriptors import ACE
 from nnpot.functional.tape import Tape
 from nnpot.io import load, save
 from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch
-from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.network_potential import NeuralNetworkPotential, arrays_of
+from nnpot.nn.per_element import PerElement
 from nnpot.repulsion import ZBL
 
 needs_kernels = pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler")
@@ -31,6 +34,11 @@ MEMBERS = {
         network_potential(ace(weighted_channels=2, weighted_layers=2, weighted_units=3), seed) for seed in range(2)
     ),
     "trained elements": lambda: tuple(network_potential(ace(element_channels=2), seed) for seed in range(2)),
+    "charges, all alike": lambda: tuple(network_potential(acsf(), seed, heads=("charges",)) for seed in range(2)),
+    "charges from trained elements": lambda: tuple(
+        network_potential(ace(element_channels=2), seed, heads=("charges",)) for seed in range(2)
+    ),
+    "charges of one alone": lambda: (network_potential(acsf(), heads=("charges",)), network_potential(acsf(), 1)),
     "sums": lambda: (POTENTIALS["ACSF + ZBL"](), network_potential(ace())),
 }
 
@@ -49,8 +57,9 @@ def test_it_is_the_mean(name: str, system: str) -> None:
     members, atoms = MEMBERS[name](), structure(system)
     predictions = [m.predict(atoms) for m in members]
     mean = Committee(members).predict(atoms)
-    for attribute in ("energies", "energy", "forces"):
-        assert_close(getattr(mean, attribute), sum(getattr(p, attribute) for p in predictions) / len(members), 1e-12)
+    assert_close(mean.energies, sum(p.energies for p in predictions) / len(members), 1e-12)
+    for label in mean.labels.keys() - {"stress", "dipole"}:
+        assert_close(mean.labels[label], sum(p.labels[label] for p in predictions) / len(members), 1e-12)
 
 
 @pytest.mark.usefixtures("tensors_instead")
@@ -68,7 +77,7 @@ def test_its_spread_is_that_of_the_predictions(name: str) -> None:
 
 
 @needs_kernels
-@pytest.mark.parametrize(("kind", "fixed"), [("ACE", "density"), ("ACSF", "acsf")])
+@pytest.mark.parametrize(("kind", "fixed"), [("ACE", "density"), ("ACSF", "acsf"), ("charges", "acsf")])
 def test_what_members_have_in_common_is_calculated_once(kind: str, fixed: str) -> None:
     committee = Committee(MEMBERS[f"{kind}, all alike"]())
     with Recorder() as recorder:
@@ -78,7 +87,7 @@ def test_what_members_have_in_common_is_calculated_once(kind: str, fixed: str) -
 
 
 @pytest.mark.usefixtures("tensors_instead")
-@pytest.mark.parametrize("name", ["ACSF, all alike", "ACE, all alike"])
+@pytest.mark.parametrize("name", ["ACSF, all alike", "ACE, all alike", "charges, all alike"])
 def test_the_networks_are_evaluated_at_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **kwargs: object) -> None:
         raise AssertionError("a member was evaluated alone")
@@ -131,6 +140,18 @@ def test_a_file_holds_it(tmp_path: Path) -> None:
     loaded = load(save(committee, tmp_path / "committee.nnpot"), torch.float64)
     assert isinstance(loaded, Committee)
     assert_close(loaded.predict(structure("alloy")).energy, committee.predict(structure("alloy")).energy, 1e-12)
+
+
+def test_what_kernels_take_is_made_once_for_each_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def counted(networks: PerElement, *args: Any) -> Any:
+        made.append(id(networks))
+        return arrays_of(networks, *args)
+
+    monkeypatch.setattr(network_potential_module, "arrays_of", counted)
+    Committee(MEMBERS["charges, all alike"]()).predict(structure("alloy"))
+    assert len(made) == len(set(made)) == 4
 
 
 def test_too_few_or_unlike_members_are_refused() -> None:

@@ -405,7 +405,7 @@ def test_a_periodic_structure_has_no_dipole_which_is_said(tmp_path: Path) -> Non
     frames[0].pbc = True
     (structure,), found = read_labelled(write(tmp_path / "a.xyz", frames))
     assert "dipole" not in structure.labels
-    assert str(found).endswith("dipole 0/0 (a periodic structure has none), charges 1/1")
+    assert str(found).endswith("dipole 0/0 (periodic cells have no dipole label), charges 1/1")
 
 
 def test_the_stress_of_a_slab_is_read(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """Charges and dipoles from the data to the calculator: trained, evaluated, predicted."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import ase.io
 import numpy as np
@@ -15,12 +18,17 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Debye
 from ase.vibrations import Infrared
 from datasets import labelled_alloys, write
+from runs import refusal
 from systems import acsf, network_potential, rattled
 
 from nnpot.__main__ import main
 from nnpot.calculator import NNPotCalculator
 from nnpot.commands.evaluate import evaluate
+from nnpot.commands.export import export
+from nnpot.heads import complaint_of_charges
 from nnpot.io import load, save
+from nnpot.label_names import LabelKeys
+from nnpot.reading import read_structures
 from nnpot.structure import Structure
 
 CONFIG = """
@@ -160,6 +168,128 @@ def test_an_unknown_head_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit):
         run(tmp_path, "--potential.heads", "[spins]")
     assert "heads must be some of charges, each once, got spins" in capsys.readouterr().err
+
+
+# what cannot be, or is left out, is told -----------------------------------------------------------------------------
+
+
+def without_charges() -> list[Atoms]:
+    frames = waters()
+    for atoms in frames:
+        atoms.calc.results.pop("charges", None)
+    return frames
+
+
+@pytest.mark.parametrize("keys", [[], ["--data.keys.dipole", "mine"]], ids=["own name", "named"])
+def test_dipoles_of_crystals_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], keys: list[str]) -> None:
+    frames = labelled_alloys(3)
+    for atoms in frames:
+        atoms.info["mine"] = np.zeros(3)
+    with pytest.raises(SystemExit):
+        run(tmp_path, "--loss.dipole", "1", *keys, frames=frames)
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "has a dipole (periodic cells have no dipole label), to which the loss gives a weight of 1" in line
+    assert line.endswith("leave out --loss.dipole")
+
+
+def test_stresses_of_molecules_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(tmp_path, "--loss.stress", "1")
+    assert "has a stress (no structure is periodic), to which" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["charges", "mine"])
+@pytest.mark.parametrize("value", [[0.1, 0.2], [0.1, 0.2, 0.3, 0.4], 0.5], ids=["too few", "too many", "one"])
+def test_charges_of_the_wrong_length_beside_the_arrays_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, value: object
+) -> None:
+    frames = without_charges()
+    frames[4].info[name] = np.array(value)
+    keys = [] if name == "charges" else ["--data.keys.charges", name]
+    with pytest.raises(SystemExit):
+        run(tmp_path, *keys, frames=frames)
+    assert f"water.xyz, frame 4: {name} must be one number per atom to serve as charges" in capsys.readouterr().err
+
+
+def test_charges_beside_the_arrays_are_read(tmp_path: Path) -> None:
+    frames = without_charges()
+    for atoms in frames:
+        atoms.info["charges"] = POINTS
+    (structure, *_) = read_structures(write(tmp_path / "water.xyz", frames))
+    np.testing.assert_allclose(structure.labels["charges"], POINTS)
+
+
+def test_charges_that_do_not_add_up_are_told_once(
+    trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = waters()
+    for k in (1, 3, 5, 7):
+        frames[k].info["q"] = 1.0
+    frames[9].calc.results["charges"] = POINTS + 0.01  # within the tolerance
+    told = "frame 5 and 1 more: the charges do not add up to the total charge within 0.05 e"
+
+    def count() -> int:
+        return sum(told in message and "(in the first to 0 e instead of 1 e)" in message for message in caplog.messages)
+
+    data = write(tmp_path / "water.xyz", frames)
+    evaluate(trained / "model.nnpot", data)
+    assert not any("do not add up" in message for message in caplog.messages)
+    evaluate(trained / "model.nnpot", data, keys=replace(LabelKeys(), total_charge="q"))
+    assert count() == 1
+    caplog.clear()
+    run(tmp_path, "--data.keys.total_charge", "q", "--data.validation", "0.1", frames=frames)
+    assert count() == 1
+
+
+def test_no_charges_no_sums(tmp_path: Path) -> None:
+    frames = without_charges()
+    frames[0].info["charge"] = 2
+    structures = read_structures(write(tmp_path / "water.xyz", frames))
+    assert complaint_of_charges(structures, "--keys.total_charge") == ""
+
+
+@pytest.mark.parametrize("option", ["total_charge", "group"])
+def test_a_key_that_no_frame_has_is_told(
+    trained: Path, option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write(tmp_path / "water.xyz", waters())
+    line = refusal(capsys, "evaluate", trained / "model.nnpot", data, f"--keys.{option}", "Q")
+    assert f"Q is in no structure, but --keys.{option} Q was given" in line
+
+
+def test_the_total_charge_of_a_prediction_may_have_another_name(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = waters(2)
+    for atoms in frames:
+        atoms.info |= {"charge": 3.0, "q": -1.0}
+    data, out = write(tmp_path / "water.xyz", frames), tmp_path / "out.xyz"
+    common = ["predict", str(trained / "model.nnpot"), str(data), str(out)]
+    for key, total in (([], 3.0), (["--keys.total_charge", "q"], -1.0)):
+        main([*common, *key])
+        (first, *_) = ase.io.read(out, ":")
+        assert first.get_charges().sum() == pytest.approx(total, abs=1e-5)
+        assert first.info["charge"] == 3.0
+    assert "Q is in no structure" in refusal(capsys, *common, "--keys.total_charge", "Q")
+    frames[1].info["q"] = "many"
+    write(tmp_path / "water.xyz", frames)
+    assert "water.xyz, frame 1: q must be one finite number" in refusal(capsys, *common, "--keys.total_charge", "q")
+    model = save(network_potential(acsf(("H", "O"))), tmp_path / "m.nnpot")
+    main(["predict", str(model), str(data), str(out), "--keys.total_charge", "q"])
+    assert any("predicts neither charges nor dipoles" in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize("target", ["lammps", "aot", "metatomic", "n2p2"])
+def test_an_export_says_that_it_leaves_them_out(
+    trained: Path, target: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for writer in ("_lammps", "_metatomic", "aot.write", "n2p2.write"):
+        monkeypatch.setattr(f"nnpot.commands.export.{writer}", MagicMock())
+    export(str(trained / "model.nnpot"), str(tmp_path / "out"), target)
+    assert f"{target} takes only energies, forces and stress, without dipole and charges" in caplog.messages
+    caplog.clear()
+    export(str(save(network_potential(acsf()), tmp_path / "m.nnpot")), str(tmp_path / "out"), target)
+    assert not any("without" in message for message in caplog.messages)
 
 
 # the calculator -------------------------------------------------------------------------------------------------------

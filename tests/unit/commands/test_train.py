@@ -300,7 +300,10 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
 BAD: dict[str, tuple[list[str], str]] = {
     "missing file": (["--data.train", "nowhere.xyz"], "there is no file nowhere.xyz"),
     "wrong key": (["--trainer.max_epoch", "3"], "did you mean trainer.max_epochs?"),
-    "wrong key of the descriptor": (["--potential.descriptor.init_args.cutof", "3"], "did you mean cutoff?"),
+    "wrong key of the descriptor": (
+        ["--potential.descriptor.init_args.cutof", "3"],
+        "did you mean potential.descriptor.init_args.cutoff?",
+    ),
     "wrong value": (["--data.batch_size", "0"], "batch_size must be at least 1, got 0"),
     "wrong type": (["--optimizer.lr", "fast"], "optimizer.lr"),
     "wrong activation": (["--potential.activation", "relux"], "activation must be one of"),
@@ -329,7 +332,7 @@ def test_a_wrong_key_in_the_file_is_named_with_the_right_one(
         main(["train", "--config", str(config)])
     error = capsys.readouterr().err
     assert "cuttoff" in error
-    assert "did you mean cutoff?" in error
+    assert "did you mean potential.descriptor.init_args.cutoff?" in error
 
 
 def without(frames: list[Atoms], label: str) -> list[Atoms]:

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from alloys import SYSTEMS, alloy, trained
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, molecule
 from packages import EXPORTED, package_of
+from systems import acsf, network_potential
 from torch_sim.models.interface import validate_model_outputs
 
 from nnpot.calculator import NNPotCalculator
@@ -120,6 +121,24 @@ def test_a_slab_is_as_in_ase() -> None:
     np.testing.assert_allclose(results["forces"], slab.get_forces(), rtol=0, atol=1e-9)
     stress = slab.get_stress(voigt=False)
     np.testing.assert_allclose(results["stress"][0], stress, rtol=0, atol=1e-9 * np.abs(stress).max())
+
+
+def test_charges_are_those_of_the_state(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    potential = network_potential(acsf(("H", "O")), heads=("charges",))
+    systems = [molecule("OH"), molecule("H2O")]
+    wanted = []
+    for atoms, charge in zip(systems, (-1.0, 2.0), strict=True):
+        atoms.info["charge"] = charge
+        atoms.calc = NNPotCalculator(potential, dtype="float64")
+        wanted.append((atoms.get_charges(), atoms.get_dipole_moment()))
+    state = state_of(systems)
+    model = TorchSimModel(potential, dtype=torch.float64)
+    of_old_states = "charge" not in ts.SimState.__dataclass_fields__
+    assert any("charges are those of neutral systems" in message for message in caplog.messages) is of_old_states
+    state.charge = torch.tensor([-1.0, 2.0])
+    results = model(state)
+    np.testing.assert_allclose(results["charges"], np.concatenate([q for q, _ in wanted]), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(results["dipole"], [dipole for _, dipole in wanted], rtol=0, atol=1e-9)
 
 
 def test_it_conforms_to_the_interface() -> None:

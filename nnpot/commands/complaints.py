@@ -1,0 +1,316 @@
+"""What is wrong with settings that the parser of a command refuses: one sentence with the name of the first of them."""
+
+import dataclasses
+import difflib
+import inspect
+import pydoc
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+from jsonargparse import get_loader
+
+from nnpot.spec import Module
+
+NOUNS = {
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    bool: ("true or false", "values true or false"),
+    str: ("a string", "strings"),
+    Path: ("a path", "paths"),
+    type(None): ("null", "nulls"),
+}
+"""How a value of each type is called: one, and several."""
+
+
+NO_VALUE = object()
+"""In the place of the value of an option that has none."""
+
+
+class UnreadableConfigurationError(ValueError):
+    """A configuration that is not there, or not settings by name."""
+
+
+def explanation(command: Callable[..., Any], arguments: Sequence[str], other_names: Mapping[str, str]) -> str | None:
+    """Return what is wrong with the arguments of a command; None if each setting is of its type.
+
+    It is asked only where the parser has refused them, so that it may be less strict than that.
+
+    Args:
+        command: The function, whose annotations say what is allowed.
+        arguments: As the parser gets them.
+        other_names: Options that are called differently from the arguments of the function.
+    """
+    settings: dict[str, Any] = {}
+    try:
+        for name, value in _given(arguments, other_names):
+            _put(settings, name.split(".") if name else [], value)
+    except UnreadableConfigurationError as error:
+        return str(error)
+    return next(_faults_of_group(command, settings, "", known=_all_names(command)), None)
+
+
+# what is given --------------------------------------------------------------------------------------------------------
+
+
+def _given(arguments: Sequence[str], other_names: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    """Names and values of all options in order; those in a configuration come as one, without a name."""
+    rest = list(arguments)
+    while rest:
+        option = rest.pop(0)
+        if not option.startswith("--"):
+            continue
+        option, equals, value = option.partition("=")
+        is_alone = not equals and (not rest or rest[0].startswith("--"))
+        value = value if equals or is_alone else rest.pop(0)
+        if option != "--config":
+            yield other_names.get(option, option)[2:], NO_VALUE if is_alone else _parts(value)
+        elif not is_alone:
+            yield "", _configuration(value)
+
+
+def _parts(text: str) -> Any:
+    """The value of an option, read where it is more than one text or number."""
+    value = _loaded(text)
+    return value if isinstance(value, dict | list) else text
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return get_loader("yaml")(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _configuration(text: str) -> dict[str, Any]:
+    if text.startswith("{") and isinstance(settings := _loaded(text), dict):
+        return settings
+    path = Path(text)
+    if not path.is_file():
+        raise UnreadableConfigurationError(f"there is no configuration {path}")
+    try:
+        settings = get_loader("yaml")(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = "" if mark is None else f" (line {mark.line + 1}: {getattr(error, 'problem', '')})"
+        raise UnreadableConfigurationError(f"the configuration {path} is not YAML{line}; correct it") from error
+    if not isinstance(settings, dict):
+        raise UnreadableConfigurationError(f"the configuration {path} holds no settings such as `seed: 1`; correct it")
+    return settings
+
+
+def _put(settings: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Set a value in nested settings; the arguments of a class stand under `init_args`, whether that is said or not."""
+    if not path:
+        for name, part in value.items():
+            _put(settings, [name], part)
+        return
+    first, *rest = path
+    if "class_path" in settings and first not in ("class_path", "init_args"):
+        first, rest = "init_args", list(path)
+    old = settings.get(first)
+    if first == "class_path" and old != value:
+        settings.pop("init_args", None)  # they were meant for another class
+    if rest or (isinstance(value, dict) and isinstance(old, dict) and "class_path" not in value):
+        part = settings[first] = old if isinstance(old, dict) else {} if old is None else {"class_path": old}
+        _put(part, rest, value)
+    else:
+        settings[first] = value
+
+
+# what is allowed ------------------------------------------------------------------------------------------------------
+
+
+def _parameters(of: Callable[..., Any]) -> dict[str, Any]:
+    """Names and types of the parameters of a function, or of the constructor of a class."""
+    function = of.__init__ if isinstance(of, type) and not dataclasses.is_dataclass(of) else of  # type: ignore[misc]
+    hints = typing.get_type_hints(function)
+    return {name: hints.get(name, Any) for name in inspect.signature(of).parameters}
+
+
+def _is_group(kind: Any) -> bool:
+    return isinstance(kind, type) and (dataclasses.is_dataclass(kind) or issubclass(kind, Module))
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
+
+
+def _all_names(command: Callable[..., Any], prefix: str = "") -> list[str]:
+    """Full names of all settings but those of classes that are chosen by name."""
+    names = []
+    for name, kind in _parameters(command).items():
+        names.append(prefix + name)
+        for group in filter(_is_group, _alternatives(kind)):
+            names += _all_names(group, f"{prefix}{name}.") if not inspect.isabstract(group) else []
+    return names
+
+
+def _classes(base: type) -> dict[str, type]:
+    """Classes that may stand for a base class, by name."""
+    own: dict[str, type] = {} if inspect.isabstract(base) else {base.__name__: base}
+    subclasses: list[type] = base.__subclasses__()
+    for kind in subclasses:
+        own |= _classes(kind)
+    return own
+
+
+# faults ---------------------------------------------------------------------------------------------------------------
+
+
+def _faults(kind: Any, value: Any, name: str, known: Sequence[str]) -> Iterator[str]:
+    """What is wrong with a value, if anything."""
+    groups = [part for part in _alternatives(kind) if _is_group(part)]
+    if value is NO_VALUE:
+        return
+    if groups and value not in (None, "null"):
+        if isinstance(groups[0], type) and issubclass(groups[0], Module):
+            yield from _faults_of_module(groups[0], value, name, known)
+        elif isinstance(value, dict):
+            yield from _faults_of_group(groups[0], value, name, known)
+        else:
+            parts = ", ".join(_parameters(groups[0]))
+            yield f"{name} must be settings by name ({parts}), got {_shown(value)}"
+    elif not _fits(kind, value):
+        if isinstance(value, dict) and "init_args" in value:
+            yield f"there is no setting {name}.{next(iter(value['init_args']))}; {name} has no parts"
+        else:
+            yield f"{name} must be {_described(kind)}, got {_shown(value)}{_advice(value, _choices(kind))}"
+
+
+def _faults_of_group(
+    of: Callable[..., Any], settings: dict[str, Any], name: str, known: Sequence[str]
+) -> Iterator[str]:
+    parameters = _parameters(of)
+    for key, value in settings.items():
+        full = f"{name}.{key}" if name else str(key)
+        if key in parameters:
+            yield from _faults(parameters[key], value, full, known)
+            continue
+        siblings = {p: full.removesuffix(str(key)) + p for p in parameters}
+        if name.endswith(".init_args"):
+            siblings["class_path"] = name.removesuffix("init_args") + "class_path"
+        close = [siblings[p] for p in _nearest(str(key), siblings)] or ([] if name else _anywhere(str(key), of))
+        advice = f"did you mean {close[0]}?" if close else f"{name or 'the command'} has {', '.join(parameters)}"
+        yield f"there is no setting {full}; {advice}"
+
+
+def _faults_of_module(base: type, value: Any, name: str, known: Sequence[str]) -> Iterator[str]:
+    """What is wrong with a class that is named, or with its arguments."""
+    classes = _classes(base)
+    if base.__name__ in classes and isinstance(value, dict) and "class_path" not in value:
+        yield from _faults_of_group(base, value.get("init_args", value), name, known)
+        return
+    settings = value if isinstance(value, dict) else {"class_path": value}
+    if "class_path" not in settings:
+        given = ", ".join(map(str, settings.get("init_args", settings)))
+        yield f"{name} must have class_path ({', '.join(classes)}) and the arguments under init_args, got {given}"
+        return
+    path, arguments = settings["class_path"], settings.get("init_args") or {}
+    kind = classes.get(str(path).removeprefix("nnpot.")) or _located(path)
+    others = [key for key in settings if key not in ("class_path", "init_args")]
+    if not isinstance(kind, type) or not issubclass(kind, base):
+        near = _advice(str(path).rpartition(".")[2], classes)
+        yield f"{name} must be one of the classes {', '.join(classes)}, got {_shown(path)}{near}"
+    elif others:
+        yield f"{name}.{others[0]} must stand under init_args, beside class_path"
+    elif not isinstance(arguments, dict):
+        yield f"{name}.init_args must be settings by name, got {_shown(arguments)}"
+    else:
+        yield from _faults_of_group(kind, arguments, f"{name}.init_args", known)
+
+
+def _located(path: Any) -> Any:
+    try:
+        return pydoc.locate(path) if isinstance(path, str) else None
+    except pydoc.ErrorDuringImport:
+        return None
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    """Whether a value, as YAML reads it, may be of a type."""
+    alternatives, parts = _alternatives(kind), get_args(kind)
+    if len(alternatives) > 1:
+        return any(_fits(part, value) for part in alternatives)
+    match get_origin(kind) or kind:
+        case origin if origin is Literal:
+            return str(value) in map(str, parts)
+        case origin if origin in (tuple, list):
+            if not isinstance(value, list | tuple):
+                return False
+            kinds = parts if _has_length(kind) else parts[:1] * len(value)
+            return len(kinds) == len(value) and all(map(_fits, kinds, value))
+        case origin if origin is dict:
+            return isinstance(value, dict) and all(_fits(parts[1], v) for v in value.values())
+        case origin if origin is bool:
+            return isinstance(_loaded(value) if isinstance(value, str) else value, bool)
+        case origin if origin in (int, float):
+            return _is_number(value, origin)
+        case origin if origin in (str, Path):
+            return isinstance(value, str)
+        case origin if origin is type(None):
+            return value in (None, "null")
+    return True
+
+
+def _has_length(kind: Any) -> bool:
+    """Whether a type of lists is one of lists of a given length."""
+    return get_origin(kind) is tuple and ... not in get_args(kind)
+
+
+def _is_number(value: Any, kind: Any) -> bool:
+    if isinstance(value, str):
+        value = _loaded(value)
+    return isinstance(value, int | kind) and not isinstance(value, bool)
+
+
+# words ----------------------------------------------------------------------------------------------------------------
+
+
+def _described(kind: Any, *, several: bool = False) -> str:
+    """What a value must be, in words."""
+    parts = get_args(kind)
+    alternatives = _alternatives(kind)
+    if len(alternatives) > 1:
+        return " or ".join(_described(part) for part in alternatives)
+    origin = get_origin(kind) or kind
+    if origin is Literal:
+        return str(parts[0]) if len(parts) == 1 else f"one of {', '.join(map(str, parts))}"
+    if origin in (tuple, list):
+        of = " and ".join(_described(part, several=True) for part in dict.fromkeys(parts) if part is not ...)
+        return f"{'lists' if several else 'a list'} of {f'{len(parts)} ' if _has_length(kind) else ''}{of}"
+    if origin is dict:
+        return f"{_described(parts[1], several=True)} by name"
+    return NOUNS[origin][several] if origin in NOUNS else "something else"
+
+
+def _choices(kind: Any) -> list[str]:
+    return [str(c) for part in _alternatives(kind) if get_origin(part) is Literal for c in get_args(part)]
+
+
+def _advice(value: Any, choices: Iterable[str]) -> str:
+    """What to write instead, if that can be said."""
+    if isinstance(value, bool) and {"on", "off"} & set(choices):
+        return f"; YAML takes on and off for true and false: write '{'on' if value else 'off'}' with quotes"
+    return "".join(f"; did you mean {choice}?" for choice in _nearest(str(value), choices))
+
+
+def _nearest(word: str, choices: Iterable[str]) -> list[str]:
+    """The choice that is most like a word; none if none is like it."""
+    return difflib.get_close_matches(word, list(choices), n=1, cutoff=0.65)
+
+
+def _anywhere(name: str, command: Callable[..., Any]) -> list[str]:
+    """The setting, wherever it stands, whose last part is most like a wrong name; none if none is like it."""
+    by_last_part = {full.rpartition(".")[2]: full for full in reversed(_all_names(command))}
+    return [by_last_part[part] for part in _nearest(name, by_last_part)]
+
+
+def _shown(value: Any) -> str:
+    """A value as the user would write it."""
+    if isinstance(value, str):
+        return value
+    return str(yaml.safe_dump(value, default_flow_style=True, width=10**6)).removesuffix("\n...\n").strip()
