@@ -174,8 +174,9 @@ def _settings(parser: Parser, function: Callable[..., Any], arguments: Sequence[
     try:
         return parser.instantiate(parser.parse_args(arguments))
     except (*_NO_SETTINGS, _RefusedError) as error:  # also raised by a constructor that checks its arguments
-        why = explanation(function, arguments, OTHER_NAMES) or _one_line(str(_first_cause(error)))
-        complain(why + parser.sources, code=2)
+        why = _one_line(explanation(function, arguments, OTHER_NAMES) or str(_first_cause(error)))
+        is_option = f"--{why.split()[0]}" in {argument.split("=")[0] for argument in arguments}
+        complain(why if is_option else why + parser.sources, code=2)
 
 
 def _first_cause(error: BaseException) -> BaseException:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonargparse import get_loader
 
 log = logging.getLogger("nnpot")
 
@@ -33,10 +34,7 @@ def check_configurations(arguments: Sequence[str]) -> None:
         if option != "--config" or not (equals or k + 1 < len(arguments)):
             continue
         value = value if equals else arguments[k + 1]
-        is_text = value.lstrip().startswith("{")
-        check_classes(
-            read_plain(value, "--config") if is_text else _read_file(Path(value)), "--config" if is_text else value
-        )
+        check_classes(read_settings(value), option if _is_text(value) else value)
 
 
 def named_sources(arguments: Sequence[str]) -> str:
@@ -45,31 +43,32 @@ def named_sources(arguments: Sequence[str]) -> str:
     for option, value in pairwise([*arguments, ""]):
         option, equals, own = option.partition("=")
         file = own if equals else value
-        if option in {"--config", "--resume", "--from", "--from_model"} and not file.lstrip().startswith("{"):
+        if option in {"--config", "--resume", "--from", "--from_model"} and not _is_text(file):
             files.append(file)
     return f" (settings: {', '.join(files)})" if files else ""
 
 
-def read_plain(text: str, source: str) -> Any:
-    """Return the plain data in YAML or JSON.
+def read_settings(text: str) -> dict[str, Any]:
+    """Return the settings in a configuration.
 
     Args:
-        text: What is written.
-        source: Where, for messages.
+        text: Its path, or the settings themselves in JSON.
 
     Raises:
-        ValueError: If it is no YAML, a key stands there twice, a tag asks for more than plain data, or it is too large.
+        ValueError: If it is no YAML, a key stands there twice, a tag asks for more than values, or it is too large.
+        FileNotFoundError: If there is no such file.
     """
+    if _is_text(text):
+        return _plain(text, "--config")
+    path = Path(text)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no configuration {path}")
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB, so no configuration")
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        _check_node(root, {}, source)
-        return yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        where = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
-        raise ValueError(f"{source}{where}: this is no YAML ({error.problem or error.context})") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        what = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
-        raise ValueError(f"{source}: this is no YAML ({what})") from error
+        return _plain(path.read_text(encoding="utf-8"), f"the configuration {path}")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the configuration {path} is no text in UTF-8; correct it") from error
 
 
 def check_classes(settings: Any, source: str) -> None:
@@ -101,18 +100,23 @@ def check_classes(settings: Any, source: str) -> None:
         log.info("imports the module %s, named in %s", module, source)
 
 
-def _read_file(path: Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no configuration {path}")
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB, so no configuration")
+def _is_text(value: str) -> bool:
+    return value.lstrip().startswith("{")
+
+
+def _plain(text: str, source: str) -> dict[str, Any]:
+    """The settings that are written in a text."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8, so no configuration") from error
-    settings = read_plain(text, str(path))
+        _check_node(yaml.compose(text, Loader=yaml.SafeLoader), {}, source)
+        settings = get_loader("yaml")(text)
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f" (line {error.problem_mark.line + 1}: {error.problem})"
+        raise ValueError(f"{source} is not YAML{line}; correct it") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        what = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise ValueError(f"{source} is not YAML ({what}); correct it") from error
     if not isinstance(settings, dict):
-        raise ValueError(f"{path} holds no settings by name, such as `seed: 0`")
+        raise ValueError(f"{source} holds no settings such as `seed: 1`; correct it")
     return settings
 
 

@@ -112,16 +112,16 @@ def test_every_way_to_name_a_class_is_looked_at(settings: dict[str, object], tra
 
 LAYERS = [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}' if k else 'x'] * 9)}]" for k in range(9)]
 TEXTS = {
-    "no YAML": ("seed: 0\nloss: {energy: 1", "c.yaml, line 2: this is no YAML"),
-    "a tag": ("seed: !!python/object/apply:os.system [ls]", "c.yaml, line 1: python/object/apply.* is not allowed"),
-    "another tag": ("x: 1\nseed: !!python/name:os.system", "is not allowed, only plain values"),
+    "no YAML": ("seed: 0\nloss: {energy: 1", r"c\.yaml is not YAML \(line 2: "),
+    "a tag": ("seed: !!python/object/apply:os.system [ls]", r"c\.yaml, line 1: python/object/apply.* is not allowed"),
+    "another tag": ("x: 1\nseed: !!python/name:os.system", r"c\.yaml, line 2: .* is not allowed, only plain values"),
     "a bomb": ("\n".join([*LAYERS, "seed: *a8"]), "more than 100000 values once its repeated parts are written out"),
     "in itself": ("seed: &a [*a]", "more than 100000 values"),
-    "too deep": ("seed: " + "[" * 20_000, "c.yaml: this is no YAML .*nested too deeply"),
-    "twice": ("seed: 0\nloss: {energy: 1, energy: 2}", "line 2: energy stands there twice"),
-    "a number": ("3", "c.yaml holds no settings by name"),
-    "nothing": ("", "c.yaml holds no settings by name"),
-    "control characters": ("seed: \x01", "this is no YAML"),
+    "too deep": ("seed: " + "[" * 20_000, r"c\.yaml is not YAML .*nested too deeply"),
+    "twice": ("seed: 0\nloss: {energy: 1, energy: 2}", r"c\.yaml, line 2: energy stands there twice"),
+    "a number": ("3", r"c\.yaml holds no settings such as"),
+    "nothing": ("", r"c\.yaml holds no settings such as"),
+    "control characters": ("seed: \x01", r"c\.yaml is not YAML"),
 }
 
 
