@@ -19,6 +19,7 @@ import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from nnpot.commands.complaints import explanation
+from nnpot.commands.configuration import check_classes, check_configurations, named_sources
 from nnpot.commands.renamed import by_new_names
 
 COMMANDS = {
@@ -35,12 +36,25 @@ OTHER_NAMES = {"--from": "--from_model"}
 """Options whose name cannot be that of an argument in Python, and the argument."""
 
 
+LONGEST = 600
+"""Number of characters of a complaint."""
+
+_NO_SETTINGS = (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError)
+"""What comes of values that no parser or constructor expects."""
+
+
 class _RefusedError(Exception):
     """Arguments that a parser does not take."""
 
 
 class Parser(ArgumentParser):
-    """A parser that raises an error where others print their usage and exit."""
+    """A parser that raises an error where others print their usage and exit.
+
+    Attributes:
+        sources: Files with settings, to be put behind a complaint.
+    """
+
+    sources: str = ""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Leave it to who knows all arguments to say what is wrong."""
@@ -86,7 +100,10 @@ def _run(arguments: Sequence[str] | None) -> None:
         function = getattr(module, command)
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # set to INFO when it was imported
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on workers, its own deprecated calls
+        check_configurations(rest)
+        sources = named_sources(rest)
         parser, rest = _parser(command, module), by_new_names(rest)
+        parser.sources = sources
         settings = _settings(parser, function, [*_inherited(module, rest), *_configurations_first(rest)])
         settings.pop("config", None)
         if command == "train":
@@ -137,6 +154,7 @@ def _inherited(module: Any, arguments: Sequence[str]) -> list[str]:
     except argparse.ArgumentError:  # the parser of the command says so
         return []
     settings = module.inherited(given.resume, given.from_model)
+    check_classes(settings, str(given.resume or given.from_model))
     return ["--config", json.dumps(settings)] if settings else []
 
 
@@ -155,8 +173,10 @@ def _settings(parser: Parser, function: Callable[..., Any], arguments: Sequence[
     parser.check_prefixes(arguments)
     try:
         return parser.instantiate(parser.parse_args(arguments))
-    except (ValueError, TypeError, _RefusedError) as error:  # also raised by a constructor that checks its arguments
-        complain(explanation(function, arguments, OTHER_NAMES) or _one_line(str(_first_cause(error))), code=2)
+    except (*_NO_SETTINGS, _RefusedError) as error:  # also raised by a constructor that checks its arguments
+        why = _one_line(explanation(function, arguments, OTHER_NAMES) or str(_first_cause(error)))
+        is_option = f"--{why.split()[0]}" in {argument.split("=")[0] for argument in arguments}
+        complain(why if is_option else why + parser.sources, code=2)
 
 
 def _first_cause(error: BaseException) -> BaseException:
@@ -184,7 +204,8 @@ def _with_notes(error: BaseException) -> str:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split())
+    line = " ".join(message.split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} …"
 
 
 def _usage() -> str:

@@ -24,11 +24,14 @@ def species_index(numbers: Tensor, elements: Sequence[str]) -> Tensor:
     lookup = torch.full((len(chemical_symbols),), -1, dtype=torch.int64)
     for k, element in enumerate(elements):
         lookup[atomic_numbers[element]] = k
-    species = lookup.to(numbers.device)[numbers]
+    inside = numbers.clamp(0, len(lookup) - 1)
+    species = lookup.to(numbers.device)[inside].masked_fill(inside != numbers, -1)
     if bool((species < 0).any()):
         atom = int((species < 0).nonzero()[0])
+        number = int(numbers[atom])
+        kind = chemical_symbols[number] if 0 <= number < len(chemical_symbols) else f"of atomic number {number}"
         raise ValueError(
-            f"atom {atom} is {chemical_symbols[int(numbers[atom])]}, but the model knows only {', '.join(elements)}; "
+            f"atom {atom} is {kind}, but the model knows only {', '.join(elements)}; "
             "train a model with this element or remove the atom"
         )
     return species

@@ -17,6 +17,15 @@ TOO_CLOSE = 0.4
 AT_ONE_PLACE = 1e-3
 """Distance in Å at which two atoms count as one point: in float32 their direction, and so the forces, are lost."""
 
+MOST_NEIGHBORS, MOST_PAIRS = 20_000, 1_000_000_000
+"""Neighbours of an atom on average, and pairs in all, beyond which none are looked for.
+
+Matter has some 100 within 6 Å, and fewer than 5 000 within 20 Å; a cell that is nearly flat can have 10¹⁵.
+"""
+
+_BYTES_PER_PAIR = 100
+"""About that much memory, with the vectors, is taken for a pair."""
+
 
 @dataclass(frozen=True, eq=False)
 class NeighborPairs:
@@ -45,14 +54,15 @@ def neighbor_pairs(structure: Structure, cutoff: float) -> NeighborPairs:
         cutoff: In Å.
 
     Raises:
-        ValueError: If the cutoff is not positive, a position or the cell is not finite, or a periodic direction has
-            no volume.
+        ValueError: If the cutoff is not positive and finite, a position or the cell is not finite, a periodic direction
+            has no volume, or there would be more pairs than :data:`MOST_NEIGHBORS` and :data:`MOST_PAIRS` allow.
     """
-    if not cutoff > 0:
-        raise ValueError(f"cutoff must be positive, got {cutoff} Å")
+    if not 0 < cutoff < np.inf:
+        raise ValueError(f"cutoff must be positive and finite, got {cutoff} Å")
     if not (torch.isfinite(structure.positions).all() and torch.isfinite(structure.cell).all()):
         raise ValueError(f"{structure.name or 'structure'}: positions or cell are not finite")
     cell = _completed_cell(structure)
+    _check_number(structure, cell, cutoff)
     finder = vesin.NeighborList(cutoff=cutoff, full_list=True, sorted=True)
     i, j, shifts = finder.compute(
         points=structure.positions.numpy(), box=cell, periodic=np.array(structure.pbc), quantities="ijS"
@@ -78,6 +88,39 @@ def _completed_cell(structure: Structure) -> np.ndarray:
         q, _ = np.linalg.qr(np.vstack([vectors, np.eye(3)]).T)
         cell[~periodic] = q.T[len(vectors) : 3]
     return cell
+
+
+def _check_number(structure: Structure, cell: np.ndarray, cutoff: float) -> None:
+    """Refuse a search that would take forever, before it begins, by an estimate of the number of its pairs.
+
+    An estimate from above: cells that are looked through are boxes about the sphere, and a cell that is not reduced,
+    whose vectors are nearly in a plane, has more of them than points of its lattice lie in the sphere.
+    """
+    periodic = np.array(structure.pbc)
+    across = 2 * cutoff / np.maximum(_extents(structure, cell), 1e-300)
+    images = float(np.prod(np.maximum(across[periodic], 1.0)))
+    others = float(np.prod(np.where(periodic, across, np.minimum(across, 1.0)))) * len(structure)
+    neighbors = 0.5 * (images + others)  # of a box, a sphere is half
+    n_pairs = neighbors * len(structure)
+    if neighbors <= MOST_NEIGHBORS and n_pairs <= MOST_PAIRS:
+        return
+    heights = ", ".join(f"{2 * cutoff / a:.3g}" for a in across[periodic])
+    raise ValueError(
+        f"{structure.name or 'structure'}: about {neighbors:.1g} neighbours of each atom would have to be looked for "
+        f"within {cutoff:g} Å, {n_pairs:.1g} pairs or {n_pairs * _BYTES_PER_PAIR / 2**30:.1g} GiB of memory; nnpot "
+        f"takes up to {MOST_NEIGHBORS} and {MOST_PAIRS:.0e} pairs; "
+        + (f"correct the cell, whose heights are {heights} Å, or take a smaller cutoff" if heights else
+           "take a smaller cutoff")
+    )  # fmt: skip
+
+
+def _extents(structure: Structure, cell: np.ndarray) -> np.ndarray:
+    """Heights of the cell along periodic directions and the extent of the atoms along the others, in Å, shape (3,)."""
+    inverse = np.linalg.inv(cell)
+    along = structure.positions.numpy() @ inverse
+    spans = np.ptp(along, axis=0) if len(along) > 0 else np.zeros(3)
+    extents: np.ndarray = np.where(structure.pbc, 1.0, spans) / np.linalg.norm(inverse, axis=0)
+    return extents
 
 
 def moved_beyond_skin(old: Tensor, new: Tensor, skin: float) -> Tensor:
@@ -109,13 +152,20 @@ def check_places(structure: Structure, pairs: NeighborPairs, vectors: Tensor) ->
     Raises:
         ValueError: If two are; it names them.
     """
-    squares = (vectors * vectors).sum(dim=1)
-    if len(squares) > 0 and float(squares.min()) < AT_ONE_PLACE**2:
-        k = int(squares.argmin())
+    k = at_one_place(vectors)
+    if k is not None:
         name = f"{structure.name}: " if structure.name else ""
         raise ValueError(
             f"{name}atoms {int(pairs.i[k])} and {int(pairs.j[k])} are at one place; correct or remove the frame"
         )
+
+
+def at_one_place(vectors: Tensor) -> int | None:
+    """Return which of some pairs, by their vectors in Å, shape (P, 3), is that of two atoms at one place, if any is."""
+    squares = (vectors * vectors).sum(dim=1)
+    if len(squares) > 0 and float(squares.min()) < AT_ONE_PLACE**2:
+        return int(squares.argmin())
+    return None
 
 
 def too_close(batch: Batch, k: int) -> tuple[int, int, float] | None:

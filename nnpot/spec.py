@@ -9,14 +9,19 @@ Python import or run anything else.
 import functools
 import inspect
 import logging
-from collections.abc import Callable
+import math
+import types
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from torch import nn
 
 GROUP = "nnpot.modules"
 """Entry points of other packages: the name of a descriptor or potential, and where it is (`Name = "package:Name"`)."""
+
+_MOST = 2**31
+"""No whole number among the arguments is as large."""
 
 log = logging.getLogger("nnpot")
 
@@ -84,16 +89,80 @@ def build(spec: Any) -> Any:
     """Rebuild what :func:`to_spec` described; lists come back as tuples.
 
     Raises:
-        ValueError: If the specification names a class that is not known, or whose package cannot be imported.
+        ValueError: If the specification names a class that is not known, or whose package cannot be imported, an
+            argument of a class of nnpot is not there, or one is of another type than the constructor says.
     """
     match spec:
         case {"class": name, "arguments": dict() as arguments}:
-            return _class_called(name)(**{k: build(v) for k, v in arguments.items()})
+            kind = _class_called(name)
+            built = {k: build(v) for k, v in arguments.items()}
+            _check_arguments(kind, built)
+            return kind(**built)
         case dict():
             return {k: build(v) for k, v in spec.items()}
         case list():
             return tuple(build(v) for v in spec)
     return spec
+
+
+def names_own_classes(spec: Any) -> bool:
+    """Return whether all classes that a specification names are those of nnpot."""
+    match spec:
+        case {"class": name, "arguments": dict() as arguments}:
+            return _is_own(_class_called(name)) and all(map(names_own_classes, arguments.values()))
+        case dict():
+            return all(map(names_own_classes, spec.values()))
+        case list():
+            return all(map(names_own_classes, spec))
+    return True
+
+
+def _check_arguments(kind: type[Module], arguments: Mapping[str, Any]) -> None:
+    """Check names and types of the arguments of a class: what a file leaves out must not become a default."""
+    wanted = list(inspect.signature(kind).parameters)
+    missing, more = [n for n in wanted if n not in arguments], [n for n in arguments if n not in wanted]
+    if _is_own(kind) and (missing or more):
+        what = f"lacks {', '.join(missing)}" if missing else f"has no {', '.join(more)}"
+        raise ValueError(f"{kind.__name__} {what}"[:200])
+    try:
+        hints = get_type_hints(kind.__init__)
+    except Exception:  # another's annotations may name anything
+        return
+    for name, value in arguments.items():
+        if not _fits(value, hints.get(name, Any)):
+            raise ValueError(f"{name} of {kind.__name__} cannot be {_shown(value)}")
+
+
+def _is_own(kind: type[Module]) -> bool:
+    return kind.__module__.startswith("nnpot.")
+
+
+def _shown(value: Any) -> str:
+    text = type(value).__name__ if isinstance(value, Module) else repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether plain data, or a module, are of the type of an annotation; numbers must be finite."""
+    origin, inside = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, h) for h in inside)
+    if origin is Literal:
+        return any(type(value) is type(known) and value == known for known in inside)
+    if origin is tuple:
+        hints = inside[:1] * len(value) if inside[1:] == (...,) and isinstance(value, tuple) else inside
+        return _fit_one_by_one(value, hints)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(k, inside[0]) and _fits(v, inside[1]) for k, v in value.items())
+    if hint in (int, float):
+        return (type(value) is int and abs(value) < _MOST) or (type(value) is hint and math.isfinite(value))
+    if hasattr(hint, "_fields"):  # a named tuple
+        return _fit_one_by_one(value, tuple(get_type_hints(hint).values()))
+    return not isinstance(hint, type) or isinstance(value, hint)
+
+
+def _fit_one_by_one(values: Any, hints: tuple[Any, ...]) -> bool:
+    return isinstance(values, tuple) and len(values) == len(hints) and all(map(_fits, values, hints))
 
 
 def import_installed() -> None:

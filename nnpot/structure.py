@@ -14,6 +14,7 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -30,6 +31,8 @@ LEAST_VOLUME = 1e-6
 class Structure:
     """Atoms of one configuration, with the labels that are known for it.
 
+    Tensors of another type than that of an attribute are converted.
+
     Attributes:
         numbers: Atomic numbers, shape (N,), int64.
         positions: Cartesian positions, in Å, shape (N, 3), float64.
@@ -40,6 +43,9 @@ class Structure:
         charge: Of the whole structure, in e; NaN if it is not known.
         name: Where it comes from, for messages, e.g. `train.xyz, frame 12`.
         group: Configuration type, for error tables; empty if unknown.
+
+    Raises:
+        ValueError: If a number is not that of an element, nor 0.
     """
 
     numbers: Tensor
@@ -51,6 +57,19 @@ class Structure:
     charge: float = 0.0
     name: str = ""
     group: str = ""
+
+    def __post_init__(self) -> None:
+        numbers = self.numbers.to(torch.int64)
+        wrong = (numbers != self.numbers) | (numbers < 0) | (numbers >= len(chemical_symbols))
+        if bool(wrong.any()):
+            atom = int(wrong.nonzero()[0])
+            number = self.numbers[atom].item()
+            raise ValueError(
+                f"{self.name or 'structure'}: atom {atom} has atomic number {number}, which no element has"
+            )
+        object.__setattr__(self, "numbers", numbers)
+        for name in ("positions", "cell"):
+            object.__setattr__(self, name, getattr(self, name).to(torch.float64))
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from systems import ELEMENTS, ace, acsf, network_potential
 
 from nnpot.formats import aot
+from nnpot.formats.seal import sealed
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 
@@ -46,5 +47,5 @@ def with_metadata(path: Path, old: str, new: str) -> Path:
                 assert old.encode() in content
                 content = content.replace(old.encode(), new.encode())
             target.writestr(name, b"nothing" if name.endswith(".so") else content)
-    path.write_bytes(aot.sealed(path.read_bytes()))
+    path.write_bytes(sealed(path.read_bytes()))
     return path

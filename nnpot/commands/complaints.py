@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 from jsonargparse import get_loader
 
+from nnpot.commands.configuration import read_settings
 from nnpot.spec import Module
 
 NOUNS = {
@@ -30,10 +31,6 @@ NO_VALUE = object()
 """In the place of the value of an option that has none."""
 
 
-class UnreadableConfigurationError(ValueError):
-    """A configuration that is not there, or not settings by name."""
-
-
 def explanation(command: Callable[..., Any], arguments: Sequence[str], other_names: Mapping[str, str]) -> str | None:
     """Return what is wrong with the arguments of a command; None if each setting is of its type.
 
@@ -45,11 +42,8 @@ def explanation(command: Callable[..., Any], arguments: Sequence[str], other_nam
         other_names: Options that are called differently from the arguments of the function.
     """
     settings: dict[str, Any] = {}
-    try:
-        for name, value in _given(arguments, other_names):
-            _put(settings, name.split(".") if name else [], value)
-    except UnreadableConfigurationError as error:
-        return str(error)
+    for name, value in _given(arguments, other_names):
+        _put(settings, name.split(".") if name else [], value)
     return next(_faults_of_group(command, settings, "", known=_all_names(command)), None)
 
 
@@ -69,7 +63,7 @@ def _given(arguments: Sequence[str], other_names: Mapping[str, str]) -> Iterator
         if option != "--config":
             yield other_names.get(option, option)[2:], NO_VALUE if is_alone else _parts(value)
         elif not is_alone:
-            yield "", _configuration(value)
+            yield "", read_settings(value)
 
 
 def _parts(text: str) -> Any:
@@ -83,23 +77,6 @@ def _loaded(text: str) -> Any:
         return get_loader("yaml")(text)
     except yaml.YAMLError:
         return text
-
-
-def _configuration(text: str) -> dict[str, Any]:
-    if text.startswith("{") and isinstance(settings := _loaded(text), dict):
-        return settings
-    path = Path(text)
-    if not path.is_file():
-        raise UnreadableConfigurationError(f"there is no configuration {path}")
-    try:
-        settings = get_loader("yaml")(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = "" if mark is None else f" (line {mark.line + 1}: {getattr(error, 'problem', '')})"
-        raise UnreadableConfigurationError(f"the configuration {path} is not YAML{line}; correct it") from error
-    if not isinstance(settings, dict):
-        raise UnreadableConfigurationError(f"the configuration {path} holds no settings such as `seed: 1`; correct it")
-    return settings
 
 
 def _put(settings: dict[str, Any], path: Sequence[str], value: Any) -> None:

@@ -19,12 +19,11 @@ mask         (S, R)  1 for a place that is taken, 0 for one left over
 
 Outputs: atomic energies (N,), float64, in eV; ∂E/∂r_ij (P, 3), in eV/Å.  Pairs beyond the cutoff have no influence.
 
-The file is a zip archive whose comment is `sha256 ` and the checksum, in 64 hexadecimal digits, of all bytes before
-these digits.  It is compared before anything in the file is loaded, by LAMMPS as well.
+The file is a zip archive whose comment is its checksum (:mod:`nnpot.formats.seal`), which is compared before anything
+in the file is loaded, by LAMMPS as well.
 """
 
 import copy
-import hashlib
 import io
 import json
 import logging
@@ -42,6 +41,9 @@ from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from nnpot.batch import Pairs
+from nnpot.elements import check_elements
+from nnpot.formats.described import check_cutoff
+from nnpot.formats.seal import check_members, is_intact, sealed
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.linear import Fixed
 from nnpot.functional.tape import Sum, Tape
@@ -58,11 +60,10 @@ log = logging.getLogger("nnpot")
 FORMAT = "7"
 """Number of the format of packages; raised whenever a package calls other operators or has other metadata."""
 SUFFIX = ".pt2"
-SEAL = b"sha256 "
-"""Beginning of the comment of the archive, before the checksum."""
-DIGITS = 64
 SHOWN = {"dtype": "dtype", "torch": "PyTorch", "processor": "processor", "instructions": "instructions"}
 """Metadata of the code of a package, by the names of the rows of `nnpot info`."""
+_NAMES = ("torch", "elements", "cutoff", "dtype", "machine", "processor", "instructions", "register", "summary")
+"""What the metadata hold beside the format."""
 _DYNAMIC = ({0: "P"}, {0: "P"}, {0: "P"}, {0: "A"}, {0: "N"}, {1: "R"}, {0: "N"}, {1: "R"})
 _LEAST = 2
 """Smallest size of an input: a compiler may treat sizes 0 and 1 as special cases."""
@@ -118,13 +119,6 @@ def write(
         return write_atomically(Path(path), sealed(Path(unfinished).read_bytes()))
 
 
-def sealed(archive: bytes) -> bytes:
-    """Return a zip archive without a comment as one whose comment is its checksum."""
-    length = (len(SEAL) + DIGITS).to_bytes(2, "little")  # the last of what stands before a comment
-    content = archive[:-2] + length + SEAL
-    return content + hashlib.sha256(content).hexdigest().encode()
-
-
 def read_rows(path: str | Path) -> dict[str, str]:
     """Return what a package says of its code, as :func:`read_metadata` does, in rows for reading."""
     metadata = read_metadata(path)
@@ -148,6 +142,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         raise FileNotFoundError(f"there is no package {path}")
     content = Path(path).read_bytes()
     try:
+        check_members(content)
         with zipfile.ZipFile(io.BytesIO(content)) as package:
             names = [name for name in package.namelist() if name.endswith("_metadata.json")]
             metadata: dict[str, str] = json.loads(package.read(names[0])) if names else {}
@@ -155,18 +150,34 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         raise ValueError(f"{path} is not a complete package ({complaint(error)}); export the model again") from error
     if not names and any(name.endswith("/data.pkl") for name in package.namelist()):
         raise ValueError(f"{path} is a file of PyTorch, such as a checkpoint; name the model that belongs to it")
-    if metadata.get("nnpot") != FORMAT:
+    if not isinstance(metadata, dict) or metadata.get("nnpot") != FORMAT:
         raise ValueError(f"{path} is not a package that this nnpot reads; export the model again")
-    if hashlib.sha256(content[:-DIGITS]).hexdigest().encode() != content[-DIGITS:]:
+    if not is_intact(content):
         raise ValueError(
             f"{path} has changed since it was written: its checksum differs; copy it or export the model again"
         )
+    _check_metadata(path, metadata)
     if metadata["torch"] != pytorch_release():
         raise ValueError(
             f"{path} was made with PyTorch {metadata['torch']}, this is {pytorch_release()}; export the model again"
         )
     _check_processor(path, metadata)
     return metadata
+
+
+def _check_metadata(path: str | Path, metadata: dict[str, Any]) -> None:
+    """Check that all is there, and is what it should be."""
+    try:
+        lacking = [name for name in _NAMES if not isinstance(metadata.get(name), str)]
+        if lacking:
+            raise ValueError(f"it does not say its {', '.join(lacking)}")
+        check_elements(metadata["elements"].split())
+        dtype_of(metadata["dtype"])
+        check_cutoff(float(metadata["cutoff"]))
+        if not isinstance(json.loads(metadata["summary"]), dict):
+            raise ValueError("its summary is no table")
+    except ValueError as error:
+        raise ValueError(f"{path} is not a complete package ({complaint(error)}); export the model again") from error
 
 
 def _check_processor(path: str | Path, metadata: dict[str, str]) -> None:
@@ -216,7 +227,7 @@ class AOTPotential(Potential):
 
     def __init__(self, loader: Any, metadata: dict[str, str]) -> None:
         super().__init__()
-        self.loader = loader
+        self.loader, self.path = loader, Path()
         self.elements = tuple(metadata["elements"].split())
         self.cutoff = float(metadata["cutoff"])
         self.dtype = dtype_of(metadata["dtype"])
@@ -241,7 +252,9 @@ class AOTPotential(Potential):
             ) from error
         finally:
             warnings_of_pytorch.removeFilter(_is_not_of_processors)
-        return cls(loader, metadata)
+        potential = cls(loader, metadata)
+        potential.path = Path(path).resolve()
+        return potential
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, shape (N,); without history."""
@@ -290,6 +303,10 @@ class AOTPotential(Potential):
     def dtype_and_device(self) -> tuple[torch.dtype, torch.device]:
         """Return the dtype that the package calculates in, and the CPU."""
         return self.dtype, torch.device("cpu")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process reads the file again: machine code is not copied."""
+        return type(self).read, (self.path,)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """It never changes, so a copy is the thing itself."""

@@ -65,10 +65,21 @@ _ARGUMENTS_OF_2 = {
 _WEIGHTS_OF_2 = {"ACE": ((r"seconds\.", "weighted."), (r"second\.", "weighted.0."))}  # the latter while there was one
 
 
+_ADDED_IN_1: dict[str, dict[str, Any]] = {
+    "ACE": {"weighted_layers": 1},
+    "ACSF": {"inner_fraction": 0.0},
+    "ListedACSF": {"inner_fraction": 0.0},
+    "NeuralNetworkPotential": {"min_feature_scale": 1e-3, "heads": [], "linear": True},
+}
+"""Arguments, by their names of format 2, that early files of format 1 do not have, with what they did without."""
+
+
 def _to_2(description: Description, tensors: Tensors) -> tuple[Description, Tensors]:
-    """Second densities have become weighted densities; plainer names of four arguments; a checksum."""
+    """Second densities have become weighted densities; plainer names of four arguments; all of them are there."""
     new = copy.deepcopy(description)
     rename_arguments(new["spec"], _ARGUMENTS_OF_2)
+    for part, _ in parts_of(new["spec"]):
+        part["arguments"] = {**_ADDED_IN_1.get(part["class"], {}), **part["arguments"]}
     return new, rename_weights(new["spec"], tensors, _WEIGHTS_OF_2)
 
 

@@ -12,20 +12,21 @@ import functools
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from nnpot import committee, descriptors, repulsion  # noqa: F401  whose classes a file may name
+from nnpot.formats.described import restored
 from nnpot.formats.migrations import MIGRATIONS, Description
 from nnpot.machine.files import write_atomically
 from nnpot.potential import Potential
-from nnpot.spec import build, to_spec
+from nnpot.spec import to_spec
 
 log = logging.getLogger("nnpot")
 
@@ -64,16 +65,9 @@ def read(path: Path, dtype: torch.dtype, device: str | torch.device) -> Potentia
     """
     description, state = _read(path)
     try:
-        potential = build(description["spec"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} holds a description that this nnpot cannot follow: {error}") from error
-    if not isinstance(potential, Potential):
-        raise ValueError(f"{path} describes a {type(potential).__name__}, not a potential")
-    potential.to(next((t.dtype for t in state.values() if t.is_floating_point()), dtype))
-    try:
-        potential.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not fit this version of nnpot: {' '.join(str(error).split())}") from error
+        potential = restored(description["spec"], state)
+    except Exception as error:  # of many kinds: nearly anything may stand in a description
+        raise ValueError(f"{path} holds a description that this nnpot cannot follow: {_first_words(error)}") from error
     return potential.to(device, dtype).eval()
 
 
@@ -101,22 +95,34 @@ def checksum(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
 def _read(path: Path) -> tuple[Description, dict[str, Tensor]]:
     """The description and the tensors of a file, as the present format has them."""
     try:
+        _check_header(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a complete nnpot model file ({error}); copy or train it again") from error
+    except Exception as error:  # of many kinds, by where the damage is
+        raise ValueError(
+            f"{path} is not a complete nnpot model file ({_first_words(error)}); copy or train it again"
+        ) from error
     if "nnpot" not in metadata:
         raise ValueError(f"{path} is a safetensors file, but not a model of nnpot")
     number = metadata["nnpot"]
     if number != FORMAT and number not in MIGRATIONS:
-        raise ValueError(f"{path} has format {number}, this nnpot reads formats up to {FORMAT}; update nnpot")
+        raise ValueError(f"{path} has format {number[:20]}, this nnpot reads formats up to {FORMAT}; update nnpot")
     try:
+        if (number in WITHOUT_CHECKSUM) == ("sha256" in metadata):
+            raise ValueError(f"format {number} does not agree with its checksum")
         if number not in WITHOUT_CHECKSUM and metadata["sha256"] != checksum(metadata, state):
-            raise ValueError(f"{path} has changed since it was written: its checksum differs; copy or train it again")
-        description = {"spec": json.loads(metadata["spec"]), "summary": json.loads(metadata["summary"])}
-    except (KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} holds a description that is not complete ({error}); copy it again") from error
+            raise ChangedError(f"{path} has changed since it was written: its checksum differs; copy or train it again")
+        description = {
+            "spec": json.loads(metadata["spec"], object_pairs_hook=without_repeats),
+            "summary": _summary(metadata["summary"]),
+        }
+    except ChangedError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{path} holds a description that is not complete ({_first_words(error)}); copy it again"
+        ) from error
     if number != FORMAT:
         _say_once(path, number)
     while number != FORMAT:
@@ -125,6 +131,47 @@ def _read(path: Path) -> tuple[Description, dict[str, Tensor]]:
     return description, state
 
 
+class ChangedError(ValueError):
+    """A file is no longer as it was written."""
+
+
+def without_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs of an object in JSON, of which the parser itself would take the last of those with one key.
+
+    Raises:
+        ValueError: If a key stands there twice.
+    """
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{repeated[:60]!r} stands there twice")
+    return content
+
+
+def _check_header(path: Path) -> None:
+    """Check that no key stands twice in the header, which safetensors allows."""
+    with path.open("rb") as file:
+        length, size = int.from_bytes(file.read(8), "little"), path.stat().st_size
+        if length > size - 8:
+            raise ValueError("its header is longer than the file")
+        json.loads(file.read(length), object_pairs_hook=without_repeats)
+
+
+def _summary(text: str) -> dict[str, Any]:
+    summary = json.loads(text)
+    if not isinstance(summary, dict):
+        raise ValueError("its summary is no table")
+    return summary
+
+
+def _first_words(error: Exception) -> str:
+    """What an error says, on one line and not longer than that."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:300]}…"
+
+
 @functools.cache
 def _say_once(path: Path, number: str) -> None:
-    log.info("%s has format %s of an earlier nnpot; it is read as format %s", path, number, FORMAT)
+    unseen = ", without a checksum by which damage could be seen" if number in WITHOUT_CHECKSUM else ""
+    log.info("%s has format %s of an earlier nnpot%s; it is read as format %s", path, number, unseen, FORMAT)

@@ -1,7 +1,6 @@
 """Checkpoints: written so that none is ever lost, read with care, and complete: a run goes on from one alone."""
 
 import io
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -12,16 +11,17 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from nnpot.formats.described import check_numbers, restored
+from nnpot.formats.seal import check_members, is_intact, sealed
 from nnpot.machine.files import write_atomically
 from nnpot.potential import TrainablePotential
-from nnpot.spec import build
 from nnpot.training.loss import LossOptions
 from nnpot.training.options import OptimizerOptions
 from nnpot.training.resolve import Length
 from nnpot.training.settings import Settings
 
-FORMAT = 2
-"""Number of the format of checkpoints; 2 since the states of schedule and optimiser were renamed."""
+FORMAT = 3
+"""Number of the format of checkpoints; 3 since they have a checksum."""
 KEY = "nnpot"
 """Key of nnpot's own part of a checkpoint of Lightning."""
 
@@ -85,18 +85,35 @@ class Checkpoint:
         """
         if not path.is_file():
             raise FileNotFoundError(f"there is no checkpoint {path} to resume from")
-        content = _content(path)
+        content, is_whole = _content(path)
         own = content.get(KEY, {}) if isinstance(content, dict) else {}
-        if own.get("format") != FORMAT:
+        if not isinstance(own, dict) or own.get("format") != FORMAT:
             raise ValueError(
                 f"{path} was written by another version of nnpot and cannot be resumed; start a new training from its "
                 f"model: nnpot train --from {path.parent / 'model.nnpot'} --data.train …"
             )
-        state = content["state_dict"]
-        weights = {n.removeprefix("potential."): t for n, t in state.items() if n.startswith("potential.")}
-        kept = own["record"]
+        if not is_whole:
+            raise _damage(path, "its checksum differs")
+        try:
+            return cls._of(path, content)
+        except Exception as error:  # of many kinds, by what is not as it should be
+            raise _damage(path, error) from error
+
+    @classmethod
+    def _of(cls, path: Path, content: dict[str, Any]) -> Self:
+        own, kept = content[KEY], content[KEY]["record"]
+        weights = {
+            n.removeprefix("potential."): t
+            for n, t in _entry(content, "state_dict").items()
+            if n.startswith("potential.")
+        }
         record = Record(**{**kept, "aside": tuple(kept["aside"]), "length": Length(**kept["length"])})
         progress = {name: own[name] for name in ("epochs", "finished", "stopped", "error")}
+        check_numbers(weights)
+        for name in ("loops", "callbacks"):  # without which Lightning would begin anew
+            _entry(content, name)
+        if content["epoch"] + 1 != own["epochs"] or own["epochs"] > record.length.max_epochs:
+            raise ValueError(f"its epoch is {content['epoch']}, after {own['epochs']} of {record.length.max_epochs}")
         return cls(path, record, schedule=content["schedule"], weights=weights, **progress)
 
     def epochs_left(self, max_epochs: int | Literal["auto"], loss: LossOptions, optimizer: OptimizerOptions) -> int:
@@ -116,10 +133,18 @@ class Checkpoint:
         return 0 if self.stopped else max(schedule.last_epoch - self.epochs, 0)
 
     def potential(self, dtype: torch.dtype) -> TrainablePotential:
-        """Return the potential with the weights of the checkpoint."""
-        potential: TrainablePotential = build(self.record.potential).to(dtype)
-        potential.load_state_dict(self.weights)
-        return potential
+        """Return the potential with the weights of the checkpoint.
+
+        Raises:
+            ValueError: If they do not belong together.
+        """
+        try:
+            potential = restored(self.record.potential, self.weights)
+            if not isinstance(potential, TrainablePotential):
+                raise ValueError(f"a {type(potential).__name__} cannot be trained")
+        except Exception as error:  # of many kinds, by what is not as it should be
+            raise _damage(self.path, error) from error
+        return potential.to(dtype)
 
 
 def own_section(record: Record, trainer: pl.Trainer, error: float | None) -> dict[str, Any]:
@@ -164,18 +189,27 @@ class DurableCheckpointIO(TorchCheckpointIO):
         """
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        write_atomically(Path(path), buffer.getvalue())
+        write_atomically(Path(path), sealed(buffer.getvalue()))
 
 
-def _content(path: Path) -> Any:
+def _content(path: Path) -> tuple[Any, bool]:
+    """What is in a file, and whether its checksum is right."""
     try:
-        with zipfile.ZipFile(path) as archive:  # PyTorch itself compares no checksums
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f"{damaged} in it has changed")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = path.read_bytes()
+        check_members(content)
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True), is_intact(content)
     except Exception as error:  # of many kinds, by where the damage is
-        why, best = " ".join(str(error).split())[:80] or type(error).__name__, path.with_name("best.ckpt")
-        other = f"; the best so far may be whole: --resume {best}" if best != path and best.is_file() else ""
-        raise ValueError(f"{path} is damaged or no checkpoint of nnpot ({why}){other}") from error
-    return content
+        raise _damage(path, error) from error
+
+
+def _entry(content: dict[str, Any], name: str) -> dict[str, Any]:
+    if not isinstance(content.get(name), dict) or not content[name]:
+        raise ValueError(f"it lacks {name}")
+    return content[name]  # type: ignore[no-any-return]
+
+
+def _damage(path: Path, why: object) -> ValueError:
+    """An error that names the file and, if there is one, another to go on from."""
+    words, best = " ".join(str(why).split())[:160] or type(why).__name__, path.with_name("best.ckpt")
+    other = f"; the best so far may be whole: --resume {best}" if best != path and best.is_file() else ""
+    return ValueError(f"{path} is damaged or no checkpoint of nnpot ({words}){other}")

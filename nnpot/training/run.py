@@ -143,6 +143,12 @@ def fit(trainer: pl.Trainer, task: PotentialTask, data: StructureData, checkpoin
         raise InterruptedRunError(128 + signal.SIGINT) from stop
     except MisconfigurationException as error:
         raise ValueError(" ".join(str(error).split())) from error
+    except Exception as error:
+        configuration = next(c for c in trainer.callbacks if isinstance(c, _Configuration))  # type: ignore[attr-defined]
+        if checkpoint is None or configuration.has_begun:
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise ValueError(f"{checkpoint} is damaged: no run can go on from it ({what})") from error
 
 
 class _Configuration(Callback):
@@ -150,10 +156,12 @@ class _Configuration(Callback):
 
     def __init__(self, folder: Path, record: Record, optimizer: OptimizerOptions) -> None:
         self._folder, self._record, self._optimizer = folder, record, optimizer
+        self.has_begun = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write them."""
         assert isinstance(pl_module, PotentialTask)
+        self.has_begun = True
         average = average_of(self._optimizer, int(trainer.estimated_stepping_batches))
         if not trainer.is_global_zero:
             return

@@ -270,7 +270,10 @@ def test_positions_that_are_not_finite_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"dtype": "float16"}, "dtype must be float32 or float64, got 'float16'"), ({"skin": -0.1}, "skin must not be")],
+    [
+        ({"dtype": "float16"}, "dtype must be float32 or float64, got 'float16'"),
+        ({"skin": -0.1}, "skin must be finite"),
+    ],
     ids=["dtype", "skin"],
 )
 def test_senseless_options_are_refused(options: dict[str, object], message: str) -> None:

@@ -150,7 +150,7 @@ def test_the_structure_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize("cutoff", [0.0, -1.0, float("nan")])
 def test_a_cutoff_must_be_positive(cutoff: float) -> None:
-    with pytest.raises(ValueError, match="cutoff must be positive, got"):
+    with pytest.raises(ValueError, match="cutoff must be positive and finite, got"):
         neighbor_pairs(structure("water"), cutoff)
 
 

@@ -1,5 +1,7 @@
 """What the numbers and letters of the files mean."""
 
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from nnpot.units import BOHR, HARTREE
@@ -43,3 +45,20 @@ ACTIVATION_LETTERS = {
     "h": "harmonic",
 }
 """Activation functions by their letter."""
+
+
+def weight_places(sizes: Sequence[int]) -> Iterator[tuple[str, ...]]:
+    """Yield what stands behind each number in a file of weights.
+
+    That is a for a weight or b for a bias, its place in the file, and its layers and nodes, all counted from 1.
+
+    Args:
+        sizes: Numbers of nodes of the input, of each hidden layer, and of the output.
+    """
+    k = 0
+    for end, (n_in, n_out) in enumerate(pairwise(sizes), start=1):
+        for j in range(1, n_in + 1):
+            for i in range(1, n_out + 1):
+                yield "a", str(k := k + 1), str(end - 1), str(j), str(end), str(i)
+        for i in range(1, n_out + 1):
+            yield "b", str(k := k + 1), str(end), str(i)

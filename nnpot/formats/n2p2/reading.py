@@ -1,5 +1,6 @@
 """From the files to a potential."""
 
+import difflib
 import logging
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,7 +11,17 @@ from ase.data import atomic_numbers
 from torch import Tensor
 
 from nnpot.descriptors import ListedACSF, ListedFunction
-from nnpot.formats.n2p2.conventions import ACTIVATION_LETTERS, ATOMIC, CUTOFF_TYPES, INPUT, SCALING, WEIGHTS, Units
+from nnpot.formats.described import check_cutoff
+from nnpot.formats.n2p2.conventions import (
+    ACTIVATION_LETTERS,
+    ATOMIC,
+    CUTOFF_TYPES,
+    INPUT,
+    SCALING,
+    WEIGHTS,
+    Units,
+    weight_places,
+)
 from nnpot.formats.n2p2.functions import converted, parse, rank
 from nnpot.formats.n2p2.scaling import read_scaling
 from nnpot.formats.n2p2.settings import Line, Settings, read_lines
@@ -29,6 +40,15 @@ _UNSUPPORTED = {
     "element_hidden_layers_short": "another number of layers for one element",
     "element_activation_short": "another activation for one element",
 }
+_KEYWORDS = (
+    *("elements", "number_of_elements", "atom_energy", "remove_atom_energies", "cutoff_type", *_UNSUPPORTED),
+    *("global_hidden_layers_short", "global_nodes_short", "element_nodes_short", "global_activation_short"),
+    *("symfunction_short", "element_symfunction_short", "global_symfunction_short", "normalize_nodes"),
+    *("mean_energy", "conv_energy", "conv_length", "nnp_type", "nn_type", "nnp_gen"),
+    *("scale_symmetry_functions", "center_symmetry_functions", "scale_symmetry_functions_sigma"),
+    *("scale_min_short", "scale_max_short", "scale_min_short_atomic", "scale_max_short_atomic"),
+)
+"""What counts in input.nn."""
 _LONG_RANGE = {"3", "4", "10", "3G", "4G", "3G-HDNNP", "4G-HDNNP", "HDNNP-4G", "HDNNP-Q"}
 
 
@@ -55,12 +75,16 @@ def read(folder: str | Path, units: Units = ATOMIC, *, atom_energies: bool | Non
     folder = Path(folder)
     settings = Settings.read(folder / INPUT)
     _refuse_unsupported(settings)
+    _name_misspelt(settings)
     elements = _elements(settings)
     functions = _functions(settings, elements, units)
     cutoff_function, inner = _cutoff_function(settings)
     nodes = _hidden_nodes(settings, elements)
     hidden = tuple(max(layer) for layer in zip(*nodes.values(), strict=True))
     energies = _reference_energies(settings, elements, wanted=atom_energies)
+    weights = {  # before memory is taken for the networks: files have as many lines as these have weights
+        e: _weights(folder / WEIGHTS.format(atomic_numbers[e]), (len(functions[e]), *nodes[e], 1)) for e in elements
+    }
     listed = tuple(f for e in elements for f in functions[e])
     potential = NeuralNetworkPotential(
         ListedACSF(elements, listed, cutoff_function, inner),  # type: ignore[arg-type]
@@ -75,9 +99,8 @@ def read(folder: str | Path, units: Units = ATOMIC, *, atom_energies: bool | Non
     for s, element in enumerate(elements):
         mean, scale = scales[element]
         potential.scaling.mean[s, : len(mean)], potential.scaling.scale[s, : len(mean)] = mean, scale
-        weights = _weights(folder / WEIGHTS.format(atomic_numbers[element]), (len(mean), *nodes[element], 1))
         layers = [layer for layer in potential.networks[s].modules() if isinstance(layer, Affine)]
-        _fill(layers, weights, normalized=normalized)
+        _fill(layers, weights[element], normalized=normalized)
     return potential.eval()
 
 
@@ -91,16 +114,33 @@ def _refuse_unsupported(settings: Settings) -> None:
                 raise line.error(f"{' '.join(line.words)}: nnpot does not support long-range electrostatics")
 
 
+def _name_misspelt(settings: Settings) -> None:
+    """Warn of keywords that look like one that counts: they are passed over as those of other programs are."""
+    for line in settings.lines:
+        keyword = line.words[0]
+        close = [] if keyword in _KEYWORDS else difflib.get_close_matches(keyword, _KEYWORDS, n=1, cutoff=0.85)
+        if close:
+            log.warning(
+                "%s, line %d: %s is not known and passed over; did you mean %s?",
+                line.path,
+                line.number,
+                keyword,
+                *close,
+            )
+
+
 def _elements(settings: Settings) -> tuple[str, ...]:
     """Chemical symbols by atomic number: the order that everything in the files follows."""
     line = settings.require("elements")
     elements = line.words[1:]
-    unknown = [e for e in elements if e not in atomic_numbers]
+    unknown = [e for e in elements if atomic_numbers.get(e, 0) < 1]
     if unknown:
         raise line.error(f"{', '.join(unknown)} is not a chemical symbol")
-    count = int(settings.number(len(elements), "number_of_elements"))
+    if len(set(elements)) < len(elements):
+        raise line.error(f"the elements must differ, got {' '.join(elements)}")
+    count = settings.number(len(elements), "number_of_elements")
     if count != len(elements):
-        raise line.error(f"{len(elements)} elements, but number_of_elements is {count}")
+        raise line.error(f"{len(elements)} elements, but number_of_elements is {count:g}")
     return tuple(sorted(elements, key=atomic_numbers.__getitem__))
 
 
@@ -124,7 +164,8 @@ def _check(line: Line, function: ListedFunction, elements: tuple[str, ...], unit
     others = [e for e in (function.center, *function.neighbors) if e not in elements]
     if others:
         raise line.error(f"{others[0]} is not among the elements {' '.join(elements)}")
-    try:  # let the descriptor check the numbers of this one alone
+    try:  # let the descriptor check the other numbers of this one alone
+        check_cutoff(function.cutoff * units.length)
         ListedACSF((function.center,), (converted(function, units.length)._replace(neighbors=()),))
     except ValueError as error:
         raise line.error(str(error)) from error
@@ -146,9 +187,9 @@ def _cutoff_function(settings: Settings) -> tuple[str, float]:
 def _hidden_nodes(settings: Settings, elements: tuple[str, ...]) -> dict[str, list[int]]:
     """Nodes of each hidden layer, for each element."""
     line = settings.require("global_hidden_layers_short")
-    n_hidden = int(line.numbers(line.words[1:2])[0])
+    n_hidden = line.count(line.words[1])
     line = settings.require("global_nodes_short", n_hidden)
-    nodes = {e: [int(n) for n in line.numbers(line.words[1 : n_hidden + 1])] for e in elements}
+    nodes = {e: [line.count(n) for n in line.words[1 : n_hidden + 1]] for e in elements}
     if n_hidden < 1 or min(min(n) for n in nodes.values()) < 1:
         raise line.error(f"{n_hidden} hidden layers with {' '.join(line.words[1:])} nodes are no network")
     for line in settings.all("element_nodes_short"):
@@ -200,12 +241,16 @@ def _reference_energies(settings: Settings, elements: tuple[str, ...], *, wanted
 def _weights(path: Path, sizes: Sequence[int]) -> list[Tensor]:
     """Augmented weights of each layer, shapes (n_out, n_in + 1).
 
-    The file has, layer by layer, the weights a_jk from node j to node k, k fastest, then the biases b_k.
+    The file has, layer by layer, the weights a_jk from node j to node k, k fastest, then the biases b_k; behind each
+    number may stand, and is compared, which weight it is.
     """
     lines = read_lines(path)
     count = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
     if len(lines) != count:
         raise ValueError(f"{path} has {len(lines)} weights, but a network {'-'.join(map(str, sizes))} has {count}")
+    for line, place in zip(lines, weight_places(sizes), strict=True):
+        if line.words[1:] not in {(), place}:
+            raise line.error(f"the weight {' '.join(place)} is needed here, got {' '.join(line.words[1:])}")
     numbers = torch.tensor([line.numbers(line.words[:1]) for line in lines], dtype=torch.float64)
     parts = numbers.flatten().split([(n_in + 1) * n_out for n_in, n_out in pairwise(sizes)])
     return [part.view(-1, n_out).mT for part, n_out in zip(parts, sizes[1:], strict=True)]

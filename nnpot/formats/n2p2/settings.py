@@ -1,9 +1,13 @@
 """The lines of `input.nn`: a keyword, its values, what follows # or ! being a comment."""
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,24 @@ class Line:
         """Return words of this line as numbers, exponents also in the manner of Fortran.
 
         Raises:
-            ValueError: If one is not a number.
+            ValueError: If one is not a finite number.
         """
-        try:
-            return [float(word.lower().replace("d", "e")) for word in words]
-        except ValueError as error:
-            raise self.error(f"numbers are needed here, got {' '.join(words)!r}") from error
+        wrong = [word for word in words if not _NUMBER.fullmatch(word)]
+        values = [] if wrong else [float(word.lower().replace("d", "e")) for word in words]
+        if wrong or not all(map(math.isfinite, values)):
+            raise self.error(f"finite numbers are needed here, got {' '.join(words)!r}")
+        return values
+
+    def count(self, word: str) -> int:
+        """Return a word of this line as a whole number.
+
+        Raises:
+            ValueError: If it is none, or negative.
+        """
+        (value,) = self.numbers([word])
+        if value != int(value) or value < 0:
+            raise self.error(f"a whole number is needed here, got {word}")
+        return int(value)
 
 
 def read_lines(path: Path) -> list[Line]:

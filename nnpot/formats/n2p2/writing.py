@@ -8,7 +8,16 @@ from torch import Tensor
 from torch.nn import Module
 
 from nnpot.descriptors import ACSF, ListedACSF, ListedFunction
-from nnpot.formats.n2p2.conventions import ACTIVATION_LETTERS, ATOMIC, CUTOFF_TYPES, INPUT, SCALING, WEIGHTS, Units
+from nnpot.formats.n2p2.conventions import (
+    ACTIVATION_LETTERS,
+    ATOMIC,
+    CUTOFF_TYPES,
+    INPUT,
+    SCALING,
+    WEIGHTS,
+    Units,
+    weight_places,
+)
 from nnpot.formats.n2p2.functions import converted, line_of, rank, type_of
 from nnpot.formats.n2p2.scaling import scaling_table
 from nnpot.machine.files import write_atomically
@@ -134,12 +143,9 @@ def _weights(module: Module) -> list[Tensor]:
 
 def _weight_table(layers: list[Tensor]) -> str:
     """The content of weights.ZZZ.data: layer by layer the weights from each node, then the biases."""
-    rows: list[str] = []
-    for end, weight in enumerate(layers, start=1):
-        *columns, biases = weight.mT.tolist()
-        for j, column in enumerate(columns, start=1):
-            for k, value in enumerate(column, start=1):
-                rows.append(f"{value:24.16E} a {len(rows) + 1:9d} {end - 1:5d} {j:5d} {end:5d} {k:5d}")
-        for k, value in enumerate(biases, start=1):
-            rows.append(f"{value:24.16E} b {len(rows) + 1:9d} {end:5d} {k:5d}")
+    numbers = [value for weight in layers for value in weight.mT.flatten().tolist()]
+    sizes = [layers[0].shape[1] - 1, *(len(weight) for weight in layers)]
+    rows = []
+    for value, (kind, number, *place) in zip(numbers, weight_places(sizes), strict=True):
+        rows.append(f"{value:24.16E} {kind} {number:>9}" + "".join(f" {p:>5}" for p in place))
     return "\n".join(rows) + "\n"

@@ -107,7 +107,7 @@ def test_what_was_meant_for_another_class_is_no_fault(tmp_path: Path, capsys: py
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
-        ("a: [", "is not YAML (line 2"),
+        ("a: [", "is not YAML (line 1"),
         ("only words", "holds no settings such as"),
         ("potential: {hiden: [3]}", "did you mean potential.hidden?"),
         ("trainer: {max_epochs: 1e1}", "trainer.max_epochs must be a whole number or auto, got 10.0"),

@@ -20,6 +20,7 @@ from nnpot.batch import Pairs
 from nnpot.calculator import NNPotCalculator
 from nnpot.formats import aot
 from nnpot.formats.aot import AOTPotential, read_metadata, read_summary
+from nnpot.formats.seal import sealed
 from nnpot.io import load
 from nnpot.machine import processor
 from nnpot.machine.build import NATIVE, find_compiler, pytorch_release
@@ -153,7 +154,7 @@ def test_a_sealed_archive_is_an_archive_that_ends_with_its_checksum(tmp_path: Pa
     path = tmp_path / "archive.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a", "some text")
-    path.write_bytes(aot.sealed(path.read_bytes()))
+    path.write_bytes(sealed(path.read_bytes()))
     content = path.read_bytes()
     assert content[-64:].decode() == hashlib.sha256(content[:-64]).hexdigest()
     with zipfile.ZipFile(path) as archive:

@@ -69,9 +69,27 @@ WHERE = ("alone", "in a sum", "in a committee", "deep")
 @pytest.mark.parametrize("where", WHERE)
 @each_argument
 def test_arguments_are_renamed(kind: str, old: str, new: str, value: Any, where: str) -> None:
-    before, _ = everywhere(module(kind, cutoff=4.0, **{old: value}))[where]
-    wanted, _ = everywhere(module(kind, cutoff=4.0, **{new: value}))[where]
-    assert migrated(before)[0] == wanted
+    before, prefix = everywhere(module(kind, cutoff=4.0, **{old: value}))[where]
+    parts = {begin: part for part, begin in parts_of(migrated(before)[0])}
+    assert {"cutoff": 4.0, new: value}.items() <= parts[prefix]["arguments"].items()
+    assert old not in parts[prefix]["arguments"]
+
+
+ADDED = [
+    ("ACE", "weighted_layers", 1),
+    ("ACSF", "inner_fraction", 0.0),
+    ("ListedACSF", "inner_fraction", 0.0),
+    ("NeuralNetworkPotential", "min_feature_scale", 1e-3),
+    ("NeuralNetworkPotential", "heads", []),
+    ("NeuralNetworkPotential", "linear", True),
+]
+"""Class, argument that the first files lack, the value that they were trained with."""
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), ADDED, ids=[f"{row[0]}.{row[1]}" for row in ADDED])
+def test_arguments_that_the_first_files_lack_are_filled_in(kind: str, name: str, value: Any) -> None:
+    assert migrated(module(kind))[0]["arguments"][name] == value
+    assert migrated(module(kind, **{name: "given"}))[0]["arguments"][name] == "given"
 
 
 @each_argument
@@ -115,7 +133,8 @@ def test_an_older_file_loads_which_is_said_once(tmp_path: Path, caplog: pytest.L
     tensors = {name: t.clone() for name, t in potential.state_dict().items()}
     save_file(tensors, path, {"nnpot": "1", "spec": description, "summary": "{}"})
     loaded = [load(path, torch.float64) for _ in range(2)]
-    assert caplog.messages == [f"{path} has format 1 of an earlier nnpot; it is read as format {FORMAT}"]
+    unseen = ", without a checksum by which damage could be seen"
+    assert caplog.messages == [f"{path} has format 1 of an earlier nnpot{unseen}; it is read as format {FORMAT}"]
     wanted = potential.predict(structure("alloy"))
     assert all(torch.equal(p.predict(structure("alloy")).forces, wanted.forces) for p in loaded)
     caplog.clear()

@@ -201,7 +201,10 @@ INPUT = {
     "wrong element": (replaced("elements H O", "elements H Q"), "line 3: Q is not a chemical symbol"),
     "no cutoff": (without("cutoff_type"), "has no line with cutoff_type"),
     "cutoff": (replaced("cutoff_type 2", "cutoff_type 9"), "line 7: cutoff_type must be one of 0 … 8, got 9"),
-    "cutoff word": (replaced("cutoff_type 2", "cutoff_type tanh"), "line 7: numbers are needed here, got 'tanh 0.0'"),
+    "cutoff word": (
+        replaced("cutoff_type 2", "cutoff_type tanh"),
+        "line 7: finite numbers are needed here, got 'tanh 0.0'",
+    ),
     "inner radius": (replaced("cutoff_type 2 0.0", "cutoff_type 1 1.5"), "line 7: the inner radius .* got 1.5"),
     "twice": (lambda text: text + "cutoff_type 1", "line 24: cutoff_type was given before, in line 7"),
     "hidden layers": (without("global_hidden"), "has no line with global_hidden_layers_short"),
@@ -256,12 +259,15 @@ SCALING = {
     ),
     "nothing": (lambda text: "", "scaling.data has 0 rows"),
     "constant": (lambda text: "1 1 0 1 0.5 0\n" + "\n".join(text.splitlines()[1:]), "line 1: .* does not vary"),
-    "text": (lambda text: "1 1 0 1 0.5 x\n" + "\n".join(text.splitlines()[1:]), "line 1: numbers are needed here"),
+    "text": (
+        lambda text: "1 1 0 1 0.5 x\n" + "\n".join(text.splitlines()[1:]),
+        "line 1: finite numbers are needed here",
+    ),
 }
 WEIGHTS = {
     "truncated": (cut(3), "weights.008.data has 74 weights, but a network 5-6-5-1 has 77"),
     "too many": (lambda text: text + text, "has 154 weights, but a network 5-6-5-1 has 77"),
-    "text": (lambda text: "x" + text.lstrip()[1:], "weights.008.data, line 1: numbers are needed here"),
+    "text": (lambda text: "x" + text.lstrip()[1:], "weights.008.data, line 1: finite numbers are needed here"),
 }
 BROKEN = {
     f"{name}: {what}": (name, edit, message)
