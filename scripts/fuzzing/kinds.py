@@ -33,7 +33,7 @@ from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.reading import read_structures
 from nnpot.repulsion import ZBL
 
-from . import changes
+from . import changes, dialects
 
 ELEMENTS = ("Cu", "Au")
 TRAP = "trapped"
@@ -235,11 +235,17 @@ class Data(Kind):
         return [self._read(self.path)]
 
     def mutate(self, chance: random.Random, place: Path) -> tuple[Made, Callable[[], Any], Path]:
-        """As of every kind; a number that is another cannot be told from the right one here."""
+        """As of every kind; a number that is another cannot be told from the right one, but in a known dialect."""
         text = {"hostile words": changes.hostile_word, "lines swapped": changes.swapped_lines}
         ways = {**changes.BYTES, **text, "a line less or twice": changes.line_removed_or_repeated}
         name = chance.choice((*ways, "hostile words", "hostile words"))
         path = place / "data.xyz"
+        if chance.random() < 0.4:
+            known = {**dialects.HARMLESS, **dialects.REFUSED, **dialects.RANDOM}
+            name = chance.choice(list(known))
+            text_after = dialects.changed(self.path.read_text(), known[name], chance.randrange(3), chance)
+            path.write_bytes(text_after.encode())
+            return (name, name in dialects.RANDOM), lambda: self._read(path), path
         path.write_bytes(ways[name](self.path.read_bytes(), chance))
         return (name, True), lambda: self._read(path), path
 

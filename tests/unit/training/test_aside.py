@@ -99,6 +99,13 @@ def test_whole_configuration_types_are_set_aside() -> None:
         assert 2 <= len(positions) <= 8
 
 
+def test_a_type_that_is_far_too_large_is_not_added() -> None:
+    positions = [
+        set_aside(structures("O" * 20, "BB" + "D" * 9 + "E" * 9), 0.2, "groups", k).positions for k in range(9)
+    ]
+    assert set(positions) == {(0, 1)}
+
+
 @pytest.mark.parametrize(
     ("symbols", "groups", "said"),
     [("OOOO", "AAAA", "all structures are of one"), ("OOCC", "AABB", "each has the only structures with an element")],
