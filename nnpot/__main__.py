@@ -5,7 +5,6 @@ import dataclasses
 import difflib
 import importlib
 import inspect
-import io
 import itertools
 import json
 import logging
@@ -20,6 +19,9 @@ import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from nnpot.commands.renamed import by_new_names
+from nnpot.machine.output import read_or_not
+from nnpot.machine.signals import raised
+from nnpot.machine.threads import keep_to_limits
 
 COMMANDS = {
     "train": "train a potential on energies, forces and stresses",
@@ -66,16 +68,18 @@ class Parser(ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; an error of the user's is one line on standard error and exit code 1 or 2."""
-    try:
-        _run(arguments)
-    except KeyboardInterrupt as stop:
-        complain(_with_notes(stop) or "interrupted", code=getattr(stop, "code", 130))
+    with read_or_not(), raised():
+        try:
+            _run(arguments)
+        except KeyboardInterrupt as stop:
+            complain(_with_notes(stop) or "interrupted", code=getattr(stop, "code", 130))
 
 
 def _run(arguments: Sequence[str] | None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # not every encoding has the lines of tables: Windows', into a file
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # not every encoding has the lines of tables: Windows', into a file
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("nnpot").setLevel(logging.INFO)
     if not arguments or arguments[0] in {"-h", "--help"}:
@@ -89,6 +93,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         )
     try:
         module = _module(command)
+        keep_to_limits()
         function = getattr(module, command)
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # set to INFO when it was imported
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on workers, its own deprecated calls

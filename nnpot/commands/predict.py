@@ -5,11 +5,11 @@ from pathlib import Path
 
 import ase.io
 import torch
-from rich.progress import track
 
 from nnpot.calculator import NNPotCalculator
 from nnpot.io import load
-from nnpot.machine.files import write_atomically
+from nnpot.machine.files import written_by_and_by
+from nnpot.machine.progress import Counted
 from nnpot.reading import read_atoms
 from nnpot.structure import keep_results
 
@@ -23,6 +23,8 @@ def predict(model: Path, structures: Path, out: Path, device: str = "cpu") -> Pa
         out: Extended XYZ file to write.
         device: Where to calculate, `cpu` or `cuda`.
 
+    While it runs, frames are in `OUT.partial`, which takes the name of the file in the end.
+
     Returns:
         The file written.
 
@@ -35,14 +37,16 @@ def predict(model: Path, structures: Path, out: Path, device: str = "cpu") -> Pa
         raise ValueError(f"{out} is the file to predict, whose labels would be lost; give another one to write to")
     calculator = NNPotCalculator(load(model, torch.float32, device), device=device)
     frames = read_atoms(structures)
-    for k, atoms in enumerate(track(frames, description="predicting", transient=True, disable=len(frames) < 20)):
-        try:
-            calculator.calculate(atoms)
-        except ValueError as error:
-            raise ValueError(f"{structures}, frame {k}: {error}") from error
-        keep_results(atoms, calculator.results)
-    text = io.StringIO()
-    ase.io.write(text, frames, format="extxyz")
-    write_atomically(out, text.getvalue())
+    with written_by_and_by(out) as add, Counted("predicting", len(frames)) as counted:
+        for k, atoms in enumerate(frames):
+            try:
+                calculator.calculate(atoms)
+            except ValueError as error:
+                raise ValueError(f"{structures}, frame {k}: {error}") from error
+            keep_results(atoms, calculator.results)
+            text = io.StringIO()
+            ase.io.write(text, atoms, format="extxyz")
+            add(text.getvalue())
+            counted.advance()
     print(f"{len(frames)} structures written to {out}")
     return out

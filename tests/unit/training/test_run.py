@@ -7,21 +7,24 @@ import pytest
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
+from nnpot.machine.signals import Request
 from nnpot.training.checkpoint import Record
 from nnpot.training.options import OptimizerOptions, TrainerOptions
 from nnpot.training.resolve import Length
 from nnpot.training.run import build_trainer
+from nnpot.training.stop import Stop
 
 SLURM = {
     **{"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "t", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"},
     **{"SLURM_NODELIST": "localhost", "SLURM_NTASKS": "4"},
 }
 LENGTH = Length(max_epochs=1, validate_every=1, is_compiled=False)
+
 RECORD = Record(potential={}, baseline=None, settings={}, aside=(), structures=1, data="", length=LENGTH, command="")
 
 
 def trainer(folder: Path, **options: Any) -> Any:
-    return build_trainer(TrainerOptions(**options), OptimizerOptions(), folder, RECORD, validates=True)
+    return build_trainer(TrainerOptions(**options), OptimizerOptions(), folder, RECORD, Stop(Request()), validates=True)
 
 
 @pytest.fixture
