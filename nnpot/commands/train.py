@@ -132,6 +132,8 @@ def train(
             except BaseException as error:
                 if engine.is_global_zero:
                     error.add_note(_saved_all_the_same(folder, split, began, error))
+                elif isinstance(error, InterruptedRunError):  # the first process tells; it would be killed by an error
+                    raise SystemExit(0) from error
                 raise
         if engine.is_global_zero:
             _conclude(folder, split, began)
@@ -249,6 +251,7 @@ def _report(potential: Potential | None, split: Split, folder: Path) -> None:
     result = evaluate_potential(potential, structures)
     text = table(result, title=f"{folder / MODEL}: {name} errors")
     parity(folder / "parity.png", result.panels())
-    learning_curves(folder / "learning.png", folder / "metrics.csv")
+    if (folder / "metrics.csv").is_file():  # after the first epoch
+        learning_curves(folder / "learning.png", folder / "metrics.csv")
     write_atomically(folder / "report.txt", text + "\n")  # the last, so that a run without it is seen to lack something
     print(text)
