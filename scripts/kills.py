@@ -204,7 +204,7 @@ class Kills:
 
     def _any_time(self, run: Path, how: int = signal.SIGKILL) -> int:
         number = self._start(run, nothing)
-        time.sleep(self._chance.uniform(0.2, 1.0) * self.seconds)
+        time.sleep(self._chance.uniform(0.4, 1.1) * self.seconds)
         os.kill(number, how)
         return ended(number)
 

@@ -13,6 +13,9 @@ from nnpot.machine.progress import Counted
 from nnpot.reading import read_atoms
 from nnpot.structure import keep_results
 
+MANY = 200
+"""Number of structures from which on lines say how far a prediction has come."""
+
 
 def predict(model: Path, structures: Path, out: Path, device: str = "cpu") -> Path:
     """Predict structures and write them as extended XYZ: energy, forces, atomic energies, stress, labels of heads.
@@ -37,7 +40,7 @@ def predict(model: Path, structures: Path, out: Path, device: str = "cpu") -> Pa
         raise ValueError(f"{out} is the file to predict, whose labels would be lost; give another one to write to")
     calculator = NNPotCalculator(load(model, torch.float32, device), device=device)
     frames = read_atoms(structures)
-    with written_by_and_by(out) as add, Counted("predicting", len(frames)) as counted:
+    with written_by_and_by(out) as add, _counted(len(frames)) as counted:
         for k, atoms in enumerate(frames):
             try:
                 calculator.calculate(atoms)
@@ -50,3 +53,7 @@ def predict(model: Path, structures: Path, out: Path, device: str = "cpu") -> Pa
             counted.advance()
     print(f"{len(frames)} structures written to {out}")
     return out
+
+
+def _counted(n: int) -> Counted:
+    return Counted("predicting", n, lines=20 if n >= MANY else 0)

@@ -20,9 +20,11 @@ class Counted:
         doing: What is done to them, as `labelling`.
         total: How many there are.
         done: How many of them are done before.
+        lines: About how many lines to print where there is no terminal; with 0 only one a minute.
     """
 
-    def __init__(self, doing: str, total: int, done: int = 0) -> None:
+    def __init__(self, doing: str, total: int, done: int = 0, lines: int = LINES) -> None:
+        self._lines = lines
         self._doing, self._total, self._done = doing, total, done
         self._said, self._when = done, time.monotonic()
         self.console = Console(stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False)
@@ -50,8 +52,8 @@ class Counted:
             self._bar.advance(self._task, n)
             return
         now = time.monotonic()
-        enough = self._done - self._said >= self._total / LINES or self._done == self._total
-        if n and (enough or now - self._when >= SECONDS):
+        enough = (self._done - self._said) * self._lines >= self._total or self._done == self._total
+        if n and ((enough and self._lines > 0) or now - self._when >= SECONDS):
             self._said, self._when = self._done, now
             self.console.print(f"{self._doing}: {self._done} of {self._total} structures")
 

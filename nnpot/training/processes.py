@@ -9,6 +9,7 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning.utilities import rank_zero_only
 
+from nnpot.machine.threads import cores, keep_to_limits
 from nnpot.training.options import TrainerOptions
 
 LAUNCHER = "NNPOT_LAUNCHER"
@@ -34,7 +35,7 @@ def environment_of(options: TrainerOptions) -> ClusterEnvironment | None:
         _check_torchrun()
         return TorchElasticEnvironment()
     if options.num_nodes == 1:
-        if int(os.environ.get("SLURM_PROCID", "0")) > 0:
+        if os.environ.get("SLURM_PROCID", "0") not in ("", "0"):
             raise ValueError(
                 "srun has started nnpot several times; on one node start it once (srun --ntasks=1): it starts the "
                 "processes for trainer.devices itself"
@@ -43,6 +44,16 @@ def environment_of(options: TrainerOptions) -> ClusterEnvironment | None:
         os.environ[LAUNCHER] = str(os.getpid())
         return LightningEnvironment()
     return SLURMEnvironment(auto_requeue=False) if SLURMEnvironment.detect() else None
+
+
+def share_threads(n_processes: int) -> None:
+    """Let processes that this one starts on its machine share the threads that make sense there.
+
+    Lightning would give each of them its part of all cores, whatever limits there are.
+    """
+    if n_processes > 1 and "OMP_NUM_THREADS" not in os.environ:
+        keep_to_limits(n_processes)
+        os.environ["OMP_NUM_THREADS"] = str(max(1, cores().allowed // n_processes))
 
 
 def is_first(options: TrainerOptions) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -20,7 +21,7 @@ from nnpot.training.checkpoint import DurableCheckpointIO, LastCheckpoint, Recor
 from nnpot.training.data import StructureData
 from nnpot.training.metrics_log import MetricsLog
 from nnpot.training.options import OptimizerOptions, TrainerOptions
-from nnpot.training.processes import environment_of
+from nnpot.training.processes import environment_of, share_threads
 from nnpot.training.progress import PhysicalProgress
 from nnpot.training.resolve import average_of, resolved_settings
 from nnpot.training.settings import write_settings
@@ -56,9 +57,13 @@ def _is_taken(folder: Path, stack: ExitStack) -> bool:
     _check_writable(folder)
     with ExitStack() as mine:
         for parent in reversed((folder, *folder.parents)):
-            with suppress(FileExistsError):
+            try:
                 parent.mkdir()
-                mine.callback(_remove_if_empty, parent)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise ValueError(f"{folder} cannot be made ({error.strerror}); give another folder by --out") from error
+            mine.callback(_remove_if_empty, parent)
         try:
             mine.enter_context(same_folder(folder))
         except BusyError:
@@ -142,7 +147,7 @@ def build_trainer(
     callbacks.append(LastCheckpoint(folder, record.length.validate_every, stop))
     try:
         environment = environment_of(options)
-        return pl.Trainer(
+        trainer = pl.Trainer(
             max_epochs=record.length.max_epochs,
             accelerator=options.accelerator,
             devices=options.devices,
@@ -160,6 +165,9 @@ def build_trainer(
             num_sanity_val_steps=0,
             inference_mode=False,  # with Lightning's default, forces fail in validate
         )
+        if isinstance(environment, LightningEnvironment):
+            share_threads(trainer.num_devices if trainer.world_size > 1 else 1)
+        return trainer
     except Exception as error:  # of many kinds, by what of the machine is not as the options say
         raise ValueError(f"the training cannot be set up: {' '.join(str(error).split())}") from error
 

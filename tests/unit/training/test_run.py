@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
 from nnpot.machine.signals import Request
+from nnpot.machine.threads import Cores
 from nnpot.training.checkpoint import Record
 from nnpot.training.options import OptimizerOptions, TrainerOptions
-from nnpot.training.processes import is_first
+from nnpot.training.processes import is_first, share_threads
 from nnpot.training.resolve import Length
 from nnpot.training.run import build_trainer
 from nnpot.training.stop import Stop
@@ -119,6 +121,7 @@ def test_a_torchrun_that_has_ended_is_one_sentence(tmp_path: Path, monkeypatch: 
     ("variables", "options", "first"),
     [
         ({}, {}, True),
+        ({"SLURM_PROCID": ""}, {"num_nodes": 2}, True),
         ({"SLURM_PROCID": "3"}, {}, True),  # one node: refused later
         ({"SLURM_PROCID": "3"}, {"num_nodes": 2}, False),
         ({"TORCHELASTIC_RUN_ID": "x", "RANK": "1"}, {}, False),
@@ -133,3 +136,17 @@ def test_one_process_writes_the_files(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert is_first(TrainerOptions(**options)) is first
+
+
+@pytest.mark.parametrize(("allowed", "n", "threads"), [(4, 2, "2"), (1, 2, "1"), (4, 1, None)])
+def test_processes_share_the_threads_that_are_allowed(
+    monkeypatch: pytest.MonkeyPatch, allowed: int, n: int, threads: str | None
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "")  # so that it is as before afterwards
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    before = torch.get_num_threads()
+    for module in ("nnpot.machine.threads", "nnpot.training.processes"):
+        monkeypatch.setattr(f"{module}.cores", lambda: Cores(64, None, float(allowed), None))
+    share_threads(n)
+    torch.set_num_threads(before)
+    assert os.environ.get("OMP_NUM_THREADS") == threads
