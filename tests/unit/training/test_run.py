@@ -96,6 +96,7 @@ def test_variables_of_a_training_that_has_ended_are_forgotten(tmp_path: Path, mo
     assert is_first(TrainerOptions(accelerator="cpu", devices=1))
     made = trainer(tmp_path, accelerator="cpu", devices=1)
     assert (made.global_rank, made.local_rank, made.world_size) == (0, 0, 1)
+    assert not environment(made).creates_processes_externally
 
 
 def test_a_torchrun_that_has_ended_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
