@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import difflib
 import importlib
-import io
 import itertools
 import json
 import logging
@@ -21,6 +20,9 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 from nnpot.commands.complaints import explanation
 from nnpot.commands.configuration import check_classes, check_configurations, named_sources
 from nnpot.commands.renamed import by_new_names
+from nnpot.machine.output import read_or_not
+from nnpot.machine.signals import raised
+from nnpot.machine.threads import keep_to_limits
 
 COMMANDS = {
     "train": "train a potential on energies, forces and stresses",
@@ -74,16 +76,18 @@ class Parser(ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; an error of the user's is one line on standard error and exit code 1 or 2."""
-    try:
-        _run(arguments)
-    except KeyboardInterrupt as stop:
-        complain(_with_notes(stop) or "interrupted", code=getattr(stop, "code", 130))
+    with read_or_not(), raised():
+        try:
+            _run(arguments)
+        except KeyboardInterrupt as stop:
+            complain(_with_notes(stop) or "interrupted", code=getattr(stop, "code", 130))
 
 
 def _run(arguments: Sequence[str] | None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # not every encoding has the lines of tables: Windows', into a file
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # not every encoding has the lines of tables: Windows', into a file
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("nnpot").setLevel(logging.INFO)
     if not arguments or arguments[0] in {"-h", "--help"}:
@@ -97,6 +101,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         )
     try:
         module = _module(command)
+        keep_to_limits()
         function = getattr(module, command)
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # set to INFO when it was imported
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on workers, its own deprecated calls

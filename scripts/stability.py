@@ -18,6 +18,7 @@ from ase.data import covalent_radii
 from ase.io import read, write
 
 from nnpot import NNPotCalculator, Structure
+from nnpot.machine.files import write_atomically
 from nnpot.neighbors import neighbor_pairs
 from nnpot.simulation import langevin
 from nnpot.torch_compile import Compilation
@@ -73,7 +74,7 @@ def stability(
         picoseconds: How long.
         timestep_fs: In fs.
         friction_per_ps: Langevin friction in 1/ps.
-        out: Folder for `stability.json` and the last structure.
+        out: Folder for `stability.json` and `last.xyz`, written on the way: what was reached, and a structure.
         device: `cpu` or `cuda`.
         seed: Of the momenta and the random forces.
         compile: Whether to compile what no C++ kernel calculates: `on`, `off`, or `auto` for in long runs.
@@ -94,23 +95,23 @@ def stability(
         look += 1
         wrong = complaint(atoms, temperature, bonds)
         temperatures.append(float(atoms.get_temperature()))
+        result = {
+            "stable": not wrong,
+            "complaint": wrong,
+            "picoseconds": look * every * timestep_fs / 1000,
+            "mean_temperature_k": float(np.mean(temperatures)),
+            "ms_per_step": 1000 * (time.perf_counter() - started) / (look * every),
+            "n_atoms": len(atoms),
+        }
+        if out is not None:
+            write_atomically(out / "stability.json", json.dumps(result, indent=1), durable=False)
         if look % max(1, n_looks // 20) == 0 or wrong:
+            if out is not None:
+                write(out / "last.xyz", atoms)
             reached = look * every * timestep_fs / 1000
             energy = atoms.get_potential_energy() / len(atoms)
             print(f"{reached:8.1f} ps  {temperatures[-1]:7.0f} K  {energy:12.5f} eV/atom  {wrong}", flush=True)
-    result = {
-        "stable": not wrong,
-        "complaint": wrong,
-        "picoseconds": look * every * timestep_fs / 1000,
-        "mean_temperature_k": float(np.mean(temperatures)),
-        "ms_per_step": 1000 * (time.perf_counter() - started) / (look * every),
-        "n_atoms": len(atoms),
-    }
     print(json.dumps(result))
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "stability.json").write_text(json.dumps(result, indent=1))
-        write(out / "last.xyz", atoms)
     return not wrong
 
 

@@ -9,17 +9,20 @@ from pathlib import Path
 import ase.io
 import torch
 from ase import Atoms
-from rich.progress import track
 
 from nnpot.calculator import NNPotCalculator
 from nnpot.io import load
 from nnpot.label_names import LabelKeys, total_charge_of
 from nnpot.machine.devices import check_device
-from nnpot.machine.files import write_atomically
+from nnpot.machine.files import written_by_and_by
+from nnpot.machine.progress import Counted
 from nnpot.reading import read_atoms
 from nnpot.structure import keep_results
 
 log = logging.getLogger("nnpot")
+
+MANY = 200
+"""Number of structures from which on lines say how far a prediction has come."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ def predict(
         device: Device to calculate on, `cpu` or `cuda`.
         keys: Name of the total charge, if not the usual one.
 
+    While it runs, frames are in `OUT.partial`, which takes the name of the file in the end.
+
     Returns:
         The file written.
 
@@ -62,17 +67,19 @@ def predict(
     charges = _total_charges(frames, keys.total_charge, structures) if has_charges else [0.0] * len(frames)
     if keys != PredictionKeys() and not has_charges:
         log.warning("--keys.total_charge changes nothing, since %s predicts neither charges nor dipoles", model)
-    for k, atoms in enumerate(track(frames, description="predicting", transient=True, disable=len(frames) < 20)):
-        charged = atoms.copy()
-        charged.info["charge"] = charges[k]
-        try:
-            calculator.calculate(charged)
-        except ValueError as error:
-            raise ValueError(f"{structures}, frame {k}: {error}") from error
-        keep_results(atoms, calculator.results)
-    text = io.StringIO()
-    ase.io.write(text, frames, format="extxyz")
-    write_atomically(out, text.getvalue())
+    with written_by_and_by(out) as add, _counted(len(frames)) as counted:
+        for k, atoms in enumerate(frames):
+            charged = atoms.copy()
+            charged.info["charge"] = charges[k]
+            try:
+                calculator.calculate(charged)
+            except ValueError as error:
+                raise ValueError(f"{structures}, frame {k}: {error}") from error
+            keep_results(atoms, calculator.results)
+            text = io.StringIO()
+            ase.io.write(text, atoms, format="extxyz")
+            add(text.getvalue())
+            counted.advance()
     print(f"{len(frames)} structures written to {out}")
     return out
 
@@ -85,3 +92,7 @@ def _total_charges(frames: Sequence[Atoms], key: str, source: Path) -> list[floa
             f"{source}: {key} is in no structure, but --keys.total_charge {key} was given; correct it or leave it out"
         )
     return [total_charge_of(atoms, keys, f"{source}, frame {k}") for k, atoms in enumerate(frames)]
+
+
+def _counted(n: int) -> Counted:
+    return Counted("predicting", n, lines=20 if n >= MANY else 0)

@@ -1,27 +1,19 @@
 """Make training data: molecular dynamics with any ASE calculator, labelled on the way."""
 
 import importlib
-import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-from nnpot.machine.files import write_atomically
+from nnpot.commands.unfinished import Reached, Unfinished, digest_of, restore, state_of
+from nnpot.machine.locks import alone
+from nnpot.machine.progress import Counted
 from nnpot.reading import read_atoms
 from nnpot.simulation import deformed, langevin
 
@@ -59,12 +51,13 @@ def sample(
     energy, forces and, where the structure is periodic in 3 directions and the calculator has it,
     stress. `info["config_type"]` says what it is, for example `Cu3Au_800K`: the start structure's
     own `config_type` or else its formula, and the temperature. A trajectory ends where it blows up
-    (a force above 50 eV/Å, or a number that is not finite). Whatever ends the run, the frames
-    labelled until then are in the file, whole. Constraints of the start structures are dropped.
+    (a force above 50 eV/Å, or a number that is not finite). Each frame is written when it is
+    labelled; whatever ends the run, the same command goes on behind the last of them, as
+    `OUT.unfinished` says how far it has come. Constraints of the start structures are dropped.
 
     Args:
         start: Start structures, any file that ASE reads.
-        out: Extended XYZ file to write; replaced if it exists.
+        out: Extended XYZ file to write; replaced if it exists and is not unfinished.
         calculator: Import path of an ASE calculator class, or of a function that makes one. It is
             called without arguments.
         temperatures: Temperatures, in K.
@@ -82,39 +75,64 @@ def sample(
     Raises:
         FileNotFoundError: If there is no start file.
         ValueError: If a number is out of range, the start file cannot be read, the calculator
-            cannot be made, or every trajectory blew up before its first snapshot.
+            cannot be made, the file is unfinished with other settings, another process is writing
+            to it, or every trajectory blew up before its first snapshot.
     """
     _check(temperatures, strains, snapshots, interval_fs, timestep_fs)
     starts = read_atoms(start)
     labeller = _make_calculator(calculator)
     runs = list(_plan(starts, strains, temperatures, seed))
-    interval = max(1, round(interval_fs / timestep_fs))
-    console = Console(stderr=True)
-    frames: list[Atoms] = []
-    blown_up = 0
-    try:
-        with _progress(console) as progress:
-            bar = progress.add_task("labelling", total=len(runs) * snapshots)
-            for run in runs:
-                missing = snapshots
-                for frame in _labelled_frames(run, labeller, snapshots, interval, timestep_fs):
-                    frames.append(frame)
-                    missing -= 1
-                    progress.advance(bar)
-                blown_up += missing
-                progress.advance(bar, missing)
-    except BaseException as error:
-        console.print(f"stopped early by {type(error).__name__}", style="bold red")
-        raise
-    finally:
-        _write(out, frames)
-        console.print(_summary(out, len(frames), blown_up, len(runs) * snapshots))
-    if not frames:
+    times = _Times(snapshots, max(1, round(interval_fs / timestep_fs)), timestep_fs)
+    settings = {
+        "start": digest_of(starts),
+        "calculator": calculator,
+        **{"temperatures": tuple(temperatures), "strains": tuple(strains), "seed": seed},
+        **{"snapshots": snapshots, "interval_fs": interval_fs, "timestep_fs": timestep_fs},
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with alone(out.with_name(out.name + ".lock"), str(out)):
+        reached = _sampled(Unfinished(out, settings), runs, labeller, times)
+    if not reached.frames:
         raise ValueError(
             f"no frame of {start} survived: look at the start structures, or choose a smaller "
             f"timestep_fs than {timestep_fs}"
         )
     return out
+
+
+@dataclass(frozen=True)
+class _Times:
+    """When frames are taken: so many, one after each interval in steps, of so many fs."""
+
+    snapshots: int
+    interval: int
+    timestep_fs: float
+
+
+def _sampled(file: Unfinished, runs: Sequence[_Run], labeller: BaseCalculator, times: _Times) -> Reached:
+    """Run what is left of all trajectories, and write their frames."""
+    planned, reached = len(runs) * times.snapshots, file.reached
+    with Counted("labelling", planned, reached.frames + reached.blown_up) as counted:
+        if reached.frames:
+            counted.console.print(f"{file.out} goes on after {reached.frames} of {planned} structures")
+        try:
+            for k in range(reached.run, len(runs)):
+                for frame, state in _labelled_frames(runs[k], labeller, times, file.reached):
+                    now = file.reached
+                    file.add(frame, replace(now, run=k, frames=now.frames + 1, taken=now.taken + 1, state=state))
+                    counted.advance()
+                missing = times.snapshots - file.reached.taken
+                now = file.reached
+                file.note(replace(now, run=k + 1, taken=0, blown_up=now.blown_up + missing, state=None))
+                counted.advance(missing)
+        except BaseException as error:
+            counted.console.print(f"stopped early by {type(error).__name__}", style="bold red")
+            error.add_note(f"the same command goes on after {file.reached.frames} of {planned} structures")
+            raise
+        finally:
+            counted.console.print(_summary(file.out, file.reached, planned))
+    file.finish()
+    return file.reached
 
 
 def _check(
@@ -178,18 +196,20 @@ def _strained(atoms: Atoms, strain: float, generator: np.random.Generator) -> At
 
 
 def _labelled_frames(
-    run: _Run, calculator: BaseCalculator, snapshots: int, interval: int, timestep_fs: float
-) -> Iterator[Atoms]:
-    """Snapshots of one trajectory, until all are taken or it blows up."""
+    run: _Run, calculator: BaseCalculator, times: _Times, reached: Reached
+) -> Iterator[tuple[Atoms, Mapping[str, Any]]]:
+    """Snapshots of one trajectory, those that are still to be taken until it blows up, and its state at each."""
     atoms = run.atoms.copy()
     atoms.calc = calculator
-    dynamics = langevin(atoms, run.temperature, timestep_fs, FRICTION_PER_PS, run.generator)
-    for step, _ in enumerate(dynamics.irun(snapshots * interval)):
+    dynamics = langevin(atoms, run.temperature, times.timestep_fs, FRICTION_PER_PS, run.generator)
+    if reached.state is not None:
+        restore(atoms, run.generator, reached.state)
+    for step, _ in enumerate(dynamics.irun((times.snapshots - reached.taken) * times.interval)):
         largest = np.linalg.norm(atoms.get_forces(), axis=1).max()
         if not (largest <= MAX_FORCE and np.isfinite(atoms.get_potential_energy())):
             return
-        if step > 0 and step % interval == 0:
-            yield _labelled(atoms, run)
+        if step > 0 and step % times.interval == 0:
+            yield _labelled(atoms, run), state_of(atoms, run.generator)
 
 
 def _labelled(atoms: Atoms, run: _Run) -> Atoms:
@@ -203,28 +223,7 @@ def _labelled(atoms: Atoms, run: _Run) -> Atoms:
     return frame
 
 
-def _write(out: Path, frames: Sequence[Atoms]) -> None:
-    """Write all frames or, where there are none, nothing."""
-    if frames:
-        text = io.StringIO()
-        ase.io.write(text, frames, format="extxyz")
-        write_atomically(out, text.getvalue())
-
-
-def _summary(out: Path, labelled: int, blown_up: int, planned: int) -> str:
-    file = f"written to {out}" if labelled else f"{out} not written"
-    skipped = f", {blown_up} skipped (blown up)" if blown_up else ""
-    return f"{labelled} of {planned} structures labelled{skipped}, {file}"
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("structures · elapsed"),
-        TimeElapsedColumn(),
-        TextColumn("· remaining"),
-        TimeRemainingColumn(),
-        console=console,
-    )
+def _summary(out: Path, reached: Reached, planned: int) -> str:
+    file = f"written to {out}" if reached.frames else f"{out} not written"
+    skipped = f", {reached.blown_up} skipped (blown up)" if reached.blown_up else ""
+    return f"{reached.frames} of {planned} structures labelled{skipped}, {file}"

@@ -1,7 +1,9 @@
 """`nnpot train`: from labelled structures to a model file."""
 
 import logging
+import shlex
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from nnpot.analysis.plots import learning_curves, parity
 from nnpot.commands.renamed import settings_by_new_names
 from nnpot.io import MODEL, load, read_summary
 from nnpot.machine.files import write_atomically
+from nnpot.machine.signals import InterruptedRunError, Request
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
 from nnpot.spec import import_installed
@@ -23,10 +26,12 @@ from nnpot.training.finite import NotFiniteError
 from nnpot.training.loss import LossOptions, check_heads, check_weights
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.plan import forecast
+from nnpot.training.processes import is_first
 from nnpot.training.result import model_of, result_of, save_result
-from nnpot.training.run import InterruptedRunError, build_trainer, checkpoint_of, fit, run_folder
+from nnpot.training.run import build_trainer, checkpoint_of, fit, new_folder, same_folder
 from nnpot.training.settings import Settings, check_changes, plain, recipe_of
 from nnpot.training.start import FINE_TUNING_RATE, Start, fresh_start, restart, start_from_model
+from nnpot.training.stop import Stop
 from nnpot.training.task import PotentialTask
 
 log = logging.getLogger("nnpot")
@@ -76,7 +81,7 @@ def train(
     Raises:
         FileNotFoundError: If a file is not there.
         ValueError: If the data cannot be used, the training has diverged, or a run cannot go on as it is told to.
-        InterruptedRunError: If Ctrl-C or SIGTERM ended it; what was reached is saved.
+        InterruptedRunError: If a signal or `trainer.max_time` ended it; what was reached is saved.
     """
     began = time.perf_counter()
     if not 0 <= seed < 2**32:
@@ -94,36 +99,46 @@ def train(
     if from_model is not None:
         optimizer = replace(optimizer, lr=FINE_TUNING_RATE * optimizer.lr)
     checkpoint = None if resume is None else Checkpoint.read(checkpoint_of(resume))
-    if checkpoint is None:
-        folder, start = run_folder(out), _first_start(potential, data, loss, trainer, from_model, settings)
-    else:
-        folder = checkpoint.path.parent
-        changes = check_changes(checkpoint.record.settings, settings, folder)
-        has_new_budget = any(change.startswith("trainer.atom_budget") for change in changes)
-        if not has_new_budget and checkpoint.epochs_left(trainer.max_epochs, loss, optimizer) == 0:
-            return _nothing_to_do(checkpoint, data)
-        start = restart(checkpoint, data, settings, trainer, changes)
-        log.info("%s goes on after %d epochs%s", folder, checkpoint.epochs, "".join(f", {c}" for c in changes))
+    with ExitStack() as stack:
+        if checkpoint is None:
+            is_written = is_first(trainer) and not plan
+            folder = stack.enter_context(new_folder(out)) if is_written else out
+            start = _first_start(potential, data, loss, trainer, from_model, settings)
+        else:
+            folder = checkpoint.path.parent
+            if is_first(trainer):
+                stack.enter_context(same_folder(folder))
+                checkpoint = Checkpoint.read(checkpoint.path)  # another process may have written it meanwhile
+            changes = check_changes(checkpoint.record.settings, settings, folder)
+            has_new_budget = any(change.startswith("trainer.atom_budget") for change in changes)
+            if not has_new_budget and checkpoint.epochs_left(trainer.max_epochs, loss, optimizer) == 0:
+                return _nothing_to_do(checkpoint, data)
+            start = restart(checkpoint, data, settings, trainer, changes)
+            log.info("%s goes on after %s%s", folder, checkpoint.reached, "".join(f", {c}" for c in changes))
 
-    check_heads(loss, start.potential)
-    split = start.split
-    log.info("%d training and %d validation structures", len(split.train), len(split.validation))
-    start.potential.compiled(training=start.record.length.is_compiled)
-    served = StructureData(start.targets, start.potential, data, seed)
-    if plan:
-        print(forecast(start.potential, served, loss, optimizer, start.record.length.max_epochs))
-        return folder / MODEL
+        check_heads(loss, start.potential)
+        split = start.split
+        log.info("%d training and %d validation structures", len(split.train), len(split.validation))
+        start.potential.compiled(training=start.record.length.is_compiled)
+        served = StructureData(start.targets, start.potential, data, seed)
+        if plan:
+            print(forecast(start.potential, served, loss, optimizer, start.record.length.max_epochs))
+            return folder / MODEL
 
-    engine = build_trainer(trainer, optimizer, folder, start.record, validates=bool(split.validation))
-    task = PotentialTask(start.potential, loss, optimizer, start.record)
-    try:
-        fit(engine, task, served, None if checkpoint is None else checkpoint.path)
-    except BaseException as error:
+        with Request().awaited() as request:
+            stop = Stop(request, trainer.deadline(began))
+            engine = build_trainer(trainer, optimizer, folder, start.record, stop, validates=bool(split.validation))
+            task = PotentialTask(start.potential, loss, optimizer, start.record)
+            try:
+                fit(engine, task, served, None if checkpoint is None else checkpoint.path)
+            except BaseException as error:
+                if engine.is_global_zero:
+                    error.add_note(_saved_all_the_same(folder, split, began, error))
+                elif isinstance(error, InterruptedRunError):  # the first process tells; it would be killed by an error
+                    raise SystemExit(0) from error
+                raise
         if engine.is_global_zero:
-            error.add_note(_saved_all_the_same(folder, split, began, error))
-        raise
-    if engine.is_global_zero:
-        _conclude(folder, split, began)
+            _conclude(folder, split, began)
     return folder / MODEL
 
 
@@ -201,7 +216,7 @@ def _saved_all_the_same(folder: Path, split: Split, began: float, error: BaseExc
     try:
         final = save_result(folder, began)
         if final is None:
-            return "nothing is saved yet, since no epoch with a checkpoint was over"
+            return "nothing is saved yet, since no step was over"
         if isinstance(error, InterruptedRunError):
             _report(final, split, folder)
         reached = f"{folder / MODEL} holds the best weights so far"
@@ -212,8 +227,9 @@ def _saved_all_the_same(folder: Path, split: Split, began: float, error: BaseExc
     last = folder / "last.ckpt"
     if not last.is_file():
         return reached
-    epochs = Checkpoint.read(last).epochs
-    return f"{reached}; last good state: {last} after {epochs} epochs; to go on: nnpot train --resume {folder}"
+    done = Checkpoint.read(last).reached
+    again = shlex.join(["nnpot", "train", "--resume", str(folder)])
+    return f"{reached}; last good state: {last} after {done}; to go on: {again}"
 
 
 def _nothing_to_do(checkpoint: Checkpoint, data: DataOptions) -> Path:
@@ -237,6 +253,7 @@ def _report(potential: Potential | None, split: Split, folder: Path) -> None:
     result = evaluate_potential(potential, structures)
     text = table(result, title=f"{folder / MODEL}: {name} errors")
     parity(folder / "parity.png", result.panels())
-    learning_curves(folder / "learning.png", folder / "metrics.csv")
+    if (folder / "metrics.csv").is_file():  # after the first epoch
+        learning_curves(folder / "learning.png", folder / "metrics.csv")
     write_atomically(folder / "report.txt", text + "\n")  # the last, so that a run without it is seen to lack something
     print(text)

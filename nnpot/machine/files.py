@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -23,18 +25,53 @@ def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) 
         NoSpaceError: If the disk is full; the old file, if there was one, is still there.
         OSError: If the file cannot be written for another reason.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
         os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        if error.errno in _FULL:
+    except BaseException as error:
+        with suppress(OSError):
+            partial.unlink()
+        if isinstance(error, OSError) and error.errno in _FULL:
             raise NoSpaceError(f"no space left to write {path}") from error
         raise
     return path
+
+
+@contextmanager
+def written_by_and_by(path: Path) -> Iterator[Callable[[str], None]]:
+    """Give a function that adds text to a file `*.partial`, which takes its place at the end of the block.
+
+    Whatever ends the block before, what was added is in that file, and a note of the error says so.
+
+    Raises:
+        NoSpaceError: If the disk is full.
+        OSError: If the file cannot be written for another reason.
+    """
+    partial, parts = path.with_name(path.name + ".partial"), 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with partial.open("wb") as file:
+
+            def add(text: str) -> None:
+                nonlocal parts
+                file.write(text.encode())
+                file.flush()
+                parts += 1
+
+            yield add
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException as error:
+        if not parts:
+            partial.unlink(missing_ok=True)
+        else:
+            error.add_note(f"the {parts} structures that were ready are in {partial}")
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise NoSpaceError(f"no space left to write {path}") from error
+        raise

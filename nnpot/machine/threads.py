@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -39,6 +40,21 @@ def cores() -> Cores:
         cgroup=cgroup_limit(),
         slurm=int(slurm) if slurm.isdecimal() else None,
     )
+
+
+def keep_to_limits(n_processes: int = 1) -> None:
+    """Let PyTorch calculate with no more threads than make sense here, unless `OMP_NUM_THREADS` says how many.
+
+    By itself it counts the cores that the process is bound to, and knows nothing of control groups.
+
+    Args:
+        n_processes: Processes that share what is allowed.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and "OMP_NUM_THREADS" not in os.environ:
+        most = max(1, cores().allowed // n_processes)
+        if torch.get_num_threads() > most:
+            torch.set_num_threads(most)
 
 
 def cgroup_limit(root: Path = Path("/")) -> float | None:

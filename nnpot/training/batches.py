@@ -1,6 +1,7 @@
 """Which structures make up a step of training."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence, Sized
 
 import torch
 from torch.utils.data import DistributedSampler
@@ -21,6 +22,9 @@ class BalancedBatches(DistributedSampler[list[int]]):
         rank: Number of this one.
         seed: The order is a function of seed and epoch, the same in all processes.
 
+    Attributes:
+        done: Batches that are left out when it is next gone through.
+
     Raises:
         ValueError: If there are no structures.
     """
@@ -30,6 +34,7 @@ class BalancedBatches(DistributedSampler[list[int]]):
             raise ValueError("there are no structures to make batches of")
         self.sizes = torch.tensor(sizes)
         self.n_batches = max(1, int(self.sizes.sum()) // (max(n_atoms, *sizes) * n_processes))
+        self.done = 0
         super().__init__(range(len(sizes)), n_processes, rank, shuffle=True, seed=seed)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -38,11 +43,68 @@ class BalancedBatches(DistributedSampler[list[int]]):
         ends = self.sizes[order].cumsum(0)
         middles = ends.double() - 0.5 * self.sizes[order]
         n_parts = self.n_batches * self.num_replicas
+        done, self.done = self.done, 0
         part = (middles / float(ends[-1]) * n_parts).long()
-        for k in range(self.rank, n_parts, self.num_replicas):
+        for k in range(self.rank + done * self.num_replicas, n_parts, self.num_replicas):
             chosen = order[part == k].tolist()
             yield chosen or [int(order[k % len(order)])]  # more processes than structures
 
     def __len__(self) -> int:
         """Return the number of batches of this process in an epoch."""
         return self.n_batches
+
+
+class ShuffledStructures(DistributedSampler[int]):
+    """Structures drawn anew in every epoch, each process its part, equally many: some are taken twice for that.
+
+    Args:
+        dataset: The structures.
+        n_processes: Number of processes that train.
+        rank: Number of this one.
+        seed: The order is a function of seed and epoch, the same in all processes.
+
+    Attributes:
+        done: Structures that are left out when it is next gone through.
+    """
+
+    def __init__(self, dataset: Sized, n_processes: int = 1, rank: int = 0, seed: int = 0) -> None:
+        super().__init__(dataset, n_processes, rank, shuffle=True, seed=seed)  # type: ignore[arg-type]
+        self.done = 0
+
+    def __iter__(self) -> Iterator[int]:
+        """Give the structures of this process."""
+        done, self.done = self.done, 0
+        yield from itertools.islice(super().__iter__(), done, None)
+
+
+class EachOnce(DistributedSampler[list[int]]):
+    """Batches of structures in fixed order, each process its part, equally many of them: processes go in step.
+
+    Every structure is taken once.  A process that has no more of them takes one again, which is not to be counted.
+
+    Args:
+        n_structures: Number of structures.
+        n_per_batch: Structures in a batch.
+        n_processes: Number of processes that validate.
+        rank: Number of this one.
+
+    Attributes:
+        n_counted: Number of batches, the first ones, that are to be counted.
+    """
+
+    def __init__(self, n_structures: int, n_per_batch: int, n_processes: int = 1, rank: int = 0) -> None:
+        super().__init__(range(n_structures), n_processes, rank, shuffle=False)  # type: ignore[arg-type]
+        of_each = [range(k, n_structures, n_processes)[::n_per_batch] for k in range(n_processes)]
+        self._starts, self._n_per_batch, self._n_batches = of_each[rank], n_per_batch, len(of_each[0])
+        self.n_counted = len(self._starts)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Give the batches of this process."""
+        end = self._n_per_batch * self.num_replicas
+        for start in self._starts:
+            yield list(range(start, min(start + end, len(self.dataset)), self.num_replicas))  # type: ignore[arg-type]
+        yield from [[0]] * (len(self) - self.n_counted)
+
+    def __len__(self) -> int:
+        """Return the number of batches of a process."""
+        return self._n_batches

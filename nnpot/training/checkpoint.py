@@ -16,12 +16,14 @@ from nnpot.formats.seal import check_members, is_intact, sealed
 from nnpot.machine.files import write_atomically
 from nnpot.potential import TrainablePotential
 from nnpot.training.loss import LossOptions
+from nnpot.training.numerics import Numerics, numerics_of
 from nnpot.training.options import OptimizerOptions
 from nnpot.training.resolve import Length
 from nnpot.training.settings import Settings
+from nnpot.training.stop import Stop, StopAskedError
 
 FORMAT = 3
-"""Number of the format of checkpoints; 3 since they have a checksum."""
+"""Number of the format of checkpoints; 3 since they have a checksum and may be within an epoch."""
 KEY = "nnpot"
 """Key of nnpot's own part of a checkpoint of Lightning."""
 
@@ -59,9 +61,11 @@ class Checkpoint:
         path: Of the file.
         record: What the run is.
         epochs: Number of epochs done.
+        steps: Number of steps done of the next.
         finished: Whether these were all.
         stopped: Whether early stopping ended the run.
         error: Last `val/error`, None without a validation.
+        numerics: What its last bits depend on, beside the settings.
         schedule: State of the schedule.
         weights: Of the potential, averaged if the run averages.
     """
@@ -69,9 +73,11 @@ class Checkpoint:
     path: Path
     record: Record
     epochs: int
+    steps: int
     finished: bool
     stopped: bool
     error: float | None
+    numerics: Numerics
     schedule: dict[str, Any]
     weights: dict[str, Tensor]
 
@@ -112,9 +118,17 @@ class Checkpoint:
         check_numbers(weights)
         for name in ("loops", "callbacks"):  # without which Lightning would begin anew
             _entry(content, name)
-        if content["epoch"] + 1 != own["epochs"] or own["epochs"] > record.length.max_epochs:
+        progress |= {"steps": own["steps"], "numerics": own["numerics"]}
+        begun = own["epochs"] if own["steps"] else own["epochs"] - 1
+        if content["epoch"] != begun or own["epochs"] > record.length.max_epochs:
             raise ValueError(f"its epoch is {content['epoch']}, after {own['epochs']} of {record.length.max_epochs}")
         return cls(path, record, schedule=content["schedule"], weights=weights, **progress)
+
+    @property
+    def reached(self) -> str:
+        """How far the run has come, as `3 epochs and 2 steps`."""
+        counts = [(self.epochs, "epoch"), *([(self.steps, "step")] if self.steps else [])]
+        return " and ".join(f"{n} {what}{'' if n == 1 else 's'}" for n, what in counts)
 
     def epochs_left(self, max_epochs: int | Literal["auto"], loss: LossOptions, optimizer: OptimizerOptions) -> int:
         """Return how many epochs the run has to go; with `auto` as many as were planned in the beginning are all.
@@ -148,30 +162,71 @@ class Checkpoint:
 
 
 def own_section(record: Record, trainer: pl.Trainer, error: float | None) -> dict[str, Any]:
-    """Return what a checkpoint at the end of an epoch or its validation holds under `KEY`."""
-    epochs = trainer.current_epoch + 1
+    """Return what a checkpoint holds under `KEY`, one after a step or after the last of an epoch and its validation."""
+    steps = trainer.fit_loop.epoch_loop.batch_progress
+    if steps.is_last_batch:
+        epochs, done = trainer.current_epoch + 1, 0
+    else:
+        epochs, done = trainer.current_epoch, steps.current.ready
     stopped = trainer.should_stop
     finished = stopped or epochs >= (trainer.max_epochs or 0)
     progress = {"epochs": epochs, "finished": finished, "stopped": stopped, "error": error}
-    return {"format": FORMAT, "record": asdict(record), **progress}
+    within = {"steps": done, "of_steps": int(trainer.num_training_batches)}
+    return {"format": FORMAT, "record": asdict(record), **progress, **within, "numerics": numerics_of(trainer)}
+
+
+def steps_done(content: dict[str, Any], n_steps: int) -> int:
+    """Return how many steps of its epoch the run of a checkpoint has done, and say so to Lightning.
+
+    Args:
+        content: Of the checkpoint; where an epoch has another number of steps now, it is changed.
+        n_steps: Steps of an epoch from now on.
+    """
+    own = content.get(KEY, {})
+    done, before = own.get("steps", 0), own.get("of_steps", n_steps)
+    if done and before != n_steps:
+        done = min(round(done * n_steps / before), n_steps - 1)
+        current = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
+        current.update(ready=done, started=done, processed=done, completed=done - 1)
+    return int(done)
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Writes `last.ckpt` every few epochs and, whatever ends the run, after its last.
+    """Writes `last.ckpt` every few epochs and, whatever ends the run, after its last step.
 
     Args:
         folder: Of the run.
         every: Number of epochs from one to the next.
+        stop: What may end the run before its last epoch.
     """
 
-    def __init__(self, folder: Path, every: int) -> None:
+    def __init__(self, folder: Path, every: int, stop: Stop) -> None:
         super().__init__(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-        self._every = every
+        self._every, self._stop = every, stop
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen to signals, which Lightning has begun to do as well."""
+        super().on_train_start(trainer, pl_module)
+        self._stop.request.listen()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End the run if that was asked for in the last step of the epoch before."""
+        if self._stop.code:
+            raise StopAskedError(self._stop.code)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write it and end the run if that is asked for; after the last step of an epoch this waits for its end."""
+        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch and self._stop.is_asked(trainer):
+            trainer.save_checkpoint(Path(str(self.dirpath)) / "last.ckpt")
+            raise StopAskedError(self._stop.code)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write it if it is time to."""
         done = trainer.current_epoch + 1
-        if done % self._every == 0 or done >= (trainer.max_epochs or 0) or trainer.should_stop:
+        is_last = done >= (trainer.max_epochs or 0) or trainer.should_stop
+        if self._stop.is_asked(trainer) or is_last or done % self._every == 0:
             super().on_train_epoch_end(trainer, pl_module)
 
 

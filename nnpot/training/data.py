@@ -9,7 +9,7 @@ from typing import Self
 
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset
 
 from nnpot.batch import Batch, species_index
 from nnpot.heads import complaint_of_charges
@@ -22,7 +22,7 @@ from nnpot.reading import read_labelled, require_labels
 from nnpot.structure import Structure
 from nnpot.tables import arranged, needs_of, with_tables
 from nnpot.training.aside import set_aside
-from nnpot.training.batches import BalancedBatches
+from nnpot.training.batches import BalancedBatches, EachOnce, ShuffledStructures
 from nnpot.training.loss import LossOptions
 from nnpot.training.options import DataOptions
 from nnpot.training.resolve import is_cached, structures_per_batch
@@ -136,12 +136,14 @@ class StructureData(pl.LightningDataModule):
 
     Attributes:
         caches: Whether features are kept.
+        done: Number of steps of the first epoch that are left out, because they are done.
     """
 
     def __init__(self, split: Split, potential: TrainablePotential, options: DataOptions, seed: int = 0) -> None:
         super().__init__()
-        self.options, self.seed = options, seed
+        self.options, self.seed, self.done = options, seed, 0
         self._potential = potential
+        self._n_counted = 0  # batches of a validation
         self._needs: Needs | None = None  # of tables, where no kernel does without
         dtype, _ = potential.dtype_and_device()
         batches: Iterable[Batch] = (single_batch(s, potential.cutoff) for s in [*split.train, *split.validation])
@@ -174,21 +176,34 @@ class StructureData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches in a new order in every epoch, each process its part."""
-        size, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        size, rank = self._processes
         if self.options.batch_size == "auto":
             sizes = [len(b.numbers) for b in self.train]
             balanced = BalancedBatches(sizes, self.options.batch_atoms, size, rank, self.seed)
+            balanced.done = self.done
             return DataLoader(_JoinedBatches(self.train), batch_size=None, sampler=balanced)
         dataset = _Batches(self.train)
-        sampler: DistributedSampler[Batch] = DistributedSampler(dataset, size, rank, shuffle=True, seed=self.seed)
+        sampler = ShuffledStructures(dataset, size, rank, seed=self.seed)
+        sampler.done = self.done * self.options.batch_size
         return DataLoader(dataset, self.options.batch_size, sampler=sampler, collate_fn=Batch.join)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
-        """Validation batches in fixed order; no loader where nothing was set aside."""
+        """Validation batches in fixed order, each process its part; no loader where nothing was set aside."""
         if not self.validation:
             return []
         n = structures_per_batch(self.options, len(self.validation), sum(len(b.numbers) for b in self.validation))
-        return [DataLoader(_Batches(self.validation), n, collate_fn=Batch.join)]
+        sampler = EachOnce(len(self.validation), n, *self._processes)
+        self._n_counted = sampler.n_counted
+        return [DataLoader(_JoinedBatches(self.validation), batch_size=None, sampler=sampler)]
+
+    def counts(self, k: int) -> bool:
+        """Whether a batch of a validation counts, or is there only because other processes have one more."""
+        return k < self._n_counted
+
+    @property
+    def _processes(self) -> tuple[int, int]:
+        """How many processes train, and the number of this one."""
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch where Lightning wants it, with its tables."""

@@ -10,6 +10,7 @@ from nnpot.training.aside import SplitName
 from nnpot.training.loss import LossOptions
 from nnpot.training.optimizers import OPTIMIZERS
 from nnpot.training.schedules import SCHEDULES, Schedule, ScheduleSettings
+from nnpot.training.stop import hours_of
 
 if TYPE_CHECKING:
     MethodName = str
@@ -129,6 +130,8 @@ class TrainerOptions:
         compile: Compile what no C++ kernel calculates of the trainable part of the potential, as on a GPU (half a
             minute at the start, then faster by a third or more): `on`, `off`, or `auto` for only if more than 3 million
             atoms will be seen.
+        max_time: End with a checkpoint after so many hours, or after `HH:MM:SS` or `D-HH:MM:SS` as SLURM writes it;
+            `--resume` goes on.  Empty for no limit.
 
     Raises:
         ValueError: If a number is out of range.
@@ -145,6 +148,7 @@ class TrainerOptions:
     patience: int = 0
     validate_every: int | Literal["auto"] = "auto"
     compile: Compilation = "auto"
+    max_time: str | float = ""
 
     def __post_init__(self) -> None:
         if self.max_epochs != "auto" and self.max_epochs < 1:
@@ -155,3 +159,9 @@ class TrainerOptions:
             raise ValueError(f"gradient_clip must not be negative, got {self.gradient_clip}; 0 is for no limit")
         if (self.validate_every != "auto" and self.validate_every < 1) or self.patience < 0:
             raise ValueError("validate_every must be at least 1 and patience not negative")
+        hours_of(self.max_time)
+
+    def deadline(self, began: float) -> float | None:
+        """Return when a training that has begun at some time, by `time.perf_counter`, has to end; None if never."""
+        hours = hours_of(self.max_time)
+        return None if hours is None else began + 3600 * hours

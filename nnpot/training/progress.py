@@ -52,12 +52,13 @@ class PhysicalProgress(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print a line now and then where there is no bar."""
+        line = describe(trainer)  # in every process: the loss is that of all of them, which wait for one another
         if self.progress is not None or not trainer.is_global_zero:
             return
         last = trainer.max_epochs or 1
         epoch = trainer.current_epoch + 1
         if epoch in {1, last} or epoch % max(1, last // self.lines) == 0:
-            print(describe(trainer), flush=True)
+            print(line, flush=True)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""

@@ -3,62 +3,103 @@
 import logging
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from nnpot.machine.locks import BusyError, alone
+from nnpot.machine.signals import InterruptedRunError
 from nnpot.training.averaging import AveragedWeights
 from nnpot.training.checkpoint import DurableCheckpointIO, LastCheckpoint, Record
 from nnpot.training.data import StructureData
 from nnpot.training.metrics_log import MetricsLog
 from nnpot.training.options import OptimizerOptions, TrainerOptions
+from nnpot.training.processes import environment_of, share_threads
 from nnpot.training.progress import PhysicalProgress
 from nnpot.training.resolve import average_of, resolved_settings
 from nnpot.training.settings import write_settings
+from nnpot.training.stop import Stop, StopAskedError
 from nnpot.training.task import PotentialTask
 
 log = logging.getLogger("nnpot")
 
 
-class InterruptedRunError(KeyboardInterrupt):
-    """Somebody, or the queue of a cluster, has ended a run.
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Keep a folder for a run to this process in the block: `out`, or `out-2` and so on.
 
-    Args:
-        code: With which the program is to exit.
-    """
-
-    def __init__(self, code: int) -> None:
-        super().__init__("interrupted")
-        self.code = code
-
-
-def run_folder(out: Path) -> Path:
-    """Return the folder to write to: `out`, or `out-2` and so on.
-
-    A folder that holds a model or a checkpoint is never written over.
+    One that holds a model or a checkpoint, or that another run is writing to, is never written over.  Folders that were
+    made for it and that are empty in the end are removed.
 
     Raises:
         ValueError: If it is a file or cannot be written.
     """
-    candidate, k = out, 2
-    while any((candidate / name).exists() for name in ("model.nnpot", "last.ckpt")):
-        candidate, k = out.with_name(f"{out.name}-{k}"), k + 1
-    if candidate != out:
-        log.warning("%s already holds a run, writing to %s", out, candidate)
-    there = next(p for p in (candidate, *candidate.absolute().parents) if p.exists())
+    with ExitStack() as stack:
+        candidate, k = out, 2
+        while not _is_taken(candidate, stack):
+            candidate, k = out.with_name(f"{out.name}-{k}"), k + 1
+        if candidate != out:
+            log.warning("%s already holds a run, writing to %s", out, candidate)
+        yield candidate
+
+
+def _is_taken(folder: Path, stack: ExitStack) -> bool:
+    """Take a folder for a new run; False if there is one in it."""
+    if _holds_a_run(folder):
+        return False
+    _check_writable(folder)
+    with ExitStack() as mine:
+        for parent in reversed((folder, *folder.parents)):
+            try:
+                parent.mkdir()
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise ValueError(f"{folder} cannot be made ({error.strerror}); give another folder by --out") from error
+            mine.callback(_remove_if_empty, parent)
+        try:
+            mine.enter_context(same_folder(folder))
+        except BusyError:
+            return False
+        if _holds_a_run(folder):  # meanwhile
+            return False
+        stack.push(mine.pop_all())
+    return True
+
+
+@contextmanager
+def same_folder(folder: Path) -> Iterator[Path]:
+    """Keep the folder of a run that goes on to this process in the block.
+
+    Raises:
+        BusyError: If another process is writing to it.
+    """
+    with alone(folder / "run.lock", f"the run {folder}"):
+        yield folder
+
+
+def _holds_a_run(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("model.nnpot", "last.ckpt"))
+
+
+def _check_writable(folder: Path) -> None:
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not there.is_dir():
-        raise ValueError(f"{there} is a file, so no run can be written to {candidate}; give another folder by --out")
+        raise ValueError(f"{there} is a file, so no run can be written to {folder}; give another folder by --out")
     if not os.access(there, os.W_OK):
         raise ValueError(f"{there} cannot be written; give another folder by --out")
-    return candidate
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def checkpoint_of(resume: Path) -> Path:
@@ -79,7 +120,7 @@ def checkpoint_of(resume: Path) -> Path:
 
 
 def build_trainer(
-    options: TrainerOptions, optimizer: OptimizerOptions, folder: Path, record: Record, *, validates: bool
+    options: TrainerOptions, optimizer: OptimizerOptions, folder: Path, record: Record, stop: Stop, *, validates: bool
 ) -> pl.Trainer:
     """Return Lightning's Trainer with progress in physical units, durable checkpoints, averaged weights, CSV log.
 
@@ -88,6 +129,7 @@ def build_trainer(
         optimizer: Whether weights are averaged, and how.
         folder: Of the run.
         record: What the run is, its number of epochs among it.
+        stop: What may end it before its last epoch.
         validates: Whether there are validation structures.
 
     Raises:
@@ -102,10 +144,10 @@ def build_trainer(
         callbacks.append(EarlyStopping("val/loss", patience=options.patience))
     if validates:  # the best before the last: a run that is killed between both goes on from before both
         callbacks.append(ModelCheckpoint(folder, "best", monitor="val/error", enable_version_counter=False))
-    callbacks.append(LastCheckpoint(folder, record.length.validate_every))
+    callbacks.append(LastCheckpoint(folder, record.length.validate_every, stop))
     try:
-        environment = _environment(options)
-        return pl.Trainer(
+        environment = environment_of(options)
+        trainer = pl.Trainer(
             max_epochs=record.length.max_epochs,
             accelerator=options.accelerator,
             devices=options.devices,
@@ -123,6 +165,9 @@ def build_trainer(
             num_sanity_val_steps=0,
             inference_mode=False,  # with Lightning's default, forces fail in validate
         )
+        if isinstance(environment, LightningEnvironment):
+            share_threads(trainer.num_devices if trainer.world_size > 1 else 1)
+        return trainer
     except Exception as error:  # of many kinds, by what of the machine is not as the options say
         raise ValueError(f"the training cannot be set up: {' '.join(str(error).split())}") from error
 
@@ -131,15 +176,18 @@ def fit(trainer: pl.Trainer, task: PotentialTask, data: StructureData, checkpoin
     """Train, from a checkpoint if there is one.
 
     Raises:
-        InterruptedRunError: If Ctrl-C or SIGTERM ended it.
+        InterruptedRunError: If a signal or the time limit ended it.
         ValueError: If Lightning cannot train as it is told to.
     """
+    handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(task, data, ckpt_path=checkpoint)
-    except SIGTERMException as stop:
+    except StopAskedError as stop:
+        raise InterruptedRunError(stop.code) from stop
+    except SIGTERMException as stop:  # before there was a first step
         raise InterruptedRunError(128 + signal.SIGTERM) from stop
     except (SystemExit, KeyboardInterrupt) as stop:  # the former is what Lightning makes of the latter
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # which Lightning has switched off
+        signal.signal(signal.SIGINT, handler)  # which Lightning has switched off
         raise InterruptedRunError(128 + signal.SIGINT) from stop
     except MisconfigurationException as error:
         raise ValueError(" ".join(str(error).split())) from error
@@ -173,24 +221,3 @@ class _Configuration(Callback):
 
 def _has_accelerator(options: TrainerOptions) -> bool:
     return options.accelerator != "cpu" and torch.accelerator.is_available()
-
-
-def _environment(options: TrainerOptions) -> ClusterEnvironment | None:
-    """Who starts the processes: on one node Lightning, unless torchrun has; on several SLURM, or whatever it finds.
-
-    Left to itself Lightning asks mpi4py, which ends the program where there is no MPI, and takes the number of tasks of
-    a SLURM job for that of processes even if it was not srun that started them.
-
-    Raises:
-        ValueError: If srun has started several on one node.
-    """
-    if TorchElasticEnvironment.detect():
-        return TorchElasticEnvironment()
-    if options.num_nodes == 1:
-        if int(os.environ.get("SLURM_PROCID", "0")) > 0:
-            raise ValueError(
-                "srun has started nnpot several times; on one node start it once (srun --ntasks=1): it starts the "
-                "processes for trainer.devices itself"
-            )
-        return LightningEnvironment()
-    return SLURMEnvironment(auto_requeue=False) if SLURMEnvironment.detect() else None

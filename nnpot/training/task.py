@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from nnpot.batch import Batch
 from nnpot.labels import LABELS
 from nnpot.potential import TrainablePotential
-from nnpot.training.checkpoint import KEY, Record, own_section
+from nnpot.training.checkpoint import KEY, Record, own_section, steps_done
 from nnpot.training.finite import FiniteWatch, diverged
 from nnpot.training.loss import LossOptions, error, weighted
 from nnpot.training.metrics import LabelErrors
+from nnpot.training.numerics import difference, numerics_of
 from nnpot.training.optimizers import optimizer_of
 from nnpot.training.options import OptimizerOptions
 from nnpot.training.schedules import Schedule
@@ -82,8 +83,10 @@ class PotentialTask(pl.LightningModule):
         prediction = self.potential(batch)
         self._watch.note(batch, prediction)
         terms = self.loss.of(prediction, batch)
+        data = getattr(self.trainer, "datamodule", None)
+        counts = data is None or data.counts(batch_idx)
         for name in LABELS:
-            if name in prediction.labels:
+            if counts and name in prediction.labels:
                 self._errors(name).update(*error(name, prediction, batch), terms.get(name))
             else:
                 self._errors(name).update(prediction.energy[:0], prediction.energy[:0])
@@ -126,6 +129,12 @@ class PotentialTask(pl.LightningModule):
         """Take it over again."""
         self.schedule.load_state_dict(checkpoint["schedule"])
         self.error = checkpoint.get(KEY, {}).get("error")
+        told = difference(checkpoint.get(KEY, {}).get("numerics", {}), numerics_of(self.trainer))
+        if told and self.trainer.is_global_zero:
+            log.warning("%s", told)
+        data = getattr(self.trainer, "datamodule", None)
+        if data is not None:
+            data.done = steps_done(checkpoint, len(data.train_dataloader()))
 
     @property
     def schedule(self) -> Schedule:

@@ -33,6 +33,7 @@ ELSEWHERE = {
     "trainer.devices": "unit/training/test_run.py::test_on_several_nodes_slurm_does",
     "trainer.num_nodes": "unit/training/test_run.py::test_on_several_nodes_slurm_does",
     "trainer.strategy": "unit/training/test_run.py::test_on_several_nodes_slurm_does",
+    "trainer.max_time": "unit/commands/test_stop.py::test_a_time_limit_ends_a_run",
     "repulsion": "unit/commands/test_train.py::test_repulsion_becomes_part_of_the_model",
     "out": "unit/commands/test_train.py::test_a_run_leaves_its_files",
     "data.level": "unit/commands/test_provenance.py::test_the_file_says_where_the_model_comes_from",

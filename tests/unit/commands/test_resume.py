@@ -1,11 +1,9 @@
 """What a run that goes on does as before, what it may do otherwise, and what it refuses."""
 
 import csv
-import random
 import shutil
-import signal
 import subprocess
-import time
+import sys
 import zipfile
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 import torch
 import yaml
 from datasets import labelled_alloys, tiny_config, write
-from runs import nnpot, refusal, started, wait_for, weights
+from runs import ONE_THREAD, refusal, weights
 
 from nnpot.__main__ import main
 from nnpot.training.checkpoint import Checkpoint
@@ -268,37 +266,10 @@ def test_a_table_that_was_damaged_begins_anew(begun: Path, tmp_path: Path, caplo
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_runs_killed_at_random_all_go_on_to_the_very_same_weights(tmp_path: Path) -> None:
-    """Forty kills: half at any time, half from the last epoch on, while checkpoint, model and report are written."""
-    common = ["train", "--config", str(tiny_config(tmp_path)), "--data.batch_size", "3", "--trainer.max_epochs", "40"]
-    straight = tmp_path / "straight"
-    assert nnpot(*common, "--out", straight).returncode == 0
-    chance, outcomes = random.Random(0), []
-    for k in range(40):
-        folder = tmp_path / f"killed-{k}"
-        process = started(*common, "--out", folder)
-        if k % 2 == 0:
-            wait_for(folder / "config.yaml", process, then=chance.uniform(0.0, 1.5))
-        else:
-            wait_for_epoch(folder, 40, process)
-            wait_for(folder / "last.ckpt", process, then=chance.uniform(0.0, 0.8))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        resumed = nnpot("train", "--resume", folder)
-        if not (folder / "last.ckpt").exists():
-            assert resumed.returncode == 1
-            assert "last.ckpt to resume from" in resumed.stderr.strip().splitlines()[-1]
-            outcomes.append("nothing yet")
-            continue
-        assert resumed.returncode == 0, resumed.stderr
-        same = torch.equal(weights(folder / "model.nnpot"), weights(straight / "model.nnpot"))
-        assert same, f"kill {k}"
-        outcomes.append("same")
-    assert outcomes.count("same") >= 20  # on a slow machine the first half may all have been too early
-
-
-def wait_for_epoch(folder: Path, epoch: int, process: "subprocess.Popen[str]") -> None:
-    """Wait until a run has validated after so many epochs."""
-    table = folder / "metrics.csv"
-    while process.poll() is None and not (table.is_file() and f"\n{epoch - 1}," in table.read_text()):
-        time.sleep(0.002)
+def test_runs_that_are_killed_all_go_on_to_the_very_same_weights(tmp_path: Path) -> None:
+    """Two of each cause: at any time, at an event of the file system, after the last epoch, with a full disk, …."""
+    script = Path(__file__).parents[3] / "scripts/kills.py"
+    command = [sys.executable, str(script), "--folders", f"[{tmp_path}]", "--kills", "12"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ONE_THREAD, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sum(int(line.split()[0]) for line in done.stdout.splitlines()[12:]) == 12

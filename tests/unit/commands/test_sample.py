@@ -13,6 +13,7 @@ from ase.calculators.emt import EMT
 
 from nnpot.commands import sample as command
 from nnpot.commands.sample import sample
+from nnpot.machine.locks import alone
 from nnpot.reading import read_structures
 
 QUICK = {"temperatures": (300.0,), "strains": (-0.02, 0.02), "snapshots": 2, "interval_fs": 10.0, "timestep_fs": 5.0}
@@ -74,7 +75,7 @@ class EnergyAndForces(Calculator):
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `test:Name` stand for the classes above, which have no import path."""
-    calculators = {c.__name__: c for c in (Interrupted, Exploding, NotANumber, EnergyAndForces)}
+    calculators = {c.__name__: c for c in (EMT, Interrupted, Exploding, NotANumber, EnergyAndForces)}
     for c in (Interrupted, Exploding, NotANumber):
         c.calls = 0
     monkeypatch.setattr(command, "_make_calculator", lambda name: calculators[name]())
@@ -147,10 +148,60 @@ def test_an_interrupted_run_leaves_what_is_labelled(
     with pytest.raises(KeyboardInterrupt):
         sample(start, tmp_path / "out.xyz", "Interrupted", **QUICK)
     assert len(frames_of(tmp_path / "out.xyz")) == 2
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.xyz", "start.xyz"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.xyz", "out.xyz.unfinished", "start.xyz"]
     said = " ".join(capsys.readouterr().err.split())
     assert "stopped early by KeyboardInterrupt" in said
+    assert "labelling: 1 of 4 structures" in said
     assert "2 of 4 structures labelled" in said
+
+
+@pytest.mark.usefixtures("made")
+def test_an_interrupted_run_goes_on_to_the_very_same_frames(
+    start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    straight = sample(start, tmp_path / "straight.xyz", "EMT", **{**QUICK, "snapshots": 3})
+    out = tmp_path / "out.xyz"
+    for calls in (0, 2):  # killed at the end of the first trajectory, and in the second
+        Interrupted.calls = calls
+        with pytest.raises(KeyboardInterrupt):
+            sample(start, out, "Interrupted", **{**QUICK, "snapshots": 3})
+        with out.open("ab") as file:
+            file.write(b"4\nhalf a fra")
+    Interrupted.calls = -1000
+    pairs = zip(
+        frames_of(sample(start, out, "Interrupted", **{**QUICK, "snapshots": 3})), frames_of(straight), strict=True
+    )
+    for resumed, whole in pairs:  # EMT sums over neighbours in another order where its list is new
+        np.testing.assert_allclose(resumed.positions, whole.positions, atol=1e-7)
+        np.testing.assert_allclose(resumed.get_forces(), whole.get_forces(), atol=1e-7)
+        assert resumed.get_potential_energy() == pytest.approx(whole.get_potential_energy(), abs=1e-9)
+    assert "out.xyz goes on after" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.xyz", "start.xyz", "straight.xyz"]
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize("change", ["settings", "structures", "a note that is damaged", "a file that is shorter"])
+def test_an_unfinished_file_is_never_written_over_by_something_else(start: Path, tmp_path: Path, change: str) -> None:
+    out, settings = tmp_path / "out.xyz", dict(QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        sample(start, out, "Interrupted", **settings)
+    if change == "settings":
+        settings["temperatures"] = (400.0,)
+    elif change == "structures":
+        ase.io.write(start, bulk("Cu", cubic=True, a=3.7))
+    elif change == "a note that is damaged":
+        (tmp_path / "out.xyz.unfinished").write_text("{}")
+    else:
+        out.write_text(out.read_text()[:-1])
+    before = out.read_bytes()
+    with pytest.raises(ValueError, match=r"remove .*out\.xyz\.unfinished to begin anew"):
+        sample(start, out, "Interrupted", **settings)
+    assert out.read_bytes() == before
+
+
+def test_two_runs_do_not_write_to_one_file(start: Path, tmp_path: Path) -> None:
+    with alone(tmp_path / "out.xyz.lock", "out.xyz"), pytest.raises(ValueError, match="is being written by process"):
+        sample(start, tmp_path / "out.xyz", **QUICK)
 
 
 @pytest.mark.usefixtures("made")

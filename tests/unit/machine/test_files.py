@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnpot.machine.files import NoSpaceError, write_atomically
+from nnpot.machine.files import NoSpaceError, write_atomically, written_by_and_by
 from nnpot.training.checkpoint import DurableCheckpointIO
 
 
@@ -50,3 +50,30 @@ def test_a_checkpoint_is_written_beside_its_place_and_not_in_the_temporary_folde
     DurableCheckpointIO().save_checkpoint({"x": torch.arange(3)}, tmp_path / "run/last.ckpt")
     assert torch.load(tmp_path / "run/last.ckpt", weights_only=True)["x"].tolist() == [0, 1, 2]
     assert renamed == [tmp_path / "run"]
+
+
+def test_what_is_written_by_and_by_takes_its_place_in_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "out.xyz"
+    with written_by_and_by(path) as add:
+        add("a")
+        assert (tmp_path / "out.xyz.partial").read_text() == "a"
+        add("b")
+        assert not path.exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["out.xyz"]
+    assert path.read_text() == "ab"
+
+
+@pytest.mark.parametrize("n", [0, 2])
+def test_what_was_written_until_an_end_is_said_to_be_there(tmp_path: Path, n: int) -> None:
+    def ended() -> None:
+        with written_by_and_by(tmp_path / "out.xyz") as add:
+            for _ in range(n):
+                add("a")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        ended()
+    notes = getattr(stop.value, "__notes__", [])
+    partial = tmp_path / "out.xyz.partial"
+    assert notes == ([f"the {n} structures that were ready are in {partial}"] if n else [])
+    assert partial.exists() == (n > 0)

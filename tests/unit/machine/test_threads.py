@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
-from nnpot.machine.threads import Cores, cgroup_limit, cores
+from nnpot.machine.threads import Cores, cgroup_limit, cores, keep_to_limits
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
@@ -96,3 +97,22 @@ def test_slurm_and_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_CPUS_PER_TASK")
     monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS and Windows
     assert cores() == Cores(8, None, None, None)
+
+
+@pytest.mark.parametrize(("allowed", "n_processes", "threads"), [(3, 1, 3), (3, 2, 1), (100, 1, 8), (1, 4, 1)])
+def test_pytorch_takes_no_more_threads_than_are_allowed(
+    monkeypatch: pytest.MonkeyPatch, allowed: int, n_processes: int, threads: int
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("nnpot.machine.threads.cores", lambda: Cores(allowed, None, None, None))
+    before = torch.get_num_threads()
+    torch.set_num_threads(8)
+    try:
+        keep_to_limits(n_processes)
+        assert torch.get_num_threads() == threads
+        monkeypatch.setenv("OMP_NUM_THREADS", "8")
+        torch.set_num_threads(8)
+        keep_to_limits(n_processes)
+        assert torch.get_num_threads() == 8
+    finally:
+        torch.set_num_threads(before)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnpot.training.batches import BalancedBatches
+from nnpot.training.batches import BalancedBatches, EachOnce, ShuffledStructures
 
 sizes = st.lists(st.integers(1, 200), min_size=1, max_size=60)
 
@@ -45,3 +45,26 @@ def test_every_epoch_has_another_order_and_every_process_the_same() -> None:
 def test_nothing_to_train_on_is_an_error() -> None:
     with pytest.raises(ValueError, match="no structures"):
         BalancedBatches([], 20)
+
+
+@pytest.mark.parametrize("n_processes", [1, 2, 3, 4])
+@pytest.mark.parametrize("n_per_batch", [1, 2, 5])
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 12])
+def test_a_validation_counts_each_structure_once_in_equally_many_steps(
+    n: int, n_per_batch: int, n_processes: int
+) -> None:
+    parts = [EachOnce(n, n_per_batch, n_processes, rank) for rank in range(n_processes)]
+    batches = [list(part) for part in parts]
+    assert {len(b) for b in batches} == {len(parts[0])}
+    counted = [k for part, own in zip(parts, batches, strict=True) for batch in own[: part.n_counted] for k in batch]
+    assert sorted(counted) == list(range(n))
+    assert all(0 < len(batch) <= n_per_batch for own in batches for batch in own)
+
+
+@pytest.mark.parametrize("done", [0, 1, 3])
+def test_what_is_done_of_an_epoch_is_left_out_once(done: int) -> None:
+    for make in (lambda: BalancedBatches([4] * 20, 8, 2, 1), lambda: ShuffledStructures(range(20), 2, 1)):
+        whole, rest = make(), make()
+        rest.done = done
+        assert list(rest) == list(whole)[done:]
+        assert list(rest) == list(whole)

@@ -1,0 +1,98 @@
+"""Signals that ask a process to end: they raise where it is, or are heard later, at a better place.
+
+A batch system sends them before the time of a job is over, a terminal when it is closed.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+ENDING = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+    if hasattr(signal, name)
+)
+"""Signals that ask for the end, those of them that the system has."""
+
+TIME_IS_OVER = 75
+"""Exit code of what its own time limit has ended: EX_TEMPFAIL of BSD, start it again."""
+
+
+class InterruptedRunError(KeyboardInterrupt):
+    """Somebody, a batch system or the clock has ended a run.
+
+    Args:
+        code: With which the program is to exit: 128 and the number of the signal, or `TIME_IS_OVER`.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(_reason(code))
+        self.code = code
+
+
+def _reason(code: int) -> str:
+    if code == TIME_IS_OVER:
+        return "the time limit trainer.max_time is reached"
+    return "interrupted" if code == 128 + signal.SIGINT else f"ended by {signal.Signals(code - 128).name}"
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """Let signals that ask for the end raise an InterruptedRunError in the block."""
+
+    def raise_it(number: int, _: FrameType | None) -> None:
+        raise InterruptedRunError(128 + number)
+
+    with _handled_by(raise_it):
+        yield
+
+
+class Request:
+    """Whether a signal has asked for the end: it is only noted, but for Ctrl-C after that, which raises.
+
+    Attributes:
+        code: Exit code that follows from it, 0 as long as there was none.
+    """
+
+    def __init__(self) -> None:
+        self.code = 0
+        self._heard: tuple[int, ...] = ()
+
+    @contextmanager
+    def awaited(self) -> Iterator["Request"]:
+        """Listen in the block."""
+        self._heard = _not_ignored()
+        with _handled_by(self._note):
+            yield self
+
+    def listen(self) -> None:
+        """Listen again, after somebody else has begun to do so in the block."""
+        for number in self._heard:
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        if self.code and number == signal.SIGINT:
+            raise InterruptedRunError(128 + number)
+        self.code = self.code or 128 + number
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in _not_ignored()}
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, signal.SIG_DFL if old is None else old)
+
+
+def _not_ignored() -> tuple[int, ...]:
+    """What may be listened to: nothing in another thread, and not what `nohup` or a shell has switched off."""
+    if threading.current_thread() is not threading.main_thread():
+        return ()
+    return tuple(number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN)

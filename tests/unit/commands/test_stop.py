@@ -1,0 +1,142 @@
+"""What ends a training before its last epoch leaves a checkpoint, and the run goes on to the very same weights."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import tiny_config
+from runs import refusal, weights
+
+from nnpot.__main__ import main
+from nnpot.machine.locks import alone
+from nnpot.training.checkpoint import Checkpoint
+from nnpot.training.task import PotentialTask
+
+RECIPES = {
+    "structures": ["--data.batch_size", "2"],
+    "atoms": ["--data.batch_size", "auto", "--data.batch_atoms", "8"],
+    "an adaptive schedule": ["--data.batch_size", "2", "--optimizer.schedule", "adaptive"],
+}
+
+
+def arguments(folder: Path, recipe: list[str]) -> list[str]:
+    return ["train", "--config", str(tiny_config(folder)), *recipe]
+
+
+@pytest.fixture
+def signals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
+    """Signals that are sent in a step: number, epoch, step; each once."""
+    planned: list[tuple[int, int, int]] = []
+    right = PotentialTask.on_train_batch_start
+
+    def start(self: PotentialTask, batch: object, batch_idx: int) -> None:
+        for plan in [p for p in planned if p[1:] == (self.current_epoch, batch_idx)]:
+            planned.remove(plan)
+            os.kill(os.getpid(), plan[0])
+        right(self, batch, batch_idx)
+
+    monkeypatch.setattr(PotentialTask, "on_train_batch_start", start)
+    return planned
+
+
+def stopped(capsys: pytest.CaptureFixture[str], *given: str | Path) -> tuple[int, str]:
+    """Run the program, which is ended before its time; return its exit code and last line."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in given])
+    return int(str(stop.value.code)), capsys.readouterr().err.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_signals_end_a_run_after_a_step_and_it_goes_on_to_the_very_same_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], signals: list[tuple[int, int, int]], recipe: list[str]
+) -> None:
+    given, straight, run = arguments(tmp_path, recipe), tmp_path / "straight", tmp_path / "run"
+    main([*given, "--out", str(straight)])
+    sent = (signal.SIGUSR1, signal.SIGXCPU, signal.SIGHUP)
+    signals += [(sent[0], 0, 1), (sent[1], 1, 0), (sent[2], 2, 3)]  # the last in the last step of an epoch
+    n_steps = 5 if "2" in recipe else 4
+    signals[2] = (sent[2], 2, n_steps - 1)
+    for k, (name, reached) in enumerate(
+        [("SIGUSR1", "0 epochs and 2 steps"), ("SIGXCPU", "1 epoch and 1 step"), ("SIGHUP", "3 epochs")]
+    ):
+        start = ["train", "--resume", run] if k else [*given, "--out", run]
+        code, line = stopped(capsys, *start)
+        assert code == 128 + sent[k]
+        assert line.startswith(f"nnpot: ended by {name}; {run / 'model.nnpot'} holds the best weights so far")
+        assert f"{run / 'last.ckpt'} after {reached}; to go on: nnpot train --resume {run}" in line
+        assert (run / "report.txt").is_file()
+    main(["train", "--resume", str(run)])
+    torch.testing.assert_close(weights(run / "model.nnpot"), weights(straight / "model.nnpot"), rtol=0, atol=0)
+    assert not list(run.glob("*.lock"))
+
+
+def test_a_run_goes_on_within_an_epoch_with_other_batches(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], signals: list[tuple[int, int, int]]
+) -> None:
+    signals.append((signal.SIGUSR1, 1, 3))
+    stopped(capsys, *arguments(tmp_path, ["--data.batch_size", "2"]), "--out", tmp_path / "run")
+    seen: list[int] = []
+    right = PotentialTask.training_step
+
+    def step(self: PotentialTask, batch: object, batch_idx: int) -> torch.Tensor:
+        seen.append(batch_idx)
+        return right(self, batch, batch_idx)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PotentialTask, "training_step", step)
+        main(["train", "--resume", str(tmp_path / "run"), "--data.batch_size", "1"])
+    # four of five steps of the second of four epochs are done: seven of nine
+    assert seen == [7, 8, *range(9), *range(9)]
+    assert Checkpoint.read(tmp_path / "run/last.ckpt").epochs == 4
+
+
+def test_a_time_limit_ends_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = arguments(tmp_path, ["--data.batch_size", "2", "--trainer.max_time", "1e-9", "--out", str(tmp_path / "o")])
+    code, line = stopped(capsys, *given)
+    assert code == 75
+    assert line.startswith("nnpot: the time limit trainer.max_time is reached")
+    reached = Checkpoint.read(tmp_path / "o/last.ckpt")
+    assert (reached.epochs, reached.steps, reached.finished) == (0, 1, False)
+    main(["train", "--resume", str(tmp_path / "o"), "--trainer.max_time", "0:10:00"])
+    assert Checkpoint.read(tmp_path / "o/last.ckpt").finished
+
+
+def test_a_signal_while_data_are_read_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnpot.commands.train.check_heads", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    code, line = stopped(capsys, *arguments(tmp_path, []), "--out", tmp_path / "o")
+    assert (code, line) == (143, "nnpot: ended by SIGTERM")
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_folder_that_a_run_is_writing_to_is_left_to_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given, run = arguments(tmp_path, ["--trainer.max_epochs", "1"]), tmp_path / "o"
+    run.mkdir()
+    with alone(run / "run.lock", "another run"):
+        main([*given, "--out", str(run)])
+        assert f"{run} already holds a run, writing to {tmp_path / 'o-2'}" in caplog.text
+        assert (tmp_path / "o-2/model.nnpot").is_file()
+    with alone(tmp_path / "o-2/run.lock", "another run"):
+        line = refusal(capsys, "train", "--resume", tmp_path / "o-2", "--trainer.max_epochs", "2")
+    assert f"the run {tmp_path / 'o-2'} is being written by process {os.getpid()}" in line
+    assert list(run.iterdir()) == []
+
+
+def test_elsewhere_a_run_goes_on_equal_to_rounding_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "o"
+    main([*arguments(tmp_path, ["--trainer.max_epochs", "1"]), "--out", str(run)])
+    main(["train", "--resume", str(run), "--trainer.max_epochs", "2"])
+    assert "instead of" not in caplog.text.replace("trainer.max_epochs 2 instead of 1", "")
+    content = torch.load(run / "last.ckpt", weights_only=True)
+    content["nnpot"]["numerics"] |= {"threads": 64, "bytes of a register": 1}
+    torch.save(content, run / "last.ckpt")
+    main(["train", "--resume", str(run), "--trainer.max_epochs", "3"])
+    assert f"threads {torch.get_num_threads()} instead of 64, bytes of a register" in caplog.text
+    assert "equal to rounding only" in caplog.text
