@@ -112,6 +112,8 @@ class Checkpoint:
         check_numbers(weights)
         for name in ("loops", "callbacks"):  # without which Lightning would begin anew
             _entry(content, name)
+        if not content["optimizer_states"]:
+            raise ValueError("it lacks optimizer_states")
         if content["epoch"] + 1 != own["epochs"] or own["epochs"] > record.length.max_epochs:
             raise ValueError(f"its epoch is {content['epoch']}, after {own['epochs']} of {record.length.max_epochs}")
         return cls(path, record, schedule=content["schedule"], weights=weights, **progress)
