@@ -51,6 +51,7 @@ class Pairs:
         centers: The same of each centre, shape (N,); None if the atoms are the centres.
         assume_sorted: Whether the pairs are known to be sorted by centre.
         kept: Features of a fixed descriptor for these atoms and their derivatives, if calculated before.
+        origin: The same pairs as a model of other elements sees them, whose tables serve here too.
         cache: What :meth:`cached` has made of these pairs; a copy by `dataclasses.replace` starts without.
     """
 
@@ -61,6 +62,7 @@ class Pairs:
     centers: Tensor | None = None
     assume_sorted: bool = False
     kept: "CachedFeatures | None" = None
+    origin: "Origin | None" = None
     cache: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
@@ -153,6 +155,23 @@ class Pairs:
         starts = torch.arange(0, len(self.center_species), size, device=self.pair_i.device)
         ends = [*torch.searchsorted(self.pair_i, starts).tolist(), len(self.pair_i)]
         return list(zip(starts.tolist(), ends, ends[1:], strict=False))
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Pairs from which others differ in the numbers of the elements alone.
+
+    Attributes:
+        pairs: These pairs.
+        places: For each element, by its number in them, the number in the others.
+    """
+
+    pairs: Pairs
+    places: tuple[int, ...]
+
+    def number_of(self, element: int) -> int:
+        """Return the number here of an element of the others; if it has none, a number that is no atom's."""
+        return self.places.index(element) if element in self.places else len(self.places)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,10 +1,13 @@
 """Any potential as an ASE calculator."""
 
+import functools
 import math
-from collections.abc import Mapping
+import os
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import numpy as np
 import torch
@@ -14,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnpot.batch import Batch
-from nnpot.io import load_for_evaluation
+from nnpot.io import load_for_evaluation, usable_device
 from nnpot.labels import LABELS
 from nnpot.neighbors import check_places, moved_beyond_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
@@ -24,12 +27,29 @@ from nnpot.tables import arranged, needs_in_dynamics, with_tables
 from nnpot.torch_compile import Compilation, worth_compiling
 from nnpot.units import dtype_of
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _one_thread_at_a_time(method: Method) -> Method:
+    """A method of the calculator for which threads wait for each other."""
+
+    @functools.wraps(method)
+    def waiting(self: "NNPotCalculator", *arguments: Any, **options: Any) -> Any:
+        with self._lock():
+            return method(self, *arguments, **options)
+
+    return cast(Method, waiting)
+
 
 class NNPotCalculator(Calculator):
     """Energy, atomic energies, forces, stress and what heads predict of a potential, in ASE's units and signs.
 
     The neighbour list is found with a skin and used again until an atom has moved by half of it (Verlet), or the cell,
     the periodicity or the elements change.
+
+    Several threads may share a calculator: they wait for each other, and what ASE's functions return is of the atoms
+    that the thread has asked for; `results` are the last of any thread.  Threads with a calculator each, of one
+    potential, do not wait.  A calculator can be pickled, and what is made by fork or spawn calculates the same.
 
     Args:
         potential: A potential, which is copied, or the path of a model file, of a package, or of a folder with files of
@@ -42,7 +62,9 @@ class NNPotCalculator(Calculator):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the model file is not complete, the dtype or `compile` is not known, or the skin is negative.
+        ValueError: If the model file is not complete, the dtype or `compile` is not known, there is no such device, or
+            the skin is negative or infinite.
+        TypeError: If there is a setting that it does not have.
     """
 
     implemented_properties: list[str] = ["energy", "free_energy", "energies", "forces", "stress"]
@@ -57,12 +79,13 @@ class NNPotCalculator(Calculator):
         compile: Compilation = "auto",
         **kwargs: Any,
     ) -> None:
+        self._locks: dict[int, threading.RLock] = {}
         super().__init__(**kwargs)
         precision = dtype_of(dtype)
         if not 0 <= skin < math.inf:
             raise ValueError(f"skin must be finite and not negative, got {skin} Å")
         self.skin = skin
-        self.potential, self.dtype, self.device = load_for_evaluation(potential, precision, torch.device(device))
+        self.potential, self.dtype, self.device = load_for_evaluation(potential, precision, usable_device(device))
         if compile not in get_args(Compilation):
             raise ValueError(f"compile must be one of {', '.join(get_args(Compilation))}, got {compile!r}")
         self.compile: Compilation = compile
@@ -70,6 +93,12 @@ class NNPotCalculator(Calculator):
         self._n_atoms: int | None = 0
         self._kept: _Kept | None = None
 
+    get_property = _one_thread_at_a_time(Calculator.get_property)
+    calculate_properties = _one_thread_at_a_time(Calculator.calculate_properties)
+    calculation_required = _one_thread_at_a_time(Calculator.calculation_required)
+    reset = _one_thread_at_a_time(Calculator.reset)
+
+    @_one_thread_at_a_time
     def calculate(
         self,
         atoms: Atoms | None = None,
@@ -83,6 +112,7 @@ class NNPotCalculator(Calculator):
                 charge are not finite, or the results are not, as where two atoms are at one place.
         """
         super().calculate(atoms, properties, system_changes)
+        self.results = {}
         structure = Structure.from_ase(cast(Atoms, self.atoms))
         if self.potential.heads and not math.isfinite(structure.charge):
             raise ValueError(
@@ -101,6 +131,26 @@ class NNPotCalculator(Calculator):
             if LABELS[name].is_possible(structure.pbc, has_volume=structure.has_volume):
                 self.results[name] = on_host[name] if LABELS[name].per == "atom" else on_host[name][0]
         self.results["energy"] = energy
+
+    def set(self, **settings: Any) -> dict[str, Any]:
+        """Complain about settings: those that it has are given when it is made.
+
+        Raises:
+            TypeError: If there is one.
+        """
+        if settings:
+            raise TypeError(
+                f"a calculator of nnpot has no setting {', '.join(settings)} to be changed; make one with "
+                "potential, device, dtype, skin, compile"
+            )
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_locks": {}, "_kept": None}
+
+    def _lock(self) -> threading.RLock:
+        """The lock of this process: one made by fork must not wait for a thread that it has not."""
+        return self._locks.setdefault(os.getpid(), threading.RLock())
 
     @staticmethod
     def _downloaded(results: Mapping[str, Tensor]) -> dict[str, NDArray[np.float64]]:

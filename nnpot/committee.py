@@ -139,7 +139,7 @@ def record_batched(
     if kernel is not None:
         made = tape.add(kernel, *of_each)
     else:
-        made = tape.autograd(outputs, values, [w for p in potentials for w in p.parameters()])
+        made = tape.autograd(outputs, values, (w for p in potentials for w in p.parameters()))
     rest = iter(made)
     return [{name: ((1.0, next(rest)),) for name in names} for _ in potentials]
 

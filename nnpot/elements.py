@@ -62,6 +62,11 @@ def least_squares_energies(structures: Sequence[Structure], elements: Sequence[s
     return tuple((shift[:, 0] + center).tolist())
 
 
+def is_free_atom(structure: Structure) -> bool:
+    """Return whether a frame holds a single atom without periodicity, or one that is said to be isolated."""
+    return len(structure) == 1 and (not any(structure.pbc) or structure.group == "IsolatedAtom")
+
+
 def isolated_atom_energies(structures: Sequence[Structure], elements: Sequence[str]) -> tuple[float, ...]:
     """Return the energies of the frames that hold a single free atom, one per element, in eV.
 
@@ -71,7 +76,7 @@ def isolated_atom_energies(structures: Sequence[Structure], elements: Sequence[s
     found = {
         int(species_index(s.numbers, elements)[0]): s.energy
         for s in structures
-        if len(s) == 1 and s.energy is not None and (not any(s.pbc) or s.group == "IsolatedAtom")
+        if s.energy is not None and is_free_atom(s)
     }
     missing = [e for k, e in enumerate(elements) if k not in found]
     if missing:

@@ -8,6 +8,7 @@ All of them are linear in what the networks give, so that the labels of a commit
 members.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,10 +17,13 @@ from torch import Tensor, nn
 
 from nnpot.batch import Batch
 from nnpot.functional.segment import segment_sum
+from nnpot.labels import LABELS
 from nnpot.nn.layers import Affine
 from nnpot.nn.mlp import MLP
 from nnpot.nn.per_element import PerElement
 from nnpot.structure import Structure
+
+log = logging.getLogger("nnpot")
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,18 @@ def predictions(outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor
     for name in outputs.keys() & HEADS.keys():
         labels |= HEADS[name].predict(outputs[name], batch)
     return labels
+
+
+def say_what_stays(predicted: Sequence[str], engine: str) -> None:
+    """Say that an engine does not take what heads predict.
+
+    Args:
+        predicted: Names of all labels that a potential predicts.
+        engine: What takes energies, forces and stress only.
+    """
+    left_out = [name for name in predicted if LABELS[name].has_head]
+    if left_out:
+        log.warning("%s takes only energies, forces and stress, without %s", engine, " and ".join(left_out))
 
 
 class HeadNetworks(nn.Module):

@@ -11,6 +11,7 @@ import torch
 
 from nnpot.formats import aot, n2p2, nnpot
 from nnpot.formats.n2p2.conventions import INPUT
+from nnpot.machine.build import complaint
 from nnpot.potential import Potential
 
 Format = Literal["model file", "package", "folder of n2p2"]
@@ -41,9 +42,10 @@ def load(path: str | Path, dtype: torch.dtype = torch.float32, device: str | tor
 
     Raises:
         FileNotFoundError: If a file is not there.
-        ValueError: If it is none of these, is not complete or damaged, or is one that this version cannot read.
+        ValueError: If it is none of these, is not complete or damaged, or is one that this version cannot read, or
+            there is no such device.
     """
-    path = Path(path)
+    path, device = Path(path), usable_device(device)
     match format_of(path):
         case "model file":
             return nnpot.read(path, dtype, device)
@@ -89,6 +91,20 @@ def load_for_evaluation(
     else:
         own = load(potential, dtype, device)
     return own, *(own.dtype_and_device() if isinstance(own, aot.AOTPotential) else (dtype, device))
+
+
+def usable_device(name: str | torch.device) -> torch.device:
+    """Return the device of a name, on which something can be calculated.
+
+    Raises:
+        ValueError: If there is none of that name here.
+    """
+    try:
+        device = torch.device(name)
+        torch.ones(1, device=device).item()
+    except (RuntimeError, AssertionError, TypeError) as error:  # by what PyTorch has been compiled with
+        raise ValueError(f"nothing can be calculated on the device {str(name)!r} here: {complaint(error)}") from error
+    return device
 
 
 def describe(path: str | Path) -> dict[str, str]:

@@ -1,9 +1,9 @@
-"""Under which names a file keeps the labels of its structures, how many there are, and what else looks like one."""
+"""Under which names a file keeps the labels of its structures, and what else looks like one."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -53,7 +53,7 @@ class LabelKeys:
         stress = self.named("stress")
         if stress != self.virial and self.virial:
             raise ValueError(f"keys.stress is {stress} and keys.virial is {self.virial}: leave out one of them")
-        if _is_virial(stress) and not self.virial:
+        if is_virial(stress) and not self.virial:
             raise ValueError(
                 f"keys.stress must name a stress in eV/Å³, got {stress}, which is a virial by its name: give it "
                 "as keys.virial"
@@ -76,10 +76,14 @@ class Found:
     Attributes:
         name: Under which it was found.
         value: In the unit and shape of :data:`nnpot.labels.LABELS`, one or one for each atom.
+        asymmetry: Largest difference of a matrix from its transpose, relative to its largest component.
+        is_voigt: Whether a file keeps 6 components whose order nothing in it tells.
     """
 
     name: str
     value: NDArray[np.float64]
+    asymmetry: float = 0.0
+    is_voigt: bool = False
 
 
 def labels_of(atoms: Atoms, keys: LabelKeys, source: str) -> dict[str, Found]:
@@ -95,168 +99,55 @@ def labels_of(atoms: Atoms, keys: LabelKeys, source: str) -> dict[str, Found]:
     """
     labels = {}
     for label in LABELS:
-        if not _is_possible(label, atoms):
+        if not is_possible(label, atoms):
             continue
-        stored = next(_stored(atoms, keys, label), None)
-        if stored is not None:
-            name, value = stored
-            labels[label] = Found(name, _checked(value, label, name, atoms, source))
+        found = next(stored(atoms, keys, label), None)
+        if found is not None:
+            name, value = found
+            labels[label] = _found(value, label, name, atoms, source)
     stress = labels.get("stress")
     if stress is not None and stress.name in (keys.virial, *_VIRIALS):
-        labels["stress"] = Found(stress.name, -stress.value / atoms.get_volume())
+        labels["stress"] = replace(stress, value=-stress.value / atoms.get_volume())
     return labels
 
 
-@dataclass(frozen=True, eq=False)
-class Inventory:
-    """How many structures of a file have each label, and what else in the others looks like it.
-
-    Attributes:
-        source: The file.
-        naming: How a label is given another name, a format of `label` and `name`.
-        n_possible: Number of structures that can have each label.
-        n_structures: Number of structures in the file.
-        names: Of each label, the names under which it was found, with the number of structures.
-        others: Of each label, names that look like it in structures that lack it, with the number of structures.
-        weights: Names of weights, with the number of structures.
-        useless: Of each label, the number of structures that hold it but cannot have it.
-    """
-
-    source: str
-    naming: str
-    n_structures: int
-    n_possible: dict[str, int]
-    names: dict[str, Counter[str]]
-    others: dict[str, Counter[str]]
-    weights: Counter[str]
-    useless: Counter[str]
-
-    @classmethod
-    def of(
-        cls,
-        frames: Sequence[Atoms],
-        labels: Sequence[Mapping[str, Found]],
-        keys: LabelKeys,
-        source: str,
-        naming: str = PYTHON_NAMING,
-    ) -> Self:
-        """Take stock of the structures of a file, whose labels are known.
-
-        Raises:
-            ValueError: If a name that was given is found in none of them.
-        """
-        inventory = cls(
-            source,
-            naming,
-            len(frames),
-            {label: sum(_is_possible(label, atoms) for atoms in frames) for label in LABELS},
-            {label: Counter(found[label].name for found in labels if label in found) for label in LABELS},
-            {label: Counter() for label in LABELS},
-            Counter(name for name in weight_names() for atoms in frames if name in atoms.info),
-            Counter(label for label in LABELS for atoms in frames if _is_useless(label, atoms, keys)),
-        )
-        for atoms, found in zip(frames, labels, strict=True):
-            for label in set(LABELS) - set(found):
-                inventory.others[label].update(_lookalikes(atoms, label))
-        for option in ("group", "total_charge"):
-            name = getattr(keys, option)
-            if name != getattr(LabelKeys, option) and all(name not in atoms.info for atoms in frames):
-                flag = naming.format(label=option, name=name)
-                raise ValueError(
-                    f"{source}: {name} is in no structure, but {flag} was given; correct it or leave it out"
-                )
-        for label in LABELS:
-            if keys.named(label) and all(next(_stored(atoms, keys, label), None) is None for atoms in frames):
-                flag = naming.format(label=keys.option(label), name=keys.named(label))
-                there = inventory.hint(label) or f"nothing in it looks like {LABELS[label].phrase}, leave the name out"
-                raise ValueError(f"{source}: {keys.named(label)} is in no structure, but {flag} was given; {there}")
-        return inventory
-
-    def __str__(self) -> str:
-        told = [self._told(name) for name, label in LABELS.items() if self._is_told(label)]
-        weights = ", ".join(f"{name} {n}/{self.n_structures}" for name, n in self.weights.items())
-        return f"labels of {self.source}: {', '.join(told)}" + (f"; weights: {weights}" if weights else "")
-
-    def hint(self, label: str) -> str:
-        """Return what looks like a label under another name, and how to use it; empty if nothing does."""
-        names = [name for name, _ in self.others[label].most_common(4)]
-        if not names:
-            return ""
-        use = self.naming.format(label="virial" if _is_virial(names[0]) else label, name=names[0])
-        if len(names) == 1:
-            return f"{_place(label)} {names[0]} is there: use {use}"
-        return f"{_place(label)}s {', '.join(names)} are there: use e.g. {use}"
-
-    def _is_told(self, label: Label) -> bool:
-        """Whether a label is worth a word: one that needs a head is if something like it is there."""
-        name = label.name
-        return not label.has_head or bool(self.names[name] or self.others[name] or self.useless[name])
-
-    def _told(self, label: str) -> str:
-        """How many structures have a label, and under which other names."""
-        n, n_possible = self.names[label].total(), self.n_possible[label]
-        notes = [name for name in self.names[label] if name != label]
-        if n_possible == 0:
-            notes.append(LABELS[label].why_impossible)
-        elif n == 0:
-            notes.append(self.hint(label))
-        elif n < n_possible:
-            notes += [f"{k} others have {_place(label)} {name}" for name, k in self.others[label].most_common(4)]
-        told = f"{label} {n}/{n_possible}" + (_some(label) if 0 < n_possible < self.n_structures else "")
-        note = "; ".join(note for note in notes if note)
-        return f"{told} ({note})" if note else told
-
-
-def _stored(atoms: Atoms, keys: LabelKeys, label: str) -> Iterator[tuple[str, Any]]:
-    """Name and value wherever a label may be, in order of preference; a given name excludes all others."""
-    results, store = _results(atoms), _store(atoms, label)
+def stored(atoms: Atoms, keys: LabelKeys, label: str) -> Iterator[tuple[str, Any]]:
+    """Yield name and value wherever a label may be, in order of preference; a given name excludes all others."""
+    results, store = results_of(atoms), store_of(atoms, label)
     name = keys.named(label)
     if name:
         places = [(name, results), (name, store)]
     else:
         places = [(own, results) for own in (*_PREFERRED.get(label, ()), label)]
-        places += [(virial, store) for virial in _VIRIALS if label == "stress"]
+        places += [(own, store) for own in ("stress", *_VIRIALS) if label == "stress" and store.get(own) is not True]
         places += [(label, store)] if LABELS[label].per == "atom" and _numeric(store.get(label)) is not None else []
     return ((name, place[name]) for name, place in places if place.get(name) is not None)
 
 
-def _lookalikes(atoms: Atoms, label: str) -> Iterator[str]:
-    """Names whose words and values look like a label; none where the structure cannot have it."""
-    if not _is_possible(label, atoms):
+def lookalikes(atoms: Atoms, label: str) -> Iterator[str]:
+    """Yield names whose words and values look like a label; none where the structure cannot have it."""
+    if not is_possible(label, atoms):
         return
-    for name, value in {**_results(atoms), **_store(atoms, label)}.items():
+    for name, value in {**results_of(atoms), **store_of(atoms, label)}.items():
         small = name.lower()
-        if any(word in small for word in LABELS[label].words) and not any(word in small for word in _NEVER):
-            array = _numeric(value)
-            if array is not None and array.shape in _shapes(label, atoms):
-                yield name
+        is_alike = any(word in small for word in LABELS[label].words) and not any(word in small for word in _NEVER)
+        if is_alike and _fitting(value, label, atoms) is not None:
+            yield name
 
 
-def _results(atoms: Atoms) -> dict[str, Any]:
+def results_of(atoms: Atoms) -> dict[str, Any]:
+    """Return the results that a file keeps under ASE's own names."""
     return dict(atoms.calc.results) if atoms.calc is not None else {}
 
 
-def _store(atoms: Atoms, label: str) -> dict[str, Any]:
-    """Where a label of the user's own name may be; those of atoms also where others write them beside the arrays."""
+def store_of(atoms: Atoms, label: str) -> dict[str, Any]:
+    """Return where a label of the user's own name may be; those of atoms also beside the arrays."""
     return {**atoms.info, **atoms.arrays} if LABELS[label].per == "atom" else dict(atoms.info)
 
 
-def _place(label: str) -> str:
-    return "array" if LABELS[label].per == "atom" else "key"
-
-
-def _is_virial(name: str) -> bool:
-    """Whether a name says that it is a virial in eV, which is not a stress."""
+def is_virial(name: str) -> bool:
+    """Return whether a name says that it is a virial in eV, which is not a stress."""
     return "virial" in name.lower() and "stress" not in name.lower()
-
-
-def _shapes(label: str, atoms: Atoms) -> tuple[tuple[int, ...], ...]:
-    """Shapes in which a file may hold a label."""
-    row = LABELS[label]
-    if row.per == "atom":
-        return ((len(atoms), *row.shape),)
-    also: dict[tuple[int, ...], tuple[tuple[int, ...], ...]] = {(): ((1,),), (6,): ((9,), (3, 3))}
-    return (row.shape, *also.get(row.shape, ()))
 
 
 def _numeric(value: Any) -> NDArray[np.float64] | None:
@@ -268,29 +159,41 @@ def _numeric(value: Any) -> NDArray[np.float64] | None:
     return array.astype(np.float64) if array.dtype.kind in "iuf" else None
 
 
-def _checked(value: Any, label: str, name: str, atoms: Atoms, source: str) -> NDArray[np.float64]:
-    """A label in the shape of `Label`."""
+def _fitting(value: Any, label: str, atoms: Atoms) -> NDArray[np.float64] | None:
+    """A value in one of the shapes in which a file may hold a label, None if it is something else."""
     row, array = LABELS[label], _numeric(value)
-    if array is None or array.shape not in _shapes(label, atoms):
-        got = f"{str(value)[:40]!r}" if array is None else f"numbers of shape {array.shape}"
-        raise ValueError(f"{source}: {name} must be {row.wanted} to serve as {label}, got {got}; correct the file")
-    if row.shape == (6,) and array.size == 9:
-        return np.asarray(full_3x3_to_voigt_6_stress(array.reshape(3, 3)), dtype=np.float64)
-    return array.reshape(row.shape) if row.per == "structure" else array
+    if array is None:
+        return None
+    if row.per == "atom":
+        shape = (len(atoms), *row.shape)
+        return array.reshape(shape) if array.shape in (shape, (*shape, 1), (math.prod(shape),)) else None
+    shapes = {(): ((),), (6,): ((6,), (9,), (3, 3))}.get(row.shape, (row.shape,))
+    shape = tuple(n for n in array.shape if n != 1)
+    return array.reshape(shape) if shape in shapes else None
 
 
-def _is_possible(label: str, atoms: Atoms) -> bool:
+def _found(value: Any, label: str, name: str, atoms: Atoms, source: str) -> Found:
+    """A label in the shape of `Label`."""
+    row, array = LABELS[label], _fitting(value, label, atoms)
+    if array is None:
+        numbers = _numeric(value)
+        got = f"{str(value)[:40]!r}" if numbers is None else f"numbers of shape {numbers.shape}"
+        alone = f", with numbers in {row.unit} and nothing else" if isinstance(value, str) else ""
+        raise ValueError(
+            f"{source}: {name} must be {row.wanted} to serve as {label}, got {got}; correct the file{alone}"
+        )
+    if row.shape != (6,):
+        return Found(name, array)
+    if array.size == 6:
+        return Found(name, array, is_voigt=name not in results_of(atoms))
+    matrix = array.reshape(3, 3)
+    asymmetry = float(np.abs(matrix - matrix.T).max() / max(np.abs(matrix).max(), 1e-300))
+    return Found(name, np.asarray(full_3x3_to_voigt_6_stress(matrix), dtype=np.float64), asymmetry=asymmetry)
+
+
+def is_possible(label: str, atoms: Atoms) -> bool:
+    """Return whether a structure can have a label."""
     return LABELS[label].is_possible(atoms.pbc, has_volume=atoms.cell.rank == 3)
-
-
-def _is_useless(label: str, atoms: Atoms, keys: LabelKeys) -> bool:
-    """Whether a structure holds a label that it cannot have."""
-    return not _is_possible(label, atoms) and next(_stored(atoms, keys, label), None) is not None
-
-
-def _some(label: str) -> str:
-    """What the structures are called that can have a label, where others cannot."""
-    return " periodic" if LABELS[label].of == "a cell" else " not periodic"
 
 
 # weights --------------------------------------------------------------------------------------------------------------

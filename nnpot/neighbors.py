@@ -152,13 +152,20 @@ def check_places(structure: Structure, pairs: NeighborPairs, vectors: Tensor) ->
     Raises:
         ValueError: If two are; it names them.
     """
-    squares = (vectors * vectors).sum(dim=1)
-    if len(squares) > 0 and float(squares.min()) < AT_ONE_PLACE**2:
-        k = int(squares.argmin())
+    k = at_one_place(vectors)
+    if k is not None:
         name = f"{structure.name}: " if structure.name else ""
         raise ValueError(
             f"{name}atoms {int(pairs.i[k])} and {int(pairs.j[k])} are at one place; correct or remove the frame"
         )
+
+
+def at_one_place(vectors: Tensor) -> int | None:
+    """Return which of some pairs, by their vectors in Å, shape (P, 3), is that of two atoms at one place, if any is."""
+    squares = (vectors * vectors).sum(dim=1)
+    if len(squares) > 0 and float(squares.min()) < AT_ONE_PLACE**2:
+        return int(squares.argmin())
+    return None
 
 
 def too_close(batch: Batch, k: int) -> tuple[int, int, float] | None:
@@ -212,6 +219,8 @@ class NeighborTable:
     @classmethod
     def of(cls, pairs: Pairs, cutoff: float, element: int | None = None) -> Self:
         """Return the table of the pairs closer than a cutoff in Å, of all neighbours or of those of one element."""
+        if (origin := pairs.origin) is not None:
+            return cls.of(origin.pairs, cutoff, None if element is None else origin.number_of(element))
         return pairs.cached((cls, cutoff, element), lambda: cls._made_of(pairs, cutoff, element))
 
     @classmethod

@@ -16,6 +16,7 @@ from nnpot.functional.linear import Fixed
 from nnpot.functional.networks import Networks, NetworksKernel
 from nnpot.functional.tape import Sum, Tape, Value
 from nnpot.heads import HeadNetworks, check_heads
+from nnpot.native import serves
 from nnpot.neighbors import single_batch
 from nnpot.nn.layers import Activation, Affine
 from nnpot.nn.mlp import MLP, activations
@@ -105,7 +106,7 @@ class NeuralNetworkPotential(TrainablePotential):
         """As of every potential; autograd goes only where no derivative is written out."""
         values, stage = self.record_features(tape, pairs)
         kernel = None
-        if stage == "features":
+        if stage == "features" and serves("networks", values.tensor):
             sets = self.arrays
             kernel = NetworksKernel.of([values.tensor] * len(sets), pairs.center_species, sets)
         if kernel is None:
@@ -131,13 +132,12 @@ class NeuralNetworkPotential(TrainablePotential):
         species = pairs.center_species
         blocks = ElementBlocks.of_centers(pairs, len(self.elements), values.tensor.dtype)
         graph = self.graphs.get((stage, tape.is_trained))
-        parameters = list(self.parameters())
         if graph is None or self.heads or blocks.atom_of_row.shape[1] < 2:
-            return tape.autograd(lambda x: self.outputs_behind(stage, x, species, blocks), [values], parameters)
+            return tape.autograd(lambda x: self.outputs_behind(stage, x, species, blocks), [values], self.parameters())
         x = values.tensor.detach().requires_grad_()
         inputs = (x, species, blocks.atom_of_row, blocks.row_of_atom, blocks.mask)
         energies, slopes = graph(inputs, lambda: self._example(x))
-        return tape.add(AtomByAtom(x, energies, slopes, parameters if tape.is_trained else ()), values)
+        return tape.add(AtomByAtom(x, energies, slopes, [*self.parameters()] if tape.is_trained else ()), values)
 
     def energies_behind(self, stage: Stage, x: Tensor, species: Tensor, blocks: ElementBlocks) -> Tensor:
         """Return atomic energies, in eV, shape (N,), from what `Descriptor.record` records, or from features."""

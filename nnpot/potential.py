@@ -13,8 +13,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from nnpot.batch import Batch, Pairs
-from nnpot.functional.blocks import ElementBlocks
+from nnpot.batch import Batch, Origin, Pairs
 from nnpot.functional.constants import indices
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
 from nnpot.functional.tape import Sum, Tape
@@ -138,7 +137,7 @@ class Potential(Module, ABC):
         def energies(r_ij: Tensor) -> Tensor:
             return self.atomic_energies(pairs.with_vectors(r_ij))
 
-        (value,) = tape.autograd(energies, [tape.r], list(self.parameters()))
+        (value,) = tape.autograd(energies, [tape.r], self.parameters())
         return {"energies": ((1.0, value),)}
 
     def outputs_and_pair_gradient(self, pairs: Pairs) -> tuple[dict[str, Tensor], Tensor]:
@@ -288,11 +287,7 @@ class SumPotential(Potential):
         places = tuple(term.elements.index(e) for e in self.elements)
         place = indices(places, pairs.species)
         centers = None if pairs.centers is None else place[pairs.centers]
-        seen = replace(pairs, species=place[pairs.species], centers=centers)
-        rows = pairs.cache.get((ElementBlocks, len(self.elements)))
-        if rows is not None:
-            seen.cache[ElementBlocks, len(term.elements)] = rows.among(len(term.elements), places)
-        return seen
+        return replace(pairs, species=place[pairs.species], centers=centers, origin=Origin(pairs, places))
 
 
 def _complaint(batch: Batch, k: int) -> str:

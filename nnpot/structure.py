@@ -154,6 +154,9 @@ def keep_results(atoms: Atoms, results: Mapping[str, Any]) -> None:
         results: By name.  Those that ASE knows become results of a calculator, others arrays of the atoms or `info`.
     """
     atoms.calc = SinglePointCalculator(atoms, **{n: value for n, value in results.items() if n in all_properties})
+    for name in results:  # of another calculation, beside which ASE writes none
+        atoms.info.pop(name, None)
+        atoms.arrays.pop(name, None)
     for name in set(results) - set(all_properties):
         of_atoms = name in LABELS and LABELS[name].per == "atom"
         (atoms.arrays if of_atoms else atoms.info)[name] = np.asarray(results[name])

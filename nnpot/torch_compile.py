@@ -70,6 +70,10 @@ class CompiledGraph:
         copy.refused = True
         return copy
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process does not compile again either."""
+        return {**self.__dict__, "compiled": None, "refused": True}
+
     def _compile(self, inputs: Sequence[Tensor], example: Sequence[Tensor]) -> None:
         names = [name for name, _ in self.module.named_parameters()]
         parameters = list(self.module.parameters())

@@ -21,12 +21,13 @@ HARTREE = units.Hartree
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-def dtype_of(name: str) -> torch.dtype:
-    """Return the floating-point type of a name.
+def dtype_of(name: str | torch.dtype) -> torch.dtype:
+    """Return the floating-point type of a name, or that given if it is one to calculate in.
 
     Raises:
         ValueError: If it is neither `float32` nor `float64`.
     """
-    if name not in _DTYPES:
+    plain = str(name).removeprefix("torch.")
+    if plain not in _DTYPES:
         raise ValueError(f"dtype must be float32 or float64, got {name!r}")
-    return _DTYPES[name]
+    return _DTYPES[plain]

@@ -33,7 +33,7 @@ WITHOUT_KERNEL = {
     *("view", "_unsafe_view", "reshape", "_reshape_alias", "expand", "transpose", "t", "permute", "unsqueeze"),
     *("squeeze", "select", "slice", "split", "split_with_sizes", "unbind", "detach", "alias", "as_strided", "diagonal"),
     *("unfold", "lift_fresh", "empty", "empty_strided", "empty_like", "new_empty", "new_empty_strided", "set_"),
-    *("resize_", "is_same_size", "_local_scalar_dense", "is_nonzero", "equal"),
+    *("resize_", "is_same_size", "_local_scalar_dense", "is_nonzero", "equal", "_efficientzerotensor"),
 }
 """Operators of shapes and memory alone, and those that only read a number."""
 WAITS = {
@@ -184,9 +184,14 @@ def _calculated(operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     def of_device(x: Any) -> Any:
         if not isinstance(x, Tensor):
             return x
-        return in_place[id(x)] if id(x) in in_place else SimulatedTensor(x)
+        return in_place[id(x)] if id(x) in in_place else SimulatedTensor(_with_memory(x))
 
     return tree_map(of_device, result)
+
+
+def _with_memory(x: Tensor) -> Tensor:
+    """Autograd's zeros (of the second derivative of |x|) have no memory, which no operator sees behind the wrapper."""
+    return torch.zeros(x.shape, dtype=x.dtype) if x._is_zerotensor() else x
 
 
 def _raw(x: Any) -> Any:

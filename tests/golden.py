@@ -39,7 +39,7 @@ Settings = dict[str, Any]
 
 SETTINGS: Settings = {
     "data": {
-        **{"validation": 0.25, "batch_size": 16, "batch_atoms": 250},
+        **{"validation": 0.25, "split": "random", "batch_size": 16, "batch_atoms": 250},
         **{"cache": "auto", "cache_gib": 6.0, "pairs_gib": 8.0},
         "keys": {
             **{"energy": "", "forces": "", "stress": "", "dipole": "", "charges": ""},

@@ -46,6 +46,23 @@ dump_modify w format float %.17g sort id
 """
 
 
+BONDS = """\
+bond_style zero
+bond_coeff *
+create_bonds single/bond 1 1 2
+"""
+"""A bond between the first two atoms, of no force."""
+
+AT_ONE_PLACE = "set atom 1*2 x 1.0 y 1.0 z 1.0\nrun 0\n"
+
+REFUSED = {
+    "units": ({"units": "real"}, "pair_style nnpot calculates in eV and Angstrom: it needs units metal, not real"),
+    "atoms at one place": ({"more": AT_ONE_PLACE}, " are at one place at step 0"),
+    "an atom type too few": ({"elements": "H O Cu"}, "the elements of all 4 atom types"),
+}
+"""What every way into LAMMPS refuses, in the same words."""
+
+
 @dataclass(frozen=True)
 class Result:
     """In eV, eV/Å, eV/Å³: of the first step, in ASE's frame; and the rows of all steps by name."""
@@ -72,6 +89,15 @@ def write_input(folder: Path, atoms: Atoms, path: Path, more: str = "", **settin
     text = (HEAD + PAIR + values["before"] + RESULTS).format(**values)
     (folder / "in.lammps").write_text(text + more)
     return folder / "in.lammps"
+
+
+def with_bonds(script: Path, atoms: Atoms, before: str = "") -> Path:
+    """Give the atoms of an input a bond, and commands before that."""
+    write_lammps_data(script.parent / "data", atoms, specorder=list(ELEMENTS), masses=True, atom_style="full")
+    room = "read_data data extra/bond/types 1 extra/bond/per/atom 1 extra/special/per/atom 4\n"
+    text = script.read_text().replace("newton on", "newton on\natom_style full").replace("read_data data\n", room)
+    script.write_text(text.replace("pair_style nnpot", before + BONDS + "pair_style nnpot"))
+    return script
 
 
 def with_plugin(script: Path, ranks: int = 1) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,7 @@ layer  packages and modules                                                     
 =====  =======================================================================  ================================
 0      structure, batch, prepared, elements, labels, label_names, spec,          layer 0 only
        torch_compile, machine, native, units, simulation
-1      functional/, neighbors, reading                                          layer 0
+1      functional/, neighbors, reading/                                         layer 0
 2      descriptors/, nn/                                                        layers 0–1
 3      potential, heads, tables, network_potential, repulsion, committee        layers 0–2, each other
 4      formats/, io                                                             layers 0–3, see BESIDE

@@ -114,6 +114,14 @@ def test_the_form_of_openmm_is_the_same_crystal() -> None:
     assert energies[0] == pytest.approx(energies[1], rel=0, abs=1e-10)
 
 
+def test_openmm_knows_no_slab() -> None:
+    pytest.importorskip("openmm", reason="openmm is not installed")
+    script, slab = loaded("examples/openmm/md.py"), Atoms(alloy(1), pbc=(True, True, False))
+    for make in (script.in_openmm_form, lambda atoms: script.system_of(atoms, NNPotCalculator(trained("ACE")))):
+        with pytest.raises(ValueError, match="periodic in all directions or in none"):
+            make(slab)
+
+
 def test_dynamics_in_openmm(folder: Path) -> None:
     pytest.importorskip("openmm", reason="openmm is not installed")
     shutil.copy(EXAMPLES / "openmm/md.py", folder)

@@ -42,7 +42,7 @@ def client(
             if time.monotonic() > end:
                 raise
             time.sleep(0.2)
-    connection.run(atoms, use_stress=all(atoms.pbc))
+    connection.run(atoms, use_stress=any(atoms.pbc))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,11 @@ def system_of(atoms: Atoms, calculator: NNPotCalculator) -> openmm.System:
     Args:
         atoms: Not periodic, or periodic in all directions with a cell as `in_openmm_form` returns it.
         calculator: The potential.
+
+    Raises:
+        ValueError: If the atoms are periodic in some directions only, which OpenMM does not know.
     """
+    check_periodicity(atoms)
     system = openmm.System()
     for mass in atoms.get_masses():
         system.addParticle(mass)
@@ -52,8 +56,15 @@ def system_of(atoms: Atoms, calculator: NNPotCalculator) -> openmm.System:
     return system
 
 
+def check_periodicity(atoms: Atoms) -> None:
+    """Complain about atoms that are periodic in some directions only, with a ValueError."""
+    if any(atoms.pbc) and not all(atoms.pbc):
+        raise ValueError("OpenMM is periodic in all directions or in none; give a slab a cell with vacuum and pbc=True")
+
+
 def in_openmm_form(atoms: Atoms) -> Atoms:
     """Return the same crystal with a along x, b in the xy plane, and b and c as short as they can be."""
+    check_periodicity(atoms)
     atoms = atoms.copy()
     if any(atoms.pbc):
         standard, _ = atoms.cell.standard_form()

@@ -10,8 +10,8 @@ import torch
 
 from nnpot.engines.lammps import plugin
 from nnpot.formats import aot, n2p2
+from nnpot.heads import say_what_stays
 from nnpot.io import load, read_summary
-from nnpot.labels import LABELS
 from nnpot.machine.build import NATIVE, find_compiler
 from nnpot.machine.files import write_atomically
 from nnpot.machine.processor import instructions_of
@@ -66,9 +66,7 @@ def export(
     if target != NATIVE and to not in ("lammps", "aot"):
         raise ValueError(f"what is written for {to} runs on any processor; leave out --target {target}")
     potential, summary = load(model, torch.float64), read_summary(model)  # no weight loses digits
-    left_out = [name for name in potential.predicts if LABELS[name].has_head]
-    if left_out:
-        log.warning("%s takes only energies, forces and stress, without %s", to, " and ".join(left_out))
+    say_what_stays(potential.predicts, to)
     match to:
         case "lammps":
             written = _lammps(potential, Path(out), dtype, target, summary)
@@ -88,9 +86,14 @@ def _lammps(potential: Potential, folder: Path, dtype: str, target: str, summary
         instructions_of(compiler, target)  # complains about a wrong name before anything is compiled
     plugin.build()
     path = aot.write(potential, folder / "model.pt2", dtype, target, summary)
-    text = LAMMPS_INPUT.format(path=path.resolve(), elements=" ".join(potential.elements))
+    text = LAMMPS_INPUT.format(path=_quoted(path.resolve()), elements=" ".join(potential.elements))
     write_atomically(folder / "example.in", text)
     return folder
+
+
+def _quoted(path: Path) -> str:
+    """A path as a word of a LAMMPS input, which does not end at a space nor begin a comment or a variable."""
+    return f"'{path}'" if '"' in str(path) else f'"{path}"'
 
 
 def _metatomic() -> Any:

@@ -63,7 +63,7 @@ class Descriptor(Module, ABC):
             of_all: Tensor = self(pairs.with_vectors(r_ij))
             return of_all
 
-        return tape.autograd(features, [tape.r], list(self.parameters()))
+        return tape.autograd(features, [tape.r], self.parameters())
 
     def kernel(self, pairs: Pairs) -> Evaluated | None:
         """Return the features as a function of the pair vectors, with derivatives written out, or None."""

@@ -71,6 +71,7 @@ class ListedACSF(Descriptor):
     """
 
     publication = ACSF.publication
+    weights: Tensor
 
     def __init__(
         self,
@@ -90,7 +91,8 @@ class ListedACSF(Descriptor):
         self.cutoff = max(f.cutoff for f in self.functions)
         self.n_features = max(len(self.functions_of(e)) for e in elements)
         self.cutoff_function, self.inner_fraction = cutoff_function, inner_fraction
-        self.parts, self.weights = _functions_of_all(self.functions, self.elements, cutoff_function, inner_fraction)
+        self.parts, weights = _functions_of_all(self.functions, self.elements, cutoff_function, inner_fraction)
+        self.register_buffer("weights", weights, persistent=False)  # goes along to a GPU; files hold the functions
 
     @classmethod
     def of(cls, descriptor: ACSF) -> Self:
@@ -139,7 +141,7 @@ class ListedACSF(Descriptor):
         of_all = torch.cat([part.jacobian(pairs) for part in self.parts], dim=1)  # (P, D_all, 3)
         result = of_all.new_zeros(len(of_all), self.n_features, 3)
         species = pairs.center_species[pairs.pair_i]
-        for s, weights in enumerate(self.weights.to(of_all)):
+        for s, weights in enumerate(self.weights.to(of_all.dtype)):
             result[species == s] = weights.mT @ of_all[species == s]
         return result
 
@@ -164,7 +166,7 @@ class _Selection:
     def of(cls, weights: Tensor, pairs: Pairs, dtype: torch.dtype) -> Self:
         species = pairs.center_species
         is_element = species.unsqueeze(dim=1) == torch.arange(len(weights), device=species.device)
-        return cls(weights.flatten(end_dim=1).to(species.device, dtype), is_element.to(dtype).unsqueeze(dim=2))
+        return cls(weights.flatten(end_dim=1).to(dtype), is_element.to(dtype).unsqueeze(dim=2))
 
     def applied(self, of_all: Tensor) -> Tensor:
         """Return G_i = W_sᵀ G_all,i, shape (N, D)."""

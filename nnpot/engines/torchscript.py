@@ -19,7 +19,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from nnpot.batch import Pairs
 from nnpot.functional.blocks import ElementBlocks, blocks_by_element
 from nnpot.machine.build import complaint
-from nnpot.neighbors import NeighborTable, single_batch, table_slots
+from nnpot.neighbors import AT_ONE_PLACE, NeighborTable, single_batch, table_slots
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential, SumPotential
 from nnpot.prepared import Needs
@@ -45,6 +45,7 @@ class ScriptedEnergies(nn.Module):
     def __init__(self, potential: Potential, dtype: torch.dtype) -> None:
         super().__init__()
         copied = copy.deepcopy(potential).to("cpu", dtype).eval().requires_grad_(False)
+        self.least_square = AT_ONE_PLACE**2
         self.terms = nn.ModuleList(_ScriptedTerm(term, dtype) for term in terms_of(copied))
         for size in (1, 2):
             self._compare(copied, cluster(copied, size), dtype)
@@ -58,7 +59,12 @@ class ScriptedEnergies(nn.Module):
             pair_j: Atom that is the neighbour in each pair, shape (P,).
             numbers: Atomic number of each atom.
             centers: Atomic number of each centre, shape (N,).
+
+        Raises:
+            ValueError: If an atom is of an element that the potential does not know, or two atoms are at one place.
         """
+        if r_ij.shape[0] > 0 and bool((r_ij * r_ij).sum(dim=1).min() < self.least_square):
+            raise ValueError("two atoms are at one place; correct or remove the structure")
         energies = torch.zeros(centers.shape[0], dtype=torch.float64, device=r_ij.device)
         if centers.shape[0] > 0:
             for term in self.terms:
@@ -100,6 +106,8 @@ class _ScriptedTerm(nn.Module):
     def forward(self, r_ij: Tensor, pair_i: Tensor, pair_j: Tensor, numbers: Tensor, centers: Tensor) -> Tensor:
         """As `ScriptedEnergies`, for at least one centre."""
         species, center_species = self.species_of[numbers], self.species_of[centers]
+        if bool((species < 0).any() | (numbers < 0).any()):
+            raise ValueError("an atom is of an element that the model does not know; take a model with this element")
         n_centers = centers.shape[0]
         inputs = [r_ij, pair_i, pair_j, species, center_species]
         square, neighbor = (r_ij * r_ij).sum(dim=1).detach(), species[pair_j]

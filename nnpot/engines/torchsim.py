@@ -1,6 +1,7 @@
 """Potentials in TorchSim (https://torchsim.github.io/torch-sim): dynamics and relaxation of many systems at once."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +15,13 @@ from torch_sim.state import SimState
 from nnpot.batch import Batch
 from nnpot.functional.constants import indices
 from nnpot.functional.segment import segment_sum
-from nnpot.io import load_for_evaluation
-from nnpot.neighbors import moved_beyond_skin, neighbor_pairs
+from nnpot.io import load_for_evaluation, usable_device
+from nnpot.neighbors import check_places, moved_beyond_skin, neighbor_pairs
 from nnpot.potential import CENTERS_AT_ONCE, Potential
 from nnpot.prepared import Needs
 from nnpot.structure import Structure
 from nnpot.tables import arranged, needs_in_dynamics, with_tables
+from nnpot.units import dtype_of
 
 log = logging.getLogger("nnpot")
 
@@ -41,7 +43,8 @@ class TorchSimModel(ModelInterface):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the model file is not complete, or the skin is negative.
+        ValueError: If the model file is not complete, the dtype is not known, there is no such device, or the skin is
+            negative or infinite.
     """
 
     def __init__(
@@ -52,10 +55,12 @@ class TorchSimModel(ModelInterface):
         skin: float = 1.0,
     ) -> None:
         super().__init__()
-        if skin < 0:
-            raise ValueError(f"skin must not be negative, got {skin} Å")
+        if not 0 <= skin < math.inf:
+            raise ValueError(f"skin must be finite and not negative, got {skin} Å")
         self._compute_forces = self._compute_stress = True
-        self.potential, self._dtype, self._device = load_for_evaluation(potential, dtype, torch.device(device))
+        self.potential, self._dtype, self._device = load_for_evaluation(
+            potential, dtype_of(dtype), usable_device(device)
+        )
         self._neighbors = _VerletLists(self.potential, self._dtype, skin)
         if self.potential.heads and "charge" not in SimState.__dataclass_fields__:
             log.warning("states of this release of TorchSim have no total charge: charges are those of neutral systems")
@@ -73,7 +78,8 @@ class TorchSimModel(ModelInterface):
             that the state holds (`charge`, in e).
 
         Raises:
-            ValueError: If an element is not known to the potential, or positions or cell are not finite.
+            ValueError: If an element is not known to the potential, positions or cell are not finite, two atoms are at
+                one place, or, on the CPU, results are not finite.
         """
         if isinstance(state, dict):
             state = SimState(**state, masses=torch.ones_like(state["positions"][:, 0]))
@@ -89,6 +95,9 @@ class TorchSimModel(ModelInterface):
             charge = getattr(state, "charge", None)
             batch = batch if charge is None else replace(batch, charge=charge.double())
             prediction = self.potential(batch)
+        # elsewhere one would have to wait for the device; there the next step refuses the positions that follow
+        if batch.r_ij.is_cpu and not bool(prediction.is_finite(batch).all()):
+            raise ValueError(prediction.complaints(batch)[0])
         stress = prediction.stress.index_select(1, indices(_VOIGT, prediction.stress))
         results = {**prediction.labels, "energies": prediction.energies, "stress": stress.view(-1, 3, 3)}
         return {name: values.to(state.positions.dtype) for name, values in results.items()}
@@ -186,6 +195,7 @@ class _VerletLists:
     def _found(self, structure: Structure) -> tuple[Batch, Tensor]:
         pairs = neighbor_pairs(structure, self.potential.cutoff + self.skin)
         vectors = pairs.vectors(structure.positions, structure.cell)
+        check_places(structure, pairs, vectors)
         batch = Batch.of_structure(structure, vectors, pairs.i, pairs.j)
         batch = batch if self.needs is None else arranged(batch, self.needs, self.skin)
         return batch, pairs.shifts @ structure.cell

@@ -227,7 +227,7 @@ class AOTPotential(Potential):
 
     def __init__(self, loader: Any, metadata: dict[str, str]) -> None:
         super().__init__()
-        self.loader = loader
+        self.loader, self.path = loader, Path()
         self.elements = tuple(metadata["elements"].split())
         self.cutoff = float(metadata["cutoff"])
         self.dtype = dtype_of(metadata["dtype"])
@@ -252,7 +252,9 @@ class AOTPotential(Potential):
             ) from error
         finally:
             warnings_of_pytorch.removeFilter(_is_not_of_processors)
-        return cls(loader, metadata)
+        potential = cls(loader, metadata)
+        potential.path = Path(path).resolve()
+        return potential
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, shape (N,); without history."""
@@ -301,6 +303,10 @@ class AOTPotential(Potential):
     def dtype_and_device(self) -> tuple[torch.dtype, torch.device]:
         """Return the dtype that the package calculates in, and the CPU."""
         return self.dtype, torch.device("cpu")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process reads the file again: machine code is not copied."""
+        return type(self).read, (self.path,)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """It never changes, so a copy is the thing itself."""

@@ -1,6 +1,6 @@
 """A value with its derivative by autograd, for everything whose derivatives are not written out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,7 +36,7 @@ class Autograd:
         self,
         function: Callable[..., Tensor | Sequence[Tensor]],
         arguments: Sequence[Tensor],
-        parameters: Sequence[Tensor],
+        parameters: Iterable[Tensor],
     ) -> int:
         """Evaluate a function of inputs and of former outputs, and of parameters; return how many values it has."""
         with torch.enable_grad():

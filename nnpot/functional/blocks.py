@@ -37,9 +37,15 @@ class ElementBlocks:
         return cls(*blocks_by_element(species, n_elements, dtype, min_width))
 
     @classmethod
-    def of_centers(cls, pairs: Pairs, n_elements: int, dtype: torch.dtype) -> Self:
+    def of_centers(cls, pairs: Pairs, n_elements: int, dtype: torch.dtype) -> "ElementBlocks":
         """Sort the centres of pairs by their element."""
-        return pairs.cached((cls, n_elements), lambda: cls.of(pairs.center_species, n_elements, dtype))
+
+        def make() -> "ElementBlocks":
+            if (origin := pairs.origin) is None:
+                return cls.of(pairs.center_species, n_elements, dtype)
+            return cls.of_centers(origin.pairs, len(origin.places), dtype).among(n_elements, origin.places)
+
+        return pairs.cached((cls, n_elements), make)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "ElementBlocks":
         """Move to a device, what is of a floating type also to a dtype."""

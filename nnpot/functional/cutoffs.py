@@ -20,7 +20,8 @@ With an inner radius α r_c the function is 1 up to there and takes its course f
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,10 +34,15 @@ class Cutoff:
     Attributes:
         shape: f(x), any shape to the same shape.
         slope: df/dx.
+        origin: What :func:`cutoff_function` has made it from, by which it can be pickled.
     """
 
     shape: Callable[[Tensor], Tensor]
     slope: Callable[[Tensor], Tensor]
+    origin: tuple[str, float] = ("", 0.0)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return cutoff_function, self.origin
 
     def value(self, r: Tensor, cutoff: float | Tensor) -> Tensor:
         """Return f_c(r) for distances r in Å, any shape; 0 at and beyond the cutoff (or one for each) in Å."""
@@ -67,11 +73,13 @@ def cutoff_function(name: str, inner_fraction: float = 0.0) -> Cutoff:
         raise ValueError(f"inner_fraction must be at least 0 and below 1, got {inner_fraction}")
     f = CUTOFFS[name]
     if inner_fraction == 0:
-        return f
+        return replace(f, origin=(name, 0.0))
     if name in STEEP:
         raise ValueError(f"the cutoff function {name} has a slope at its start: inner_fraction must be 0")
     alpha = inner_fraction
-    return Cutoff(lambda x: f.shape(_beyond(alpha, x)), lambda x: f.slope(_beyond(alpha, x)) / (1 - alpha))
+    return Cutoff(
+        lambda x: f.shape(_beyond(alpha, x)), lambda x: f.slope(_beyond(alpha, x)) / (1 - alpha), (name, alpha)
+    )
 
 
 def _beyond(alpha: float, x: Tensor) -> Tensor:

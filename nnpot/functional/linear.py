@@ -19,6 +19,8 @@ def filled(bars: Bars, like: Sequence[Tensor]) -> list[Tensor]:
 
 def applied(forward: Map, transpose: Map, x: Tensor) -> Tensor:
     """Return `forward(x)` of a linear map; its derivative is the transpose, whose derivative is the map, and so on."""
+    if not (torch.is_grad_enabled() and x.requires_grad):
+        return forward(x)  # autograd takes longer to look at small systems than the map itself
     return _Applied.apply(x, forward, transpose)  # type: ignore[no-any-return]
 
 

@@ -12,7 +12,7 @@ The second is the derivative of the first (B. A. Pearlmutter, Neural Computation
 `torch.autograd.Function` of all parameters.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -134,7 +134,7 @@ class Tape:
         return self._shared[key]
 
     def autograd(
-        self, function: Callable[..., Tensor | Sequence[Tensor]], inputs: Sequence[Value], parameters: Sequence[Tensor]
+        self, function: Callable[..., Tensor | Sequence[Tensor]], inputs: Sequence[Value], parameters: Iterable[Tensor]
     ) -> tuple[Value, ...]:
         """Record a function that autograd differentiates, and return its values.
 
@@ -143,7 +143,7 @@ class Tape:
         Args:
             function: From tensors to a tensor or several, twice differentiable.
             inputs: Its arguments.
-            parameters: What else it depends on.
+            parameters: What else it depends on; looked at only while training.
         """
         last = self._steps[-1].evaluated if self._steps else None
         if type(last) is Autograd:

@@ -21,6 +21,7 @@ from nnpot.prepared import Needs
 from nnpot.reading import read_labelled, require_labels
 from nnpot.structure import Structure
 from nnpot.tables import arranged, needs_of, with_tables
+from nnpot.training.aside import set_aside
 from nnpot.training.batches import BalancedBatches
 from nnpot.training.loss import LossOptions
 from nnpot.training.options import DataOptions
@@ -49,17 +50,17 @@ class Split:
 
     @classmethod
     def read(cls, options: DataOptions, seed: int, aside: Sequence[int] | None = None) -> Self:
-        """Read the files and say which labels they hold, or set a random part of the training structures aside.
+        """Read the files and say which labels they hold, or set a part of the training structures aside.
 
         Args:
             options: Where they are.
-            seed: Of the random choice.
+            seed: Of the choice.
             aside: The positions chosen before, if they were.
 
         Raises:
             FileNotFoundError: If a file is not there.
             ValueError: If a file cannot be read, has no energies, lacks a named label, or holds one of the wrong shape
-                or not finite.
+                or not finite, or no configuration type can be set aside.
         """
         structures, found = read_labelled(options.train, options.keys, NAMING)
         log.info("%s", found)
@@ -69,9 +70,8 @@ class Split:
             log.info("%s", found)
             return cls(structures, validation)
         if aside is None:
-            order = torch.randperm(len(structures), generator=torch.Generator().manual_seed(seed)).tolist()
-            n = round(options.validation * len(structures))
-            aside = sorted(order[: min(n, len(structures) - 1)])
+            aside, told = set_aside(structures, options.validation, options.split, seed)
+            log.info("%s", told)
         chosen = set(aside)
         train = [s for k, s in enumerate(structures) if k not in chosen]
         return cls(train, [s for k, s in enumerate(structures) if k in chosen], tuple(aside))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nnpot.label_names import LabelKeys
 from nnpot.torch_compile import Compilation
+from nnpot.training.aside import SplitName
 from nnpot.training.loss import LossOptions
 from nnpot.training.optimizers import OPTIMIZERS
 from nnpot.training.schedules import SCHEDULES, Schedule, ScheduleSettings
@@ -24,7 +25,9 @@ class DataOptions:
 
     Args:
         train: File of training structures, in any format that ASE reads; extended XYZ may be .xz, .gz or .bz2.
-        validation: Fraction of the training structures set aside at random, or a file.
+        validation: Fraction of the training structures set aside, or a file.
+        split: Which of them are set aside: `random` any; `blocks` such as follow one another in the file, as frames of
+            a trajectory, whose neighbours are too alike to tell anything; `groups` whole configuration types.
         keys: Names of the labels, if not ASE's own.
         level: The level of theory of the labels, such as `PBE0-D4/def2-TZVP`, to be kept in the model file.
         batch_size: Structures per step and process; `auto` for as many as hold about `batch_atoms` atoms.
@@ -34,11 +37,13 @@ class DataOptions:
         pairs_gib: Memory that the neighbour pairs may take, in GiB per process; more are kept in temporary files.
 
     Raises:
-        ValueError: If a batch size is not positive, memory is negative or the validation fraction not in [0, 1).
+        ValueError: If a batch size is not positive, memory is negative, the validation fraction not in [0, 1), or a
+            way to split is given beside a file of validation structures.
     """
 
     train: Path
     validation: float | Path = 0.1
+    split: SplitName = "random"
     keys: LabelKeys = field(default_factory=LabelKeys)
     level: str = ""
     batch_size: int | Literal["auto"] = 8
@@ -56,6 +61,8 @@ class DataOptions:
             raise ValueError(f"cache_gib and pairs_gib must not be negative, got {self.cache_gib} and {self.pairs_gib}")
         if isinstance(self.validation, float | int) and not 0 <= self.validation < 1:
             raise ValueError(f"validation must be a fraction in [0, 1) or a file, got {self.validation}")
+        if self.split != "random" and not isinstance(self.validation, float | int):
+            raise ValueError(f"data.split {self.split} splits nothing: {self.validation} holds what validates")
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,13 @@ def test_it_says_which_line_of_nnpot_asked() -> None:
     assert all(" at neighbors.py:" in wait for wait in record.waits)
 
 
+def test_zeros_of_autograd_have_memory() -> None:
+    x = there().requires_grad_()
+    (slope,) = torch.autograd.grad(x.abs().square().sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(slope.sum(), x)  # its part that comes from the sign of x is zero
+    assert second.cpu().flatten().tolist() == [0, *[2] * 11]  # |x| has the slope 0 at 0
+
+
 def test_derivatives_copies_and_files_stay_there() -> None:
     x = there().requires_grad_()
     (slope,) = torch.autograd.grad((x * x).sum(), x, create_graph=True)

@@ -55,8 +55,6 @@ def test_a_prediction(name: str, training: bool) -> None:
 
 @every_potential
 def test_atomic_energies_differentiated_twice(name: str) -> None:
-    if name == "listed compact ACSF":
-        pytest.skip("the process dies in a backward thread of PyTorch, on the simulated device; why is not known")
 
     def derivatives(potential: Potential, batch: Batch) -> list[torch.Tensor]:
         r_ij = batch.r_ij.requires_grad_()

@@ -159,13 +159,56 @@ def test_pairs_in_files(tmp_path: Path, steps: Steps) -> None:
     assert_nothing_waits(steps)
 
 
-def assert_nothing_waits(steps: Steps) -> None:
+def charged_molecules(n: int) -> list[Atoms]:
+    """Molecules with weights, dipoles and charges, each of which some lack."""
+    rng, frames = np.random.default_rng(1), []
+    for k in range(n):
+        atoms = rattled(molecule(("H2O", "CO2", "NH3")[k % 3]), seed=k)
+        labels = {"energy": rng.normal(), "forces": rng.normal(size=atoms.positions.shape)}
+        labels |= {"dipole": rng.normal(size=3)} if k % 3 else {}
+        labels |= {"charges": rng.normal(size=len(atoms))} if k % 2 else {}
+        atoms.info |= {"charge": k % 2, "config_energy_weight": 2.0} if k % 4 else {}
+        atoms.calc = SinglePointCalculator(atoms, **labels)
+        frames.append(atoms)
+    return frames
+
+
+@pytest.mark.parametrize(
+    "descriptor",
+    [small_ace, pytest.param(lambda: ACSF(4.0, size=12), marks=pytest.mark.slow)],
+    ids=["ACE", "ACSF with features made anew"],
+)
+def test_weights_charges_dipoles_and_repulsion(
+    tmp_path: Path, steps: Steps, descriptor: Callable[[], Descriptor]
+) -> None:
+    def trained(where: str) -> torch.Tensor:
+        strategy = "auto" if where == "cpu" else where
+        with without_kernels():
+            torch.manual_seed(0)
+            model = train(
+                NeuralNetworkPotential(descriptor(), (8,), heads=("charges",)),
+                DataOptions(path, validation=0.25, batch_size="auto", batch_atoms=10, cache="off"),
+                LossOptions(energy=2.0, dipole=3.0, charges=1.0, function="huber", scale=0.5),
+                OptimizerOptions(method="adamw"),
+                TrainerOptions(3, accelerator=where, strategy=strategy, compile="off", dtype="float64"),
+                out=tmp_path / where,
+                repulsion=True,
+            )
+        return weights(model)
+
+    path = write(tmp_path / "train.xyz", charged_molecules(16))
+    there = trained(device.NAME)
+    assert_nothing_waits(steps, more_uploads=6)  # weights, another label, tables of neighbours
+    torch.testing.assert_close(there, trained("cpu"), rtol=1e-6, atol=1e-8)
+
+
+def assert_nothing_waits(steps: Steps, more_uploads: int = 0) -> None:
     """No step waits, but for a look at the numbers of an epoch at its end; nothing but the batch is uploaded."""
     assert len(steps.training) > 3
     for record in [*steps.training, *steps.validation]:
         assert [w for w in record.waits if "training/finite.py" not in w] == []
         assert [u for u in record.uploads if u.rpartition(" at ")[2].partition(":")[0] not in BATCH] == []
-        assert len(record.uploads) <= UPLOADS_OF_BATCH
+        assert len(record.uploads) <= UPLOADS_OF_BATCH + more_uploads
     assert sum(len(record.waits) for record in steps.training) <= len(steps.training) / 2
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from short import Short, finished, short_training
 
+from nnpot.training.checkpoint import DurableCheckpointIO
 from nnpot.training.result import save_result
 
 BEST = 10.0
@@ -35,7 +36,7 @@ def rewritten(path: Path, factor: float, **progress: Any) -> torch.Tensor:
     weights = {name: p for name, p in content["state_dict"].items() if ".networks." in name}
     content["state_dict"] |= {name: factor * p for name, p in weights.items()}
     content["nnpot"] |= progress
-    torch.save(content, path)
+    DurableCheckpointIO().save_checkpoint(content, path)
     return factor * torch.cat([p.flatten() for p in weights.values()])
 
 

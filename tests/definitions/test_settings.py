@@ -79,6 +79,23 @@ def test_a_fraction_is_set_aside(tmp_path: Path, fraction: float, n_validation: 
     assert (len(run.column("val/loss")) == 1) == (n_validation > 0)
 
 
+@effect_of("data.split")
+def test_what_is_set_aside_follows_the_way_to_split(tmp_path: Path) -> None:
+    frames = alloys()[:8]
+    for k, atoms in enumerate(frames):
+        atoms.info["config_type"] = "ABBA"[k % 4]
+    told = {}
+    for way in ("random", "blocks", "groups"):
+        run = short_training(tmp_path, frames=frames, **ONE_STEP, **{"data.split": way, "data.validation": 0.5})
+        told[way] = run.checkpoint.record.aside
+        assert yaml.safe_load((run.folder / "resolved.yaml").read_text())["data"]["split"] == way
+    first = told["blocks"][0]
+    assert told["blocks"] == tuple(range(first, first + 4))
+    assert told["groups"] in ((0, 3, 4, 7), (1, 2, 5, 6))
+    assert len(told["random"]) == 4
+    assert len(set(told.values())) == 3
+
+
 def under_other_names(frames: list[Atoms], stress: str) -> list[Atoms]:
     """Labels under names of one's own; under those of ASE are others, which are wrong."""
     for atoms in frames:

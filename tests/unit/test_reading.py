@@ -144,8 +144,10 @@ def test_names_that_were_given_are_told(tmp_path: Path) -> None:
 
 def test_a_free_energy_is_told(tmp_path: Path) -> None:
     frames = labelled_alloys(2)
-    frames[0].calc.results["free_energy"] = 1.0
-    assert line_of(tmp_path / "a.xyz", frames).startswith("energy 2/2 (free_energy), ")
+    frames[0].calc.results["free_energy"] = frames[0].calc.results["energy"] - 100.0
+    told = line_of(tmp_path / "a.xyz", frames)
+    assert told.startswith("energy 2/2 (free_energy; up to 100 eV from energy), ")
+    assert "not used" not in told
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ def test_a_name_that_only_some_structures_need_is_not_advised(tmp_path: Path) ->
 def test_a_stress_is_expected_of_periodic_structures_alone(tmp_path: Path) -> None:
     frames = labelled_alloys(3)
     frames[1].pbc = False
-    assert line_of(tmp_path / "a.xyz", frames).endswith("stress 2/2 periodic")
+    assert line_of(tmp_path / "a.xyz", frames).endswith("stress 2/2 periodic (1 others hold one and cannot have it)")
 
 
 def test_molecules_are_told_apart_from_a_missing_stress(tmp_path: Path) -> None:
@@ -416,7 +418,7 @@ def test_the_stress_of_a_slab_is_read(tmp_path: Path) -> None:
     stress = atoms.get_stress()
     (structure,), found = read_labelled(write(tmp_path / "a.xyz", [atoms]))
     np.testing.assert_allclose(structure.stress.numpy(), stress, atol=1e-8)
-    assert str(found).endswith("stress 1/1")
+    assert str(found).endswith("stress 1/1; not used: column energies 1/1")
     atoms.info["virial"] = -atoms.get_volume() * atoms.get_stress(voigt=False)
     atoms.calc = None
     (of_virial,) = read_structures(write(tmp_path / "b.xyz", [atoms]))

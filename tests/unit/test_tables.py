@@ -11,6 +11,7 @@ from nnpot.functional.blocks import ElementBlocks
 from nnpot.native import without_kernels
 from nnpot.neighbors import NeighborTable, single_batch
 from nnpot.potential import Potential
+from nnpot.repulsion import ZBL
 from nnpot.tables import arranged, needs_in_dynamics, needs_of, with_tables
 
 NAMES = ("alloy", "one atom", "water", "triclinic")
@@ -69,6 +70,21 @@ def test_a_potential_makes_none_itself(name: str, training: bool, monkeypatch: p
         got = potential(batch)
     torch.testing.assert_close(got.forces, wanted.forces)
     torch.testing.assert_close(got.energy, wanted.energy)
+
+
+def test_a_sum_of_other_elements_makes_none_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    repulsion = ZBL(("Au", "Cu"))
+    terms = [network_potential(make()) for make in (lambda: acsf(g4=(), g5=()), ace)]
+    potential = (terms[0] + repulsion) + (ZBL(("Cu", "O", "Au")) + terms[1])
+    assert potential.elements == ("Cu", "Au")
+    batch = arranged(single_batch(structure("alloy"), potential.cutoff), needs_of(potential))
+    with without_kernels():
+        wanted = sum(p(batch).forces for p in (*terms, repulsion, repulsion))
+        batch = with_tables(batch)
+        monkeypatch.setattr(NeighborTable, "_made_of", no_new_table)
+        monkeypatch.setattr(ElementBlocks, "of", no_new_table)
+        got = potential(batch).forces
+    torch.testing.assert_close(got, wanted)
 
 
 @pytest.mark.parametrize("name", ["ACE with weighted densities", "ACSF radial only"])

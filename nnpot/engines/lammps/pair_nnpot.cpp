@@ -18,6 +18,7 @@
 #include "pair.h"
 #include "update.h"
 
+#include "guards.h"
 #include "sha256.h"
 
 #include <ATen/Parallel.h>
@@ -28,6 +29,7 @@
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -49,6 +51,7 @@ constexpr size_t DIGITS = 64;          // of the checksum that a package ends wi
 constexpr int CENTERS_AT_ONCE = 4096;  // so that memory stays bounded
 constexpr int64_t MIN_SIZE = 2;        // smallest size of an input of a package
 constexpr int64_t NO_ELEMENT = -1;
+constexpr double AT_ONE_PLACE = 1e-3;  // in Angstrom, as in nnpot/neighbors.py
 
 using Package = torch::inductor::AOTIModelPackageLoader;
 
@@ -160,6 +163,7 @@ class PairNNPot : public Pair {
 
     void compute(int energies_wanted, int virial_wanted) override {
         ev_init(energies_wanted, virial_wanted);
+        if (neighbor->ago == 0) check_neighbors();
         const int n_atoms = atom->nlocal + atom->nghost;
         species.assign(std::max<int64_t>(n_atoms, MIN_SIZE), 0);
         for (int k = 0; k < n_atoms; ++k) species[k] = std::max<int64_t>(element_of[atom->type[k]], 0);
@@ -238,6 +242,14 @@ class PairNNPot : public Pair {
                                      "), this one has no" + missing);
     }
 
+    // Complains if the lists that have just been made lack pairs.
+    void check_neighbors() {
+        const std::string wrong = nnpot::lacks_pairs(*atom, *neighbor, element_of);
+        if (!wrong.empty()) error->one(FLERR, "{}", wrong);
+    }
+
+    int64_t id_of(int k) const { return atom->tag ? atom->tag[k] : k + 1; }
+
     // Energies and forces of the centres first ... last - 1 of the neighbour list.
     void compute_part(int first, int last) {
         gather(first, last);
@@ -253,6 +265,7 @@ class PairNNPot : public Pair {
             error->one(FLERR, "pair_style nnpot: {}", problem.what());
         }
         const auto energies = results[0].contiguous(), gradient = results[1].to(at::kDouble).contiguous();
+        check_results(first, last, energies.const_data_ptr<double>(), gradient.const_data_ptr<double>());
         add_energies(first, last, energies.const_data_ptr<double>());
         add_forces(first, gradient.const_data_ptr<double>());
     }
@@ -265,10 +278,28 @@ class PairNNPot : public Pair {
             for (int k = 0; k < list->numneigh[i]; ++k) {
                 const int j = list->firstneigh[i][k] & NEIGHMASK;
                 const double *a = atom->x[i], *b = atom->x[j], r[3] = {b[0] - a[0], b[1] - a[1], b[2] - a[2]};
-                if (r[0] * r[0] + r[1] * r[1] + r[2] * r[2] < cutoff * cutoff) inputs.add_pair(n - first, j, r);
+                const double square = r[0] * r[0] + r[1] * r[1] + r[2] * r[2];
+                if (square < AT_ONE_PLACE * AT_ONE_PLACE)
+                    error->one(FLERR, "atoms {} and {} are at one place at step {}", id_of(i), id_of(j),
+                               update->ntimestep);
+                if (square < cutoff * cutoff) inputs.add_pair(n - first, j, r);
             }
         }
         inputs.complete(int64_t(elements.size()), cutoff);
+    }
+
+    // Complains about the first centre that has no finite energy or forces.
+    void check_results(int first, int last, const double* energies, const double* gradient) {
+        const int64_t n_pairs = inputs.i.size(), n_centers = last - first;
+        int64_t wrong = n_centers;
+        for (int64_t center = n_centers; center-- > 0;)
+            if (!std::isfinite(energies[center])) wrong = center;
+        for (int64_t pair = 0; pair < n_pairs; ++pair)
+            if (!std::isfinite(gradient[3 * pair] + gradient[3 * pair + 1] + gradient[3 * pair + 2]))
+                wrong = std::min(wrong, inputs.i[pair]);
+        if (wrong < n_centers)
+            error->one(FLERR, "the potential gives no finite energy and forces for atom {} at step {}",
+                       id_of(list->ilist[first + wrong]), update->ntimestep);
     }
 
     void add_energies(int first, int last, const double* energies) {

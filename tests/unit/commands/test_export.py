@@ -12,6 +12,7 @@ from nnpot.__main__ import main
 from nnpot.calculator import NNPotCalculator
 from nnpot.commands.export import export
 from nnpot.engines.lammps import plugin
+from nnpot.formats import aot
 from nnpot.io import save
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
@@ -36,8 +37,18 @@ def test_a_folder_for_lammps(model: Path, tmp_path: Path) -> None:
     main(["export", str(model), "--to", "lammps", str(tmp_path / "out")])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["example.in", "model.pt2"]
     example = (tmp_path / "out" / "example.in").read_text()
-    assert f"pair_coeff * * {tmp_path / 'out' / 'model.pt2'} H O Cu Au\n" in example
+    assert f'pair_coeff * * "{tmp_path / "out" / "model.pt2"}" H O Cu Au\n' in example
     assert plugin.build().is_file()
+
+
+def test_paths_are_one_word_of_an_input(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugin, "build", lambda: None)
+    monkeypatch.setattr(aot, "write", lambda _, path, *__: path)
+    for name, quote in (("my $new #1 'model'", '"'), ('12" model', "'")):
+        (tmp_path / name).mkdir()
+        export(str(model), str(tmp_path / name))
+        line = (tmp_path / name / "example.in").read_text().splitlines()[-1]
+        assert line == f"pair_coeff * * {quote}{tmp_path / name / 'model.pt2'}{quote} H O Cu Au"
 
 
 def test_an_unknown_program_is_refused(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

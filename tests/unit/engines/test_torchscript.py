@@ -79,6 +79,21 @@ def test_no_centre_has_no_energy(scripted: Callable) -> None:
     assert scripted(torch.zeros(0, 3, dtype=torch.float64), none, none, none, none).shape == (0,)
 
 
+def test_an_unknown_element_is_refused(scripted: Callable) -> None:
+    pairs, numbers = pairs_of("cluster")
+    for number in (8, -1):
+        numbers[1] = number
+        with pytest.raises(Exception, match="an atom is of an element that the model does not know"):
+            evaluated(scripted, pairs, numbers)
+
+
+def test_atoms_at_one_place_are_refused(scripted: Callable) -> None:
+    pairs, numbers = pairs_of("cluster")
+    pairs.r_ij[3] = 1e-4
+    with pytest.raises(Exception, match="two atoms are at one place"):
+        evaluated(scripted, pairs, numbers)
+
+
 def test_it_names_no_device_and_no_operator_of_its_own(scripted: torch.jit.ScriptModule) -> None:
     code = "".join(term.graph.code for term in scripted.terms)
     assert 'torch.device("' not in code

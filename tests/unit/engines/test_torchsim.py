@@ -168,9 +168,33 @@ def test_an_unknown_element_is_named() -> None:
         TorchSimModel(trained("ACE"))(state_of([Atoms("CuO", positions=[[0, 0, 0], [0, 0, 2.0]])]))
 
 
-def test_a_negative_skin_is_refused() -> None:
-    with pytest.raises(ValueError, match="skin must not be negative"):
-        TorchSimModel(trained("ACE"), skin=-1.0)
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"skin": -1.0}, "skin must be finite and not negative"),
+        ({"skin": float("inf")}, "skin must be finite and not negative"),
+        ({"dtype": torch.float16}, "dtype must be float32 or float64"),
+        ({"device": "nowhere"}, "nothing can be calculated on the device 'nowhere' here"),
+    ],
+)
+def test_senseless_settings_are_refused(settings: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        TorchSimModel(trained("ACE"), **settings)
+
+
+def test_atoms_at_one_place_are_named() -> None:
+    model = TorchSimModel(trained("ACE"), dtype=torch.float64)
+    wrong = Atoms("CuAuCu", positions=[[0, 0, 0], [0, 0, 2.0], [0, 0, 2.0]])
+    with pytest.raises(ValueError, match="system 1: atoms 1 and 2 are at one place"):
+        model(state_of([Atoms("Cu"), wrong]))
+
+
+def test_results_that_are_no_numbers_name_the_system() -> None:
+    model = TorchSimModel(trained("ACE"), dtype=torch.float64)
+    for parameter in model.potential.parameters():
+        parameter.data[..., 0] = torch.nan
+    with pytest.raises(ValueError, match="system 0: the potential gives no finite energy"):
+        model(state_of([alloy(1)]))
 
 
 def test_dynamics_of_several_systems_conserve_energy_and_are_those_of_each_alone() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from lammps_runs import assert_as_in_ase, read_result, thermo, with_external, write_input
+from lammps_runs import REFUSED, assert_as_in_ase, read_result, thermo, with_bonds, with_external, write_input
 from systems import ELEMENTS, SYSTEMS, acsf, network_potential, rattled
 
 from nnpot.calculator import NNPotCalculator
@@ -62,6 +62,48 @@ def test_loops_in_the_input_work(model: Path, tmp_path: Path) -> None:
     assert len(thermo(tmp_path / "log")["Step"]) == 4
 
 
+def test_a_rank_without_atoms_and_atoms_without_neighbours(model: Path, tmp_path: Path) -> None:
+    atoms = SYSTEMS["no neighbors"]()
+    atoms.center(vacuum=4.0)
+    done = with_external(write_input(tmp_path, atoms, model), ranks=2 if importlib.util.find_spec("mpi4py") else 1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = read_result(tmp_path, atoms)
+    atoms.calc = NNPotCalculator(potential(), dtype="float64")
+    assert_as_in_ase(result, atoms)
+
+
+def test_bonds_take_no_neighbour_away(model: Path, tmp_path: Path) -> None:
+    atoms = alloy(2)
+    exclusion = "group one id 1\nneigh_modify exclude group one all\n"
+    script = with_bonds(write_input(tmp_path, atoms, model, before=exclusion), atoms)
+    done = with_external(script)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = read_result(tmp_path, atoms)
+    atoms.calc = NNPotCalculator(potential(), dtype="float64")
+    assert_as_in_ase(result, atoms)
+
+
+def test_the_reach_of_ghosts_is_not_made_shorter(model: Path, tmp_path: Path) -> None:
+    """Neither by `comm_modify` nor by a skin, whose value may stand anywhere; and words may be variables."""
+    atoms = alloy(2)
+    script = write_input(tmp_path, atoms, model, before="comm_modify cutoff 1.0\nneighbor 0.1 bin\n")
+    variables = f'variable m string "{model}"\nvariable s equal 3.0\nneighbor ${{s}} bin\npair_style nnpot'
+    script.write_text(script.read_text().replace(str(model), "${m}").replace("pair_style nnpot", variables))
+    done = with_external(script)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = read_result(tmp_path, atoms)
+    atoms.calc = NNPotCalculator(potential(), dtype="float64")
+    assert_as_in_ase(result, atoms)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_every_way_into_lammps_refuses(case: str, model: Path, tmp_path: Path) -> None:
+    change, complaint = REFUSED[case]
+    done = with_external(write_input(tmp_path, alloy(2), model, **change))
+    assert done.returncode != 0
+    assert complaint in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
@@ -69,6 +111,9 @@ def test_loops_in_the_input_work(model: Path, tmp_path: Path) -> None:
         ("H O Cu Au", "H O Cu", "the elements of all 4 atom types"),
         ("H O Cu Au", "H O Cu Ag", "knows the elements H, O, Cu, Au, not Ag"),
         ("model.nnpot", "nothing.nnpot", "there is no model"),
+        ("pair_style", "fix still all setforce 0 0 0\npair_style", "before all fixes"),
+        ("run 0", "run_style respa 2 2 pair 1\nrun 0", "run_style respa leaves out the forces"),
+        ("H O Cu Au", "H O Cu ${gold}", "there is no variable gold"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(

@@ -1,5 +1,6 @@
 """What `pair_style mliap unified` is given, by data as LAMMPS hands them over."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from systems import CUTOFF, ELEMENTS, SYSTEMS, acsf, network_potential, structure
 
+from nnpot.engines.lammps.guards import check_finite
 from nnpot.engines.lammps.mliap import MLIAPModel, write_mliap
 from nnpot.functional.segment import forces_from_pairs
 from nnpot.io import save
@@ -42,8 +44,10 @@ def data_of(name: str) -> Data:
     i, j, vectors = pairs.i[order], pairs.j[order], pairs.vectors(atoms.positions, atoms.cell)[order]
     element = torch.tensor([ELEMENTS.index(s) for s in SYSTEMS[name]().get_chemical_symbols()])
     ghost = (pairs.shifts[order] != 0).any(dim=1)
-    of_pair = torch.where(ghost, len(atoms) + torch.cumsum(ghost, 0) - 1, j)
-    elements = torch.cat([element, element[j[ghost]]])
+    images, of_ghost = torch.cat([j[:, None], pairs.shifts[order]], dim=1)[ghost].unique(dim=0, return_inverse=True)
+    of_pair = j.clone()
+    of_pair[ghost] = len(atoms) + of_ghost
+    elements = torch.cat([element, element[images[:, 0].long()]])
     integers = (x.numpy().astype(np.int32) for x in (i, of_pair, elements))
     return Data(vectors.numpy(), *integers, len(atoms))
 
@@ -80,6 +84,63 @@ def _owners(name: str, data: Data) -> torch.Tensor:
         return torch.arange(len(atoms))
     differences = (place.unsqueeze(1) - atoms.positions) @ torch.linalg.inv(atoms.cell)
     return (differences - differences.round()).norm(dim=2).argmin(dim=1)
+
+
+def without_pair(data: Data) -> None:
+    """Take one pair of local atoms within the cutoff away, from both sides."""
+    local = (data.pair_j < data.nlistatoms) & (np.linalg.norm(data.rij, axis=1) < CUTOFF)
+    i, j = data.pair_i[local][0], data.pair_j[local][0]
+    kept = ~(((data.pair_i == i) & (data.pair_j == j)) | ((data.pair_i == j) & (data.pair_j == i)))
+    data.rij, data.pair_i, data.pair_j = data.rij[kept], data.pair_i[kept], data.pair_j[kept]
+
+
+def of_no_element(data: Data) -> None:
+    data.elems[1] = -1  # NULL in pair_coeff
+
+
+def of_another_model(data: Data) -> None:
+    data.elems[-1] = len(ELEMENTS)
+
+
+def at_one_place(data: Data) -> None:
+    data.rij[0] = 0
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (without_pair, "the neighbour list lacks pairs .* special_bonds lj/coul 1 1 1"),
+        (of_no_element, "every atom type an element of the potential"),
+        (of_another_model, "every atom type an element of the potential"),
+        (at_one_place, "are at one place"),
+    ],
+)
+def test_what_lammps_does_not_look_at_is_refused(change: Callable[[Data], None], complaint: str) -> None:
+    data = data_of("alloy")
+    change(data)
+    with pytest.raises(ValueError, match=complaint):
+        MLIAPModel(network_potential(acsf())).compute_forces(data)
+    assert data.pair_forces is None
+
+
+def test_results_that_are_no_numbers_name_the_atom() -> None:
+    energies, gradient, i = torch.ones(3), torch.zeros(4, 3), torch.tensor([0, 1, 2, 2])
+    gradient[2, 1] = torch.inf
+    check_finite(energies, torch.zeros(4, 3), i, torch.tensor([7, 8, 9]))
+    with pytest.raises(ValueError, match="no finite energy and forces for atom 9"):
+        check_finite(energies, gradient, i, torch.tensor([7, 8, 9]))
+    energies[0] = torch.nan
+    with pytest.raises(ValueError, match="for atom 7"):
+        check_finite(energies, gradient, i, torch.tensor([7, 8, 9]))
+
+
+def test_charges_that_stay_behind_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save(network_potential(acsf()), tmp_path / "model.nnpot")
+    write_mliap(tmp_path / "model.nnpot", tmp_path / "model.pt")
+    assert caplog.text == ""
+    save(network_potential(acsf(), heads=("charges",)), tmp_path / "model.nnpot")
+    write_mliap(tmp_path / "model.nnpot", tmp_path / "model.pt")
+    assert "LAMMPS takes only energies, forces and stress, without dipole and charges" in caplog.text
 
 
 def test_lammps_asks_for_nothing_else() -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import lammps_runs
 import numpy as np
 import pytest
+import torch
 from ase import Atoms, units
 from ase.build import bulk
 from ase.md.verlet import VelocityVerlet
-from lammps_runs import assert_as_in_ase, in_folders, read_result, thermo, with_plugin, write_input
+from lammps_runs import REFUSED, assert_as_in_ase, in_folders, read_result, thermo, with_bonds, with_plugin, write_input
 from packages import EXPORTED, package_of, with_metadata
 from systems import ELEMENTS, SYSTEMS, rattled
 
@@ -147,22 +148,64 @@ def test_it_goes_with_other_styles(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_result(tmp_path, atoms).forces, atoms.get_forces(), atol=1e-10)
 
 
+def test_bonds_need_special_bonds_of_one(tmp_path: Path) -> None:
+    atoms = alloy(2)
+    script = with_bonds(write_input(tmp_path, atoms, package_of("ACSF")), atoms, "special_bonds lj/coul 1 1 1\n")
+    done = with_plugin(script)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = read_result(tmp_path, atoms)
+    atoms.calc = NNPotCalculator(EXPORTED["ACSF"](), dtype="float64")
+    assert_as_in_ase(result, atoms)
+    script.write_text(script.read_text().replace("special_bonds lj/coul 1 1 1", "special_bonds lj/coul 0 1 1"))
+    done = with_plugin(script)
+    assert done.returncode != 0
+    assert "special_bonds drops pairs of bonded atoms" in done.stdout
+    script.write_text(script.read_text().replace("create_bonds", "# create_bonds"))
+    done = with_plugin(script)
+    assert done.returncode == 0, "nothing is bonded"
+
+
+@pytest.mark.parametrize(
+    ("exclusion", "is_refused"),
+    [
+        ("neigh_modify exclude type 3 4", True),
+        ("group one id 1\nneigh_modify exclude group one all", True),
+        ("group none empty\nneigh_modify exclude group none none", False),
+    ],
+)
+def test_no_pair_may_be_excluded(exclusion: str, is_refused: bool, tmp_path: Path) -> None:
+    done = with_plugin(write_input(tmp_path, alloy(2), package_of("ACSF"), before=exclusion + "\n"))
+    assert (done.returncode != 0) is is_refused
+    assert ("neigh_modify exclude drops pairs of atoms" in done.stdout) is is_refused
+
+
+@pytest.mark.slow
+def test_results_that_are_no_numbers_end_the_run(tmp_path: Path) -> None:
+    potential = EXPORTED["ACSF"]()
+    with torch.no_grad():
+        for weight in potential.networks.parameters():
+            weight.fill_(float("nan"))
+    path = aot.write(potential, tmp_path / "nan.pt2", "float64")
+    done = with_plugin(write_input(tmp_path, alloy(1), path))
+    assert done.returncode != 0
+    assert "the potential gives no finite energy and forces for atom 1 at step 0" in done.stdout
+
+
 # refusals -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"units": "real"}, "needs units metal, not real"),
+        *REFUSED.values(),
         ({"newton": "off"}, "needs newton on"),
-        ({"elements": "H O Cu"}, "the elements of all 4 atom types"),
         ({"elements": "H O Cu Ag"}, "knows the elements H O Cu Au, not Ag of atom type 4"),
         ({"model": "nothing.pt2"}, "cannot use nothing.pt2"),
         ({"model": "in.lammps"}, "cannot use in.lammps"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(change: dict[str, str], complaint: str, tmp_path: Path) -> None:
-    done = with_plugin(write_input(tmp_path, alloy(1), package_of("ACSF"), **change))
+    done = with_plugin(write_input(tmp_path, alloy(2), package_of("ACSF"), **change))
     errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
     assert done.returncode != 0
     assert len(errors) == 1

@@ -1,58 +1,17 @@
-"""Read structures with labels from any file that ASE reads, and check them before anything is trained on them."""
+"""Structures with their labels, checked before anything is trained on them."""
 
-import bz2
-import gzip
-import io
-import lzma
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import ase.io
-import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io.formats import UnknownFileTypeError
 
-from nnpot.label_names import PYTHON_NAMING, Found, Inventory, LabelKeys, labels_of, total_charge_of, weights_of
+from nnpot.label_names import PYTHON_NAMING, Found, LabelKeys, labels_of, total_charge_of, weights_of
+from nnpot.reading.files import read_atoms
+from nnpot.reading.inventory import Inventory
 from nnpot.structure import Structure
-
-_OPENERS: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
-
-
-def read_atoms(path: str | Path) -> list[Atoms]:
-    """Read every frame of a file, compressed ones (.xz, .gz, .bz2) in memory, which is much faster than by seeking.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is empty, ASE cannot read it, or a cell is written such that ASE overlooks it.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    opener = _OPENERS.get(path.suffix)
-    name = path.with_suffix("") if opener else path
-    known = "extxyz" if name.suffix in {".xyz", ".extxyz"} else None
-    try:
-        if opener is None:
-            frames = ase.io.read(path, ":", format=known)
-        else:
-            with opener(path, "rt") as file:
-                text = io.StringIO(file.read())
-            frames = ase.io.read(text, ":", format=known or ase.io.formats.filetype(str(name), read=False))
-    except UnknownFileTypeError as error:
-        raise ValueError(f"{path}: the file format is not known to ASE; use extended XYZ") from error
-    except Exception as error:  # ASE's readers raise nearly anything on a malformed file
-        raise ValueError(f"{path} cannot be read ({type(error).__name__}: {error}); is it complete?") from error
-    frames = frames if isinstance(frames, list) else [frames]
-    if not frames:
-        raise ValueError(f"{path} holds no structures")
-    if known == "extxyz":
-        for k, atoms in enumerate(frames):
-            _check_cell(atoms, f"{path}, frame {k}")
-    return frames
 
 
 def read_structures(path: str | Path, keys: LabelKeys | None = None) -> list[Structure]:
@@ -118,10 +77,11 @@ def require_labels(structures: Sequence[Structure], source: str, inventory: Inve
     naming = PYTHON_NAMING if inventory is None else inventory.naming
     example = naming.format(label="energy", name="REF_energy")
     hint = "" if inventory is None else inventory.hint("energy")
-    raise ValueError(
-        f"{source} holds {len(structures)} structures but no energies; "
-        + (hint or f"if they are stored under another name, give it, e.g. {example}")
-    )
+    if not hint:
+        hint = f"if they are stored under another name, give it, e.g. {example}"
+        if inventory is not None and inventory.unused_names():
+            hint += f"; not used is {inventory.unused_names()}"
+    raise ValueError(f"{source} holds {len(structures)} structures but no energies; {hint}")
 
 
 def _with_labels(atoms: Atoms, labels: Mapping[str, Found]) -> Atoms:
@@ -138,10 +98,3 @@ def _check(structure: Structure) -> None:
             raise ValueError(
                 f"{structure.name}: the {name} {verb} NaN or infinite numbers; correct or remove the frame"
             )
-
-
-def _check_cell(atoms: Atoms, source: str) -> None:
-    """Extended XYZ writes `Lattice`; in another spelling ASE takes it for something else and the cell is lost."""
-    for name, value in atoms.info.items():
-        if name.lower() == "lattice" and np.size(value) == 9 and not atoms.cell.any():
-            raise ValueError(f"{source}: the cell is written as {name}, which ASE does not read; write Lattice instead")

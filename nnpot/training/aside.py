@@ -1,0 +1,139 @@
+"""Which structures are set aside for validation: any, blocks of the file, or whole configuration types."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from ase.data import chemical_symbols
+
+from nnpot.elements import is_free_atom
+from nnpot.structure import Structure
+
+SplitName = Literal["random", "blocks", "groups"]
+"""How structures are set aside."""
+
+BLOCK, MAX_BLOCKS = 10, 5
+"""Blocks have at least so many structures where that many are set aside; there are at most so many of them."""
+
+_MOST = 4
+"""Number of structures that are named because they stay."""
+
+
+class Aside(NamedTuple):
+    """What is set aside.
+
+    Attributes:
+        positions: Of the structures, ascending.
+        told: What was done and what stays for training all the same, in words.
+    """
+
+    positions: tuple[int, ...]
+    told: str
+
+
+def set_aside(structures: Sequence[Structure], fraction: float, split: SplitName, seed: int) -> Aside:
+    """Choose structures for validation, never free atoms nor the last structure with an element.
+
+    By chance one of each configuration type stays as well, unless too few would be left to choose from.
+
+    Args:
+        structures: In the order of the file.
+        fraction: Of them that is set aside, about.
+        split: `random`: any; `blocks`: such as follow one another in the file; `groups`: whole configuration types.
+        seed: Of the choice.
+
+    Raises:
+        ValueError: If no configuration type can be set aside.
+    """
+    n = min(round(fraction * len(structures)), len(structures) - 1)
+    if n <= 0:
+        return Aside((), "no structures are set aside for validation")
+    chance = torch.Generator().manual_seed(seed)
+    if split == "random":
+        order = torch.randperm(len(structures), generator=chance).tolist()
+    elif split == "blocks":
+        order = _blocks(len(structures), n, chance)
+    else:
+        order = _groups(structures, n, chance)
+    n = n if split == "random" else len(order)
+    positions, stay = _without_the_last(structures, order, n, keep_groups=split == "random")
+    kept = [f"{structures[k].name} ({reason})" for k, reason in sorted(stay.items())]
+    named = ", ".join(kept[:_MOST]) + (f" and {len(kept) - _MOST} more" if len(kept) > _MOST else "")
+    told = f"{len(positions)} of {len(structures)} structures are set aside for validation, data.split: {split}"
+    return Aside(positions, f"{told}; for training stay {named}" if kept else told)
+
+
+def _blocks(n_structures: int, n: int, chance: torch.Generator) -> list[int]:
+    """Positions in some blocks, with about n structures together."""
+    n_blocks = min(max(n // BLOCK, 1), MAX_BLOCKS)
+    n_all = max(round(n_blocks * n_structures / n), n_blocks + 1)
+    bounds = [k * n_structures // n_all for k in range(n_all + 1)]
+    chosen = torch.randperm(n_all, generator=chance).tolist()[:n_blocks]
+    return [k for block in sorted(chosen) for k in range(bounds[block], bounds[block + 1])]
+
+
+def _groups(structures: Sequence[Structure], n: int, chance: torch.Generator) -> list[int]:
+    """Positions of whole configuration types, with about n structures together."""
+    members: dict[str, list[int]] = {}
+    for k, s in enumerate(structures):
+        members.setdefault(s.group, []).append(k)
+    with_element = Counter(z for s in structures for z in _elements(s))
+    names = [list(members)[k] for k in torch.randperm(len(members), generator=chance).tolist()]
+    possible = [name for name in names if _can_go([structures[k] for k in members[name]], with_element)]
+    if len(members) < 2 or not possible:
+        why = "all structures are of one" if len(members) < 2 else "each has the only structures with an element"
+        raise ValueError(
+            f"data.split: groups cannot set a whole configuration type aside: {why}; use data.split: blocks, or name "
+            "the key of the type by data.keys.group"
+        )
+    chosen: list[str] = []
+    size = 0
+    for name in sorted(possible, key=lambda name: len(members[name]) > n):  # small ones first, otherwise by chance
+        if size >= n or len(chosen) == len(members) - 1 or (chosen and size + len(members[name]) > 2 * n):
+            continue
+        candidates = [structures[k] for other in (*chosen, name) for k in members[other]]
+        if _can_go(candidates, with_element):
+            chosen.append(name)
+            size += len(members[name])
+    return [k for name in chosen for k in members[name]]
+
+
+def _can_go(candidates: Sequence[Structure], with_element: Counter[int]) -> bool:
+    """Whether others have the elements of these, and they are not all free atoms."""
+    here = Counter(z for s in candidates for z in _elements(s))
+    return all(with_element[z] > n for z, n in here.items()) and not all(map(is_free_atom, candidates))
+
+
+def _without_the_last(
+    structures: Sequence[Structure], order: Sequence[int], n: int, *, keep_groups: bool
+) -> tuple[tuple[int, ...], dict[int, str]]:
+    """Take the first n that may go; return them, and why which of these n stay."""
+    left = Counter(kind for s in structures for kind in _kinds(s))
+    aside: set[int] = set()
+    stay: dict[int, str] = {}
+    for with_groups in (True, False) if keep_groups else (False,):
+        for rank, k in enumerate(order):
+            if len(aside) >= n or k in aside:
+                continue
+            kinds = list(_kinds(structures[k]))
+            last = [kind for kind in kinds if left[kind] == 1 and (with_groups or kind.startswith("with"))]
+            if last or is_free_atom(structures[k]):
+                if rank < n:
+                    stay[k] = "a free atom" if is_free_atom(structures[k]) else f"the last {last[0]}"
+                continue
+            aside.add(k)
+            left.subtract(kinds)
+    return tuple(sorted(aside)), {k: reason for k, reason in stay.items() if k not in aside}
+
+
+def _kinds(structure: Structure) -> Iterator[str]:
+    """What a structure may be the last of, in words."""
+    yield from (f"with {chemical_symbols[z]}" for z in _elements(structure))
+    if structure.group:
+        yield f"of {structure.group}"
+
+
+def _elements(structure: Structure) -> list[int]:
+    numbers: list[int] = structure.numbers.unique().tolist()
+    return numbers

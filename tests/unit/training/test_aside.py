@@ -1,0 +1,113 @@
+"""What is set aside for validation, and what never is."""
+
+import itertools
+
+import pytest
+import torch
+from ase import Atoms
+
+from nnpot.structure import Structure
+from nnpot.training.aside import set_aside
+
+
+def structures(symbols: str, groups: str | None = None, pbc: str | None = None) -> list[Structure]:
+    """One for each letter: that atom and a hydrogen; a free atom for a small letter."""
+    found = []
+    for k, symbol in enumerate(symbols):
+        formula = symbol.upper() if symbol.islower() else symbol + "H"
+        atoms = Atoms(formula, positions=[[0, 0, k] for k in range(len(formula))], pbc=bool(pbc and pbc[k] == "T"))
+        atoms.info["config_type"] = "" if groups is None else groups[k]
+        found.append(Structure.from_ase(atoms, f"a.xyz, frame {k}"))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
+def test_where_nothing_is_special_chance_alone_decides(seed: int, fraction: float) -> None:
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(seed)).tolist()
+    aside = set_aside(structures("OC" * 20, "AB" * 20), fraction, "random", seed)
+    assert aside.positions == tuple(sorted(order[: round(fraction * 40)]))
+    assert aside.told.endswith("data.split: random")
+
+
+@pytest.mark.parametrize("split", ["random", "blocks", "groups"])
+@pytest.mark.parametrize("seed", range(10))
+def test_free_atoms_and_the_last_of_an_element_stay(split: str, seed: int) -> None:
+    data = structures("ocCONOCOCOCOSO", "IICDCDCDCDCDCD")
+    positions, _ = set_aside(data, 0.5, split, seed)
+    assert not {0, 1, 4, 12} & set(positions)  # o, c, the only N, the only S
+    assert 0 < len(positions) < 12
+
+
+def test_what_stays_is_said() -> None:
+    told = {set_aside(structures("OOOoN" + "O" * 5), 0.5, "random", seed).told for seed in range(20)}
+    begin = "5 of 10 structures are set aside for validation, data.split: random; for training stay"
+    assert f"{begin} a.xyz, frame 3 (a free atom)" in told
+    assert f"{begin} a.xyz, frame 4 (the last with N)" in told
+    assert f"{begin} a.xyz, frame 3 (a free atom), a.xyz, frame 4 (the last with N)" in told
+
+
+def test_both_structures_of_an_element_are_not_set_aside() -> None:
+    for seed in range(20):
+        positions, _ = set_aside(structures("OONOON"), 0.5, "random", seed)
+        assert len({2, 5} & set(positions)) <= 1
+        assert len(positions) == 3
+
+
+def test_one_of_each_configuration_type_stays_by_chance() -> None:
+    groups = "AABBCCDDEE" * 2
+    for seed in range(20):
+        positions, _ = set_aside(structures("O" * 20, groups), 0.5, "random", seed)
+        assert len(positions) == 10
+        assert {groups[k] for k in range(20) if k not in positions} == set("ABCDE")
+
+
+def test_types_of_one_structure_each_do_not_hinder() -> None:
+    positions, _ = set_aside(structures("O" * 12, "ABCDEFGHIJKL"), 0.25, "random", 0)
+    assert len(positions) == 3
+
+
+def test_an_atom_in_a_periodic_cell_is_not_free() -> None:
+    positions, _ = set_aside(structures("ooooooo", pbc="TTTTTTT"), 0.5, "random", 0)
+    assert len(positions) == 4
+
+
+def test_nothing_but_free_atoms_gives_no_validation() -> None:
+    assert set_aside(structures("oooo"), 0.5, "random", 0).positions == ()
+
+
+@pytest.mark.parametrize(("n", "fraction", "n_blocks"), [(100, 0.1, 1), (1000, 0.1, 5), (200, 0.1, 2), (12, 0.25, 1)])
+def test_blocks_are_some_that_follow_one_another(n: int, fraction: float, n_blocks: int) -> None:
+    for seed in range(5):
+        positions, _ = set_aside(structures("O" * n), fraction, "blocks", seed)
+        assert len(positions) == pytest.approx(fraction * n, rel=0.1)
+        starts = [b for a, b in itertools.pairwise((-2, *positions)) if b != a + 1]
+        assert 1 <= len(starts) <= n_blocks
+
+
+def test_blocks_are_a_function_of_the_seed() -> None:
+    asides = [set_aside(structures("O" * 60), 0.2, "blocks", seed).positions for seed in (0, 0, 1)]
+    assert asides[0] == asides[1] != asides[2]
+
+
+def test_whole_configuration_types_are_set_aside() -> None:
+    groups = "AAAABBCCCDDDDDDDDDEE"
+    for seed in range(10):
+        positions, _ = set_aside(structures("O" * 20, groups), 0.2, "groups", seed)
+        chosen = {groups[k] for k in positions}
+        assert positions == tuple(k for k in range(20) if groups[k] in chosen)
+        assert 2 <= len(positions) <= 8
+
+
+@pytest.mark.parametrize(
+    ("symbols", "groups", "said"),
+    [("OOOO", "AAAA", "all structures are of one"), ("OOCC", "AABB", "each has the only structures with an element")],
+)
+def test_types_that_cannot_be_set_aside(symbols: str, groups: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"data.split: groups cannot .*: {said}; use data.split: blocks"):
+        set_aside(structures(symbols, groups), 0.25, "groups", 0)
+
+
+@pytest.mark.parametrize("split", ["random", "blocks", "groups"])
+def test_no_fraction_sets_nothing_aside(split: str) -> None:
+    assert set_aside(structures("OOOO", "AABB"), 0.0, split, 0).positions == ()
