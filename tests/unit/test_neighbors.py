@@ -159,6 +159,7 @@ def test_a_cutoff_must_be_positive(cutoff: float) -> None:
 FLAT = [[8.0, 0.0, 0.0], [0.0, 8.0, 0.0], [4.0, 4.0, 1e-4]]
 ENDLESS = {
     "a cell that is nearly flat": (FLAT, True, 6.0, "whose heights are 0.0002, 0.0002, 0.0001 Å"),
+    "a thin cell": (np.diag([500.0, 500.0, 1e-4]), True, 6.0, "500, 500, 0.0001 Å, or take a smaller cutoff"),
     "a tiny cell": (0.1 * np.eye(3), True, 6.0, "whose heights are 0.1, 0.1, 0.1 Å"),
     "a large cutoff": (8 * np.eye(3), True, 100.0, "8, 8, 8 Å, or take a smaller cutoff"),
     "in two directions": (np.diag([0.02, 0.02, 0.0]), (True, True, False), 6.0, "whose heights are 0.02, 0.02 Å"),
