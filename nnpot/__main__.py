@@ -18,7 +18,12 @@ import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from nnpot.commands.complaints import explanation
-from nnpot.commands.configuration import check_classes, check_configurations, named_sources
+from nnpot.commands.configuration import (
+    check_classes,
+    check_configurations,
+    check_numbers,
+    named_sources,
+)
 from nnpot.commands.renamed import by_new_names
 from nnpot.machine.output import read_or_not
 from nnpot.machine.signals import raised
@@ -99,6 +104,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         complain(
             f"there is no command {command!r}" + (f"; did you mean {close[0]}?" if close else f"\n{_usage()}"), code=2
         )
+    sources = named_sources(rest)
     try:
         module = _module(command)
         keep_to_limits()
@@ -106,7 +112,6 @@ def _run(arguments: Sequence[str] | None) -> None:
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # set to INFO when it was imported
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on workers, its own deprecated calls
         check_configurations(rest)
-        sources = named_sources(rest)
         parser, rest = _parser(command, module), by_new_names(rest)
         parser.sources = sources
         settings = _settings(parser, function, [*_inherited(module, rest), *_configurations_first(rest)])
@@ -116,6 +121,10 @@ def _run(arguments: Sequence[str] | None) -> None:
         function(**settings)
     except (ValueError, OSError, ImportError) as error:
         complain(_with_notes(error), code=1)
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or "allocate memory" in str(error)):
+            raise
+        complain(f"there is not enough memory for what is asked for{sources} ({_with_notes(error)[:200]})", code=1)
 
 
 def _module(command: str) -> Any:
@@ -177,7 +186,11 @@ def _configurations_first(arguments: Sequence[str]) -> list[str]:
 def _settings(parser: Parser, function: Callable[..., Any], arguments: Sequence[str]) -> Any:
     parser.check_prefixes(arguments)
     try:
-        return parser.instantiate(parser.parse_args(arguments))
+        parsed = parser.parse_args(arguments)
+        check_numbers(parsed.as_dict())
+        if why := explanation(function, arguments, OTHER_NAMES):  # the parser takes null for anything
+            raise ValueError(why)
+        return parser.instantiate(parsed)
     except (*_NO_SETTINGS, _RefusedError) as error:  # also raised by a constructor that checks its arguments
         why = _one_line(explanation(function, arguments, OTHER_NAMES) or str(_first_cause(error)))
         is_option = f"--{why.split()[0]}" in {argument.split("=")[0] for argument in arguments}

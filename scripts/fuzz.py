@@ -39,7 +39,13 @@ GOOD = ("same", "sentence", "other")
 BAD = ("changed", "traceback", "code run", "hang", "crash")
 """Other numbers in silence; an error that is not one sentence; the rest as it says."""
 LONGEST_SENTENCE = 1000
-OTHERWISE = ("the potential gives no finite energy", "the training cannot be set up", "data.xyz")
+OTHERWISE = (
+    "the potential gives no finite energy",
+    "the training cannot be set up",
+    "data.xyz",
+    "seed must",
+    "no potential",
+)
 """What a sentence says that need not name the changed file: of results, the machine, or the data of a training."""
 
 _REFUSED = (ValueError, OSError)
@@ -167,7 +173,7 @@ def _outcome(kind: Kind, chance: random.Random, place: Path, wanted: list[Any]) 
 def _is_sentence(text: str, path: Path) -> bool:
     """Whether it is one line of readable length that names the file, or what else is wrong."""
     is_one = 0 < len(text) <= LONGEST_SENTENCE and len(text.splitlines()) == 1 and "Traceback" not in text
-    return is_one and any(words in text for words in (path.name, *OTHERWISE))
+    return is_one and any(words in text for words in (path.name, str(path.parent), *OTHERWISE))
 
 
 class _Said(logging.Handler):

@@ -16,6 +16,8 @@ log = logging.getLogger("nnpot")
 
 MOST_BYTES, MOST_VALUES = 1_000_000, 100_000
 """Size of a configuration, and number of its values once repeated parts are written out."""
+LARGEST = 1e12
+"""No number among settings is as large."""
 CLASSES = {"potential.descriptor": "descriptor", "potential": "potential"}
 """Where a class may be named, of which kind."""
 _YAML = "tag:yaml.org,2002:"
@@ -144,6 +146,26 @@ def _check_node(node: yaml.Node | None, sizes: dict[int, int], source: str) -> i
         raise ValueError(f"{where}: this holds more than {MOST_VALUES} values once its repeated parts are written out")
     sizes[id(node)] = size
     return size
+
+
+def check_numbers(settings: Any, name: str = "") -> None:
+    """Check that all numbers among settings are finite and not absurdly large.
+
+    Args:
+        settings: Plain data.
+        name: Of the setting that they are parts of.
+
+    Raises:
+        ValueError: If one is not; it is named.
+    """
+    if isinstance(settings, dict):
+        for key, value in settings.items():
+            check_numbers(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(settings, list | tuple):
+        for value in settings:
+            check_numbers(value, name)
+    elif type(settings) in (int, float) and not abs(settings) < LARGEST:
+        raise ValueError(f"{name} must be a finite number below {LARGEST:.0e}, got {str(settings)[:30]}")
 
 
 def _named_classes(settings: Any, place: str) -> Iterator[tuple[str, Any]]:

@@ -118,6 +118,8 @@ class Checkpoint:
         check_numbers(weights)
         for name in ("loops", "callbacks"):  # without which Lightning would begin anew
             _entry(content, name)
+        if not content["optimizer_states"]:
+            raise ValueError("it lacks optimizer_states")
         progress |= {"steps": own["steps"], "numerics": own["numerics"]}
         begun = own["epochs"] if own["steps"] else own["epochs"] - 1
         if content["epoch"] != begun or own["epochs"] > record.length.max_epochs:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -19,6 +20,7 @@ from nnpot.machine.signals import InterruptedRunError
 from nnpot.training.averaging import AveragedWeights
 from nnpot.training.checkpoint import DurableCheckpointIO, LastCheckpoint, Record
 from nnpot.training.data import StructureData
+from nnpot.training.finite import NotFiniteError
 from nnpot.training.metrics_log import MetricsLog
 from nnpot.training.options import OptimizerOptions, TrainerOptions
 from nnpot.training.processes import environment_of, share_threads
@@ -191,16 +193,16 @@ def fit(trainer: pl.Trainer, task: PotentialTask, data: StructureData, checkpoin
         raise InterruptedRunError(128 + signal.SIGINT) from stop
     except MisconfigurationException as error:
         raise ValueError(" ".join(str(error).split())) from error
-    except Exception as error:
+    except Exception as error:  # of many kinds, where a checkpoint cannot be restored or does not last for a step
         configuration = next(c for c in trainer.callbacks if isinstance(c, _Configuration))  # type: ignore[attr-defined]
-        if checkpoint is None or configuration.has_begun:
+        if checkpoint is None or configuration.has_begun or isinstance(error, NotFiniteError | OSError | MemoryError):
             raise
         what = " ".join(f"{type(error).__name__}: {error}".split())[:160]
         raise ValueError(f"{checkpoint} is damaged: no run can go on from it ({what})") from error
 
 
 class _Configuration(Callback):
-    """Writes config.yaml and resolved.yaml once a training has begun."""
+    """Writes config.yaml and resolved.yaml at the beginning, and knows whether a step has been taken."""
 
     def __init__(self, folder: Path, record: Record, optimizer: OptimizerOptions) -> None:
         self._folder, self._record, self._optimizer = folder, record, optimizer
@@ -209,7 +211,6 @@ class _Configuration(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write them."""
         assert isinstance(pl_module, PotentialTask)
-        self.has_begun = True
         average = average_of(self._optimizer, int(trainer.estimated_stepping_batches))
         if not trainer.is_global_zero:
             return
@@ -217,6 +218,10 @@ class _Configuration(Callback):
         resolved = resolved_settings(settings, pl_module.potential, self._record.length, average, caches=caches)
         write_settings(self._folder / "config.yaml", settings)
         write_settings(self._folder / "resolved.yaml", resolved)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Note that a step has been taken."""
+        self.has_begun = True
 
 
 def _has_accelerator(options: TrainerOptions) -> bool:

@@ -386,14 +386,16 @@ class Checkpoints(Kind):
             new = sealed(buffer.getvalue()) if seals else buffer.getvalue()
         path.write_bytes(new)
         may_change = name.endswith("anew") or new == content
-        return (name, may_change), lambda: self._resumed(run), path
+        use = trained if may_change else self._resumed
+        return (name, may_change), lambda: use(["--resume", run, "--trainer.max_epochs", 3]), path
 
-    def _resumed(self, run: Path) -> Any:
-        before = (run / "model.nnpot").read_bytes()
+    def _resumed(self, arguments: Sequence[Any]) -> Any:
+        model = arguments[1] / "model.nnpot"
+        before = model.read_bytes()
         try:
-            return trained(["--resume", run, "--trainer.max_epochs", 3]) + 0 * len(before)
+            return trained(arguments)
         except BaseException:
-            if (run / "model.nnpot").read_bytes() != before:
+            if model.read_bytes() != before:
                 raise AssertionError("the model was written although the checkpoint cannot be used") from None
             raise
 

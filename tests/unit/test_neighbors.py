@@ -1,11 +1,13 @@
 """Neighbour pairs against a search of all images written here, over any cell and periodicity."""
 
+import contextlib
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -148,10 +150,48 @@ def test_the_structure_is_left_as_it_is() -> None:
 # complaints -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cutoff", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("cutoff", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_cutoff_must_be_positive(cutoff: float) -> None:
     with pytest.raises(ValueError, match="cutoff must be positive and finite, got"):
         neighbor_pairs(structure("water"), cutoff)
+
+
+FLAT = [[8.0, 0.0, 0.0], [0.0, 8.0, 0.0], [4.0, 4.0, 1e-4]]
+ENDLESS = {
+    "a cell that is nearly flat": (FLAT, True, 6.0, "whose heights are 0.0002, 0.0002, 0.0001 Å"),
+    "a thin cell": (np.diag([500.0, 500.0, 1e-4]), True, 6.0, "500, 500, 0.0001 Å, or take a smaller cutoff"),
+    "a tiny cell": (0.1 * np.eye(3), True, 6.0, "whose heights are 0.1, 0.1, 0.1 Å"),
+    "a large cutoff": (8 * np.eye(3), True, 100.0, "8, 8, 8 Å, or take a smaller cutoff"),
+    "in two directions": (np.diag([0.02, 0.02, 0.0]), (True, True, False), 6.0, "whose heights are 0.02, 0.02 Å"),
+    "in one direction": (np.diag([1e-5, 0.0, 0.0]), (True, False, False), 6.0, "whose heights are 1e-05 Å"),
+}
+
+
+@pytest.mark.parametrize(("cell", "pbc", "cutoff", "words"), ENDLESS.values(), ids=ENDLESS.keys())
+def test_a_search_without_an_end_does_not_begin(
+    cell: Array, pbc: bool | tuple[bool, ...], cutoff: float, words: str
+) -> None:
+    positions = np.random.default_rng(0).random((4, 3))
+    atoms = Structure.from_ase(Atoms("Cu4", positions=positions, cell=cell, pbc=pbc), name="bad.xyz, frame 3")
+    with pytest.raises(ValueError, match=r"bad\.xyz, frame 3: about .* neighbours .* GiB of memory; .*" + words):
+        neighbor_pairs(atoms, cutoff)
+
+
+def test_many_atoms_far_apart_are_not_too_many() -> None:
+    """A large cluster with a vacuum, as in a simulation; only the estimate is asked."""
+    positions = torch.rand(3_000, 3, dtype=torch.float64) * 40
+    atoms = Structure(torch.full((3_000,), 29), positions, torch.zeros(3, 3), (False, False, False))
+    assert len(neighbor_pairs(atoms, 6.0).i) > 0
+
+
+@pytest.mark.parametrize("factor", [0.5, 3.0])
+def test_the_estimate_is_about_the_number(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a bound of a fraction of the pairs there are it stops, with one of some times as many it does not."""
+    atoms = Structure.from_ase(bulk("Cu", cubic=True))
+    n_neighbors = len(neighbor_pairs(atoms, 12.0).i) / len(atoms)
+    monkeypatch.setattr("nnpot.neighbors.MOST_NEIGHBORS", factor * n_neighbors)
+    with pytest.raises(ValueError, match="neighbours") if factor < 1 else contextlib.nullcontext():
+        neighbor_pairs(atoms, 12.0)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

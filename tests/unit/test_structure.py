@@ -108,6 +108,30 @@ def test_species_follow_the_order_of_the_elements() -> None:
     assert species_index(torch.tensor([8, 1, 1, 79]), ("Au", "H", "O")).tolist() == [2, 1, 1, 0]
 
 
+@pytest.mark.parametrize("number", [-90, -1, 119, 200])
+def test_a_number_that_no_element_has_is_refused(number: int) -> None:
+    atoms = bulk("Cu", cubic=True)
+    atoms.numbers[2] = number
+    with pytest.raises(ValueError, match=rf"data\.xyz: atom 2 has atomic number {number}, which no element has"):
+        Structure.from_ase(atoms, name="data.xyz")
+    with pytest.raises(ValueError, match=f"atom 2 is of atomic number {number}, but the model knows only Cu, Th;"):
+        species_index(torch.tensor(atoms.numbers), ("Cu", "Th"))
+
+
+@pytest.mark.parametrize("numbers", [torch.int32, torch.uint8, torch.float64])
+def test_tensors_of_other_types_are_converted(numbers: torch.dtype) -> None:
+    atoms = structure("alloy")
+    other = Structure(atoms.numbers.to(numbers), atoms.positions.float(), atoms.cell.float(), atoms.pbc)
+    assert (other.numbers.dtype, other.positions.dtype, other.cell.dtype) == (torch.int64, torch.float64, torch.float64)
+    assert torch.equal(other.numbers, atoms.numbers)
+    assert len(single_batch(other, 3.6).pair_i) == len(single_batch(atoms, 3.6).pair_i)
+
+
+def test_half_an_element_is_none() -> None:
+    with pytest.raises(ValueError, match=r"atom 0 has atomic number 29\.5"):
+        Structure(torch.tensor([29.5]), torch.zeros(1, 3), torch.zeros(3, 3), (False, False, False))
+
+
 def test_an_unknown_element_is_named_with_its_atom() -> None:
     with pytest.raises(ValueError, match=r"atom 2 is Cu, but the model knows only H, O"):
         species_index(torch.tensor([8, 1, 29]), ("H", "O"))

@@ -110,6 +110,8 @@ def test_what_was_meant_for_another_class_is_no_fault(tmp_path: Path, capsys: py
         ("a: [", "is not YAML (line 1"),
         ("only words", "holds no settings such as"),
         ("potential: {hiden: [3]}", "did you mean potential.hidden?"),
+        ("data: {validation: }", "data.validation must be "),
+        ("seed: null", "seed must be a whole number, got null"),
         ("trainer: {max_epochs: 1e1}", "trainer.max_epochs must be a whole number or auto, got 10.0"),
     ],
 )

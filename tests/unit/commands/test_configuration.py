@@ -3,11 +3,13 @@
 import logging
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import yaml
+from runs import refusal
 
-from nnpot.commands.configuration import MOST_BYTES, check_classes, check_configurations, named_sources
+from nnpot.commands.configuration import MOST_BYTES, check_classes, check_configurations, check_numbers, named_sources
 
 CLASSES = """
 from pathlib import Path
@@ -166,6 +168,33 @@ def test_repeated_parts_are_taken(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("loss: &own {energy: 1.0}\nother:\n  <<: *own\n  forces: 2\n")
     check_configurations(["--config", str(path)])
+
+
+ENDLESS = {
+    "a weight": ({"loss": {"energy": float("nan")}}, "loss.energy must be a finite number .* got nan"),
+    "a rate": ({"optimizer": {"lr": float("inf")}}, "optimizer.lr must be a finite number .* got inf"),
+    "in a list": ({"potential": {"g2": [[0.5, float("-inf")]]}}, "potential.g2 must be a finite number .* got -inf"),
+    "a count": ({"data": {"batch_size": 2**70}}, "data.batch_size must be a finite number below 1e.12, got 1180591620"),
+}
+
+
+@pytest.mark.parametrize(("settings", "message"), ENDLESS.values(), ids=ENDLESS.keys())
+def test_numbers_are_finite(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_numbers(settings)
+
+
+def test_usual_numbers_are_taken() -> None:
+    check_numbers({"seed": 2**32 - 1, "loss": {"energy": 1e6, "final_energy_weight": None}, "plan": True, "out": "inf"})
+
+
+def test_too_little_memory_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("seed: 0")
+    full = RuntimeError("DefaultCPUAllocator: can't allocate memory")
+    with mock.patch("nnpot.__main__._settings", side_effect=full):
+        line = refusal(capsys, "train", "--config", config)
+    assert f"there is not enough memory for what is asked for (settings: {config})" in line
 
 
 @pytest.mark.parametrize(

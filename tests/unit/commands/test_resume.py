@@ -1,11 +1,14 @@
 """What a run that goes on does as before, what it may do otherwise, and what it refuses."""
 
 import csv
+import io
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +17,7 @@ from datasets import labelled_alloys, tiny_config, write
 from runs import ONE_THREAD, refusal, weights
 
 from nnpot.__main__ import main
+from nnpot.formats.seal import sealed
 from nnpot.training.checkpoint import Checkpoint
 
 
@@ -221,6 +225,64 @@ def test_a_damaged_checkpoint_is_one_sentence(
     )
     line = refusal(capsys, "train", "--resume", again, "--trainer.max_epochs", "6")
     assert f"{path} is damaged or no checkpoint of nnpot" in line
+    assert (again / "model.nnpot").read_bytes() == (begun / "model.nnpot").read_bytes()
+
+
+@pytest.mark.parametrize("change", [lambda c: c.pop("callbacks"), lambda c: c["state_dict"].popitem()])
+def test_a_checkpoint_that_somebody_has_changed_is_not_gone_on_from(
+    begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Callable[[Any], Any]
+) -> None:
+    again = copied(begun, tmp_path / "again")
+    content = torch.load(again / "last.ckpt", weights_only=True)
+    change(content)
+    torch.save(content, again / "last.ckpt")
+    before = files(again)
+    line = refusal(capsys, "train", "--resume", again, "--trainer.max_epochs", "6")
+    assert f"{again / 'last.ckpt'} is damaged or no checkpoint of nnpot (its checksum differs)" in line
+    assert files(again) == before
+
+
+def with_number(content: Any, number: float) -> None:
+    next(iter(content["state_dict"].values())).view(-1)[0] = number
+
+
+SEALED_ANEW: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "no callbacks": (lambda c: c.pop("callbacks"), "it lacks callbacks"),
+    "no loops": (lambda c: c.update(loops={}), "it lacks loops"),
+    "no weights": (lambda c: c.pop("state_dict"), "it lacks state_dict"),
+    "a weight less": (lambda c: c["state_dict"].popitem(), "its description asks for"),
+    "another shape": (lambda c: c["state_dict"].update({n: t[:1] for n, t in c["state_dict"].items()}), "asks for"),
+    "NaN": (lambda c: with_number(c, float("nan")), "holds NaN or infinite numbers"),
+    "an epoch far ahead": (lambda c: c.update(epoch=10**9), "its epoch is 1000000000, after 3 of 3"),
+    "epochs far ahead": (lambda c: c["nnpot"].update(epochs=10**9), "its epoch is 2, after 1000000000 of 3"),
+    "no record": (lambda c: c["nnpot"].pop("record"), "record"),
+    "no optimiser": (lambda c: c.update(optimizer_states=[]), "it lacks optimizer_states"),
+    "a moment less": (lambda c: c["optimizer_states"][0]["state"][0].pop("exp_avg"), "no run can go on from it"),
+    "a callback that is none": (
+        lambda c: c.update(callbacks=dict.fromkeys(c["callbacks"], 3)),
+        "no run can go on from it",
+    ),
+    "a descriptor of a stranger": (
+        lambda c: c["nnpot"]["record"]["settings"]["potential"]["descriptor"].update(class_path="os.system"),
+        "last.ckpt: os.system is no descriptor",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), SEALED_ANEW.values(), ids=SEALED_ANEW.keys())
+def test_nor_from_one_whose_checksum_is_right(
+    begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Callable[[Any], Any], words: str
+) -> None:
+    again = copied(begun, tmp_path / "again")
+    (again / "best.ckpt").unlink()
+    path, buffer = again / "last.ckpt", io.BytesIO()
+    content = torch.load(path, weights_only=True)
+    change(content)
+    torch.save(content, buffer)
+    path.write_bytes(sealed(buffer.getvalue()))
+    line = refusal(capsys, "train", "--resume", path, "--trainer.max_epochs", "6")
+    assert words in line
+    assert str(path) in line
     assert (again / "model.nnpot").read_bytes() == (begun / "model.nnpot").read_bytes()
 
 

@@ -195,10 +195,50 @@ def cut(n: int) -> Callable[[str], str]:
     return lambda text: "\n".join(text.splitlines()[:-n])
 
 
+def swapped(a: int, b: int) -> Callable[[str], str]:
+    """An edit that lets two lines change places."""
+
+    def edit(text: str) -> str:
+        lines = text.splitlines()
+        lines[a], lines[b] = lines[b], lines[a]
+        return "\n".join(lines)
+
+    return edit
+
+
+def first_word(word: str) -> Callable[[str], str]:
+    """An edit that puts another word in the place of the first."""
+    return lambda text: word + " " + text.lstrip().split(maxsplit=1)[1]
+
+
 INPUT = {
     "no elements": (without("elements"), "input.nn has no line with elements"),
     "number of elements": (replaced("number_of_elements 2", "number_of_elements 3"), "line 3: 2 elements, but"),
     "wrong element": (replaced("elements H O", "elements H Q"), "line 3: Q is not a chemical symbol"),
+    "endless number of elements": (
+        replaced("number_of_elements 2", "number_of_elements inf"),
+        "line 2: finite numbers",
+    ),
+    "elements twice": (replaced("elements H O", "elements H H"), "line 3: the elements must differ"),
+    "nobody": (replaced("elements H O", "elements H X"), "line 3: X is not a chemical symbol"),
+    "many layers": (
+        replaced("layers_short 2", "layers_short 1000000000"),
+        "line 12: global_nodes_short needs 1000000000",
+    ),
+    "half a layer": (replaced("layers_short 2", "layers_short 1.5"), "line 11: a whole number is needed here, got 1.5"),
+    "many nodes": (
+        replaced("nodes_short 6 5", "nodes_short 6 1000000000"),
+        "weights, but a network 5-6-1000000000-1 has",
+    ),
+    "endless cutoff": (
+        lambda text: text + "symfunction_short H 2 O 1 0 inf",
+        "line 24: finite numbers are needed here",
+    ),
+    "a cutoff beyond": (lambda text: text + "symfunction_short H 2 O 1 0 1e9", "line 24: its cutoff is 5.29177e.08 Å"),
+    "no number": (lambda text: text + "symfunction_short H 2 O nan 0 6", "line 24: finite numbers are needed here"),
+    "too large": (lambda text: text + "symfunction_short H 2 O 1e999 0 6", "line 24: finite numbers are needed here"),
+    "a line under it": (lambda text: text + "symfunction_short H 2 O 1_0 0 6", "line 24: finite numbers are needed"),
+    "energy": (replaced("atom_energy H", "atom_energy H nan #"), "line 4: finite numbers are needed here, got 'nan'"),
     "no cutoff": (without("cutoff_type"), "has no line with cutoff_type"),
     "cutoff": (replaced("cutoff_type 2", "cutoff_type 9"), "line 7: cutoff_type must be one of 0 … 8, got 9"),
     "cutoff word": (
@@ -266,9 +306,16 @@ SCALING = {
 }
 WEIGHTS = {
     "truncated": (cut(3), "weights.008.data has 74 weights, but a network 5-6-5-1 has 77"),
+    "swapped": (swapped(0, 1), "weights.008.data, line 1: the weight a 1 0 1 1 1 is needed here, got a 2 0 1 1 2"),
+    "swapped biases": (swapped(30, 31), "line 31: the weight b 31 1 1 is needed here, got b 32 1 2"),
+    "swapped layers": (swapped(4, 50), "line 5: the weight a 5 0 1 1 5 is needed here, got a 51"),
+    "another count": (lambda text: text.replace(" a         7 ", " a         8 "), "line 7: the weight a 7 0 2 1 1"),
     "too many": (lambda text: text + text, "has 154 weights, but a network 5-6-5-1 has 77"),
     "text": (lambda text: "x" + text.lstrip()[1:], "weights.008.data, line 1: finite numbers are needed here"),
 }
+for word in ("nan", "inf", "-inf", "1e999", "1_0", "0x1p3"):
+    WEIGHTS[word] = (first_word(word), f"weights.008.data, line 1: finite numbers are needed here, got '{word}'")
+    SCALING[word] = (lambda text, word=word: text.replace(text.split()[2], word, 1), "line 1: finite numbers are")
 BROKEN = {
     f"{name}: {what}": (name, edit, message)
     for name, edits in {"input.nn": INPUT, "scaling.data": SCALING, "weights.008.data": WEIGHTS}.items()
@@ -284,6 +331,23 @@ def test_files_in_disorder_are_refused(
     (folder / name).write_text(edit((folder / name).read_text()))
     with pytest.raises(ValueError, match=message):
         n2p2.read(folder)
+
+
+def test_weights_need_not_say_which_they_are(valid: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(valid, tmp_path / "bare")
+    for path in folder.glob("weights.*"):
+        path.write_text("\n".join(line.split()[0] for line in path.read_text().splitlines()))
+    bare, whole = n2p2.read(folder).state_dict(), n2p2.read(valid).state_dict()
+    assert all(torch.equal(bare[name], whole[name]) for name in whole)
+
+
+def test_a_misspelt_keyword_is_named(valid: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = shutil.copytree(valid, tmp_path / "misspelt")
+    with (folder / "input.nn").open("a") as file:
+        file.write("normalise_nodes\nepochs 10\n")
+    n2p2.read(folder)
+    sentence = "input.nn, line 24: normalise_nodes is not known and passed over; did you mean normalize_nodes?"
+    assert [m for m in caplog.messages if "epochs" in m or "normalise" in m] == [f"{folder}/{sentence}"]
 
 
 @pytest.mark.parametrize("name", ["input.nn", "scaling.data", "weights.001.data"])
