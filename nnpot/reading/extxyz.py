@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixCartesian
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 from ase.io.extxyz import read_xyz
 from numpy.typing import NDArray
 
@@ -186,8 +186,11 @@ def _numbers(arrays: dict[str, NDArray[Any]], first: int) -> list[int]:
     symbols, numbers = arrays.pop("symbols", None), arrays.pop("numbers", None)
     if symbols is None:
         assert numbers is not None
+        for k, number in enumerate(numbers):
+            if not 0 <= number < len(chemical_symbols):
+                raise ValueError(f"line {first + k}: {str(number)[:20]} is no atomic number")
         return [int(number) for number in numbers]
-    known = [int(s) if s.isdecimal() else atomic_numbers.get(s.capitalize()) for s in symbols]
+    known = [int(s) if s.isdecimal() and len(s) < 4 else atomic_numbers.get(s.capitalize()) for s in symbols]
     for k, number in enumerate(known):
         if number is None:
             raise ValueError(f"line {first + k}: {symbols[k][:20]!r} is no chemical symbol")
