@@ -45,6 +45,7 @@ OTHERWISE = (
     "data.xyz",
     "seed must",
     "no potential",
+    "there is no file",
 )
 """What a sentence says that need not name the changed file: of results, the machine, or the data of a training."""
 

@@ -98,6 +98,7 @@ def test_where_there_are_no_locks_a_file_stands_for_one_and_that_is_said(
         ("process 4194305 on another-machine", False),
         ("", False),
     ],
+    ids=["gone", "alive", "of another machine", "not written yet"],
 )
 def test_a_file_of_a_process_of_this_machine_that_has_ended_is_removed(
     tmp_path: Path, owner: str, is_gone: bool
