@@ -93,7 +93,7 @@ def hydrogen() -> list[Atoms]:
         name = ("H2", "H2O")[k % 2]
         atoms = resting(name)[0].copy()
         atoms.info["config_type"] = name
-        atoms.set_distance(0, 1, atoms.get_distance(0, 1) * (0.86 + 0.01 * k), fix=0)
+        atoms.set_distance(0, 1, atoms.get_distance(0, 1) * (0.92 + 0.01 * k), fix=0)
         result.append(atoms)
     return turned_with_labels(result)
 
