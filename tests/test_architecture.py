@@ -9,7 +9,7 @@ floor  rooms                                                                    
 2      descriptors/, nn/                                                        floors 0–1
 3      potential, heads, tables, network_potential, repulsion, committee        floors 0–2, each other
 4      formats/, io                                                             floors 0–3, see BESIDE
-5      training/, analysis/, engines/, calculator                               floors 0–4, see BESIDE
+5      training/, analysis/, engines/, calculator, doctor/                      floors 0–4, see BESIDE
 6      commands/, __main__                                                      floors 0–5
 —      reference/                                                               NumPy only: no torch, no nnpot
 =====  =======================================================================  ================================
@@ -35,7 +35,7 @@ FLOORS = (
     ("descriptors", "nn"),
     ("potential", "heads", "tables", "network_potential", "repulsion", "committee"),
     ("formats", "io"),
-    ("training", "analysis", "engines", "calculator"),
+    ("training", "analysis", "engines", "calculator", "doctor"),
     ("commands", "__main__"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -46,9 +46,10 @@ BESIDE = {
     "io": {"formats"},
     "__main__": {"commands"},
     "analysis": {"calculator", "engines"},
+    "doctor": {"analysis"},
 }
 """What the rooms of floors 4 to 6 may import of their own floor: the one door for models opens all formats, engines
-never meet training, the report meets engines."""
+never meet training, the report meets engines, the doctor draws."""
 
 FREE_OF_NNPOT = {"reference"}
 NO_NAMES = {"utils", "util", "misc", "helpers", "helper", "common", "tools"}
@@ -216,6 +217,8 @@ def test_squeeze_names_its_dimension(name: str) -> None:
         ("calculator", "training", False),
         ("analysis", "calculator", True),
         ("analysis", "training", False),
+        ("doctor", "analysis", True),
+        ("training", "doctor", False),
         ("commands", "training", True),
         ("analysis", "reference", True),
         ("potential", "reference", False),
