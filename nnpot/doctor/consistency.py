@@ -1,6 +1,5 @@
 """Do energies and forces belong together, and to these structures? Units, signs, shuffled and net forces, torques."""
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ from nnpot.doctor.finding import Finding, Level
 from nnpot.doctor.moments import Neighbors
 from nnpot.doctor.quick_fit import FOLLOWS, QuickFit
 from nnpot.doctor.robust import spread
+from nnpot.units import BOHR
 
 ENERGY_UNITS = {"hartree": 1 / 27.2114, "Ry": 1 / 13.6057, "kcal/mol": 23.0605, "kJ/mol": 96.4853, "meV": 1e3}
 """Size of 1 eV in other units."""
@@ -40,11 +40,21 @@ STIFFNESS = (1.5, 120.0)
 """Between these is the stiffness of bonds, k r² over the cohesive energy: 7 (Na) to 35 (N2) where it is measured."""
 
 
+MANY_TERMS = 300
+"""Number of coefficients of the quick fit from which repeated fits would take too long."""
+
+SHORTEST_BOND = 0.74
+"""Length over the sum of covalent radii that no bond at rest falls below: 0.77 for N2."""
+
+
 def slope(facts: Facts) -> Iterator[Finding]:
     """Energies against the integral of forces."""
     fit = QuickFit.of(facts)
     found = fit.slope
-    if found is None or found.is_one:
+    if found is None:
+        return
+    if found.is_one:
+        yield from _bohr(fit)
         return
     value, each = found.value, fit.slope_per_atom
     if each is not None and each.is_clear and each.is_one and each.correlation > abs(found.correlation) - 0.1:
@@ -60,6 +70,21 @@ def slope(facts: Facts) -> Iterator[Finding]:
     names = explanations(facts, value)
     advice = f"perhaps {' or '.join(names[:3])}" if names else "one of them is in another unit or belongs elsewhere"
     yield Finding(Level.LOOK, "units", f"{seen} (correlation {found.correlation:.2f})", advice)
+
+
+def _bohr(fit: QuickFit) -> Iterator[Finding]:
+    """A factor of 1.89 between energies and forces, which the slope tells only roughly, but a fit of both does."""
+    if fit.energies is None or fit.energies.upper.any() or len(fit.coefficients) > MANY_TERMS:
+        return
+    plain = fit.energies.scale
+    for factor, name in ((1 / BOHR, "forces in eV/bohr"), (BOHR, "forces or positions in units of bohr")):
+        scale = fit.energy_scale(factor)
+        if scale < 0.4 * plain:
+            seen = (
+                f"energies are fitted {plain / scale:.1f} times better if they change by {factor:.3g} times what the "
+            )
+            advice = f"perhaps {name}, or energies and forces in hartree and hartree/bohr"
+            yield Finding(Level.LOOK, "units", f"{seen}forces integrate to", advice)
 
 
 def explanations(facts: Facts, value: float) -> list[str]:
@@ -127,22 +152,46 @@ def bond_stiffness(facts: Facts) -> float | None:
     """Return the median over atoms of k r² / E: k the pull back on one that moves, r to the nearest, E cohesive."""
     fit, found, step = QuickFit.of(facts), [], 0.02
     assert facts.moments is not None
-    for k in evenly([int(k) for k in facts.looked_at if facts.has_forces[k] and 1 < facts.n_atoms[k] < 500], 12):
+    for k in evenly([int(k) for k in facts.looked_at if facts.has_forces[k] and 1 < facts.n_atoms[k] < 500], 6):
         structure, numbers = facts.structures[k], facts.structures[k].numbers.numpy()
         for atom in {int(np.flatnonzero(numbers == z)[0]) for z in np.unique(numbers)}:
             nearest, symbol = facts.geometry[k].nearest[atom], chemical_symbols[numbers[atom]]
             if symbol not in COHESION or not 0.5 < nearest < 1.3:
                 continue
             pulls = []
-            for axis, sign in itertools.product(range(3), (1, -1)):
+            axis = (k + atom) % 3
+            for sign in (1, -1):
                 positions = structure.positions.clone()
                 positions[atom, axis] += sign * step
                 pairs = Neighbors.of(replace(structure, positions=positions), facts.reach, facts.elements)
                 pulls.append(sign * float(facts.moments.predict(pairs, fit.coefficients).forces[atom, axis]))
             length = nearest * 2.0 * covalent_radii[numbers[atom]]
-            found.append(-sum(pulls) / (6 * step) * length**2 / COHESION[symbol])
+            found.append(-sum(pulls) / (2 * step) * length**2 / COHESION[symbol])
     median = float(np.median(found)) if found else 0.0
     return median if median > 0 else None
+
+
+def short_bonds(facts: Facts) -> Iterator[Finding]:
+    """Bonds shorter than any of these elements that are at rest: the elements are those of other atoms."""
+    found: dict[str, list[tuple[int, float, float]]] = {}
+    for k in (int(k) for k in facts.looked_at if facts.has_forces[k] and facts.geometry[int(k)].ratio < SHORTEST_BOND):
+        pairs, z = facts.neighbors(k), facts.structures[k].numbers.numpy()
+        a, b = np.sort(z[np.stack([pairs.i, pairs.j])], axis=0)
+        short = np.flatnonzero(
+            (pairs.r < SHORTEST_BOND * (covalent_radii[a] + covalent_radii[b])) & (pairs.i < pairs.j)
+        )
+        forces = facts.forces[k]
+        pull = ((forces[pairs.j[short]] - forces[pairs.i[short]]) * pairs.u[short]).sum(axis=1) / 2
+        for n, strength in zip(short, pull, strict=True):
+            name = f"{chemical_symbols[a[n]]}–{chemical_symbols[b[n]]}"
+            found.setdefault(name, []).append((k, float(pairs.r[n]), float(strength)))
+    for name, bonds in found.items():
+        frames = sorted({k for k, _, _ in bonds})
+        pull, length = float(np.median([p for _, _, p in bonds])), float(np.median([r for _, r, _ in bonds]))
+        if len(bonds) >= 10 and len(frames) >= 3 and abs(pull) < 3.0:
+            seen = f"{len(bonds)} distances {name} of about {length:.2f} Å, shorter than bonds, are hardly pushed apart"
+            advice = "look whether the elements are in the order of the positions"
+            yield Finding(Level.LOOK, "short-bonds", seen, advice, facts.at(frames))
 
 
 def net_force(facts: Facts) -> Iterator[Finding]:
@@ -212,6 +261,7 @@ CHECKS = (
     Check(("energy-per-atom",), per_atom),
     Check(("forces-unexplained",), follow, _needs_fit),
     Check(("units",), stiffness, _needs_follow),
+    Check(("short-bonds",), short_bonds, _needs_forces),
     Check(("net-force",), net_force, _needs_forces),
     Check(("net-torque",), net_torque, _needs_forces),
 )

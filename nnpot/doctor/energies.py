@@ -13,11 +13,14 @@ from nnpot.doctor.least_squares import EnergyFit
 from nnpot.doctor.quick_fit import QuickFit
 from nnpot.doctor.robust import solve, spread, two_clusters
 
-UNLIKE = 25.0
+UNLIKE = 20.0
 """Number of typical deviations from which a label is an outlier."""
 
 BEYOND_STRUCTURE = 15.0
 """Difference of energies in eV per atom that no structure explains."""
+
+SCATTER = 0.5
+"""Residuals of energies per atom over those of forces, in Å, that are too large: it is 0.02 to 0.25 for good data."""
 
 LARGE_OFFSET = 0.2
 """Offset in eV per atom from which it is told even where similar frames all have it, as in a second half of a file."""
@@ -30,12 +33,18 @@ def two_codes(facts: Facts) -> Iterator[Finding]:
     """An offset of the energies of a part of the frames."""
     fit = QuickFit.of(facts).energies
     assert fit is not None
-    if fit.upper.any() and (abs(fit.offset) > BEYOND_STRUCTURE or _is_mixed(facts, fit)):
+    if fit.upper.any() and _is_offset(facts, fit):
         yield _offset(facts, fit.frames, fit.upper, fit.offset)
 
 
-def _is_mixed(facts: Facts, fit: EnergyFit) -> bool:
+def _is_offset(facts: Facts, fit: EnergyFit) -> bool:
     """Whether structures of both parts are alike; for small offsets, whether near ones are of different parts."""
+    fractions = facts.counts[fit.frames] / facts.n_atoms[fit.frames][:, None]
+    of = np.unique(fractions.round(9), axis=0, return_inverse=True)[1].ravel()
+    if of.any() and all(len(set(fit.upper[of == k])) == 1 for k in range(of.max() + 1)):
+        return False  # the composition alone tells them apart
+    if abs(fit.offset) > BEYOND_STRUCTURE:
+        return True
     if structure_tells(facts, fit.frames, fit.upper):
         return False
     same = float(np.mean(fit.upper[nearest_frames(facts, fit.frames)[:, 0]] == fit.upper))
@@ -106,6 +115,23 @@ def structure_tells(facts: Facts, frames: Integers, part: Flags) -> bool:
     return bool(np.maximum(share, 1 - share).max() > 0.97)
 
 
+def unexplained(facts: Facts) -> Iterator[Finding]:
+    """Energies that scatter more than forces that belong to them allow: of several methods, or of other frames."""
+    fit = QuickFit.of(facts)
+    assert fit.energies is not None
+    assert fit.forces is not None
+    near = fit.energies.reach < 1.5
+    if near.sum() < 8 or near.mean() < 0.7 or fit.energies.upper.any():
+        return
+    scatter = float(np.median(np.abs(fit.energies.residuals[near]))) / 0.6745
+    if scatter > SCATTER * fit.forces.scale:
+        seen = (
+            f"energies scatter by {scatter:.2g} eV/atom about a fit that explains forces to {fit.forces.scale:.2g} eV/Å"
+        )
+        advice = "are they of several programs, functionals or dispersion corrections, or of other frames?"
+        yield Finding(Level.LOOK, "energies-unexplained", seen, advice)
+
+
 def outliers(facts: Facts) -> Iterator[Finding]:
     """Single energies that are off."""
     fit = QuickFit.of(facts).energies
@@ -143,7 +169,7 @@ def _large(facts: Facts, fit: EnergyFit, residuals: Array) -> Flags:
     frames, size = fit.frames, np.abs(residuals)
     fractions = facts.counts[frames] / facts.n_atoms[frames][:, None]
     excited = np.abs(fit.predicted - fractions @ np.linalg.lstsq(fractions, fit.predicted, rcond=1e-10)[0])
-    slack = 0.05 * np.nan_to_num(facts.force_rms[frames]) + 0.3 * excited
+    slack = 0.05 * np.nan_to_num(facts.force_rms[frames]) + 0.1 * excited
     large = (size > UNLIKE * fit.scale * fit.reach) & (size > 0.005) & (size > slack)
     return np.asarray(large & ~facts.is_free_atom[frames] & (fit.reach < 30.0))
 
@@ -230,6 +256,7 @@ def _needs_forces(facts: Facts) -> str:
 CHECKS = (
     Check(("two-codes",), two_codes, _needs_fit),
     Check(("gross-offset",), gross_offset),
+    Check(("energies-unexplained",), unexplained, _needs_fit),
     Check(("energy-outlier",), outliers, _needs_fit),
     Check(("gross-outlier",), gross_outliers),
     Check(("force-outlier",), force_outliers, _needs_forces),

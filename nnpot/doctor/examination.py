@@ -97,10 +97,13 @@ def diagnosis_of(facts: Facts, problems: Sequence[Finding] = (), told: Sequence[
     looked = set[str]()
     with np.errstate(all="ignore"):
         for check in CHECKS if len(facts) else ():
-            reason = check.missing(facts)
+            try:
+                reason = check.missing(facts)
+                findings += () if reason else list(check.look(facts))
+            except np.linalg.LinAlgError:
+                reason = "the numbers do not allow it"
             not_looked_for.update({kind: reason for kind in check.kinds if reason})
             looked.update(check.kinds if not reason else ())
-            findings += () if reason else check.look(facts)
     not_looked_for = {kind: reason for kind, reason in not_looked_for.items() if kind not in looked}
     counts = (*(_count(source) for source in facts.sources), *told, *_limits(facts))
     return Diagnosis(counts, tuple(sorted(findings, key=lambda f: -f.level)), not_looked_for)

@@ -116,7 +116,7 @@ def by_file(places: Iterable[Place]) -> list[list[Place]]:
 def named(places: Sequence[Place], most: int = 4) -> str:
     """Return frames of one file in words."""
     numbers = [str(p.frame) for p in places]
-    shown = numbers if len(numbers) <= most else numbers[: most - 1]
+    shown = list(numbers) if len(numbers) <= most else numbers[: most - 1]
     more = len(numbers) - len(shown)
     last = f"{more} more" if more else shown.pop() if len(shown) > 1 else ""
     return f"{Path(places[0].file).name}: frame{'s' if len(numbers) > 1 else ''} {', '.join(shown)}" + (

@@ -1,6 +1,7 @@
 """The least-squares problems of the quick fit: forces, energies with forces, and the slope between both."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,12 @@ from nnpot.doctor.robust import rms, solve, spread, two_clusters
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
+
+ENERGY_WEIGHT = 10.0
+"""Weight of an energy per atom relative to that of a force component, in 1/Å: a good fit has errors in this ratio."""
+
+GROSS = 1e4
+"""Residual in typical ones from which an energy is left out from the start."""
 
 RIDGES = (1e-6, 1e-4, 1e-2)
 """Regularisations to choose from, relative to the mean square of a column."""
@@ -36,6 +43,14 @@ class ForceFit:
     values: tuple[Array, ...]
     weights: Array
     scale: float
+
+    @cached_property
+    def normal(self) -> tuple[Array, Array]:
+        """Matrix and right-hand side of the weighted normal equations, without regularisation."""
+        rows = [np.sqrt(w) * d for w, d in zip(self.weights, self.design, strict=True)]
+        values = [np.sqrt(w) * v for w, v in zip(self.weights, self.values, strict=True)]
+        matrix, right = np.concatenate(rows), np.concatenate(values)
+        return matrix.T @ matrix, matrix.T @ right
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,33 +180,30 @@ def slope_between(x: Array, y: Array, others: Array, whitening: Array) -> Slope:
 
 
 def fit_energies(forces: ForceFit, rows: Array, y: Array, fractions: Array) -> EnergyFit:
-    """Fit with and without an offset of a part, and take the former if it makes much of a difference."""
+    """Fit without and with an offset of a part, and take the latter if it makes much of a difference."""
     plain = _fit_with(forces, rows, y, fractions)
-    upper, distance = two_clusters(plain.residuals)
-    share = min(upper.mean(), 1 - upper.mean())
-    if share < 0.08 or min(upper.sum(), (~upper).sum()) < 3 or distance < 2.0:
-        return plain
-    for _ in range(3):
+    starts = (plain.residuals, less_composition(y - rows @ forces.coefficients, fractions)[0])
+    splits = [split for start in starts if (split := _split(forces, rows, y, fractions, start)) is not None]
+    best = min(splits, key=lambda split: split.scale, default=plain)
+    return best if best.scale < 0.4 * plain.scale else plain
+
+
+def _split(forces: ForceFit, rows: Array, y: Array, fractions: Array, residuals: Array) -> EnergyFit | None:
+    """Fit with an offset of frames whose residuals are in the upper of two clusters; None if there are not two."""
+    upper, distance = two_clusters(residuals)
+    split = None
+    for _ in range(4):
+        if min(upper.mean(), 1 - upper.mean()) < 0.08 or min(upper.sum(), (~upper).sum()) < 3 or distance < 2.6:
+            return None
         split = _fit_with(forces, rows, y, np.hstack([fractions, upper[:, None].astype(float)]))
-        offset = split.of_elements[-1]
-        residuals = split.residuals + offset * upper
-        again, distance = two_clusters(residuals)
+        offset = float(split.of_elements[-1])
+        again, distance = two_clusters(split.residuals + offset * upper)
         if np.array_equal(again, upper):
             break
         upper = again
-    share = min(upper.mean(), 1 - upper.mean())
-    if share < 0.08 or min(upper.sum(), (~upper).sum()) < 3 or distance < 6.0 or split.scale > 0.4 * plain.scale:
-        return plain
-    return EnergyFit(
-        split.frames,
-        split.coefficients,
-        split.of_elements[:-1],
-        split.residuals,
-        split.reach,
-        split.predicted,
-        upper,
-        float(offset),
-    )
+    if split is None or distance < 6.0:
+        return None
+    return replace(split, of_elements=split.of_elements[:-1], upper=upper, offset=offset)
 
 
 def _fit_with(forces: ForceFit, rows: Array, y: Array, others: Array) -> EnergyFit:
@@ -200,21 +212,21 @@ def _fit_with(forces: ForceFit, rows: Array, y: Array, others: Array) -> EnergyF
     columns = np.sqrt((design**2).mean(axis=0))
     n, m = rows.shape[1], others.shape[1]
     of_forces = np.zeros((n + m, n + m))
+    of_forces[:n, :n], right_of_forces = forces.normal
     used = np.concatenate([columns[:n] > 1e-9 * columns[:n].max(initial=1e-300), np.ones(m, bool)])
-    right = np.zeros(n + m)
-    for d, v, w in zip(forces.design, forces.values, forces.weights, strict=True):
-        of_forces[:n, :n] += w * d.T @ d
-        right[:n] += w * d.T @ v
-    start = rows @ forces.coefficients
-    residual, weights = less_composition(y - start, others)
+    right = np.concatenate([right_of_forces, np.zeros(m)])
+    guess, _ = solve(others, y)  # energies of elements may be thousands of eV, which regularisation must not touch
+    y = y - others @ guess
+    residual, _ = less_composition(y - rows @ forces.coefficients, others)
     scale = max(spread(residual), 1e-9)
-    for _ in range(8):
-        factor = (forces.scale / scale) ** 2
+    weights = np.where(np.abs(residual) < GROSS * scale, np.minimum(1.0, 3.0 * scale / np.abs(residual + 1e-300)), 0.0)
+    factor = ENERGY_WEIGHT**2
+    for step in range(8):
         weighted = design * weights[:, None]
         matrix = of_forces + factor * weighted.T @ design
         diagonal = np.sqrt(np.maximum(np.diag(matrix), 1e-300))
-        regular = matrix / np.outer(diagonal, diagonal) + 1e-8 * np.eye(n + m)
-        inverse = np.linalg.pinv(regular[np.ix_(used, used)], hermitian=True)
+        regular = matrix / np.outer(diagonal, diagonal) + 1e-7 * np.eye(n + m)
+        inverse = np.linalg.inv(regular[np.ix_(used, used)])
         solution = np.zeros(n + m)
         whole = (right + factor * weighted.T @ y) / diagonal
         solution[used] = inverse @ whole[used]
@@ -224,14 +236,18 @@ def _fit_with(forces: ForceFit, rows: Array, y: Array, others: Array) -> EnergyF
         kept = np.clip(1.0 - weights * distance, 0.02, 1.0)
         residual = (y - design @ solution) / kept
         scale = max(1.4826 * float(np.median(np.abs(residual))), 1e-9)
-        weights = np.clip(1.0 - (residual / (6.0 * scale)) ** 2, 0.0, None) ** 2
+        if step < 4:
+            weights = np.where(np.abs(residual) < GROSS * scale, np.minimum(1.0, 3.0 * scale / np.abs(residual)), 0.0)
+        else:
+            weights = np.clip(1.0 - (residual / (6.0 * scale)) ** 2, 0.0, None) ** 2
+    predicted = design @ solution + others @ guess
     upper = np.zeros(len(y), bool)
     return EnergyFit(
         np.arange(len(y)),
         solution[:n],
-        solution[n:],
+        solution[n:] + guess,
         residual,
         np.sqrt(1.0 + distance / kept),
-        design @ solution,
+        predicted,
         upper,
     )

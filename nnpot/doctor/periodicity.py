@@ -21,7 +21,9 @@ def missing(facts: Facts) -> Iterator[Finding]:
     open_directions = sorted({int(axis) for k in found for axis in np.flatnonzero(~facts.pbc[found[0]])})
     what = "not periodic" if len(open_directions) == 3 else "periodic along some directions alone"
     seen = f"{len(found)} of {len(facts)} frames are {what} but have a cell that the atoms fill without vacuum"
-    yield Finding(Level.LOOK, "periodicity", seen, 'if it is a crystal or liquid, write pbc="T T T"', facts.at(found))
+    is_slab = len(open_directions) < 3 and len(found) == len(facts)  # thin layers in a cell of their own thickness
+    advice = 'if it is a crystal or liquid, write pbc="T T T"'
+    yield Finding(Level.NOTED if is_slab else Level.LOOK, "periodicity", seen, advice, facts.at(found))
 
 
 def _with_cell(facts: Facts) -> list[int]:

@@ -51,7 +51,7 @@ def _less_composition(facts: Facts) -> Array:
 
 
 def _of_frames(ax: Axes, facts: Facts, values: Array, marked: np.ndarray) -> None:
-    """Draw one number for each frame, in order, files apart by a line, suspicious frames in another colour."""
+    """Draw one number for each frame, in order, files apart by a line, suspicious ones in another colour."""
     frames = np.arange(len(values))
     ax.plot(frames, values, "o", color=BLUE, markersize=2.5, markeredgewidth=0.0, alpha=0.6)
     ax.plot(marked, values[marked], "x", color=VERMILION, markersize=5, label="look or stop")

@@ -126,7 +126,7 @@ class QuickFit:
         """What makes the errors of integrated energies independent: forces do not determine all of their directions."""
         assert self.forces is not None
         fit, n = self.forces, rows.shape[1]
-        normal = sum(w * d.T @ d for w, d in zip(fit.weights, fit.design, strict=True))
+        normal = fit.normal[0]
         diagonal = np.diag(normal).copy()
         diagonal[diagonal <= 1e-18 * diagonal.max()] = diagonal.max()
         root = np.sqrt(diagonal)
@@ -135,7 +135,8 @@ class QuickFit:
         variance = MISFIT * fit.scale**2 * scaled @ inverse @ scaled.T
         x = rows @ fit.coefficients
         variance[np.diag_indices(len(x))] += (0.05 * spread(x)) ** 2 + 1e-24
-        return np.asarray(np.linalg.inv(np.linalg.cholesky(variance)))
+        values, vectors = np.linalg.eigh(variance)
+        return np.asarray(vectors / np.sqrt(np.maximum(values, 1e-12 * values.max() + 1e-300))).T
 
     @cached_property
     def energies(self) -> EnergyFit | None:
@@ -149,6 +150,13 @@ class QuickFit:
             self.facts.looked_at[self.with_energies], fitted.coefficients, factor * fitted.of_elements,
             factor * fitted.residuals, fitted.reach, factor * fitted.predicted, fitted.upper, factor * fitted.offset,
         )  # fmt: skip
+
+    def energy_scale(self, factor: float) -> float:
+        """Return the typical residual of energies and forces together if the former are too large by a factor."""
+        if self.energies is None or self.forces is None:
+            return float("nan")
+        rows, y, fractions = self._energies()
+        return factor * fit_energies(self.forces, rows, y / factor, fractions).scale
 
     @cached_property
     def coefficients(self) -> Array:

@@ -52,6 +52,8 @@ def two_clusters(values: Array) -> tuple[NDArray[np.bool_], float]:
         Which are in the upper one, and the distance of the medians in units of the larger spread within.
     """
     order = np.sort(values)
+    if len(order) < 2 or order[0] == order[-1]:
+        return np.zeros(len(values), bool), 0.0
     n = np.arange(1, len(order))
     below, squares = np.cumsum(order)[:-1], np.cumsum(order**2)
     above = order.sum() - below
@@ -59,5 +61,7 @@ def two_clusters(values: Array) -> tuple[NDArray[np.bool_], float]:
     k = int(within.argmin())
     is_upper = values > 0.5 * (order[k] + order[k + 1])
     lower, upper = values[~is_upper], values[is_upper]
+    if not len(lower) or not len(upper):  # by rounding
+        return np.zeros(len(values), bool), 0.0
     distance = float(np.median(upper) - np.median(lower))
     return is_upper, distance / max(spread(lower), spread(upper), 1e-9 * abs(distance), 1e-300)

@@ -35,6 +35,7 @@ ELSEWHERE = {
     "trainer.strategy": "unit/training/test_run.py::test_on_several_nodes_slurm_does",
     "repulsion": "unit/commands/test_train.py::test_repulsion_becomes_part_of_the_model",
     "out": "unit/commands/test_train.py::test_a_run_leaves_its_files",
+    "data.doctor": "doctor/test_doctor.py::test_a_training_may_go_on_all_the_same",
     "data.level": "unit/commands/test_provenance.py::test_the_file_says_where_the_model_comes_from",
     "license": "unit/commands/test_provenance.py::test_the_file_says_where_the_model_comes_from",
 }
