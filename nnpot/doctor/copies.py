@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 from nnpot.doctor.check import Check
 from nnpot.doctor.facts import Array, Facts, Integers
 from nnpot.doctor.finding import Finding, Level, Place, named
+from nnpot.doctor.values import pulls
 
 EQUAL, NEAR = 5e-5, 6e-3
 """Root mean square differences of sorted distances, in Å, of one structure written twice, and of one hardly moved."""
@@ -68,6 +69,22 @@ class Copies:
                 found[a, b] = difference
         return [Twins(a, b, d) for (a, b), d in found.items()]
 
+    @cached_property
+    def literal(self) -> list[tuple[int, int]]:
+        """Frames with the same numbers as one before, and the first such one of each file, in all of the data."""
+        first: dict[tuple[bytes, int], int] = {}
+        found = []
+        for k, s in enumerate(self.facts.structures):
+            if len(s) < 2 and not any(s.pbc):
+                continue
+            rounded = np.vstack([s.cell.numpy(), s.positions.numpy()]).round(4) + 0.0
+            key = rounded.tobytes() + s.numbers.numpy().tobytes() + bytes(s.pbc)
+            for file in range(len(self.facts.sources)):
+                if (key, file) in first:
+                    found.append((first[key, file], k))
+            first.setdefault((key, int(self.facts.file[k])), k)
+        return found
+
     def _points(self) -> Array:
         """A few numbers of each frame, scaled by their spread."""
         position = np.searchsorted(self.facts.looked_at, self.frames)
@@ -103,9 +120,10 @@ class Copies:
 def within_files(facts: Facts) -> Iterator[Finding]:
     """Frames of one file that are there before."""
     twins = [t for t in Copies.of(facts).twins if facts.file[t.first] == facts.file[t.second]]
-    again = sorted({t.second for t in twins if t.difference < EQUAL})
+    literal = {b for a, b in Copies.of(facts).literal if facts.file[a] == facts.file[b]}
+    again = sorted({t.second for t in twins if t.difference < EQUAL} | literal)
     if again:
-        share = len({t.second for t in twins if _is_literal(facts, t)}) / len(facts)
+        share = len(literal) / len(facts)
         seen = f"{len(again)} of {len(facts)} frames are there before"
         level = Level.LOOK if share > MANY else Level.NOTED
         advice = "remove copies: they only weigh more, and validation with them says nothing" if share > MANY else ""
@@ -116,29 +134,23 @@ def within_files(facts: Facts) -> Iterator[Finding]:
         yield Finding(Level.NOTED, "copies", seen, "", facts.at(near))
 
 
-def _is_literal(facts: Facts, twins: Twins) -> bool:
-    """Whether two frames have the same numbers, and are not only equal by symmetry."""
-    a, b = facts.structures[twins.first], facts.structures[twins.second]
-    return bool(
-        (a.numbers == b.numbers).all()
-        and (a.positions - b.positions).abs().max() < 1e-4
-        and (a.cell - b.cell).abs().max() < 1e-4
-    )
-
-
 def between_files(facts: Facts) -> Iterator[Finding]:
     """Frames of one file that are in another as well: what is tested is trained on."""
     twins = [t for t in Copies.of(facts).twins if facts.file[t.first] != facts.file[t.second]]
-    leaks = [t for t in twins if t.difference < EQUAL]
+    leaks = {b: a for a, b in Copies.of(facts).literal if facts.file[a] != facts.file[b]}
+    turned = (t for t in twins if t.difference < EQUAL and pulls(facts.neighbors(t.first)))
+    leaks |= {t.second: t.first for t in turned if t.second not in leaks}
     if leaks:
-        places = sorted({facts.places[t.second] for t in leaks})
-        pairs = ", ".join(f"{_name(facts.places[t.second])} = {_name(facts.places[t.first])}" for t in leaks[:2])
+        places = sorted(facts.places[k] for k in leaks)
+        pairs = ", ".join(f"{_name(facts.places[b])} = {_name(facts.places[a])}" for b, a in [*leaks.items()][:2])
         seen = f"{len(places)} frames are in another file too ({pairs}{', …' if len(leaks) > 2 else ''})"
         advice = "errors on them are those of the training; remove them from one of the files"
         yield Finding(Level.LOOK, "leak", seen, advice, tuple(places))
-    near = sorted({facts.places[t.second] for t in twins} - {facts.places[t.second] for t in leaks})
+    near = sorted({facts.places[t.second] for t in twins} - {facts.places[k] for k in leaks})
     if near:
-        seen = f"{len(near)} frames differ from one in another file by less than some 0.005 Å"
+        seen = (
+            f"{len(near)} frames differ from one in another file by less than some 0.005 Å or by a crystal's symmetry"
+        )
         yield Finding(Level.NOTED, "leak", seen, "", tuple(near))
 
 

@@ -19,7 +19,7 @@ UNLIKE = 20.0
 BEYOND_STRUCTURE = 15.0
 """Difference of energies in eV per atom that no structure explains."""
 
-SCATTER = 0.5
+SCATTER = 0.35
 """Residuals of energies per atom over those of forces, in Å, that are too large: it is 0.02 to 0.25 for good data."""
 
 LARGE_OFFSET = 0.2
