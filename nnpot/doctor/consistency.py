@@ -1,5 +1,6 @@
 """Do energies and forces belong together, and to these structures? Units, signs, shuffled and net forces, torques."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -152,21 +153,20 @@ def bond_stiffness(facts: Facts) -> float | None:
     """Return the median over atoms of k r² / E: k the pull back on one that moves, r to the nearest, E cohesive."""
     fit, found, step = QuickFit.of(facts), [], 0.02
     assert facts.moments is not None
-    for k in evenly([int(k) for k in facts.looked_at if facts.has_forces[k] and 1 < facts.n_atoms[k] < 500], 6):
+    for k in evenly([int(k) for k in facts.looked_at if facts.has_forces[k] and 1 < facts.n_atoms[k] < 500], 3):
         structure, numbers = facts.structures[k], facts.structures[k].numbers.numpy()
         for atom in {int(np.flatnonzero(numbers == z)[0]) for z in np.unique(numbers)}:
             nearest, symbol = facts.geometry[k].nearest[atom], chemical_symbols[numbers[atom]]
             if symbol not in COHESION or not 0.5 < nearest < 1.3:
                 continue
             pulls = []
-            axis = (k + atom) % 3
-            for sign in (1, -1):
+            for axis, sign in itertools.product(range(3), (1, -1)):
                 positions = structure.positions.clone()
                 positions[atom, axis] += sign * step
                 pairs = Neighbors.of(replace(structure, positions=positions), facts.reach, facts.elements)
                 pulls.append(sign * float(facts.moments.predict(pairs, fit.coefficients).forces[atom, axis]))
             length = nearest * 2.0 * covalent_radii[numbers[atom]]
-            found.append(-sum(pulls) / (2 * step) * length**2 / COHESION[symbol])
+            found.append(-sum(pulls) / (6 * step) * length**2 / COHESION[symbol])
     median = float(np.median(found)) if found else 0.0
     return median if median > 0 else None
 
