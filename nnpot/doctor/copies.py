@@ -57,7 +57,7 @@ class Copies:
             return []
         points, found = self._points(), {}
         tree = cKDTree(points)
-        distance, other = tree.query(points, k=min(6, len(points)), distance_upper_bound=0.05)
+        distance, other = tree.query(points, k=min(16, len(points)), distance_upper_bound=0.05)
         near = np.argwhere(np.isfinite(distance))
         both = np.sort(np.stack([near[:, 0], other[tuple(near.T)]], axis=1), axis=1)
         for n, m in np.unique(both[both[:, 0] < both[:, 1]], axis=0):
@@ -134,11 +134,16 @@ def within_files(facts: Facts) -> Iterator[Finding]:
         yield Finding(Level.NOTED, "copies", seen, "", facts.at(near))
 
 
+def _one_label(facts: Facts, twins: Twins) -> bool:
+    """Whether two equal frames have one energy to 5 µeV, so that they are one calculation."""
+    return bool(abs(facts.energy[twins.first] - facts.energy[twins.second]) < 5e-6)
+
+
 def between_files(facts: Facts) -> Iterator[Finding]:
     """Frames of one file that are in another as well: what is tested is trained on."""
     twins = [t for t in Copies.of(facts).twins if facts.file[t.first] != facts.file[t.second]]
     leaks = {b: a for a, b in Copies.of(facts).literal if facts.file[a] != facts.file[b]}
-    turned = (t for t in twins if t.difference < EQUAL and pulls(facts.neighbors(t.first)))
+    turned = (t for t in twins if t.difference < EQUAL and (pulls(facts.neighbors(t.first)) or _one_label(facts, t)))
     leaks |= {t.second: t.first for t in turned if t.second not in leaks}
     if leaks:
         places = sorted(facts.places[k] for k in leaks)
