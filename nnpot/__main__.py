@@ -31,6 +31,7 @@ from nnpot.machine.threads import keep_to_limits
 
 COMMANDS = {
     "train": "train a potential on energies, forces and stresses",
+    "doctor": "what is wrong with labelled structures, before a training",
     "evaluate": "errors of a potential on labelled structures",
     "predict": "energies, forces and stresses of structures",
     "export": "write a potential for LAMMPS and other programs",

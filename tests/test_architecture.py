@@ -9,7 +9,7 @@ layer  packages and modules                                                     
 2      descriptors/, nn/                                                        layers 0–1
 3      potential, heads, tables, network_potential, repulsion, committee        layers 0–2, each other
 4      formats/, io                                                             layers 0–3, see BESIDE
-5      training/, analysis/, engines/, calculator                               layers 0–4, see BESIDE
+5      training/, analysis/, engines/, calculator, doctor/                      layers 0–4, see BESIDE
 6      commands/, __main__                                                      layers 0–5
 —      reference/                                                               NumPy only: no torch, no nnpot
 =====  =======================================================================  ================================
@@ -35,7 +35,7 @@ LAYERS = (
     ("descriptors", "nn"),
     ("potential", "heads", "tables", "network_potential", "repulsion", "committee"),
     ("formats", "io"),
-    ("training", "analysis", "engines", "calculator"),
+    ("training", "analysis", "engines", "calculator", "doctor"),
     ("commands", "__main__"),
 )
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
@@ -46,9 +46,10 @@ BESIDE = {
     "io": {"formats"},
     "__main__": {"commands"},
     "analysis": {"calculator", "engines"},
+    "doctor": {"analysis"},
 }
 """What the parts of layers 4 to 6 may import of their own layer: `io` loads and saves all formats, engines never import
-training, the report imports engines."""
+training, the report imports engines, the doctor draws."""
 
 FREE_OF_NNPOT = {"reference"}
 NO_NAMES = {"utils", "util", "misc", "helpers", "helper", "common", "tools"}
@@ -216,6 +217,8 @@ def test_squeeze_names_its_dimension(name: str) -> None:
         ("calculator", "training", False),
         ("analysis", "calculator", True),
         ("analysis", "training", False),
+        ("doctor", "analysis", True),
+        ("training", "doctor", False),
         ("commands", "training", True),
         ("analysis", "reference", True),
         ("potential", "reference", False),

@@ -7,6 +7,7 @@ import torch
 
 from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import parity
+from nnpot.doctor.consultation import Consultation, consult
 from nnpot.heads import complaint_of_charges
 from nnpot.io import load
 from nnpot.label_names import LabelKeys
@@ -24,6 +25,7 @@ def evaluate(
     plots: Path | None = None,
     device: str = "cpu",
     keys: LabelKeys = LabelKeys(),
+    doctor: Consultation = "stop",
 ) -> dict[str, float]:
     """Print MAE and RMSE of energy, forces and stress: overall, per configuration type, and per element.
 
@@ -34,14 +36,16 @@ def evaluate(
         plots: Folder for parity plots.
         device: Device to calculate on, `cpu` or `cuda`.
         keys: Names of the labels, if not ASE's own.
+        doctor: What to do about labels or structures that are certainly wrong: `stop`, only `warn`, or do not look
+            (`off`).
 
     Returns:
         The errors, by the keys of the JSON file.
 
     Raises:
         FileNotFoundError: If a file is not there.
-        ValueError: If a file cannot be read, has no energies, lacks a named label, or holds an element that the model
-            does not know, or there is no such device.
+        ValueError: If a file cannot be read, has no energies, lacks a named label, holds an element that the model does
+            not know or is certainly wrong, or there is no such device.
     """
     potential = load(model, torch.float32, check_device(device))
     structures, found = read_labelled(data, keys, "--keys.{label} {name}")
@@ -49,6 +53,7 @@ def evaluate(
     require_labels(structures, str(data), found)
     if "charges" in potential.predicts and (complaint := complaint_of_charges(structures, "--keys.total_charge")):
         log.warning("%s", complaint)
+    consult({data.name: structures}, potential.cutoff, "--doctor", doctor)
     result = evaluate_potential(potential, structures)
     print(table(result, title=f"{model} on {data}"))
     if json is not None:

@@ -14,6 +14,8 @@ from jsonargparse import ArgumentParser
 from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import learning_curves, parity
 from nnpot.commands.renamed import settings_by_new_names
+from nnpot.doctor.consultation import consult
+from nnpot.doctor.finding import Diagnosis
 from nnpot.io import MODEL, load, read_summary
 from nnpot.machine.files import write_atomically
 from nnpot.machine.signals import InterruptedRunError, Request
@@ -56,7 +58,7 @@ def train(
 
     Writes into the folder `out`: model.nnpot (the potential: the weights at the end, or the best on validation if the
     run was cut short), last.ckpt (to resume from), config.yaml (all settings as they were given), resolved.yaml (the
-    same without `auto`), metrics.csv, learning.png, parity.png, report.txt.
+    same without `auto`), metrics.csv, learning.png, parity.png, report.txt, doctor.txt (a short look at the data).
 
     Args:
         potential: What to train; what it leaves open is taken from the data.  Not needed with `from_model` or `resume`.
@@ -98,12 +100,12 @@ def train(
     )
     if from_model is not None:
         optimizer = replace(optimizer, lr=FINE_TUNING_RATE * optimizer.lr)
-    checkpoint = None if resume is None else Checkpoint.read(checkpoint_of(resume))
+    checkpoint, diagnosis = None if resume is None else Checkpoint.read(checkpoint_of(resume)), None
     with ExitStack() as stack:
         if checkpoint is None:
             is_written = is_first(trainer) and not plan
             folder = stack.enter_context(new_folder(out)) if is_written else out
-            start = _first_start(potential, data, loss, trainer, from_model, settings)
+            start, diagnosis = _first_start(potential, data, loss, trainer, from_model, settings)
         else:
             folder = checkpoint.path.parent
             if is_first(trainer):
@@ -129,6 +131,8 @@ def train(
             stop = Stop(request, trainer.deadline(began))
             engine = build_trainer(trainer, optimizer, folder, start.record, stop, validates=bool(split.validation))
             task = PotentialTask(start.potential, loss, optimizer, start.record)
+            if diagnosis is not None and engine.is_global_zero:
+                write_atomically(folder / "doctor.txt", f"{diagnosis}\n")
             try:
                 fit(engine, task, served, None if checkpoint is None else checkpoint.path)
             except BaseException as error:
@@ -176,18 +180,25 @@ def _first_start(
     trainer: TrainerOptions,
     from_model: Path | None,
     settings: Settings,
-) -> Start:
-    """Read the data and make, or take from a model, what is to be trained."""
+) -> tuple[Start, Diagnosis | None]:
+    """Read the data, look at them, and make, or take from a model, what is to be trained."""
     if from_model is None and potential is None:
         raise ValueError("there is no potential to train; give a recipe, as by --config configs/ace.yaml")
     split = Split.read(data, settings["seed"])
     check_weights(loss, split.train, str(data.train))
     split.check_labels(loss)
+    model = None
     if from_model is not None:
         log.info("starting from %s", from_model)
-        return start_from_model(_model_in(from_model, getattr(torch, trainer.dtype)), split, settings, trainer)
+        model = _model_in(from_model, getattr(torch, trainer.dtype))
+    first = potential if model is None else model
+    assert first is not None
+    parts = {"training": split.train, "validation": split.validation}
+    diagnosis = consult(parts, first.cutoff, "--data.doctor", data.doctor)
+    if model is not None:
+        return start_from_model(model, split, settings, trainer), diagnosis
     assert potential is not None
-    return fresh_start(potential, split, settings, trainer)
+    return fresh_start(potential, split, settings, trainer), diagnosis
 
 
 def _model_in(path: Path, dtype: torch.dtype) -> Potential:

@@ -36,6 +36,8 @@ class DataOptions:
         cache: Keep features and derivatives of a fixed descriptor: always, never, or if they fit into `cache_gib`.
         cache_gib: Memory that the kept features may take, in GiB per process.
         pairs_gib: Memory that the neighbour pairs may take, in GiB per process; more are kept in temporary files.
+        doctor: What to do about labels or structures that are certainly wrong: `stop`, only `warn`, or do not look
+            (`off`).
 
     Raises:
         ValueError: If a batch size is not positive, memory is negative, the validation fraction not in [0, 1), or a
@@ -52,6 +54,7 @@ class DataOptions:
     cache: Literal["auto", "on", "off"] = "auto"
     cache_gib: float = 6.0
     pairs_gib: float = 8.0
+    doctor: Literal["stop", "warn", "off"] = "stop"
 
     def __post_init__(self) -> None:
         if self.batch_size != "auto" and self.batch_size < 1:

@@ -28,7 +28,7 @@ MAY_CHANGE = (
 )
 """Settings that a resumed run may change: length, machine, batch size, what is said of the model."""
 
-NOT_COMPARED = ("out", "data.train", "data.keys", "loss.required")
+NOT_COMPARED = ("out", "data.train", "data.keys", "data.doctor", "loss.required")
 """Settings that are not compared on resuming, because the structures themselves are."""
 
 

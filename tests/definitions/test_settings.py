@@ -36,6 +36,7 @@ ELSEWHERE = {
     "trainer.max_time": "unit/commands/test_stop.py::test_a_time_limit_ends_a_run",
     "repulsion": "unit/commands/test_train.py::test_repulsion_becomes_part_of_the_model",
     "out": "unit/commands/test_train.py::test_a_run_leaves_its_files",
+    "data.doctor": "doctor/test_doctor.py::test_a_training_may_go_on_all_the_same",
     "data.level": "unit/commands/test_provenance.py::test_the_file_says_where_the_model_comes_from",
     "license": "unit/commands/test_provenance.py::test_the_file_says_where_the_model_comes_from",
 }

@@ -1,0 +1,28 @@
+"""What a check is: a name for each kind that it looks for, what it needs, and a function from facts to findings."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from nnpot.doctor.facts import Facts
+from nnpot.doctor.finding import Finding
+
+Look = Callable[[Facts], Iterator[Finding]]
+
+
+def _nothing(facts: Facts) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One look at the table.
+
+    Attributes:
+        kinds: What it looks for.
+        look: Yields what it finds.
+        missing: Says why it cannot look, from the table; empty if it can.
+    """
+
+    kinds: tuple[str, ...]
+    look: Look
+    missing: Callable[[Facts], str] = _nothing

@@ -1,0 +1,188 @@
+"""Copies: equal and nearly equal structures in a file, on both sides of a split, and with different labels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from nnpot.doctor.check import Check
+from nnpot.doctor.facts import Array, Facts, Integers
+from nnpot.doctor.finding import Finding, Level, Place, named
+from nnpot.doctor.values import pulls
+
+EQUAL, NEAR = 5e-5, 6e-3
+"""Root mean square differences of sorted distances, in Å, of one structure written twice, and of one hardly moved."""
+
+MANY = 0.3
+"""Part of the frames that are copies from which it is suspicious."""
+
+NOISE = 1e-3
+"""Difference in eV/atom of the energies of one structure beyond which they are not the same label."""
+
+
+@dataclass(frozen=True, eq=False)
+class Twins:
+    """Two frames, positions in the table, that are one structure, and their root mean square difference in Å."""
+
+    first: int
+    second: int
+    difference: float
+
+
+class Copies:
+    """Finds them, once: frames that are near in a few numbers, compared by their distances."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+
+    @staticmethod
+    def of(facts: Facts) -> "Copies":
+        """Return those of a table."""
+        copies: Copies = facts.kept.setdefault("copies", Copies(facts))
+        return copies
+
+    @cached_property
+    def frames(self) -> Integers:
+        """What is compared: frames with neighbours."""
+        facts = self.facts
+        return np.array([k for k in facts.looked_at if np.isfinite(facts.geometry[int(k)].ratio)], np.int64)
+
+    @cached_property
+    def twins(self) -> list[Twins]:
+        """All that are found; of many equal frames each is named with some of the others."""
+        facts, frames = self.facts, self.frames
+        if len(frames) < 2 or facts.rows.shape[1] == 0:
+            return []
+        points, found = self._points(), {}
+        tree = cKDTree(points)
+        distance, other = tree.query(points, k=min(16, len(points)), distance_upper_bound=0.05)
+        near = np.argwhere(np.isfinite(distance))
+        both = np.sort(np.stack([near[:, 0], other[tuple(near.T)]], axis=1), axis=1)
+        for n, m in np.unique(both[both[:, 0] < both[:, 1]], axis=0):
+            a, b = int(frames[n]), int(frames[m])
+            if not np.array_equal(facts.counts[a], facts.counts[b]):
+                continue
+            difference = self._difference(a, b)
+            if difference < NEAR:
+                found[a, b] = difference
+        return [Twins(a, b, d) for (a, b), d in found.items()]
+
+    @cached_property
+    def literal(self) -> list[tuple[int, int]]:
+        """Frames with the same numbers as one before, and the first such one of each file, in all of the data."""
+        first: dict[tuple[bytes, int], int] = {}
+        found = []
+        for k, s in enumerate(self.facts.structures):
+            if len(s) < 2 and not any(s.pbc):
+                continue
+            rounded = np.vstack([s.cell.numpy(), s.positions.numpy()]).round(4) + 0.0
+            key = rounded.tobytes() + s.numbers.numpy().tobytes() + bytes(s.pbc)
+            for file in range(len(self.facts.sources)):
+                if (key, file) in first:
+                    found.append((first[key, file], k))
+            first.setdefault((key, int(self.facts.file[k])), k)
+        return found
+
+    def _points(self) -> Array:
+        """A few numbers of each frame, scaled by their spread."""
+        position = np.searchsorted(self.facts.looked_at, self.frames)
+        rows = self.facts.rows[position]
+        rows = np.hstack([rows, self.facts.counts[self.frames] / self.facts.n_atoms[self.frames][:, None]])
+        centered = rows - rows.mean(axis=0)
+        scale = np.maximum(centered.std(axis=0), 1e-6 * np.abs(rows).max(axis=0) + 1e-12)
+        u, s, _ = np.linalg.svd(centered / scale, full_matrices=False)
+        return np.asarray((u * s)[:, :8] / np.sqrt(rows.shape[1]), np.float64)
+
+    def _difference(self, a: int, b: int) -> float:
+        """Root mean square difference of the sorted distances of two frames."""
+        x, y = self._distances(a), self._distances(b)
+        n = min(len(x), len(y))
+        if n == 0 or abs(len(x) - len(y)) > 0.02 * n + 4:
+            return float("inf")
+        if len(x) != len(y):  # some are just beyond the reach
+            x, y = np.sort(x), np.sort(y)
+        return float(np.sqrt(np.mean((x[:n] - y[:n]) ** 2)))
+
+    def _distances(self, k: int) -> Array:
+        kept: dict[int, Array] = self.facts.kept.setdefault("distances", {})
+        if k not in kept:
+            if len(kept) > 500:
+                kept.clear()
+            pairs = self.facts.neighbors(k)
+            a, b = pairs.species[pairs.i], pairs.species[pairs.j]
+            order = np.lexsort((pairs.r, np.maximum(a, b), np.minimum(a, b)))
+            kept[k] = pairs.r[order]
+        return kept[k]
+
+
+def within_files(facts: Facts) -> Iterator[Finding]:
+    """Frames of one file that are there before."""
+    twins = [t for t in Copies.of(facts).twins if facts.file[t.first] == facts.file[t.second]]
+    literal = {b for a, b in Copies.of(facts).literal if facts.file[a] == facts.file[b]}
+    again = sorted({t.second for t in twins if t.difference < EQUAL} | literal)
+    if again:
+        share = len(literal) / len(facts)
+        seen = f"{len(again)} of {len(facts)} frames are there before"
+        level = Level.LOOK if share > MANY else Level.NOTED
+        advice = "remove copies: they only weigh more, and validation with them says nothing" if share > MANY else ""
+        yield Finding(level, "copies", seen, advice, facts.at(again))
+    near = sorted({t.second for t in twins if t.difference >= EQUAL} - set(again))
+    if near:
+        seen = f"{len(near)} of {len(facts)} frames differ from another by less than some 0.005 Å"
+        yield Finding(Level.NOTED, "copies", seen, "", facts.at(near))
+
+
+def _one_label(facts: Facts, twins: Twins) -> bool:
+    """Whether two equal frames have one energy to 5 µeV, so that they are one calculation."""
+    return bool(abs(facts.energy[twins.first] - facts.energy[twins.second]) < 5e-6)
+
+
+def between_files(facts: Facts) -> Iterator[Finding]:
+    """Frames of one file that are in another as well: what is tested is trained on."""
+    twins = [t for t in Copies.of(facts).twins if facts.file[t.first] != facts.file[t.second]]
+    leaks = {b: a for a, b in Copies.of(facts).literal if facts.file[a] != facts.file[b]}
+    turned = (t for t in twins if t.difference < EQUAL and (pulls(facts.neighbors(t.first)) or _one_label(facts, t)))
+    leaks |= {t.second: t.first for t in turned if t.second not in leaks}
+    if leaks:
+        places = sorted(facts.places[k] for k in leaks)
+        pairs = ", ".join(f"{_name(facts.places[b])} = {_name(facts.places[a])}" for b, a in [*leaks.items()][:2])
+        seen = f"{len(places)} frames are in another file too ({pairs}{', …' if len(leaks) > 2 else ''})"
+        advice = "errors on them are those of the training; remove them from one of the files"
+        yield Finding(Level.LOOK, "leak", seen, advice, tuple(places))
+    near = sorted({facts.places[t.second] for t in twins} - {facts.places[k] for k in leaks})
+    if near:
+        seen = (
+            f"{len(near)} frames differ from one in another file by less than some 0.005 Å or by a crystal's symmetry"
+        )
+        yield Finding(Level.NOTED, "leak", seen, "", tuple(near))
+
+
+def _name(place: Place) -> str:
+    return named([place]).replace(": frame", " frame")
+
+
+def noise(facts: Facts) -> Iterator[Finding]:
+    """Equal structures with different labels."""
+    differences, chosen = [], []
+    for t in Copies.of(facts).twins:
+        if t.difference < EQUAL and np.isfinite(facts.energy[[t.first, t.second]]).all():
+            size = abs(facts.per_atom[t.first] - facts.per_atom[t.second])
+            differences.append(size)
+            if size > NOISE:
+                chosen += [t.first, t.second]
+    if chosen:
+        seen = f"equal structures with energies that differ by up to {1e3 * max(differences):.3g} meV/atom"
+        advice = "no model can fit both: keep the better converged one"
+        yield Finding(Level.LOOK, "noise", seen, advice, facts.at(sorted(set(chosen))))
+    elif differences and max(differences) > 1e-6:
+        seen = f"equal structures have energies equal to {1e3 * max(differences):.2g} meV/atom: the noise of the labels"
+        yield Finding(Level.NOTED, "noise", seen)
+
+
+CHECKS = (
+    Check(("copies",), within_files),
+    Check(("leak",), between_files, lambda facts: "" if len(facts.sources) > 1 else "there is one file only"),
+    Check(("noise",), noise),
+)

@@ -1,0 +1,149 @@
+"""The examination of data: files are read, facts are gathered, and every check looks at them."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from nnpot.doctor import (
+    composition,
+    consistency,
+    copies,
+    energies,
+    geometry,
+    periodicity,
+    raw,
+    stress,
+    values,
+)
+from nnpot.doctor.check import Check
+from nnpot.doctor.facts import Budget, Facts, Source
+from nnpot.doctor.finding import Diagnosis, Finding, Level, Place
+from nnpot.label_names import LabelKeys
+from nnpot.reading import read_atoms, read_labelled
+from nnpot.structure import Structure
+
+CHECKS: tuple[Check, ...] = (
+    *values.CHECKS,
+    *geometry.CHECKS,
+    *periodicity.CHECKS,
+    *consistency.CHECKS,
+    *energies.CHECKS,
+    *stress.CHECKS,
+    *copies.CHECKS,
+    *composition.CHECKS,
+    *raw.CHECKS,
+)
+"""All looks at the table, cheap ones first."""
+
+KINDS = tuple(dict.fromkeys(kind for check in CHECKS for kind in check.kinds))
+"""Names of all kinds of findings, beside `reading` for files that cannot be read."""
+
+
+def examine(
+    data: str | Path | Sequence[str | Path] | Sequence[Structure] | Mapping[str, Sequence[Structure]],
+    *,
+    keys: LabelKeys | None = None,
+    cutoff: float = 5.0,
+    budget: Budget | None = None,
+) -> Diagnosis:
+    """Look at labelled data for what is wrong with them.
+
+    Args:
+        data: Files, the first of which is trained on; or structures; or structures by the name of their file.
+        keys: Where the labels are, if not under ASE's own names.
+        cutoff: Of the potential that is to be trained, in Å.
+        budget: How much is looked at where looking takes time.
+
+    Returns:
+        What was found, and what was not looked for.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If there is nothing to look at.
+    """
+    return diagnosis_of(*facts_of(data, keys=keys, cutoff=cutoff, budget=budget))
+
+
+def facts_of(
+    data: str | Path | Sequence[str | Path] | Sequence[Structure] | Mapping[str, Sequence[Structure]],
+    *,
+    keys: LabelKeys | None = None,
+    cutoff: float = 5.0,
+    budget: Budget | None = None,
+) -> tuple[Facts, list[Finding], list[str]]:
+    """Return the table of facts about data, what was found while reading, and what labels there are; as `examine`."""
+    problems, told = list[Finding](), list[str]()
+    if isinstance(data, Mapping):
+        sources = [Source(name, structures) for name, structures in data.items()]
+    elif isinstance(data, str | Path):
+        sources = _read([data], keys or LabelKeys(), problems, told)
+    else:
+        paths = [item for item in data if isinstance(item, str | Path)]
+        structures = [item for item in data if isinstance(item, Structure)]
+        sources = _read(paths, keys or LabelKeys(), problems, told)
+        sources += [Source("structures", structures)] if structures else []
+    if not any(source.structures for source in sources) and not problems:
+        raise ValueError("there are no structures to look at; give files or structures")
+    return Facts(sources, budget or Budget(), cutoff), problems, told
+
+
+def diagnosis_of(facts: Facts, problems: Sequence[Finding] = (), told: Sequence[str] = ()) -> Diagnosis:
+    """Let every check look at a table of facts."""
+    findings, not_looked_for = [*problems], dict[str, str]()
+    looked = set[str]()
+    with np.errstate(all="ignore"):
+        for check in CHECKS if len(facts) else ():
+            try:
+                reason = check.missing(facts)
+                findings += () if reason else list(check.look(facts))
+            except np.linalg.LinAlgError:
+                reason = "the numbers do not allow it"
+            not_looked_for.update({kind: reason for kind in check.kinds if reason})
+            looked.update(check.kinds if not reason else ())
+    not_looked_for = {kind: reason for kind, reason in not_looked_for.items() if kind not in looked}
+    counts = (*(_count(source) for source in facts.sources), *told, *_limits(facts))
+    return Diagnosis(counts, tuple(sorted(findings, key=lambda f: -f.level)), not_looked_for)
+
+
+def _read(paths: Sequence[str | Path], keys: LabelKeys, problems: list[Finding], told: list[str]) -> list[Source]:
+    sources = []
+    names = Counter(Path(path).name for path in paths)
+    for path in paths:
+        name = Path(path).name if names[Path(path).name] == 1 else str(path)
+        try:
+            structures, inventory = read_labelled(path, keys, "--keys.{label} {name}")
+            atoms = read_atoms(path)
+        except ValueError as error:
+            problems.append(_problem(str(error), name))
+            continue
+        told.append(str(inventory))
+        sources.append(Source(name, structures, atoms))
+    return sources
+
+
+def _problem(message: str, name: str) -> Finding:
+    frame = re.search(r"frame (\d+)", message)
+    places = (Place(name, int(frame[1])),) if frame else ()
+    kind = "not-finite" if "NaN" in message or "*" in message else "reading"
+    return Finding(Level.STOP, kind, message, "", places)
+
+
+def _count(source: Source) -> str:
+    structures = source.structures
+    n = sum(len(s) for s in structures)
+    symbols = Counter(chemical_symbols[int(z)] for s in structures for z in s.numbers)
+    formula = ", ".join(f"{symbol} {k}" for symbol, k in sorted(symbols.items()))
+    kinds = Counter("".join("FT"[p] for p in s.pbc) for s in structures)
+    pbc = ", ".join(f"{name} {k}" for name, k in kinds.most_common())
+    return f"{source.name}: {len(structures)} frames, {n} atoms ({formula}), periodicity {pbc}"
+
+
+def _limits(facts: Facts) -> Iterator[str]:
+    """What was looked at in part only."""
+    n = int(facts.can_be_seen.sum()) if len(facts) else 0
+    if len(facts) and len(facts.looked_at) < n:
+        yield f"neighbours were looked at in {len(facts.looked_at)} of {n} frames, evenly over all of them"
