@@ -108,7 +108,8 @@ class ForceField(Calculator):
     def _pairs(self, atoms):
         i, j, d = ase_neighbor_list("ijD", atoms, self.cutoff)
         r = np.linalg.norm(d, axis=1)
-        keep = ~(np.isin(np.minimum(i, j) * len(atoms) + np.maximum(i, j), self._excluded(len(atoms))) & (r < (3.0 if any(atoms.pbc) else np.inf)))
+        codes, reach = np.minimum(i, j) * len(atoms) + np.maximum(i, j), 3.0 if any(atoms.pbc) else np.inf
+        keep = ~(np.isin(codes, self._excluded(len(atoms))) & (r < reach))
         i, j, d, r = i[keep], j[keep], d[keep], r[keep]
         epsilon, sigma, charge = (
             np.array([getattr(self.species[s], name) for s in atoms.symbols]) for name in ("epsilon", "sigma", "charge")
