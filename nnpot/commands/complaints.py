@@ -6,7 +6,7 @@ import inspect
 import pydoc
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -34,7 +34,7 @@ NO_VALUE = object()
 def explanation(command: Callable[..., Any], arguments: Sequence[str], other_names: Mapping[str, str]) -> str | None:
     """Return what is wrong with the arguments of a command; None if each setting is of its type.
 
-    It is asked only where the parser has refused them, so that it may be less strict than that.
+    It may be less strict than the parser, which is asked as well; but the parser takes null for anything.
 
     Args:
         command: The function, whose annotations say what is allowed.
@@ -42,7 +42,8 @@ def explanation(command: Callable[..., Any], arguments: Sequence[str], other_nam
         other_names: Options that are called differently from the arguments of the function.
     """
     settings: dict[str, Any] = {}
-    for name, value in _given(arguments, other_names):
+    switches = {name for name, kind in _parameters(command).items() if kind is bool}
+    for name, value in _given(arguments, other_names, switches):
         _put(settings, name.split(".") if name else [], value)
     return next(_faults_of_group(command, settings, "", known=_all_names(command)), None)
 
@@ -50,8 +51,13 @@ def explanation(command: Callable[..., Any], arguments: Sequence[str], other_nam
 # what is given --------------------------------------------------------------------------------------------------------
 
 
-def _given(arguments: Sequence[str], other_names: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    """Names and values of all options in order; those in a configuration come as one, without a name."""
+def _given(
+    arguments: Sequence[str], other_names: Mapping[str, str], switches: Collection[str]
+) -> Iterator[tuple[str, Any]]:
+    """Names and values of all options in order; those in a configuration come as one, without a name.
+
+    Of a switch only true or false is the value; whatever else follows it stands for itself.
+    """
     rest = list(arguments)
     while rest:
         option = rest.pop(0)
@@ -59,6 +65,7 @@ def _given(arguments: Sequence[str], other_names: Mapping[str, str]) -> Iterator
             continue
         option, equals, value = option.partition("=")
         is_alone = not equals and (not rest or rest[0].startswith("--"))
+        is_alone |= not equals and option[2:] in switches and bool(rest) and not isinstance(_loaded(rest[0]), bool)
         value = value if equals or is_alone else rest.pop(0)
         if option != "--config":
             yield other_names.get(option, option)[2:], NO_VALUE if is_alone else _parts(value)

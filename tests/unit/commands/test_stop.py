@@ -11,7 +11,7 @@ from runs import refusal, weights
 
 from nnpot.__main__ import main
 from nnpot.machine.locks import alone
-from nnpot.training.checkpoint import Checkpoint
+from nnpot.training.checkpoint import Checkpoint, DurableCheckpointIO
 from nnpot.training.task import PotentialTask
 
 RECIPES = {
@@ -136,7 +136,7 @@ def test_elsewhere_a_run_goes_on_equal_to_rounding_and_says_so(
     assert "instead of" not in caplog.text.replace("trainer.max_epochs 2 instead of 1", "")
     content = torch.load(run / "last.ckpt", weights_only=True)
     content["nnpot"]["numerics"] |= {"threads": 64, "bytes of a register": 1}
-    torch.save(content, run / "last.ckpt")
+    DurableCheckpointIO().save_checkpoint(content, run / "last.ckpt")
     main(["train", "--resume", str(run), "--trainer.max_epochs", "3"])
     assert f"threads {torch.get_num_threads()} instead of 64, bytes of a register" in caplog.text
     assert "equal to rounding only" in caplog.text

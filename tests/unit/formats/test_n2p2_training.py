@@ -12,6 +12,7 @@ from systems import acsf, network_potential, structure
 import nnpot
 from nnpot.__main__ import main
 from nnpot.formats import n2p2
+from nnpot.machine.signals import Request
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.structure import Structure
 from nnpot.training.data import Split, StructureData
@@ -20,6 +21,7 @@ from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.run import build_trainer
 from nnpot.training.settings import plain
 from nnpot.training.start import record_of
+from nnpot.training.stop import Stop
 from nnpot.training.task import PotentialTask
 
 
@@ -39,7 +41,7 @@ def trained(potential: NeuralNetworkPotential, folder: Path) -> list[float]:
 
     settings = plain({"potential": None, "data": options, "optimizer": optimizer, "trainer": trainer})
     record = record_of(potential, None, split, settings, trainer)
-    engine = build_trainer(trainer, optimizer, folder, record, validates=False)
+    engine = build_trainer(trainer, optimizer, folder, record, Stop(Request()), validates=False)
     engine.callbacks.append(Keep())
     engine.fit(task, StructureData(split, potential, options))
     return losses
