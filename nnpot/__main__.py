@@ -189,7 +189,7 @@ def _settings(parser: Parser, function: Callable[..., Any], arguments: Sequence[
     try:
         parsed = parser.parse_args(arguments)
         check_numbers(parsed.as_dict())
-        if why := explanation(function, arguments, OTHER_NAMES):  # the parser takes null for anything
+        if why := explanation(function, arguments, OTHER_NAMES, accepted=True):  # the parser takes null for anything
             raise ValueError(why)
         return parser.instantiate(parsed)
     except (*_NO_SETTINGS, _RefusedError) as error:  # also raised by a constructor that checks its arguments

@@ -31,7 +31,9 @@ NO_VALUE = object()
 """In the place of the value of an option that has none."""
 
 
-def explanation(command: Callable[..., Any], arguments: Sequence[str], other_names: Mapping[str, str]) -> str | None:
+def explanation(
+    command: Callable[..., Any], arguments: Sequence[str], other_names: Mapping[str, str], *, accepted: bool = False
+) -> str | None:
     """Return what is wrong with the arguments of a command; None if each setting is of its type.
 
     It may be less strict than the parser, which is asked as well; but the parser takes null for anything.
@@ -40,9 +42,10 @@ def explanation(command: Callable[..., Any], arguments: Sequence[str], other_nam
         command: The function, whose annotations say what is allowed.
         arguments: As the parser gets them.
         other_names: Options that are called differently from the arguments of the function.
+        accepted: Whether the parser takes them, so that a word behind a switch is no value of it.
     """
     settings: dict[str, Any] = {}
-    switches = {name for name, kind in _parameters(command).items() if kind is bool}
+    switches = {name for name, kind in _parameters(command).items() if accepted and kind is bool}
     for name, value in _given(arguments, other_names, switches):
         _put(settings, name.split(".") if name else [], value)
     return next(_faults_of_group(command, settings, "", known=_all_names(command)), None)
