@@ -74,6 +74,15 @@ def neighbor_pairs(structure: Structure, cutoff: float) -> NeighborPairs:
     )
 
 
+def may_be_searched(structure: Structure, cutoff: float) -> bool:
+    """Return whether `neighbor_pairs` takes a structure whose numbers are finite."""
+    try:
+        _check_number(structure, _completed_cell(structure), cutoff)
+    except ValueError:
+        return False
+    return True
+
+
 def _completed_cell(structure: Structure) -> np.ndarray:
     """Check the periodic cell vectors and fill in unit vectors where there is no periodicity, shape (3, 3)."""
     cell = structure.cell.numpy().copy()

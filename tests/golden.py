@@ -39,7 +39,7 @@ Settings = dict[str, Any]
 
 SETTINGS: Settings = {
     "data": {
-        **{"validation": 0.25, "split": "random", "batch_size": 16, "batch_atoms": 250},
+        **{"validation": 0.25, "split": "random", "doctor": "stop", "batch_size": 16, "batch_atoms": 250},
         **{"cache": "auto", "cache_gib": 6.0, "pairs_gib": 8.0},
         "keys": {
             **{"energy": "", "forces": "", "stress": "", "dipole": "", "charges": ""},
@@ -60,7 +60,7 @@ SETTINGS: Settings = {
     "trainer": {
         **{"max_epochs": 46, "atom_budget": 16.0, "patience": 0, "validate_every": 1},
         **{"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto"},
-        **{"dtype": "float64", "gradient_clip": 0.5, "compile": "off"},
+        **{"dtype": "float64", "gradient_clip": 0.5, "compile": "off", "max_time": ""},
     },
     **{"seed": 3, "from_model": None, "license": "", "repulsion": False},
 }

@@ -160,7 +160,7 @@ def between_files(facts: Facts) -> Iterator[Finding]:
 
 
 def _name(place: Place) -> str:
-    return named([place]).replace(": frame", " frame")
+    return named([place]).replace(", frame", " frame")
 
 
 def noise(facts: Facts) -> Iterator[Finding]:

@@ -161,7 +161,7 @@ def _off(facts: Facts, fit: EnergyFit) -> Flags:
     if not off.any():
         return off
     similar = np.median(one[nearest_frames(facts, frames)], axis=1)
-    return np.asarray(off & (np.abs(one - similar) > 0.5 * np.abs(one)))
+    return np.asarray(off & (np.abs(one - similar) > 0.65 * np.abs(one)))
 
 
 def _large(facts: Facts, fit: EnergyFit, residuals: Array) -> Flags:
@@ -171,7 +171,15 @@ def _large(facts: Facts, fit: EnergyFit, residuals: Array) -> Flags:
     excited = np.abs(fit.predicted - fractions @ np.linalg.lstsq(fractions, fit.predicted, rcond=1e-10)[0])
     slack = 0.05 * np.nan_to_num(facts.force_rms[frames]) + 0.1 * excited
     large = (size > UNLIKE * fit.scale * fit.reach) & (size > 0.005) & (size > slack)
-    return np.asarray(large & ~facts.is_free_atom[frames] & (fit.reach < 30.0))
+    return np.asarray(large & ~facts.is_free_atom[frames] & (fit.reach < 30.0) & ~_is_squeezed(facts, frames))
+
+
+def _is_squeezed(facts: Facts, frames: Integers) -> Flags:
+    """Which frames have no forces, and atoms far closer together than any that have: there the fit knows nothing."""
+    closest = np.array([facts.geometry[int(k)].ratio for k in frames])
+    has_forces = np.isfinite(facts.force_rms[frames])
+    least = closest[has_forces].min() if has_forces.any() else 0.0
+    return np.asarray(~has_forces & (closest < 0.9 * least))
 
 
 def gross_outliers(facts: Facts) -> Iterator[Finding]:
@@ -205,14 +213,9 @@ def force_outliers(facts: Facts) -> Iterator[Finding]:
     part = error / np.maximum(size, 0.5 * np.median(size))
     closest = np.array([facts.geometry[int(k)].ratio for k in frames])
     usual = closest > 0.97 * np.quantile(closest, 0.03)
-    off = (
-        (part > 0.85)
-        & (part > 4.0 * np.median(part))
-        & (error > 5.0 * np.median(error))
-        & usual
-        & ordinary
-        & (size > 0)
-    )
+    alone = np.median(part[nearest_frames(facts, frames)], axis=1) < 0.6 * part  # not a family of its own
+    large = (part > 0.85) & (part > 4.0 * np.median(part)) & (error > 5.0 * np.median(error)) & (size > 0)
+    off = large & usual & ordinary & alone
     if off.any() and off.mean() < 0.4:
         seen = f"a quick fit that explains {100 * fit.forces.explained:.0f} % of all forces explains none of those here"
         advice = "look whether they are converged, and belong to these atoms and elements"

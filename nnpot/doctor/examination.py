@@ -128,8 +128,10 @@ def _read(paths: Sequence[str | Path], keys: LabelKeys, problems: list[Finding],
 def _problem(message: str, name: str) -> Finding:
     frame = re.search(r"frame (\d+)", message)
     places = (Place(name, int(frame[1])),) if frame else ()
-    kind = "not-finite" if "NaN" in message or "*" in message else "reading"
-    return Finding(Level.STOP, kind, message, "", places)
+    seen = message.split(frame[0], 1)[1].lstrip(" :,") if frame else message
+    kinds = {"NaN": "not-finite", "*": "not-finite", "no atoms": "no-atoms"}
+    kind = next((kind for word, kind in kinds.items() if word in message), "reading")
+    return Finding(Level.STOP, kind, seen, "", places)
 
 
 def _count(source: Source) -> str:

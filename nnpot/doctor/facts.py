@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nnpot.doctor.finding import Place
 from nnpot.doctor.moments import Moments, Neighbors
-from nnpot.neighbors import neighbor_pairs
+from nnpot.neighbors import may_be_searched, neighbor_pairs
 from nnpot.structure import Structure
 
 Array = NDArray[np.float64]
@@ -304,7 +304,7 @@ def can_be_seen(structure: Structure, reach: float) -> bool:
         pairs = min(pairs, len(structure) ** 2 * 4.2 * reach**3 / volume)
     elif not any(structure.pbc):
         pairs = min(pairs, 500.0 * len(structure))
-    return images <= 2e4 and pairs <= MAX_PAIRS
+    return images <= 2e4 and pairs <= MAX_PAIRS and may_be_searched(structure, reach)
 
 
 def _nearest(structure: Structure) -> Array:

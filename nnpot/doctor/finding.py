@@ -50,7 +50,7 @@ class Finding:
 
     @property
     def where(self) -> str:
-        """The frames in words, `train.xyz: frames 3, 17 and 4 more`; empty if it is about all of them."""
+        """The frames in words, `train.xyz, frames 3, 17 and 4 more`; empty if it is about all of them."""
         return "; ".join(named(places) for places in by_file(self.places))
 
     def __str__(self) -> str:
@@ -119,7 +119,7 @@ def named(places: Sequence[Place], most: int = 4) -> str:
     shown = list(numbers) if len(numbers) <= most else numbers[: most - 1]
     more = len(numbers) - len(shown)
     last = f"{more} more" if more else shown.pop() if len(shown) > 1 else ""
-    return f"{Path(places[0].file).name}: frame{'s' if len(numbers) > 1 else ''} {', '.join(shown)}" + (
+    return f"{Path(places[0].file).name}, frame{'s' if len(numbers) > 1 else ''} {', '.join(shown)}" + (
         f" and {last}" if last else ""
     )
 

@@ -71,7 +71,9 @@ def too_close(facts: Facts) -> Iterator[Finding]:
             k, distance, i, j = min(found, key=lambda f: f[1])
             symbols = [chemical_symbols[int(facts.structures[k].numbers[a])] for a in (i, j)]
             pair = f"atom {i} ({symbols[0]}) and {'its image' if i == j else f'atom {j} ({symbols[1]})'}"
-            seen = f"atoms too close: {pair} {distance:.3g} Å in {facts.places[k].file} frame {facts.places[k].frame}"
+            seen = f"{pair} are {distance:.3g} Å apart" + (
+                f" in frame {facts.places[k].frame}" if len(found) > 1 else ""
+            )
             yield Finding(level, "too-close", seen, "correct or remove the frame", facts.at([f[0] for f in found]))
 
 

@@ -7,6 +7,6 @@ any width; :mod:`nnpot.machine.build` says how to choose another than that of th
 """
 
 from nnpot.native import operators
-from nnpot.native.registry import are_compiled, kernel, register, serves, without_kernels
+from nnpot.native.registry import are_compiled, how_compiled, kernel, register, serves, without_kernels
 
-__all__ = ["are_compiled", "kernel", "operators", "register", "serves", "without_kernels"]
+__all__ = ["are_compiled", "how_compiled", "kernel", "operators", "register", "serves", "without_kernels"]

@@ -100,6 +100,12 @@ def are_compiled(dtype: torch.dtype, device: torch.device) -> bool:
     return all(kernel(name, dtype, device) is not None for name in OPERATORS)
 
 
+def how_compiled() -> tuple[int, str]:
+    """Return the bytes of the vector registers that the kernels are for, and their compiler; 0 and `none` without."""
+    compiled = library.loaded()
+    return (0, "none") if compiled is None else (int(compiled.nnpot_register()), compiled.nnpot_compiler().decode())
+
+
 @contextmanager
 def without_kernels(*families: str) -> Iterator[None]:
     """Let :func:`serves` say no inside of the block, for these families, or for all if none is named.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytorch_lightning as pl
 import torch
 
-from nnpot.native import library
+from nnpot.native import how_compiled
 
 Numerics = dict[str, str | int]
 """Names, as they are told, and values."""
@@ -14,14 +14,14 @@ Numerics = dict[str, str | int]
 
 def numerics_of(trainer: pl.Trainer) -> Numerics:
     """Return what the sums of a training are made by."""
-    kernels = library.loaded()
+    register, compiler = how_compiled()
     device = trainer.strategy.root_device
     return {
         "devices": trainer.world_size,
         "kind of device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
-        "bytes of a register": 0 if kernels is None else int(kernels.nnpot_register()),
-        "compiler": "none" if kernels is None else kernels.nnpot_compiler().decode(),
+        "bytes of a register": register,
+        "compiler": compiler,
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         "PyTorch": str(torch.__version__),
     }

@@ -103,9 +103,9 @@ def test_a_flat_cell_among_many_frames_is_found_without_its_neighbors() -> None:
 def test_frames_are_named_as_they_are_counted_in_their_files() -> None:
     places = [Place("train.xyz", k) for k in (17, 3, 20, 21, 22, 40)]
     finding = Finding(Level.LOOK, "net-force", "forces do not add up", "look", tuple(places))
-    assert str(finding) == "train.xyz: frames 3, 17, 20 and 3 more: forces do not add up; look"
-    assert Finding(Level.LOOK, "units", "a", places=tuple(places[:1])).where == "train.xyz: frame 17"
-    assert Finding(Level.LOOK, "units", "a", places=tuple(places[:2])).where == "train.xyz: frames 3 and 17"
+    assert str(finding) == "train.xyz, frames 3, 17, 20 and 3 more: forces do not add up; look"
+    assert Finding(Level.LOOK, "units", "a", places=tuple(places[:1])).where == "train.xyz, frame 17"
+    assert Finding(Level.LOOK, "units", "a", places=tuple(places[:2])).where == "train.xyz, frames 3 and 17"
 
 
 def test_the_report_has_everything_and_json_too() -> None:
@@ -114,7 +114,7 @@ def test_the_report_has_everything_and_json_too() -> None:
         ("a.xyz: 4 frames",), (finding,), {"units": "there are no forces", "leak": "there is one file"}
     )
     text = str(diagnosis)
-    assert "stop: a.xyz: frame 3: no volume; correct it" in text
+    assert "stop: a.xyz, frame 3: no volume; correct it" in text
     assert "not looked for: units (there are no forces)" in text
     read = json.loads(diagnosis.to_json())
     assert read["level"] == "stop"
@@ -131,7 +131,7 @@ def test_the_command_prints_writes_and_ends_with_a_code(tmp_path: Path, capsys: 
     with pytest.raises(SystemExit) as end:
         doctor([path], json=tmp_path / "found.json", plot=tmp_path / "data.png")
     assert end.value.code == 1
-    assert "train.xyz: frame 5: energies of up to" in capsys.readouterr().out
+    assert "train.xyz, frame 5: energies of up to" in capsys.readouterr().out
     assert json.loads((tmp_path / "found.json").read_text())["level"] == "stop"
     assert (tmp_path / "data.png").read_bytes().startswith(b"\x89PNG")
 
@@ -181,6 +181,6 @@ def test_suspicions_are_a_few_lines_with_frames_of_the_file(caplog: pytest.LogCa
     structures = structures_of("alloy")
     caplog.set_level(logging.INFO, "nnpot")
     consult({"training": structures[4:], "validation": structures[2:6]}, 5.0, "--data.doctor")
-    assert any("alloy.xyz: frames 4 and 5" in line for line in caplog.messages)
+    assert any("alloy.xyz, frames 4 and 5" in line for line in caplog.messages)
     assert "nnpot doctor FILE tells the rest" in caplog.messages
     assert any("not looked for" in line and "free-energy" in line for line in caplog.messages)

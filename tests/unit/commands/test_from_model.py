@@ -152,7 +152,9 @@ def test_atoms_at_one_place_are_named(model: Path, tmp_path: Path, capsys: pytes
     frames[6].positions[1] = frames[6].positions[0]
     frames[6].calc = SinglePointCalculator(frames[6], **results)
     data = write(tmp_path / "new.xyz", frames)
-    line = refusal(capsys, "train", "--from", model, "--data.train", data, "--out", tmp_path / "o")
+    given = ["--from", model, "--data.train", data, "--out", tmp_path / "o"]
+    assert "new.xyz, frame 6: atom 0" in refusal(capsys, "train", *given)
+    line = refusal(capsys, "train", *given, "--data.doctor", "off")
     assert "new.xyz, frame 6: atoms 0 and 1 are at one place" in line
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def arguments(folder: Path, recipe: list[str]) -> list[str]:
 
 
 @pytest.fixture
-def signals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
+def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int, int]]]:
     """Signals that are sent in a step: number, epoch, step; each once."""
     planned: list[tuple[int, int, int]] = []
     right = PotentialTask.on_train_batch_start
@@ -38,7 +39,9 @@ def signals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
         right(self, batch, batch_idx)
 
     monkeypatch.setattr(PotentialTask, "on_train_batch_start", start)
-    return planned
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` has it ignored
+    yield planned
+    signal.signal(signal.SIGHUP, before)
 
 
 def stopped(capsys: pytest.CaptureFixture[str], *given: str | Path) -> tuple[int, str]:
