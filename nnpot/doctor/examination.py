@@ -43,6 +43,10 @@ KINDS = tuple(dict.fromkeys(kind for check in CHECKS for kind in check.kinds))
 """Names of all kinds of findings, beside `reading` for files that cannot be read."""
 
 
+PER_FRAME = ("copies and leaks that are turned, shifted or renumbered", "distances and outliers")
+"""What a short look finds only in the frames whose neighbours it looks at."""
+
+
 def examine(
     data: str | Path | Sequence[str | Path] | Sequence[Structure] | Mapping[str, Sequence[Structure]],
     *,
@@ -105,7 +109,8 @@ def diagnosis_of(facts: Facts, problems: Sequence[Finding] = (), told: Sequence[
             not_looked_for.update({kind: reason for kind in check.kinds if reason})
             looked.update(check.kinds if not reason else ())
     not_looked_for = {kind: reason for kind, reason in not_looked_for.items() if kind not in looked}
-    counts = (*(_count(source) for source in facts.sources), *told, *_limits(facts))
+    not_looked_for |= {kind: f"in {part} frames" for part in _limits(facts) for kind in PER_FRAME}
+    counts = (*(_count(source) for source in facts.sources), *told)
     return Diagnosis(counts, tuple(sorted(findings, key=lambda f: -f.level)), not_looked_for)
 
 
@@ -145,7 +150,7 @@ def _count(source: Source) -> str:
 
 
 def _limits(facts: Facts) -> Iterator[str]:
-    """What was looked at in part only."""
+    """How many frames were left out where neighbours are looked at; nothing if there are none."""
     n = int(facts.can_be_seen.sum()) if len(facts) else 0
     if len(facts) and len(facts.looked_at) < n:
-        yield f"neighbours were looked at in {len(facts.looked_at)} of {n} frames, evenly over all of them"
+        yield f"{n - len(facts.looked_at)} of {n}"
