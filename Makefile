@@ -4,7 +4,7 @@ VENV ?= .venv
 PYTHON ?= python3
 # C++ that no script writes
 FORMATTED = $(filter-out nnpot/native/api.h nnpot/native/gaunt.h,$(wildcard nnpot/native/*.cpp nnpot/native/*.h)) \
-            nnpot/engines/lammps/pair_nnpot.cpp nnpot/engines/lammps/sha256.h \
+            $(filter-out nnpot/engines/lammps/operators.cpp,$(wildcard nnpot/engines/lammps/*.cpp nnpot/engines/lammps/*.h)) \
             $(wildcard tests/*/*.cpp tests/unit/native/*.cpp tests/unit/engines/lammps/*.cpp)
 # tests are shared out to so many processes, file by file
 WORKERS ?= 2
