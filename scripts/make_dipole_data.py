@@ -16,7 +16,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from nnpot.analysis.materials import langevin
+from nnpot.simulation import langevin
 
 FRICTION_PER_PS = 20.0
 """Of the thermostat: strong, because structures are wanted, not dynamics."""

@@ -97,6 +97,9 @@ def changed(name: str, given: Arguments, n_changes: int, generator: torch.Genera
             continue
         if way == "one more" and isinstance(arguments[place], Tensor) and arguments[place].dtype == torch.bool:
             continue
+        if isinstance(arguments[place], Tensor) and arguments[place].is_complex():
+            ways[way](arguments[place].real, generator)  # it is refused as it is
+            continue
         arguments[place] = ways[way](arguments[place], generator)
         words.append(f"{OPERATORS[name].arguments[place].name}: {way}")
     return tuple(arguments), f"{name} with {', '.join(words)}"
@@ -116,6 +119,13 @@ def reals(arguments: Arguments) -> list[Tensor]:
     return [x for x in arguments if isinstance(x, Tensor) and x.is_floating_point()]
 
 
+def has_no_direction(name: str, arguments: Arguments) -> bool:
+    """Return whether a pair vector is 0, which is refused where structures become pairs."""
+    named = zip(OPERATORS[name].arguments, arguments, strict=True)
+    vectors = [x for argument, x in named if argument.name == "vectors" and isinstance(x, Tensor)]
+    return any(bool((x.double().norm(dim=-1) == 0).any()) for x in vectors)
+
+
 def is_refused_or_right(name: str, arguments: Arguments, words: str) -> bool:
     """Return whether it was refused; complain if a result differs from that of tensors."""
     try:
@@ -129,7 +139,7 @@ def is_refused_or_right(name: str, arguments: Arguments, words: str) -> bool:
     wanted = calculated(name, arguments).flatten()
     found = result.double().flatten()
     known = torch.isfinite(wanted)  # kernels leave out what is multiplied by 0, or add it
-    if not all(bool(torch.isfinite(x).all()) for x in reals(arguments)):
+    if not all(bool(torch.isfinite(x).all()) for x in reals(arguments)) or has_no_direction(name, arguments):
         known &= torch.isfinite(found)
     sizes = [
         float(x.double().abs().nan_to_num(0, 0).max()) for x in map(Tensor.detach, reals(arguments)) if x.numel() > 0

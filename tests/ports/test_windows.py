@@ -15,7 +15,7 @@ from datasets import labelled_alloys, tiny_config, write
 from runs import ONE_THREAD
 
 SIMULATED = """
-import asyncio, ctypes, json, multiprocessing, os, platform, signal, subprocess, sys, warnings
+import asyncio, ctypes, fcntl, json, multiprocessing, os, platform, signal, subprocess, sys, types, warnings
 
 import ase.io, filelock, jsonargparse, pytorch_lightning, rich, safetensors.torch, scipy.linalg, torch, vesin
 import matplotlib.pyplot
@@ -26,9 +26,12 @@ NOTHING_IN = {
     os: ("fork", "forkpty", "getuid", "geteuid", "getgid", "getgroups", "getloadavg", "getpgid", "killpg", "mkfifo",
          "nice", "register_at_fork", "sched_getaffinity", "sched_setaffinity", "setsid", "statvfs", "sysconf", "uname",
          "wait", "chown", "fchmod", "O_DIRECTORY"),
-    signal: ("SIGALRM", "SIGCHLD", "SIGUSR2", "alarm", "pthread_sigmask", "setitimer",
+    signal: ("SIGALRM", "SIGCHLD", "SIGHUP", "SIGUSR2", "SIGXCPU", "alarm", "pthread_sigmask", "setitimer",
              "sigwait"),
 }
+msvcrt = types.ModuleType("msvcrt")
+msvcrt.LK_NBLCK, msvcrt.locking = 2, lambda file, mode, n, flock=fcntl.flock: flock(file, 6)  # at once, or an error
+sys.modules["msvcrt"] = msvcrt
 for name in NO_MODULES:
     sys.modules[name] = None  # from now on an import of it fails
 for module, names in NOTHING_IN.items():
