@@ -192,6 +192,8 @@ RIGHT_EIGH = torch.linalg.eigh
 @contextmanager
 def pinned_numbers() -> Iterator[None]:
     """Let first weights and eigenvectors be the same on all machines inside of the block."""
+    with torch.device("cpu"):  # PyTorch remembers which functions take a device: it must be the right `randn`
+        torch.empty(0)
     with mock.patch.object(torch, "randn", pinned_randn), mock.patch.object(torch.linalg, "eigh", pinned_eigh):
         yield
 
