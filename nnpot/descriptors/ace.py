@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nnpot.batch import Pairs
 from nnpot.descriptors.base import Descriptor
 from nnpot.descriptors.neighborhood import Neighborhood
+from nnpot.descriptors.reach import NEAREST, cutoff_of
 from nnpot.descriptors.weighted_density import Sizes, WeightedDensities, WeightedDensity
 from nnpot.elements import check_elements, elements_of
 from nnpot.functional.blocks import ElementBlocks
@@ -54,7 +55,8 @@ class ACE(Descriptor):
     likely ones, a prior that lowers the errors on structures unlike the training set.
 
     Args:
-        cutoff: r_c, in Å.
+        cutoff: r_c, in Å; "auto" for one within which an atom of the training structures has about 60 neighbours, from
+            5 Å, for molecules, to 7 Å (:func:`nnpot.descriptors.reach.cutoff_of`).
         elements: Chemical symbols; taken from the training data if empty.
         channels: Number of channels c; "auto" for `n_radial` times two with up to three elements, times four with more:
             at least two thirds of the densities.  Times two also where E is trained, which is for economy.
@@ -78,7 +80,7 @@ class ACE(Descriptor):
 
     def __init__(
         self,
-        cutoff: float = 5.0,
+        cutoff: float | Literal["auto"] = 5.0,
         elements: tuple[str, ...] = (),
         channels: int | Literal["auto"] = 16,
         n_radial: int = 8,
@@ -92,6 +94,8 @@ class ACE(Descriptor):
         weighted_cutoff: float | None = None,
     ) -> None:
         super().__init__()
+        if cutoff == "auto":  # until it is fitted
+            cutoff = NEAREST
         if not cutoff > 0:
             raise ValueError(f"cutoff must be positive, got {cutoff} Å")
         if not 0 <= l_max <= MAX_DEGREE:
@@ -214,6 +218,8 @@ class ACE(Descriptor):
         if weighted == "auto":
             weighted = 0 if any(any(s.pbc) for s in structures) else WEIGHTED_CHANNELS_OF_MOLECULES
         chosen = {"element_channels": of_elements, "channels": channels, "weighted_channels": weighted}
+        if given["cutoff"] == "auto":
+            chosen["cutoff"] = cutoff_of(structures)
         return {"elements": elements, **chosen}
 
     @property

@@ -1,7 +1,8 @@
 """Averages of the weights over the steps, and the way back to the best of them."""
 
+import copy
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,13 +12,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from nnpot.training.options import OptimizerOptions
-from nnpot.training.resolve import Average, average_of
+from nnpot.training.resolve import TRUNK, Average, average_of
+from nnpot.training.schedules import Turn
 from nnpot.training.task import PotentialTask
 
 log = logging.getLogger("nnpot")
-
-EARLY = 4
-"""Averages that grow with the training span the last 1 / (EARLY + 2) of the steps so far."""
 
 
 class AveragedWeights(WeightAveraging):
@@ -25,13 +24,15 @@ class AveragedWeights(WeightAveraging):
 
     The average is exponential, but at the start over the last part of the steps so far (O. Shamir, T. Zhang, ICML
     2013), in which nothing is left of the first weights.  A refinement starts from the average that was best on
-    validation, and its own average begins anew.
+    validation, a finish from that of its trunk, and their own averages begin anew.  After a finish the trunk goes on
+    with its weights, its average and its optimiser.
     """
 
     def __init__(self, optimizer: OptimizerOptions) -> None:
         super().__init__(use_buffers=False)
         self._options, self._average = optimizer, Average(0.0, grows=False)
         self._best: list[Tensor] = []
+        self._trunk: dict[str, Any] = {}  # during a finish
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Make the averaged weights, a copy of the trained ones."""
@@ -40,7 +41,11 @@ class AveragedWeights(WeightAveraging):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the decay, now that the number of steps is known."""
+        assert isinstance(pl_module, PotentialTask)
         n_steps = int(trainer.estimated_stepping_batches)
+        if pl_module.schedule.has_trunk:
+            self._average = average_of(self._options, self._trunk["steps"]) if self._trunk else TRUNK
+            return
         self._average = average_of(self._options, n_steps)
         given, decay = self._options.ema, self._average.decay
         if given != "auto" and decay < given:
@@ -52,27 +57,69 @@ class AveragedWeights(WeightAveraging):
         assert self._average_model is not None
         schedule, average = pl_module.schedule, self._average_model
         if schedule.best_epoch == trainer.current_epoch > 0:
-            self._best = [p.detach().clone() for p in average.module.parameters()]
-        if schedule.is_refining and schedule.anneal_start == trainer.current_epoch:
-            with torch.no_grad():
-                for p, best in zip(average.module.parameters(), self._best, strict=True):
-                    p.copy_(best)
-            self._copy_average_to_current(pl_module)
-            average.n_averaged.zero_()
+            self._best = _copies(average.module.parameters())
+        turn = schedule.begin_epoch(trainer.current_epoch)
+        if turn is Turn.REFINE:
+            self._begin_anew(pl_module, self._best)
+        elif turn is Turn.FINISH:
+            self._leave_trunk(pl_module, trainer.optimizers[0])
+            self._trunk["steps"] = trainer.global_step
+            self._begin_anew(pl_module, self._trunk["average"])
+            self._average = average_of(self._options, trainer.global_step)
+        elif turn is Turn.GO_ON:
+            self._go_back_to_trunk(pl_module, trainer.optimizers[0])
+
+    def _begin_anew(self, task: PotentialTask, weights: Iterable[Tensor]) -> None:
+        """Let training go on from other weights, and the average begin with them."""
+        assert self._average_model is not None
+        _set(self._average_model.module, weights)
+        self._copy_average_to_current(task)
+        self._average_model.n_averaged.zero_()
+
+    def _leave_trunk(self, task: PotentialTask, optimizer: torch.optim.Optimizer) -> None:
+        """Keep everything that is needed to go on from here later."""
+        average = self._average_model
+        assert average is not None
+        self._trunk = {
+            "weights": _copies(task.parameters()),
+            "average": _copies(average.module.parameters()),
+            "n_averaged": int(average.n_averaged),
+            "optimizer": copy.deepcopy(optimizer.state_dict()),
+        }
+
+    def _go_back_to_trunk(self, task: PotentialTask, optimizer: torch.optim.Optimizer) -> None:
+        """Take it over again."""
+        average, trunk = self._average_model, self._trunk
+        assert average is not None
+        _set(task, trunk["weights"])
+        _set(average.module, trunk["average"])
+        average.n_averaged.fill_(trunk["n_averaged"])
+        optimizer.load_state_dict(trunk["optimizer"])
+        self._trunk, self._average = {}, TRUNK
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training has to know."""
-        return {**super().state_dict(), "best": self._best}
+        return {**super().state_dict(), "best": self._best, "trunk": self._trunk}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take it over."""
         super().load_state_dict(state_dict)
         self._best = state_dict.get("best", [])
+        self._trunk = state_dict.get("trunk", {})
 
     def _newest(self, n_averaged: int) -> float:
         """Weight of the newest in the average, after so many before it."""
-        newest = 1 - self._average.decay
-        return max(newest, (EARLY + 1) / (EARLY + 1 + n_averaged)) if self._average.grows else newest
+        return self._average.newest(n_averaged)
+
+
+def _copies(parameters: Iterable[Tensor]) -> list[Tensor]:
+    return [p.detach().clone() for p in parameters]
+
+
+@torch.no_grad()
+def _set(module: nn.Module, weights: Iterable[Tensor]) -> None:
+    for p, w in zip(module.parameters(), weights, strict=True):
+        p.copy_(w)
 
 
 class _Average(AveragedModel):

@@ -193,6 +193,22 @@ def steps_done(content: dict[str, Any], n_steps: int) -> int:
     return int(done)
 
 
+class BestCheckpoint(ModelCheckpoint):
+    """Writes `best.ckpt` after a validation if weights that may be the result are better than all before.
+
+    Args:
+        folder: Of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "best", monitor="val/error", enable_version_counter=False)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write it if it is time to."""
+        if pl_module.schedule.ends_stage(trainer.current_epoch + 1):  # type: ignore[union-attr,operator]
+            super().on_validation_end(trainer, pl_module)
+
+
 class LastCheckpoint(ModelCheckpoint):
     """Writes `last.ckpt` every few epochs and, whatever ends the run, after its last step.
 

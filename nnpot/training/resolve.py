@@ -65,10 +65,21 @@ class Average:
     Attributes:
         decay: Of the exponential average, per step.
         grows: Whether at the start it is over the last part of the steps so far.
+        early: That part is the last 1 / (early + 2) of them.
     """
 
     decay: float
     grows: bool
+    early: int = 4
+
+    def newest(self, n_averaged: int) -> float:
+        """Return the weight of the newest in the average, after so many before it."""
+        newest = 1 - self.decay
+        return max(newest, (self.early + 1) / (self.early + 1 + n_averaged)) if self.grows else newest
+
+
+TRUNK = Average(decay=1.0, grows=True, early=14)
+"""Average over the trunk of a staged training."""
 
 
 def average_of(options: OptimizerOptions, n_steps: int) -> Average:

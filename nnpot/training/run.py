@@ -12,13 +12,13 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from nnpot.machine.locks import BusyError, alone
 from nnpot.machine.signals import InterruptedRunError
 from nnpot.training.averaging import AveragedWeights
-from nnpot.training.checkpoint import DurableCheckpointIO, LastCheckpoint, Record
+from nnpot.training.checkpoint import BestCheckpoint, DurableCheckpointIO, LastCheckpoint, Record
 from nnpot.training.data import StructureData
 from nnpot.training.finite import NotFiniteError
 from nnpot.training.metrics_log import MetricsLog
@@ -145,7 +145,7 @@ def build_trainer(
     if options.patience > 0 and validates:
         callbacks.append(EarlyStopping("val/loss", patience=options.patience))
     if validates:  # the best before the last: a run that is killed between both goes on from before both
-        callbacks.append(ModelCheckpoint(folder, "best", monitor="val/error", enable_version_counter=False))
+        callbacks.append(BestCheckpoint(folder))
     callbacks.append(LastCheckpoint(folder, record.length.validate_every, stop))
     try:
         environment = environment_of(options)

@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, ClassVar
 
 ANNEALING = 1.0
@@ -20,6 +21,27 @@ MIN_PATIENCE = 15
 MIN_IMPROVEMENT = 0.01
 """Relative decrease of the validation error that counts as an improvement.  Smaller values let small sets overfit: the
 error of a dozen structures is mostly noise."""
+
+
+FIRST_STAGE = 500
+"""Steps of the trunk before the first finish."""
+
+FINISH, FINISHING_RATE = 0.2, 0.3
+"""Length of a finish, relative to the trunk before it, and its first rate, relative to the peak."""
+
+LEAST_GAIN = 0.02
+"""Relative decrease of the error from one stage to the next, twice as long, for which it is worth to go on."""
+
+VALIDATIONS_OF_A_STAGE = 20
+"""Approximate number of validations in a stage."""
+
+
+class Turn(Enum):
+    """What happens to the weights before an epoch."""
+
+    REFINE = "training goes back to the best averaged weights"
+    FINISH = "the trunk is left: its averaged weights are annealed"
+    GO_ON = "training goes back to the trunk where it was left"
 
 
 @dataclass(frozen=True)
@@ -56,12 +78,14 @@ class ScheduleSettings:
         warm_up: Fraction of the epochs in which the rate rises from 0 to its peak.
         final_rate: Rate at the end, relative to that from which it falls.
         energy: Weight of the energies.
+        steps: Of an epoch.
     """
 
     max_epochs: int
     warm_up: float
     final_rate: float
     energy: EnergyRamp
+    steps: int = 1
 
 
 class Schedule(ABC):
@@ -77,6 +101,7 @@ class Schedule(ABC):
     """
 
     may_end_early: ClassVar[bool] = False
+    has_trunk: ClassVar[bool] = False
     state: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: ScheduleSettings) -> None:
@@ -100,6 +125,18 @@ class Schedule(ABC):
     def update(self, epoch: int, error: float) -> bool:
         """Take note of the validation error after so many epochs; return whether the refinement begins now."""
         return False
+
+    def begin_epoch(self, epoch: int) -> Turn | None:
+        """Go on to the next epoch after so many; return what happens to the weights before it."""
+        return Turn.REFINE if self.is_refining and self.anneal_start == epoch else None
+
+    def ends_stage(self, epoch: int) -> bool:
+        """Return whether the weights after so many epochs are such as may be the result."""
+        return True
+
+    def validates(self, epoch: int, every: int) -> bool:
+        """Return whether the error is looked at after so many epochs, by default after every few."""
+        return epoch % every == 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training has to know."""
@@ -190,7 +227,90 @@ class Adaptive(Schedule):
         return self.is_refining and t >= self.anneal_start
 
 
-SCHEDULES: dict[str, type[Schedule]] = {"cosine": Cosine, "adaptive": Adaptive, "constant": Constant}
+class Staged(Schedule):
+    """A trunk at the peak rate, from which at each doubling of its length a finish branches off.
+
+    A stage is a piece of the trunk and its finish.  The finish starts from the averaged weights of the trunk and
+    anneals them from a low rate, while the weight of the energies rises: its end is a potential that can be used, about
+    as good as the annealing of a whole training of that length.  Then the trunk goes on where it was left, to twice
+    its length.  The training is over if a stage has gained too little for its length, or after `max_epochs`, for which the last
+    stage ends exactly there.
+
+    Without a validation error it takes all `max_epochs`.
+    """
+
+    may_end_early = has_trunk = True
+    state = ("trunk", "begin", "branch", "end", "errors", "is_over")
+
+    def __init__(self, settings: ScheduleSettings) -> None:
+        super().__init__(settings)
+        self.trunk, self.begin = 0, 0  # epochs of the trunk when the stage begins, and of all
+        self.errors: list[float] = []
+        self.is_over = False
+        self._plan()
+
+    @property
+    def last_epoch(self) -> int:
+        """Number of epochs, as far as known."""
+        return self.end if self.is_over else max(self.settings.max_epochs, self.end)
+
+    def _plan(self) -> None:
+        """Lay out the stage that begins now."""
+        left = self.settings.max_epochs - self.begin
+        first = max(1, round(FIRST_STAGE / self.settings.steps))
+        wanted = 2 * self.trunk if self.trunk else first
+        is_last = left - self._cost(wanted) < wanted  # too little would be left for another stage
+        if is_last:
+            wanted = max(self.trunk, math.floor((left + self.trunk) / (1 + FINISH)))
+        self.branch = self.begin + wanted - self.trunk
+        self.end = self.settings.max_epochs if is_last else self.begin + self._cost(wanted)
+
+    def _cost(self, trunk: int) -> int:
+        """Epochs of a stage that ends with a trunk of so many epochs."""
+        return trunk - self.trunk + math.ceil(FINISH * trunk)
+
+    def rate(self, t: float) -> float:
+        """As every schedule."""
+        if t >= self.branch:
+            return FINISHING_RATE * half_cosine(self._finished(t), self.settings.final_rate)
+        steps = (self.trunk + t - self.begin) * self.settings.steps
+        return min(1.0, max(steps / (FINISH * FIRST_STAGE), 1e-3))
+
+    def energy_weight(self, t: float) -> float:
+        """As every schedule."""
+        return self.settings.energy.after(self._finished(t) ** 2)
+
+    def update(self, epoch: int, error: float) -> bool:
+        """As every schedule."""
+        if epoch == self.end:
+            gain = 1 - error / self.errors[-1] if self.errors else 1.0
+            self.errors.append(error)
+            self.is_over = gain < LEAST_GAIN
+        return False
+
+    def begin_epoch(self, epoch: int) -> Turn | None:
+        """As every schedule."""
+        if epoch == self.end:
+            self.trunk, self.begin = self.trunk + self.branch - self.begin, self.end
+            self._plan()
+            return Turn.GO_ON
+        return Turn.FINISH if epoch == self.branch else None
+
+    def ends_stage(self, epoch: int) -> bool:
+        """As every schedule."""
+        return epoch == self.end
+
+    def validates(self, epoch: int, every: int) -> bool:
+        """As every schedule."""
+        every = max(1, (self.end - self.begin) // VALIDATIONS_OF_A_STAGE)
+        return epoch == self.end or (epoch - self.begin) % every == 0
+
+    def _finished(self, t: float) -> float:
+        """Fraction of the finish that is over."""
+        return min(max((t - self.branch) / max(self.end - self.branch, 1), 0.0), 1.0)
+
+
+SCHEDULES: dict[str, type[Schedule]] = {"staged": Staged, "cosine": Cosine, "adaptive": Adaptive, "constant": Constant}
 """Schedules by the name that `optimizer.schedule` gives them."""
 
 

@@ -58,21 +58,31 @@ class PotentialTask(pl.LightningModule):
         self.error: float | None = None  # the last `val/error`
         self._watch = FiniteWatch(self)
 
+    def on_train_epoch_start(self) -> None:
+        """Tell Lightning whether to validate after the epoch."""
+        if self.schedule.has_trunk:
+            n = self.current_epoch + 1
+            self.trainer.check_val_every_n_epoch = n if self.schedule.validates(n, 1) else n + 1
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Set the learning rate by the time in epochs, whatever number of steps an epoch had before a resume."""
-        n = int(self.trainer.num_training_batches)
-        rate = self.optimizer.lr * self.schedule.rate((self.current_epoch * n + batch_idx) / n)
+        rate = self.optimizer.lr * self.schedule.rate(self._time(batch_idx))
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         prediction = self.potential(batch)
-        weights = self.loss.weights(self.schedule.energy_weight(self.current_epoch))
+        weights = self.loss.weights(self.schedule.energy_weight(self._time(batch_idx)))
         loss = weighted(self.loss.of(prediction, batch), weights)
         self._watch.note(batch, prediction, loss, is_last=batch_idx + 1 == self.trainer.num_training_batches)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=batch.n_structures, sync_dist=True)
         return loss
+
+    def _time(self, batch_idx: int) -> float:
+        """Epochs before a step."""
+        n = int(self.trainer.num_training_batches)
+        return (self.current_epoch * n + batch_idx) / n
 
     def on_train_epoch_end(self) -> None:
         """Log the learning rate."""
@@ -110,7 +120,7 @@ class PotentialTask(pl.LightningModule):
         if self.schedule.update(self.current_epoch + 1, watched):
             best = self.schedule.best_epoch
             log.info("the validation error has stopped falling: refining the weights of epoch %d", best)
-            self.trainer.fit_loop.max_epochs = self.schedule.last_epoch
+        self.trainer.fit_loop.max_epochs = self.schedule.last_epoch
 
     def on_train_start(self) -> None:
         """Tell Lightning, if it goes on after an interruption, how many epochs are left."""
@@ -140,7 +150,8 @@ class PotentialTask(pl.LightningModule):
     def schedule(self) -> Schedule:
         """The schedule, which is made once the number of epochs is known."""
         if self._schedule is None:
-            self._schedule = self.optimizer.schedule_of(self.loss, max(self.trainer.max_epochs or 1, 1))
+            steps = int(self.trainer.num_training_batches) if self._trainer is not None else 1
+            self._schedule = self.optimizer.schedule_of(self.loss, max(self.trainer.max_epochs or 1, 1), steps)
         return self._schedule
 
     def _errors(self, name: str) -> LabelErrors:
