@@ -233,8 +233,8 @@ class Staged(Schedule):
     A stage is a piece of the trunk and its finish.  The finish starts from the averaged weights of the trunk and
     anneals them from a low rate, while the weight of the energies rises: its end is a potential that can be used, about
     as good as the annealing of a whole training of that length.  Then the trunk goes on where it was left, to twice
-    its length.  The training is over if a stage has gained too little for its length, or after `max_epochs`, for which the last
-    stage ends exactly there.
+    its length.  The training is over if a stage has gained too little for its length, or after `max_epochs`, for which
+    the last stage ends exactly there.
 
     Without a validation error it takes all `max_epochs`.
     """
