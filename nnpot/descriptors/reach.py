@@ -48,4 +48,5 @@ def cutoff_of(structures: Sequence[Structure]) -> float:
 def _distances(structure: Structure) -> Tensor:
     """Distances of all ordered pairs within the farthest cutoff, in Å."""
     vectors = neighbor_pairs(structure, FARTHEST).vectors(structure.positions, structure.cell)
-    return torch.linalg.vector_norm(vectors, dim=1)
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=1)
+    return lengths

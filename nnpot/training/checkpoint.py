@@ -136,7 +136,7 @@ class Checkpoint:
         """Return how many epochs the run has to go; with `auto` as many as were planned in the beginning are all.
 
         Raises:
-            ValueError: If it has done more than `max_epochs` already.
+            ValueError: If it has done more than `max_epochs` already, or is in a stage that ends later.
         """
         planned = self.record.length.max_epochs if max_epochs == "auto" else max_epochs
         if self.epochs > planned:
@@ -146,6 +146,11 @@ class Checkpoint:
             )
         schedule = optimizer.schedule_of(loss, planned)
         schedule.load_state_dict(self.schedule)
+        if schedule.least_epochs > planned:
+            raise ValueError(
+                f"{self.path.parent} is in a stage that ends after {schedule.least_epochs} epochs; "
+                f"trainer.max_epochs {planned} must not be less"
+            )
         return 0 if self.stopped else max(schedule.last_epoch - self.epochs, 0)
 
     def potential(self, dtype: torch.dtype) -> TrainablePotential:
@@ -194,19 +199,28 @@ def steps_done(content: dict[str, Any], n_steps: int) -> int:
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Writes `best.ckpt` after a validation if weights that may be the result are better than all before.
+    """Writes `best.ckpt` where weights that may be the result are better on validation than all before.
 
     Args:
         folder: Of the run.
+        validates: Whether there are validation structures; else the newest weights of that kind are the best.
     """
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, "best", monitor="val/error", enable_version_counter=False)
+    def __init__(self, folder: Path, *, validates: bool) -> None:
+        monitor = "val/error" if validates else None
+        super().__init__(
+            folder, "best", monitor=monitor, enable_version_counter=False, save_on_train_epoch_end=not validates
+        )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write it if it is time to."""
         if pl_module.schedule.ends_stage(trainer.current_epoch + 1):  # type: ignore[union-attr,operator]
             super().on_validation_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The same, without a validation."""
+        if pl_module.schedule.ends_stage(trainer.current_epoch + 1):  # type: ignore[union-attr,operator]
+            super().on_train_epoch_end(trainer, pl_module)
 
 
 class LastCheckpoint(ModelCheckpoint):

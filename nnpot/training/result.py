@@ -10,6 +10,7 @@ from nnpot.io import MODEL, load, save
 from nnpot.potential import Potential
 from nnpot.spec import build, to_spec
 from nnpot.training.checkpoint import Checkpoint
+from nnpot.training.schedules import SCHEDULES
 from nnpot.training.settings import recipe_of
 
 log = logging.getLogger("nnpot")
@@ -23,7 +24,7 @@ def result_of(folder: Path) -> Checkpoint | None:
 
     That is the last one of a run that took all its epochs, unless its error is much larger than the best: a few
     validation structures say little about which weights are best, while those at the end of the annealing are so on
-    the whole.  Of a run cut short or stopped early it is the best on validation.
+    the whole.  Of a run cut short or stopped early, and of one in stages, it is the best on validation.
 
     Raises:
         ValueError: If there are checkpoints, but none can be read.
@@ -33,6 +34,8 @@ def result_of(folder: Path) -> Checkpoint | None:
         if best is None and last is None and (folder / "last.ckpt").is_file():
             return Checkpoint.read(folder / "last.ckpt")  # which says why it cannot be read
         return best or last
+    if SCHEDULES[last.record.settings["optimizer"]["schedule"]].has_trunk:
+        return best
     errors = (last.error, best.error)
     is_good = None in errors or errors[0] < (1 + MAX_EXCESS) * errors[1]  # type: ignore[operator]
     return last if last.finished and not last.stopped and is_good else best

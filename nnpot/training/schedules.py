@@ -114,6 +114,11 @@ class Schedule(ABC):
         """Number of epochs, as far as known."""
         return self.settings.max_epochs
 
+    @property
+    def least_epochs(self) -> int:
+        """Number of epochs that are needed to come to an end from here."""
+        return 0
+
     @abstractmethod
     def rate(self, t: float) -> float:
         """Return the learning rate relative to its peak."""
@@ -252,7 +257,12 @@ class Staged(Schedule):
     @property
     def last_epoch(self) -> int:
         """Number of epochs, as far as known."""
-        return self.end if self.is_over else max(self.settings.max_epochs, self.end)
+        return self.end if self.is_over else self.settings.max_epochs
+
+    @property
+    def least_epochs(self) -> int:
+        """That of the stage that has begun."""
+        return self.end
 
     def _plan(self) -> None:
         """Lay out the stage that begins now."""

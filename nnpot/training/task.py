@@ -79,6 +79,11 @@ class PotentialTask(pl.LightningModule):
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=batch.n_structures, sync_dist=True)
         return loss
 
+    def _steps_of_epoch(self) -> int:
+        """Number of steps of an epoch, also while a checkpoint is read, when Lightning does not know it yet."""
+        n, data = self.trainer.num_training_batches, getattr(self.trainer, "datamodule", None)
+        return int(n) if math.isfinite(n) else len(data.train_dataloader()) if data is not None else 1
+
     def _time(self, batch_idx: int) -> float:
         """Epochs before a step."""
         n = int(self.trainer.num_training_batches)
@@ -150,8 +155,8 @@ class PotentialTask(pl.LightningModule):
     def schedule(self) -> Schedule:
         """The schedule, which is made once the number of epochs is known."""
         if self._schedule is None:
-            steps = int(self.trainer.num_training_batches) if self._trainer is not None else 1
-            self._schedule = self.optimizer.schedule_of(self.loss, max(self.trainer.max_epochs or 1, 1), steps)
+            epochs = max(self.trainer.max_epochs or 1, 1)
+            self._schedule = self.optimizer.schedule_of(self.loss, epochs, self._steps_of_epoch())
         return self._schedule
 
     def _errors(self, name: str) -> LabelErrors:

@@ -12,6 +12,7 @@ from runs import refusal, weights
 
 from nnpot.__main__ import main
 from nnpot.machine.locks import alone
+from nnpot.training import schedules
 from nnpot.training.checkpoint import Checkpoint, DurableCheckpointIO
 from nnpot.training.task import PotentialTask
 
@@ -19,6 +20,7 @@ RECIPES = {
     "structures": ["--data.batch_size", "2"],
     "atoms": ["--data.batch_size", "auto", "--data.batch_atoms", "8"],
     "an adaptive schedule": ["--data.batch_size", "2", "--optimizer.schedule", "adaptive"],
+    "stages": ["--data.batch_size", "2", "--optimizer.schedule", "staged"],
 }
 
 
@@ -53,8 +55,13 @@ def stopped(capsys: pytest.CaptureFixture[str], *given: str | Path) -> tuple[int
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_signals_end_a_run_after_a_step_and_it_goes_on_to_the_very_same_weights(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], signals: list[tuple[int, int, int]], recipe: list[str]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    signals: list[tuple[int, int, int]],
+    recipe: list[str],
 ) -> None:
+    monkeypatch.setattr(schedules, "FIRST_STAGE", 5)  # stages of 2 epochs each, trunk and finish in turn
     given, straight, run = arguments(tmp_path, recipe), tmp_path / "straight", tmp_path / "run"
     main([*given, "--out", str(straight)])
     sent = (signal.SIGUSR1, signal.SIGXCPU, signal.SIGHUP)

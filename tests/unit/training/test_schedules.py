@@ -4,13 +4,33 @@ import pytest
 
 from nnpot.training.loss import LossOptions
 from nnpot.training.options import OptimizerOptions
-from nnpot.training.schedules import SCHEDULES, Schedule
+from nnpot.training.schedules import SCHEDULES, Schedule, Staged, Turn
 
 LOSS = LossOptions(energy=1.0, final_energy_weight=100.0, ramp_from=0.3)
 
 
-def schedule(kind: str, max_epochs: int = 90) -> Schedule:
-    return OptimizerOptions(schedule=kind, warm_up=0.02, final_lr=0.01).schedule_of(LOSS, max_epochs)
+def schedule(kind: str, max_epochs: int = 90, steps: int = 1) -> Schedule:
+    return OptimizerOptions(schedule=kind, warm_up=0.02, final_lr=0.01).schedule_of(LOSS, max_epochs, steps)
+
+
+def staged(max_epochs: int, steps: int) -> Staged:
+    s = schedule("staged", max_epochs, steps)
+    assert isinstance(s, Staged)
+    return s
+
+
+def turns(s: Staged, errors: list[float] | None = None) -> list[tuple[int, Turn]]:
+    """Go through a training, with errors at the ends of its stages; return when the weights were exchanged."""
+    found, epoch, n = [], 0, 0
+    while epoch < s.last_epoch:
+        turn = s.begin_epoch(epoch)
+        if turn is not None:
+            found.append((epoch, turn))
+        epoch += 1
+        if s.ends_stage(epoch) and errors:
+            s.update(epoch, errors[n])
+            n += 1
+    return found
 
 
 def observe(s: Schedule, losses: list[float]) -> list[int]:
@@ -83,3 +103,53 @@ def test_a_training_resumed_to_another_number_of_epochs_anneals_as_if_it_had_beg
     second.load_state_dict(first.state_dict())
     assert [second.rate(t) for t in range(41)] == [fresh.rate(t) for t in range(41)]
     assert second.best_epoch == 12
+
+
+def test_a_stage_is_twice_as_long_as_the_one_before_and_a_fifth_of_its_trunk_finishes_it() -> None:
+    s = staged(max_epochs=110, steps=50)
+    # 500 steps are 10 epochs; trunks of 10, 20, 40, 80 epochs end with finishes of 2, 4, 8, 16
+    finish, go_on = Turn.FINISH, Turn.GO_ON
+    assert turns(s) == [(10, finish), (12, go_on), (22, finish), (26, go_on), (46, finish), (54, go_on), (94, finish)]
+
+
+@pytest.mark.parametrize("max_epochs", [*range(1, 60), 100, 150, 160, 161, 300, 1277])
+@pytest.mark.parametrize("steps", [1, 7, 50, 1000])
+def test_the_last_stage_ends_with_the_last_epoch_and_is_a_sixth_finish(max_epochs: int, steps: int) -> None:
+    s = staged(max_epochs, steps)
+    found = turns(s)
+    trunk = s.trunk + s.branch - s.begin
+    assert s.end == s.last_epoch == max_epochs
+    assert s.branch <= max_epochs
+    assert abs((s.end - s.branch) - 0.2 * trunk) <= 1.2
+    assert [turn for _, turn in found if turn is Turn.GO_ON] == [Turn.GO_ON] * (len(found) // 2)
+
+
+def test_the_trunk_keeps_the_rate_and_a_finish_anneals_while_the_energies_gain_weight() -> None:
+    s = staged(max_epochs=160, steps=50)
+    assert [s.rate(t) for t in (0.0, 1.0, 2.0, 9.99)] == [1e-3, 0.5, 1.0, 1.0]  # warm after 100 steps
+    assert [s.rate(t) for t in (10, 11, 12)] == pytest.approx([0.3, 0.3 * 0.505, 0.003])
+    assert [s.energy_weight(t) for t in (0, 9.99, 11, 12)] == pytest.approx([1.0, 1.0, 100**0.25, 100.0])
+
+
+def test_training_is_over_when_a_stage_gains_less_than_two_per_cent() -> None:
+    s = staged(max_epochs=1000, steps=50)
+    turns(s, [1.0, 0.9, 0.885, 0.9])
+    assert s.last_epoch == s.end == 54  # 1.7 % were gained by the third stage
+    assert turns(staged(1000, 50), [1.0, 0.97, 0.94, 0.91, 0.88, 0.85, 0.82])[-1][0] > 500
+
+
+def test_a_staged_training_validates_at_the_end_of_each_stage_and_some_twenty_times_in_it() -> None:
+    s = staged(max_epochs=3000, steps=1)
+    looked_at = [epoch for epoch in range(1, s.end + 1) if s.validates(epoch, every=3)]
+    assert s.end == 600
+    assert looked_at == [30 * k for k in range(1, 21)]
+
+
+def test_a_resumed_staged_training_goes_on_as_it_was_and_may_go_on_for_longer() -> None:
+    first, second = staged(160, 50), staged(300, 50)
+    for epoch in range(30):
+        first.begin_epoch(epoch)
+        first.update(epoch + 1, 1.0 - 0.01 * epoch)
+    second.load_state_dict(first.state_dict())
+    assert [second.rate(t) for t in range(55)] == [first.rate(t) for t in range(55)]
+    assert (first.least_epochs, first.last_epoch, second.last_epoch) == (54, 160, 300)
