@@ -308,7 +308,7 @@ BAD: dict[str, tuple[list[str], str]] = {
     "wrong type": (["--optimizer.lr", "fast"], "optimizer.lr"),
     "wrong activation": (["--potential.activation", "relux"], "activation must be one of"),
     "wrong cutoff": (["--potential.descriptor.init_args.cutoff", "-1"], "cutoff must be positive, got -1.0 Å"),
-    "nothing to resume": (["--resume", "nowhere"], "there is no checkpoint nowhere"),
+    "nothing to resume": (["--resume", "nowhere"], "there is no checkpoint nowhere/last.ckpt to resume from; to start"),
 }
 
 
