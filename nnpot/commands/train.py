@@ -89,6 +89,8 @@ def train(
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must be from 0 to 2³² − 1, got {seed}")
     pl.seed_everything(seed, verbose=False)
+    if not is_first(trainer):  # which tells
+        log.setLevel(logging.ERROR)
     options = {"potential": potential, "data": _found_from_anywhere(data), "loss": loss, "optimizer": optimizer}
     model = None if from_model is None else from_model.absolute()
     run = {"trainer": trainer, "out": out, "seed": seed, "from_model": model, "license": license}

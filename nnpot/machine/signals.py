@@ -63,7 +63,7 @@ class Request:
     Ctrl-C after another, which raises.
 
     Args:
-        is_patient: Whether it is only noted from the beginning.
+        is_patient: Whether it is only noted from the beginning, also what came while signals were `held`.
 
     Attributes:
         code: Exit code that follows from it, 0 as long as there was none.
@@ -86,6 +86,8 @@ class Request:
         with _handled_by(self._note), self._alarm:
             if deadline is not None and not self._is_patient:
                 self._alarm.enter_context(_alarm(deadline))
+            if self._is_patient:
+                held(is_over=True)
             yield self
 
     def listen(self) -> None:
@@ -101,6 +103,12 @@ class Request:
         if self.code and number == signal.SIGINT:
             raise InterruptedRunError(128 + number)
         self.code = self.code or 128 + number
+
+
+def held(*, is_over: bool = False) -> None:
+    """Let signals wait, also in processes that are started meanwhile, until that is over."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK if is_over else signal.SIG_BLOCK, ENDING)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning.utilities import rank_zero_only
 
+from nnpot.machine.signals import held
 from nnpot.machine.threads import cores, keep_to_limits
 from nnpot.training.options import TrainerOptions
 
@@ -42,8 +43,26 @@ def environment_of(options: TrainerOptions) -> ClusterEnvironment | None:
             )
         _forget_launcher_that_is_gone()
         os.environ[LAUNCHER] = str(os.getpid())
-        return LightningEnvironment()
+        return _OneNode()
     return SLURMEnvironment(auto_requeue=False) if SLURMEnvironment.detect() else None
+
+
+class _OneNode(LightningEnvironment):
+    """Lightning starts the processes.
+
+    What the first gives them holds signals back until they note them: one that is ended by a signal while it reads the
+    data would have the first killed without a word.
+    """
+
+    def validate_settings(self, num_devices: int, num_nodes: int) -> None:
+        """Hold signals: Lightning calls this right before it starts the processes."""
+        super().validate_settings(num_devices, num_nodes)
+        held()
+
+    def set_global_rank(self, rank: int) -> None:
+        """Hold them no longer: Lightning calls this right after."""
+        held(is_over=True)
+        super().set_global_rank(rank)
 
 
 def share_threads(n_processes: int) -> None:
