@@ -28,7 +28,7 @@ from nnpot.training.finite import NotFiniteError
 from nnpot.training.loss import LossOptions, check_heads, check_weights
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.plan import forecast
-from nnpot.training.processes import is_child_of_launcher, is_first
+from nnpot.training.processes import check_launcher, is_child_of_launcher, is_first
 from nnpot.training.result import model_of, result_of, save_result
 from nnpot.training.run import build_trainer, checkpoint_of, fit, new_folder, same_folder
 from nnpot.training.settings import Settings, check_changes, plain, recipe_of
@@ -89,6 +89,7 @@ def train(
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must be from 0 to 2³² − 1, got {seed}")
     pl.seed_everything(seed, verbose=False)
+    check_launcher(trainer)
     if not is_first(trainer):  # which tells
         log.setLevel(logging.ERROR)
     options = {"potential": potential, "data": _found_from_anywhere(data), "loss": loss, "optimizer": optimizer}

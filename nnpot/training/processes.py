@@ -29,22 +29,32 @@ def environment_of(options: TrainerOptions) -> ClusterEnvironment | None:
     a SLURM job for that of processes even if it was not srun that started them.
 
     Raises:
+        ValueError: As `check_launcher` does.
+    """
+    check_launcher(options)
+    if TorchElasticEnvironment.detect():
+        return TorchElasticEnvironment()
+    if options.num_nodes == 1:
+        _forget_launcher_that_is_gone()
+        os.environ[LAUNCHER] = str(os.getpid())
+        return _OneNode()
+    return SLURMEnvironment(auto_requeue=False) if SLURMEnvironment.detect() else None
+
+
+def check_launcher(options: TrainerOptions) -> None:
+    """Look at who has started this process.
+
+    Raises:
         ValueError: If srun has started several processes on one node, or variables are those of a torchrun that has
             ended.
     """
     if TorchElasticEnvironment.detect():
         _check_torchrun()
-        return TorchElasticEnvironment()
-    if options.num_nodes == 1:
-        if os.environ.get("SLURM_PROCID", "0") not in ("", "0"):
-            raise ValueError(
-                "srun has started nnpot several times; on one node start it once (srun --ntasks=1): it starts the "
-                "processes for trainer.devices itself"
-            )
-        _forget_launcher_that_is_gone()
-        os.environ[LAUNCHER] = str(os.getpid())
-        return _OneNode()
-    return SLURMEnvironment(auto_requeue=False) if SLURMEnvironment.detect() else None
+    elif options.num_nodes == 1 and os.environ.get("SLURM_PROCID", "0") not in ("", "0"):
+        raise ValueError(
+            "srun has started nnpot several times; on one node start it once (srun --ntasks=1): it starts the "
+            "processes for trainer.devices itself"
+        )
 
 
 class _OneNode(LightningEnvironment):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from datasets import tiny_config
-from runs import refusal, weights
+from runs import nnpot, refusal, weights
 
 from nnpot.__main__ import main
 from nnpot.machine.locks import alone
@@ -192,4 +192,24 @@ def test_elsewhere_a_run_goes_on_equal_to_rounding_and_says_so(
     DurableCheckpointIO().save_checkpoint(content, run / "last.ckpt")
     main(["train", "--resume", str(run), "--trainer.max_epochs", "3"])
     assert f"threads {torch.get_num_threads()} instead of 64, bytes of a register" in caplog.text
-    assert "equal to rounding only" in caplog.text
+    assert "equal to one without interruption to rounding only" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("environment", "lines"),
+    [
+        ({}, []),
+        ({"OMP_NUM_THREADS": "2"}, ["threads 2 instead of 1"]),
+        ({"NNPOT_NATIVE": "off"}, ["bytes of a register"]),
+    ],
+    ids=str,
+)
+def test_one_line_says_what_is_different(tmp_path: Path, environment: dict[str, str], lines: list[str]) -> None:
+    run = tmp_path / "o"
+    assert nnpot(*arguments(tmp_path, ["--trainer.max_epochs", "1"]), "--out", run).returncode == 0
+    done = nnpot("train", "--resume", run, "--trainer.max_epochs", "2", **environment)
+    assert done.returncode == 0
+    said = [line for line in done.stderr.splitlines() if "instead of" in line and "goes on after" not in line]
+    assert len(said) == len(lines)
+    assert all(line in said[0] and "to rounding only" in said[0] for line in lines)
