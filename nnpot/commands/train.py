@@ -225,8 +225,8 @@ def _conclude(folder: Path, split: Split, began: float) -> None:
     """Write model and report of a training that has ended by itself."""
     try:
         _report(save_result(folder, began), split, folder)
-    except KeyboardInterrupt as stop:
-        stop.add_note(f"the training is over; for model and report: nnpot train --resume {folder}")
+    except (KeyboardInterrupt, OSError) as error:
+        error.add_note(f"the training is over; for model and report: {_again(folder)}")
         raise
 
 
@@ -235,7 +235,9 @@ def _saved_all_the_same(folder: Path, split: Split, began: float, error: BaseExc
     try:
         final = save_result(folder, began)
         if final is None:
-            return "nothing is saved yet, since no step was over"
+            return "nothing is saved yet" + (
+                ", since no step was over" if isinstance(error, InterruptedRunError) else ""
+            )
         if isinstance(error, InterruptedRunError):
             _report(final, split, folder)
         reached = f"{folder / MODEL} holds the best weights so far"
@@ -247,8 +249,12 @@ def _saved_all_the_same(folder: Path, split: Split, began: float, error: BaseExc
     if not last.is_file():
         return reached
     done = Checkpoint.read(last).reached
-    again = shlex.join(["nnpot", "train", "--resume", str(folder)])
-    return f"{reached}; last good state: {last} after {done}; to go on: {again}"
+    return f"{reached}; last good state: {last} after {done}; to go on: {_again(folder)}"
+
+
+def _again(folder: Path) -> str:
+    """The command by which a run goes on."""
+    return shlex.join(["nnpot", "train", "--resume", str(folder)])
 
 
 def _nothing_to_do(checkpoint: Checkpoint, data: DataOptions) -> Path:

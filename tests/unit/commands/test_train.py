@@ -16,6 +16,7 @@ from runs import nnpot, refusal, started, wait_for, weights
 from nnpot.__main__ import main
 from nnpot.calculator import NNPotCalculator
 from nnpot.io import load, read_summary, save
+from nnpot.machine.files import NoSpaceError
 from nnpot.repulsion import ZBL
 from nnpot.training.settings import flat
 
@@ -219,6 +220,24 @@ def test_a_plan_tells_the_prospects_and_writes_nothing(tmp_path: Path, capsys: p
     assert "ms per step" in told
     assert "GiB of memory" in told
     assert not (tmp_path / "o").exists()
+
+
+def test_a_disk_that_is_full_for_the_pictures_is_one_sentence_and_the_run_is_finished_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, _: object) -> None:
+        raise NoSpaceError(f"no space left to write {path}")
+
+    given = ["train", "--config", tiny_config(tmp_path), "--trainer.max_epochs", "1", "--out", tmp_path / "a run"]
+    with monkeypatch.context() as patch:
+        patch.setattr("nnpot.commands.train.parity", full)
+        line = refusal(capsys, *given)
+    assert (
+        f"no space left to write {tmp_path / 'a run/parity.png'}; the training is over; for model and report:" in line
+    )
+    assert line.endswith(f"nnpot train --resume '{tmp_path / 'a run'}'")
+    main(["train", "--resume", str(tmp_path / "a run")])
+    assert (tmp_path / "a run/report.txt").read_text().startswith("split: at random, seed 0")
 
 
 def test_early_stopping_stops(tmp_path: Path) -> None:
