@@ -125,7 +125,8 @@ def _run(arguments: Sequence[str] | None) -> None:
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or "allocate memory" in str(error)):
             raise
-        complain(f"there is not enough memory for what is asked for{sources} ({_with_notes(error)[:200]})", code=1)
+        details = f" ({_with_notes(error)[:200]})" if str(error) else ""
+        complain(f"there is not enough memory for what is asked for{sources}{details}", code=1)
 
 
 def _module(command: str) -> Any:
