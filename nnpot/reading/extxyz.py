@@ -121,6 +121,7 @@ def _atoms(comment: str, rows: Sequence[str], first: int) -> Atoms:
 def _columns(properties: Any) -> list[_Column]:
     """What the columns are, by the key `Properties`."""
     fields = str(properties).split(":")
+    properties = _short(str(properties))
     if len(fields) % 3 or not all(re.fullmatch("[0-9]{1,6}", width) for width in fields[2::3]):
         raise ValueError(f"Properties={properties} is not made of name:type:number of columns")
     columns = [_Column(n, k, int(w)) for n, k, w in zip(fields[::3], fields[1::3], fields[2::3], strict=True)]
@@ -134,11 +135,15 @@ def _columns(properties: Any) -> list[_Column]:
     return columns
 
 
+def _short(properties: str) -> str:
+    return properties if len(properties) <= 200 else f"{properties[:200]}…"
+
+
 def _check_widths(words: Sequence[Sequence[str]], columns: Sequence[_Column], first: int) -> None:
     width = sum(column.width for column in columns)
     for k, row in enumerate(words):
         if len(row) != width:
-            told = ":".join(f"{c.name}:{c.kind}:{c.width}" for c in columns)
+            told = _short(":".join(f"{c.name}:{c.kind}:{c.width}" for c in columns))
             raise ValueError(
                 f"line {first + k} has {len(row)} columns where {told} makes {width}; are number of atoms and file "
                 "complete?"

@@ -345,3 +345,11 @@ def test_names_of_quippy_are_pointed_out_and_work(tmp_path: Path) -> None:
     assert "not used: key nneightol 2/2" in told
     keys = LabelKeys(energy="dft_energy", forces="dft_force", virial="dft_virial")
     np.testing.assert_allclose(read_structures(tmp_path / "a.xyz", keys)[1].labels["stress"], wanted, atol=1e-7)
+
+
+@pytest.mark.parametrize("end", ["", ":x:R"])
+def test_thousands_of_columns_are_short(tmp_path: Path, end: str) -> None:
+    properties = "Properties=species:S:1:pos:R:3" + "".join(f":c{k}:R:1" for k in range(5000)) + end
+    said = refusal(tmp_path / "a.xyz", frame(f"{LATTICE} {properties}"))
+    assert "frame 0 (line 1)" in said
+    assert len(said) < 600
