@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import difflib
+import errno
 import importlib
 import itertools
 import json
@@ -121,7 +122,8 @@ def _run(arguments: Sequence[str] | None) -> None:
             settings["loss"] = _with_required(settings["loss"], rest)
         function(**settings)
     except (ValueError, OSError, ImportError) as error:
-        complain(_with_notes(error), code=1)
+        is_of_name = getattr(error, "errno", None) == errno.ENAMETOOLONG or "null byte" in str(error)
+        complain(_with_notes(error) + (sources if is_of_name else ""), code=1)
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or "allocate memory" in str(error)):
             raise
