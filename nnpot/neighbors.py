@@ -28,6 +28,9 @@ Matter has some 100 within 6 Å, and fewer than 5 000 within 20 Å; a cell that 
 _MOST_BOXES = 1e5
 """Number of boxes of the size of the cutoff in which vesin 0.6 sorts atoms."""
 
+FARTHEST = 1e7
+"""Coordinate in Å beyond which float64 does not resolve 1e-9 Å any more."""
+
 _BYTES_PER_PAIR = 100
 """About that much memory, with the vectors, is taken for a pair."""
 
@@ -59,13 +62,15 @@ def neighbor_pairs(structure: Structure, cutoff: float) -> NeighborPairs:
         cutoff: In Å.
 
     Raises:
-        ValueError: If the cutoff is not positive and finite, a position or the cell is not finite, a periodic direction
-            has no volume, or there would be more pairs than :data:`MOST_NEIGHBORS` and :data:`MOST_PAIRS` allow.
+        ValueError: If the cutoff is not positive and finite, a position or the cell is not finite, an atom lies beyond
+            :data:`FARTHEST`, a periodic direction has no volume, or there would be more pairs than
+            :data:`MOST_NEIGHBORS` and :data:`MOST_PAIRS` allow.
     """
     if not 0 < cutoff < np.inf:
         raise ValueError(f"cutoff must be positive and finite, got {cutoff} Å")
     if not (torch.isfinite(structure.positions).all() and torch.isfinite(structure.cell).all()):
         raise ValueError(f"{structure.name or 'structure'}: positions or cell are not finite")
+    _check_resolution(structure)
     cell = _completed_cell(structure)
     _check_number(structure, cell, cutoff)
     points, box = _drawn_together(structure, cell, cutoff)
@@ -81,12 +86,22 @@ def neighbor_pairs(structure: Structure, cutoff: float) -> NeighborPairs:
 def may_be_searched(structure: Structure, cutoff: float) -> bool:
     """Return whether `neighbor_pairs` takes a structure whose numbers are finite."""
     try:
+        _check_resolution(structure)
         cell = _completed_cell(structure)
         _check_number(structure, cell, cutoff)
         _drawn_together(structure, cell, cutoff)
     except ValueError:
         return False
     return True
+
+
+def _check_resolution(structure: Structure) -> None:
+    farthest = float(structure.positions.abs().max()) if len(structure) > 0 else 0.0
+    if farthest > FARTHEST:
+        raise ValueError(
+            f"{structure.name or 'structure'}: an atom lies {farthest:.1g} Å from the origin, where too few digits are "
+            "left for distances; correct it, or wrap the atoms into the cell"
+        )
 
 
 def _completed_cell(structure: Structure) -> np.ndarray:

@@ -211,6 +211,16 @@ CELLS_WITHOUT_VOLUME = {
 }
 
 
+@pytest.mark.parametrize("periodic", [False, True])
+def test_an_atom_so_far_away_that_no_digits_are_left_is_refused(periodic: bool) -> None:
+    atoms = Atoms("Cu2", [[0.0, 0.0, 0.0], [0.0, 2e20, 0.0]], cell=[4.0, 4.0, 4.0], pbc=periodic)
+    with pytest.raises(ValueError, match=r"an atom lies 2e\+20 Å from the origin.*wrap the atoms"):
+        neighbor_pairs(structure(atoms), CUTOFF)
+    assert not may_be_searched(structure(atoms), CUTOFF)
+    atoms.positions[1, 1] = 2e6  # a whole number of cells
+    assert len(neighbor_pairs(structure(atoms), 4.5).i) > 0 if periodic else True
+
+
 @pytest.mark.parametrize(("cell", "pbc"), CELLS_WITHOUT_VOLUME.values(), ids=CELLS_WITHOUT_VOLUME.keys())
 def test_a_period_without_extent_is_refused(cell: list, pbc: tuple[bool, ...]) -> None:
     atoms = Structure.from_ase(Atoms("Cu", cell=cell, pbc=pbc), name="a.xyz, frame 3")
@@ -284,7 +294,7 @@ def test_a_table_is_made_once() -> None:
 @pytest.mark.parametrize("pbc", [(False,) * 3, (True, False, False), (False, True, True), (False, False, True)])
 @pytest.mark.parametrize("away", [(1.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.1, 1.0, 3.0)])
 @pytest.mark.parametrize("skew", [0.0, 0.3])
-@pytest.mark.parametrize("distance", [3e3, 1e6, 1e12])
+@pytest.mark.parametrize("distance", [3e3, 1e6, 3e6])
 def test_fragments_that_have_flown_apart_keep_their_pairs(
     pbc: tuple[bool, ...], away: tuple[float, ...], skew: float, distance: float
 ) -> None:
