@@ -23,7 +23,7 @@ from nnpot.doctor.check import Check
 from nnpot.doctor.facts import Budget, Facts, Source
 from nnpot.doctor.finding import Diagnosis, Finding, Level, Place
 from nnpot.label_names import LabelKeys
-from nnpot.reading import read_atoms, read_labelled
+from nnpot.reading import labelled, read_atoms
 from nnpot.structure import Structure
 
 CHECKS: tuple[Check, ...] = (
@@ -120,13 +120,13 @@ def _read(paths: Sequence[str | Path], keys: LabelKeys, problems: list[Finding],
     for path in paths:
         name = Path(path).name if names[Path(path).name] == 1 else str(path)
         try:
-            structures, inventory = read_labelled(path, keys, "--keys.{label} {name}")
             atoms = read_atoms(path)
+            structures, inventory = labelled(atoms, path, keys, "--keys.{label} {name}")
         except ValueError as error:
             problems.append(_problem(str(error), name))
             continue
         told.append(str(inventory))
-        sources.append(Source(name, structures, atoms))
+        sources.append(Source(name, structures, atoms, inventory))
     return sources
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nnpot.doctor.finding import Place
 from nnpot.doctor.moments import Moments, Neighbors
 from nnpot.neighbors import may_be_searched, neighbor_pairs
+from nnpot.reading import Inventory
 from nnpot.structure import Structure
 
 Array = NDArray[np.float64]
@@ -61,11 +62,13 @@ class Source:
         name: Of the file.
         structures: With their labels.
         atoms: The same as ASE reads them, if they come from a file; what a `Structure` does not hold is seen there.
+        inventory: Under which names the labels are in that file.
     """
 
     name: str
     structures: Sequence[Structure]
     atoms: Sequence[Atoms] = ()
+    inventory: Inventory | None = None
 
 
 @dataclass(frozen=True, eq=False)

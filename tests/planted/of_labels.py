@@ -9,7 +9,7 @@ from planted.bases import BASES, attached, frames, labelled, with_labels
 from planted.case import Case, harmless, planted
 
 HALF, THIRD, TENTH = slice(0, None, 2), slice(0, None, 3), slice(3, None, 10)
-SECOND_HALF = slice(15, None)
+SECOND_HALF, TAIL = slice(15, None), slice(-6, None)
 HEAVY = {"Cu": -45000.0, "Au": -517000.0, "Ni": -41300.0, "Pt": -501000.0}
 
 
@@ -87,13 +87,22 @@ STRESS: list[Case] = [
     *planted(11, "stress in kbar", ("alloy", "rocksalt"), f.each(f.scaled(stress=1 / f.KBAR))),
     *planted(11, "stress in GPa", ("water", "large alloy", "argon"), f.each(f.scaled(stress=1 / units.GPa))),
     *planted(11, "stress of VASP: kbar, sign and order", ("rocksalt", "large alloy"), f.each(f.as_vasp)),
+    *planted(11, "stress in kbar in the last fifth", ("alloy", "water"), f.part(f.scaled(stress=1 / f.KBAR), TAIL)),
+    *planted(11, "stress in GPa in a third", "rocksalt", f.part(f.scaled(stress=1 / units.GPa), THIRD)),
+    *planted(11, "stress zero in a third", "alloy", f.part(f.scaled(stress=0.0), THIRD)),
+    *planted(11, "stress in kbar of the other sign", "alloy", f.each(f.scaled(stress=-1 / f.KBAR)), "stop"),
     *harmless(11, "strongly strained", lambda: h.crystals(strain=0.1, rattle=0.05)),
     *planted(12, "stress of the other sign", ("alloy", "rocksalt", "large alloy"), f.each(f.scaled(stress=-1.0))),
+    *planted(12, "stress of the other sign in half", ("alloy", "water"), f.part(f.scaled(stress=-1.0), HALF)),
     *harmless(12, "volumes alone", lambda: h.crystals(hydrostatic=0.05)),
     *planted(13, "shear as xy yz zx", ("alloy", "rocksalt", "large alloy"), f.each(f.reordered(f.XY_YZ_ZX))),
     *planted(13, "shear as xy xz yz", ("alloy", "rocksalt"), f.each(f.reordered(f.XY_XZ_YZ))),
+    *planted(13, "shear as xy yz zx", "silver", f.each(f.reordered(f.XY_YZ_ZX))),
+    *planted(13, "shear as xy yz zx in a third", ("alloy", "rocksalt"), f.part(f.reordered(f.XY_YZ_ZX), THIRD)),
+    *harmless(13, "strained cells, dynamics and surfaces", lambda: frames("silver")),
     *harmless(13, "no shear", lambda: h.crystals(diagonal=True)),
     *planted(14, "virial for stress", ("alloy", "water"), f.each(f.virial_as_stress)),
+    *planted(14, "virial per atom for stress", "alloy", f.each(lambda a: f.scaled(stress=-a.get_volume() / len(a))(a))),
     *planted(
         14,
         "virial for stress, the other sign",
