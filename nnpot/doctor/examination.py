@@ -17,6 +17,7 @@ from nnpot.doctor import (
     periodicity,
     raw,
     stress,
+    twice,
     values,
 )
 from nnpot.doctor.check import Check
@@ -34,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     *energies.CHECKS,
     *stress.CHECKS,
     *copies.CHECKS,
+    *twice.CHECKS,
     *composition.CHECKS,
     *raw.CHECKS,
 )

@@ -155,6 +155,11 @@ class Facts:
         return self.energy / np.maximum(self.n_atoms, 1)
 
     @cached_property
+    def last_digit(self) -> list[float]:
+        """Of each source, the unit in eV of the last digit that its energies are printed with."""
+        return [_last_digit(self.energy[self.file == n]) for n in range(len(self.sources))]
+
+    @cached_property
     def has_forces(self) -> Flags:
         """Which frames have forces."""
         return np.array([s.forces is not None and len(s) > 0 for s in self.structures], bool)
@@ -308,6 +313,16 @@ def can_be_seen(structure: Structure, reach: float) -> bool:
     elif not any(structure.pbc):
         pairs = min(pairs, 500.0 * len(structure))
     return images <= 2e4 and pairs <= MAX_PAIRS and may_be_searched(structure, reach)
+
+
+def _last_digit(values: Array) -> float:
+    """The power of ten that all values are multiples of, but for the rounding of floating-point numbers."""
+    values = values[np.isfinite(values)]
+    rounding = 4.0 * np.spacing(np.abs(values).max(initial=1.0))
+    for n in range(16):
+        if (np.abs(np.round(values, n) - values) <= rounding).all():
+            return float(10.0**-n)
+    return float(rounding)
 
 
 def _nearest(structure: Structure) -> Array:

@@ -78,7 +78,7 @@ def _differ(facts: Facts, known: np.ndarray) -> bool:
 def zero_forces(facts: Facts) -> Iterator[Finding]:
     """Forces that are exactly zero on all atoms of a frame whose symmetry does not make them so."""
     there = [int(k) for k in facts.looked_at if facts.has_forces[k] and facts.n_atoms[k] > 1]
-    zero = [k for k in there if not facts.forces[k].any() and pulls(facts.neighbors(k))]
+    zero = [k for k in there if not facts.forces[k].any() and pulls(facts.neighbors(k), facts.reach)]
     if not zero:
         return
     all_zero = len(zero) == len(there) and len(there) > 1
@@ -89,16 +89,16 @@ def zero_forces(facts: Facts) -> Iterator[Finding]:
         yield Finding(level, "zero-forces", seen, "leave forces out, or calculate them", places)
         return
     seen = f"the forces are zero on all atoms in {len(zero)} of {len(there)} frames, but no symmetry makes them so"
-    level = Level.LOOK if len(zero) > 2 else Level.NOTED
-    yield Finding(level, "zero-forces", seen, "calculate them, or leave them out there", facts.at(zero))
+    yield Finding(Level.LOOK, "zero-forces", seen, "calculate them, or leave them out there", facts.at(zero))
 
 
-def pulls(pairs: Neighbors) -> bool:
-    """Return whether the surroundings of some atom have no symmetry that forbids a force."""
+def pulls(pairs: Neighbors, reach: float) -> bool:
+    """Return whether the surroundings of some atom, within a reach in Å, have no symmetry that forbids a force."""
     if not len(pairs.r):
         return False
+    inside = np.maximum(1.0 - (pairs.r / reach) ** 2, 0.0) ** 2  # a shell at the reach is there by rounding alone
     for decay in (0.7, 2.0):
-        weights = np.exp(-pairs.r / decay)
+        weights = inside * np.exp(-pairs.r / decay)
         vectors = pairs.summed(weights[:, None] * pairs.u, pairs.to_centers)
         size = pairs.summed(weights, pairs.to_centers)
         if (np.linalg.norm(vectors, axis=1) > 0.01 * np.maximum(size, 1e-300)).any():
