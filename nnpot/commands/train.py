@@ -28,7 +28,7 @@ from nnpot.training.finite import NotFiniteError
 from nnpot.training.loss import LossOptions, check_heads, check_weights
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.plan import forecast
-from nnpot.training.processes import is_first
+from nnpot.training.processes import is_first, is_started_by_first
 from nnpot.training.result import model_of, result_of, save_result
 from nnpot.training.run import build_trainer, checkpoint_of, fit, new_folder, same_folder
 from nnpot.training.settings import Settings, check_changes, plain, recipe_of
@@ -193,12 +193,23 @@ def _first_start(
         model = _model_in(from_model, getattr(torch, trainer.dtype))
     first = potential if model is None else model
     assert first is not None
-    parts = {"training": split.train, "validation": split.validation}
-    diagnosis = consult(parts, first.cutoff, "--data.doctor", data.doctor)
+    diagnosis = _look_at(split, first.cutoff, data, trainer)
     if model is not None:
         return start_from_model(model, split, settings, trainer), diagnosis
     assert potential is not None
     return fresh_start(potential, split, settings, trainer), diagnosis
+
+
+def _look_at(split: Split, cutoff: float, data: DataOptions, trainer: TrainerOptions) -> Diagnosis | None:
+    """Look at the data in the first process: those that it starts need not, those beside it end as it does, in silence.
+
+    They know the verdict by themselves, since nothing connects them yet: to wait for a first one that has ended would
+    take forever.
+    """
+    if is_started_by_first():
+        return None
+    parts = {"training": split.train, "validation": split.validation}
+    return consult(parts, cutoff, "--data.doctor", data.doctor, quiet=not is_first(trainer))
 
 
 def _model_in(path: Path, dtype: torch.dtype) -> Potential:

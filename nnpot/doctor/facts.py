@@ -302,17 +302,7 @@ def can_be_seen(structure: Structure, reach: float) -> bool:
         return False
     if float(structure.positions.abs().max()) > FAR or float(structure.cell.abs().max()) > FAR:
         return False
-    vectors = structure.cell.numpy()[np.array(structure.pbc)]
-    if len(vectors) and np.linalg.matrix_rank(vectors) < len(vectors):
-        return False
-    images = float(np.prod(2.0 * np.ceil(reach / heights(structure)) + 1.0))
-    volume = structure.volume if structure.volume is not None and all(structure.pbc) else None
-    pairs = len(structure) ** 2 * images
-    if volume is not None:
-        pairs = min(pairs, len(structure) ** 2 * 4.2 * reach**3 / volume)
-    elif not any(structure.pbc):
-        pairs = min(pairs, 500.0 * len(structure))
-    return images <= 2e4 and pairs <= MAX_PAIRS and may_be_searched(structure, reach)
+    return may_be_searched(structure, reach, MAX_PAIRS)
 
 
 def _last_digit(values: Array) -> float:

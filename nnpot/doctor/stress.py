@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nnpot.doctor.check import Check
+from nnpot.doctor.check import FILE_ALONE, Check
 from nnpot.doctor.facts import Facts, Flags, Integers
 from nnpot.doctor.finding import Finding, Level
 from nnpot.doctor.quick_fit import QuickFit
@@ -37,7 +37,7 @@ def sizes(facts: Facts) -> Iterator[Finding]:
             continue
         sign = "−" if _is_negative(comparison, part.chosen).mean() > 0.5 else ""
         where = "" if len(parts) == 1 else f"in {_share(len(part.chosen), len(comparison.telling))} "
-        seen = f"{where}{_word(facts)} are {sign}{part.factor:.4g} times what energies and forces give"
+        seen = f"{where}{_word(facts)} are {sign}{part.factor:.4g} times what {_reference(comparison)} give"
         kind = "stress-virial" if part.sizes and part.sizes[0].power == 1 else "stress-unit"
         if not part.sizes and (len(parts) > 1 or 0.1 < part.factor < 10.0):
             continue
@@ -51,19 +51,20 @@ def signs(facts: Facts) -> Iterator[Finding]:
     comparison = Comparison.of(facts)
     along, telling = comparison.along, comparison.telling
     wrong, right = along < -CLEAR, along > CLEAR
-    what = _word(facts)
+    what, number = _word(facts), _share(int(wrong.sum()), len(telling))
+    opposite = f"{what} have the opposite sign of what {_reference(comparison)} give"
     if any(part.sizes and part.sizes[0].power for part in comparison.parts) or not wrong.any():
         return  # a virial, whose sign is told with it
     if wrong.sum() > 4 * right.sum() and wrong.sum() >= FEWEST:
         if any(_is_of_energies(facts, part) for part in comparison.parts):
             return
-        seen = f"{what} have the opposite sign of what energies and forces give, in {_share(wrong.sum(), len(telling))}"
         level = Level.STOP if _is_sure(comparison) and wrong.sum() >= 10 else Level.LOOK
-        yield Finding(level, "stress-sign", seen, _sign_advice(what))
+        gradients = "" if comparison.is_of_both else "; or the forces are gradients"
+        yield Finding(level, "stress-sign", f"{opposite}, in {number}", _sign_advice(what) + gradients)
     elif comparison.is_sheared and min(wrong.sum(), right.sum()) >= max(FEWEST, MIXED * len(telling)):
-        seen = f"{what} have the opposite sign of what energies and forces give in {_share(wrong.sum(), len(telling))}"
         advice = f"look where they are from; there {_sign_advice(what)}"
-        yield Finding(Level.LOOK, "stress-sign", seen, advice, facts.at(comparison.frames[telling[wrong]]))
+        places = facts.at(comparison.frames[telling[wrong]])
+        yield Finding(Level.LOOK, "stress-sign", f"{opposite} in {number}", advice, places)
 
 
 def orders(facts: Facts) -> Iterator[Finding]:
@@ -79,6 +80,10 @@ def orders(facts: Facts) -> Iterator[Finding]:
             where = f"in {_share(len(chosen), len(comparison.telling))} "
             places = facts.at(comparison.frames[comparison.telling[chosen]])
             yield Finding(Level.LOOK, "stress-order", where + seen, advice, places)
+
+
+def _reference(comparison: Comparison) -> str:
+    return "energies and forces" if comparison.is_of_both else "forces"
 
 
 def _word(facts: Facts) -> str:
@@ -106,7 +111,9 @@ def _is_of_energies(facts: Facts, part: Part) -> bool:
 
 
 def _is_sure(comparison: Comparison) -> bool:
-    return comparison.is_sheared and comparison.clarity > SURE and len(comparison.telling) >= 10
+    return (
+        comparison.is_of_both and comparison.is_sheared and comparison.clarity > SURE and len(comparison.telling) >= 10
+    )
 
 
 def _level(comparison: Comparison, part: Part, parts: list[Part]) -> Level:
@@ -197,7 +204,7 @@ def _needs_shear(facts: Facts) -> str:
 
 
 def _needs_file(facts: Facts) -> str:
-    return "" if facts.atoms else "a training or evaluation does not look at the file itself"
+    return "" if facts.atoms else FILE_ALONE
 
 
 CHECKS = (

@@ -95,16 +95,21 @@ class Comparison:
         frames: Positions in the table.
         given: Of the labels, in Voigt's order.
         expected: Of the quick fit.
+        is_of_both: Whether energies and forces belong together; else the fit is one of forces.
     """
 
     def __init__(self, facts: Facts) -> None:
         self.facts, fit = facts, QuickFit.of(facts)
         assert facts.moments is not None
+        assert fit.forces is not None
+        self.is_of_both = fit.slope is not None and fit.slope.is_clear and fit.slope.is_one
+        coefficients = (
+            fit.coefficients if self.is_of_both else fit.forces.coefficients
+        )  # energies may have another unit
         there = np.array([k for k in facts.looked_at if np.isfinite(facts.stress[k]).all()], np.int64)
         self.frames = within(there, facts.n_atoms, facts.budget.predicted)
         rows = [
-            facts.moments.predict(facts.neighbors(int(k)), fit.coefficients).virial / facts.volume[k]
-            for k in self.frames
+            facts.moments.predict(facts.neighbors(int(k)), coefficients).virial / facts.volume[k] for k in self.frames
         ]
         self.expected = np.array(rows).reshape(len(rows), 6)
         self.given = facts.stress[self.frames]

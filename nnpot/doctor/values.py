@@ -112,13 +112,14 @@ def few_labels(facts: Facts) -> Iterator[Finding]:
     n = int(many.sum())
     known = int(np.isfinite(facts.energy[many]).sum())
     if n >= 5 and known < FEW_LABELS * n:
-        seen = f"only {known} of {n} frames have an energy"
-        yield Finding(Level.LOOK, "few-labels", seen, "look whether the others have it under another name")
-    for name, has in (("forces", facts.has_forces), ("stress", np.isfinite(facts.stress).all(axis=1))):
+        seen = f"only {known} of {n} frames have an energy" if known else f"none of {n} frames has an energy"
+        others = "the others have it" if known else "they are"
+        yield Finding(Level.LOOK, "few-labels", seen, f"look whether {others} under another name")
+    for name, has in (("forces", facts.has_forces), ("stresses", np.isfinite(facts.stress).all(axis=1))):
         possible = many if name == "forces" else many & np.isfinite(facts.volume)
         n, known = int(possible.sum()), int((has & possible).sum())
         if 0 < known < n:
-            yield Finding(Level.NOTED, "few-labels", f"{known} of {n} frames that can have {name} have them")
+            yield Finding(Level.NOTED, "few-labels", f"{name} are given in {known} of {n} frames that can have them")
 
 
 CHECKS = (

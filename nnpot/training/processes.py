@@ -61,18 +61,19 @@ def is_first(options: TrainerOptions) -> bool:
     ranks = list(RANKS) if TorchElasticEnvironment.detect() or options.num_nodes > 1 else []
     if options.num_nodes > 1:
         ranks.append("SLURM_PROCID")
-    if _is_child_of_launcher():
+    if is_started_by_first():
         ranks.append("LOCAL_RANK")
     return not any(os.environ.get(name, "0") not in ("", "0") for name in ranks)
 
 
-def _is_child_of_launcher() -> bool:
+def is_started_by_first() -> bool:
+    """Return whether the first process of a training has started this one, when it had read and looked at the data."""
     return os.environ.get(LAUNCHER) == str(os.getppid())
 
 
 def _forget_launcher_that_is_gone() -> None:
     """Ignore variables of another training, in a shell that it has started: the process would wait for the others."""
-    if _is_child_of_launcher():
+    if is_started_by_first():
         return
     for name in OF_LAUNCHER:
         os.environ.pop(name, None)
