@@ -43,6 +43,13 @@ def test_a_fault_of_one_file_is_said_of_it(change: f.Change, kind: str, wrong: s
     assert all(other not in words for words in blamed), blamed
 
 
+def test_a_few_frames_are_compared_with_a_fit_to_the_first_file(tmp_path: Path) -> None:
+    structures = frames("rocksalt")
+    findings = suspicious(structures[:30], f.each(f.scaled(forces=-1.0))(structures[30:36]), tmp_path)
+    assert [finding.kind for finding in findings] == ["force-sign"]
+    assert str(findings[0]).startswith("in test.xyz forces are -")
+
+
 @pytest.mark.slow
 def test_what_is_wrong_in_all_files_is_said_once(tmp_path: Path) -> None:
     structures = f.each(f.scaled(forces=-1.0))(frames("large alloy"))

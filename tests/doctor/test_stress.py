@@ -40,7 +40,12 @@ def named_virial(value: Callable[[np.ndarray, float], np.ndarray]) -> f.Change:
     ("value", "kind", "words"),
     [
         (lambda s, v: s * v, "stress-sign", "virials have the opposite sign.*a virial is −volume·stress"),
-        (lambda s, v: s, "stress-unit", "virials are −0.00.*stresses under the name of virials: call them stress"),
+        (
+            lambda s, v: s,
+            "stress-unit",
+            "virials are −0.00.*stresses under the name of virials: call them stress in the file$",
+        ),
+        (lambda s, v: -s, "stress-unit", "call them stress in the file and change their sign$"),
         (
             lambda s, v: -s * v / KBAR,
             "stress-unit",
@@ -49,7 +54,7 @@ def named_virial(value: Callable[[np.ndarray, float], np.ndarray]) -> f.Change:
         (lambda s, v: -s * v / HARTREE, "stress-unit", "virials are 0.03.*hartree: divide them by 0.0367"),
         (lambda s, v: -s * v**2, "stress-virial", "virials that have been multiplied by the volume: divide them by it"),
     ],
-    ids=["sign", "a stress", "kbar", "hartree", "volume twice"],
+    ids=["sign", "a stress", "a stress of the other sign", "kbar", "hartree", "volume twice"],
 )
 def test_virials_are_called_so(value, kind: str, words: str, tmp_path: Path) -> None:
     findings = found(f.each(named_virial(value))(frames("alloy")), tmp_path)
