@@ -162,7 +162,7 @@ class Comparison:
         upper, distance = two_clusters(ratio)
         gap = abs(float(np.median(ratio[upper]) - np.median(ratio[~upper]))) if upper.any() else 0.0
         fewest = max(3, 0.04 * len(ratio))
-        if distance < 5.0 or gap < np.log(8.0) or min(upper.sum(), (~upper).sum()) < fewest:
+        if distance < 5.0 or gap < np.log(20.0) or min(upper.sum(), (~upper).sum()) < fewest:
             return [all_of_them]
         parts = [self._part(self.telling[upper]), self._part(self.telling[~upper])]
         if all(part.sizes for part in parts) and parts[0].sizes[0] != parts[1].sizes[0]:

@@ -16,6 +16,9 @@ MAX_PER_ATOM = 1e8
 MAX_FORCE = 1e6
 """Force in eV/Å that no calculation has."""
 
+BONDED = 1.7
+"""Shortest distance of a frame, over the sum of covalent radii, below which its atoms act on each other."""
+
 FEW_LABELS = 0.2
 """Part of the frames below which a label is said to be nearly missing."""
 
@@ -78,7 +81,8 @@ def _differ(facts: Facts, known: np.ndarray) -> bool:
 def zero_forces(facts: Facts) -> Iterator[Finding]:
     """Forces that are exactly zero on all atoms of a frame whose symmetry does not make them so."""
     there = [int(k) for k in facts.looked_at if facts.has_forces[k] and facts.n_atoms[k] > 1]
-    zero = [k for k in there if not facts.forces[k].any() and pulls(facts.neighbors(k), facts.reach)]
+    near = [k for k in there if facts.geometry[k].ratio < BONDED]  # atoms far apart may have none
+    zero = [k for k in near if not facts.forces[k].any() and pulls(facts.neighbors(k), facts.reach)]
     if not zero:
         return
     all_zero = len(zero) == len(there) and len(there) > 1
