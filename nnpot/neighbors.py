@@ -83,16 +83,16 @@ def neighbor_pairs(structure: Structure, cutoff: float) -> NeighborPairs:
     )
 
 
-def may_be_searched(structure: Structure, cutoff: float) -> bool:
-    """Return whether `neighbor_pairs` takes a structure whose numbers are finite."""
+def may_be_searched(structure: Structure, cutoff: float, most_pairs: int = MOST_PAIRS) -> bool:
+    """Return whether `neighbor_pairs` takes a structure whose numbers are finite, with up to a number of pairs."""
     try:
         _check_resolution(structure)
         cell = _completed_cell(structure)
-        _check_number(structure, cell, cutoff)
+        n_pairs = _check_number(structure, cell, cutoff)
         _drawn_together(structure, cell, cutoff)
     except ValueError:
         return False
-    return True
+    return n_pairs <= most_pairs
 
 
 def _check_resolution(structure: Structure) -> None:
@@ -120,8 +120,8 @@ def _completed_cell(structure: Structure) -> np.ndarray:
     return cell
 
 
-def _check_number(structure: Structure, cell: np.ndarray, cutoff: float) -> None:
-    """Refuse a search that would take forever, before it begins, by an estimate of the number of its pairs.
+def _check_number(structure: Structure, cell: np.ndarray, cutoff: float) -> float:
+    """Refuse a search that would take forever, before it begins, by an estimate of the number of its pairs; return it.
 
     An estimate from above: cells that are looked through are boxes about the sphere, and a cell that is not reduced,
     whose vectors are nearly in a plane, has more of them than points of its lattice lie in the sphere.
@@ -133,7 +133,7 @@ def _check_number(structure: Structure, cell: np.ndarray, cutoff: float) -> None
     neighbors = 0.5 * (images + others)  # of a box, a sphere is half
     n_pairs = neighbors * len(structure)
     if neighbors <= MOST_NEIGHBORS and n_pairs <= MOST_PAIRS:
-        return
+        return n_pairs
     heights = ", ".join(f"{2 * cutoff / a:.3g}" for a in across[periodic])
     raise ValueError(
         f"{structure.name or 'structure'}: about {neighbors:.1g} neighbours of each atom would have to be looked for "

@@ -184,8 +184,7 @@ def _first_start(
         model = _model_in(from_model, getattr(torch, trainer.dtype))
     first = potential if model is None else model
     assert first is not None
-    parts = {"training": split.train, "validation": split.validation}
-    diagnosis = consult(parts, first.cutoff, "--data.doctor", data.doctor)
+    diagnosis = _look_at(split, first.cutoff, data, trainer)
     if model is not None:
         return start_from_model(model, split, settings, trainer), diagnosis
     assert potential is not None
@@ -207,6 +206,18 @@ def _is_done(
     """Whether a run has no epochs to go."""
     has_new_budget = any(change.startswith("trainer.atom_budget") for change in changes)
     return not has_new_budget and checkpoint.epochs_left(trainer.max_epochs, loss, optimizer) == 0
+
+
+def _look_at(split: Split, cutoff: float, data: DataOptions, trainer: TrainerOptions) -> Diagnosis | None:
+    """Look at the data in the first process: those that it starts need not, those beside it end as it does, in silence.
+
+    They know the verdict by themselves, since nothing connects them yet: to wait for a first one that has ended would
+    take forever.
+    """
+    if is_child_of_launcher():
+        return None
+    parts = {"training": split.train, "validation": split.validation}
+    return consult(parts, cutoff, "--data.doctor", data.doctor, quiet=not is_first(trainer))
 
 
 def _model_in(path: Path, dtype: torch.dtype) -> Potential:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from nnpot.doctor.facts import Facts
 from nnpot.doctor.finding import Finding
 
+FILE_ALONE = "only nnpot doctor looks at what else is in the file"
+"""Why the short form does not look for what a `Structure` does not hold."""
+
 Look = Callable[[Facts], Iterator[Finding]]
 
 

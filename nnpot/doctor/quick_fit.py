@@ -175,18 +175,6 @@ class QuickFit:
             found[int(k)] = (rms(facts.forces[int(k)] - predicted), rms(predicted))
         return found
 
-    @cached_property
-    def stresses(self) -> tuple[Integers, Array]:
-        """Predicted stresses of frames that have one, with the positions of these in the table."""
-        facts = self.facts
-        assert facts.moments is not None
-        there = np.array([k for k in facts.looked_at if np.isfinite(facts.stress[k]).all()], np.int64)
-        chosen = within(there, facts.n_atoms, facts.budget.fitted)
-        rows = [
-            facts.moments.predict(facts.neighbors(int(k)), self.coefficients).virial / facts.volume[k] for k in chosen
-        ]
-        return chosen, np.array(rows).reshape(len(rows), 6)
-
     def _energies(self) -> tuple[Array, Array, Array]:
         """Rows, energies per atom and fractions of the elements of the frames with energies."""
         facts, frames = self.facts, self.facts.looked_at[self.with_energies]

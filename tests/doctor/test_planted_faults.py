@@ -62,6 +62,7 @@ NAMES = {
     41: ["free-energy"],
     42: ["few-labels"],
     43: ["no-atoms"],
+    46: ["unused-label"],
 }
 """Of each planted kind, how the doctor may call it."""
 

@@ -89,6 +89,27 @@ def per_atom(atoms: Atoms) -> Atoms:
     return with_labels(atoms, energy=atoms.calc.results["energy"] / len(atoms))
 
 
+def kept_as(**names: str) -> Change:
+    """Keep labels under other names, and no longer under their own."""
+
+    def change(atoms: Atoms) -> Atoms:
+        found = labels(atoms)
+        atoms = with_labels(atoms, **dict.fromkeys(names))
+        for label, name in names.items():
+            (atoms.arrays if label == "forces" else atoms.info)[name] = found[label]
+        return atoms
+
+    return change
+
+
+@edited
+def with_other_columns(atoms: Atoms) -> None:
+    """Keep numbers that are no labels: velocities, errors, weights."""
+    atoms.arrays["velo"] = np.zeros((len(atoms), 3))
+    atoms.arrays["force_error"] = np.zeros((len(atoms), 3))
+    atoms.info["E_fermi"], atoms.info["energy_weight"], atoms.info["ecut"] = 3.2, 1.0, 500.0
+
+
 # forces ---------------------------------------------------------------------------------------------------------------
 
 

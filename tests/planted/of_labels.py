@@ -9,7 +9,7 @@ from planted.bases import BASES, attached, frames, labelled, with_labels
 from planted.case import Case, harmless, planted
 
 HALF, THIRD, TENTH = slice(0, None, 2), slice(0, None, 3), slice(3, None, 10)
-SECOND_HALF = slice(15, None)
+SECOND_HALF, TAIL = slice(15, None), slice(-6, None)
 HEAVY = {"Cu": -45000.0, "Au": -517000.0, "Ni": -41300.0, "Pt": -501000.0}
 
 
@@ -48,7 +48,11 @@ UNITS: list[Case] = [
     *planted(3, "energies and forces in kcal/mol", ("ethanol", "molecules"), f.each(f.scaled(1 / f.KCAL, 1 / f.KCAL))),
     *harmless(3, "a flat potential: argon", lambda: frames("argon")),
     *planted(4, "positions and cell in bohr", ("alloy", "water", "molecules", "aluminium"), f.each(f.in_bohr)),
-    *planted(4, "cell alone in bohr", ("water", "rocksalt"), f.each(f.cell_in_bohr)),
+    *planted(4, "cell alone in bohr", ("water", "rocksalt", "alloy", "silver"), f.each(f.cell_in_bohr)),
+    *planted(4, "cell alone in bohr in a third", ("alloy", "rocksalt"), f.part(f.cell_in_bohr, THIRD)),
+    *planted(4, "cell of monolayers in bohr", "alloy", lambda _: f.each(f.cell_in_bohr)(h.monolayers())),
+    *harmless(4, "monolayers", h.monolayers),
+    *harmless(4, "gas in boxes beside a liquid", lambda: h.gas_and_liquid(9.0)),
     *harmless(4, "crystals of volumes within 15 % in length", lambda: h.crystals(hydrostatic=0.15, rattle=0.05)),
     *planted(5, "energies per atom", ("large alloy", "molecules", "ethanol", "aluminium"), f.each(f.per_atom)),
     *harmless(5, "one size", lambda: frames("alloy")),
@@ -69,6 +73,8 @@ FORCES: list[Case] = [
     *harmless(9, "frames in any order", lambda: in_any_order(frames("ethanol"))),
     *planted(10, "forces zero everywhere", ("alloy", "ethanol", "water"), f.each(f.forces_zero)),
     *planted(10, "forces zero in half", ("alloy", "molecules", "rocksalt"), f.part(f.forces_zero, SECOND_HALF)),
+    *planted(10, "forces zero in one", ("alloy", "ethanol"), f.part(f.forces_zero, [5])),
+    *planted(10, "forces zero in one of few frames", "molecules", lambda s: f.part(f.forces_zero, [2])(s[::9])),
     *harmless(10, "perfect crystals and free atoms", h.perfect),
     *[
         Case(10, "zero forces of fixed atoms", "noted", True, c.write)
@@ -87,13 +93,22 @@ STRESS: list[Case] = [
     *planted(11, "stress in kbar", ("alloy", "rocksalt"), f.each(f.scaled(stress=1 / f.KBAR))),
     *planted(11, "stress in GPa", ("water", "large alloy", "argon"), f.each(f.scaled(stress=1 / units.GPa))),
     *planted(11, "stress of VASP: kbar, sign and order", ("rocksalt", "large alloy"), f.each(f.as_vasp)),
+    *planted(11, "stress in kbar in the last fifth", ("alloy", "water"), f.part(f.scaled(stress=1 / f.KBAR), TAIL)),
+    *planted(11, "stress in GPa in a third", "rocksalt", f.part(f.scaled(stress=1 / units.GPa), THIRD)),
+    *planted(11, "stress zero in a third", "alloy", f.part(f.scaled(stress=0.0), THIRD)),
+    *planted(11, "stress in kbar of the other sign", "alloy", f.each(f.scaled(stress=-1 / f.KBAR)), "stop"),
     *harmless(11, "strongly strained", lambda: h.crystals(strain=0.1, rattle=0.05)),
     *planted(12, "stress of the other sign", ("alloy", "rocksalt", "large alloy"), f.each(f.scaled(stress=-1.0))),
+    *planted(12, "stress of the other sign in half", ("alloy", "water"), f.part(f.scaled(stress=-1.0), HALF)),
     *harmless(12, "volumes alone", lambda: h.crystals(hydrostatic=0.05)),
     *planted(13, "shear as xy yz zx", ("alloy", "rocksalt", "large alloy"), f.each(f.reordered(f.XY_YZ_ZX))),
     *planted(13, "shear as xy xz yz", ("alloy", "rocksalt"), f.each(f.reordered(f.XY_XZ_YZ))),
+    *planted(13, "shear as xy yz zx", "silver", f.each(f.reordered(f.XY_YZ_ZX))),
+    *planted(13, "shear as xy yz zx in a third", ("alloy", "rocksalt"), f.part(f.reordered(f.XY_YZ_ZX), THIRD)),
+    *harmless(13, "strained cells, dynamics and surfaces", lambda: frames("silver")),
     *harmless(13, "no shear", lambda: h.crystals(diagonal=True)),
     *planted(14, "virial for stress", ("alloy", "water"), f.each(f.virial_as_stress)),
+    *planted(14, "virial per atom for stress", "alloy", f.each(lambda a: f.scaled(stress=-a.get_volume() / len(a))(a))),
     *planted(
         14,
         "virial for stress, the other sign",
@@ -183,6 +198,10 @@ ENERGIES: list[Case] = [
         ("alloy", "ethanol"),
         f.part(lambda a: with_labels(a, energy=None), slice(1, None)),
     ),
+    *planted(46, "gradients under their own name", "alloy", f.each(f.kept_as(forces="grad"))),
+    *planted(46, "energies called E", "ethanol", f.each(f.kept_as(energy="E"))),
+    *planted(46, "energies in hartree under that name in half", "alloy", f.part(f.kept_as(energy="Energy_Ha"), HALF)),
+    *harmless(46, "other numbers of atoms", lambda: f.each(f.with_other_columns)(frames("alloy"))),
     *harmless(42, "a few labels missing", h.some_unlabelled),
 ]
 

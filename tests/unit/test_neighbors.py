@@ -215,10 +215,10 @@ CELLS_WITHOUT_VOLUME = {
 def test_an_atom_so_far_away_that_no_digits_are_left_is_refused(periodic: bool) -> None:
     atoms = Atoms("Cu2", [[0.0, 0.0, 0.0], [0.0, 2e20, 0.0]], cell=[4.0, 4.0, 4.0], pbc=periodic)
     with pytest.raises(ValueError, match=r"an atom lies 2e\+20 Å from the origin.*wrap the atoms"):
-        neighbor_pairs(structure(atoms), CUTOFF)
-    assert not may_be_searched(structure(atoms), CUTOFF)
+        neighbor_pairs(Structure.from_ase(atoms), CUTOFF)
+    assert not may_be_searched(Structure.from_ase(atoms), CUTOFF)
     atoms.positions[1, 1] = 2e6  # a whole number of cells
-    assert len(neighbor_pairs(structure(atoms), 4.5).i) > 0 if periodic else True
+    assert len(neighbor_pairs(Structure.from_ase(atoms), 4.5).i) > 0 if periodic else True
 
 
 @pytest.mark.parametrize(("cell", "pbc"), CELLS_WITHOUT_VOLUME.values(), ids=CELLS_WITHOUT_VOLUME.keys())
