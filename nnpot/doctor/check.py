@@ -9,6 +9,10 @@ from nnpot.doctor.finding import Finding
 Look = Callable[[Facts], Iterator[Finding]]
 
 
+ALL = ("positions", "energy", "forces")
+"""What a quick fit of energies and forces uses."""
+
+
 def _nothing(facts: Facts) -> str:
     return ""
 
@@ -21,8 +25,10 @@ class Check:
         kinds: What it looks for.
         look: Yields what it finds.
         missing: Says why it cannot look, from the table; empty if it can.
+        uses: Labels (and positions) that must be right, but for single frames, for the look to mean anything.
     """
 
     kinds: tuple[str, ...]
     look: Look
     missing: Callable[[Facts], str] = _nothing
+    uses: tuple[str, ...] = ()

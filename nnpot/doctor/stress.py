@@ -7,7 +7,7 @@ import numpy as np
 from ase import units
 from numpy.typing import NDArray
 
-from nnpot.doctor.check import Check
+from nnpot.doctor.check import ALL, Check
 from nnpot.doctor.facts import Facts
 from nnpot.doctor.finding import Finding, Level
 from nnpot.doctor.quick_fit import QuickFit
@@ -146,6 +146,6 @@ def _needs_file(facts: Facts) -> str:
 
 
 CHECKS = (
-    Check(("stress-unit", "stress-sign", "stress-order", "stress-virial"), meaning, _needs),
+    Check(("stress-unit", "stress-sign", "stress-order", "stress-virial"), meaning, _needs, ALL),
     Check(("stress-symmetry",), symmetry, _needs_file),
 )

@@ -11,7 +11,7 @@ from planted.bases import attached, with_labels
 Change = Callable[[Atoms], Atoms]
 Fault = Callable[[list[Atoms]], list[Atoms]]
 
-HARTREE, BOHR = units.Hartree, units.Bohr
+HARTREE, RYDBERG, BOHR = units.Hartree, units.Rydberg, units.Bohr
 KCAL, KJ = units.kcal / units.mol, units.kJ / units.mol
 KBAR = 0.1 * units.GPa
 
@@ -87,6 +87,11 @@ def cell_in_bohr(atoms: Atoms) -> None:
 def per_atom(atoms: Atoms) -> Atoms:
     """Give the energy per atom."""
     return with_labels(atoms, energy=atoms.calc.results["energy"] / len(atoms))
+
+
+def per_atom_times(n: float) -> Change:
+    """Give the energy per formula unit of n atoms."""
+    return lambda atoms: with_labels(atoms, energy=n * atoms.calc.results["energy"] / len(atoms))
 
 
 # forces ---------------------------------------------------------------------------------------------------------------
@@ -345,6 +350,15 @@ def renamed(symbols: dict[str, str]) -> Change:
         atoms.symbols = [symbols.get(s, s) for s in atoms.symbols]
 
     return edited(edit)
+
+
+@seeded
+def permuted_symbols(atoms: Atoms, rng: np.random.Generator) -> Atoms:
+    """Shuffle the elements among the atoms: the composition stays."""
+    copy = atoms.copy()
+    while len(set(atoms.symbols)) > 1 and list(copy.symbols) == list(atoms.symbols):
+        copy.symbols = rng.permutation(list(atoms.symbols))
+    return attached(copy, **labels(atoms))
 
 
 @edited
