@@ -92,6 +92,7 @@ def seen(base: str, change: Change) -> str:
         ("alloy", f.scaled(forces=1 / f.KCAL), "perhaps forces in kcal/mol/Å"),
         ("molecules", f.in_hartree, "perhaps energies in hartree and forces in hartree/bohr"),
         ("alloy", f.scaled(1 / RYDBERG, BOHR / RYDBERG), "perhaps energies in Ry and forces in Ry/bohr"),
+        ("aluminium", f.per_atom, "perhaps energies per atom"),
         ("ethanol", f.scaled(1 / f.KCAL, 1 / f.KCAL), "perhaps energies in kcal/mol and forces in kcal/mol/Å"),
     ],
 )
@@ -108,3 +109,8 @@ def test_bonds_have_the_stiffness_of_matter_and_push_with_the_other_sign(base: s
         assert QuickFit.of(facts).explains_forces
         assert stiffness is not None
         assert STIFFNESS[0] < sign * stiffness < STIFFNESS[1]
+
+
+def test_the_stiffness_is_that_of_all_directions() -> None:
+    facts, _, _ = facts_of([Structure.from_ase(a) for a in frames("alloy")])
+    assert bond_stiffness(facts) == pytest.approx(16.0, rel=0.25)

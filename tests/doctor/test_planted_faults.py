@@ -65,10 +65,21 @@ NAMES = {
 """Of each planted kind, how the doctor may call it."""
 
 
+ALSO = {
+    "5 energies per atom (aluminium)",
+    "7 gradients for forces in the last quarter (rocksalt)",
+    "22 0.2 eV/atom in the last third of a trajectory (water)",
+    "33 a soft metal near melting",
+    "33 symbols sorted, atoms not, in a tenth (water)",
+    "34 a few 0.1 eV in one cluster among bulk and slabs (aluminium)",
+}
+"""What is tried in every run beside the first case of each kind, since a rule of its own is needed for it."""
+
+
 def first_of_each_kind(*, planted: bool) -> Iterator[Case]:
     seen = set()
     for case in CASES:
-        if (case.level is not None) is planted and case.kind not in seen:
+        if (case.level is not None) is planted and (case.kind not in seen or named(case) in ALSO):
             seen.add(case.kind)
             yield case
 
