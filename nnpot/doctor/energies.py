@@ -34,6 +34,9 @@ GAP = 5.0
 LARGE_OFFSET = 0.2
 """Offset in eV per atom from which it is told even where similar frames all have it, as in a second half of a file."""
 
+SQUEEZED = 0.8
+"""Closest distance over covalent radii below which an energy that is far too high is one of atoms too close."""
+
 LEAST_FORCE = 0.05
 """Root mean square of forces in eV/Å up to which they are noise, so that a fit need not explain them."""
 
@@ -193,10 +196,10 @@ def _is_squeezed(facts: Facts, frames: Integers) -> Flags:
 
 
 def gross_outliers(facts: Facts) -> Iterator[Finding]:
-    """Energies that are far from all others of their composition, where there is no fit."""
+    """Energies that are far from all others of their composition, where there is no fit; pairs may have any."""
     if QuickFit.of(facts).energies is not None:
         return
-    frames = np.flatnonzero(np.isfinite(facts.energy) & (facts.n_atoms > 1) & ~facts.is_set_aside)
+    frames = facts.looked_at[(np.isfinite(facts.energy) & (facts.n_atoms > 2) & ~facts.is_set_aside)[facts.looked_at]]
     if len(frames) < 8:
         return
     fractions = facts.counts[frames] / facts.n_atoms[frames][:, None]
@@ -204,6 +207,9 @@ def gross_outliers(facts: Facts) -> Iterator[Finding]:
     left = y - fractions @ solve(fractions, y)[0]
     left -= np.median(left)
     off = (np.abs(left) > 20 * spread(left)) & (np.abs(left) > 3.0)
+    closest = np.array([facts.geometry[int(k)].ratio for k in frames])
+    off &= (left < 0) | (closest > SQUEEZED)
+    off &= np.abs(left - Near.of(facts, frames).median(left)) > 0.65 * np.abs(left)
     if off.any() and off.mean() < 0.1:
         seen = f"energies off by up to {np.abs(left[off]).max():.3g} eV/atom from those of the same composition"
         advice = "look whether they are converged, and belong to these structures"
@@ -241,7 +247,7 @@ def _unexplained(part: Array, error: Array) -> Flags:
     usual, typical = float(np.median(part)), float(np.median(error))
     not_at_all = (part > 0.85) & (part > 4.0 * usual) & (error > 5.0 * typical)
     far_worse = (part > 0.2) & (part > 10.0 * usual) & (error > 8.0 * typical)
-    return np.asarray(not_at_all | far_worse)
+    return np.asarray(not_at_all | (far_worse & (far_worse.sum() >= 3)))
 
 
 def free_atoms(facts: Facts) -> Iterator[Finding]:

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.calculators.emt import EMT
 from planted import faults as f
-from planted.bases import frames
+from planted.bases import frames, labelled
 from planted.faults import Fault
 
 from nnpot.doctor import Diagnosis, Level, examine
@@ -80,3 +82,14 @@ def test_forces_of_near_perfect_crystals_are_no_outliers() -> None:
         return quiet + structures[2:]
 
     assert "force-outlier" not in suspicions(diagnosed("alloy", fault))
+
+
+def test_energies_alone_show_what_is_far_off_and_no_curve_of_a_bond() -> None:
+    def without_forces(structures):
+        return [f.with_labels(a, forces=None, stress=None) for a in structures]
+
+    wrong = diagnosed("alloy", lambda s: without_forces(f.part(f.shifted(total=90.0), [9])(s)))
+    assert [f.places[0].frame for f in wrong.findings if f.kind == "gross-outlier"] == [9]
+    curve = [Atoms("Cu2", [[0, 0, 0], [0, 0, r]]) for r in np.linspace(1.2, 6.0, 60)]
+    structures = [Structure.from_ase(a) for a in without_forces([labelled(a, EMT()) for a in curve])]
+    assert "gross-outlier" not in suspicions(examine(structures))
