@@ -18,7 +18,7 @@ ENERGY_WEIGHT = 10.0
 GROSS = 1e4
 """Residual in typical ones from which an energy is left out from the start."""
 
-AGAINST = 1.1
+AGAINST = 1.3
 """Errors over forces of a frame from which it is left out of the fit."""
 
 RIDGES = (1e-6, 1e-4, 1e-2)
@@ -158,7 +158,7 @@ def _against(error: Array, values: tuple[Array, ...]) -> Flags:
     """Which frames have forces that a fit makes worse than none would be, as those of another sign; few if any."""
     size = np.array([rms(v) for v in values])
     against = (error > AGAINST * size) & (size > 0.5 * np.median(size))
-    return against if against.mean() < 0.4 else np.zeros(len(size), bool)
+    return against if against.sum() >= 3 and against.mean() < 0.4 else np.zeros(len(size), bool)
 
 
 def _solved(normal: list[tuple[Array, Array]], weights: Array, ridge: float, n_rows: int) -> Array:
