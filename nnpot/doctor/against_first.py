@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nnpot.doctor.consistency import explanations
+from nnpot.doctor.conversions import ENERGY_UNITS, FORCE_UNITS
 from nnpot.doctor.facts import Array, Facts, Integers, within
 from nnpot.doctor.finding import Finding, Level
 from nnpot.doctor.least_squares import less_composition
@@ -13,6 +13,9 @@ from nnpot.doctor.quick_fit import QuickFit
 
 CORRELATED, OFF = 0.9, np.log(2.5)
 """Correlation from which a factor counts, and the logarithm from which it is not 1."""
+
+NEAR = 0.7
+"""Logarithm within which a factor is that of a unit."""
 
 FEWEST = 4
 """Number of frames that are compared at least."""
@@ -56,10 +59,19 @@ def _compared(facts: Facts, chosen: Integers, predictions: list[Prediction], n: 
         if what == "forces" and abs(np.log(abs(factor))) < OFF:
             yield Finding(Level.LOOK, "force-sign", seen, "they look like gradients: change their sign")
             continue
-        names = [e for e in explanations(facts, factor if what == "energies" else 1 / factor) if e.startswith(what)]
+        names = _units(what, factor, float(facts.n_atoms[chosen].mean()))
         yield Finding(
             Level.LOOK, "units", seen, f"perhaps {' or '.join(names[:2])}" if names else "look for their unit"
         )
+
+
+def _units(what: str, factor: float, n_atoms: float) -> list[str]:
+    """What energies or forces of structures of so many atoms may be in that are off by a factor, the nearest first."""
+    sizes = {f"{what} in {unit}": s for unit, s in (ENERGY_UNITS if what == "energies" else FORCE_UNITS).items()}
+    sizes |= {"energies per atom": 1 / n_atoms} if what == "energies" else {}
+    distances = {name: abs(np.log(abs(factor) / size)) for name, size in sizes.items()}
+    sign = " of opposite sign" if factor < 0 else ""
+    return [name + sign for name in sorted(distances, key=distances.__getitem__) if distances[name] < NEAR]
 
 
 def _factor(x: Array, y: Array) -> float | None:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from nnpot.doctor import (
     geometry,
     periodicity,
     raw,
+    scales,
     stress,
     twice,
     values,
@@ -34,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     *values.CHECKS,
     *geometry.CHECKS,
     *periodicity.CHECKS,
+    *scales.CHECKS,
     *consistency.CHECKS,
     *energies.CHECKS,
     *stress.CHECKS,
@@ -48,10 +50,10 @@ KINDS = tuple(dict.fromkeys(kind for check in CHECKS for kind in check.kinds))
 """Names of all kinds of findings, beside `reading` for files that cannot be read."""
 
 
-EACH = (*consistency.CHECKS, *energies.CHECKS, *stress.CHECKS, *geometry.UNITS)
+EACH = (*scales.CHECKS, *consistency.CHECKS, *energies.CHECKS, *stress.CHECKS, *geometry.UNITS)
 """Looks at each file by itself as well, where there are several."""
 
-UNITS = ("units", "force-sign", "energy-per-atom", "length-unit")
+UNITS = ("units", "force-sign", "energy-sign", "energy-per-atom", "length-unit")
 """Kinds of which others follow if they are those of all files."""
 
 FRAMES_ALONE = 10
@@ -59,6 +61,18 @@ FRAMES_ALONE = 10
 
 CAUSES = ("reading", "length-unit", "coordinates", "periodicity")
 """Kinds of findings from which others of the same level follow: they are told first."""
+
+WRONG_AS_A_WHOLE = {
+    "length-unit": ("positions",), "coordinates": ("positions",),
+    "constant-energy": ("energy",), "energy-per-atom": ("energy",), "energy-sign": ("energy",),
+    "energies-unexplained": ("energy",),
+    "zero-forces": ("forces",), "force-sign": ("forces",), "forces-unexplained": ("forces",),
+    "units": ("energy", "forces"),
+}  # fmt: skip
+"""What is in doubt after a finding about all frames, so that nothing else is judged by it."""
+
+SPOILED = ("too-close", "far-off", "coordinates", "flat-cell")
+"""Findings about single frames after which their labels are not judged, as after any of level stop."""
 
 PER_FRAME = ("copies and leaks that are turned, shifted or renumbered", "distances and outliers")
 """What a short look finds only in the frames whose neighbours it looks at."""
@@ -129,10 +143,12 @@ def _looked(facts: Facts, checks: Sequence[Check]) -> tuple[list[Finding], dict[
     with np.errstate(all="ignore"):
         for check in checks if len(facts) else ():
             try:
-                reason = check.missing(facts)
-                findings += () if reason else list(check.look(facts))
+                reason = _in_doubt(check, findings) or check.missing(facts)
+                found = () if reason else tuple(check.look(facts))
             except np.linalg.LinAlgError:
-                reason = "the numbers do not allow it"
+                reason, found = "the numbers do not allow it", ()
+            _set_aside(facts, found)
+            findings += found
             not_looked_for.update({kind: reason for kind in check.kinds if reason})
             looked.update(check.kinds if not reason else ())
     if any(f.kind == "length-unit" and not f.places for f in findings):  # volumes are wrong, and stresses with them
@@ -175,6 +191,23 @@ def _is_one_file(facts: Facts, n: int) -> bool:
         {p.file for p, m in zip(facts.places, facts.file, strict=True) if (m == n) is own} for own in (True, False)
     ]
     return not files[0] & files[1]
+
+
+def _in_doubt(check: Check, findings: Sequence[Finding]) -> str:
+    """Why a check means nothing after what has been found, empty if it does: what is wrong judges nothing else."""
+    for finding in findings:
+        doubted = WRONG_AS_A_WHOLE.get(finding.kind, ())
+        if finding.level >= Level.LOOK and not finding.places and set(doubted) & set(check.uses):
+            return f"first see {finding.kind}"
+    return ""
+
+
+def _set_aside(facts: Facts, found: Iterable[Finding]) -> None:
+    """Mark frames whose labels mean nothing after what has been found of them."""
+    of_place = {place: k for k, place in enumerate(facts.places)}
+    for finding in found:
+        if finding.level == Level.STOP or (finding.level == Level.LOOK and finding.kind in SPOILED):
+            facts.is_set_aside[[of_place[place] for place in finding.places if place in of_place]] = True
 
 
 def _read(paths: Sequence[str | Path], keys: LabelKeys, problems: list[Finding], told: list[str]) -> list[Source]:

@@ -101,6 +101,7 @@ class Facts:
 
     Attributes:
         kept: What is made once and shared by several checks: the quick fit, the copies.
+        is_set_aside: Frames that are certainly wrong, shape (S,); what they are labelled with judges nothing.
     """
 
     sources: Sequence[Source]
@@ -112,6 +113,7 @@ class Facts:
         self.structures: list[Structure] = [s for source in self.sources for s in source.structures]
         self.places = [_place(source, k) for source in self.sources for k in range(len(source.structures))]
         self.atoms = [a for source in self.sources for a in source.atoms]
+        self.is_set_aside = np.zeros(len(self.structures), bool)
         self._pairs, self._room = dict[int, Neighbors](), KEPT_PAIRS
         self.file = np.repeat(np.arange(len(self.sources)), [len(s.structures) for s in self.sources])
 

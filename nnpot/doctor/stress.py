@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nnpot.doctor.check import FILE_ALONE, Check
+from nnpot.doctor.check import ALL, FILE_ALONE, Check
 from nnpot.doctor.facts import Facts, Flags, Integers
 from nnpot.doctor.finding import Finding, Level
 from nnpot.doctor.quick_fit import QuickFit
@@ -208,8 +208,8 @@ def _needs_file(facts: Facts) -> str:
 
 
 CHECKS = (
-    Check(("stress-unit", "stress-virial"), sizes, _needs),
-    Check(("stress-sign",), signs, _needs),
-    Check(("stress-order",), orders, _needs_shear),
+    Check(("stress-unit", "stress-virial"), sizes, _needs, ALL),
+    Check(("stress-sign",), signs, _needs, ALL),
+    Check(("stress-order",), orders, _needs_shear, ALL),
     Check(("stress-symmetry",), symmetry, _needs_file),
 )

@@ -11,7 +11,7 @@ from planted.bases import attached, with_labels
 Change = Callable[[Atoms], Atoms]
 Fault = Callable[[list[Atoms]], list[Atoms]]
 
-HARTREE, BOHR = units.Hartree, units.Bohr
+HARTREE, RYDBERG, BOHR = units.Hartree, units.Rydberg, units.Bohr
 KCAL, KJ = units.kcal / units.mol, units.kJ / units.mol
 KBAR = 0.1 * units.GPa
 
@@ -108,6 +108,11 @@ def with_other_columns(atoms: Atoms) -> None:
     atoms.arrays["velo"] = np.zeros((len(atoms), 3))
     atoms.arrays["force_error"] = np.zeros((len(atoms), 3))
     atoms.info["E_fermi"], atoms.info["energy_weight"], atoms.info["ecut"] = 3.2, 1.0, 500.0
+
+
+def per_atom_times(n: float) -> Change:
+    """Give the energy per formula unit of n atoms."""
+    return lambda atoms: with_labels(atoms, energy=n * atoms.calc.results["energy"] / len(atoms))
 
 
 # forces ---------------------------------------------------------------------------------------------------------------
@@ -366,6 +371,15 @@ def renamed(symbols: dict[str, str]) -> Change:
         atoms.symbols = [symbols.get(s, s) for s in atoms.symbols]
 
     return edited(edit)
+
+
+@seeded
+def permuted_symbols(atoms: Atoms, rng: np.random.Generator) -> Atoms:
+    """Shuffle the elements among the atoms: the composition stays."""
+    copy = atoms.copy()
+    while len(set(atoms.symbols)) > 1 and list(copy.symbols) == list(atoms.symbols):
+        copy.symbols = rng.permutation(list(atoms.symbols))
+    return attached(copy, **labels(atoms))
 
 
 @edited
