@@ -154,7 +154,9 @@ class Comparison:
 
     @cached_property
     def parts(self) -> list[Part]:
-        """The telling frames by the size of their stress, one part or two, the larger first."""
+        """The telling frames by the size of their stress, one part or two, the larger first; none without any."""
+        if not len(self.telling):
+            return []
         all_of_them = self._part(self.telling)
         ratio = self._log_ratio(self.telling)
         if len(ratio) < 2 * FEWEST:
@@ -171,8 +173,6 @@ class Comparison:
 
     def _part(self, chosen: Integers) -> Part:
         ratio = self._log_ratio(chosen)
-        if not len(ratio):
-            return Part(chosen, (), 1.0, np.inf)
         misfits = {size: float(np.median(np.abs(ratio - self._log_size(size, chosen)))) for size in SIZES}
         factor = float(np.exp(np.median(ratio)))
         if misfits[RIGHT_SIZE] < RIGHT:

@@ -9,6 +9,8 @@ from nnpot.doctor.check import Check
 from nnpot.doctor.facts import Facts
 from nnpot.doctor.finding import Finding, Level
 from nnpot.doctor.moments import Neighbors
+from nnpot.doctor.quick_fit import QuickFit
+from nnpot.doctor.robust import rms
 
 MAX_PER_ATOM = 1e8
 """Energy per atom in eV beyond that of any atom in any unit: uranium has −7.6e5 eV, −1.8e7 kcal/mol."""
@@ -21,6 +23,9 @@ BONDED = 1.7
 
 FEW_LABELS = 0.2
 """Part of the frames below which a label is said to be nearly missing."""
+
+RELAXED = 0.3
+"""Predicted forces, relative to the typical ones, below which a structure without forces may be a relaxed one."""
 
 
 def empty(facts: Facts) -> Iterator[Finding]:
@@ -92,8 +97,24 @@ def zero_forces(facts: Facts) -> Iterator[Finding]:
         places = () if all_zero else facts.at(zero)
         yield Finding(level, "zero-forces", seen, "leave forces out, or calculate them", places)
         return
+    fit = QuickFit(facts)  # not the one that is kept: wrong frames have not been set aside yet
+    zero = [k for k in zero if not _is_relaxed(facts, fit, k)]
+    if not zero:
+        return
     seen = f"the forces are zero on all atoms in {len(zero)} of {len(there)} frames, but no symmetry makes them so"
     yield Finding(Level.LOOK, "zero-forces", seen, "calculate them, or leave them out there", facts.at(zero))
+
+
+def _is_relaxed(facts: Facts, fit: QuickFit, k: int) -> bool:
+    """Whether a structure may be relaxed: the least energy of its composition, and no large forces by a fit."""
+    alike = (facts.counts == facts.counts[k]).all(axis=1) & np.isfinite(facts.energy)
+    if not alike[k] or alike.sum() < 2 or facts.energy[k] > facts.energy[alike].min():
+        return False
+    if facts.moments is None or fit.forces is None or not fit.explains_forces:
+        return True
+    predicted = facts.moments.gradient_rows(facts.neighbors(k)) @ fit.forces.coefficients
+    typical = np.median([rms(f) for f in facts.forces if f.any()])
+    return bool(rms(predicted) < RELAXED * typical)
 
 
 def pulls(pairs: Neighbors, reach: float) -> bool:

@@ -190,14 +190,14 @@ def virial_as_stress(atoms: Atoms) -> Atoms:
 
 
 def asymmetric(size: float) -> Change:
-    """Keep 9 numbers under a name of their own, xz and zx apart by a part of the largest."""
+    """Keep 9 numbers, xz and zx apart by a part of the largest."""
 
     def change(atoms: Atoms) -> Atoms:
         stress = voigt_6_to_full_3x3_stress(atoms.calc.results["stress"])
         stress[0, 2] += size * abs(stress).max()
         stress[1, 0] -= size * abs(stress).max()
         atoms = with_labels(atoms, stress=None)
-        atoms.info["REF_stress"] = stress
+        atoms.info["stress"] = stress
         return atoms
 
     return change
