@@ -120,7 +120,8 @@ def record_batched(
         tape: Where to.
         pairs: Ordered pairs within at least the cutoffs.
     """
-    recorded = [p.record_features(tape, pairs) for p in potentials]
+    cores = [p.record_core(tape, pairs) for p in potentials]
+    recorded = [p.record_features(*core[:2]) for p, core in zip(potentials, cores, strict=True)]
     values, stages = zip(*recorded, strict=True)
     flat, names = [one for of_member in arrays for one in of_member], ("energies", *potentials[0].heads)
     kernel = None
@@ -141,7 +142,8 @@ def record_batched(
     else:
         made = tape.autograd(outputs, values, (w for p in potentials for w in p.parameters()))
     rest = iter(made)
-    return [{name: ((1.0, next(rest)),) for name in names} for _ in potentials]
+    members: list[dict[str, Sum]] = [{name: ((1.0, next(rest)),) for name in names} for _ in potentials]
+    return [{**m, "energies": m["energies"] + core[2]} for m, core in zip(members, cores, strict=True)]
 
 
 def _outputs(
