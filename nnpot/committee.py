@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nnpot.batch import Pairs
+from nnpot.core import Core
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.networks import Networks, NetworksKernel
 from nnpot.functional.segment import forces_from_pairs
@@ -63,6 +64,10 @@ class Committee(Potential):
         self.members = nn.ModuleList(members)
         self.elements, self.cutoff = members[0].elements, max(m.cutoff for m in members)
         self.heads = tuple(name for name in members[0].heads if all(name in m.heads for m in members))
+
+    def with_core(self, core: Core | None) -> "Committee":
+        """As of every potential: all members have the same."""
+        return Committee(tuple(m.with_core(core) for m in self._members)).train(self.training)
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the mean, in eV, shape (N,)."""

@@ -88,17 +88,17 @@ class NeuralNetworkPotential(TrainablePotential):
         )
         self.energy_scale = energy_scale
         self.reference = _reference_energies(atomic_energies, self.elements)
-        self.core = _suitable(core, self)
+        self.guard = _suitable(core, self)
         self.graphs: dict[tuple[Stage, bool], CompiledGraph] = {}  # the latter: whether it is differentiated again
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, shape (N,)."""
-        if self.core is not None:
-            pairs, repulsion = self.core(pairs)
+        if self.guard is not None:
+            pairs, repulsion = self.guard(pairs)
         features = self.descriptor(pairs)
         rows = ElementBlocks.of_centers(pairs, len(self.elements), features.dtype)
         learned = self.energies_of_features(features, pairs.center_species, rows)
-        return learned if self.core is None else learned + repulsion
+        return learned if self.guard is None else learned + repulsion
 
     def energies_of_features(self, features: Tensor, species: Tensor, rows: ElementBlocks) -> Tensor:
         """Return atomic energies, in eV, float64, shape (N,), from features (N, D) and element indices (N,)."""
@@ -126,7 +126,7 @@ class NeuralNetworkPotential(TrainablePotential):
 
     def record_core(self, tape: Tape, pairs: Pairs) -> tuple[Tape, Pairs, Sum]:
         """Record the core: return the tape and the pairs that the descriptor is to see, and energies to be added."""
-        return (tape, pairs, ()) if self.core is None else self.core.record(tape, pairs)
+        return (tape, pairs, ()) if self.guard is None else self.guard.record(tape, pairs)
 
     def record_features(self, tape: Tape, pairs: Pairs) -> tuple[Value, Stage]:
         """Record the features, or, where there is no kernel that makes them, what they are made of; and say which."""
@@ -209,7 +209,7 @@ class NeuralNetworkPotential(TrainablePotential):
     @property
     def is_cacheable(self) -> bool:
         """Whether the descriptor is fixed and has an explicit derivative, and sees the pairs as they are."""
-        return self.core is None and self.descriptor.is_cacheable
+        return self.guard is None and self.descriptor.is_cacheable
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Only the weights of the networks decay.
@@ -229,7 +229,7 @@ class NeuralNetworkPotential(TrainablePotential):
 
     def with_cache(self, batch: Batch, dtype: torch.dtype) -> Batch:
         """Attach features and their derivatives to a batch of one structure, kept in `dtype`; none with a core."""
-        return batch if self.core is not None else self.descriptor.with_features(batch, dtype)
+        return batch if self.guard is not None else self.descriptor.with_features(batch, dtype)
 
     def fitted(self, structures: Sequence[Structure], dtype: torch.dtype = torch.float32) -> Self:
         """Return a potential in which everything that depends on data has been taken from training structures.
@@ -256,7 +256,7 @@ class NeuralNetworkPotential(TrainablePotential):
         return new
 
     def with_core(self, core: Core | None) -> Self:
-        """Return the same potential with another core, or without any."""
+        """As of every potential."""
         return self._rebuilt(core=core).train(self.training)
 
     def with_references(self, shifts: Mapping[str, float]) -> Self:

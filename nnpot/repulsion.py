@@ -28,6 +28,7 @@ class ZBL(Potential):
         ValueError: If an element is not known or the cutoff is not positive.
     """
 
+    repels_nuclei = True
     publication = "J. F. Ziegler, J. P. Biersack, U. Littmark, The Stopping and Range of Ions in Solids (1985)"
 
     def __init__(self, elements: tuple[str, ...], cutoff: float = 3.0) -> None:
