@@ -85,7 +85,8 @@ def energies_of(potential: Potential, paths: Sequence[Path]) -> Iterator[Tensor]
     for path in paths:
         batch = Batch.join([single_batch(s, potential.cutoff) for s in path.structures()])
         with torch.no_grad():
-            yield potential(batch.to(device, dtype)).energy.cpu()
+            energies = potential(batch.to(device, dtype)).energy.cpu()
+        yield energies
 
 
 def largest_fall(energies: Tensor) -> float:

@@ -77,6 +77,13 @@ def test_an_atom_is_pushed_to_its_first_and_second_neighbours() -> None:
     assert gap == pytest.approx(1.9, abs=0.1)
 
 
+def test_gradients_are_recorded_as_before() -> None:
+    with torch.enable_grad():
+        potential = network_potential(ace())
+        for _ in energies_of(potential, dimers(ELEMENTS, torch.ones(4, 4))):
+            assert torch.is_grad_enabled()
+
+
 def test_falls_are_measured_below_all_that_was_before() -> None:
     assert largest_fall(torch.tensor([0.0, 1.0, 0.5, 3.0, 1.2, 9.0])) == pytest.approx(1.8)
     assert largest_fall(torch.tensor([0.0, 1.0, 2.0])) == 0
