@@ -16,10 +16,11 @@ from torch import Tensor
 
 from nnpot.batch import species_index
 from nnpot.core import Core, Table
+from nnpot.functional.zbl import COULOMB, inverse_length, screening
 from nnpot.neighbors import neighbor_pairs
 from nnpot.potential import Potential
 from nnpot.structure import Structure
-from nnpot.training.pushes import Path, dimers, energies_of, largest_fall, pushes
+from nnpot.training.pushes import CLOSEST, Path, dimers, energies_of, largest_fall, pushes
 
 log = logging.getLogger("nnpot")
 
@@ -27,6 +28,8 @@ FRACTION = 0.97
 """d relative to the shortest distance: with 1 and more the errors of tests grow, as those come closer than training."""
 UNSEEN, FARTHEST = (1.3, 1.15, 1.0, 1.45, 1.6), 2.25
 """d relative to the sum of the covalent radii: one of these for a pair that is never seen, at most that for others."""
+LEAST = 125.0
+"""Repulsion in eV at the distance down to which atoms are pushed: of two hydrogen nuclei it is only 93.5 eV."""
 SAFETY = 2.0
 """Factor of the repulsion relative to the least with which no energy falls."""
 NEGLIGIBLE = 1e-3
@@ -122,7 +125,7 @@ def with_core(
     """
     distances = Distances.of(structures, potential.elements, potential.cutoff).within(known)
     distances = _with_best_of_unseen(potential, distances, known)
-    factors = torch.ones_like(distances.d)
+    factors = _least_factors(distances.elements)
     guarded = potential.with_core(distances.core(factors))
     paths = [*dimers(distances.elements, distances.d), *pushes(structures, distances.elements, distances.d)]
     falls = _falls(guarded, paths)
@@ -152,6 +155,14 @@ def sentence(findings: Sequence[Finding]) -> str:
 def _listed(names: Sequence[str], most: int = 8) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def _least_factors(elements: Sequence[str]) -> Tensor:
+    """1, or more where the nuclei repel each other too little, shape (S, S)."""
+    z = torch.tensor([float(atomic_numbers[e]) for e in elements], dtype=torch.float64)
+    z_i, z_j = z.unsqueeze(dim=1), z.unsqueeze(dim=0)
+    zbl = COULOMB * z_i * z_j / CLOSEST * screening(CLOSEST * inverse_length(z_i, z_j))
+    return (LEAST / zbl).clamp(min=1.0)
 
 
 def _with_best_of_unseen(potential: Potential, distances: Distances, known: Core | None) -> Distances:

@@ -102,6 +102,9 @@ def test_a_potential_with_holes_has_none_afterwards() -> None:
     assert max(f.fall for f in findings) == pytest.approx(max(after))
     assert [f.elements for f in findings][:2] == [("H", "H"), ("H", "O")]
     assert sum(f.n_paths for f in findings) == len(paths)
+    for e in energies_of(guarded, dimers(ELEMENTS, d)):
+        assert float(e[-1]) > 100 + float(e[0])  # also for hydrogen, whose nuclei repel each other least
+    assert [f.factor > 1 for f in findings] == [f.elements == ("H", "H") for f in findings]
 
 
 def test_the_repulsion_is_raised_where_it_is_too_weak() -> None:
