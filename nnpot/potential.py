@@ -209,6 +209,11 @@ class Potential(Module, ABC):
         """What replaces it, or a part of it, where atoms are closer than in its training data."""
         return next((part for part in self.modules() if isinstance(part, Core)), None)
 
+    @property
+    def has_core(self) -> bool:
+        """Whether it, or a part of it, has a core; a package only says so."""
+        return self.core is not None
+
     def predict(self, structure: Structure) -> Prediction:
         """Predict one structure, on the device and in the dtype of the potential; results are detached."""
         dtype, device = self.dtype_and_device()
@@ -287,7 +292,7 @@ class SumPotential(Potential):
             raise ValueError(f"the potentials have no element in common: {first.elements} and {second.elements}")
         self.cutoff = max(first.cutoff, second.cutoff)
         self.heads = tuple(dict.fromkeys([*first.heads, *second.heads]))
-        if self.core is not None and self._has_repulsion:
+        if self.has_core and self._has_repulsion:
             raise ValueError(
                 "a potential with a core repels the nuclei already, ZBL would do so twice; add it to "
                 "potential.with_core(None), or leave it out"
@@ -296,6 +301,11 @@ class SumPotential(Potential):
     @property
     def _has_repulsion(self) -> bool:
         return any(isinstance(part, Potential) and part.repels_nuclei for part in self.modules())
+
+    @property
+    def has_core(self) -> bool:
+        """As of every potential."""
+        return self.first.has_core or self.second.has_core
 
     def with_core(self, core: Core | None) -> "Potential":
         """As of every potential: a sum can only go without."""
