@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import difflib
+import errno
 import importlib
 import itertools
 import json
@@ -122,11 +123,13 @@ def _run(arguments: Sequence[str] | None) -> None:
             settings["loss"] = _with_required(settings["loss"], rest)
         function(**settings)
     except (ValueError, OSError, ImportError) as error:
-        complain(_with_notes(error), code=1)
+        is_of_name = getattr(error, "errno", None) == errno.ENAMETOOLONG or "null byte" in str(error)
+        complain(_with_notes(error) + (sources if is_of_name else ""), code=1)
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or "allocate memory" in str(error)):
             raise
-        complain(f"there is not enough memory for what is asked for{sources} ({_with_notes(error)[:200]})", code=1)
+        details = f" ({_with_notes(error)[:200]})" if str(error) else ""
+        complain(f"there is not enough memory for what is asked for{sources}{details}", code=1)
 
 
 def _module(command: str) -> Any:

@@ -21,7 +21,7 @@ _PREFERRED = {"energy": ("free_energy",)}
 _VIRIALS = ("virial", "virials")
 """Names in `atoms.info` under which a virial is read without being named."""
 
-_NEVER = ("weight", "per_atom", "initial")
+_NEVER = ("weight", "per_atom", "peratom", "_per_", "initial", "kinetic", "std", "error", "uncertainty", "unit")
 """Parts of names that never belong to a label."""
 
 

@@ -1,6 +1,8 @@
 """Neighbour pairs within a cutoff: one function in front of the `vesin` library, and padded tables of pairs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Self
 
 import numpy as np
@@ -22,6 +24,12 @@ MOST_NEIGHBORS, MOST_PAIRS = 20_000, 1_000_000_000
 
 Matter has some 100 within 6 Å, and fewer than 5 000 within 20 Å; a cell that is nearly flat can have 10¹⁵.
 """
+
+_MOST_BOXES = 1e5
+"""Number of boxes of the size of the cutoff in which vesin 0.6 sorts atoms."""
+
+FARTHEST = 1e7
+"""Coordinate in Å beyond which float64 does not resolve 1e-9 Å any more."""
 
 _BYTES_PER_PAIR = 100
 """About that much memory, with the vectors, is taken for a pair."""
@@ -54,19 +62,20 @@ def neighbor_pairs(structure: Structure, cutoff: float) -> NeighborPairs:
         cutoff: In Å.
 
     Raises:
-        ValueError: If the cutoff is not positive and finite, a position or the cell is not finite, a periodic direction
-            has no volume, or there would be more pairs than :data:`MOST_NEIGHBORS` and :data:`MOST_PAIRS` allow.
+        ValueError: If the cutoff is not positive and finite, a position or the cell is not finite, an atom lies beyond
+            :data:`FARTHEST`, a periodic direction has no volume, or there would be more pairs than
+            :data:`MOST_NEIGHBORS` and :data:`MOST_PAIRS` allow.
     """
     if not 0 < cutoff < np.inf:
         raise ValueError(f"cutoff must be positive and finite, got {cutoff} Å")
     if not (torch.isfinite(structure.positions).all() and torch.isfinite(structure.cell).all()):
         raise ValueError(f"{structure.name or 'structure'}: positions or cell are not finite")
+    _check_resolution(structure)
     cell = _completed_cell(structure)
     _check_number(structure, cell, cutoff)
+    points, box = _drawn_together(structure, cell, cutoff)
     finder = vesin.NeighborList(cutoff=cutoff, full_list=True, sorted=True)
-    i, j, shifts = finder.compute(
-        points=structure.positions.numpy(), box=cell, periodic=np.array(structure.pbc), quantities="ijS"
-    )
+    i, j, shifts = finder.compute(points=points, box=box, periodic=np.array(structure.pbc), quantities="ijS")
     return NeighborPairs(
         torch.from_numpy(i.astype(np.int64)),
         torch.from_numpy(j.astype(np.int64)),
@@ -74,13 +83,25 @@ def neighbor_pairs(structure: Structure, cutoff: float) -> NeighborPairs:
     )
 
 
-def may_be_searched(structure: Structure, cutoff: float) -> bool:
-    """Return whether `neighbor_pairs` takes a structure whose numbers are finite."""
+def may_be_searched(structure: Structure, cutoff: float, most_pairs: int = MOST_PAIRS) -> bool:
+    """Return whether `neighbor_pairs` takes a structure whose numbers are finite, with up to a number of pairs."""
     try:
-        _check_number(structure, _completed_cell(structure), cutoff)
+        _check_resolution(structure)
+        cell = _completed_cell(structure)
+        n_pairs = _check_number(structure, cell, cutoff)
+        _drawn_together(structure, cell, cutoff)
     except ValueError:
         return False
-    return True
+    return n_pairs <= most_pairs
+
+
+def _check_resolution(structure: Structure) -> None:
+    farthest = float(structure.positions.abs().max()) if len(structure) > 0 else 0.0
+    if farthest > FARTHEST:
+        raise ValueError(
+            f"{structure.name or 'structure'}: an atom lies {farthest:.1g} Å from the origin, where too few digits are "
+            "left for distances; correct it, or wrap the atoms into the cell"
+        )
 
 
 def _completed_cell(structure: Structure) -> np.ndarray:
@@ -99,20 +120,20 @@ def _completed_cell(structure: Structure) -> np.ndarray:
     return cell
 
 
-def _check_number(structure: Structure, cell: np.ndarray, cutoff: float) -> None:
-    """Refuse a search that would take forever, before it begins, by an estimate of the number of its pairs.
+def _check_number(structure: Structure, cell: np.ndarray, cutoff: float) -> float:
+    """Refuse a search that would take forever, before it begins, by an estimate of the number of its pairs; return it.
 
     An estimate from above: cells that are looked through are boxes about the sphere, and a cell that is not reduced,
     whose vectors are nearly in a plane, has more of them than points of its lattice lie in the sphere.
     """
     periodic = np.array(structure.pbc)
-    across = 2 * cutoff / np.maximum(_extents(structure, cell), 1e-300)
+    across = 2 * cutoff / np.maximum(_extents(structure.positions.numpy(), structure.pbc, cell), 1e-300)
     images = float(np.prod(np.maximum(across[periodic], 1.0)))
     others = float(np.prod(np.where(periodic, across, np.minimum(across, 1.0)))) * len(structure)
     neighbors = 0.5 * (images + others)  # of a box, a sphere is half
     n_pairs = neighbors * len(structure)
     if neighbors <= MOST_NEIGHBORS and n_pairs <= MOST_PAIRS:
-        return
+        return n_pairs
     heights = ", ".join(f"{2 * cutoff / a:.3g}" for a in across[periodic])
     raise ValueError(
         f"{structure.name or 'structure'}: about {neighbors:.1g} neighbours of each atom would have to be looked for "
@@ -123,13 +144,63 @@ def _check_number(structure: Structure, cell: np.ndarray, cutoff: float) -> None
     )  # fmt: skip
 
 
-def _extents(structure: Structure, cell: np.ndarray) -> np.ndarray:
+def _extents(positions: np.ndarray, pbc: Sequence[bool], cell: np.ndarray) -> np.ndarray:
     """Heights of the cell along periodic directions and the extent of the atoms along the others, in Å, shape (3,)."""
     inverse = np.linalg.inv(cell)
-    along = structure.positions.numpy() @ inverse
+    along = positions @ inverse
     spans = np.ptp(along, axis=0) if len(along) > 0 else np.zeros(3)
-    extents: np.ndarray = np.where(structure.pbc, 1.0, spans) / np.linalg.norm(inverse, axis=0)
+    extents: np.ndarray = np.where(pbc, 1.0, spans) / np.linalg.norm(inverse, axis=0)
     return extents
+
+
+def _drawn_together(structure: Structure, cell: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and a cell with the same pairs, over which vesin can lay its boxes, shapes (N, 3) and (3, 3).
+
+    Where there are too many of these, directions without periodicity are turned to the axes, and gaps between fragments
+    that have flown apart along them are narrowed.
+
+    Raises:
+        ValueError: If the structure is too wide and flat all the same.
+    """
+    positions: np.ndarray = structure.positions.numpy()
+    if len(positions) == 0:
+        return positions, cell
+    extents = np.maximum(_extents(positions, structure.pbc, cell), np.ptp(positions, axis=0))
+    if np.prod(np.maximum(extents / cutoff, 1.0)) < _MOST_BOXES / 2:
+        return positions, cell
+    free = ~np.array(structure.pbc)
+    axes = np.empty((3, 3))
+    axes[free], axes[~free] = cell[free], np.linalg.qr(cell[~free].T)[0].T
+    positions, cell = positions @ axes.T, cell @ axes.T
+    for k in np.flatnonzero(free):
+        order = np.argsort(positions[:, k])
+        gaps = np.diff(positions[order, k], prepend=positions[order[0], k])
+        positions[order, k] = np.cumsum(np.minimum(gaps, 2 * cutoff))
+    extents = _extents(positions, structure.pbc, cell)
+    if not _boxes_are_positive(extents / cutoff):
+        heights = ", ".join(f"{extent:.3g}" for extent in extents)
+        raise ValueError(
+            f"{structure.name or 'structure'} extends over {heights} Å, too wide and flat to look for neighbours "
+            f"within {cutoff:g} Å; correct the cell or the positions, or cut off empty space"
+        )
+    return positions, cell
+
+
+def _boxes_are_positive(extents: np.ndarray) -> bool:
+    """Whether vesin divides by the numbers of its boxes, which it rounds down where there are too many of them.
+
+    Args:
+        extents: Divided by the cutoff, shape (3,).
+    """
+    for more in product((1.0, 1.02), repeat=3):  # it adds a hundredth where there is no periodicity
+        x, y, z = np.maximum(np.trunc(extents * more), 1.0)
+        if x * y * z <= _MOST_BOXES:
+            continue
+        last = np.trunc(np.cbrt(_MOST_BOXES / (x / y * (y / z) ** 2)))
+        middle = np.trunc(y / z * last)
+        if min(last, middle, np.trunc(x / y * middle)) < 1:
+            return False
+    return True
 
 
 def moved_beyond_skin(old: Tensor, new: Tensor, skin: float) -> Tensor:

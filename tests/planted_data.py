@@ -1,6 +1,6 @@
 """Planted faults of data, and harmless sets that look like them, as files of users.
 
-Kinds 1 to 43 are faults, 44 and 45 are harmless habits of programs.
+Kinds 44 and 45 are harmless habits of programs, all others faults.
 """
 
 from planted.case import Case

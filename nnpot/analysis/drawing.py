@@ -1,5 +1,6 @@
 """What all figures share: size, palette, and numbers and formulas as a reader expects them."""
 
+import io
 import re
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from ase.data import atomic_numbers
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 from numpy.typing import NDArray
+
+from nnpot.machine.files import write_atomically
 
 # Okabe and Ito's palette, told apart by colour-blind readers as well (Wong, Nature Methods 8, 441 (2011)).
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
@@ -31,13 +34,17 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Give all axes the same look and write a PNG file of 150 dots per inch; folders are made as needed."""
+    """Give all axes the same look and write a PNG file of 150 dots per inch; folders are made as needed.
+
+    Raises:
+        OSError: If it cannot be written; nothing of it is left.
+    """
     for ax in figure.axes:
         ax.tick_params(which="both", direction="in", labelsize=9)
         ax.title.set_fontsize(11)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    return path
+    content = io.BytesIO()
+    figure.savefig(content, dpi=150, format=path.suffix.removeprefix(".") or "png")
+    return write_atomically(path, content.getvalue(), durable=False)
 
 
 def limits(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -53,7 +53,8 @@ def evaluate(
     require_labels(structures, str(data), found)
     if "charges" in potential.predicts and (complaint := complaint_of_charges(structures, "--keys.total_charge")):
         log.warning("%s", complaint)
-    consult({data.name: structures}, potential.cutoff, "--doctor", doctor)
+    if consult({data.name: structures}, potential.cutoff, "--doctor", doctor) is not None:
+        log.info("for copies of training structures and other differences from these: nnpot doctor TRAIN %s", data)
     result = evaluate_potential(potential, structures)
     print(table(result, title=f"{model} on {data}"))
     if json is not None:

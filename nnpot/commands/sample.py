@@ -24,6 +24,10 @@ FRICTION_PER_PS = 20.0
 """Friction of the Langevin thermostat, in 1/ps: strong, because independent frames are wanted, not dynamics."""
 
 
+EQUALITY = "equal to one run to the last bit, or to rounding if the calculator keeps neighbour lists or wave functions"
+"""What is said of the frames that come where a run goes on."""
+
+
 @dataclass(frozen=True)
 class _Run:
     """One trajectory to come."""
@@ -53,7 +57,10 @@ def sample(
     own `config_type` or else its formula, and the temperature. A trajectory ends where it blows up
     (a force above 50 eV/Å, or a number that is not finite). Each frame is written when it is
     labelled; whatever ends the run, the same command goes on behind the last of them, as
-    `OUT.unfinished` says how far it has come. Constraints of the start structures are dropped.
+    `OUT.unfinished` says how far it has come. The file is then that of one run: to the last bit if
+    the calculator keeps nothing from one structure to the next, else (neighbour lists, wave
+    functions) equal to rounding, which grows along the rest of the trajectory that was cut.
+    Constraints of the start structures are dropped.
 
     Args:
         start: Start structures, any file that ASE reads.
@@ -114,7 +121,7 @@ def _sampled(file: Unfinished, runs: Sequence[_Run], labeller: BaseCalculator, t
     planned, reached = len(runs) * times.snapshots, file.reached
     with Counted("labelling", planned, reached.frames + reached.blown_up) as counted:
         if reached.frames:
-            counted.console.print(f"{file.out} goes on after {reached.frames} of {planned} structures")
+            counted.console.print(f"{file.out} goes on after {reached.frames} of {planned} structures, {EQUALITY}")
         try:
             for k in range(reached.run, len(runs)):
                 for frame, state in _labelled_frames(runs[k], labeller, times, file.reached):
@@ -126,11 +133,9 @@ def _sampled(file: Unfinished, runs: Sequence[_Run], labeller: BaseCalculator, t
                 file.note(replace(now, run=k + 1, taken=0, blown_up=now.blown_up + missing, state=None))
                 counted.advance(missing)
         except BaseException as error:
-            counted.console.print(f"stopped early by {type(error).__name__}", style="bold red")
-            error.add_note(f"the same command goes on after {file.reached.frames} of {planned} structures")
+            error.add_note(_kept(file.out, file.reached, planned))
             raise
-        finally:
-            counted.console.print(_summary(file.out, file.reached, planned))
+        counted.console.print(_summary(file.out, file.reached, planned))
     file.finish()
     return file.reached
 
@@ -225,5 +230,16 @@ def _labelled(atoms: Atoms, run: _Run) -> Atoms:
 
 def _summary(out: Path, reached: Reached, planned: int) -> str:
     file = f"written to {out}" if reached.frames else f"{out} not written"
-    skipped = f", {reached.blown_up} skipped (blown up)" if reached.blown_up else ""
-    return f"{reached.frames} of {planned} structures labelled{skipped}, {file}"
+    return f"{reached.frames} of {planned} structures labelled{_skipped(reached)}, {file}"
+
+
+def _kept(out: Path, reached: Reached, planned: int) -> str:
+    """What is left of a run that was ended, and how to go on."""
+    if not reached.frames:
+        return f"none of {planned} structures was labelled before; the same command begins anew"
+    labelled = f"{reached.frames} of {planned} structures are labelled and kept in {out}{_skipped(reached)}"
+    return f"{labelled}; to go on behind them give the same command again"
+
+
+def _skipped(reached: Reached) -> str:
+    return f", {reached.blown_up} skipped (blown up)" if reached.blown_up else ""

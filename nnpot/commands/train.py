@@ -29,7 +29,7 @@ from nnpot.training.finite import NotFiniteError
 from nnpot.training.loss import LossOptions, check_heads, check_weights
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.plan import forecast
-from nnpot.training.processes import is_first
+from nnpot.training.processes import check_launcher, is_child_of_launcher, is_first
 from nnpot.training.result import holds, model_of, result_of, save_result
 from nnpot.training.run import build_trainer, checkpoint_of, fit, new_folder, same_folder
 from nnpot.training.settings import Settings, check_changes, plain, recipe_of
@@ -92,47 +92,38 @@ def train(
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must be from 0 to 2³² − 1, got {seed}")
     pl.seed_everything(seed, verbose=False)
+    check_launcher(trainer)
+    if not is_first(trainer):  # which tells
+        log.setLevel(logging.ERROR)
     options = {"potential": potential, "data": _found_from_anywhere(data), "loss": loss, "optimizer": optimizer}
     model = None if from_model is None else from_model.absolute()
-    settings = plain(
-        {
-            **options,
-            **{"trainer": trainer, "out": out, "seed": seed, "from_model": model},
-            **{"license": license, "repulsion": repulsion},
-        }
-    )
+    run = {"trainer": trainer, "out": out, "seed": seed, "from_model": model, "license": license}
+    settings = plain({**options, **run, "repulsion": repulsion})
     if from_model is not None:
         optimizer = replace(optimizer, lr=FINE_TUNING_RATE * optimizer.lr)
-    checkpoint, diagnosis = None if resume is None else Checkpoint.read(checkpoint_of(resume)), None
-    with ExitStack() as stack:
-        if checkpoint is None:
-            is_written = is_first(trainer) and not plan
-            folder = stack.enter_context(new_folder(out)) if is_written else out
-            start, diagnosis = _first_start(potential, data, loss, trainer, from_model, settings)
-        else:
-            folder = checkpoint.path.parent
-            if is_first(trainer):
-                stack.enter_context(same_folder(folder))
-                checkpoint = Checkpoint.read(checkpoint.path)  # another process may have written it meanwhile
-            changes = check_changes(checkpoint.record.settings, settings, folder)
-            has_new_budget = any(change.startswith("trainer.atom_budget") for change in changes)
-            if not has_new_budget and checkpoint.epochs_left(trainer.max_epochs, loss, optimizer) == 0:
-                return _nothing_to_do(checkpoint, data)
-            start = restart(checkpoint, data, settings, trainer, changes)
-            log.info("%s goes on after %s%s", folder, checkpoint.reached, "".join(f", {c}" for c in changes))
+    request = Request(is_patient=is_child_of_launcher())
+    with ExitStack() as kept:
+        with request.awaited(trainer.deadline(began)):
+            if resume is None:
+                folder = kept.enter_context(new_folder(out)) if is_first(trainer) and not plan else out
+                start, diagnosis = _first_start(potential, data, loss, trainer, from_model, settings)
+                checkpoint = None
+            else:
+                checkpoint, changes = _going_on(checkpoint_of(resume), settings, kept, keeps_folder=is_first(trainer))
+                if _is_done(checkpoint, changes, loss, optimizer, trainer):
+                    return _nothing_to_do(checkpoint, data)
+                folder, diagnosis = checkpoint.path.parent, None
+                start = restart(checkpoint, data, settings, trainer, changes)
 
-        check_heads(loss, start.potential)
-        split = start.split
-        log.info("%d training and %d validation structures", len(split.train), len(split.validation))
-        start.potential.compiled(training=start.record.length.is_compiled)
-        served = StructureData(start.targets, start.potential, data, seed)
-        if plan:
-            print(forecast(start.potential, served, loss, optimizer, start.record.length.max_epochs))
-            return folder / MODEL
+            check_heads(loss, start.potential)
+            start.potential.compiled(training=start.record.length.is_compiled)
+            served = StructureData(start.targets, start.potential, data, seed)
+            if plan:
+                print(forecast(start.potential, served, loss, optimizer, start.record.length.max_epochs))
+                return folder / MODEL
 
-        with Request().awaited() as request:
-            stop = Stop(request, trainer.deadline(began))
-            engine = build_trainer(trainer, optimizer, folder, start.record, stop, validates=bool(split.validation))
+            stop, validates = Stop(request, trainer.deadline(began)), bool(start.split.validation)
+            engine = build_trainer(trainer, optimizer, folder, start.record, stop, validates=validates)
             task = PotentialTask(start.potential, loss, optimizer, start.record)
             if diagnosis is not None and engine.is_global_zero:
                 write_atomically(folder / "doctor.txt", f"{diagnosis}\n")
@@ -140,12 +131,12 @@ def train(
                 fit(engine, task, served, None if checkpoint is None else checkpoint.path)
             except BaseException as error:
                 if engine.is_global_zero:
-                    error.add_note(_saved_all_the_same(folder, split, began, error))
+                    error.add_note(_saved_all_the_same(folder, start.split, began, error))
                 elif isinstance(error, InterruptedRunError):  # the first process tells; it would be killed by an error
                     raise SystemExit(0) from error
                 raise
         if engine.is_global_zero:
-            _conclude(folder, split, began)
+            _conclude(folder, start.split, began)
     return folder / MODEL
 
 
@@ -196,12 +187,40 @@ def _first_start(
         model = _model_in(from_model, getattr(torch, trainer.dtype))
     first = potential if model is None else model
     assert first is not None
-    parts = {"training": split.train, "validation": split.validation}
-    diagnosis = consult(parts, first.cutoff, "--data.doctor", data.doctor)
+    diagnosis = _look_at(split, first.cutoff, data, trainer)
     if model is not None:
         return start_from_model(model, split, settings, trainer), diagnosis
     assert potential is not None
     return fresh_start(potential, split, settings, trainer), diagnosis
+
+
+def _going_on(path: Path, settings: Settings, kept: ExitStack, *, keeps_folder: bool) -> tuple[Checkpoint, list[str]]:
+    """The checkpoint of a run that goes on, and what of its settings is different from now on."""
+    checkpoint = Checkpoint.read(path)
+    if keeps_folder:
+        kept.enter_context(same_folder(path.parent))
+        checkpoint = Checkpoint.read(path)  # another process may have written it meanwhile
+    return checkpoint, check_changes(checkpoint.record.settings, settings, path.parent)
+
+
+def _is_done(
+    checkpoint: Checkpoint, changes: list[str], loss: LossOptions, optimizer: OptimizerOptions, trainer: TrainerOptions
+) -> bool:
+    """Whether a run has no epochs to go."""
+    has_new_budget = any(change.startswith("trainer.atom_budget") for change in changes)
+    return not has_new_budget and checkpoint.epochs_left(trainer.max_epochs, loss, optimizer) == 0
+
+
+def _look_at(split: Split, cutoff: float, data: DataOptions, trainer: TrainerOptions) -> Diagnosis | None:
+    """Look at the data in the first process: those that it starts need not, those beside it end as it does, in silence.
+
+    They know the verdict by themselves, since nothing connects them yet: to wait for a first one that has ended would
+    take forever.
+    """
+    if is_child_of_launcher():
+        return None
+    parts = {"training": split.train, "validation": split.validation}
+    return consult(parts, cutoff, "--data.doctor", data.doctor, quiet=not is_first(trainer))
 
 
 def _model_in(path: Path, dtype: torch.dtype) -> Potential:
@@ -223,8 +242,8 @@ def _conclude(folder: Path, split: Split, began: float) -> None:
     """Write model and report of a training that has ended by itself."""
     try:
         _report(save_result(folder, lambda: split.train, began), split, folder)
-    except KeyboardInterrupt as stop:
-        stop.add_note(f"the training is over; for model and report: nnpot train --resume {folder}")
+    except (KeyboardInterrupt, OSError) as error:
+        error.add_note(f"the training is over; for model and report: {_again(folder)}")
         raise
 
 
@@ -233,7 +252,9 @@ def _saved_all_the_same(folder: Path, split: Split, began: float, error: BaseExc
     try:
         final = save_result(folder, lambda: split.train, began)
         if final is None:
-            return "nothing is saved yet, since no step was over"
+            return "nothing is saved yet" + (
+                ", since no step was over" if isinstance(error, InterruptedRunError) else ""
+            )
         if isinstance(error, InterruptedRunError):
             _report(final, split, folder)
         reached = f"{folder / MODEL} holds the best weights so far"
@@ -245,8 +266,12 @@ def _saved_all_the_same(folder: Path, split: Split, began: float, error: BaseExc
     if not last.is_file():
         return reached
     done = Checkpoint.read(last).reached
-    again = shlex.join(["nnpot", "train", "--resume", str(folder)])
-    return f"{reached}; last good state: {last} after {done}; to go on: {again}"
+    return f"{reached}; last good state: {last} after {done}; to go on: {_again(folder)}"
+
+
+def _again(folder: Path) -> str:
+    """The command by which a run goes on."""
+    return shlex.join(["nnpot", "train", "--resume", str(folder)])
 
 
 def _nothing_to_do(checkpoint: Checkpoint, data: DataOptions) -> Path:
@@ -255,7 +280,7 @@ def _nothing_to_do(checkpoint: Checkpoint, data: DataOptions) -> Path:
     model, report = folder / MODEL, folder / "report.txt"
     final = save_result(folder, lambda: Split.read(data, 0, checkpoint.record.aside).train)
     if not report.is_file() or report.stat().st_mtime < model.stat().st_mtime:
-        _report(final, Split.read(data, 0, checkpoint.record.aside), folder)
+        _report(final, Split.read(data, checkpoint.record.settings["seed"], checkpoint.record.aside), folder)
     if checkpoint.stopped:
         done = f"stopped early after {checkpoint.epochs} epochs (trainer.patience), "
     else:
@@ -269,7 +294,7 @@ def _report(potential: Potential | None, split: Split, folder: Path) -> None:
     assert potential is not None
     name, structures = ("validation", split.validation) if split.validation else ("training", split.train)
     result = evaluate_potential(potential, structures)
-    text = table(result, title=f"{folder / MODEL}: {name} errors")
+    text = f"{split.told}\n\n" + table(result, title=f"{folder / MODEL}: {name} errors")
     parity(folder / "parity.png", result.panels())
     if (folder / "metrics.csv").is_file():  # after the first epoch
         learning_curves(folder / "learning.png", folder / "metrics.csv")

@@ -42,7 +42,8 @@ class ACSF(NeighborSums):
     Args:
         cutoff: r_c of G1–G3, in Å.
         elements: Chemical symbols; taken from the training data if empty.
-        size: Number of features that the automatic set-up aims at; 0 means 32 + 32 per element.
+        size: Number of features that the automatic set-up aims at; 0 means 32 + 32 per element.  12 per element are
+            radial in any case; a warning names pairs of neighbour elements for which no angular ones are left.
         angular_cutoff: r_c of G4 and G5, in Å; `cutoff` if None.
         cutoff_function: f_c, see :mod:`nnpot.functional.cutoffs`.
         g1: Whether G1 is there.

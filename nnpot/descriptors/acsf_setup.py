@@ -51,7 +51,22 @@ def choose_functions(blank: Any, structures: Sequence[Structure]) -> Any:
         "symmetry functions: %d radial and %d of %d angular, shortest distance %.2f Å",
         n_radial, len(chosen), full.n_all - n_radial, shortest,
     )  # fmt: skip
+    if lacking := _without_angles(full, features[:, n_radial:], chosen):
+        log.warning(
+            "symmetry functions: size %d leaves no angular function for %s, beside %d radial ones: the angles between "
+            "these neighbours are not described; choose a larger size, such as %d",
+            size, ", ".join(lacking), n_radial, 32 * (1 + len(blank.elements)),
+        )  # fmt: skip
     return pruned(full, selected)
+
+
+def _without_angles(full: Any, candidates: Tensor, chosen: Sequence[int]) -> list[str]:
+    """The pairs of neighbour elements, as `Cu–Au`, that have angles in the data but no function of those chosen."""
+    per_pair = candidates.shape[1] // len(full.element_pairs)
+    varied = (candidates.amax(dim=0) > candidates.amin(dim=0)).view(-1, per_pair).any(dim=1).tolist()
+    served = {k // per_pair for k in chosen}
+    names = ["–".join(full.elements[z] for z in pair) for pair in full.element_pairs]
+    return [name for k, name in enumerate(names) if varied[k] and k not in served]
 
 
 def shifted_grid(shortest: float, cutoff: float, n: int) -> tuple[tuple[float, float], ...]:

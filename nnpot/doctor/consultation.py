@@ -19,7 +19,12 @@ MOST = 5
 
 
 def consult(
-    parts: Mapping[str, Sequence[Structure]], cutoff: float, option: str, consultation: Consultation = "stop"
+    parts: Mapping[str, Sequence[Structure]],
+    cutoff: float,
+    option: str,
+    consultation: Consultation = "stop",
+    *,
+    quiet: bool = False,
 ) -> Diagnosis | None:
     """Look at data for some seconds at most, and tell what is suspicious.
 
@@ -28,12 +33,14 @@ def consult(
         cutoff: Of the potential, in Å.
         option: By which the user says what to do, for messages.
         consultation: What to do.
+        quiet: Leave it to another process, which looks at the same data, to tell.
 
     Returns:
         What was found; None if nothing was looked at.
 
     Raises:
         ValueError: If something is certainly wrong, and that is to be an end.
+        SystemExit: The same where another process tells.
     """
     parts = {name: structures for name, structures in parts.items() if structures}
     if consultation == "off" or not parts:
@@ -42,8 +49,12 @@ def consult(
     wrong, suspicious = diagnosis.of(Level.STOP), diagnosis.of(Level.LOOK)
     if wrong and consultation == "stop":
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        raise ValueError(f"{wrong[0]}{more}; to go on all the same: {option} warn")
-    lines = [f"{finding.level}: {finding}" for finding in [*wrong, *suspicious]]
+        if quiet:
+            raise SystemExit(1)
+        raise ValueError(f"{wrong[0]} [{wrong[0].kind}]{more}; to go on all the same: {option} warn")
+    if quiet:
+        return diagnosis
+    lines = [f"{finding.level}: {finding} [{finding.kind}]" for finding in [*wrong, *suspicious]]
     for line in lines[:MOST]:
         log.warning("%s", line)
     if lines:

@@ -11,6 +11,7 @@ from nnpot.doctor.check import Check
 from nnpot.doctor.facts import Array, Facts, Integers
 from nnpot.doctor.finding import Finding, Level, Place, named
 from nnpot.doctor.values import pulls
+from nnpot.structure import Structure
 
 EQUAL, NEAR = 5e-5, 6e-3
 """Root mean square differences of sorted distances, in Å, of one structure written twice, and of one hardly moved."""
@@ -18,17 +19,25 @@ EQUAL, NEAR = 5e-5, 6e-3
 MANY = 0.3
 """Part of the frames that are copies from which it is suspicious."""
 
-NOISE = 1e-3
-"""Difference in eV/atom of the energies of one structure beyond which they are not the same label."""
+VIRIAL = 2.0
+"""Virial in eV per atom of a strongly strained crystal, where none is known: some 30 GPa."""
 
 
 @dataclass(frozen=True, eq=False)
 class Twins:
-    """Two frames, positions in the table, that are one structure, and their root mean square difference in Å."""
+    """Two frames that are one structure.
+
+    Attributes:
+        first: Position in the table.
+        second: Position in the table.
+        difference: Of their sorted distances, root mean square in Å.
+        strain: The largest difference of two distances over their length.
+    """
 
     first: int
     second: int
     difference: float
+    strain: float
 
 
 class Copies:
@@ -55,19 +64,20 @@ class Copies:
         facts, frames = self.facts, self.frames
         if len(frames) < 2 or facts.rows.shape[1] == 0:
             return []
-        points, found = self._points(), {}
+        points, found = self._points(), list[Twins]()
         tree = cKDTree(points)
         distance, other = tree.query(points, k=min(16, len(points)), distance_upper_bound=0.05)
         near = np.argwhere(np.isfinite(distance))
         both = np.sort(np.stack([near[:, 0], other[tuple(near.T)]], axis=1), axis=1)
         for n, m in np.unique(both[both[:, 0] < both[:, 1]], axis=0):
             a, b = int(frames[n]), int(frames[m])
-            if not np.array_equal(facts.counts[a], facts.counts[b]):
+            same_atoms = np.array_equal(facts.counts[a], facts.counts[b])
+            if not same_atoms or facts.structures[a].charge != facts.structures[b].charge:
                 continue
-            difference = self._difference(a, b)
+            difference, strain = self._difference(a, b)
             if difference < NEAR:
-                found[a, b] = difference
-        return [Twins(a, b, d) for (a, b), d in found.items()]
+                found.append(Twins(a, b, difference, strain))
+        return found
 
     @cached_property
     def literal(self) -> list[tuple[int, int]]:
@@ -77,8 +87,7 @@ class Copies:
         for k, s in enumerate(self.facts.structures):
             if len(s) < 2 and not any(s.pbc):
                 continue
-            rounded = np.vstack([s.cell.numpy(), s.positions.numpy()]).round(4) + 0.0
-            key = rounded.tobytes() + s.numbers.numpy().tobytes() + bytes(s.pbc)
+            key = _key(s)
             for file in range(len(self.facts.sources)):
                 if (key, file) in first:
                     found.append((first[key, file], k))
@@ -95,15 +104,16 @@ class Copies:
         u, s, _ = np.linalg.svd(centered / scale, full_matrices=False)
         return np.asarray((u * s)[:, :8] / np.sqrt(rows.shape[1]), np.float64)
 
-    def _difference(self, a: int, b: int) -> float:
-        """Root mean square difference of the sorted distances of two frames."""
+    def _difference(self, a: int, b: int) -> tuple[float, float]:
+        """Root mean square difference of the sorted distances of two frames, and the largest over the length."""
         x, y = self._distances(a), self._distances(b)
         n = min(len(x), len(y))
         if n == 0 or abs(len(x) - len(y)) > 0.02 * n + 4:
-            return float("inf")
+            return float("inf"), float("inf")
         if len(x) != len(y):  # some are just beyond the reach
             x, y = np.sort(x), np.sort(y)
-        return float(np.sqrt(np.mean((x[:n] - y[:n]) ** 2)))
+        moved = np.abs(x[:n] - y[:n])
+        return float(np.sqrt(np.mean(moved**2))), float((moved / x[:n]).max())
 
     def _distances(self, k: int) -> Array:
         kept: dict[int, Array] = self.facts.kept.setdefault("distances", {})
@@ -115,6 +125,14 @@ class Copies:
             order = np.lexsort((pairs.r, np.maximum(a, b), np.minimum(a, b)))
             kept[k] = pairs.r[order]
         return kept[k]
+
+
+def _key(structure: Structure) -> bytes:
+    """The numbers of a structure, to 10⁻⁴ Å."""
+    rounded = np.vstack([structure.cell.numpy(), structure.positions.numpy()]).round(4) + 0.0
+    return (
+        rounded.tobytes() + structure.numbers.numpy().tobytes() + bytes(structure.pbc) + repr(structure.charge).encode()
+    )
 
 
 def within_files(facts: Facts) -> Iterator[Finding]:
@@ -135,19 +153,32 @@ def within_files(facts: Facts) -> Iterator[Finding]:
 
 
 def _one_label(facts: Facts, twins: Twins) -> bool:
-    """Whether two equal frames have one energy to 5 µeV, so that they are one calculation."""
-    return bool(abs(facts.energy[twins.first] - facts.energy[twins.second]) < 5e-6)
+    """Whether two equal crystals have one energy as far as what is printed tells, so that they are one calculation.
+
+    That is: to ten units of the last digit of the energies, and what the work of their stress against the difference of
+    the two structures, as these are printed, comes to.
+    """
+    a, b = twins.first, twins.second
+    last_digit = max(facts.last_digit[facts.file[k]] for k in (a, b))
+    known = [k for k in (a, b) if np.isfinite(facts.stress[k]).all()]
+    virial = [float(np.abs(facts.stress[k] * [1, 1, 1, 2, 2, 2]).sum() * facts.volume[k]) for k in known]
+    work = twins.strain * (max(virial) if virial else VIRIAL * facts.n_atoms[a])
+    return bool(abs(facts.energy[a] - facts.energy[b]) <= 10.0 * last_digit + work)
 
 
 def between_files(facts: Facts) -> Iterator[Finding]:
     """Frames of one file that are in another as well: what is tested is trained on."""
     twins = [t for t in Copies.of(facts).twins if facts.file[t.first] != facts.file[t.second]]
     leaks = {b: a for a, b in Copies.of(facts).literal if facts.file[a] != facts.file[b]}
-    turned = (t for t in twins if t.difference < EQUAL and (pulls(facts.neighbors(t.first)) or _one_label(facts, t)))
+    turned = (
+        t
+        for t in twins
+        if t.difference < EQUAL and (pulls(facts.neighbors(t.first), facts.reach) or _one_label(facts, t))
+    )
     leaks |= {t.second: t.first for t in turned if t.second not in leaks}
     if leaks:
         places = sorted(facts.places[k] for k in leaks)
-        pairs = ", ".join(f"{_name(facts.places[b])} = {_name(facts.places[a])}" for b, a in [*leaks.items()][:2])
+        pairs = ", ".join(f"{name_of(facts.places[b])} = {name_of(facts.places[a])}" for b, a in [*leaks.items()][:2])
         seen = f"{len(places)} frames are in another file too ({pairs}{', …' if len(leaks) > 2 else ''})"
         advice = "errors on them are those of the training; remove them from one of the files"
         yield Finding(Level.LOOK, "leak", seen, advice, tuple(places))
@@ -159,30 +190,12 @@ def between_files(facts: Facts) -> Iterator[Finding]:
         yield Finding(Level.NOTED, "leak", seen, "", tuple(near))
 
 
-def _name(place: Place) -> str:
+def name_of(place: Place) -> str:
+    """Return a frame in words, `train.xyz frame 3`."""
     return named([place]).replace(", frame", " frame")
-
-
-def noise(facts: Facts) -> Iterator[Finding]:
-    """Equal structures with different labels."""
-    differences, chosen = [], []
-    for t in Copies.of(facts).twins:
-        if t.difference < EQUAL and np.isfinite(facts.energy[[t.first, t.second]]).all():
-            size = abs(facts.per_atom[t.first] - facts.per_atom[t.second])
-            differences.append(size)
-            if size > NOISE:
-                chosen += [t.first, t.second]
-    if chosen:
-        seen = f"equal structures with energies that differ by up to {1e3 * max(differences):.3g} meV/atom"
-        advice = "no model can fit both: keep the better converged one"
-        yield Finding(Level.LOOK, "noise", seen, advice, facts.at(sorted(set(chosen))))
-    elif differences and max(differences) > 1e-6:
-        seen = f"equal structures have energies equal to {1e3 * max(differences):.2g} meV/atom: the noise of the labels"
-        yield Finding(Level.NOTED, "noise", seen)
 
 
 CHECKS = (
     Check(("copies",), within_files),
     Check(("leak",), between_files, lambda facts: "" if len(facts.sources) > 1 else "there is one file only"),
-    Check(("noise",), noise),
 )

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 from ase.data import chemical_symbols
-from scipy.spatial import cKDTree
 
-from nnpot.doctor.check import Check
+from nnpot.doctor.check import ALL, Check
 from nnpot.doctor.facts import Array, Facts, Flags, Integers
 from nnpot.doctor.finding import Finding, Level
 from nnpot.doctor.least_squares import EnergyFit
+from nnpot.doctor.near_frames import Near, off_from_near
 from nnpot.doctor.quick_fit import QuickFit
 from nnpot.doctor.robust import solve, spread, two_clusters
 
@@ -20,10 +20,25 @@ BEYOND_STRUCTURE = 15.0
 """Difference of energies in eV per atom that no structure explains."""
 
 SCATTER = 0.35
-"""Residuals of energies per atom over those of forces, in Å, that are too large: it is 0.02 to 0.25 for good data."""
+"""Residuals of energies per atom over those of forces, in Å, that are too large: it is 0.01 to 0.27 for most."""
+
+SCATTER_THAT_FOLLOWS = 1.0
+"""The same where energies change clearly as the forces tell, in large cells with holes, say, where it is up to 0.43."""
+
+UNEVEN = 3.0
+"""Unexplained part of forces in the worst tenth of frames, over the typical one, from which energies tell nothing."""
+
+GAP = 5.0
+"""Distance of the medians of a feature, in spreads, from which two parts of a set are two kinds of structures."""
 
 LARGE_OFFSET = 0.2
 """Offset in eV per atom from which it is told even where similar frames all have it, as in a second half of a file."""
+
+SQUEEZED = 0.8
+"""Closest distance over covalent radii below which an energy that is far too high is one of atoms too close."""
+
+LEAST_FORCE = 0.05
+"""Root mean square of forces in eV/Å up to which they are noise, so that a fit need not explain them."""
 
 COHESIVE = (-0.5, 13.0)
 """Between these, in eV per atom, is the energy that takes a structure apart into free atoms."""
@@ -47,23 +62,14 @@ def _is_offset(facts: Facts, fit: EnergyFit) -> bool:
         return True
     if structure_tells(facts, fit.frames, fit.upper):
         return False
-    same = float(np.mean(fit.upper[nearest_frames(facts, fit.frames)[:, 0]] == fit.upper))
+    same = float(np.mean(fit.upper[Near.of(facts, fit.frames).frames[:, 0]] == fit.upper))
     return abs(fit.offset) > LARGE_OFFSET or same < 0.8
-
-
-def nearest_frames(facts: Facts, frames: Integers) -> Integers:
-    """Return the four most similar other frames of each, as positions in `frames`."""
-    rows = facts.rows[position_of(facts, frames)]
-    scale = np.maximum(rows.std(axis=0), 1e-9 * np.abs(rows).max(axis=0) + 1e-300)
-    fractions = facts.counts[frames] / facts.n_atoms[frames][:, None]
-    points = np.hstack([rows / scale / np.sqrt(rows.shape[1]), 10 * fractions])
-    return np.asarray(cKDTree(points).query(points, k=min(5, len(points)))[1][:, 1:], np.int64)
 
 
 def gross_offset(facts: Facts) -> Iterator[Finding]:
     """An offset so large that no structure explains it, from energies alone."""
     if QuickFit.of(facts).energies is None:
-        frames = np.flatnonzero(np.isfinite(facts.energy) & (facts.n_atoms > 1))
+        frames = np.flatnonzero(np.isfinite(facts.energy) & (facts.n_atoms > 1) & ~facts.is_set_aside)
         upper, offset = _far_apart(facts, frames)
         if upper.any():
             yield _offset(facts, frames, upper, offset)
@@ -97,14 +103,12 @@ def _far_apart(facts: Facts, frames: Integers) -> tuple[Flags, float]:
     return (upper if is_offset else np.zeros(len(frames), bool)), offset
 
 
-def position_of(facts: Facts, frames: Integers) -> Integers:
-    """Return where frames are among those that are looked at."""
-    return np.searchsorted(facts.looked_at, frames)
-
-
 def structure_tells(facts: Facts, frames: Integers, part: Flags) -> bool:
-    """Return whether some feature of the structures, such as a density or composition, tells a part from the rest."""
-    rows = facts.rows[position_of(facts, frames)]
+    """Return whether some feature of the structures, such as a density or composition, tells a part from the rest.
+
+    It must part them with a gap, as kinds of structures do: along a trajectory some feature always drifts.
+    """
+    rows = facts.rows[np.searchsorted(facts.looked_at, frames)]
     features = np.hstack([rows, facts.counts[frames] / facts.n_atoms[frames][:, None], facts.pbc[frames]])
     features = features[:, np.ptp(features, axis=0) > 1e-9 * (np.abs(features).max(axis=0) + 1e-300)]
     n, m = int(part.sum()), int((~part).sum())
@@ -112,7 +116,10 @@ def structure_tells(facts: Facts, frames: Integers, part: Flags) -> bool:
         return False
     ranks = features.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable") + 1.0
     share = (ranks[part].sum(axis=0) - n * (n + 1) / 2) / (n * m)
-    return bool(np.maximum(share, 1 - share).max() > 0.97)
+    parting = features[:, np.maximum(share, 1 - share) > 0.97].T
+    return any(
+        abs(np.median(f[part]) - np.median(f[~part])) > GAP * max(spread(f[part]), spread(f[~part])) for f in parting
+    )
 
 
 def unexplained(facts: Facts) -> Iterator[Finding]:
@@ -123,8 +130,14 @@ def unexplained(facts: Facts) -> Iterator[Finding]:
     near = fit.energies.reach < 1.5
     if near.sum() < 8 or near.mean() < 0.7 or fit.energies.upper.any():
         return
+    errors = np.array([error for error, _ in fit.force_errors.values()])
+    size = facts.force_rms[[*fit.force_errors]]
+    part = errors / np.maximum(size, 0.5 * np.median(size))
+    if np.quantile(part, 0.9) > UNEVEN * np.median(part):
+        return  # some kind of structure is beyond the fit
     scatter = float(np.median(np.abs(fit.energies.residuals[near]))) / 0.6745
-    if scatter > SCATTER * fit.forces.scale:
+    follows = fit.slope is not None and fit.slope.correlation > 0.9
+    if scatter > (SCATTER_THAT_FOLLOWS if follows else SCATTER) * fit.forces.scale:
         seen = (
             f"energies scatter by {scatter:.2g} eV/atom about a fit that explains forces to {fit.forces.scale:.2g} eV/Å"
         )
@@ -136,14 +149,16 @@ def outliers(facts: Facts) -> Iterator[Finding]:
     """Single energies that are off."""
     fit = QuickFit.of(facts).energies
     assert fit is not None
-    off = _off(facts, fit)
+    residuals = np.clip(fit.residuals, -1e6, 1e6)
+    alone, (near, from_near) = _far_off(facts, fit, residuals), off_from_near(facts, fit)
+    off = alone | near
     if off.any() and off.mean() < 0.35:
-        frames, size = fit.frames[off], fit.residuals[off]
+        frames, size = fit.frames[off], np.where(alone, residuals, from_near)[off]
         k = int(np.abs(size).argmax())
         total = size[k] * facts.n_atoms[frames[k]]
         seen = (
             f"{_many(int(off.sum()))} off by up to {abs(size[k]):.3g} eV/atom ({total:+.3g} eV in all) from what a "
-            f"quick fit expects (typically {fit.scale:.2g} eV/atom)"
+            f"quick fit and similar frames tell (typically {fit.scale:.2g} eV/atom)"
         )
         advice = "look whether they are converged, and belong to these structures"
         yield Finding(Level.LOOK, "energy-outlier", seen, advice, facts.at(frames))
@@ -153,15 +168,13 @@ def _many(n: int) -> str:
     return "an energy is" if n == 1 else f"{n} energies are"
 
 
-def _off(facts: Facts, fit: EnergyFit) -> Flags:
+def _far_off(facts: Facts, fit: EnergyFit, residuals: Array) -> Flags:
     """Which energies are off by more than others, than forces and strains allow, and than those of similar frames."""
-    frames = fit.frames
-    one = np.clip(fit.residuals, -1e6, 1e6)
-    off = _large(facts, fit, one)
-    if not off.any():
-        return off
-    similar = np.median(one[nearest_frames(facts, frames)], axis=1)
-    return np.asarray(off & (np.abs(one - similar) > 0.65 * np.abs(one)))
+    off = _large(facts, fit, residuals)
+    if off.any():
+        similar = Near.of(facts, fit.frames).median(residuals)
+        off &= np.abs(residuals - similar) > 0.65 * np.abs(residuals)
+    return off
 
 
 def _large(facts: Facts, fit: EnergyFit, residuals: Array) -> Flags:
@@ -183,10 +196,10 @@ def _is_squeezed(facts: Facts, frames: Integers) -> Flags:
 
 
 def gross_outliers(facts: Facts) -> Iterator[Finding]:
-    """Energies that are far from all others of their composition, where there is no fit."""
+    """Energies that are far from all others of their composition, where there is no fit; pairs may have any."""
     if QuickFit.of(facts).energies is not None:
         return
-    frames = np.flatnonzero(np.isfinite(facts.energy) & (facts.n_atoms > 1))
+    frames = facts.looked_at[(np.isfinite(facts.energy) & (facts.n_atoms > 2) & ~facts.is_set_aside)[facts.looked_at]]
     if len(frames) < 8:
         return
     fractions = facts.counts[frames] / facts.n_atoms[frames][:, None]
@@ -194,6 +207,9 @@ def gross_outliers(facts: Facts) -> Iterator[Finding]:
     left = y - fractions @ solve(fractions, y)[0]
     left -= np.median(left)
     off = (np.abs(left) > 20 * spread(left)) & (np.abs(left) > 3.0)
+    closest = np.array([facts.geometry[int(k)].ratio for k in frames])
+    off &= (left < 0) | (closest > SQUEEZED)
+    off &= np.abs(left - Near.of(facts, frames).median(left)) > 0.65 * np.abs(left)
     if off.any() and off.mean() < 0.1:
         seen = f"energies off by up to {np.abs(left[off]).max():.3g} eV/atom from those of the same composition"
         advice = "look whether they are converged, and belong to these structures"
@@ -213,13 +229,25 @@ def force_outliers(facts: Facts) -> Iterator[Finding]:
     part = error / np.maximum(size, 0.5 * np.median(size))
     closest = np.array([facts.geometry[int(k)].ratio for k in frames])
     usual = closest > 0.97 * np.quantile(closest, 0.03)
-    alone = np.median(part[nearest_frames(facts, frames)], axis=1) < 0.6 * part  # not a family of its own
-    large = (part > 0.85) & (part > 4.0 * np.median(part)) & (error > 5.0 * np.median(error)) & (size > 0)
-    off = large & usual & ordinary & alone
+    alone = Near.of(facts, frames).median(part) < 0.6 * part  # not a family of its own
+    is_judged = size > max(LEAST_FORCE, fit.forces.scale)
+    off = _unexplained(part, error) & usual & ordinary & alone & is_judged
     if off.any() and off.mean() < 0.4:
-        seen = f"a quick fit that explains {100 * fit.forces.explained:.0f} % of all forces explains none of those here"
+        flipped = ", as with the opposite sign" if 1.8 < float(np.median(part[off])) < 2.2 else ""
+        seen = (
+            f"a quick fit that explains {100 * fit.forces.explained:.0f} % of all forces is off here by up to "
+            f"{100 * min(part[off].max(), 9.99):.0f} % of theirs{flipped}"
+        )
         advice = "look whether they are converged, and belong to these atoms and elements"
         yield Finding(Level.LOOK, "force-outlier", seen, advice, facts.at(frames[off]))
+
+
+def _unexplained(part: Array, error: Array) -> Flags:
+    """Which frames have forces that are not explained at all, or ten times worse than those of others."""
+    usual, typical = float(np.median(part)), float(np.median(error))
+    not_at_all = (part > 0.85) & (part > 4.0 * usual) & (error > 5.0 * typical)
+    far_worse = (part > 0.2) & (part > 10.0 * usual) & (error > 8.0 * typical)
+    return np.asarray(not_at_all | (far_worse & (far_worse.sum() >= 3)))
 
 
 def free_atoms(facts: Facts) -> Iterator[Finding]:
@@ -257,11 +285,11 @@ def _needs_forces(facts: Facts) -> str:
 
 
 CHECKS = (
-    Check(("two-codes",), two_codes, _needs_fit),
-    Check(("gross-offset",), gross_offset),
-    Check(("energies-unexplained",), unexplained, _needs_fit),
-    Check(("energy-outlier",), outliers, _needs_fit),
-    Check(("gross-outlier",), gross_outliers),
-    Check(("force-outlier",), force_outliers, _needs_forces),
-    Check(("free-atoms",), free_atoms),
+    Check(("two-codes",), two_codes, _needs_fit, ALL),
+    Check(("gross-offset",), gross_offset, uses=("energy",)),
+    Check(("energies-unexplained",), unexplained, _needs_fit, ALL),
+    Check(("energy-outlier",), outliers, _needs_fit, ALL),
+    Check(("gross-outlier",), gross_outliers, uses=("energy",)),
+    Check(("force-outlier",), force_outliers, _needs_forces, ("positions", "forces")),
+    Check(("free-atoms",), free_atoms, uses=("energy",)),
 )

@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +17,30 @@ from nnpot.doctor import (
     geometry,
     periodicity,
     raw,
+    scales,
     stress,
+    twice,
     values,
 )
+from nnpot.doctor.against_first import factors
 from nnpot.doctor.check import Check
 from nnpot.doctor.facts import Budget, Facts, Source
 from nnpot.doctor.finding import Diagnosis, Finding, Level, Place
+from nnpot.doctor.quick_fit import QuickFit
 from nnpot.label_names import LabelKeys
-from nnpot.reading import read_atoms, read_labelled
+from nnpot.reading import labelled, read_atoms
 from nnpot.structure import Structure
 
 CHECKS: tuple[Check, ...] = (
     *values.CHECKS,
     *geometry.CHECKS,
     *periodicity.CHECKS,
+    *scales.CHECKS,
     *consistency.CHECKS,
     *energies.CHECKS,
     *stress.CHECKS,
     *copies.CHECKS,
+    *twice.CHECKS,
     *composition.CHECKS,
     *raw.CHECKS,
 )
@@ -42,6 +49,30 @@ CHECKS: tuple[Check, ...] = (
 KINDS = tuple(dict.fromkeys(kind for check in CHECKS for kind in check.kinds))
 """Names of all kinds of findings, beside `reading` for files that cannot be read."""
 
+
+EACH = (*scales.CHECKS, *consistency.CHECKS, *energies.CHECKS, *stress.CHECKS, *geometry.UNITS)
+"""Looks at each file by itself as well, where there are several."""
+
+UNITS = ("units", "force-sign", "energy-sign", "energy-per-atom", "length-unit")
+"""Kinds of which others follow if they are those of all files."""
+
+FRAMES_ALONE = 10
+"""Number of frames from which a file is looked at by itself."""
+
+CAUSES = ("reading", "length-unit", "coordinates", "periodicity")
+"""Kinds of findings from which others of the same level follow: they are told first."""
+
+WRONG_AS_A_WHOLE = {
+    "length-unit": ("positions",), "coordinates": ("positions",),
+    "constant-energy": ("energy",), "energy-per-atom": ("energy",), "energy-sign": ("energy",),
+    "energies-unexplained": ("energy",),
+    "zero-forces": ("forces",), "force-sign": ("forces",), "forces-unexplained": ("forces",),
+    "units": ("energy", "forces"),
+}  # fmt: skip
+"""What is in doubt after a finding about all frames, so that nothing else is judged by it."""
+
+SPOILED = ("too-close", "far-off", "coordinates", "flat-cell")
+"""Findings about single frames after which their labels are not judged, as after any of level stop."""
 
 PER_FRAME = ("copies and leaks that are turned, shifted or renumbered", "distances and outliers")
 """What a short look finds only in the frames whose neighbours it looks at."""
@@ -96,22 +127,87 @@ def facts_of(
 
 
 def diagnosis_of(facts: Facts, problems: Sequence[Finding] = (), told: Sequence[str] = ()) -> Diagnosis:
-    """Let every check look at a table of facts."""
-    findings, not_looked_for = [*problems], dict[str, str]()
-    looked = set[str]()
-    with np.errstate(all="ignore"):
-        for check in CHECKS if len(facts) else ():
-            try:
-                reason = check.missing(facts)
-                findings += () if reason else list(check.look(facts))
-            except np.linalg.LinAlgError:
-                reason = "the numbers do not allow it"
-            not_looked_for.update({kind: reason for kind in check.kinds if reason})
-            looked.update(check.kinds if not reason else ())
-    not_looked_for = {kind: reason for kind, reason in not_looked_for.items() if kind not in looked}
+    """Let every check look at a table of facts, and some of them at each of its files alone."""
+    findings, not_looked_for = _looked(facts, CHECKS)
+    if len(facts.sources) > 1:
+        findings = _by_file(facts, findings)
     not_looked_for |= {kind: f"in {part} frames" for part in _limits(facts) for kind in PER_FRAME}
     counts = (*(_count(source) for source in facts.sources), *told)
-    return Diagnosis(counts, tuple(sorted(findings, key=lambda f: -f.level)), not_looked_for)
+    in_order = sorted([*problems, *findings], key=lambda f: (-f.level, f.kind not in CAUSES))
+    return Diagnosis(counts, tuple(in_order), not_looked_for)
+
+
+def _looked(facts: Facts, checks: Sequence[Check]) -> tuple[list[Finding], dict[str, str]]:
+    """What some checks find, and the kinds that none of them could look for, with the reason."""
+    findings, not_looked_for, looked = list[Finding](), dict[str, str](), set[str]()
+    with np.errstate(all="ignore"):
+        for check in checks if len(facts) else ():
+            try:
+                reason = _in_doubt(check, findings) or check.missing(facts)
+                found = () if reason else tuple(check.look(facts))
+            except np.linalg.LinAlgError:
+                reason, found = "the numbers do not allow it", ()
+            _set_aside(facts, found)
+            findings += found
+            not_looked_for.update({kind: reason for kind in check.kinds if reason})
+            looked.update(check.kinds if not reason else ())
+    if any(f.kind == "length-unit" and not f.places for f in findings):  # volumes are wrong, and stresses with them
+        findings = [f for f in findings if f.kind not in ("stress-unit", "stress-virial", "stress-sign")]
+    return findings, {kind: reason for kind, reason in not_looked_for.items() if kind not in looked}
+
+
+def _by_file(facts: Facts, findings: list[Finding]) -> list[Finding]:
+    """Say of each file what is wrong with it alone, where files together hide or blur it."""
+    alone, unseen = dict[str, list[Finding]](), list[set[str]]()
+    for n, source in enumerate(facts.sources):
+        if len(source.structures) >= FRAMES_ALONE and _is_one_file(facts, n):
+            own_facts = Facts([source], facts.budget, facts.cutoff)
+            found, gaps = _looked(own_facts, EACH)
+            slope = QuickFit.of(own_facts).slope
+            gaps |= {} if slope is not None and slope.is_clear else dict.fromkeys(UNITS, "the fit does not tell")
+            alone[source.name] = [f for f in found if f.level >= Level.LOOK]
+            unseen.append({f.kind for f in found} | set(gaps))
+    everywhere = set.intersection(*unseen) & {f.kind for f in findings} if unseen else set[str]()
+    if everywhere & {*UNITS}:  # of all files, also of those that alone tell nothing
+        return findings
+    of_first = {f.kind for f in alone.get(facts.sources[0].name, ())}
+    against = [] if of_first & {*UNITS, "forces-unexplained"} else list(factors(facts))
+    for name, _ in against:
+        alone.pop(name, None)  # what is wrong with it alone follows
+    own = [f for _, f in against] + [
+        f if f.places else replace(f, seen=f"in {name} {f.seen}")
+        for name, found in alone.items() for f in found if f.kind not in everywhere
+    ]  # fmt: skip
+    if any(not f.places for f in own):  # one file is wrong as a whole: what both seem to be follows from it
+        of_each = {kind for check in EACH for kind in check.kinds} - everywhere
+        return [f for f in findings if f.kind not in of_each or f.level < Level.LOOK] + own
+    known = {f.kind for f in findings if f.level >= Level.LOOK}
+    return findings + [f for f in own if f.kind not in known]
+
+
+def _is_one_file(facts: Facts, n: int) -> bool:
+    """Whether no other part of the data is of the same file as one of them, as both sides of a split are."""
+    files = [
+        {p.file for p, m in zip(facts.places, facts.file, strict=True) if (m == n) is own} for own in (True, False)
+    ]
+    return not files[0] & files[1]
+
+
+def _in_doubt(check: Check, findings: Sequence[Finding]) -> str:
+    """Why a check means nothing after what has been found, empty if it does: what is wrong judges nothing else."""
+    for finding in findings:
+        doubted = WRONG_AS_A_WHOLE.get(finding.kind, ())
+        if finding.level >= Level.LOOK and not finding.places and set(doubted) & set(check.uses):
+            return f"first see {finding.kind}"
+    return ""
+
+
+def _set_aside(facts: Facts, found: Iterable[Finding]) -> None:
+    """Mark frames whose labels mean nothing after what has been found of them."""
+    of_place = {place: k for k, place in enumerate(facts.places)}
+    for finding in found:
+        if finding.level == Level.STOP or (finding.level == Level.LOOK and finding.kind in SPOILED):
+            facts.is_set_aside[[of_place[place] for place in finding.places if place in of_place]] = True
 
 
 def _read(paths: Sequence[str | Path], keys: LabelKeys, problems: list[Finding], told: list[str]) -> list[Source]:
@@ -120,20 +216,21 @@ def _read(paths: Sequence[str | Path], keys: LabelKeys, problems: list[Finding],
     for path in paths:
         name = Path(path).name if names[Path(path).name] == 1 else str(path)
         try:
-            structures, inventory = read_labelled(path, keys, "--keys.{label} {name}")
             atoms = read_atoms(path)
+            structures, inventory = labelled(atoms, path, keys, "--keys.{label} {name}")
         except ValueError as error:
             problems.append(_problem(str(error), name))
             continue
         told.append(str(inventory))
-        sources.append(Source(name, structures, atoms))
+        sources.append(Source(name, structures, atoms, inventory))
     return sources
 
 
 def _problem(message: str, name: str) -> Finding:
-    frame = re.search(r"frame (\d+)", message)
+    frame = re.search(r"frame (\d+)(?: \((line \d+)\))?", message)
     places = (Place(name, int(frame[1])),) if frame else ()
     seen = message.split(frame[0], 1)[1].lstrip(" :,") if frame else message
+    seen = f"{frame[2]}: {seen}" if frame and frame[2] and not seen.startswith("line ") else seen
     kinds = {"NaN": "not-finite", "*": "not-finite", "no atoms": "no-atoms"}
     kind = next((kind for word, kind in kinds.items() if word in message), "reading")
     return Finding(Level.STOP, kind, seen, "", places)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nnpot.doctor.finding import Place
 from nnpot.doctor.moments import Moments, Neighbors
 from nnpot.neighbors import may_be_searched, neighbor_pairs
+from nnpot.reading import Inventory
 from nnpot.structure import Structure
 
 Array = NDArray[np.float64]
@@ -61,11 +62,13 @@ class Source:
         name: Of the file.
         structures: With their labels.
         atoms: The same as ASE reads them, if they come from a file; what a `Structure` does not hold is seen there.
+        inventory: Under which names the labels are in that file.
     """
 
     name: str
     structures: Sequence[Structure]
     atoms: Sequence[Atoms] = ()
+    inventory: Inventory | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +101,7 @@ class Facts:
 
     Attributes:
         kept: What is made once and shared by several checks: the quick fit, the copies.
+        is_set_aside: Frames that are certainly wrong, shape (S,); what they are labelled with judges nothing.
     """
 
     sources: Sequence[Source]
@@ -109,6 +113,7 @@ class Facts:
         self.structures: list[Structure] = [s for source in self.sources for s in source.structures]
         self.places = [_place(source, k) for source in self.sources for k in range(len(source.structures))]
         self.atoms = [a for source in self.sources for a in source.atoms]
+        self.is_set_aside = np.zeros(len(self.structures), bool)
         self._pairs, self._room = dict[int, Neighbors](), KEPT_PAIRS
         self.file = np.repeat(np.arange(len(self.sources)), [len(s.structures) for s in self.sources])
 
@@ -150,6 +155,11 @@ class Facts:
     def per_atom(self) -> Array:
         """Energies per atom, in eV."""
         return self.energy / np.maximum(self.n_atoms, 1)
+
+    @cached_property
+    def last_digit(self) -> list[float]:
+        """Of each source, the unit in eV of the last digit that its energies are printed with."""
+        return [_last_digit(self.energy[self.file == n]) for n in range(len(self.sources))]
 
     @cached_property
     def has_forces(self) -> Flags:
@@ -294,17 +304,17 @@ def can_be_seen(structure: Structure, reach: float) -> bool:
         return False
     if float(structure.positions.abs().max()) > FAR or float(structure.cell.abs().max()) > FAR:
         return False
-    vectors = structure.cell.numpy()[np.array(structure.pbc)]
-    if len(vectors) and np.linalg.matrix_rank(vectors) < len(vectors):
-        return False
-    images = float(np.prod(2.0 * np.ceil(reach / heights(structure)) + 1.0))
-    volume = structure.volume if structure.volume is not None and all(structure.pbc) else None
-    pairs = len(structure) ** 2 * images
-    if volume is not None:
-        pairs = min(pairs, len(structure) ** 2 * 4.2 * reach**3 / volume)
-    elif not any(structure.pbc):
-        pairs = min(pairs, 500.0 * len(structure))
-    return images <= 2e4 and pairs <= MAX_PAIRS and may_be_searched(structure, reach)
+    return may_be_searched(structure, reach, MAX_PAIRS)
+
+
+def _last_digit(values: Array) -> float:
+    """The power of ten that all values are multiples of, but for the rounding of floating-point numbers."""
+    values = values[np.isfinite(values)]
+    rounding = 4.0 * np.spacing(np.abs(values).max(initial=1.0))
+    for n in range(16):
+        if (np.abs(np.round(values, n) - values) <= rounding).all():
+            return float(10.0**-n)
+    return float(rounding)
 
 
 def _nearest(structure: Structure) -> Array:

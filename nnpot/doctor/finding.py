@@ -93,7 +93,7 @@ class Diagnosis:
     def __str__(self) -> str:
         lines = [*self.counts, ""]
         for level, title in ((Level.STOP, "stop"), (Level.LOOK, "look"), (Level.NOTED, "noted")):
-            lines += [f"{title}: {finding}" for finding in self.of(level)]
+            lines += [f"{title}: {finding} [{finding.kind}]" for finding in self.of(level)]
         if not self.findings:
             lines.append("nothing was found")
         lines += [f"not looked for: {text}" for text in self.gaps()]

@@ -1,14 +1,16 @@
 """Geometry: atoms too close or far off, cells without a volume, lengths in another unit, images within the cutoff."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 from scipy.spatial import cKDTree
 
 from nnpot.doctor.check import Check
-from nnpot.doctor.facts import FAR, Array, Facts, heights
+from nnpot.doctor.facts import FAR, Array, Facts, Source, heights
 from nnpot.doctor.finding import Finding, Level
+from nnpot.doctor.quick_fit import QuickFit
 from nnpot.neighbors import AT_ONE_PLACE
 from nnpot.units import BOHR
 
@@ -141,14 +143,42 @@ def length_unit(facts: Facts) -> Iterator[Finding]:
 
 
 def cell_unit(facts: Facts) -> Iterator[Finding]:
-    """Cells in bohr around positions in Å: vacuum on all sides that vanishes if the cell is divided by 1.89."""
-    periodic = [int(k) for k in facts.looked_at if all(facts.pbc[k]) and facts.n_atoms[k] > 1][:50]
-    if len(periodic) < 3:
+    """Cells in bohr around positions in Å: cells divided by 1.89 have room for the atoms, and forces fit then."""
+    periodic = [int(k) for k in facts.looked_at if all(facts.pbc[k]) and facts.n_atoms[k] > 1]
+    chosen = [k for k in periodic if _has_room_in_bohr(facts, k)]
+    if len(chosen) < max(3, 0.1 * len(periodic)):
         return
-    stretched = [k for k in periodic if _is_full(facts, k, BOHR) and not _is_full(facts, k, 1.0)]
-    if len(stretched) > 0.9 * len(periodic):
-        seen = "atoms fill about half of the cell along each direction, and all of it if the cell is in bohr"
-        yield Finding(Level.LOOK, "length-unit", seen, "convert the cell to Å, or ignore this if it is vacuum")
+    better = _explains_better(facts, chosen)
+    if better is None:  # no forces tell
+        chosen = [k for k in chosen if _is_full(facts, k, BOHR) and not _is_full(facts, k, 1.0)]
+    if better is False or (better is None and len(chosen) <= 0.9 * len(periodic)):
+        return
+    how = "forces are fitted far better with it" if better else "atoms fill all of it then, and half of it as it is"
+    seen = f"the cell looks as if it were in bohr: {how}"
+    advice = "convert the cell to Å" + ("" if better else ", or ignore this if there is vacuum on all sides")
+    yield Finding(Level.LOOK, "length-unit", seen, advice, () if len(chosen) == len(periodic) else facts.at(chosen))
+
+
+def _has_room_in_bohr(facts: Facts, k: int) -> bool:
+    """Whether atoms fill the cell along two of its vectors at least, and are not too close, if it is in bohr."""
+    s = facts.structures[k]
+    positions, cell, numbers = s.positions.numpy(), s.cell.numpy() * BOHR, s.numbers.numpy()
+    along = [axis for axis in range(3) if is_bulk(positions, cell, numbers, (axis,))]
+    return len(along) >= 2 and is_bulk(positions, cell, numbers, along)
+
+
+def _explains_better(facts: Facts, chosen: Sequence[int]) -> bool | None:
+    """Whether a quick fit explains forces far better if the cells of some frames are in bohr; None if none tells."""
+    fit = QuickFit.of(facts)
+    if fit.why_not or fit.forces is None:
+        return None
+    structures = list(facts.structures)
+    for k in chosen:
+        structures[k] = replace(structures[k], cell=structures[k].cell * BOHR)
+    other = QuickFit(Facts([Source("", structures)], facts.budget, facts.cutoff))
+    if other.why_not or other.forces is None:
+        return None
+    return 1.0 - other.forces.explained < 0.6 * (1.0 - fit.forces.explained)
 
 
 def _is_full(facts: Facts, k: int, factor: float) -> bool:
@@ -194,12 +224,14 @@ def through_images(facts: Facts) -> Iterator[Finding]:
         yield Finding(Level.NOTED, "through-images", seen, "", facts.at(small))
 
 
+UNITS = (Check(("length-unit",), length_unit), Check(("length-unit",), cell_unit))
+"""Those that tell something of a file as a whole."""
+
 CHECKS = (
     Check(("flat-cell",), flat_cells),
     Check(("too-close",), too_close),
     Check(("far-off",), far_off),
     Check(("coordinates",), coordinates),
-    Check(("length-unit",), length_unit),
-    Check(("length-unit",), cell_unit),
+    *UNITS,
     Check(("through-images",), through_images),
 )

@@ -18,6 +18,9 @@ ENERGY_WEIGHT = 10.0
 GROSS = 1e4
 """Residual in typical ones from which an energy is left out from the start."""
 
+AGAINST = 1.3
+"""Errors over forces of a frame from which it is left out of the fit."""
+
 RIDGES = (1e-6, 1e-4, 1e-2)
 """Regularisations to choose from, relative to the mean square of a column."""
 
@@ -74,9 +77,14 @@ class Slope:
         return self.n_free >= 4 and abs(self.correlation) > 0.5 and self.correlation**2 * self.n_free / left > 16.0
 
     @property
+    def error(self) -> float:
+        """Standard deviation of the logarithm of its value, as good data have it."""
+        return 0.15 if self.correlation**2 > 0.9 else 0.2 if self.correlation**2 > 0.72 else 0.4
+
+    @property
     def is_one(self) -> bool:
         """Whether units and signs agree, or nothing is known to the contrary."""
-        is_sure = self.correlation > (0.97 if self.n_free < 30 else 0.85) and self.n_free >= 8
+        is_sure = self.correlation > (0.97 if self.n_free < 30 else 0.93) and self.n_free >= 8
         low, high = (0.65, 1.54) if is_sure else (0.3, 3.3)
         return not self.is_clear or low < self.value < high
 
@@ -129,6 +137,9 @@ def fit_forces(frames: Integers, design: tuple[Array, ...], values: tuple[Array,
     for _ in range(4):
         error = _frame_errors(scaled, values, _solved(normal, weights, ridge, n_rows))
         weights = np.minimum(1.0, (3.0 * np.median(error) / np.maximum(error, 1e-300)) ** 2)
+    for _ in range(3):
+        error = _frame_errors(scaled, values, _solved(normal, weights, ridge, n_rows))
+        weights = np.where(_against(error, values), 0.0, weights)
     left, variance = 0.0, 0.0
     for part in range(4):
         out = np.arange(len(frames)) % 4 == part
@@ -141,6 +152,13 @@ def fit_forces(frames: Integers, design: tuple[Array, ...], values: tuple[Array,
     coefficients[used] = solution / columns[used]
     scale = float(np.median(_frame_errors(scaled, values, solution)))
     return ForceFit(coefficients, 1.0 - left / max(variance, 1e-300), frames, design, values, weights, scale)
+
+
+def _against(error: Array, values: tuple[Array, ...]) -> Flags:
+    """Which frames have forces that a fit makes worse than none would be, as those of another sign; few if any."""
+    size = np.array([rms(v) for v in values])
+    against = (error > AGAINST * size) & (size > 0.5 * np.median(size))
+    return against if against.sum() >= 3 and against.mean() < 0.4 else np.zeros(len(size), bool)
 
 
 def _solved(normal: list[tuple[Array, Array]], weights: Array, ridge: float, n_rows: int) -> Array:

@@ -89,7 +89,7 @@ class QuickFit:
     def with_energies(self) -> Integers:
         """Frames whose energies are compared: those looked at that have one, positions in `looked_at`."""
         facts = self.facts
-        return np.array([n for n, k in enumerate(facts.looked_at) if np.isfinite(facts.energy[k])], np.int64)
+        return np.flatnonzero((np.isfinite(facts.energy) & ~facts.is_set_aside)[facts.looked_at])
 
     @cached_property
     def slope(self) -> Slope | None:
@@ -151,12 +151,13 @@ class QuickFit:
             factor * fitted.residuals, fitted.reach, factor * fitted.predicted, fitted.upper, factor * fitted.offset,
         )  # fmt: skip
 
-    def energy_scale(self, factor: float) -> float:
-        """Return the typical residual of energies and forces together if the former are too large by a factor."""
+    def energy_scale(self, factors: float | Array) -> float:
+        """Return the typical residual of energies and forces together if the former are multiplied, by frame or all."""
         if self.energies is None or self.forces is None:
             return float("nan")
         rows, y, fractions = self._energies()
-        return factor * fit_energies(self.forces, rows, y / factor, fractions).scale
+        each = np.broadcast_to(factors, len(self.facts))[self.facts.looked_at[self.with_energies]]
+        return fit_energies(self.forces, rows, y * each, fractions).scale
 
     @cached_property
     def coefficients(self) -> Array:
@@ -169,23 +170,11 @@ class QuickFit:
         """Of frames with forces, root mean squares of residual and predicted components."""
         facts, found = self.facts, {}
         assert facts.moments is not None
-        there = np.array([k for k in facts.looked_at if facts.has_forces[k] and facts.n_atoms[k] > 1], np.int64)
+        there = facts.looked_at[(facts.has_forces & (facts.n_atoms > 1) & ~facts.is_set_aside)[facts.looked_at]]
         for k in within(there, facts.n_atoms, facts.budget.predicted):
             predicted = facts.moments.predict(facts.neighbors(int(k)), self.coefficients).forces
             found[int(k)] = (rms(facts.forces[int(k)] - predicted), rms(predicted))
         return found
-
-    @cached_property
-    def stresses(self) -> tuple[Integers, Array]:
-        """Predicted stresses of frames that have one, with the positions of these in the table."""
-        facts = self.facts
-        assert facts.moments is not None
-        there = np.array([k for k in facts.looked_at if np.isfinite(facts.stress[k]).all()], np.int64)
-        chosen = within(there, facts.n_atoms, facts.budget.fitted)
-        rows = [
-            facts.moments.predict(facts.neighbors(int(k)), self.coefficients).virial / facts.volume[k] for k in chosen
-        ]
-        return chosen, np.array(rows).reshape(len(rows), 6)
 
     def _energies(self) -> tuple[Array, Array, Array]:
         """Rows, energies per atom and fractions of the elements of the frames with energies."""
@@ -195,6 +184,8 @@ class QuickFit:
 
 
 def _is_useful(facts: Facts, k: int) -> bool:
-    """Whether a frame has pairs, forces that are not all zero, and no atoms so close that they alone would decide."""
+    """Whether a frame has pairs, forces that are not all alike, and no atoms so close that they alone would decide."""
     forces = facts.forces[k]
+    if facts.is_set_aside[k] or not np.ptp(forces, axis=0).any():
+        return False
     return 1 < facts.n_atoms[k] <= 2000 and 0.3 < facts.geometry[k].ratio < np.inf and 0 < np.abs(forces).max() < 1e6

@@ -9,6 +9,8 @@ from nnpot.doctor.check import Check
 from nnpot.doctor.facts import Facts
 from nnpot.doctor.finding import Finding, Level
 from nnpot.doctor.moments import Neighbors
+from nnpot.doctor.quick_fit import QuickFit
+from nnpot.doctor.robust import rms
 
 MAX_PER_ATOM = 1e8
 """Energy per atom in eV beyond that of any atom in any unit: uranium has −7.6e5 eV, −1.8e7 kcal/mol."""
@@ -16,8 +18,14 @@ MAX_PER_ATOM = 1e8
 MAX_FORCE = 1e6
 """Force in eV/Å that no calculation has."""
 
+BONDED = 1.7
+"""Shortest distance of a frame, over the sum of covalent radii, below which its atoms act on each other."""
+
 FEW_LABELS = 0.2
 """Part of the frames below which a label is said to be nearly missing."""
+
+RELAXED = 0.3
+"""Predicted forces, relative to the typical ones, below which a structure without forces may be a relaxed one."""
 
 
 def empty(facts: Facts) -> Iterator[Finding]:
@@ -78,7 +86,8 @@ def _differ(facts: Facts, known: np.ndarray) -> bool:
 def zero_forces(facts: Facts) -> Iterator[Finding]:
     """Forces that are exactly zero on all atoms of a frame whose symmetry does not make them so."""
     there = [int(k) for k in facts.looked_at if facts.has_forces[k] and facts.n_atoms[k] > 1]
-    zero = [k for k in there if not facts.forces[k].any() and pulls(facts.neighbors(k))]
+    near = [k for k in there if facts.geometry[k].ratio < BONDED]  # atoms far apart may have none
+    zero = [k for k in near if not facts.forces[k].any() and pulls(facts.neighbors(k), facts.reach)]
     if not zero:
         return
     all_zero = len(zero) == len(there) and len(there) > 1
@@ -88,17 +97,33 @@ def zero_forces(facts: Facts) -> Iterator[Finding]:
         places = () if all_zero else facts.at(zero)
         yield Finding(level, "zero-forces", seen, "leave forces out, or calculate them", places)
         return
+    fit = QuickFit(facts)  # not the one that is kept: wrong frames have not been set aside yet
+    zero = [k for k in zero if not _is_relaxed(facts, fit, k)]
+    if not zero:
+        return
     seen = f"the forces are zero on all atoms in {len(zero)} of {len(there)} frames, but no symmetry makes them so"
-    level = Level.LOOK if len(zero) > 2 else Level.NOTED
-    yield Finding(level, "zero-forces", seen, "calculate them, or leave them out there", facts.at(zero))
+    yield Finding(Level.LOOK, "zero-forces", seen, "calculate them, or leave them out there", facts.at(zero))
 
 
-def pulls(pairs: Neighbors) -> bool:
-    """Return whether the surroundings of some atom have no symmetry that forbids a force."""
+def _is_relaxed(facts: Facts, fit: QuickFit, k: int) -> bool:
+    """Whether a structure may be relaxed: the least energy of its composition, and no large forces by a fit."""
+    alike = (facts.counts == facts.counts[k]).all(axis=1) & np.isfinite(facts.energy)
+    if not alike[k] or alike.sum() < 2 or facts.energy[k] > facts.energy[alike].min():
+        return False
+    if facts.moments is None or fit.forces is None or not fit.explains_forces:
+        return True
+    predicted = facts.moments.gradient_rows(facts.neighbors(k)) @ fit.forces.coefficients
+    typical = np.median([rms(f) for f in facts.forces if f.any()])
+    return bool(rms(predicted) < RELAXED * typical)
+
+
+def pulls(pairs: Neighbors, reach: float) -> bool:
+    """Return whether the surroundings of some atom, within a reach in Å, have no symmetry that forbids a force."""
     if not len(pairs.r):
         return False
+    inside = np.maximum(1.0 - (pairs.r / reach) ** 2, 0.0) ** 2  # a shell at the reach is there by rounding alone
     for decay in (0.7, 2.0):
-        weights = np.exp(-pairs.r / decay)
+        weights = inside * np.exp(-pairs.r / decay)
         vectors = pairs.summed(weights[:, None] * pairs.u, pairs.to_centers)
         size = pairs.summed(weights, pairs.to_centers)
         if (np.linalg.norm(vectors, axis=1) > 0.01 * np.maximum(size, 1e-300)).any():
@@ -112,13 +137,14 @@ def few_labels(facts: Facts) -> Iterator[Finding]:
     n = int(many.sum())
     known = int(np.isfinite(facts.energy[many]).sum())
     if n >= 5 and known < FEW_LABELS * n:
-        seen = f"only {known} of {n} frames have an energy"
-        yield Finding(Level.LOOK, "few-labels", seen, "look whether the others have it under another name")
-    for name, has in (("forces", facts.has_forces), ("stress", np.isfinite(facts.stress).all(axis=1))):
+        seen = f"only {known} of {n} frames have an energy" if known else f"none of {n} frames has an energy"
+        others = "the others have it" if known else "they are"
+        yield Finding(Level.LOOK, "few-labels", seen, f"look whether {others} under another name")
+    for name, has in (("forces", facts.has_forces), ("stresses", np.isfinite(facts.stress).all(axis=1))):
         possible = many if name == "forces" else many & np.isfinite(facts.volume)
         n, known = int(possible.sum()), int((has & possible).sum())
         if 0 < known < n:
-            yield Finding(Level.NOTED, "few-labels", f"{known} of {n} frames that can have {name} have them")
+            yield Finding(Level.NOTED, "few-labels", f"{name} are given in {known} of {n} frames that can have them")
 
 
 CHECKS = (

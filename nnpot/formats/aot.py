@@ -157,6 +157,9 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         raise ValueError(
             f"{path} has changed since it was written: its checksum differs; copy it or export the model again"
         )
+    lacking = [n for n in names if ".wrapper_" in n and n.replace("_metadata", "") not in package.namelist()]
+    if lacking:  # PyTorch looks for them in a calculation only
+        raise ValueError(f"{path} lacks its member {lacking[0].replace('_metadata', '')}; export the model again")
     _check_metadata(path, metadata)
     if metadata["torch"] != pytorch_release():
         raise ValueError(

@@ -73,5 +73,8 @@ def written_by_and_by(path: Path) -> Iterator[Callable[[str], None]]:
         else:
             error.add_note(f"the {parts} structures that were ready are in {partial}")
         if isinstance(error, OSError) and error.errno in _FULL:
-            raise NoSpaceError(f"no space left to write {path}") from error
+            full = NoSpaceError(f"no space left to write {path}")
+            for note in getattr(error, "__notes__", []):
+                full.add_note(note)
+            raise full from error
         raise

@@ -17,9 +17,20 @@ _DELIMITED = re.compile(
     r""""((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|\{((?:[^}\\]|\\.)*)\}|\[((?:[^\]\\]|\\.)*)\]|(\\.|[^"'{\[\\]+|.)"""
 )
 _MARK = re.compile(r"""["'{\[\\]""")
-_FORTRAN = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+))[dD]([-+]?\d+)")
+_FORTRAN = re.compile(r"([-+]?(?:\d+(?:\.\d*)?|\.\d+))[dD]([-+]?\d+)")
 _TRUTH = {**dict.fromkeys(("t", "true"), True), **dict.fromkeys(("f", "false"), False)}
 _FOREIGN_UNITS = {"ha", "hartree", "hartrees", "eh", "ry", "rydberg", "kcal", "kcal/mol", "kj/mol", "a.u.", "au", "mev"}
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eEdD][-+]?\d+)?"
+CELL_NAME = r"(?:unit|super|sim|simulation)?[_ ]?(?:cell|latt|lattice|box)(?:_?(?:vectors?|parameters?|lengths?))?"
+"""What other programs call a cell, in letters of any size."""
+
+_CELL = re.compile(
+    rf"(?<![a-z])({CELL_NAME}(?:[({{]\w+[)}}])?)[\s:=\"'\[{{(]*"
+    rf"{_NUMBER}(?:[\s,;\])}}[({{]+{_NUMBER}){{2}}",
+    re.IGNORECASE,
+)
+"""A name of a cell and at least three numbers, in all forms of other programs: `CELL(abcABC): 10 10 10 90 90 90`."""
+
 _MATRICES = ("Lattice", "stress", "virial")
 """Keys of 9 numbers that are stored column by column."""
 
@@ -57,6 +68,17 @@ def info_of(line: str) -> dict[str, Any]:
     return info
 
 
+def check_no_cell(line: str) -> None:
+    """Check that a comment line without a `Lattice` does not hold a cell in another form.
+
+    Raises:
+        ValueError: If it does.
+    """
+    match = _CELL.search(line)
+    if match:
+        raise ValueError(f"the cell is written as {match[1].strip()}, which ASE does not read; write Lattice instead")
+
+
 def floats(words: Sequence[str]) -> NDArray[np.float64]:
     """Return numbers, also those that Fortran writes with a D.
 
@@ -87,17 +109,10 @@ def _pairs(line: str) -> Iterator[tuple[str, str | None]]:
     """Keys and values as text, None for a key that stands alone."""
     words: list[str] = []  # of one key: itself, then what each = brings
     waits = False
-    for match in _WORD.finditer(line):
-        if match["open"] is not None and match["open"].isspace():
-            continue
-        if match["equals"]:
+    for word in _words(line):
+        if word == "=":
             waits = bool(words) or waits
             continue
-        if match["open"] is not None:
-            if "=" in line[match.end() :] and ("Properties" in line or "Lattice" in line):
-                raise ValueError(f"the {match['open']} before {line[match.end() :][:20]!r} is not closed")
-            continue
-        word = match["word"]
         if _MARK.search(word):
             word = _DELIMITED.sub(_undelimited, word)
         if waits or not words:
@@ -108,6 +123,21 @@ def _pairs(line: str) -> Iterator[tuple[str, str | None]]:
         waits = False
     if words:
         yield words[0], "=".join(words[1:]) if len(words) > 1 else None
+
+
+def _words(line: str) -> Iterator[str]:
+    """Words and each =; a mark that nothing closes stands for a space, which it may in text."""
+    is_extended, position = "Properties" in line or "Lattice" in line, 0
+    while match := _WORD.match(line, position):
+        position = match.end()
+        mark = match["open"]
+        if mark is None:
+            yield match["word"] or "="
+        elif not mark.isspace():
+            rest = line[position:]
+            if is_extended and "=" in rest:
+                raise ValueError(f"the {mark} before {rest[:20]!r} is not closed")
+            line, position = rest.replace(mark, " "), 0  # none of them is closed
 
 
 def _undelimited(part: re.Match[str]) -> str:

@@ -14,7 +14,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from ase.io.extxyz import read_xyz
 from numpy.typing import NDArray
 
-from nnpot.reading.comment import floats, info_of, periodicity
+from nnpot.reading.comment import check_no_cell, floats, info_of, periodicity
 
 UNNAMED = "unnamed_columns"
 """Array of what stands behind the positions in a file whose second line does not name its columns."""
@@ -49,7 +49,7 @@ def extxyz_frames(text: str, source: str) -> list[Atoms]:
             k += 1
             continue
         name = f"{source}, frame {len(frames)}"
-        n_atoms = _number_of_atoms(lines[k], f"{name} (line {k + 1})")
+        n_atoms = _number_of_atoms(lines[k], f"{name} (line {k + 1})", is_first=not frames)
         rows = lines[k + 2 : k + 2 + n_atoms]
         if len(rows) < n_atoms:
             raise ValueError(
@@ -70,11 +70,10 @@ def extxyz_frames(text: str, source: str) -> list[Atoms]:
     return frames
 
 
-def _number_of_atoms(line: str, place: str) -> int:
+def _number_of_atoms(line: str, place: str, *, is_first: bool) -> int:
     if not re.fullmatch(r"\s*\+?[0-9]{1,4000}\s*", line):
-        raise ValueError(
-            f"{place}: a number of atoms must stand here, got {line.strip()[:40]!r}; is that of the frame before right?"
-        )
+        doubt = "is it extended XYZ?" if is_first else "is that of the frame before right?"
+        raise ValueError(f"{place}: a number of atoms must stand here, got {line.strip()[:40]!r}; {doubt}")
     n_atoms = int(line)
     if n_atoms == 0:
         raise ValueError(f"{place} has no atoms; remove it")
@@ -84,9 +83,13 @@ def _number_of_atoms(line: str, place: str) -> int:
 def _atoms(comment: str, rows: Sequence[str], first: int) -> Atoms:
     """A frame; `first` is the line of its first atom."""
     info = info_of(comment)
+    if "Lattice" not in info:
+        check_no_cell(comment)
     words = [row.split() for row in rows]
     is_plain = "Properties" not in info
     columns = _columns(info.pop("Properties", "species:S:1:pos:R:3"))
+    if comment.lstrip().startswith("Atoms. Timestep") and any(row and row[0].isdecimal() for row in words):
+        raise ValueError("LAMMPS wrote types instead of elements; give their symbols by `dump_modify ID element`")
     if is_plain:
         words, rest = [row[:4] for row in words], [row[4:] for row in words]
     _check_widths(words, columns, first)
@@ -118,6 +121,7 @@ def _atoms(comment: str, rows: Sequence[str], first: int) -> Atoms:
 def _columns(properties: Any) -> list[_Column]:
     """What the columns are, by the key `Properties`."""
     fields = str(properties).split(":")
+    properties = _short(str(properties))
     if len(fields) % 3 or not all(re.fullmatch("[0-9]{1,6}", width) for width in fields[2::3]):
         raise ValueError(f"Properties={properties} is not made of name:type:number of columns")
     columns = [_Column(n, k, int(w)) for n, k, w in zip(fields[::3], fields[1::3], fields[2::3], strict=True)]
@@ -131,11 +135,15 @@ def _columns(properties: Any) -> list[_Column]:
     return columns
 
 
+def _short(properties: str) -> str:
+    return properties if len(properties) <= 200 else f"{properties[:200]}…"
+
+
 def _check_widths(words: Sequence[Sequence[str]], columns: Sequence[_Column], first: int) -> None:
     width = sum(column.width for column in columns)
     for k, row in enumerate(words):
         if len(row) != width:
-            told = ":".join(f"{c.name}:{c.kind}:{c.width}" for c in columns)
+            told = _short(":".join(f"{c.name}:{c.kind}:{c.width}" for c in columns))
             raise ValueError(
                 f"line {first + k} has {len(row)} columns where {told} makes {width}; are number of atoms and file "
                 "complete?"
@@ -190,6 +198,11 @@ def _numbers(arrays: dict[str, NDArray[Any]], first: int) -> list[int]:
             if not 0 <= number < len(chemical_symbols):
                 raise ValueError(f"line {first + k}: {str(number)[:20]} is no atomic number")
         return [int(number) for number in numbers]
+    types = {int(s) for s in symbols if s.isdecimal() and len(s) < 4}
+    if len(types) > 1 and types == set(range(1, len(types) + 1)):
+        raise ValueError(
+            f"line {first}: the elements are 1 to {len(types)}, as LAMMPS numbers its types; write chemical symbols"
+        )
     known = [int(s) if s.isdecimal() and len(s) < 4 else atomic_numbers.get(s.capitalize()) for s in symbols]
     for k, number in enumerate(known):
         if number is None:

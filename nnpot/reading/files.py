@@ -1,40 +1,54 @@
 """Read every frame of a file of any format, or say which of them cannot be read and why."""
 
-import bz2
 import gzip
-import io
+import logging
 import lzma
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ase.db
 import numpy as np
 from ase import Atoms
-from ase.data import chemical_symbols
 from ase.db.row import AtomsRow
-from ase.io.formats import UnknownFileTypeError, filetype, get_ioformat, iread
+from ase.io.formats import UnknownFileTypeError, filetype, iread
 
-from nnpot.reading.comment import periodicity
+from nnpot.reading.checks import check_atoms
 from nnpot.reading.extxyz import extxyz_frames
+from nnpot.reading.recognition import (
+    HEAD,
+    PACKED_NAMES,
+    check_elements,
+    check_is_known,
+    opener_of,
+    remark,
+    without_invented,
+)
 
-_OPENERS: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
+log = logging.getLogger("nnpot")
 _EXTXYZ = {".xyz", ".extxyz", ".exyz"}
 _CHUNK = 2**24
 _MAX_EXPANSION = 100
 """How many times larger a compressed file may become, besides the first 64 MiB: structures come to a tenth of it."""
 
-_ENCODINGS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_ENCODINGS = {
+    b"\xef\xbb\xbf": "utf-8-sig",
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
 
 
 def read_atoms(path: str | Path) -> list[Atoms]:
-    """Read every frame of a file, extended XYZ and compressed files (.xz, .gz, .bz2) in memory.
+    """Read every frame of a file, also one that is packed by xz, gzip or bzip2.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is empty, damaged, or of a format that ASE does not read, a frame has no atoms, or a cell is
-            written such that it would be overlooked; it names the frame.
+        ValueError: If it is empty, damaged, or of a format that ASE does not read, or a frame is as `check_atoms`
+            refuses it; it names the frame.
     """
     path = Path(path)
     _check_is_file(path)
@@ -48,12 +62,14 @@ def read_atoms(path: str | Path) -> list[Atoms]:
     if not frames:
         raise ValueError(f"{path} holds no structures")
     for k, atoms in enumerate(frames):
-        _check_atoms(atoms, f"{source}, frame {k}")
+        check_atoms(atoms, f"{source}, frame {k}")
     return frames
 
 
 def _check_is_file(path: Path) -> None:
     if path.is_dir():
+        if (path / "type.raw").exists():
+            raise ValueError(f"{path} is a folder of DeePMD-kit; write its structures as extended XYZ")
         inside = sorted(p.name for p in path.iterdir() if p.is_file())[:3]
         among = f", such as {path / inside[0]}" if inside else ""
         raise ValueError(f"{path} is a folder; give a file in it{among}")
@@ -66,22 +82,40 @@ def _check_is_file(path: Path) -> None:
 
 
 def _frames(path: Path, source: str) -> list[Atoms]:
-    opener = _OPENERS.get(path.suffix.lower())
-    name = path.with_suffix("") if opener else path
-    if name.suffix.lower() in _EXTXYZ or (opener is None and _looks_like_extxyz(path)):
-        return _extxyz(path, opener, source)
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if not head:
+        return []
+    opener = opener_of(head, path)
+    name = path.with_suffix("") if path.suffix.lower() in PACKED_NAMES else path
     if opener is None:
-        file: Any = str(path.absolute())
-        kind = filetype(file)
-    else:
-        kind = filetype(str(name.absolute()), read=False)
-        content, damage = _content(path, opener, source)
-        if damage is not None:
-            raise ValueError(f"{source} is damaged or cut off ({damage}); copy it again")
-        file = io.BytesIO(content) if get_ioformat(kind).isbinary else io.StringIO(_text(content, source))
+        check_is_known(head, source)
+        return _extxyz(*_content(path, open, source), source) if _is_extxyz(name, head) else _of_ase(path, source)
+    content, damage = _content(path, opener, source)
+    check_is_known(content[:HEAD], source)
+    if _is_extxyz(name, content[:HEAD]):
+        return _extxyz(content, damage, source)
+    if damage is not None:
+        raise ValueError(f"{source} is damaged or cut off ({damage}); copy it again")
+    with TemporaryDirectory() as folder:
+        unpacked = Path(folder) / name.name
+        unpacked.write_bytes(content)
+        return _of_ase(unpacked, source)
+
+
+def _of_ase(path: Path, source: str) -> list[Atoms]:
+    """Frames in a format that ASE knows."""
+    file = str(path.absolute())
+    kind = filetype(file)
+    check_elements(path, kind, source)
     if kind in ("db", "json"):
-        return _collected(_rows(file, "aselmdb" if name.suffix == ".aselmdb" else kind), source, kind)
-    return _collected(iread(file, ":", kind, parallel=False, do_not_split_by_at_sign=True), source, kind)
+        return _collected(_rows(file, "aselmdb" if path.suffix == ".aselmdb" else kind), source, kind)
+    read = iread(file, ":", kind, parallel=False, do_not_split_by_at_sign=True)
+    frames = _collected((without_invented(atoms, kind) for atoms in read), source, kind)
+    said = remark(path, kind)
+    if said and frames:
+        log.warning("%s: %s", source, said)
+    return frames
 
 
 def _collected(frames: Iterable[Atoms], source: str, kind: str) -> list[Atoms]:
@@ -90,6 +124,10 @@ def _collected(frames: Iterable[Atoms], source: str, kind: str) -> list[Atoms]:
         found.extend(frames)
     except UnknownFileTypeError:
         raise
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{source} cannot be read as {kind} without the package {error.name}; install it, or write extended XYZ"
+        ) from error
     except Exception as error:  # ASE's readers raise nearly anything on a malformed file
         reason = f"{type(error).__name__}: {str(error)[:200]}"
         raise ValueError(
@@ -98,8 +136,7 @@ def _collected(frames: Iterable[Atoms], source: str, kind: str) -> list[Atoms]:
     return found
 
 
-def _extxyz(path: Path, opener: Callable[..., Any] | None, source: str) -> list[Atoms]:
-    content, damage = _content(path, opener or open, source)
+def _extxyz(content: bytes, damage: str | None, source: str) -> list[Atoms]:
     if damage is None:
         text = _text(content, source)
         return extxyz_frames(text, source) if text.strip() else []
@@ -135,7 +172,7 @@ def _content(path: Path, opener: Callable[..., Any], source: str) -> tuple[bytes
 def _text(content: bytes, source: str) -> str:
     """Text in the encoding that the first bytes tell, else UTF-8, else Latin-1 as older programs write names."""
     encoding = next((name for mark, name in _ENCODINGS.items() if content.startswith(mark)), None)
-    if encoding != "utf-16" and b"\0" in content[:_CHUNK]:
+    if encoding not in ("utf-16", "utf-32") and b"\0" in content[:_CHUNK]:
         raise ValueError(f"{source} is no text, hence not of the format that its name tells")
     try:
         return content.decode(encoding or "utf-8")
@@ -143,10 +180,9 @@ def _text(content: bytes, source: str) -> str:
         return content.decode("latin-1")
 
 
-def _looks_like_extxyz(path: Path) -> bool:
-    with path.open("rb") as file:
-        first, _, rest = file.read(4096).lstrip().partition(b"\n")
-    return first.strip().isdigit() and b"Properties=" in rest.partition(b"\n")[0]
+def _is_extxyz(name: Path, head: bytes) -> bool:
+    first, _, rest = head.lstrip().partition(b"\n")
+    return name.suffix.lower() in _EXTXYZ or (first.strip().isdigit() and b"Properties=" in rest.partition(b"\n")[0])
 
 
 def _rows(file: Any, kind: str) -> Iterable[Atoms]:
@@ -165,39 +201,3 @@ def _atoms_of(row: AtomsRow) -> Atoms:
         if shape[:1] != (len(atoms),) or shape in ((3,), (6,), (9,), (3, 3)):
             atoms.info[name] = np.array(value) if shape else value
     return atoms
-
-
-def _check_atoms(atoms: Atoms, source: str) -> None:
-    """Check what ASE takes without a question: no atoms, elements that do not exist, no cell where one is needed."""
-    if len(atoms) == 0:
-        raise ValueError(f"{source} has no atoms; remove it")
-    unknown = [k for k, number in enumerate(atoms.numbers) if not 0 < number < len(chemical_symbols)]
-    if unknown:
-        number = atoms.numbers[unknown[0]]
-        what = "a dummy without an element (X)" if number == 0 else f"of atomic number {number}, which does not exist"
-        raise ValueError(f"{source}: atom {unknown[0]} is {what}; remove it or correct the file")
-    _check_spelling(atoms, source)
-    if (atoms.pbc & ~atoms.cell.array.any(axis=1)).any():
-        raise ValueError(
-            f"{source} is periodic along a direction without a cell vector; give it one or switch the periodicity off"
-        )
-
-
-def _check_spelling(atoms: Atoms, source: str) -> None:
-    for name, value in atoms.info.items():
-        small = name.lower()
-        if (small.startswith("latt") or small == "cell") and np.size(value) == 9 and not atoms.cell.any():
-            raise ValueError(f"{source}: the cell is written as {name}, which ASE does not read; write Lattice instead")
-        if small == "pbc" and not _agrees(value, atoms):
-            raise ValueError(
-                f"{source}: the periodicity is written as {name}, which ASE does not read; write pbc instead"
-            )
-        if small == "properties":
-            raise ValueError(f"{source}: the columns are named by {name}, which ASE does not read; write Properties")
-
-
-def _agrees(pbc: Any, atoms: Atoms) -> bool:
-    try:
-        return np.array_equal(periodicity(pbc), atoms.pbc)
-    except ValueError:
-        return False

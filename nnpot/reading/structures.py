@@ -43,7 +43,24 @@ def read_labelled(
         ValueError: If it cannot be read, a name in `keys` is found in no frame, or a label is not numeric, of the wrong
             shape or not finite, or a weight is negative, which names the frame.
     """
-    keys, frames = keys or LabelKeys(), read_atoms(path)
+    return labelled(read_atoms(path), path, keys, naming)
+
+
+def labelled(
+    frames: Sequence[Atoms], path: str | Path, keys: LabelKeys | None = None, naming: str = PYTHON_NAMING
+) -> tuple[list[Structure], Inventory]:
+    """Make labelled structures of the frames of a file, which stay as they are, and take stock of the labels.
+
+    Args:
+        frames: What `read_atoms` returns.
+        path: Where they are from, for names and messages.
+        keys: Where the labels are, if not under ASE's own names.
+        naming: How the user gives a label another name, a format of `label` and `name`, for messages.
+
+    Raises:
+        ValueError: As `read_labelled`.
+    """
+    keys = keys or LabelKeys()
     names = [f"{Path(path).name}, frame {k}" for k in range(len(frames))]
     labels = [labels_of(atoms, keys, name) for atoms, name in zip(frames, names, strict=True)]
     inventory = Inventory.of(frames, labels, keys, str(path), naming)
@@ -85,7 +102,8 @@ def require_labels(structures: Sequence[Structure], source: str, inventory: Inve
 
 
 def _with_labels(atoms: Atoms, labels: Mapping[str, Found]) -> Atoms:
-    """Put the labels in the place of ASE's results."""
+    """A copy with the labels in the place of ASE's results."""
+    atoms = atoms.copy()
     atoms.calc = SinglePointCalculator(atoms)
     atoms.calc.results = {name: label.value for name, label in labels.items()}
     return atoms

@@ -16,6 +16,8 @@ SplitName = Literal["random", "blocks", "groups"]
 BLOCK, MAX_BLOCKS = 10, 5
 """Blocks have at least so many structures where that many are set aside; there are at most so many of them."""
 
+_HOW = {"random": "at random", "blocks": "by blocks of the file", "groups": "by configuration type"}
+
 _MOST = 4
 """Number of structures that are named because they stay."""
 
@@ -25,7 +27,7 @@ class Aside(NamedTuple):
 
     Attributes:
         positions: Of the structures, ascending.
-        told: What was done and what stays for training all the same, in words.
+        told: What stays for training all the same, in words; empty if nothing does.
     """
 
     positions: tuple[int, ...]
@@ -48,7 +50,7 @@ def set_aside(structures: Sequence[Structure], fraction: float, split: SplitName
     """
     n = min(round(fraction * len(structures)), len(structures) - 1)
     if n <= 0:
-        return Aside((), "no structures are set aside for validation")
+        return Aside((), "")
     chance = torch.Generator().manual_seed(seed)
     if split == "random":
         order = torch.randperm(len(structures), generator=chance).tolist()
@@ -60,8 +62,28 @@ def set_aside(structures: Sequence[Structure], fraction: float, split: SplitName
     positions, stay = _without_the_last(structures, order, n, keep_groups=split == "random")
     kept = [f"{structures[k].name} ({reason})" for k, reason in sorted(stay.items())]
     named = ", ".join(kept[:_MOST]) + (f" and {len(kept) - _MOST} more" if len(kept) > _MOST else "")
-    told = f"{len(positions)} of {len(structures)} structures are set aside for validation, data.split: {split}"
-    return Aside(positions, f"{told}; for training stay {named}" if kept else told)
+    return Aside(positions, f"for training stay {named}" if kept else "")
+
+
+def in_words(train: Sequence[Structure], validation: Sequence[Structure], split: SplitName, seed: int) -> str:
+    """Return a sentence on how structures were set aside, and how many each part has.
+
+    Args:
+        train: What stays.
+        validation: What was set aside.
+        split: How.
+        seed: Of the choice.
+    """
+    if not validation:
+        return f"split: none, all {len(train)} structures are for training"
+    what = ""
+    if split == "groups":
+        names = list(dict.fromkeys(s.group or "no type" for s in validation))
+        what = f" ({', '.join(names[:_MOST])}{f' and {len(names) - _MOST} more' if len(names) > _MOST else ''})"
+    return (
+        f"split: {_HOW[split]}, seed {seed} (data.split: {split}): {len(train)} structures for training, "
+        f"{len(validation)}{what} for validation"
+    )
 
 
 def _blocks(n_structures: int, n: int, chance: torch.Generator) -> list[int]:

@@ -1,6 +1,7 @@
 """Checkpoints: written so that none is ever lost, read with care, and complete: a run goes on from one alone."""
 
 import io
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -92,7 +93,7 @@ class Checkpoint:
             ValueError: If it is damaged, no checkpoint of nnpot, or one of another version.
         """
         if not path.is_file():
-            raise FileNotFoundError(f"there is no checkpoint {path} to resume from")
+            raise no_checkpoint(path)
         content, is_whole = _content(path)
         own = content.get(KEY, {}) if isinstance(content, dict) else {}
         if not isinstance(own, dict) or own.get("format") != FORMAT:
@@ -208,11 +209,6 @@ class LastCheckpoint(ModelCheckpoint):
         super().__init__(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
         self._every, self._stop = every, stop
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen to signals, which Lightning has begun to do as well."""
-        super().on_train_start(trainer, pl_module)
-        self._stop.request.listen()
-
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """End the run if that was asked for in the last step of the epoch before."""
         if self._stop.code:
@@ -265,6 +261,13 @@ def _entry(content: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(content.get(name), dict) or not content[name]:
         raise ValueError(f"it lacks {name}")
     return content[name]  # type: ignore[no-any-return]
+
+
+def no_checkpoint(path: Path) -> FileNotFoundError:
+    """Return the error that says that there is none, and how to start its run again."""
+    config = path.parent / "config.yaml"
+    how = shlex.join(["nnpot", "train", "--config", str(config)]) if config.is_file() else "the command that began it"
+    return FileNotFoundError(f"there is no checkpoint {path} to resume from; to start the run again: {how}")
 
 
 def _damage(path: Path, why: object) -> ValueError:

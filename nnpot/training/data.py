@@ -21,7 +21,7 @@ from nnpot.prepared import Needs
 from nnpot.reading import read_labelled, require_labels
 from nnpot.structure import Structure
 from nnpot.tables import arranged, needs_of, with_tables
-from nnpot.training.aside import set_aside
+from nnpot.training.aside import in_words, set_aside
 from nnpot.training.batches import BalancedBatches, EachOnce, ShuffledStructures
 from nnpot.training.loss import LossOptions
 from nnpot.training.options import DataOptions
@@ -42,11 +42,13 @@ class Split:
         train: Training structures.
         validation: Validation structures.
         aside: Positions in the training file of those that were set aside, empty where validation has its own file.
+        told: How they were divided, and how many each part has, in a sentence.
     """
 
     train: list[Structure]
     validation: list[Structure]
     aside: tuple[int, ...] = ()
+    told: str = ""
 
     @classmethod
     def read(cls, options: DataOptions, seed: int, aside: Sequence[int] | None = None) -> Self:
@@ -68,13 +70,19 @@ class Split:
         if not isinstance(options.validation, float | int):
             validation, found = read_labelled(options.validation, options.keys, NAMING)
             log.info("%s", found)
-            return cls(structures, validation)
-        if aside is None:
-            aside, told = set_aside(structures, options.validation, options.split, seed)
+            told = f"split: by file: {len(structures)} structures of {options.train.name} for training, "
+            told += f"{len(validation)} of {options.validation.name} for validation"
             log.info("%s", told)
+            return cls(structures, validation, told=told)
+        stay = ""
+        if aside is None:
+            aside, stay = set_aside(structures, options.validation, options.split, seed)
         chosen = set(aside)
         train = [s for k, s in enumerate(structures) if k not in chosen]
-        return cls(train, [s for k, s in enumerate(structures) if k in chosen], tuple(aside))
+        validation = [s for k, s in enumerate(structures) if k in chosen]
+        told = in_words(train, validation, options.split, seed)
+        log.info("%s%s", told, f"; {stay}" if stay else "")
+        return cls(train, validation, tuple(aside), told)
 
     def check_labels(self, loss: LossOptions) -> None:
         """Check that training and validation structures have a label that the loss weighs.

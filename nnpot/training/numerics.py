@@ -33,5 +33,6 @@ def difference(before: Mapping[str, str | int], now: Numerics) -> str:
     if not changed:
         return ""
     told = ", ".join(f"{name} {value} instead of {before[name]}" for name, value in changed.items())
-    equal = "not equal" if "devices" in changed else "equal to rounding only"
-    return f"{told}: what comes is {equal} to a run without interruption"
+    if "devices" in changed:
+        return f"{told}: from here on the steps hold other structures than those of a run without interruption"
+    return f"{told}: from here on the run is equal to one without interruption to rounding only"

@@ -9,6 +9,7 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning.utilities import rank_zero_only
 
+from nnpot.machine.signals import held
 from nnpot.machine.threads import cores, keep_to_limits
 from nnpot.training.options import TrainerOptions
 
@@ -28,22 +29,50 @@ def environment_of(options: TrainerOptions) -> ClusterEnvironment | None:
     a SLURM job for that of processes even if it was not srun that started them.
 
     Raises:
+        ValueError: As `check_launcher` does.
+    """
+    check_launcher(options)
+    if TorchElasticEnvironment.detect():
+        return TorchElasticEnvironment()
+    if options.num_nodes == 1:
+        _forget_launcher_that_is_gone()
+        os.environ[LAUNCHER] = str(os.getpid())
+        return _OneNode()
+    return SLURMEnvironment(auto_requeue=False) if SLURMEnvironment.detect() else None
+
+
+def check_launcher(options: TrainerOptions) -> None:
+    """Look at who has started this process.
+
+    Raises:
         ValueError: If srun has started several processes on one node, or variables are those of a torchrun that has
             ended.
     """
     if TorchElasticEnvironment.detect():
         _check_torchrun()
-        return TorchElasticEnvironment()
-    if options.num_nodes == 1:
-        if os.environ.get("SLURM_PROCID", "0") not in ("", "0"):
-            raise ValueError(
-                "srun has started nnpot several times; on one node start it once (srun --ntasks=1): it starts the "
-                "processes for trainer.devices itself"
-            )
-        _forget_launcher_that_is_gone()
-        os.environ[LAUNCHER] = str(os.getpid())
-        return LightningEnvironment()
-    return SLURMEnvironment(auto_requeue=False) if SLURMEnvironment.detect() else None
+    elif options.num_nodes == 1 and os.environ.get("SLURM_PROCID", "0") not in ("", "0"):
+        raise ValueError(
+            "srun has started nnpot several times; on one node start it once (srun --ntasks=1): it starts the "
+            "processes for trainer.devices itself"
+        )
+
+
+class _OneNode(LightningEnvironment):
+    """Lightning starts the processes.
+
+    What the first gives them holds signals back until they note them: one that is ended by a signal while it reads the
+    data would have the first killed without a word.
+    """
+
+    def validate_settings(self, num_devices: int, num_nodes: int) -> None:
+        """Hold signals: Lightning calls this right before it starts the processes."""
+        super().validate_settings(num_devices, num_nodes)
+        held()
+
+    def set_global_rank(self, rank: int) -> None:
+        """Hold them no longer: Lightning calls this right after."""
+        held(is_over=True)
+        super().set_global_rank(rank)
 
 
 def share_threads(n_processes: int) -> None:
@@ -61,18 +90,19 @@ def is_first(options: TrainerOptions) -> bool:
     ranks = list(RANKS) if TorchElasticEnvironment.detect() or options.num_nodes > 1 else []
     if options.num_nodes > 1:
         ranks.append("SLURM_PROCID")
-    if _is_child_of_launcher():
+    if is_child_of_launcher():
         ranks.append("LOCAL_RANK")
     return not any(os.environ.get(name, "0") not in ("", "0") for name in ranks)
 
 
-def _is_child_of_launcher() -> bool:
+def is_child_of_launcher() -> bool:
+    """Whether the first process of a training has started this one."""
     return os.environ.get(LAUNCHER) == str(os.getppid())
 
 
 def _forget_launcher_that_is_gone() -> None:
     """Ignore variables of another training, in a shell that it has started: the process would wait for the others."""
-    if _is_child_of_launcher():
+    if is_child_of_launcher():
         return
     for name in OF_LAUNCHER:
         os.environ.pop(name, None)

@@ -18,7 +18,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from nnpot.machine.locks import BusyError, alone
 from nnpot.machine.signals import InterruptedRunError
 from nnpot.training.averaging import AveragedWeights
-from nnpot.training.checkpoint import DurableCheckpointIO, LastCheckpoint, Record
+from nnpot.training.checkpoint import DurableCheckpointIO, LastCheckpoint, Record, no_checkpoint
 from nnpot.training.data import StructureData
 from nnpot.training.finite import NotFiniteError
 from nnpot.training.metrics_log import MetricsLog
@@ -111,13 +111,11 @@ def checkpoint_of(resume: Path) -> Path:
         FileNotFoundError: If there is none.
         ValueError: If it is a model.
     """
-    checkpoint = resume / "last.ckpt" if resume.is_dir() else resume
+    if resume.suffix == ".nnpot":
+        raise ValueError(f"{resume} is a model, not a run: start from it by --from, or give the folder of its run")
+    checkpoint = resume if resume.is_file() or resume.suffix == ".ckpt" else resume / "last.ckpt"
     if not checkpoint.is_file():
-        config = checkpoint.parent / "config.yaml"
-        again = f"; start it again: nnpot train --config {config}" if config.is_file() else ""
-        raise FileNotFoundError(f"there is no checkpoint {checkpoint} to resume from{again}")
-    if checkpoint.suffix == ".nnpot":
-        raise ValueError(f"{checkpoint} is a model, not a run: start from it by --from, or give the folder of its run")
+        raise no_checkpoint(checkpoint)
     return checkpoint
 
 
@@ -139,7 +137,7 @@ def build_trainer(
     """
     if str(options.devices) == "-1" and not _has_accelerator(options):
         raise ValueError("trainer.devices -1 means all GPUs, but there is none; on a CPU give a number of processes")
-    callbacks: list[Callback] = [PhysicalProgress(), _Configuration(folder, record, optimizer)]
+    callbacks: list[Callback] = [PhysicalProgress(), _Beginning(folder, record, optimizer, stop)]
     if optimizer.ema != 0:
         callbacks.append(AveragedWeights(optimizer))
     if options.patience > 0 and validates:
@@ -190,26 +188,29 @@ def fit(trainer: pl.Trainer, task: PotentialTask, data: StructureData, checkpoin
         raise InterruptedRunError(128 + signal.SIGTERM) from stop
     except (SystemExit, KeyboardInterrupt) as stop:  # the former is what Lightning makes of the latter
         signal.signal(signal.SIGINT, handler)  # which Lightning has switched off
-        raise InterruptedRunError(128 + signal.SIGINT) from stop
+        cause = stop.__context__ if isinstance(stop, SystemExit) else stop
+        code = cause.code if isinstance(cause, InterruptedRunError) else 128 + signal.SIGINT
+        raise InterruptedRunError(code) from stop
     except MisconfigurationException as error:
         raise ValueError(" ".join(str(error).split())) from error
     except Exception as error:  # of many kinds, where a checkpoint cannot be restored or does not last for a step
-        configuration = next(c for c in trainer.callbacks if isinstance(c, _Configuration))  # type: ignore[attr-defined]
-        if checkpoint is None or configuration.has_begun or isinstance(error, NotFiniteError | OSError | MemoryError):
+        beginning = next(c for c in trainer.callbacks if isinstance(c, _Beginning))  # type: ignore[attr-defined]
+        if checkpoint is None or beginning.has_begun or isinstance(error, NotFiniteError | OSError | MemoryError):
             raise
         what = " ".join(f"{type(error).__name__}: {error}".split())[:160]
         raise ValueError(f"{checkpoint} is damaged: no run can go on from it ({what})") from error
 
 
-class _Configuration(Callback):
-    """Writes config.yaml and resolved.yaml at the beginning, and knows whether a step has been taken."""
+class _Beginning(Callback):
+    """Lets signals wait for the end of a step, writes config.yaml and resolved.yaml, knows whether a step was taken."""
 
-    def __init__(self, folder: Path, record: Record, optimizer: OptimizerOptions) -> None:
-        self._folder, self._record, self._optimizer = folder, record, optimizer
+    def __init__(self, folder: Path, record: Record, optimizer: OptimizerOptions, stop: Stop) -> None:
+        self._folder, self._record, self._optimizer, self._stop = folder, record, optimizer, stop
         self.has_begun = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write them."""
+        """Listen to signals, which Lightning has begun to do as well, and write the files."""
+        self._stop.request.listen()
         assert isinstance(pl_module, PotentialTask)
         average = average_of(self._optimizer, int(trainer.estimated_stepping_batches))
         if not trainer.is_global_zero:

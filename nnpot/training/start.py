@@ -122,6 +122,8 @@ def restart(
             f"{checkpoint.path.parent} was trained on ({old.structures} for training); to learn from others start a "
             f"new training from its model: nnpot train --from {checkpoint.path.parent} --data.train {data.train}"
         )
+    changed_in_words = "".join(f", {change}" for change in changes)
+    log.info("%s goes on after %s%s", checkpoint.path.parent, checkpoint.reached, changed_in_words)
     potential = checkpoint.potential(getattr(torch, trainer.dtype))
     baseline = None if old.baseline is None else build(old.baseline)
     new = _length(potential, split, trainer)

@@ -109,6 +109,25 @@ def aluminium() -> list[Atoms]:
     return [labelled(frame, EMT()) for frame in frames]
 
 
+def silver() -> list[Atoms]:
+    """Return what is often calculated of a metal: one strain each, dynamics, surfaces."""
+    rng, crystal = np.random.default_rng(23), bulk("Ag", cubic=True)
+    frames = []
+    for size in (-0.02, 0.02):
+        for row, column in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)):
+            strain = np.zeros((3, 3))
+            strain[row, column] = strain[column, row] = size
+            atoms = crystal.copy()
+            atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+            frames.append(atoms)
+    frames += heated(crystal, EMT(), 900.0, 24, 10, 24)
+    for k in range(8):
+        slab = fcc111("Ag", (1, 1 + k % 2, 3), vacuum=6.0)
+        slab.pbc = True
+        frames.append(strained(slab, 0.0, 0.05, rng))
+    return [labelled(atoms, EMT()) for atoms in frames]
+
+
 def argon_forces(_: Atoms) -> Calculator:
     """Return Lennard-Jones for argon, smooth at its cutoff."""
     return LennardJones(epsilon=0.0103, sigma=3.4, rc=6.8, ro=5.0, smooth=True)
@@ -215,6 +234,7 @@ BASES = {
     "alloy": Base(lambda: alloys(30, ("Cu", "Au"), [(2, 1, 1)], 1), metallic),
     "large alloy": Base(lambda: alloys(200, ("Ni", "Pt"), [(1, 1, 1), (2, 1, 1), (1, 1, 1)], 2), metallic),
     "aluminium": Base(aluminium, metallic),
+    "silver": Base(silver, metallic),
     "argon": Base(argon, argon_forces),
     "molecules": Base(molecules, molecular),
     "ethanol": Base(ethanol, molecular),

@@ -11,7 +11,7 @@ from planted.bases import attached, with_labels
 Change = Callable[[Atoms], Atoms]
 Fault = Callable[[list[Atoms]], list[Atoms]]
 
-HARTREE, BOHR = units.Hartree, units.Bohr
+HARTREE, RYDBERG, BOHR = units.Hartree, units.Rydberg, units.Bohr
 KCAL, KJ = units.kcal / units.mol, units.kJ / units.mol
 KBAR = 0.1 * units.GPa
 
@@ -89,6 +89,32 @@ def per_atom(atoms: Atoms) -> Atoms:
     return with_labels(atoms, energy=atoms.calc.results["energy"] / len(atoms))
 
 
+def kept_as(**names: str) -> Change:
+    """Keep labels under other names, and no longer under their own."""
+
+    def change(atoms: Atoms) -> Atoms:
+        found = labels(atoms)
+        atoms = with_labels(atoms, **dict.fromkeys(names))
+        for label, name in names.items():
+            (atoms.arrays if label == "forces" else atoms.info)[name] = found[label]
+        return atoms
+
+    return change
+
+
+@edited
+def with_other_columns(atoms: Atoms) -> None:
+    """Keep numbers that are no labels: velocities, errors, weights."""
+    atoms.arrays["velo"] = np.zeros((len(atoms), 3))
+    atoms.arrays["force_error"] = np.zeros((len(atoms), 3))
+    atoms.info["E_fermi"], atoms.info["energy_weight"], atoms.info["ecut"] = 3.2, 1.0, 500.0
+
+
+def per_atom_times(n: float) -> Change:
+    """Give the energy per formula unit of n atoms."""
+    return lambda atoms: with_labels(atoms, energy=n * atoms.calc.results["energy"] / len(atoms))
+
+
 # forces ---------------------------------------------------------------------------------------------------------------
 
 
@@ -164,14 +190,14 @@ def virial_as_stress(atoms: Atoms) -> Atoms:
 
 
 def asymmetric(size: float) -> Change:
-    """Keep 9 numbers under a name of their own, xz and zx apart by a part of the largest."""
+    """Keep 9 numbers, xz and zx apart by a part of the largest."""
 
     def change(atoms: Atoms) -> Atoms:
         stress = voigt_6_to_full_3x3_stress(atoms.calc.results["stress"])
         stress[0, 2] += size * abs(stress).max()
         stress[1, 0] -= size * abs(stress).max()
         atoms = with_labels(atoms, stress=None)
-        atoms.info["REF_stress"] = stress
+        atoms.info["stress"] = stress
         return atoms
 
     return change
@@ -345,6 +371,15 @@ def renamed(symbols: dict[str, str]) -> Change:
         atoms.symbols = [symbols.get(s, s) for s in atoms.symbols]
 
     return edited(edit)
+
+
+@seeded
+def permuted_symbols(atoms: Atoms, rng: np.random.Generator) -> Atoms:
+    """Shuffle the elements among the atoms: the composition stays."""
+    copy = atoms.copy()
+    while len(set(atoms.symbols)) > 1 and list(copy.symbols) == list(atoms.symbols):
+        copy.symbols = rng.permutation(list(atoms.symbols))
+    return attached(copy, **labels(atoms))
 
 
 @edited

@@ -6,6 +6,7 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
 from ase.cluster import Octahedron
 
 from planted.bases import (
@@ -63,6 +64,27 @@ def perfect() -> list[Atoms]:
         ordered.symbols[0] = "Au"
         result.append(ordered)
     return emt([*result, Atoms("Cu"), Atoms("Au")])
+
+
+def with_perfect() -> list[Atoms]:
+    """Return distorted crystals, and a few whose forces are zero by symmetry."""
+    return crystals(0.02, 0.1) + emt([bulk("Cu", cubic=True, a=a) for a in (3.5, 3.6, 3.7)])
+
+
+def soft_metal() -> list[Atoms]:
+    """Return a metal of soft bonds, some of them far shorter than others: the tail of what heat does."""
+    rng = np.random.default_rng(22)
+    crystal, bonds = (
+        bulk("W", cubic=True).repeat(2),
+        LennardJones(epsilon=0.05, sigma=2.45, rc=6.0, ro=4.5, smooth=True),
+    )
+    return [labelled(strained(crystal, 0.02, 0.15, rng), bonds) for _ in range(30)]
+
+
+def with_dimers() -> list[Atoms]:
+    """Return alloys, dimers at all distances, and free atoms."""
+    dimers = [Atoms(pair, [[0, 0, 0], [0, 0, r]]) for pair in ("CuCu", "CuAu", "AuAu") for r in np.linspace(2.1, 5, 8)]
+    return frames("alloy") + frames("aluminium")[1::2] + emt([*dimers, *(Atoms(s) for s in ("Cu", "Au", "Al"))])
 
 
 def soft(temperature: float = 20.0) -> list[Atoms]:

@@ -9,7 +9,7 @@ from planted.bases import BASES, attached, frames, labelled, with_labels
 from planted.case import Case, harmless, planted
 
 HALF, THIRD, TENTH = slice(0, None, 2), slice(0, None, 3), slice(3, None, 10)
-SECOND_HALF = slice(15, None)
+SECOND_HALF, TAIL, LAST = slice(15, None), slice(-6, None), slice(-10, None)
 HEAVY = {"Cu": -45000.0, "Au": -517000.0, "Ni": -41300.0, "Pt": -501000.0}
 
 
@@ -45,12 +45,18 @@ UNITS: list[Case] = [
     *harmless(2, "molecules near rest", h.soft),
     *harmless(2, "molecules at 300 K", lambda: h.soft(300.0)),
     *planted(3, "energies and forces in atomic units", ("molecules", "ethanol", "large alloy"), f.each(f.in_hartree)),
+    *planted(3, "energies and forces in Ry", ("alloy", "ethanol"), f.each(f.scaled(1 / f.RYDBERG, f.BOHR / f.RYDBERG))),
     *planted(3, "energies and forces in kcal/mol", ("ethanol", "molecules"), f.each(f.scaled(1 / f.KCAL, 1 / f.KCAL))),
     *harmless(3, "a flat potential: argon", lambda: frames("argon")),
     *planted(4, "positions and cell in bohr", ("alloy", "water", "molecules", "aluminium"), f.each(f.in_bohr)),
-    *planted(4, "cell alone in bohr", ("water", "rocksalt"), f.each(f.cell_in_bohr)),
+    *planted(4, "cell alone in bohr", ("water", "rocksalt", "alloy", "silver"), f.each(f.cell_in_bohr)),
+    *planted(4, "cell alone in bohr in a third", ("alloy", "rocksalt"), f.part(f.cell_in_bohr, THIRD)),
+    *planted(4, "cell of monolayers in bohr", "alloy", lambda _: f.each(f.cell_in_bohr)(h.monolayers())),
+    *harmless(4, "monolayers", h.monolayers),
+    *harmless(4, "gas in boxes beside a liquid", lambda: h.gas_and_liquid(9.0)),
     *harmless(4, "crystals of volumes within 15 % in length", lambda: h.crystals(hydrostatic=0.15, rattle=0.05)),
     *planted(5, "energies per atom", ("large alloy", "molecules", "ethanol", "aluminium"), f.each(f.per_atom)),
+    *planted(5, "energies per formula unit of two", ("large alloy", "rocksalt"), f.each(f.per_atom_times(2.0))),
     *harmless(5, "one size", lambda: frames("alloy")),
     *harmless(5, "several sizes", h.several_sizes_of_one_method),
 ]
@@ -61,6 +67,8 @@ FORCES: list[Case] = [
     *harmless(6, "hot metal", h.hot),
     *planted(7, "gradients for forces", ("alloy", "ethanol", "water", "aluminium"), f.each(f.scaled(forces=-1.0))),
     *planted(7, "gradients for forces in half", ("large alloy", "ethanol"), f.part(f.scaled(forces=-1.0), HALF)),
+    *planted(7, "gradients for forces in the last quarter", ("rocksalt", "water"), f.part(f.scaled(forces=-1.0), LAST)),
+    *planted(7, "energies of opposite sign", ("alloy", "ethanol"), f.each(f.scaled(-1.0))),
     *harmless(7, "few structures far apart", lambda: frames("molecules")[::9]),
     *harmless(7, "few alloys", lambda: frames("alloy")[::6]),
     *planted(8, "forces shuffled among atoms", ("alloy", "water", "ethanol"), f.each(f.forces_of_other_atoms)),
@@ -69,6 +77,8 @@ FORCES: list[Case] = [
     *harmless(9, "frames in any order", lambda: in_any_order(frames("ethanol"))),
     *planted(10, "forces zero everywhere", ("alloy", "ethanol", "water"), f.each(f.forces_zero)),
     *planted(10, "forces zero in half", ("alloy", "molecules", "rocksalt"), f.part(f.forces_zero, SECOND_HALF)),
+    *planted(10, "forces zero in one", ("alloy", "ethanol"), f.part(f.forces_zero, [5])),
+    *planted(10, "forces zero in one of few frames", "molecules", lambda s: f.part(f.forces_zero, [2])(s[::9])),
     *harmless(10, "perfect crystals and free atoms", h.perfect),
     *[
         Case(10, "zero forces of fixed atoms", "noted", True, c.write)
@@ -77,6 +87,7 @@ FORCES: list[Case] = [
     *planted(31, "drift of 1 eV/Å", ("alloy", "water", "molecules"), f.each(f.drift(1.0))),
     *planted(31, "drift of 0.3 eV/Å in half", ("aluminium", "ethanol"), f.part(f.drift(0.3), HALF)),
     *harmless(31, "noise of 0.01 eV/Å", lambda: f.each(f.noisy(0.01))(frames("alloy"))),
+    *harmless(31, "noise of 0.01 eV/Å, some crystals perfect", lambda: f.each(f.noisy(0.01))(h.with_perfect())),
     *harmless(31, "noise of 0.01 eV/Å on molecules", lambda: f.each(f.noisy(0.01))(frames("ethanol"))),
     *harmless(31, "argon over a wall", h.over_a_wall),
     *planted(32, "forces of another orientation", ("molecules", "ethanol"), f.each(f.forces_in_other_frame)),
@@ -87,13 +98,22 @@ STRESS: list[Case] = [
     *planted(11, "stress in kbar", ("alloy", "rocksalt"), f.each(f.scaled(stress=1 / f.KBAR))),
     *planted(11, "stress in GPa", ("water", "large alloy", "argon"), f.each(f.scaled(stress=1 / units.GPa))),
     *planted(11, "stress of VASP: kbar, sign and order", ("rocksalt", "large alloy"), f.each(f.as_vasp)),
+    *planted(11, "stress in kbar in the last fifth", ("alloy", "water"), f.part(f.scaled(stress=1 / f.KBAR), TAIL)),
+    *planted(11, "stress in GPa in a third", "rocksalt", f.part(f.scaled(stress=1 / units.GPa), THIRD)),
+    *planted(11, "stress zero in a third", "alloy", f.part(f.scaled(stress=0.0), THIRD)),
+    *planted(11, "stress in kbar of the other sign", "alloy", f.each(f.scaled(stress=-1 / f.KBAR)), "stop"),
     *harmless(11, "strongly strained", lambda: h.crystals(strain=0.1, rattle=0.05)),
     *planted(12, "stress of the other sign", ("alloy", "rocksalt", "large alloy"), f.each(f.scaled(stress=-1.0))),
+    *planted(12, "stress of the other sign in half", ("alloy", "water"), f.part(f.scaled(stress=-1.0), HALF)),
     *harmless(12, "volumes alone", lambda: h.crystals(hydrostatic=0.05)),
     *planted(13, "shear as xy yz zx", ("alloy", "rocksalt", "large alloy"), f.each(f.reordered(f.XY_YZ_ZX))),
     *planted(13, "shear as xy xz yz", ("alloy", "rocksalt"), f.each(f.reordered(f.XY_XZ_YZ))),
+    *planted(13, "shear as xy yz zx", "silver", f.each(f.reordered(f.XY_YZ_ZX))),
+    *planted(13, "shear as xy yz zx in a third", ("alloy", "rocksalt"), f.part(f.reordered(f.XY_YZ_ZX), THIRD)),
+    *harmless(13, "strained cells, dynamics and surfaces", lambda: frames("silver")),
     *harmless(13, "no shear", lambda: h.crystals(diagonal=True)),
     *planted(14, "virial for stress", ("alloy", "water"), f.each(f.virial_as_stress)),
+    *planted(14, "virial per atom for stress", "alloy", f.each(lambda a: f.scaled(stress=-a.get_volume() / len(a))(a))),
     *planted(
         14,
         "virial for stress, the other sign",
@@ -151,6 +171,13 @@ ENERGIES: list[Case] = [
     *planted(
         22, "two codes, 0.5 eV/atom apart", ("alloy", "rocksalt", "water", "ethanol"), f.part(f.shifted(0.5), HALF)
     ),
+    *planted(
+        22,
+        "0.2 eV/atom in the last third of a trajectory",
+        ("water", "ethanol"),
+        f.part(f.shifted(0.2), LAST),
+        short=False,
+    ),
     *harmless(22, "bulk, slabs and clusters", lambda: frames("aluminium")),
     *harmless(22, "gas and liquid", h.gas_and_liquid),
     *planted(23, "dispersion in half", ("aluminium", "molecules"), f.part(f.dispersed(60.0), HALF), short=False),
@@ -172,7 +199,9 @@ ENERGIES: list[Case] = [
     *planted(34, "an atom missing in one energy", ("alloy", "rocksalt"), f.part(f.shifted(total=-3.5), [9])),
     *planted(34, "an atom missing in a tenth", ("alloy", "large alloy", "water"), f.part(f.shifted(total=-3.5), TENTH)),
     *planted(34, "an electron too few in a tenth", "ethanol", f.part(f.shifted(total=10.5), TENTH)),
+    *planted(34, "a few 0.1 eV in one cluster among bulk and slabs", "aluminium", f.part(f.shifted(total=0.6), [17])),
     *harmless(34, "hot metal of one cell", h.trajectory),
+    *harmless(34, "bulk, dimers and free atoms", h.with_dimers),
     *planted(37, "equal structures, different labels", ("alloy", "water", "ethanol"), doubled),
     *harmless(37, "equal structures, equal labels to 1e-4", lambda: h.repeated(1e-4)),
     *planted(41, "energy and free energy 100 eV apart", ("alloy", "water"), free_energies(100.0)),
@@ -183,6 +212,10 @@ ENERGIES: list[Case] = [
         ("alloy", "ethanol"),
         f.part(lambda a: with_labels(a, energy=None), slice(1, None)),
     ),
+    *planted(46, "gradients under their own name", "alloy", f.each(f.kept_as(forces="grad"))),
+    *planted(46, "energies called E", "ethanol", f.each(f.kept_as(energy="E"))),
+    *planted(46, "energies in hartree under that name in half", "alloy", f.part(f.kept_as(energy="Energy_Ha"), HALF)),
+    *harmless(46, "other numbers of atoms", lambda: f.each(f.with_other_columns)(frames("alloy"))),
     *harmless(42, "a few labels missing", h.some_unlabelled),
 ]
 

@@ -161,6 +161,14 @@ ELEMENTS: list[Case] = [
         33, "elements exchanged in a tenth", "large alloy", f.part(f.renamed(NI_PT), slice(2, None, 10)), short=False
     ),
     *planted(33, "elements exchanged in all", "large alloy", f.each(f.renamed(NI_PT)), short=False),
+    *planted(
+        33,
+        "elements permuted in a tenth",
+        ("alloy", "large alloy"),
+        f.part(f.permuted_symbols, slice(2, None, 10)),
+        short=False,
+    ),
+    *harmless(33, "a soft metal near melting", h.soft_metal),
     *planted(33, "symbols sorted, atoms not", ("water", "rocksalt"), f.each(f.sorted_symbols)),
     *planted(33, "symbols sorted, atoms not, in a tenth", "water", f.part(f.sorted_symbols, slice(2, None, 10))),
     *harmless(33, "antisites", h.antisites),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from systems import SYSTEMS, pairs_of, structure
 
-from nnpot.neighbors import NeighborTable, neighbor_pairs, single_batch, table_slots
+from nnpot.neighbors import NeighborTable, may_be_searched, neighbor_pairs, single_batch, table_slots
 from nnpot.structure import Structure
 
 CUTOFF = 2.5
@@ -211,6 +211,16 @@ CELLS_WITHOUT_VOLUME = {
 }
 
 
+@pytest.mark.parametrize("periodic", [False, True])
+def test_an_atom_so_far_away_that_no_digits_are_left_is_refused(periodic: bool) -> None:
+    atoms = Atoms("Cu2", [[0.0, 0.0, 0.0], [0.0, 2e20, 0.0]], cell=[4.0, 4.0, 4.0], pbc=periodic)
+    with pytest.raises(ValueError, match=r"an atom lies 2e\+20 Å from the origin.*wrap the atoms"):
+        neighbor_pairs(Structure.from_ase(atoms), CUTOFF)
+    assert not may_be_searched(Structure.from_ase(atoms), CUTOFF)
+    atoms.positions[1, 1] = 2e6  # a whole number of cells
+    assert len(neighbor_pairs(Structure.from_ase(atoms), 4.5).i) > 0 if periodic else True
+
+
 @pytest.mark.parametrize(("cell", "pbc"), CELLS_WITHOUT_VOLUME.values(), ids=CELLS_WITHOUT_VOLUME.keys())
 def test_a_period_without_extent_is_refused(cell: list, pbc: tuple[bool, ...]) -> None:
     atoms = Structure.from_ase(Atoms("Cu", cell=cell, pbc=pbc), name="a.xyz, frame 3")
@@ -279,3 +289,41 @@ def test_a_table_is_made_once() -> None:
     pairs = pairs_of(structure("alloy"))
     assert NeighborTable.of(pairs, 3.6) is NeighborTable.of(pairs, 3.6)
     assert NeighborTable.of(pairs, 3.6) is not NeighborTable.of(pairs, 3.5)
+
+
+@pytest.mark.parametrize("pbc", [(False,) * 3, (True, False, False), (False, True, True), (False, False, True)])
+@pytest.mark.parametrize("away", [(1.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.1, 1.0, 3.0)])
+@pytest.mark.parametrize("skew", [0.0, 0.3])
+@pytest.mark.parametrize("distance", [3e3, 1e6, 3e6])
+def test_fragments_that_have_flown_apart_keep_their_pairs(
+    pbc: tuple[bool, ...], away: tuple[float, ...], skew: float, distance: float
+) -> None:
+    cell = 4.0 * np.eye(3) + skew
+    positions = np.array([[0, 0, 0], [0, 0, 2.0], [0, 2, 0], [1, 1, 1]])
+    free = np.linalg.qr(cell[list(pbc)].T, mode="complete")[0].T[sum(pbc) :]
+    beyond = positions[:2] + np.array([away]) @ free.T @ free * distance
+
+    def pairs(fragments: np.ndarray) -> list[tuple[int, ...]]:
+        atoms = Atoms(f"Cu{len(fragments)}", fragments, cell=cell, pbc=pbc)
+        found = neighbor_pairs(Structure.from_ase(atoms), 4.9)
+        return sorted(zip(found.i.tolist(), found.j.tolist(), *found.shifts.int().T.tolist(), strict=True))
+
+    assert len(free) > 0
+    if np.linalg.norm(beyond[0]) < 10:  # there is no such direction
+        pytest.skip("periodic along this direction")
+    first, second = pairs(positions), pairs(positions[:2])
+    assert pairs(np.vstack([positions, beyond])) == sorted([*first, *((i + 4, j + 4, *s) for i, j, *s in second)])
+
+
+@pytest.mark.parametrize("pbc", [(True, True, True), (True, False, True)])
+@pytest.mark.parametrize("cell", [(3e3, 4, 3e3), (1e9, 4, 4), (2e3, 5, 1e5)])
+def test_a_cell_that_is_too_wide_is_refused(cell: tuple[float, ...], pbc: tuple[bool, ...]) -> None:
+    structure = Structure.from_ase(Atoms("Cu2", [[0, 0, 0], [0, 0, 2]], cell=cell, pbc=pbc))
+    with pytest.raises(ValueError, match="too wide and flat to look for neighbours within 5 Å; correct the cell"):
+        neighbor_pairs(structure, 5.0)
+    assert not may_be_searched(structure, 5.0)
+
+
+def test_a_wide_cell_without_a_flat_side_is_searched() -> None:
+    atoms = Atoms("Cu3", [[0, 0, 0], [0, 0, 2], [2999, 0, 0]], cell=(3000, 3000, 3000), pbc=True)
+    assert len(neighbor_pairs(Structure.from_ase(atoms), 5.0).i) == 6

@@ -1,5 +1,7 @@
 """Figures are drawn from whatever comes: one point, none, numbers that are not finite, missing columns."""
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from matplotlib.image import imread
 
-from nnpot.analysis.drawing import PlainLogFormatter, new_figure, prefix, subscripts, with_unit
+from nnpot.analysis.drawing import PlainLogFormatter, new_figure, prefix, save, subscripts, with_unit
 from nnpot.analysis.materials import equation_of_state
 from nnpot.analysis.panels import ParityPanel
 from nnpot.analysis.plots import (
@@ -20,6 +22,7 @@ from nnpot.analysis.plots import (
     md_trace,
     parity,
 )
+from nnpot.machine.files import NoSpaceError
 from nnpot.simulation import Trajectory
 
 METRICS = """epoch,step,train/loss,val/loss,val/energy_rmse_mev_per_atom,val/force_mae_mev_per_ang,lr
@@ -153,3 +156,15 @@ def test_logarithmic_axes_are_labelled_in_plain_numbers() -> None:
     assert [text for text in axes.yaxis.get_major_formatter().format_ticks([0.1, 1.0, 10.0, 20.0]) if text] == [
         "0.1", "1", "10",
     ]  # fmt: skip
+
+
+def test_a_picture_that_does_not_fit_on_the_disk_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(NoSpaceError, match=r"no space left to write .*a\.png"):
+        save(new_figure(2, 2), tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []

@@ -119,3 +119,12 @@ def test_a_wrong_configuration(text: str, answer: str, tmp_path: Path, capsys: p
     config = tmp_path / "config.yaml"
     config.write_text(text)
     assert answer in refusal(capsys, "train", "--config", config, "--data.train", "train.xyz")
+
+
+def test_a_name_that_no_file_can_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG.replace("train.xyz", "x" * 5000))
+    line = refusal(capsys, "train", "--config", config)
+    assert "File name too long: 'xxx" in line
+    assert line.endswith(f"(settings: {config})")
+    assert len(line) < 1000

@@ -303,6 +303,25 @@ def test_a_model_is_no_run(begun: Path, capsys: pytest.CaptureFixture[str]) -> N
     )
 
 
+@pytest.mark.parametrize("given", ["nowhere", "empty", "begun", "begun/last.ckpt", "a run of.$"])
+def test_where_there_is_no_checkpoint_that_is_said_in_the_same_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("empty", "begun", "a run of.$"):
+        Path(name).mkdir()
+    for name in ("begun", "a run of.$"):
+        Path(name, "config.yaml").write_text("seed: 1")
+    how = {
+        "begun": "nnpot train --config begun/config.yaml",
+        "a run of.$": "nnpot train --config 'a run of.$/config.yaml'",
+    }
+    folder = given.removesuffix("/last.ckpt")
+    line = refusal(capsys, "train", "--resume", given)
+    again = how.get(folder, "the command that began it")
+    assert line == f"nnpot: there is no checkpoint {folder}/last.ckpt to resume from; to start the run again: {again}"
+
+
 def test_a_checkpoint_after_the_last_epoch_whatever_their_number(tmp_path: Path) -> None:
     folder = run(tiny_config(tmp_path), tmp_path / "o", "--trainer.max_epochs", "5", "--trainer.validate_every", "3")
     last = Checkpoint.read(folder / "last.ckpt")

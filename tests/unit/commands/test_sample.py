@@ -1,5 +1,7 @@
 """`nnpot sample`: what it writes is labelled, repeatable and whole, whatever ends it."""
 
+import os
+import signal
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,9 +10,10 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, fcc100, molecule
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 
+from nnpot.__main__ import main
 from nnpot.commands import sample as command
 from nnpot.commands.sample import sample
 from nnpot.machine.locks import alone
@@ -39,6 +42,25 @@ class Interrupted(EMT):
         Interrupted.calls += 1
         if Interrupted.calls > 7:  # 1 + 4 steps of the first trajectory, and 2
             raise KeyboardInterrupt
+        super().calculate(*args, **kwargs)
+
+
+class InterruptedWithoutMemory(Interrupted):
+    """The neighbour list is made anew for every structure."""
+
+    def calculate(self, atoms: Atoms, properties: list[str], _: object) -> None:
+        super().calculate(atoms, properties, all_changes)
+
+
+class Signalled(EMT):
+    """A signal comes in a certain calculation."""
+
+    at, number = 0, int(signal.SIGUSR1)
+
+    def calculate(self, *args: object, **kwargs: object) -> None:
+        Signalled.at -= 1
+        if Signalled.at == 0:
+            os.kill(os.getpid(), self.number)
         super().calculate(*args, **kwargs)
 
 
@@ -75,7 +97,10 @@ class EnergyAndForces(Calculator):
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `test:Name` stand for the classes above, which have no import path."""
-    calculators = {c.__name__: c for c in (EMT, Interrupted, Exploding, NotANumber, EnergyAndForces)}
+    calculators = {
+        c.__name__: c
+        for c in (EMT, Interrupted, InterruptedWithoutMemory, Signalled, Exploding, NotANumber, EnergyAndForces)
+    }
     for c in (Interrupted, Exploding, NotANumber):
         c.calls = 0
     monkeypatch.setattr(command, "_make_calculator", lambda name: calculators[name]())
@@ -145,37 +170,62 @@ def test_a_calculator_without_stress_will_do(start: Path, tmp_path: Path) -> Non
 def test_an_interrupted_run_leaves_what_is_labelled(
     start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as stop:
         sample(start, tmp_path / "out.xyz", "Interrupted", **QUICK)
     assert len(frames_of(tmp_path / "out.xyz")) == 2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.xyz", "out.xyz.unfinished", "start.xyz"]
-    said = " ".join(capsys.readouterr().err.split())
-    assert "stopped early by KeyboardInterrupt" in said
-    assert "labelling: 1 of 4 structures" in said
-    assert "2 of 4 structures labelled" in said
+    assert stop.value.__notes__ == [
+        f"2 of 4 structures are labelled and kept in {tmp_path / 'out.xyz'}; to go on behind them give the same "
+        "command again"
+    ]
+    assert "labelling: 1 of 4 structures" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("made")
-def test_an_interrupted_run_goes_on_to_the_very_same_frames(
-    start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("number", "reason"), [(signal.SIGUSR1, "ended by SIGUSR1"), (signal.SIGINT, "interrupted")], ids=str
+)
+@pytest.mark.parametrize(("calls", "labelled"), [(1, 0), (4, 1)])
+def test_a_signal_is_one_sentence_that_says_what_is_kept_and_how_to_go_on(
+    start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int, reason: str, calls: int, labelled: int
 ) -> None:
-    straight = sample(start, tmp_path / "straight.xyz", "EMT", **{**QUICK, "snapshots": 3})
+    Signalled.at, Signalled.number, out = calls, number, tmp_path / "out.xyz"
+    arguments = [f"--{name}={list(x) if isinstance(x, tuple) else x}" for name, x in QUICK.items()]
+    with pytest.raises(SystemExit) as stop:
+        main(["sample", str(start), str(out), "--calculator", "Signalled", *arguments])
+    assert stop.value.code == 128 + number
+    kept = f"1 of 4 structures are labelled and kept in {out}; to go on behind them give the same command again"
+    none = "none of 4 structures was labelled before; the same command begins anew"
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said[-1] == f"nnpot: {reason}; {kept if labelled else none}"
+    assert len(said) == 1 + labelled  # how far it has come
+    assert (len(frames_of(out)) if out.exists() else 0) == labelled
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize("calculator", ["Interrupted", "InterruptedWithoutMemory"])
+def test_an_interrupted_run_goes_on_to_the_very_same_frames(
+    start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], calculator: str
+) -> None:
+    Interrupted.calls = -1000
+    straight = sample(start, tmp_path / "straight.xyz", calculator, **{**QUICK, "snapshots": 3})
     out = tmp_path / "out.xyz"
     for calls in (0, 2):  # killed at the end of the first trajectory, and in the second
         Interrupted.calls = calls
         with pytest.raises(KeyboardInterrupt):
-            sample(start, out, "Interrupted", **{**QUICK, "snapshots": 3})
+            sample(start, out, calculator, **{**QUICK, "snapshots": 3})
         with out.open("ab") as file:
             file.write(b"4\nhalf a fra")
     Interrupted.calls = -1000
     pairs = zip(
-        frames_of(sample(start, out, "Interrupted", **{**QUICK, "snapshots": 3})), frames_of(straight), strict=True
+        frames_of(sample(start, out, calculator, **{**QUICK, "snapshots": 3})), frames_of(straight), strict=True
     )
     for resumed, whole in pairs:  # EMT sums over neighbours in another order where its list is new
         np.testing.assert_allclose(resumed.positions, whole.positions, atol=1e-7)
         np.testing.assert_allclose(resumed.get_forces(), whole.get_forces(), atol=1e-7)
         assert resumed.get_potential_energy() == pytest.approx(whole.get_potential_energy(), abs=1e-9)
-    assert "out.xyz goes on after" in capsys.readouterr().err
+    assert calculator == "Interrupted" or out.read_bytes() == straight.read_bytes()  # EMT's neighbour list remembers
+    assert "out.xyz goes on after 3 of 6 structures, equal to one run to the last bit, or" in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.xyz", "start.xyz", "straight.xyz"]
 
 

@@ -2,13 +2,15 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from datasets import tiny_config
-from runs import refusal, weights
+from runs import nnpot, refusal, weights
 
 from nnpot.__main__ import main
 from nnpot.machine.locks import alone
@@ -95,9 +97,13 @@ def test_a_run_goes_on_within_an_epoch_with_other_batches(
     assert Checkpoint.read(tmp_path / "run/last.ckpt").epochs == 4
 
 
-def test_a_time_limit_ends_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    given = arguments(tmp_path, ["--data.batch_size", "2", "--trainer.max_time", "1e-9", "--out", str(tmp_path / "o")])
-    code, line = stopped(capsys, *given)
+def test_a_time_limit_ends_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = arguments(tmp_path, ["--data.batch_size", "2", "--trainer.max_time", "99", "--out", str(tmp_path / "o")])
+    with monkeypatch.context() as patch:
+        patch.setattr("nnpot.training.stop.time", SimpleNamespace(perf_counter=lambda: float("inf")))
+        code, line = stopped(capsys, *given)
     assert code == 75
     assert line.startswith("nnpot: the time limit trainer.max_time is reached")
     reached = Checkpoint.read(tmp_path / "o/last.ckpt")
@@ -106,13 +112,57 @@ def test_a_time_limit_ends_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert Checkpoint.read(tmp_path / "o/last.ckpt").finished
 
 
-def test_a_signal_while_data_are_read_is_one_sentence(
+BEFORE_THE_FIRST_STEP = {
+    "SIGTERM": "nnpot.training.data.read_labelled",
+    "SIGUSR1": "nnpot.commands.train.consult",
+    "SIGHUP": "nnpot.descriptors.acsf.choose_functions",
+    "SIGXCPU": "nnpot.network_potential.NeuralNetworkPotential.with_cache",
+    "SIGUSR2": "nnpot.training.run._Beginning.on_train_start",
+}
+
+
+@pytest.mark.parametrize(
+    ("cause", "place"), [*BEFORE_THE_FIRST_STEP.items(), *(("max_time", p) for p in BEFORE_THE_FIRST_STEP.values())]
+)
+def test_what_ends_a_run_before_its_first_step_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, cause: str, place: str
+) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+    def never(*_: object, **__: object) -> None:
+        if cause == "max_time":
+            signal.setitimer(signal.ITIMER_REAL, 1e-6)  # the time is over now
+        else:
+            os.kill(os.getpid(), signal.Signals[cause])
+        time.sleep(60)
+
+    monkeypatch.setattr(place, never)
+    code, line = stopped(
+        capsys, *arguments(tmp_path, ["--trainer.max_time", "99"]), "--data.doctor", "warn", "--out", tmp_path / "o"
+    )
+    signal.signal(signal.SIGHUP, before)
+    assert code == (75 if cause == "max_time" else 128 + signal.Signals[cause])
+    reason = "the time limit trainer.max_time is reached" if cause == "max_time" else f"ended by {cause}"
+    when = (
+        "; nothing is saved yet, since no step was over" if "run." in place else " in the set-up, before the first step"
+    )
+    assert line == f"nnpot: {reason}{when}"
+    left = [p.name for p in (tmp_path / "o").iterdir()] if (tmp_path / "o").exists() else []
+    assert left == (["doctor.txt"] if "run." in place else [])
+
+
+def test_a_run_that_goes_on_and_is_ended_in_the_set_up_is_as_it_was(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnpot.commands.train.check_heads", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    code, line = stopped(capsys, *arguments(tmp_path, []), "--out", tmp_path / "o")
-    assert (code, line) == (143, "nnpot: ended by SIGTERM")
-    assert not (tmp_path / "o").exists()
+    run = tmp_path / "o"
+    main([*arguments(tmp_path, ["--trainer.max_epochs", "1"]), "--out", str(run)])
+    before = {p.name: p.read_bytes() for p in run.iterdir()}
+    monkeypatch.setattr("nnpot.training.data.StructureData.__init__", lambda *_: time.sleep(60))
+    code, line = stopped(capsys, "train", "--resume", run, "--trainer.max_epochs", "2", "--trainer.max_time", "1e-5")
+    assert (code, line) == (
+        75, "nnpot: the time limit trainer.max_time is reached in the set-up, before the first step"
+    )  # fmt: skip
+    assert {p.name: p.read_bytes() for p in run.iterdir()} == before
 
 
 def test_a_folder_that_a_run_is_writing_to_is_left_to_it(
@@ -142,4 +192,24 @@ def test_elsewhere_a_run_goes_on_equal_to_rounding_and_says_so(
     DurableCheckpointIO().save_checkpoint(content, run / "last.ckpt")
     main(["train", "--resume", str(run), "--trainer.max_epochs", "3"])
     assert f"threads {torch.get_num_threads()} instead of 64, bytes of a register" in caplog.text
-    assert "equal to rounding only" in caplog.text
+    assert "equal to one without interruption to rounding only" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("environment", "lines"),
+    [
+        ({}, []),
+        ({"OMP_NUM_THREADS": "2"}, ["threads 2 instead of 1"]),
+        ({"NNPOT_NATIVE": "off"}, ["bytes of a register"]),
+    ],
+    ids=str,
+)
+def test_one_line_says_what_is_different(tmp_path: Path, environment: dict[str, str], lines: list[str]) -> None:
+    run = tmp_path / "o"
+    assert nnpot(*arguments(tmp_path, ["--trainer.max_epochs", "1"]), "--out", run).returncode == 0
+    done = nnpot("train", "--resume", run, "--trainer.max_epochs", "2", **environment)
+    assert done.returncode == 0
+    said = [line for line in done.stderr.splitlines() if "instead of" in line and "goes on after" not in line]
+    assert len(said) == len(lines)
+    assert all(line in said[0] and "to rounding only" in said[0] for line in lines)

@@ -16,6 +16,7 @@ from runs import nnpot, refusal, started, wait_for, weights
 from nnpot.__main__ import main
 from nnpot.calculator import NNPotCalculator
 from nnpot.io import load, read_summary, save
+from nnpot.machine.files import NoSpaceError
 from nnpot.repulsion import ZBL
 from nnpot.training.settings import flat
 
@@ -221,6 +222,24 @@ def test_a_plan_tells_the_prospects_and_writes_nothing(tmp_path: Path, capsys: p
     assert not (tmp_path / "o").exists()
 
 
+def test_a_disk_that_is_full_for_the_pictures_is_one_sentence_and_the_run_is_finished_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, _: object) -> None:
+        raise NoSpaceError(f"no space left to write {path}")
+
+    given = ["train", "--config", tiny_config(tmp_path), "--trainer.max_epochs", "1", "--out", tmp_path / "a run"]
+    with monkeypatch.context() as patch:
+        patch.setattr("nnpot.commands.train.parity", full)
+        line = refusal(capsys, *given)
+    assert (
+        f"no space left to write {tmp_path / 'a run/parity.png'}; the training is over; for model and report:" in line
+    )
+    assert line.endswith(f"nnpot train --resume '{tmp_path / 'a run'}'")
+    main(["train", "--resume", str(tmp_path / "a run")])
+    assert (tmp_path / "a run/report.txt").read_text().startswith("split: at random, seed 0")
+
+
 def test_early_stopping_stops(tmp_path: Path) -> None:
     arguments = ["--trainer.max_epochs", "60", "--trainer.patience", "2"]
     arguments += ["--optimizer.lr", "1e-12", "--optimizer.ema", "0"]
@@ -279,24 +298,6 @@ def test_a_run_that_is_interrupted_at_once_is_kept_within_its_first_epochs(tmp_p
     assert torch.isfinite(weights(tmp_path / "o/model.nnpot")).all()
 
 
-@pytest.mark.slow
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, labelled_alloys(16))
-    validation = write(tmp_path / "v.xyz", labelled_alloys(4, 9))
-    common = ["train", "--config", str(config), "--data.validation", str(validation)]
-    common += ["--trainer.dtype", "float64", "--trainer.max_epochs", "6"]
-    one = nnpot(*common, "--data.batch_size", "8", "--out", tmp_path / "one")
-    parallel = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
-    two = nnpot(*common, "--data.batch_size", "4", *parallel, "--out", tmp_path / "two")
-    assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
-    with (tmp_path / "one/metrics.csv").open() as a, (tmp_path / "two/metrics.csv").open() as b:
-        rows = [[float(r["train/loss"]) for r in csv.DictReader(f) if r["train/loss"]] for f in (a, b)]
-    # the same sums in float64, but loss and metrics are logged in float32
-    np.testing.assert_allclose(rows[0], rows[1], rtol=1e-5)
-    trained = [weights(tmp_path / name / "model.nnpot") for name in ("one", "two")]
-    torch.testing.assert_close(trained[0], trained[1], rtol=1e-8, atol=1e-10)
-
-
 BAD: dict[str, tuple[list[str], str]] = {
     "missing file": (["--data.train", "nowhere.xyz"], "there is no file nowhere.xyz"),
     "wrong key": (["--trainer.max_epoch", "3"], "did you mean trainer.max_epochs?"),
@@ -308,7 +309,7 @@ BAD: dict[str, tuple[list[str], str]] = {
     "wrong type": (["--optimizer.lr", "fast"], "optimizer.lr"),
     "wrong activation": (["--potential.activation", "relux"], "activation must be one of"),
     "wrong cutoff": (["--potential.descriptor.init_args.cutoff", "-1"], "cutoff must be positive, got -1.0 Å"),
-    "nothing to resume": (["--resume", "nowhere"], "there is no checkpoint nowhere"),
+    "nothing to resume": (["--resume", "nowhere"], "there is no checkpoint nowhere/last.ckpt to resume from; to start"),
 }
 
 

@@ -50,6 +50,33 @@ def test_a_size_below_the_radial_functions_leaves_only_these(alloys: list[Struct
     assert (descriptor.n_features, descriptor.families) == (2 * 12, ())
 
 
+@pytest.mark.parametrize(
+    ("size", "lacking"), [(24, "Cu–Cu, Cu–Au, Au–Au"), (25, "two of them"), (64, ""), (0, "")], ids=str
+)
+def test_a_size_that_leaves_angles_out_is_said(
+    alloys: list[Structure], caplog: pytest.LogCaptureFixture, size: int, lacking: str
+) -> None:
+    chosen = ACSF.from_data(alloys, cutoff=4.5, size=size)
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    if not lacking:
+        assert told == []
+        return
+    (line,) = told
+    pairs = line.partition("no angular function for ")[2].partition(", beside 24 radial ones")[0]
+    n_angular = sum(len(family.grid) for family in chosen.families)
+    served = {(k - 24) // n_angular for k in chosen.selected if k >= 24}
+    names = ("Cu–Cu", "Cu–Au", "Au–Au")
+    assert pairs.split(", ") == [name for k, name in enumerate(names) if k not in served]
+    assert lacking == "two of them" or pairs == lacking
+    assert f"size {size} leaves" in line
+    assert "such as 96" in line
+
+
+def test_angles_that_the_data_do_not_have_are_not_missed(caplog: pytest.LogCaptureFixture) -> None:
+    ACSF.from_data(dimers(), cutoff=4.5, size=12)
+    assert not [record for record in caplog.records if record.levelno == logging.WARNING]
+
+
 def test_the_choice_is_deterministic(alloys: list[Structure]) -> None:
     first, second = (ACSF.from_data(alloys, cutoff=4.5, size=40).arguments for _ in range(2))
     assert first == second

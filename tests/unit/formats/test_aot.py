@@ -1,6 +1,7 @@
 """A package says what its potential says, and refuses what it cannot do."""
 
 import hashlib
+import io
 import platform
 import shutil
 import subprocess
@@ -290,3 +291,14 @@ def test_a_package_for_a_named_processor_uses_nothing_more(
     assert "zmm" not in instructions
     wanted = EXPORTED["ACSF"]().predict(structure("alloy"))
     assert_close(load(path).predict(structure("alloy")).forces, wanted.forces, 1e-11)
+
+
+def test_a_package_without_the_list_of_its_operators_is_refused(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(package_of("ACSF")) as whole, zipfile.ZipFile(buffer, "w") as less:
+        for name in whole.namelist():
+            if not name.endswith(".wrapper.json"):
+                less.writestr(name, whole.read(name))
+    (tmp_path / "less.pt2").write_bytes(sealed(buffer.getvalue()))
+    with pytest.raises(ValueError, match=r"less\.pt2 lacks its member .*wrapper\.json; export the model again"):
+        AOTPotential.read(tmp_path / "less.pt2")

@@ -77,3 +77,14 @@ def test_what_was_written_until_an_end_is_said_to_be_there(tmp_path: Path, n: in
     partial = tmp_path / "out.xyz.partial"
     assert notes == ([f"the {n} structures that were ready are in {partial}"] if n else [])
     assert partial.exists() == (n > 0)
+
+
+def test_where_the_disk_is_full_that_is_said_with_what_is_there(tmp_path: Path) -> None:
+    def full() -> None:
+        with written_by_and_by(tmp_path / "out.xyz") as add:
+            add("a")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(NoSpaceError, match=r"no space left to write .*out\.xyz") as error:
+        full()
+    assert error.value.__notes__ == [f"the 1 structures that were ready are in {tmp_path / 'out.xyz.partial'}"]

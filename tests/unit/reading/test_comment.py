@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase.io.extxyz import key_val_str_to_dict
 
-from nnpot.reading.comment import floats, info_of, periodicity
+from nnpot.reading.comment import check_no_cell, floats, info_of, periodicity
 
 KEYS = ("a", "b_1", "c-d", '"k 1"', "forces", "Time", "é")
 MATRICES = ("virial", "stress", "Lattice")
@@ -102,3 +102,18 @@ def test_periodicity_in_any_spelling(value: object, wanted: list[bool]) -> None:
 def test_other_periodicity_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="pbc must be three of T and F"):
         periodicity(value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(mark * 50_001 for mark in ("{", '"', "[", "'", "\\", "=", "[{")),
+        *("cell" + " " * 50_000, "cell " + "1" * 50_000 + "x", "x=" + "1" * 50_000 + "x"),
+    ],
+    ids=lambda line: line[:7].strip(),
+)
+def test_no_text_takes_for_ever(line: str) -> None:
+    check_no_cell(line)
+    info_of(line)
+    with pytest.raises(ValueError, match="could not convert"):
+        floats([line])

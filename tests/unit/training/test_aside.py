@@ -1,16 +1,17 @@
 """What is set aside for validation, and what never is."""
 
 import itertools
+from collections.abc import Sequence
 
 import pytest
 import torch
 from ase import Atoms
 
 from nnpot.structure import Structure
-from nnpot.training.aside import set_aside
+from nnpot.training.aside import SplitName, in_words, set_aside
 
 
-def structures(symbols: str, groups: str | None = None, pbc: str | None = None) -> list[Structure]:
+def structures(symbols: str, groups: Sequence[str] | None = None, pbc: str | None = None) -> list[Structure]:
     """One for each letter: that atom and a hydrogen; a free atom for a small letter."""
     found = []
     for k, symbol in enumerate(symbols):
@@ -27,7 +28,7 @@ def test_where_nothing_is_special_chance_alone_decides(seed: int, fraction: floa
     order = torch.randperm(40, generator=torch.Generator().manual_seed(seed)).tolist()
     aside = set_aside(structures("OC" * 20, "AB" * 20), fraction, "random", seed)
     assert aside.positions == tuple(sorted(order[: round(fraction * 40)]))
-    assert aside.told.endswith("data.split: random")
+    assert aside.told == ""
 
 
 @pytest.mark.parametrize("split", ["random", "blocks", "groups"])
@@ -41,10 +42,37 @@ def test_free_atoms_and_the_last_of_an_element_stay(split: str, seed: int) -> No
 
 def test_what_stays_is_said() -> None:
     told = {set_aside(structures("OOOoN" + "O" * 5), 0.5, "random", seed).told for seed in range(20)}
-    begin = "5 of 10 structures are set aside for validation, data.split: random; for training stay"
+    begin = "for training stay"
     assert f"{begin} a.xyz, frame 3 (a free atom)" in told
     assert f"{begin} a.xyz, frame 4 (the last with N)" in told
     assert f"{begin} a.xyz, frame 3 (a free atom), a.xyz, frame 4 (the last with N)" in told
+
+
+@pytest.mark.parametrize(
+    ("split", "n", "how"),
+    [
+        ("random", 2, "at random, seed 7 (data.split: random): 4 structures for training, 2 for validation"),
+        (
+            "blocks",
+            2,
+            "by blocks of the file, seed 7 (data.split: blocks): 4 structures for training, 2 for validation",
+        ),
+        (
+            "groups",
+            2,
+            "by configuration type, seed 7 (data.split: groups): 4 structures for training, 2 (A, no type) for",
+        ),
+        ("random", 0, "none, all 6 structures are for training"),
+    ],
+)
+def test_the_split_is_told_with_the_size_of_each_part(split: SplitName, n: int, how: str) -> None:
+    data = structures("OOOOOO", ["A", "", "B", "B", "B", "B"])
+    assert in_words(data[n:] if n else data, data[:n], split, 7).startswith(f"split: {how}")
+
+
+def test_many_types_are_counted() -> None:
+    data = structures("O" * 8, "ABCDEFGH")
+    assert "7 (A, B, C, D and 3 more) for validation" in in_words(data[7:], data[:7], "groups", 0)
 
 
 def test_both_structures_of_an_element_are_not_set_aside() -> None:

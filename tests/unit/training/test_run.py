@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from datasets import tiny_config
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from runs import refusal
 
 from nnpot.machine.signals import Request
 from nnpot.machine.threads import Cores
@@ -62,6 +64,17 @@ def test_a_second_task_on_one_node_is_told_so(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("SLURM_PROCID", "1")
     with pytest.raises(ValueError, match="srun has started nnpot several times"):
         trainer(tmp_path, accelerator="cpu", devices=1)
+
+
+@pytest.mark.usefixtures("slurm")
+def test_it_is_told_so_before_the_data_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    monkeypatch.setattr("nnpot.training.data.read_labelled", lambda *_: pytest.fail("the data are read"))
+    given = ["train", "--config", tiny_config(tmp_path), "--out", tmp_path / "o"]
+    assert refusal(capsys, *given).startswith("nnpot: srun has started nnpot several times")
+    assert not (tmp_path / "o").exists()
 
 
 def test_mpi_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,127 @@
+"""What a file is by its first bytes, whatever its name says, and what readers of ASE leave unsaid about it."""
+
+import bz2
+import gzip
+import lzma
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+
+HEAD = 4096
+"""Number of bytes by which a file is recognized."""
+
+PACKED_NAMES = (".xz", ".gz", ".bz2")
+_OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+_ANOTHER_WAY = "write its structures as extended XYZ"
+_FOREIGN = {
+    b"PK\x03\x04": "an archive (zip or npz); unpack it, and " + _ANOTHER_WAY,
+    b"\x28\xb5\x2f\xfd": "packed by zstd; unpack it",
+    b"\x1f\x9d": "packed by compress; unpack it",
+    b"]\0\0": "packed by lzma; unpack it",
+    b"\x89HDF\r\n\x1a\n": "HDF5; " + _ANOTHER_WAY,
+    b"\x93NUMPY": "an array of NumPy; " + _ANOTHER_WAY,
+    b"PAR1": "Parquet; " + _ANOTHER_WAY,
+    b"BEGIN_CFG": "a configuration file of MLIP; " + _ANOTHER_WAY,
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself by `git lfs pull`",
+    b"<!doctype html": "a web page; download the file itself",
+    b"<html": "a web page; download the file itself",
+}
+_ENDS = {
+    "vasp-xml": b"</modeling>",
+    "vasp-out": b"General timing and accounting",
+    "espresso-out": b"JOB DONE",
+    "aims-output": b"Have a nice day",
+}
+"""What stands near the end of the output of a calculation that has ended by itself."""
+
+_UNITS = {
+    "runnerdata": "Hartree and bohr",
+    "lammps-dump-text": "eV and Å (units metal)",
+}
+"""What ASE takes numbers for in files that do not tell."""
+
+
+def opener_of(head: bytes, path: Path) -> Callable[..., Any] | None:
+    """Return how a packed file is opened, None for one that is not.
+
+    Args:
+        head: Its first bytes.
+        path: The file.
+
+    Raises:
+        ValueError: If it is not packed, as its name tells.
+    """
+    opener = next((opener for mark, opener in _OPENERS.items() if head.startswith(mark)), None)
+    if opener is None and path.suffix.lower() in PACKED_NAMES:
+        raise ValueError(
+            f"{path} is not packed, as the {path.suffix} in its name tells: it is damaged, or only its name is wrong"
+        )
+    return opener
+
+
+def check_is_known(head: bytes, source: str) -> None:
+    """Check that the first bytes are not those of a file that holds no structures, or none that are read.
+
+    Args:
+        head: The first bytes, unpacked.
+        source: The file, for messages.
+
+    Raises:
+        ValueError: If they are; it says what the file is and what to do.
+    """
+    start = head.lstrip().lower()
+    what = next((what for mark, what in _FOREIGN.items() if start.startswith(mark.lower())), None)
+    if head[257:262] == b"ustar":
+        what = "an archive (tar); unpack it"
+    if any(head.startswith(mark) for mark in _OPENERS):
+        what = "packed twice; unpack it once"
+    if what is not None:
+        raise ValueError(f"{source} is {what}")
+
+
+def check_elements(path: Path, kind: str, source: str) -> None:
+    """Check that a dump of LAMMPS tells elements, for which ASE takes the numbers of types.
+
+    Args:
+        path: The file.
+        kind: Its format, by ASE's name.
+        source: The file, for messages.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if kind != "lammps-dump-text":
+        return
+    with path.open("rb") as file:
+        columns = next((line.split() for line in file if line.startswith(b"ITEM: ATOMS")), [])
+    if columns and not {b"element", b"mass"} & set(columns):
+        raise ValueError(
+            f"{source} tells types and no elements; write a column element, by `dump_modify ID element` and the symbols"
+        )
+
+
+def without_invented(atoms: Atoms, kind: str) -> Atoms:
+    """Return a structure without the energy of 0 that ASE gives those of LAMMPS's dumps."""
+    if kind.startswith("lammps-dump") and atoms.calc is not None:
+        atoms.calc.results.pop("energy", None)
+    return atoms
+
+
+def remark(path: Path, kind: str) -> str:
+    """Return what should be known of a file that has been read, empty if nothing.
+
+    Args:
+        path: The file.
+        kind: Its format, by ASE's name.
+    """
+    if kind in _UNITS:
+        return f"its numbers are taken to be in {_UNITS[kind]}"
+    if kind in _ENDS:
+        with path.open("rb") as file:
+            file.seek(max(path.stat().st_size - 2**16, 0))
+            if not re.search(re.escape(_ENDS[kind]), file.read()):
+                return "the calculation has not ended by itself; its last step may be missing"
+    return ""

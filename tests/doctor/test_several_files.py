@@ -1,0 +1,117 @@
+"""Several files: what is wrong in one alone is said of it; what the short form says of where it has not looked."""
+
+import logging
+from pathlib import Path
+
+import pytest
+from ase import Atoms
+from planted import faults as f
+from planted.bases import frames
+from planted.case import file_of
+
+from nnpot.doctor import Finding, Level, examine
+from nnpot.doctor.consultation import consult
+from nnpot.structure import Structure
+
+
+def suspicious(train: list[Atoms], test: list[Atoms], folder: Path) -> list[Finding]:
+    paths = [file_of(train, folder / "train.xyz"), file_of(test, folder / "test.xyz")]
+    return [finding for finding in examine(paths).findings if finding.level >= Level.LOOK]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (f.scaled(forces=-1.0), "force-sign"),
+        pytest.param(f.scaled(1 / f.HARTREE), "units", marks=pytest.mark.slow),
+        pytest.param(f.scaled(stress=1 / f.KBAR), "stress-unit", marks=pytest.mark.slow),
+        pytest.param(f.cell_in_bohr, "length-unit", marks=pytest.mark.slow),
+    ],
+    ids=["gradients", "hartree", "kbar", "cell in bohr"],
+)
+@pytest.mark.parametrize("wrong", [pytest.param("train.xyz", marks=pytest.mark.slow), "test.xyz"])
+def test_a_fault_of_one_file_is_said_of_it(change: f.Change, kind: str, wrong: str, tmp_path: Path) -> None:
+    structures = frames("rocksalt")
+    parts = {"train.xyz": structures[:26], "test.xyz": structures[26:]}
+    parts[wrong] = f.each(change)(parts[wrong])
+    findings = suspicious(*parts.values(), tmp_path)
+    found = [finding for finding in findings if finding.kind == kind]
+    assert found, [str(finding) for finding in findings]
+    assert all(f"in {wrong} " in str(finding) or wrong in finding.where for finding in found)
+    other = ({"train.xyz", "test.xyz"} - {wrong}).pop()
+    blamed = [str(finding).replace(f"a fit to {other}", "") for finding in findings]
+    assert all(other not in words for words in blamed), blamed
+
+
+def test_a_few_frames_are_compared_with_a_fit_to_the_first_file(tmp_path: Path) -> None:
+    structures = frames("rocksalt")
+    findings = suspicious(structures[:30], f.each(f.scaled(forces=-1.0))(structures[30:36]), tmp_path)
+    assert [finding.kind for finding in findings] == ["force-sign"]
+    assert str(findings[0]).startswith("in test.xyz forces are -")
+
+
+@pytest.mark.slow
+def test_what_is_wrong_in_all_files_is_said_once(tmp_path: Path) -> None:
+    structures = f.each(f.scaled(forces=-1.0))(frames("large alloy"))
+    findings = suspicious(structures[:50], structures[50:90], tmp_path)
+    assert findings[0].kind == "force-sign"
+    assert "train.xyz" not in str(findings[0])
+
+
+def test_right_files_stay_right_together(tmp_path: Path) -> None:
+    structures = frames("rocksalt")
+    assert suspicious(structures[:24], structures[24:], tmp_path) == []
+
+
+def test_an_offset_between_files_that_are_each_right_is_still_seen(tmp_path: Path) -> None:
+    structures = frames("rocksalt")
+    findings = suspicious(structures[:24], f.each(f.shifted(0.5))(structures[24:]), tmp_path)
+    assert [finding.kind for finding in findings] == ["two-codes"]
+
+
+def zero_energies() -> list[Structure]:
+    return [Structure.from_ase(atoms, f"a.xyz, frame {k}").with_labels(energy=0.0)
+            for k, atoms in enumerate(frames("alloy"))]  # fmt: skip
+
+
+def test_a_process_beside_the_first_ends_with_it_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "nnpot")
+    with pytest.raises(SystemExit) as end:
+        consult({"training": zero_energies()}, 5.0, "--data.doctor", quiet=True)
+    assert end.value.code == 1
+    assert consult({"training": zero_energies()}, 5.0, "--data.doctor", "warn", quiet=True) is not None
+    assert caplog.messages == []
+
+
+def test_a_line_in_the_text_has_the_kind_by_which_to_look_it_up(tmp_path: Path) -> None:
+    structures = f.part(f.energy_is(1e30), [5])(frames("alloy"))
+    assert "remove the frame [huge-label]" in str(examine(file_of(structures, tmp_path / "train.xyz")))
+    with pytest.raises(ValueError, match=r"\[constant-energy\]; to go on all the same"):
+        consult({"training": zero_energies()}, 5.0, "--data.doctor")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (f.kept_as(forces="grad"), "30 of 30 frames of a.xyz have no forces, and grad is not used; if these are "
+                                   "gradients, write forces = −grad into the file; if forces: --keys.forces grad "),
+        (f.kept_as(energy="E"), "have no energy, and E is not used; if these are the energies: --keys.energy E "),
+    ],
+    ids=["gradients", "E"],
+)  # fmt: skip
+def test_what_looks_like_a_label_is_named_with_the_option(change: f.Change, words: str, tmp_path: Path) -> None:
+    text = str(examine(file_of(f.each(change)(frames("alloy")), tmp_path / "a.xyz")))
+    assert words in text
+
+
+def test_an_error_of_reading_names_file_frame_and_line_once(tmp_path: Path) -> None:
+    path = file_of(frames("alloy"), tmp_path / "a.xyz", lambda text: text.replace("Au ", "Qq ", 1))
+    (finding,) = examine(path).findings
+    assert finding.where == "a.xyz, frame 0"
+    assert finding.seen.startswith("line ")
+    assert str(finding).count("line") == 1
+
+
+def test_causes_are_told_before_what_follows_from_them(tmp_path: Path) -> None:
+    diagnosis = examine(file_of(f.each(f.cell_in_bohr)(frames("rocksalt")), tmp_path / "a.xyz"))
+    assert diagnosis.findings[0].kind == "length-unit"
