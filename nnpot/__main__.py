@@ -36,6 +36,7 @@ COMMANDS = {
     "evaluate": "errors of a potential on labelled structures",
     "predict": "energies, forces and stresses of structures",
     "export": "write a potential for LAMMPS and other programs",
+    "core": "hold atoms apart that are closer than in the training data",
     "info": "what a model file holds; --system: what nnpot runs on",
     "sample": "label structures from molecular dynamics with any ASE calculator",
 }

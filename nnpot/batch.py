@@ -103,6 +103,12 @@ class Pairs:
         pairs.cache.update(self.cache)
         return pairs
 
+    def stretched(self, r_ij: Tensor, n_elements: int) -> "Pairs":
+        """Return the same pairs with vectors none of which is shorter: the tables of these serve there too."""
+        pairs = replace(self, r_ij=r_ij, kept=None, origin=Origin(self, tuple(range(n_elements))))
+        pairs.cache.update(self.cache)
+        return pairs
+
     def check(self) -> None:
         """Complain about what is no list of pairs; compiled code looks for itself.
 
@@ -159,7 +165,7 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """Pairs from which others differ in the numbers of the elements alone.
+    """Pairs from which others differ in the numbers of the elements, or in vectors that are longer, alone.
 
     Attributes:
         pairs: These pairs.
@@ -168,6 +174,11 @@ class Origin:
 
     pairs: Pairs
     places: tuple[int, ...]
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether the numbers of the elements are the same."""
+        return self.places == tuple(range(len(self.places)))
 
     def number_of(self, element: int) -> int:
         """Return the number here of an element of the others; if it has none, a number that is no atom's."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nnpot.batch import Pairs
+from nnpot.core import Core
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.networks import Networks, NetworksKernel
 from nnpot.functional.segment import forces_from_pairs
@@ -63,6 +64,10 @@ class Committee(Potential):
         self.members = nn.ModuleList(members)
         self.elements, self.cutoff = members[0].elements, max(m.cutoff for m in members)
         self.heads = tuple(name for name in members[0].heads if all(name in m.heads for m in members))
+
+    def with_core(self, core: Core | None) -> "Committee":
+        """As of every potential: all members have the same."""
+        return Committee(tuple(m.with_core(core) for m in self._members)).train(self.training)
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the mean, in eV, shape (N,)."""
@@ -120,7 +125,8 @@ def record_batched(
         tape: Where to.
         pairs: Ordered pairs within at least the cutoffs.
     """
-    recorded = [p.record_features(tape, pairs) for p in potentials]
+    cores = [p.record_core(tape, pairs) for p in potentials]
+    recorded = [p.record_features(*core[:2]) for p, core in zip(potentials, cores, strict=True)]
     values, stages = zip(*recorded, strict=True)
     flat, names = [one for of_member in arrays for one in of_member], ("energies", *potentials[0].heads)
     kernel = None
@@ -141,7 +147,8 @@ def record_batched(
     else:
         made = tape.autograd(outputs, values, (w for p in potentials for w in p.parameters()))
     rest = iter(made)
-    return [{name: ((1.0, next(rest)),) for name in names} for _ in potentials]
+    members: list[dict[str, Sum]] = [{name: ((1.0, next(rest)),) for name in names} for _ in potentials]
+    return [{**m, "energies": m["energies"] + core[2]} for m, core in zip(members, cores, strict=True)]
 
 
 def _outputs(

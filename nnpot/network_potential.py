@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nnpot.batch import Batch, Pairs, species_index
+from nnpot.core import Core
 from nnpot.descriptors.base import Descriptor
 from nnpot.elements import isolated_atom_energies, least_squares_energies
 from nnpot.functional.autograd import AtomByAtom
@@ -46,11 +47,12 @@ class NeuralNetworkPotential(TrainablePotential):
         min_feature_scale: Smallest scale_s of a feature, relative to the largest: features that vary less count less.
         heads: What else to predict from the same features, each by networks of its own: `charges`, which gives
             dipoles as well.
+        core: What replaces all of it where atoms are closer than in the training data; put on after the training.
         linear: Whether the linear term w_s is there.
 
     Raises:
-        ValueError: If an activation or an element is not known, an element has no reference energy, or a value is out
-            of range.
+        ValueError: If an activation or an element is not known, an element has no reference energy, a value is out of
+            range, or the core is for other elements or reaches beyond the cutoff.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class NeuralNetworkPotential(TrainablePotential):
         energy_scale: float = 1.0,
         min_feature_scale: float = 1e-3,
         heads: tuple[str, ...] = (),
+        core: Core | None = None,
         *,
         linear: bool = True,
     ) -> None:
@@ -85,13 +88,17 @@ class NeuralNetworkPotential(TrainablePotential):
         )
         self.energy_scale = energy_scale
         self.reference = _reference_energies(atomic_energies, self.elements)
+        self.guard = _suitable(core, self)
         self.graphs: dict[tuple[Stage, bool], CompiledGraph] = {}  # the latter: whether it is differentiated again
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the energy of every atom, in eV, shape (N,)."""
+        if self.guard is not None:
+            pairs, repulsion = self.guard(pairs)
         features = self.descriptor(pairs)
         rows = ElementBlocks.of_centers(pairs, len(self.elements), features.dtype)
-        return self.energies_of_features(features, pairs.center_species, rows)
+        learned = self.energies_of_features(features, pairs.center_species, rows)
+        return learned if self.guard is None else learned + repulsion
 
     def energies_of_features(self, features: Tensor, species: Tensor, rows: ElementBlocks) -> Tensor:
         """Return atomic energies, in eV, float64, shape (N,), from features (N, D) and element indices (N,)."""
@@ -104,6 +111,7 @@ class NeuralNetworkPotential(TrainablePotential):
 
     def record(self, tape: Tape, pairs: Pairs) -> dict[str, Sum]:
         """As of every potential; autograd goes only where no derivative is written out."""
+        tape, pairs, repulsion = self.record_core(tape, pairs)
         values, stage = self.record_features(tape, pairs)
         kernel = None
         if stage == "features" and serves("networks", values.tensor):
@@ -113,7 +121,12 @@ class NeuralNetworkPotential(TrainablePotential):
             outputs = self._by_autograd(tape, values, pairs, stage)
         else:
             outputs = tape.add(kernel, *[values] * len(kernel.outputs))
-        return {name: ((1.0, value),) for name, value in zip(("energies", *self.heads), outputs, strict=True)}
+        named = {name: ((1.0, value),) for name, value in zip(("energies", *self.heads), outputs, strict=True)}
+        return {**named, "energies": named["energies"] + repulsion}
+
+    def record_core(self, tape: Tape, pairs: Pairs) -> tuple[Tape, Pairs, Sum]:
+        """Record the core: return the tape and the pairs that the descriptor is to see, and energies to be added."""
+        return (tape, pairs, ()) if self.guard is None else self.guard.record(tape, pairs)
 
     def record_features(self, tape: Tape, pairs: Pairs) -> tuple[Value, Stage]:
         """Record the features, or, where there is no kernel that makes them, what they are made of; and say which."""
@@ -195,8 +208,8 @@ class NeuralNetworkPotential(TrainablePotential):
 
     @property
     def is_cacheable(self) -> bool:
-        """Whether the descriptor is fixed and has an explicit derivative."""
-        return self.descriptor.is_cacheable
+        """Whether the descriptor is fixed and has an explicit derivative, and sees the pairs as they are."""
+        return self.guard is None and self.descriptor.is_cacheable
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Only the weights of the networks decay.
@@ -215,8 +228,8 @@ class NeuralNetworkPotential(TrainablePotential):
         return self.descriptor.cache_size(batch)
 
     def with_cache(self, batch: Batch, dtype: torch.dtype) -> Batch:
-        """Attach features and their derivatives to a batch of one structure, kept in `dtype`."""
-        return self.descriptor.with_features(batch, dtype)
+        """Attach features and their derivatives to a batch of one structure, kept in `dtype`; none with a core."""
+        return batch if self.guard is not None else self.descriptor.with_features(batch, dtype)
 
     def fitted(self, structures: Sequence[Structure], dtype: torch.dtype = torch.float32) -> Self:
         """Return a potential in which everything that depends on data has been taken from training structures.
@@ -242,10 +255,18 @@ class NeuralNetworkPotential(TrainablePotential):
         new.to(dtype)
         return new
 
+    def with_core(self, core: Core | None) -> Self:
+        """As of every potential."""
+        return self._rebuilt(core=core).train(self.training)
+
     def with_references(self, shifts: Mapping[str, float]) -> Self:
         """Return the same potential, its reference energies shifted, in eV by symbol."""
         energies = {e: old + shifts.get(e, 0.0) for e, old in zip(self.elements, self.reference, strict=True)}
-        new: Self = self.replaced(atomic_energies=energies)
+        return self._rebuilt(atomic_energies=energies)
+
+    def _rebuilt(self, **changes: Any) -> Self:
+        """A new potential with some arguments changed that no weight depends on."""
+        new: Self = self.replaced(**changes)
         dtype, device = self.dtype_and_device()
         new.to(device, dtype).load_state_dict(self.state_dict())
         return new
@@ -312,6 +333,15 @@ def _reference_energies(given: AtomicEnergies, elements: Sequence[str]) -> tuple
     if missing:
         raise ValueError(f"atomic_energies gives no value for {', '.join(missing)}")
     return tuple(float(given[e]) for e in elements)
+
+
+def _suitable(core: Core | None, potential: NeuralNetworkPotential) -> Core | None:
+    if core is not None and core.elements != potential.elements:
+        known = f"{', '.join(core.elements)}, the potential for {', '.join(potential.elements)}"
+        raise ValueError(f"the core is for {known}; give one for the same elements in the same order")
+    if core is not None and core.reach > potential.cutoff:
+        raise ValueError(f"the core reaches to {core.reach:g} Å, beyond the cutoff of {potential.cutoff:g} Å")
+    return core
 
 
 def _energy_scale(structures: Sequence[Structure], reference: Sequence[float], elements: Sequence[str]) -> float:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nnpot.batch import Batch, Origin, Pairs
+from nnpot.core import Core
 from nnpot.functional.constants import indices
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
 from nnpot.functional.tape import Sum, Tape
@@ -101,12 +102,14 @@ class Potential(Module, ABC):
         cutoff: In Å.
         heads: Names of what it predicts besides the energy (:data:`nnpot.heads.HEADS`).
         publication: Where it was published, for files that are handed on; empty if unknown.
+        repels_nuclei: Whether it is a repulsion of the nuclei, beside which there is none of a core.
     """
 
     elements: tuple[str, ...]
     cutoff: float
     heads: tuple[str, ...] = ()
     publication: ClassVar[str] = ""
+    repels_nuclei: ClassVar[bool] = False
 
     @property
     def predicts(self) -> tuple[str, ...]:
@@ -191,6 +194,26 @@ class Potential(Module, ABC):
         outputs, gradients = zip(*parts, strict=True)
         return {name: torch.cat([part[name] for part in outputs]) for name in outputs[0]}, torch.cat(gradients)
 
+    def with_core(self, core: Core | None) -> "Potential":
+        """Return the same potential with another core, or without any, as it was trained.
+
+        Raises:
+            ValueError: If it can have none.
+        """
+        if core is None:
+            return self
+        raise ValueError(f"a {type(self).__name__} can have no core; give a model of nnpot train or a committee")
+
+    @property
+    def core(self) -> Core | None:
+        """What replaces it, or a part of it, where atoms are closer than in its training data."""
+        return next((part for part in self.modules() if isinstance(part, Core)), None)
+
+    @property
+    def has_core(self) -> bool:
+        """Whether it, or a part of it, has a core; a package only says so."""
+        return self.core is not None
+
     def predict(self, structure: Structure) -> Prediction:
         """Predict one structure, on the device and in the dtype of the potential; results are detached."""
         dtype, device = self.dtype_and_device()
@@ -269,6 +292,28 @@ class SumPotential(Potential):
             raise ValueError(f"the potentials have no element in common: {first.elements} and {second.elements}")
         self.cutoff = max(first.cutoff, second.cutoff)
         self.heads = tuple(dict.fromkeys([*first.heads, *second.heads]))
+        if self.has_core and self._has_repulsion:
+            raise ValueError(
+                "a potential with a core repels the nuclei already, ZBL would do so twice; add it to "
+                "potential.with_core(None), or leave it out"
+            )
+
+    @property
+    def _has_repulsion(self) -> bool:
+        return any(isinstance(part, Potential) and part.repels_nuclei for part in self.modules())
+
+    @property
+    def has_core(self) -> bool:
+        """As of every potential."""
+        return self.first.has_core or self.second.has_core
+
+    def with_core(self, core: Core | None) -> "Potential":
+        """As of every potential: a sum can only go without."""
+        if core is None:
+            return SumPotential(self.first.with_core(None), self.second.with_core(None))
+        if self._has_repulsion:
+            raise ValueError("the model repels the nuclei by ZBL, a core would do so once more; leave it as it is")
+        return super().with_core(core)
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the sum of both, shape (N,)."""

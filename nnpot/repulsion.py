@@ -9,13 +9,8 @@ from nnpot.elements import check_elements
 from nnpot.functional.constants import numbers
 from nnpot.functional.cutoffs import CUTOFFS
 from nnpot.functional.segment import segment_sum
+from nnpot.functional.zbl import COULOMB, inverse_length, screening
 from nnpot.potential import Potential
-
-COULOMB = 14.399645478
-"""e² / (4π ε0), in eV·Å (CODATA 2018)."""
-
-_WEIGHTS = (0.18175, 0.50986, 0.28022, 0.02817)
-_DECAYS = (3.19980, 0.94229, 0.40290, 0.20162)
 
 
 class ZBL(Potential):
@@ -33,6 +28,7 @@ class ZBL(Potential):
         ValueError: If an element is not known or the cutoff is not positive.
     """
 
+    repels_nuclei = True
     publication = "J. F. Ziegler, J. P. Biersack, U. Littmark, The Stopping and Range of Ions in Solids (1985)"
 
     def __init__(self, elements: tuple[str, ...], cutoff: float = 3.0) -> None:
@@ -55,8 +51,7 @@ class ZBL(Potential):
         r = torch.where(inside, square, reach**2).sqrt()
         charges = numbers(self.charges, r_ij)
         z_i, z_j = charges[i], charges[j]
-        x = r * (z_i**0.23 + z_j**0.23) / 0.46850
-        screening = sum((w * torch.exp(-d * x) for w, d in zip(_WEIGHTS, _DECAYS, strict=True)), torch.zeros_like(x))
+        zbl = COULOMB * z_i * z_j / r * screening(r * inverse_length(z_i, z_j))
         switch = CUTOFFS["polynomial"].shape(r / reach)
-        energy = torch.where(inside, COULOMB * z_i * z_j / r * screening * switch, torch.zeros_like(r))
+        energy = torch.where(inside, zbl * switch, torch.zeros_like(r))
         return segment_sum(0.5 * energy, pairs.pair_i, pairs.center_species.shape[0])

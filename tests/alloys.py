@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
-from systems import rattled
+from systems import core, rattled
 
 from nnpot.batch import Batch
 from nnpot.calculator import NNPotCalculator
@@ -85,9 +85,11 @@ DESCRIPTORS: dict[str, Callable[[], Descriptor]] = {
 
 @cache
 def trained(kind: str) -> Potential:
-    """Return a trained potential, float64: ACE, ACSF, or one of them with nuclear repulsion."""
+    """Return a trained potential, float64: ACE, ACSF, or one of them with nuclear repulsion or a core."""
     name, *repulsion = kind.split(" + ")
     potential = _train(DESCRIPTORS[name]())
+    if repulsion == ["core"]:
+        return potential.with_core(core(ELEMENTS))
     return potential + ZBL(ELEMENTS) if repulsion else potential
 
 

@@ -5,12 +5,13 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, structure
+from systems import CUTOFF, ELEMENTS, SYSTEMS, core, pairs_of, structure
 from torch import Tensor
 
 from nnpot.batch import Pairs
 from nnpot.descriptors import ACSF
 from nnpot.functional import activations
+from nnpot.functional.core import CorePairs, lengthened
 from nnpot.functional.cutoffs import CUTOFFS, STEEP
 from nnpot.functional.harmonics import degrees, mean_over_m, nonzero_gradients, product, spherical_harmonics
 from nnpot.functional.networks import COMPILED
@@ -35,6 +36,11 @@ def calculated(name: str, arguments: Sequence[Any]) -> Tensor:
 def _centers(g: dict[str, Any]) -> Tensor:
     starts: Tensor = g["starts"]
     return torch.repeat_interleave(torch.arange(len(starts) - 1), starts.diff())
+
+
+def _core(g: dict[str, Any], vectors: Tensor) -> Tensor:
+    pairs = Pairs(vectors, _centers(g), g["neighbors"], g["species"], g["centers"])
+    return _flat(lengthened(pairs, g["table"]))
 
 
 def _functions(g: dict[str, Any], vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -203,7 +209,16 @@ def _forces(g: dict[str, Any]) -> Tensor:
     return segment_sum(g["gradient"], g["i"], g["n_atoms"]) - segment_sum(g["gradient"], g["j"], g["n_atoms"])
 
 
+def _core_reach(g: dict[str, Any]) -> Tensor:
+    pairs = Pairs(g["vectors"], _centers(g), g["neighbors"], g["species"], g["centers"])
+    return CorePairs.of(pairs, g["table"]).inside.any().double().reshape(1)
+
+
 _BY_TENSORS: dict[str, Callable[[dict[str, Any]], Tensor]] = {
+    "core": lambda g: _core(g, g["vectors"]),
+    "core_reach": _core_reach,
+    "core_tangent": lambda g: _pushed(lambda v: _core(g, v), g["direction"], g["vectors"]),
+    "core_pullback": lambda g: _pulled(lambda v: _core(g, v), g["bar"], g["vectors"])[0],
     "density": lambda g: _density(g, g["vectors"]),
     "density_tangent": lambda g: _pushed(lambda v: _density(g, v), g["direction"], g["vectors"]),
     "density_pullback": lambda g: _pulled(lambda v: _density(g, v), g["bar"], g["vectors"])[0],
@@ -266,6 +281,9 @@ def random_arguments(name: str, generator: torch.Generator, dtype: torch.dtype) 
         known |= {"places": places, "coefficients": coefficients, "n_entries": n_entries}
         known |= {"n_radial": n_radial, "n_weights": n_weights, "centers": pairs.species}
         known |= {"n_seen": among(1, 9), "n_units": among(1, 9)}
+    elif family == "core":
+        known |= dict(zip(("vectors", "starts", "neighbors", "species"), first, strict=True))
+        known |= {"centers": pairs.species, "table": torch.from_numpy(core(size=among(0, 4) / 3 + 0.1).numbers())}
     elif family == "acsf":
         table = _random_table(generator, among)
         known |= dict(zip(("vectors", "starts", "neighbors", "species"), first, strict=True))

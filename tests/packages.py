@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from systems import ELEMENTS, ace, acsf, network_potential
+from systems import ELEMENTS, ace, acsf, core, network_potential
 
 from nnpot.formats import aot
 from nnpot.formats.seal import sealed
@@ -19,9 +19,9 @@ EXPORTED: dict[str, Callable[[], Potential]] = {
         network_potential(ace(n_radial=4, weighted_channels=3, weighted_layers=2, weighted_units=5))
         + ZBL(ELEMENTS[::-1])
     ),
-    "ACSF": lambda: network_potential(acsf()),
+    "ACSF": lambda: network_potential(acsf(), core=core()),
 }
-"""Trainable densities with another term that counts the elements otherwise, and a fixed descriptor."""
+"""Trainable densities with another term that counts the elements otherwise, and a fixed descriptor with a core."""
 
 _folder = TemporaryDirectory()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from systems import CUTOFF, ELEMENTS, acsf, listed_acsf, structure
+from systems import CUTOFF, ELEMENTS, acsf, core, listed_acsf, structure
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -124,7 +124,8 @@ def calls_of(make: Callable[[], Descriptor], dtype: torch.dtype, kind: int) -> l
     with torch.random.fork_rng():
         torch.manual_seed(kind)
         kind %= len(HIDDEN)
-        potential = NeuralNetworkPotential(make(), hidden=HIDDEN[kind], activation=ACTIVATIONS[kind])
+        guard = core() if kind == 0 else None  # what comes of it depends on the pairs alone
+        potential = NeuralNetworkPotential(make(), HIDDEN[kind], ACTIVATIONS[kind], core=guard)
         for parameter in potential.parameters():
             parameter.data += 0.1 * torch.randn_like(parameter)
     potential.to(dtype)

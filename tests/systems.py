@@ -8,6 +8,7 @@ from ase import Atoms
 from ase.build import bulk, fcc100, molecule
 
 from nnpot.batch import Pairs
+from nnpot.core import Core
 from nnpot.descriptors import ACE, ACSF, Descriptor, ListedACSF, ListedFunction
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
@@ -165,9 +166,21 @@ def network_potential(
     return potential.eval()
 
 
+def core(elements: tuple[str, ...] = ELEMENTS, size: float = 1.0) -> Core:
+    """Return a core of other numbers for each pair of elements: most bonds of the systems are within it."""
+    places = [ELEMENTS.index(e) for e in elements]
+    distances = tuple(tuple(size * (1.1 + 0.35 * (a + b) + 0.1 * abs(a - b)) for b in places) for a in places)
+    factors = tuple(tuple(0.01 + 0.002 * a * b for b in places) for a in places)
+    return Core(elements, distances, factors)
+
+
 POTENTIALS: dict[str, Callable[[], Potential]] = {
     **{name: lambda make=make: network_potential(make()) for name, make in DESCRIPTORS.items()},  # type: ignore[misc]
     "ACSF without a linear term": lambda: network_potential(acsf(), linear=False),
+    "ACSF with a core": lambda: network_potential(acsf(), core=core()),
+    "ACE with weighted densities and a core": lambda: network_potential(
+        DESCRIPTORS["ACE with weighted densities"](), core=core()
+    ),
     "ZBL": lambda: ZBL(ELEMENTS),
     "ACSF + ZBL": lambda: network_potential(acsf()) + ZBL(ELEMENTS),
 }

@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -29,9 +30,10 @@ from nnpot.training.loss import LossOptions, check_heads, check_weights
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.plan import forecast
 from nnpot.training.processes import check_launcher, is_child_of_launcher, is_first
-from nnpot.training.result import model_of, result_of, save_result
+from nnpot.training.result import holds, model_of, result_of, save_result
 from nnpot.training.run import build_trainer, checkpoint_of, fit, new_folder, same_folder
 from nnpot.training.settings import Settings, check_changes, plain, recipe_of
+from nnpot.training.stages import StageModel
 from nnpot.training.start import FINE_TUNING_RATE, Start, fresh_start, restart, start_from_model
 from nnpot.training.stop import Stop
 from nnpot.training.task import PotentialTask
@@ -51,7 +53,7 @@ def train(
     from_model: Path | None = None,
     license: str = "",
     *,
-    repulsion: bool = False,
+    repulsion: Literal["auto"] | bool = "auto",
     plan: bool = False,
 ) -> Path:
     """Train a potential on energies, forces, stresses, dipoles and charges.
@@ -74,7 +76,9 @@ def train(
             energies fitted to the data, and the learning rate is a tenth of `optimizer.lr`.  Settings that are not
             given are the model's.
         license: Licence under which the model may be used, such as `CC-BY-4.0`; it is kept in its file.
-        repulsion: Add the ZBL repulsion of the nuclei and train on what remains.
+        repulsion: What holds atoms apart that are closer than in the data: `auto` for a core that is put on after the
+            training and changes nothing else, `true` for the ZBL repulsion of the nuclei, trained on what remains,
+            `false` for nothing.
         plan: Only estimate time and memory, by a few steps; write nothing.
 
     Returns:
@@ -122,6 +126,9 @@ def train(
             stop, validates = Stop(request, trainer.deadline(began)), bool(start.split.validation)
             engine = build_trainer(trainer, optimizer, folder, start.record, stop, validates=validates)
             task = PotentialTask(start.potential, loss, optimizer, start.record)
+            if optimizer.in_stages:
+                structures = start.split.train
+                engine.callbacks.append(StageModel(folder, lambda: save_result(folder, lambda: structures)))  # type: ignore[attr-defined]
             if diagnosis is not None and engine.is_global_zero:
                 write_atomically(folder / "doctor.txt", f"{diagnosis}\n")
             try:
@@ -223,7 +230,10 @@ def _look_at(split: Split, cutoff: float, data: DataOptions, trainer: TrainerOpt
 def _model_in(path: Path, dtype: torch.dtype) -> Potential:
     """The model in a file, the one of a run in its folder, or a potential of another program."""
     result = result_of(path) if path.is_dir() else None
-    return load(path, dtype) if result is None else model_of(result).to(dtype).eval()
+    if result is None:
+        return load(path, dtype)
+    model = model_of(result)
+    return load(path / MODEL, dtype) if holds(path / MODEL, model) else model.to(dtype).eval()
 
 
 def _found_from_anywhere(data: DataOptions) -> DataOptions:
@@ -235,7 +245,7 @@ def _found_from_anywhere(data: DataOptions) -> DataOptions:
 def _conclude(folder: Path, split: Split, began: float) -> None:
     """Write model and report of a training that has ended by itself."""
     try:
-        _report(save_result(folder, began), split, folder)
+        _report(save_result(folder, lambda: split.train, began), split, folder)
     except (KeyboardInterrupt, OSError) as error:
         error.add_note(f"the training is over; for model and report: {_again(folder)}")
         raise
@@ -244,7 +254,7 @@ def _conclude(folder: Path, split: Split, began: float) -> None:
 def _saved_all_the_same(folder: Path, split: Split, began: float, error: BaseException) -> str:
     """Save what a training has reached that an error or somebody has ended, and say where it is."""
     try:
-        final = save_result(folder, began)
+        final = save_result(folder, lambda: split.train, began)
         if final is None:
             return "nothing is saved yet" + (
                 ", since no step was over" if isinstance(error, InterruptedRunError) else ""
@@ -271,7 +281,8 @@ def _again(folder: Path) -> str:
 def _nothing_to_do(checkpoint: Checkpoint, data: DataOptions) -> Path:
     """Say that a run has done all of its epochs; make what is missing if it was killed right after the last of them."""
     folder = checkpoint.path.parent
-    final, model, report = save_result(folder), folder / MODEL, folder / "report.txt"
+    model, report = folder / MODEL, folder / "report.txt"
+    final = save_result(folder, lambda: Split.read(data, 0, checkpoint.record.aside).train)
     if not report.is_file() or report.stat().st_mtime < model.stat().st_mtime:
         _report(final, Split.read(data, checkpoint.record.settings["seed"], checkpoint.record.aside), folder)
     if checkpoint.stopped:

@@ -103,6 +103,7 @@ def write(
         "torch": pytorch_release(),
         "elements": " ".join(potential.elements),
         "cutoff": repr(float(potential.cutoff)),
+        "core": "yes" if potential.has_core else "no",
         "dtype": dtype,
         "machine": platform.machine(),
         "processor": processor.name() if target == NATIVE else target,
@@ -234,6 +235,12 @@ class AOTPotential(Potential):
         self.elements = tuple(metadata["elements"].split())
         self.cutoff = float(metadata["cutoff"])
         self.dtype = dtype_of(metadata["dtype"])
+        self._has_core = metadata.get("core") == "yes"
+
+    @property
+    def has_core(self) -> bool:
+        """As the package says of itself."""
+        return self._has_core
 
     @classmethod
     def read(cls, path: str | Path) -> Self:

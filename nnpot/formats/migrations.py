@@ -83,5 +83,14 @@ def _to_2(description: Description, tensors: Tensors) -> tuple[Description, Tens
     return new, rename_weights(new["spec"], tensors, _WEIGHTS_OF_2)
 
 
-MIGRATIONS: dict[str, Migration] = {"1": _to_2}
+def _to_3(description: Description, tensors: Tensors) -> tuple[Description, Tensors]:
+    """A potential may have a core; none had one."""
+    new = copy.deepcopy(description)
+    for part, _ in parts_of(new["spec"]):
+        if part["class"] == "NeuralNetworkPotential":
+            part["arguments"] = {**part["arguments"], "core": None}
+    return new, tensors
+
+
+MIGRATIONS: dict[str, Migration] = {"1": _to_2, "2": _to_3}
 """By the number of a format: from a description and tensors of that format to those of the next."""

@@ -43,7 +43,8 @@ class ElementBlocks:
         def make() -> "ElementBlocks":
             if (origin := pairs.origin) is None:
                 return cls.of(pairs.center_species, n_elements, dtype)
-            return cls.of_centers(origin.pairs, len(origin.places), dtype).among(n_elements, origin.places)
+            blocks = cls.of_centers(origin.pairs, len(origin.places), dtype)
+            return blocks if origin.keeps_order else blocks.among(n_elements, origin.places)
 
         return pairs.cached((cls, n_elements), make)
 

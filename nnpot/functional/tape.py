@@ -12,6 +12,7 @@ The second is the derivative of the first (B. A. Pearlmutter, Neural Computation
 `torch.autograd.Function` of all parameters.
 """
 
+import copy
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -128,10 +129,17 @@ class Tape:
         return tuple(Value(len(self._steps) - 1, k, y.detach()) for k, y in enumerate(evaluated.outputs))
 
     def shared(self, key: Hashable, make: Callable[[], tuple[Value, ...]]) -> tuple[Value, ...]:
-        """Return what was recorded under the same key before, else record it now: equal steps are evaluated once."""
-        if key not in self._shared:
-            self._shared[key] = make()
-        return self._shared[key]
+        """Return what was recorded of the same vectors under a key, else record it now: equal steps are one."""
+        of_vectors = (self.r, key)
+        if of_vectors not in self._shared:
+            self._shared[of_vectors] = make()
+        return self._shared[of_vectors]
+
+    def behind(self, vectors: Value) -> "Tape":
+        """Return the same tape for steps that take other vectors, shape (P, 3), made of the pair vectors, for these."""
+        same = copy.copy(self)
+        same.r = vectors
+        return same
 
     def autograd(
         self, function: Callable[..., Tensor | Sequence[Tensor]], inputs: Sequence[Value], parameters: Iterable[Tensor]

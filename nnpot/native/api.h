@@ -46,6 +46,11 @@ constexpr int NNPOT_MOST_BODY_ORDER = 5;
     int64_t bytes, int64_t threads, int64_t n_pairs, const void* gradient, const int64_t* i, const int64_t* j,         \
     int64_t n_atoms
 
+#define NNPOT_CORE                                                                                                     \
+    int64_t bytes, int64_t threads, int64_t n_centers, int64_t n_pairs, int64_t n_atoms, const void* vectors,          \
+    const int64_t* starts, const int64_t* neighbors, const int64_t* species, const int64_t* centers,                   \
+    const double* table, int64_t n_elements
+
 extern "C" {
 const char* nnpot_meaning(int64_t answer);  // a sentence that begins with a small letter
 int nnpot_density(NNPOT_DENSITY, void* out);
@@ -68,4 +73,8 @@ int nnpot_weighted_density_gradient(NNPOT_WEIGHTED_DENSITY, const void* bar, voi
 int nnpot_weighted_density_pullback_gradient(
     NNPOT_WEIGHTED_DENSITY, const void* bar, const void* vectors_change, const void* density_change, void* out);
 int nnpot_forces(NNPOT_FORCES, void* out);
+int nnpot_core(NNPOT_CORE, void* out);
+int nnpot_core_reach(NNPOT_CORE, void* out);
+int nnpot_core_tangent(NNPOT_CORE, const void* direction, void* out);
+int nnpot_core_pullback(NNPOT_CORE, const void* bar, void* out);
 }

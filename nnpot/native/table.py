@@ -130,6 +130,20 @@ n_atoms: int""",
 )
 """F_k = Σ_(i=k) g_ij − Σ_(j=k) g_ij."""
 
+CORE = Family(
+    "core",
+    ("n_centers", "n_pairs", "n_atoms"),
+    f"""\
+{_PAIRS}
+centers: int64[n_centers]
+table: float64[3, n_elements, n_elements]
+n_elements: int""",
+    {},
+)
+"""Vectors that are not shorter than d, and the repulsion of those that were (`functional/core.py`)."""
+
+_LENGTHENED = "real[3 * n_pairs + n_centers]"
+
 _ALL = (
     Operator("density", DENSITY, "", f"real[n_centers, {_HARMONICS}, n_weights * n_radial]"),
     Operator(
@@ -192,6 +206,10 @@ density_change: real[n_centers, {_HARMONICS}, n_seen]""",
         f"real[{_SECOND.replace(', ', ' * ')} + {_BY_DENSITY} + {_BY_WEIGHTS}]",
     ),
     Operator("forces", FORCES, "", "real[n_atoms, 3]", is_zero=True),
+    Operator("core", CORE, "", _LENGTHENED),
+    Operator("core_reach", CORE, "", "real[1]"),
+    Operator("core_tangent", CORE, "direction: real[n_pairs, 3]", _LENGTHENED),
+    Operator("core_pullback", CORE, f"bar: {_LENGTHENED}", "real[n_pairs, 3]"),
 )
 
 OPERATORS = {operator.name: operator for operator in _ALL}

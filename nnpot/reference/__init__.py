@@ -2,13 +2,14 @@
 
 One short function per equation, in float64, every derivative written by hand: the network and its
 backpropagation, the radial-basis layer, Behler's symmetry functions, the potential made of
-them, and charges with their dipole. `loss` and `loss_gradient` are those of the potential,
+them, its core, and charges with their dipole. `loss` and `loss_gradient` are those of the potential,
 `network.loss` that of a network.
 """
 
 from nnpot.reference.acsf import ACSFParameters, acsf_derivatives, acsf_values
 from nnpot.reference.activations import ACTIVATIONS, Activation
 from nnpot.reference.charges import charges_and_dipole, charges_loss_gradient
+from nnpot.reference.core import core
 from nnpot.reference.cutoffs import CUTOFFS, Cutoff
 from nnpot.reference.network import (
     augment,
@@ -48,6 +49,7 @@ __all__ = [
     "augment",
     "charges_and_dipole",
     "charges_loss_gradient",
+    "core",
     "deltas",
     "energy",
     "feature_gradient",

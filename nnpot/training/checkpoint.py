@@ -23,8 +23,8 @@ from nnpot.training.resolve import Length
 from nnpot.training.settings import Settings
 from nnpot.training.stop import Stop, StopAskedError
 
-FORMAT = 3
-"""Number of the format of checkpoints; 3 since they have a checksum and may be within an epoch."""
+FORMAT = 4
+"""Number of the format of checkpoints; 4 since a potential may have a core."""
 KEY = "nnpot"
 """Key of nnpot's own part of a checkpoint of Lightning."""
 
@@ -42,6 +42,7 @@ class Record:
         data: Fingerprint of all structures and labels.
         length: Number of epochs and what follows from it.
         command: By which it was started, without folders of the machine.
+        core: Specification of the core of the model that it started from, or None.
     """
 
     potential: dict[str, Any]
@@ -52,6 +53,7 @@ class Record:
     data: str
     length: Length
     command: str
+    core: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -108,6 +108,11 @@ class OptimizerOptions:
         if not (0 <= self.warm_up < 1 and 0 <= self.final_lr <= 1 and 0 <= ema < 1 and self.weight_decay >= 0):
             raise ValueError("warm_up, final_lr and ema must be fractions and weight_decay not negative")
 
+    @property
+    def in_stages(self) -> bool:
+        """Whether the training has stages, after each of which there is a potential that can be used."""
+        return SCHEDULES[self.schedule].has_trunk
+
     def schedule_of(self, loss: LossOptions, max_epochs: int, steps: int = 1) -> Schedule:
         """Return the schedule of a training of so many epochs of so many steps."""
         settings = ScheduleSettings(max_epochs, self.warm_up, self.final_lr, loss.energy_ramp, steps)

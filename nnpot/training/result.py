@@ -1,7 +1,8 @@
-"""The model file of a run, made from its checkpoints alone, so that one that was killed in between loses nothing."""
+"""The model file of a run, made from its checkpoints and data, so that one that was killed in between loses nothing."""
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -9,7 +10,9 @@ import torch
 from nnpot.io import MODEL, load, save
 from nnpot.potential import Potential
 from nnpot.spec import build, to_spec
+from nnpot.structure import Structure
 from nnpot.training.checkpoint import Checkpoint
+from nnpot.training.core import sentence, with_core
 from nnpot.training.schedules import SCHEDULES
 from nnpot.training.settings import recipe_of
 
@@ -48,11 +51,27 @@ def model_of(result: Checkpoint) -> Potential:
     return trained if record.baseline is None else trained + build(record.baseline)
 
 
-def save_result(folder: Path, began: float | None = None) -> Potential | None:
+def guarded(potential: Potential, result: Checkpoint, structures: Sequence[Structure]) -> Potential:
+    """Return the potential of a run with a core that suits its training structures, if its settings ask for one."""
+    if result.record.settings["repulsion"] != "auto":
+        return potential
+    known = result.record.core
+    try:
+        potential, findings = with_core(potential, structures, None if known is None else build(known))
+    except ValueError as error:  # of another package, say
+        log.warning("the model has no core that holds atoms apart: %s", error)
+    else:
+        log.info("%s", sentence(findings))
+    return potential
+
+
+def save_result(
+    folder: Path, structures: Callable[[], Sequence[Structure]], began: float | None = None
+) -> Potential | None:
     """Make the model file of what was reached; None where there is nothing yet.
 
-    It comes from the checkpoints alone, so that a run that was killed just before gives the very same one.  A file with
-    these weights in it is left as it is.
+    It comes from the checkpoints and the training structures, so that a run that was killed just before gives the very
+    same one.  A file with these weights in it is left as it is.
     """
     result = result_of(folder)
     if result is None:
@@ -71,21 +90,23 @@ def save_result(folder: Path, began: float | None = None) -> Potential | None:
         "command": record.command,
         "recipe": recipe_of(settings),
     }
-    if not holds(folder / MODEL, final):
-        save(final, folder / MODEL, summary)
-        last = _readable(folder / "last.ckpt")
-        if last is not None and last.epochs > result.epochs:
-            log.info(
-                "%s holds the weights of epoch %d, the best on validation, not those of the last, %d",
-                folder / MODEL, result.epochs, last.epochs,
-            )  # fmt: skip
+    if holds(folder / MODEL, final):
+        return load(folder / MODEL, final.dtype_and_device()[0])
+    final = guarded(final, result, structures())
+    save(final, folder / MODEL, summary)
+    last = _readable(folder / "last.ckpt")
+    if last is not None and last.epochs > result.epochs:
+        log.info(
+            "%s holds the weights of epoch %d, the best on validation, not those of the last, %d",
+            folder / MODEL, result.epochs, last.epochs,
+        )  # fmt: skip
     return final
 
 
 def holds(path: Path, potential: Potential) -> bool:
-    """Whether a model file holds this potential to the last bit."""
+    """Whether a model file holds this potential to the last bit, with a core or without."""
     try:
-        kept = load(path, potential.dtype_and_device()[0])
+        kept = load(path, potential.dtype_and_device()[0]).with_core(None)
     except (FileNotFoundError, ValueError):
         return False
     ours, theirs = potential.state_dict(), kept.state_dict()

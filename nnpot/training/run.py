@@ -32,9 +32,7 @@ from nnpot.training.options import OptimizerOptions, TrainerOptions
 from nnpot.training.processes import environment_of, share_threads
 from nnpot.training.progress import PhysicalProgress
 from nnpot.training.resolve import average_of, resolved_settings
-from nnpot.training.schedules import SCHEDULES
 from nnpot.training.settings import write_settings
-from nnpot.training.stages import StageModel
 from nnpot.training.stop import Stop, StopAskedError
 from nnpot.training.task import PotentialTask
 
@@ -150,11 +148,10 @@ def build_trainer(
         callbacks.append(AveragedWeights(optimizer))
     if options.patience > 0 and validates:
         callbacks.append(EarlyStopping("val/loss", patience=options.patience))
-    is_staged = SCHEDULES[optimizer.schedule].has_trunk
-    if validates or is_staged:  # the best before the last: a run that is killed between both goes on from before both
+    if (
+        validates or optimizer.in_stages
+    ):  # the best before the last: a run that is killed between both goes on from before both
         callbacks.append(BestCheckpoint(folder, validates=validates))
-    if is_staged:
-        callbacks.append(StageModel(folder))
     callbacks.append(LastCheckpoint(folder, record.length.validate_every, stop))
     try:
         environment = environment_of(options)

@@ -1,6 +1,7 @@
 """What a training in stages has for its user after each of them: a model, and a line that says how good it is."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -8,7 +9,6 @@ from pytorch_lightning.callbacks import Callback
 
 from nnpot.io import MODEL
 from nnpot.training.progress import describe
-from nnpot.training.result import save_result
 from nnpot.training.task import PotentialTask
 
 log = logging.getLogger("nnpot")
@@ -19,10 +19,11 @@ class StageModel(Callback):
 
     Args:
         folder: Of the run.
+        save: Writes the model file from the checkpoints.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._told = folder, ""
+    def __init__(self, folder: Path, save: Callable[[], object]) -> None:
+        self._folder, self._save, self._told = folder, save, ""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the errors at the end of a stage; the checkpoints are written after this."""
@@ -34,6 +35,6 @@ class StageModel(Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the model of a stage that is over, and say how far it has come."""
         if self._told and trainer.is_global_zero:
-            save_result(self._folder)
+            self._save()
             log.info("%s can be used; training goes on for a better one (%s)", self._folder / MODEL, self._told)
         self._told = ""

@@ -59,7 +59,7 @@ def fresh_start(potential: TrainablePotential, split: Split, settings: Settings,
     Raises:
         ValueError: If they cannot be taken from them.
     """
-    baseline = ZBL(potential.elements or elements_of(split.train)) if settings["repulsion"] else None
+    baseline = ZBL(potential.elements or elements_of(split.train)) if settings["repulsion"] is True else None
     targets = split if baseline is None else split.minus(baseline)
     fitted = potential.fitted(targets.train, getattr(torch, trainer.dtype))
     split.check_elements(fitted.elements)
@@ -80,16 +80,19 @@ def start_from_model(model: Potential, split: Split, settings: Settings, trainer
         raise ValueError(
             f"the model knows {', '.join(model.elements)}, but the data hold {', '.join(new)} as well; train a new one"
         )
-    if settings["repulsion"] and baseline is None:
+    if settings["repulsion"] is True and baseline is None:
         raise ValueError("the model has no repulsion, and none can be added to it; train a new one with --repulsion")
     if settings["potential"] is not None:
         log.warning("the potential of the settings is not used: set-up and networks are those of the model")
-    settings = {**settings, "potential": None, "repulsion": baseline is not None}
+    settings = {**settings, "potential": None, "repulsion": settings["repulsion"] if baseline is None else True}
     shifts = _shifts(model, split.train)
     told = ", ".join(f"{e} {1000 * shift:+.3g}" for e, shift in shifts.items())
     log.info("reference energies are shifted to the data, in meV: %s", told or "not at all, there are no energies")
-    potential = trained.with_references(shifts)
-    return Start(potential, baseline, split, record_of(potential, baseline, split, settings, trainer))
+    bare, core = trained.with_core(None), trained.core  # which is for other data
+    assert isinstance(bare, TrainablePotential)
+    potential = bare.with_references(shifts)
+    record = record_of(potential, baseline, split, settings, trainer)
+    return Start(potential, baseline, split, replace(record, core=None if core is None else to_spec(core)))
 
 
 def restart(

@@ -273,7 +273,7 @@ SETTINGS: dict[str, Any] = {
     "optimizer": {"method": "adamw", "lr": 0.002, "schedule": "cosine", "ema": 0.0},
     "trainer": {"accelerator": "cpu", "devices": 1, "gradient_clip": 1.0, "dtype": "float32", "patience": 0},
     "seed": 0,
-    "repulsion": False,
+    "repulsion": "auto",
 }
 
 TAGS = (

@@ -6,7 +6,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk, molecule
-from systems import POTENTIALS, ace, acsf, network_potential, rattled, structure
+from systems import POTENTIALS, ace, acsf, core, network_potential, rattled, structure
 
 from nnpot.batch import Batch
 from nnpot.calculator import NNPotCalculator
@@ -26,6 +26,10 @@ LAUNCHES_OF_WATER = 414
 KINDS = {
     "ACE": lambda: network_potential(ace()),
     "ACE with weighted densities": POTENTIALS["ACE with weighted densities"],
+    "ACE with a core": lambda: network_potential(ace(), core=core()),
+    "committee of ACSF with a core": lambda: Committee(
+        tuple(network_potential(acsf(g4=(), g5=()), seed, core=core()) for seed in (1, 2))
+    ),
     "ACE + ZBL": lambda: network_potential(ace()) + ZBL(ace().elements),
     "ACE + ZBL of fewer elements": lambda: network_potential(ace()) + ZBL(("Au", "Cu")),
     "ACSF + ZBL of fewer elements": lambda: network_potential(acsf(g4=(), g5=())) + ZBL(("Au", "Cu")),

@@ -49,5 +49,5 @@ def test_the_result_of_a_training_that_ended(run: Short, tmp_path: Path, end: st
         "best": rewritten(folder / "best.ckpt", 2.0, error=BEST),
         "last": rewritten(folder / "last.ckpt", 3.0, **progress),
     }
-    save_result(folder)
+    save_result(folder, list)
     assert torch.equal(finished(folder).weights("networks"), weights[wanted])

@@ -9,7 +9,8 @@ from ase.calculators.emt import EMT
 from nnpot import units
 from nnpot.analysis.materials import equation_of_state
 from nnpot.formats.n2p2.conventions import ATOMIC
-from nnpot.repulsion import COULOMB, ZBL
+from nnpot.functional.zbl import COULOMB
+from nnpot.repulsion import ZBL
 from nnpot.structure import Structure
 
 EV, ANGSTROM = 1.6021766208e-19, 1e-10

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from proofs import assert_close
-from systems import CUTOFF, ELEMENTS, ace, acsf, listed_acsf, network_potential, pairs_of, structure
+from systems import CUTOFF, ELEMENTS, ace, acsf, core, listed_acsf, network_potential, pairs_of, structure
 from torch import Tensor
 from values import At, by_autograd, compare_with_differences, derivatives, random_like
 
 from nnpot.batch import Pairs
 from nnpot.descriptors.neighborhood import Neighborhood
+from nnpot.functional import core as core_formulas
 from nnpot.functional.autograd import AtomByAtom, Autograd
 from nnpot.functional.density import Basis, density_kernel
 from nnpot.functional.invariants import Invariants
@@ -72,6 +73,19 @@ def density_by_tensors() -> Case:
     def evaluate(pairs: Pairs) -> Evaluated:
         with without_kernels("density"):
             return recorded(ace().record, pairs)
+
+    return of_pairs(evaluate)
+
+
+def core_of_pairs() -> Case:
+    table = torch.from_numpy(core().numbers())
+    return of_pairs(lambda pairs: core_formulas.recorded(pairs, table))
+
+
+def core_by_tensors() -> Case:
+    def evaluate(pairs: Pairs) -> Evaluated:
+        with without_kernels("core"):
+            return core_formulas.recorded(pairs, torch.from_numpy(core().numbers()))
 
     return of_pairs(evaluate)
 
@@ -173,6 +187,7 @@ def atom_by_atom() -> Case:
 
 BY_TENSORS: dict[str, Callable[[], Case]] = {
     "density by tensors": density_by_tensors,
+    "core by tensors": core_by_tensors,
     "neighborhood": neighborhood,
     "kept features": kept_features,
     "side by side": columns_side_by_side,
@@ -181,6 +196,7 @@ BY_TENSORS: dict[str, Callable[[], Case]] = {
     "atom by atom": atom_by_atom,
 }
 KERNELS: dict[str, Callable[[], Case]] = {
+    "core": core_of_pairs,
     "density": density_by_kernel,
     "ACSF": lambda: of_pairs(acsf().kernel),
     "listed ACSF": lambda: of_pairs(listed_acsf().kernel),

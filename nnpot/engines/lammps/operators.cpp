@@ -515,6 +515,94 @@ Tensor forces(const Tensor& gradient, const Tensor& i, const Tensor& j, int64_t 
     return out;
 }
 
+Tensor core(
+    const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
+    const Tensor& centers, const Tensor& table, int64_t n_elements) {
+    const at::ScalarType real = checked("core", vectors.scalar_type());
+    const int64_t n_centers = size(starts, 0) - 1;
+    const int64_t n_pairs = size(vectors, 0);
+    const int64_t n_atoms = size(species, 0);
+    expect("core: vectors", vectors, real, {n_pairs, 3});
+    expect("core: starts", starts, at::kLong, {n_centers + 1});
+    expect("core: neighbors", neighbors, at::kLong, {n_pairs});
+    expect("core: species", species, at::kLong, {n_atoms});
+    expect("core: centers", centers, at::kLong, {n_centers});
+    expect("core: table", table, at::kDouble, {3, n_elements, n_elements});
+    auto out = at::empty({3 * n_pairs + n_centers}, vectors.options());
+    check("core", nnpot_core(
+        vectors.element_size(), at::get_num_threads(), n_centers, n_pairs, n_atoms, vectors.const_data_ptr(),
+        starts.const_data_ptr<int64_t>(), neighbors.const_data_ptr<int64_t>(), species.const_data_ptr<int64_t>(),
+        centers.const_data_ptr<int64_t>(), table.const_data_ptr<double>(), n_elements, out.mutable_data_ptr()));
+    return out;
+}
+
+Tensor core_reach(
+    const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
+    const Tensor& centers, const Tensor& table, int64_t n_elements) {
+    const at::ScalarType real = checked("core_reach", vectors.scalar_type());
+    const int64_t n_centers = size(starts, 0) - 1;
+    const int64_t n_pairs = size(vectors, 0);
+    const int64_t n_atoms = size(species, 0);
+    expect("core_reach: vectors", vectors, real, {n_pairs, 3});
+    expect("core_reach: starts", starts, at::kLong, {n_centers + 1});
+    expect("core_reach: neighbors", neighbors, at::kLong, {n_pairs});
+    expect("core_reach: species", species, at::kLong, {n_atoms});
+    expect("core_reach: centers", centers, at::kLong, {n_centers});
+    expect("core_reach: table", table, at::kDouble, {3, n_elements, n_elements});
+    auto out = at::empty({1}, vectors.options());
+    check("core_reach", nnpot_core_reach(
+        vectors.element_size(), at::get_num_threads(), n_centers, n_pairs, n_atoms, vectors.const_data_ptr(),
+        starts.const_data_ptr<int64_t>(), neighbors.const_data_ptr<int64_t>(), species.const_data_ptr<int64_t>(),
+        centers.const_data_ptr<int64_t>(), table.const_data_ptr<double>(), n_elements, out.mutable_data_ptr()));
+    return out;
+}
+
+Tensor core_tangent(
+    const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
+    const Tensor& centers, const Tensor& table, int64_t n_elements, const Tensor& direction) {
+    const at::ScalarType real = checked("core_tangent", vectors.scalar_type());
+    const int64_t n_centers = size(starts, 0) - 1;
+    const int64_t n_pairs = size(vectors, 0);
+    const int64_t n_atoms = size(species, 0);
+    expect("core_tangent: vectors", vectors, real, {n_pairs, 3});
+    expect("core_tangent: starts", starts, at::kLong, {n_centers + 1});
+    expect("core_tangent: neighbors", neighbors, at::kLong, {n_pairs});
+    expect("core_tangent: species", species, at::kLong, {n_atoms});
+    expect("core_tangent: centers", centers, at::kLong, {n_centers});
+    expect("core_tangent: table", table, at::kDouble, {3, n_elements, n_elements});
+    expect("core_tangent: direction", direction, real, {n_pairs, 3});
+    auto out = at::empty({3 * n_pairs + n_centers}, vectors.options());
+    check("core_tangent", nnpot_core_tangent(
+        vectors.element_size(), at::get_num_threads(), n_centers, n_pairs, n_atoms, vectors.const_data_ptr(),
+        starts.const_data_ptr<int64_t>(), neighbors.const_data_ptr<int64_t>(), species.const_data_ptr<int64_t>(),
+        centers.const_data_ptr<int64_t>(), table.const_data_ptr<double>(), n_elements, direction.const_data_ptr(),
+        out.mutable_data_ptr()));
+    return out;
+}
+
+Tensor core_pullback(
+    const Tensor& vectors, const Tensor& starts, const Tensor& neighbors, const Tensor& species,
+    const Tensor& centers, const Tensor& table, int64_t n_elements, const Tensor& bar) {
+    const at::ScalarType real = checked("core_pullback", vectors.scalar_type());
+    const int64_t n_centers = size(starts, 0) - 1;
+    const int64_t n_pairs = size(vectors, 0);
+    const int64_t n_atoms = size(species, 0);
+    expect("core_pullback: vectors", vectors, real, {n_pairs, 3});
+    expect("core_pullback: starts", starts, at::kLong, {n_centers + 1});
+    expect("core_pullback: neighbors", neighbors, at::kLong, {n_pairs});
+    expect("core_pullback: species", species, at::kLong, {n_atoms});
+    expect("core_pullback: centers", centers, at::kLong, {n_centers});
+    expect("core_pullback: table", table, at::kDouble, {3, n_elements, n_elements});
+    expect("core_pullback: bar", bar, real, {3 * n_pairs + n_centers});
+    auto out = at::empty({n_pairs, 3}, vectors.options());
+    check("core_pullback", nnpot_core_pullback(
+        vectors.element_size(), at::get_num_threads(), n_centers, n_pairs, n_atoms, vectors.const_data_ptr(),
+        starts.const_data_ptr<int64_t>(), neighbors.const_data_ptr<int64_t>(), species.const_data_ptr<int64_t>(),
+        centers.const_data_ptr<int64_t>(), table.const_data_ptr<double>(), n_elements, bar.const_data_ptr(),
+        out.mutable_data_ptr()));
+    return out;
+}
+
 // Unless Python has nnpot loaded in this process: then they are there already.
 template <class Function>
 void define(torch::Library& library, const char* name, const char* arguments, Function function) {
@@ -603,6 +691,22 @@ const bool defined = [] {
     define(library, "forces",
            "Tensor gradient, Tensor i, Tensor j, int n_atoms",
            forces);
+    define(library, "core",
+           "Tensor vectors, Tensor starts, Tensor neighbors, Tensor species, Tensor centers, Tensor table, "
+           "int n_elements",
+           core);
+    define(library, "core_reach",
+           "Tensor vectors, Tensor starts, Tensor neighbors, Tensor species, Tensor centers, Tensor table, "
+           "int n_elements",
+           core_reach);
+    define(library, "core_tangent",
+           "Tensor vectors, Tensor starts, Tensor neighbors, Tensor species, Tensor centers, Tensor table, "
+           "int n_elements, Tensor direction",
+           core_tangent);
+    define(library, "core_pullback",
+           "Tensor vectors, Tensor starts, Tensor neighbors, Tensor species, Tensor centers, Tensor table, "
+           "int n_elements, Tensor bar",
+           core_pullback);
     return true;
 }();
 

@@ -48,6 +48,11 @@ def write(potential: Potential, folder: str | Path, units: Units = ATOMIC) -> Pa
     """
     network, descriptor = _expressible(potential)
     folder = Path(folder)
+    if network.core is not None:
+        log.warning(
+            "files of n2p2 cannot carry the core of the potential: whoever reads %s does not hold atoms apart that are "
+            "closer than in the training data", folder,
+        )  # fmt: skip
     functions = {e: _ordered(descriptor, e, units) for e in sorted(potential.elements, key=atomic_numbers.__getitem__)}
     scales = []
     for element, listed in functions.items():

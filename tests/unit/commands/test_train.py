@@ -98,7 +98,7 @@ def test_settings_without_auto_reproduce_the_run(
         "out": str(tmp_path / "resolved")
     }
     left = [name for name, value in flat(resolved) if value == "auto"]
-    assert left == ["data.batch_size", "trainer.devices", "trainer.strategy"]
+    assert left == ["data.batch_size", "trainer.devices", "trainer.strategy", "repulsion"]
 
 
 OLD_NAMES = {

@@ -15,7 +15,7 @@ from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.structure import Structure
 
-KINDS = ("ACE", "ACSF + ZBL")
+KINDS = ("ACE", "ACSF + ZBL", "ACE + core")
 pytestmark = pytest.mark.filterwarnings("ignore:.*TorchScript type system:UserWarning")
 
 

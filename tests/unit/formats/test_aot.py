@@ -83,10 +83,17 @@ def test_results_have_no_history() -> None:
 
 
 def test_packages_add_to_other_potentials() -> None:
-    total = load(package_of("ACSF")) + ZBL(("Cu", "Au"))
+    total = load(package_of("ACE + ZBL")) + ZBL(("Cu", "Au"))
     atoms = structure("alloy")
-    wanted = EXPORTED["ACSF"]().predict(atoms).energy + ZBL(("Cu", "Au")).predict(atoms).energy
+    wanted = EXPORTED["ACE + ZBL"]().predict(atoms).energy + ZBL(("Cu", "Au")).predict(atoms).energy
     assert_close(total.predict(atoms).energy, wanted, 1e-12)
+
+
+def test_zbl_is_not_added_to_a_package_with_a_core() -> None:
+    packaged = load(package_of("ACSF"))
+    assert packaged.has_core
+    with pytest.raises(ValueError, match="repels the nuclei already"):
+        _ = packaged + ZBL(("Cu", "Au"))
 
 
 # refusals -------------------------------------------------------------------------------------------------------------
