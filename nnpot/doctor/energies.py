@@ -279,6 +279,8 @@ def free_atoms(facts: Facts) -> Iterator[Finding]:
         names = ", ".join(chemical_symbols[facts.elements[e]] for e in of_element)
         seen = f"taking the structures apart into the free atoms here ({names}) would cost {median:.3g} eV per atom"
         advice = "are the free atoms of the same program and settings?"
+        if not any(of_element.values()):
+            advice = "the energies of the free atoms are 0, which is none: calculate them, or leave these frames out"
         yield Finding(Level.LOOK, "free-atoms", seen, advice, facts.at(free))
 
 
