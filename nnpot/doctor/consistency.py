@@ -30,7 +30,10 @@ def follow(facts: Facts) -> Iterator[Finding]:
         seen = (
             f"a quick fit explains only {100 * max(fit.forces.explained, 0):.0f} % of the forces (most data: over 90 %)"
         )
-        advice = "they may belong to other atoms or frames (another order), or labels, positions or elements are wrong"
+        advice = (
+            "they may belong to other atoms or frames (another order) or have the other sign in a part of the frames, "
+        )
+        advice += "or labels, positions or elements are wrong"
         yield Finding(Level.LOOK, "forces-unexplained", seen, advice)
 
 
@@ -84,11 +87,15 @@ def net_force(facts: Facts) -> Iterator[Finding]:
         seen = f"forces do not add up to zero: up to {mean[wrong].max():.2g} eV/Å per atom"
         advice = "look for an external field, a drift of the program or missing atoms"
         yield Finding(Level.LOOK, "net-force", seen, advice, facts.at(with_forces[wrong]))
-    small = (net > 0.05) & ~wrong
+    held = large & fixed
+    if held.any():
+        seen = "some atoms have no force at all, while those of the others do not add up to zero"
+        advice = "these atoms were held fixed: calculate their forces, or leave the forces out there"
+        yield Finding(Level.LOOK, "net-force", seen, advice, facts.at(with_forces[held]))
+    small = (net > 0.05) & ~large
     if small.any():
         seen = f"forces do not quite add up to zero: up to {net[small].max():.2g} eV/Å per frame"
-        why = " (some atoms have none at all: fixed atoms?)" if (small & fixed).any() else ""
-        yield Finding(Level.NOTED, "net-force", seen + why, "", facts.at(with_forces[small]))
+        yield Finding(Level.NOTED, "net-force", seen, "", facts.at(with_forces[small]))
 
 
 def net_torque(facts: Facts) -> Iterator[Finding]:
@@ -106,7 +113,7 @@ def net_torque(facts: Facts) -> Iterator[Finding]:
             largest = max(largest, torque / scale)
     if found:
         seen = f"forces turn free molecules as a whole: torques of up to {100 * largest:.0f} % of what they could be"
-        advice = "look whether forces belong to these positions (order, orientation), or for an external field"
+        advice = "look whether forces belong to these positions (order, orientation), for lost periodicity or a field"
         yield Finding(Level.LOOK, "net-torque", seen, advice, facts.at(found))
 
 

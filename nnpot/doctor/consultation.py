@@ -48,7 +48,11 @@ def consult(
     diagnosis = examine(parts, cutoff=cutoff, budget=SHORT)
     wrong, suspicious = diagnosis.of(Level.STOP), diagnosis.of(Level.LOOK)
     if wrong and consultation == "stop":
-        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        more = (
+            f" (and {', '.join(dict.fromkeys(f.kind for f in wrong[1:]))}; nnpot doctor shows all)"
+            if len(wrong) > 1
+            else ""
+        )
         if quiet:
             raise SystemExit(1)
         raise ValueError(f"{wrong[0]} [{wrong[0].kind}]{more}; to go on all the same: {option} warn")

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from nnpot.units import BOHR
 
+LENGTHS_IN_BOHR = "eV/Å divided by 0.529 (bohr taken for Å, perhaps in positions and cell)"
+
 ENERGY_UNITS = {
     "eV": 1.0, "hartree": 1 / 27.2114, "Ry": 1 / 13.6057, "kcal/mol": 23.0605, "kJ/mol": 96.4853, "meV": 1e3,
     "cm⁻¹": 8065.54,
@@ -22,7 +24,7 @@ ENERGY_UNITS = {
 FORCE_UNITS = {
     "eV/Å": 1.0, "hartree/bohr": 1 / 51.4221, "Ry/bohr": 1 / 25.7110, "kcal/mol/Å": 23.0605, "kJ/mol/Å": 96.4853,
     "kJ/mol/nm": 964.853, "meV/Å": 1e3, "eV/bohr": BOHR, "hartree/Å": 1 / 27.2114, "kcal/mol/bohr": 23.0605 * BOHR,
-    "eV/nm": 10.0, "eV/Å divided by 0.529 (bohr taken for Å)": 1 / BOHR,
+    "eV/nm": 10.0, LENGTHS_IN_BOHR: 1 / BOHR,
 }  # fmt: skip
 """Size of 1 eV/Å in other units."""
 
@@ -33,7 +35,7 @@ TOGETHER = {
 """Units of energies and forces that one program writes."""
 
 RARE = {
-    "cm⁻¹", "hartree/Å", "kcal/mol/bohr", "eV/nm", "eV/Å divided by 0.529 (bohr taken for Å)",
+    "cm⁻¹", "hartree/Å", "kcal/mol/bohr", "eV/nm", LENGTHS_IN_BOHR,
 }  # fmt: skip
 """Units that are seldom met."""
 
@@ -105,6 +107,19 @@ class Explanation:
         if self.forces == "eV/Å":
             return of_energies
         return of_forces if of_energies == "energies" else f"{of_energies} and {of_forces}"
+
+    @property
+    def cure(self) -> str:
+        """What to do if this is so."""
+        steps = []
+        factor = 1 / ENERGY_UNITS[self.energies]
+        if self.shared or factor != 1.0:
+            atoms = ("", " and the number of atoms")[self.shared] if self.shared < 2 else f" and atoms / {self.shared}"
+            by = f"{factor:.6g}{atoms}" if factor != 1.0 else atoms.removeprefix(" and ")
+            steps.append(f"energies by {by}")
+        if self.forces != "eV/Å":
+            steps.append(f"forces by {1 / FORCE_UNITS[self.forces]:.6g}")
+        return f"multiply {' and '.join(steps)}"
 
     @property
     def penalty(self) -> float:

@@ -43,6 +43,9 @@ LEAST_FORCE = 0.05
 COHESIVE = (-0.5, 13.0)
 """Between these, in eV per atom, is the energy that takes a structure apart into free atoms."""
 
+GOOD = 0.95
+"""Explained part of the forces from which a fit can judge frames that it has not seen."""
+
 
 def two_codes(facts: Facts) -> Iterator[Finding]:
     """An offset of the energies of a part of the frames."""
@@ -231,7 +234,8 @@ def force_outliers(facts: Facts) -> Iterator[Finding]:
     usual = closest > 0.97 * np.quantile(closest, 0.03)
     alone = Near.of(facts, frames).median(part) < 0.6 * part  # not a family of its own
     is_judged = size > max(LEAST_FORCE, fit.forces.scale)
-    off = _unexplained(part, error) & usual & ordinary & alone & is_judged
+    is_known = np.isin(frames, fit.forces.frames) | (fit.forces.explained > GOOD)
+    off = _unexplained(part, error, np.where(is_known, 0.85, 1.2)) & usual & ordinary & alone & is_judged
     if off.any() and off.mean() < 0.4:
         flipped = ", as with the opposite sign" if 1.8 < float(np.median(part[off])) < 2.2 else ""
         seen = (
@@ -242,10 +246,16 @@ def force_outliers(facts: Facts) -> Iterator[Finding]:
         yield Finding(Level.LOOK, "force-outlier", seen, advice, facts.at(frames[off]))
 
 
-def _unexplained(part: Array, error: Array) -> Flags:
-    """Which frames have forces that are not explained at all, or ten times worse than those of others."""
+def _unexplained(part: Array, error: Array, nothing: Array) -> Flags:
+    """Which frames have forces that are not explained at all, or ten times worse than those of others.
+
+    Args:
+        part: Of the forces of each frame that is not explained.
+        error: The same in eV/Å.
+        nothing: Part from which nothing is explained.
+    """
     usual, typical = float(np.median(part)), float(np.median(error))
-    not_at_all = (part > 0.85) & (part > 4.0 * usual) & (error > 5.0 * typical)
+    not_at_all = (part > nothing) & (part > 4.0 * usual) & (error > 5.0 * typical)
     far_worse = (part > 0.2) & (part > 10.0 * usual) & (error > 8.0 * typical)
     return np.asarray(not_at_all | (far_worse & (far_worse.sum() >= 3)))
 
@@ -269,6 +279,8 @@ def free_atoms(facts: Facts) -> Iterator[Finding]:
         names = ", ".join(chemical_symbols[facts.elements[e]] for e in of_element)
         seen = f"taking the structures apart into the free atoms here ({names}) would cost {median:.3g} eV per atom"
         advice = "are the free atoms of the same program and settings?"
+        if not any(of_element.values()):
+            advice = "the energies of the free atoms are 0, which is none: calculate them, or leave these frames out"
         yield Finding(Level.LOOK, "free-atoms", seen, advice, facts.at(free))
 
 

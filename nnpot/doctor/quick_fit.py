@@ -4,6 +4,7 @@ Forces alone are fitted first: their integral predicts energies, so the slope of
 signs.  Then forces and energies are fitted together, which leaves residuals of energies, forces and stresses.
 """
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -20,7 +21,7 @@ from nnpot.doctor.least_squares import (
     one_for_each,
     slope_between,
 )
-from nnpot.doctor.robust import rms, spread, two_clusters
+from nnpot.doctor.robust import rank_correlation, rms, spread, two_clusters
 
 Array = NDArray[np.float64]
 
@@ -35,6 +36,10 @@ MISFIT = 10.0
 
 FOLLOWS = 0.5
 """Part of the variance of forces that a fit must explain in frames that it has not seen, to be trusted."""
+
+
+CONTRARY = 0.3
+"""Rank correlation of energies and integrated forces as they are that a slope of the other sign must not contradict."""
 
 
 class QuickFit:
@@ -120,7 +125,9 @@ class QuickFit:
             upper, distance = two_clusters(less_composition(y - x, fractions)[0])
             if distance > 6.0:
                 slopes.append(slope_between(x, y, np.hstack([fractions, upper[:, None].astype(float)]), whitening))
-        return max(slopes, key=lambda s: abs(s.correlation))
+        best = max(slopes, key=lambda s: abs(s.correlation))
+        order = rank_correlation(*(less_composition(values, fractions)[0] for values in (x, y)))
+        return replace(best, correlation=0.0) if best.value * order < -CONTRARY * abs(best.value) else best
 
     def _whitening(self, rows: Array) -> Array:
         """What makes the errors of integrated energies independent: forces do not determine all of their directions."""

@@ -65,3 +65,9 @@ def two_clusters(values: Array) -> tuple[NDArray[np.bool_], float]:
         return np.zeros(len(values), bool), 0.0
     distance = float(np.median(upper) - np.median(lower))
     return is_upper, distance / max(spread(lower), spread(upper), 1e-9 * abs(distance), 1e-300)
+
+
+def rank_correlation(x: Array, y: Array) -> float:
+    """Return Spearman's correlation of two rows of numbers; 0 if one of them is constant."""
+    ranks = [np.argsort(np.argsort(values)) - 0.5 * (len(values) - 1) for values in (x, y) if np.ptp(values) > 0]
+    return float(ranks[0] @ ranks[1] / (ranks[0] @ ranks[0])) if len(ranks) == 2 else 0.0

@@ -118,7 +118,8 @@ def _advice(names: list[Explanation], also: str) -> str:
     if not names:
         return "one of them is in another unit or belongs elsewhere"
     text = " or ".join([", ".join(map(str, names[:-1])), str(names[-1])] if len(names) > 1 else map(str, names))
-    return f"perhaps {text}" + (f", and {also}" if also else "")
+    first = " if the first is so" if len(names) > 1 else ""
+    return f"perhaps {text}" + (f", and {also}" if also else "") + f": {names[0].cure}{first}"
 
 
 def _evidence(facts: Facts, found: Slope | None, stiffness: float | None) -> Evidence:

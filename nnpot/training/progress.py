@@ -1,5 +1,6 @@
 """A progress bar over epochs in physical units, or plain lines where nobody watches a terminal."""
 
+import time
 from typing import Any
 
 import pytorch_lightning as pl
@@ -8,6 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from nnpot.labels import LABELS
+
+LONGEST_SILENCE = 120.0
+"""Seconds from one line to the next at most, where there is no bar and epochs do not take longer."""
 
 _SHOWN = [(label.symbol, f"val/{label.key}_rmse_{label.suffix}", label.shown) for label in LABELS.values()]
 
@@ -23,6 +27,7 @@ class PhysicalProgress(Callback):
         self.lines = lines
         self.console = Console()
         self.progress: Progress | None = None
+        self._printed = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the bar."""
@@ -57,8 +62,10 @@ class PhysicalProgress(Callback):
             return
         last = trainer.max_epochs or 1
         epoch = trainer.current_epoch + 1
-        if epoch in {1, last} or epoch % max(1, last // self.lines) == 0:
+        is_due = time.monotonic() - self._printed > LONGEST_SILENCE
+        if is_due or epoch in {1, last} or epoch % max(1, last // self.lines) == 0:
             print(line, flush=True)
+            self._printed = time.monotonic()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""

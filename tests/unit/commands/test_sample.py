@@ -189,6 +189,7 @@ def test_an_interrupted_run_leaves_what_is_labelled(
 def test_a_signal_is_one_sentence_that_says_what_is_kept_and_how_to_go_on(
     start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int, reason: str, calls: int, labelled: int
 ) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it is ignored
     Signalled.at, Signalled.number, out = calls, number, tmp_path / "out.xyz"
     arguments = [f"--{name}={list(x) if isinstance(x, tuple) else x}" for name, x in QUICK.items()]
     with pytest.raises(SystemExit) as stop:

@@ -47,7 +47,7 @@ def in_another_process(cache: Path, **environment: str) -> str:
     of_all_tests = {k: v for k, v in os.environ.items() if k not in ("NNPOT_TARGET", "NNPOT_REGISTER")}
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**of_all_tests, **ENVIRONMENT, "XDG_CACHE_HOME": str(cache), **environment},
+        env={**of_all_tests, **ENVIRONMENT, "XDG_CACHE_HOME": str(cache), "TMPDIR": str(cache), **environment},
         capture_output=True,
         text=True,
         check=True,
@@ -178,7 +178,7 @@ print(len(os.listdir("/proc/self/task")) - before, len(set(re.findall(r"/lib(?:g
 def test_threads_are_those_of_the_only_openmp(full: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import nnpot.native" + TWO_THREADS],
-        env={**os.environ, **ENVIRONMENT, "XDG_CACHE_HOME": str(full), "OMP_NUM_THREADS": "2"},
+        env={**os.environ, **ENVIRONMENT, "XDG_CACHE_HOME": str(full), "TMPDIR": str(full), "OMP_NUM_THREADS": "2"},
         capture_output=True,
         text=True,
         check=True,
