@@ -9,6 +9,7 @@ from nnpot.elements import check_elements
 from nnpot.functional.constants import numbers
 from nnpot.functional.cutoffs import CUTOFFS
 from nnpot.functional.segment import segment_sum
+from nnpot.neighbors import check_cutoff
 from nnpot.potential import Potential
 
 COULOMB = 14.399645478
@@ -37,8 +38,7 @@ class ZBL(Potential):
 
     def __init__(self, elements: tuple[str, ...], cutoff: float = 3.0) -> None:
         super().__init__()
-        if not cutoff > 0:
-            raise ValueError(f"cutoff must be positive, got {cutoff} Å")
+        check_cutoff(cutoff)
         self.elements = check_elements(elements)
         radii = [float(covalent_radii[atomic_numbers[e]]) for e in self.elements]
         self.cutoff = min(cutoff, 2 * max(radii, default=cutoff))
