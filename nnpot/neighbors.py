@@ -28,11 +28,26 @@ Matter has some 100 within 6 Å, and fewer than 5 000 within 20 Å; a cell that 
 _MOST_BOXES = 1e5
 """Number of boxes of the size of the cutoff in which vesin 0.6 sorts atoms."""
 
+SMALLEST_CUTOFF = 1e-6
+"""In Å; the search for neighbours takes larger ones."""
+
 FARTHEST = 1e7
 """Coordinate in Å beyond which float64 does not resolve 1e-9 Å any more."""
 
 _BYTES_PER_PAIR = 100
 """About that much memory, with the vectors, is taken for a pair."""
+
+
+def check_cutoff(cutoff: float) -> None:
+    """Check a cutoff in Å.
+
+    Raises:
+        ValueError: If it is not positive, or so small that no neighbours can be looked for.
+    """
+    if not cutoff > 0:
+        raise ValueError(f"cutoff must be positive, got {cutoff} Å")
+    if cutoff <= SMALLEST_CUTOFF:
+        raise ValueError(f"cutoff must be larger than {SMALLEST_CUTOFF:g} Å, got {cutoff:g} Å")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +77,16 @@ def neighbor_pairs(structure: Structure, cutoff: float) -> NeighborPairs:
         cutoff: In Å.
 
     Raises:
-        ValueError: If the cutoff is not positive and finite, a position or the cell is not finite, an atom lies beyond
-            :data:`FARTHEST`, a periodic direction has no volume, or there would be more pairs than
-            :data:`MOST_NEIGHBORS` and :data:`MOST_PAIRS` allow.
+        ValueError: If the cutoff is not finite or at most :data:`SMALLEST_CUTOFF`, a position or the cell is not
+            finite, an atom lies beyond :data:`FARTHEST`, a periodic direction has no volume, or there would be more
+            pairs than :data:`MOST_NEIGHBORS` and :data:`MOST_PAIRS` allow.
     """
     if not 0 < cutoff < np.inf:
         raise ValueError(f"cutoff must be positive and finite, got {cutoff} Å")
+    if cutoff <= SMALLEST_CUTOFF:
+        raise ValueError(
+            f"cutoff must be larger than {SMALLEST_CUTOFF:g} Å, got {cutoff:g} Å; no two atoms are so close"
+        )
     if not (torch.isfinite(structure.positions).all() and torch.isfinite(structure.cell).all()):
         raise ValueError(f"{structure.name or 'structure'}: positions or cell are not finite")
     _check_resolution(structure)

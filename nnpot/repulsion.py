@@ -10,6 +10,7 @@ from nnpot.functional.constants import numbers
 from nnpot.functional.cutoffs import CUTOFFS
 from nnpot.functional.segment import segment_sum
 from nnpot.functional.zbl import COULOMB, inverse_length, screening
+from nnpot.neighbors import check_cutoff
 from nnpot.potential import Potential
 
 
@@ -33,8 +34,7 @@ class ZBL(Potential):
 
     def __init__(self, elements: tuple[str, ...], cutoff: float = 3.0) -> None:
         super().__init__()
-        if not cutoff > 0:
-            raise ValueError(f"cutoff must be positive, got {cutoff} Å")
+        check_cutoff(cutoff)
         self.elements = check_elements(elements)
         radii = [float(covalent_radii[atomic_numbers[e]]) for e in self.elements]
         self.cutoff = min(cutoff, 2 * max(radii, default=cutoff))

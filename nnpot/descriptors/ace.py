@@ -26,7 +26,7 @@ from nnpot.functional.harmonics import MAX_DEGREE, mean_over_m, product
 from nnpot.functional.invariants import Invariants
 from nnpot.functional.linear import Fixed
 from nnpot.functional.tape import Tape, Value
-from nnpot.neighbors import NeighborTable, single_batch
+from nnpot.neighbors import NeighborTable, check_cutoff, single_batch
 from nnpot.structure import Structure, subsample
 
 FEW_ELEMENTS, MANY_ELEMENTS, LEARNED_CHANNELS = 3, 5, 4
@@ -96,8 +96,7 @@ class ACE(Descriptor):
         super().__init__()
         if cutoff == "auto":  # until it is fitted
             cutoff = NEAREST
-        if not cutoff > 0:
-            raise ValueError(f"cutoff must be positive, got {cutoff} Å")
+        check_cutoff(cutoff)
         if not 0 <= l_max <= MAX_DEGREE:
             raise ValueError(f"l_max must lie in 0 … {MAX_DEGREE}, got {l_max}")
         if body_order not in (2, 3, 4, 5):

@@ -16,6 +16,7 @@ from nnpot.functional.cutoffs import cutoff_function as find_cutoff_function
 from nnpot.functional.linear import Fixed
 from nnpot.functional.radial import shifted_gaussians, shifted_gaussians_derivative
 from nnpot.functional.symmetry_functions import AngularFamily, FunctionTable, symmetry_functions_kernel
+from nnpot.neighbors import check_cutoff
 from nnpot.structure import Structure
 
 Radial = tuple[float, float]
@@ -76,8 +77,7 @@ class ACSF(NeighborSums):
         inner_fraction: float = 0.0,
     ) -> None:
         super().__init__()
-        if not cutoff > 0:
-            raise ValueError(f"cutoff must be positive, got {cutoff} Å")
+        check_cutoff(cutoff)
         self.cutoff = cutoff
         self.angular_cutoff = cutoff if angular_cutoff is None else angular_cutoff
         if not 0 < self.angular_cutoff <= cutoff:

@@ -48,11 +48,8 @@ def consult(
     diagnosis = examine(parts, cutoff=cutoff, budget=SHORT)
     wrong, suspicious = diagnosis.of(Level.STOP), diagnosis.of(Level.LOOK)
     if wrong and consultation == "stop":
-        more = (
-            f" (and {', '.join(dict.fromkeys(f.kind for f in wrong[1:]))}; nnpot doctor shows all)"
-            if len(wrong) > 1
-            else ""
-        )
+        others = ", ".join(dict.fromkeys(finding.kind for finding in wrong[1:]))
+        more = f" (and {others}; nnpot doctor shows all)" if others else ""
         if quiet:
             raise SystemExit(1)
         raise ValueError(f"{wrong[0]} [{wrong[0].kind}]{more}; to go on all the same: {option} warn")

@@ -9,21 +9,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from ase import units
 from numpy.typing import NDArray
 
-from nnpot.units import BOHR
+from nnpot.units import BOHR, HARTREE
 
 LENGTHS_IN_BOHR = "eV/Å divided by 0.529 (bohr taken for Å, perhaps in positions and cell)"
 
+_HARTREE, _RY, _KCAL, _KJ = 1 / HARTREE, 2 / HARTREE, units.mol / units.kcal, units.mol / units.kJ
+
 ENERGY_UNITS = {
-    "eV": 1.0, "hartree": 1 / 27.2114, "Ry": 1 / 13.6057, "kcal/mol": 23.0605, "kJ/mol": 96.4853, "meV": 1e3,
-    "cm⁻¹": 8065.54,
+    "eV": 1.0, "hartree": _HARTREE, "Ry": _RY, "kcal/mol": _KCAL, "kJ/mol": _KJ, "meV": 1e3, "cm⁻¹": 1 / units.invcm,
 }  # fmt: skip
 """Size of 1 eV in other units."""
 
 FORCE_UNITS = {
-    "eV/Å": 1.0, "hartree/bohr": 1 / 51.4221, "Ry/bohr": 1 / 25.7110, "kcal/mol/Å": 23.0605, "kJ/mol/Å": 96.4853,
-    "kJ/mol/nm": 964.853, "meV/Å": 1e3, "eV/bohr": BOHR, "hartree/Å": 1 / 27.2114, "kcal/mol/bohr": 23.0605 * BOHR,
+    "eV/Å": 1.0, "hartree/bohr": _HARTREE * BOHR, "Ry/bohr": _RY * BOHR, "kcal/mol/Å": _KCAL, "kJ/mol/Å": _KJ,
+    "kJ/mol/nm": 10 * _KJ, "meV/Å": 1e3, "eV/bohr": BOHR, "hartree/Å": _HARTREE, "kcal/mol/bohr": _KCAL * BOHR,
     "eV/nm": 10.0, LENGTHS_IN_BOHR: 1 / BOHR,
 }  # fmt: skip
 """Size of 1 eV/Å in other units."""

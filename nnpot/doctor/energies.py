@@ -292,8 +292,7 @@ def _needs_fit(facts: Facts) -> str:
 
 
 def _needs_forces(facts: Facts) -> str:
-    fit = QuickFit.of(facts)
-    return fit.why_not or ("" if fit.explains_forces else "a quick fit does not explain the forces")
+    return QuickFit.of(facts).why_not_trusted
 
 
 CHECKS = (

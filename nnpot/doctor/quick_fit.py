@@ -69,6 +69,11 @@ class QuickFit:
             return "there are too few forces for a quick fit"
         return ""
 
+    @property
+    def why_not_trusted(self) -> str:
+        """Why predicted forces tell nothing, empty if they do."""
+        return self.why_not or ("" if self.explains_forces else "a quick fit does not explain the forces")
+
     @cached_property
     def forces(self) -> ForceFit | None:
         """The fit of forces alone; None if there are too few."""

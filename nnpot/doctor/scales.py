@@ -214,8 +214,7 @@ def _stiffness_of(facts: Facts, k: int) -> Iterator[float]:
 
 
 def _needs_follow(facts: Facts) -> str:
-    fit = QuickFit.of(facts)
-    return fit.why_not or ("" if fit.explains_forces else "a quick fit does not explain the forces")
+    return QuickFit.of(facts).why_not_trusted
 
 
 def _needs_both(facts: Facts) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from ase import units
 from ase.units import Bohr, Hartree
 
+from nnpot.doctor.conversions import ENERGY_UNITS
 from nnpot.doctor.facts import Array, Facts, Flags, Integers, within
 from nnpot.doctor.quick_fit import QuickFit
 from nnpot.doctor.robust import two_clusters
@@ -21,8 +22,8 @@ UNITS = {
 }  # fmt: skip
 """Size of 1 eV/Å³ in other units."""
 
-ENERGIES = {"eV": 1.0, "hartree": 1 / Hartree, "Ry": 2 / Hartree, "kcal/mol": 23.0605, "kJ/mol": 96.4853}
-"""Size of 1 eV in other units."""
+ENERGIES = {name: ENERGY_UNITS[name] for name in ("eV", "hartree", "Ry", "kcal/mol", "kJ/mol")}
+"""Those that virials are in."""
 
 LARGE = 0.15
 """Part of the larger of the expected stresses from which one tells something."""

@@ -110,8 +110,10 @@ def _is_relaxed(facts: Facts, fit: QuickFit, k: int) -> bool:
     alike = (facts.counts == facts.counts[k]).all(axis=1) & np.isfinite(facts.energy)
     if not alike[k] or alike.sum() < 2 or facts.energy[k] > facts.energy[alike].min():
         return False
-    if facts.moments is None or fit.forces is None or not fit.explains_forces:
+    if fit.why_not_trusted:
         return True
+    assert facts.moments is not None
+    assert fit.forces is not None
     predicted = facts.moments.gradient_rows(facts.neighbors(k)) @ fit.forces.coefficients
     typical = np.median([rms(f) for f in facts.forces if f.any()])
     return bool(rms(predicted) < RELAXED * typical)

@@ -156,6 +156,12 @@ def test_a_cutoff_must_be_positive(cutoff: float) -> None:
         neighbor_pairs(structure("water"), cutoff)
 
 
+def test_a_cutoff_may_be_small_but_not_nothing() -> None:
+    assert len(neighbor_pairs(structure("water"), 2e-6).i) == 0
+    with pytest.raises(ValueError, match="cutoff must be larger than 1e-06 Å, got 1e-300 Å"):
+        neighbor_pairs(structure("water"), 1e-300)
+
+
 FLAT = [[8.0, 0.0, 0.0], [0.0, 8.0, 0.0], [4.0, 4.0, 1e-4]]
 ENDLESS = {
     "a cell that is nearly flat": (FLAT, True, 6.0, "whose heights are 0.0002, 0.0002, 0.0001 Å"),

@@ -27,6 +27,7 @@
 #include <mpi.h>
 #include <sys/utsname.h>
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
+#include <climits>
 
 #include <algorithm>
 #include <cmath>
@@ -199,13 +200,17 @@ class PairNNPot : public Pair {
             const std::string text = caught.what();
             problem = text.substr(0, text.find('\n'));
         }
-        const int failed = !problem.empty();
-        int n_failed, n_ranks;
-        MPI_Allreduce(&failed, &n_failed, 1, MPI_INT, MPI_SUM, world);
-        MPI_Comm_size(world, &n_ranks);
-        constexpr auto sentence = "cannot use {}: {}; export the model again: nnpot export MODEL OUT --to lammps";
-        if (n_failed == n_ranks) error->all(FLERR, sentence, path, problem);
-        if (failed) error->one(FLERR, sentence, path, problem);  // processors differ: the others would wait for ever
+        int rank, first;
+        MPI_Comm_rank(world, &rank);
+        const int mine = problem.empty() ? INT_MAX : rank;
+        MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
+        if (first == INT_MAX) return;
+        int size = static_cast<int>(problem.size());  // all say what the first has met: words of one rank may be lost
+        MPI_Bcast(&size, 1, MPI_INT, first, world);
+        problem.resize(size);
+        MPI_Bcast(problem.data(), size, MPI_CHAR, first, world);
+        error->all(FLERR, "cannot use {}: {}; export the model again: nnpot export MODEL OUT --to lammps", path,
+                   problem);
     }
 
     void read(const char* path) {
