@@ -28,6 +28,7 @@ from nnpot.training.data import Split, StructureData
 from nnpot.training.finite import NotFiniteError
 from nnpot.training.loss import LossOptions, check_heads, check_weights
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
+from nnpot.training.overfitting import overfitting
 from nnpot.training.plan import forecast
 from nnpot.training.processes import check_launcher, is_child_of_launcher, is_first
 from nnpot.training.result import holds, model_of, result_of, save_result
@@ -238,7 +239,7 @@ def _model_in(path: Path, dtype: torch.dtype) -> Potential:
 
 def _found_from_anywhere(data: DataOptions) -> DataOptions:
     """The same files by absolute paths, so that a run can go on from another folder."""
-    own_file = {} if isinstance(data.validation, float | int) else {"validation": Path(data.validation).absolute()}
+    own_file = {} if data.validation_file is None else {"validation": data.validation_file.absolute()}
     return replace(data, train=data.train.absolute(), **own_file)  # type: ignore[arg-type]
 
 
@@ -298,7 +299,8 @@ def _report(potential: Potential | None, split: Split, folder: Path) -> None:
     assert potential is not None
     name, structures = ("validation", split.validation) if split.validation else ("training", split.train)
     result = evaluate_potential(potential, structures)
-    text = f"{split.told}\n\n" + table(result, title=f"{folder / MODEL}: {name} errors")
+    told = [split.told, overfitting(potential, split.train, result) if split.validation else ""]
+    text = "\n".join(filter(None, told)) + "\n\n" + table(result, title=f"{folder / MODEL}: {name} errors")
     parity(folder / "parity.png", result.panels())
     if (folder / "metrics.csv").is_file():  # after the first epoch
         learning_curves(folder / "learning.png", folder / "metrics.csv")

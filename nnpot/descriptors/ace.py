@@ -31,6 +31,8 @@ from nnpot.structure import Structure, subsample
 
 FEW_ELEMENTS, MANY_ELEMENTS, LEARNED_CHANNELS = 3, 5, 4
 WEIGHTED_CHANNELS_OF_MOLECULES, COST_OF_WEIGHTED_DENSITY = 16, 1 / 3
+SIMPLE_MOLECULE = 3
+"""Atoms of a molecule, at most, whose energy the body orders up to three give in full."""
 MIXINGS = ("pair", "product", "product_pair")
 """U, V, U', by which body orders 3, 4, 5 multiply channels."""
 
@@ -67,7 +69,7 @@ class ACE(Descriptor):
         element_channels: Number of columns of a trainable E; None for the identity up to 5 elements, 4 columns beyond.
         weighted_channels: Number of columns of a weighted density, of which B has its share as of the first, see
             :class:`WeightedDensity`; 0 for none; "auto" for 16 where the training data are molecules, none of them
-            periodic, else 0: on crystals it gains nothing for twice the time.
+            periodic, some with more than three atoms, else 0: on crystals, say, it gains nothing for twice the time.
         weighted_layers: Number of weighted densities, each with so many columns, which see those of the ones before.
         weighted_units: Number of hidden units of the networks of the weighted densities.
         weighted_cutoff: That of the weighted densities, in Å, not larger than `cutoff`; None for the same.
@@ -215,7 +217,8 @@ class ACE(Descriptor):
         of_elements, channels = _channels(given["element_channels"], given["channels"], self.n_radial, len(elements))
         weighted = given["weighted_channels"]
         if weighted == "auto":
-            weighted = 0 if any(any(s.pbc) for s in structures) else WEIGHTED_CHANNELS_OF_MOLECULES
+            pays = max(map(len, structures)) > SIMPLE_MOLECULE and not any(any(s.pbc) for s in structures)
+            weighted = WEIGHTED_CHANNELS_OF_MOLECULES if pays else 0
         chosen = {"element_channels": of_elements, "channels": channels, "weighted_channels": weighted}
         if given["cutoff"] == "auto":
             chosen["cutoff"] = cutoff_of(structures)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
@@ -18,6 +19,12 @@ BLOCK, MAX_BLOCKS = 10, 5
 
 _HOW = {"random": "at random", "blocks": "by blocks of the file", "groups": "by configuration type"}
 
+FEW_STRUCTURES = 100
+"""Of fewer none is set aside by itself: a handful says little of how good a model is, and training needs all."""
+
+SHARE, LEAST = 0.05, 10
+"""Of more this part is set aside, at least so many."""
+
 _MOST = 4
 """Number of structures that are named because they stay."""
 
@@ -32,6 +39,15 @@ class Aside(NamedTuple):
 
     positions: tuple[int, ...]
     told: str
+
+
+def share_of(validation: float | Path | Literal["auto"], n_structures: int) -> float:
+    """Return the fraction of so many structures that a setting sets aside; 0 where it names a file."""
+    if isinstance(validation, float | int):
+        return float(validation)
+    if validation != "auto" or n_structures < FEW_STRUCTURES:
+        return 0.0
+    return max(SHARE, LEAST / n_structures)
 
 
 def set_aside(structures: Sequence[Structure], fraction: float, split: SplitName, seed: int) -> Aside:

@@ -2,9 +2,13 @@
 
 import itertools
 from collections.abc import Iterator, Sequence, Sized
+from typing import Literal
 
 import torch
 from torch.utils.data import DistributedSampler
+
+LEAST_STEPS = 5
+"""Steps of an epoch at least, where there are as many structures: few data are learned better in smaller batches."""
 
 
 class BalancedBatches(DistributedSampler[list[int]]):
@@ -17,7 +21,8 @@ class BalancedBatches(DistributedSampler[list[int]]):
 
     Args:
         sizes: Atoms of each structure.
-        n_atoms: Atoms per batch, or those of the largest structure if it has more.
+        n_atoms: Atoms per batch, or those of the largest structure if it has more; fewer where there would be less than
+            `LEAST_STEPS` batches.
         n_processes: Number of processes that train.
         rank: Number of this one.
         seed: The order is a function of seed and epoch, the same in all processes.
@@ -33,7 +38,8 @@ class BalancedBatches(DistributedSampler[list[int]]):
         if not sizes:
             raise ValueError("there are no structures to make batches of")
         self.sizes = torch.tensor(sizes)
-        self.n_batches = max(1, int(self.sizes.sum()) // (max(n_atoms, *sizes) * n_processes))
+        full, smallest = int(self.sizes.sum()) // max(n_atoms, *sizes), min(len(sizes), LEAST_STEPS)
+        self.n_batches = max(1, max(full, smallest) // n_processes)
         self.done = 0
         super().__init__(range(len(sizes)), n_processes, rank, shuffle=True, seed=seed)  # type: ignore[arg-type]
 
@@ -52,6 +58,17 @@ class BalancedBatches(DistributedSampler[list[int]]):
     def __len__(self) -> int:
         """Return the number of batches of this process in an epoch."""
         return self.n_batches
+
+
+def steps_of_epoch(sizes: Sequence[int], batch_size: int | Literal["auto"], n_atoms: int) -> int:
+    """Return how many steps an epoch has for one process alone.
+
+    Args:
+        sizes: Atoms of each structure.
+        batch_size: Structures per step, or `auto` for balanced batches.
+        n_atoms: Atoms of these.
+    """
+    return BalancedBatches(sizes, n_atoms).n_batches if batch_size == "auto" else -(-len(sizes) // batch_size)
 
 
 class ShuffledStructures(DistributedSampler[int]):

@@ -21,7 +21,7 @@ from nnpot.prepared import Needs
 from nnpot.reading import read_labelled, require_labels
 from nnpot.structure import Structure
 from nnpot.tables import arranged, needs_of, with_tables
-from nnpot.training.aside import in_words, set_aside
+from nnpot.training.aside import in_words, set_aside, share_of
 from nnpot.training.batches import BalancedBatches, EachOnce, ShuffledStructures
 from nnpot.training.loss import LossOptions
 from nnpot.training.options import DataOptions
@@ -67,16 +67,17 @@ class Split:
         structures, found = read_labelled(options.train, options.keys, NAMING)
         log.info("%s", found)
         require_labels(structures, str(options.train), found)
-        if not isinstance(options.validation, float | int):
-            validation, found = read_labelled(options.validation, options.keys, NAMING)
+        if (file := options.validation_file) is not None:
+            validation, found = read_labelled(file, options.keys, NAMING)
             log.info("%s", found)
             told = f"split: by file: {len(structures)} structures of {options.train.name} for training, "
-            told += f"{len(validation)} of {options.validation.name} for validation"
+            told += f"{len(validation)} of {file.name} for validation"
             log.info("%s", told)
             return cls(structures, validation, told=told)
         stay = ""
         if aside is None:
-            aside, stay = set_aside(structures, options.validation, options.split, seed)
+            share = share_of(options.validation, len(structures))
+            aside, stay = set_aside(structures, share, options.split, seed)
         chosen = set(aside)
         train = [s for k, s in enumerate(structures) if k not in chosen]
         validation = [s for k, s in enumerate(structures) if k in chosen]

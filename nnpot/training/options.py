@@ -26,7 +26,8 @@ class DataOptions:
 
     Args:
         train: File of training structures, in any format that ASE reads; extended XYZ may be .xz, .gz or .bz2.
-        validation: Fraction of the training structures set aside, or a file.
+        validation: Fraction of the training structures set aside, or a file; `auto` for a twentieth, at least ten, and
+            for none of fewer than a hundred, which are all needed for training.
         split: Which of them are set aside: `random` any; `blocks` such as follow one another in the file, as frames of
             a trajectory, whose neighbours are too alike to tell anything; `groups` whole configuration types.
         keys: Names of the labels, if not ASE's own.
@@ -45,7 +46,7 @@ class DataOptions:
     """
 
     train: Path
-    validation: float | Path = 0.1
+    validation: Literal["auto"] | float | Path = "auto"
     split: SplitName = "random"
     keys: LabelKeys = field(default_factory=LabelKeys)
     level: str = ""
@@ -65,8 +66,13 @@ class DataOptions:
             raise ValueError(f"cache_gib and pairs_gib must not be negative, got {self.cache_gib} and {self.pairs_gib}")
         if isinstance(self.validation, float | int) and not 0 <= self.validation < 1:
             raise ValueError(f"validation must be a fraction in [0, 1) or a file, got {self.validation}")
-        if self.split != "random" and not isinstance(self.validation, float | int):
+        if self.split != "random" and self.validation_file is not None:
             raise ValueError(f"data.split {self.split} splits nothing: {self.validation} holds what validates")
+
+    @property
+    def validation_file(self) -> Path | None:
+        """The file of the validation structures; None where a part of the training structures is set aside."""
+        return None if isinstance(self.validation, float | int) or self.validation == "auto" else Path(self.validation)
 
 
 @dataclass(frozen=True)

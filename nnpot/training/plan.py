@@ -4,6 +4,7 @@ import itertools
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 
 import torch
 
@@ -12,7 +13,7 @@ from nnpot.training.data import StructureData
 from nnpot.training.loss import LossOptions, weighted
 from nnpot.training.optimizers import optimizer_of
 from nnpot.training.options import OptimizerOptions
-from nnpot.training.schedules import SCHEDULES
+from nnpot.training.schedules import LEAST_GAIN, SCHEDULES
 
 if sys.platform != "win32":
     import resource
@@ -29,7 +30,8 @@ def forecast(
 ) -> str:
     """Take some steps on the CPU, the first of them to warm up and compile, and return the prospects in words.
 
-    The potential is changed by it.  Validations (about 200, of a small part of the data) are not in the times.
+    The potential is changed by it.  Validations (of a small part of the data, about 200 or 20 in a stage) are not in
+    the times.
     """
     n_atoms = sum(len(b.numbers) for b in data.train)
     epochs, loader = max_epochs, data.train_dataloader()
@@ -47,15 +49,24 @@ def forecast(
     size = data.options.batch_size
     together = f"about {len(data.train) / len(loader):.3g}" if size == "auto" else str(size)
     epoch, threads = step * len(loader), torch.get_num_threads()
+    ends = optimizer.schedule_of(loss, max_epochs, len(loader)).ends()
     return "\n".join(
         [
             f"{len(data.train)} training structures with {n_atoms} atoms, {len(data.validation)} for validation",
             f"{together} structures per step, {len(loader)} steps per epoch, {last}{epochs} epochs",
             f"{1000 * step:.3g} ms per step, {epoch:.3g} s per epoch, {last}{epoch * epochs / 60:.3g} min in all, "
             f"on {threads} thread(s) of this CPU",
+            *([_stages(ends, epoch, is_open=bool(data.validation))] if len(ends) > 1 else []),
             *_memory(),
         ]
     )
+
+
+def _stages(ends: Sequence[int], epoch: float, *, is_open: bool) -> str:
+    """When there is a model to use, in words: after so many epochs of so many seconds each."""
+    times = ", ".join(f"{epoch * end / 60:.3g}" for end in ends)
+    over = f"; the training is over once a stage gains less than {100 * LEAST_GAIN:g} %" if is_open else ""
+    return f"a model to be used after {times} min{over}"
 
 
 def _memory() -> list[str]:

@@ -4,11 +4,14 @@ What a potential leaves open is its own to say (`TrainablePotential.fitted`).
 """
 
 import copy
+import math
 from dataclasses import dataclass
 
 from nnpot.potential import TrainablePotential
 from nnpot.torch_compile import worth_compiling
+from nnpot.training.aside import share_of
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
+from nnpot.training.schedules import SCHEDULES
 from nnpot.training.settings import Settings, plain
 
 MEMORY = 0.01
@@ -23,6 +26,9 @@ average."""
 
 MIN_EPOCHS, MAX_EPOCHS = 100, 3000
 """Limits of an automatic number of epochs."""
+
+FEW_STEPS = 5500
+"""Steps of a training in stages on few data, of which none validate, with an automatic number of epochs."""
 
 VALIDATIONS = 200
 """Approximate number of validations with `validate_every: auto`."""
@@ -43,16 +49,22 @@ class Length:
     is_compiled: bool
 
 
-def length_of(options: TrainerOptions, n_atoms: int, relative_cost: float = 1.0) -> Length:
+def length_of(
+    options: TrainerOptions, n_atoms: int, relative_cost: float = 1.0, few_steps: int | None = None
+) -> Length:
     """Return the length of a training.
 
     Args:
         options: What is asked for.
         n_atoms: Number of atoms of all training structures.
         relative_cost: Of the potential.
+        few_steps: Steps of an epoch if the training is one of `FEW_STEPS` steps, else None.
     """
-    affordable = round(options.atom_budget * 1e6 / (relative_cost * max(n_atoms, 1)))
-    automatic = min(max(affordable, MIN_EPOCHS), MAX_EPOCHS)
+    if few_steps is not None:
+        automatic = math.ceil(FEW_STEPS / few_steps)
+    else:
+        affordable = round(options.atom_budget * 1e6 / (relative_cost * max(n_atoms, 1)))
+        automatic = min(max(affordable, MIN_EPOCHS), MAX_EPOCHS)
     epochs = automatic if options.max_epochs == "auto" else options.max_epochs
     every = max(1, epochs // VALIDATIONS) if options.validate_every == "auto" else min(options.validate_every, epochs)
     return Length(epochs, every, worth_compiling(options.compile, epochs * n_atoms))
@@ -103,18 +115,26 @@ def structures_per_batch(options: DataOptions, n_structures: int, n_atoms: int) 
 
 
 def resolved_settings(
-    settings: Settings, potential: TrainablePotential, length: Length, average: Average, *, caches: bool
+    settings: Settings,
+    potential: TrainablePotential,
+    length: Length,
+    average: Average,
+    n_structures: int,
+    *,
+    caches: bool,
 ) -> Settings:
     """Return settings in which nothing is left to be chosen, so that they give the same training again.
 
-    Only `data.batch_size: auto` stays: batches of about equally many atoms hold different numbers of structures.  So
-    does the machine: on another one the same settings shall do.
+    Only `data.batch_size: auto` stays: batches of about equally many atoms hold different numbers of structures; and
+    `optimizer.ema: auto` of a training in stages, each of which has its own average.  So does the machine: on another
+    one the same settings shall do.
 
     Args:
         settings: As they were given.
         potential: What is trained, with all that was taken from the data.
         length: Of the training.
         average: Of the weights.
+        n_structures: In the training file.
         caches: Whether features are kept.
     """
     resolved = copy.deepcopy(settings)
@@ -122,7 +142,10 @@ def resolved_settings(
         resolved |= plain({"potential": potential})
     on_or_off = {True: "on", False: "off"}
     resolved["data"]["cache"] = on_or_off[caches]
-    resolved["optimizer"] |= {"ema": average.decay, "ema_growth": on_or_off[average.grows]}
+    if settings["data"]["validation"] == "auto":
+        resolved["data"]["validation"] = share_of("auto", n_structures)
+    if not SCHEDULES[settings["optimizer"]["schedule"]].has_trunk:
+        resolved["optimizer"] |= {"ema": average.decay, "ema_growth": on_or_off[average.grows]}
     resolved["trainer"] |= {
         "max_epochs": length.max_epochs,
         "validate_every": length.validate_every,

@@ -96,9 +96,10 @@ def save_result(
     save(final, folder / MODEL, summary)
     last = _readable(folder / "last.ckpt")
     if last is not None and last.epochs > result.epochs:
+        worse = "" if None in (last.error, result.error) else f" (error {last.error / result.error:.3g} times as large)"  # type: ignore[operator]
         log.info(
-            "%s holds the weights of epoch %d, the best on validation, not those of the last, %d",
-            folder / MODEL, result.epochs, last.epochs,
+            "%s holds the weights of epoch %d, the best on validation, not those of the last, %d%s",
+            folder / MODEL, result.epochs, last.epochs, worse,
         )  # fmt: skip
     return final
 

@@ -224,7 +224,10 @@ class _Beginning(Callback):
         if not trainer.is_global_zero:
             return
         settings, caches = self._record.settings, trainer.datamodule.caches  # type: ignore[attr-defined]
-        resolved = resolved_settings(settings, pl_module.potential, self._record.length, average, caches=caches)
+        n_structures = self._record.structures + len(self._record.aside)
+        resolved = resolved_settings(
+            settings, pl_module.potential, self._record.length, average, n_structures, caches=caches
+        )
         write_settings(self._folder / "config.yaml", settings)
         write_settings(self._folder / "resolved.yaml", resolved)
 

@@ -1,5 +1,6 @@
 """Learning rate and weight of the energies over the epochs of a training: a class for each way, found by its name."""
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -143,6 +144,10 @@ class Schedule(ABC):
         """Return whether the error is looked at after so many epochs, by default after every few."""
         return epoch % every == 0
 
+    def ends(self) -> list[int]:
+        """Return after how many epochs there are, from now on, weights made to be the result."""
+        return [self.last_epoch]
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training has to know."""
         return {name: getattr(self, name) for name in self.state}
@@ -278,6 +283,15 @@ class Staged(Schedule):
     def _cost(self, trunk: int) -> int:
         """Epochs of a stage that ends with a trunk of so many epochs."""
         return trunk - self.trunk + math.ceil(FINISH * trunk)
+
+    def ends(self) -> list[int]:
+        """Return after how many epochs this stage and those after it end, if none ends the training."""
+        ahead = copy.copy(self)
+        ends = [ahead.end]
+        while ends[-1] < self.settings.max_epochs:
+            ahead.begin_epoch(ends[-1])
+            ends.append(ahead.end)
+        return ends
 
     def rate(self, t: float) -> float:
         """As every schedule."""

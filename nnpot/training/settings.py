@@ -63,7 +63,7 @@ def _without_folders(argument: str) -> str:
 def recipe_of(settings: Settings) -> Settings:
     """Return the settings that a training on other data, on another machine, may take over."""
     data = {name: settings["data"][name] for name in ("batch_size", "batch_atoms")}
-    if not isinstance(settings["data"]["validation"], str):
+    if not _is_file(settings["data"]["validation"]):
         data["validation"] = settings["data"]["validation"]
     trainer = {k: v for k, v in settings["trainer"].items() if f"trainer.{k}" not in _MACHINE}
     return {"data": data, "loss": settings["loss"], "optimizer": settings["optimizer"], "trainer": trainer}
@@ -94,7 +94,12 @@ def check_changes(before: Settings, now: Settings, folder: Path) -> list[str]:
 
 def _is_another_file(old: Any, new: Any, key: str) -> bool:
     """Whether a setting names a file before and now; what is in it is compared elsewhere."""
-    return key == "data.validation" and isinstance(old, str) and isinstance(new, str)
+    return key == "data.validation" and _is_file(old) and _is_file(new)
+
+
+def _is_file(validation: object) -> bool:
+    """Whether the setting of what validates names a file."""
+    return isinstance(validation, str) and validation != "auto"
 
 
 def flat(settings: Any, prefix: str = "") -> Sequence[tuple[str, Any]]:

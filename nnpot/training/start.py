@@ -12,10 +12,13 @@ from nnpot.potential import Potential, SumPotential, TrainablePotential
 from nnpot.repulsion import ZBL
 from nnpot.spec import build, to_spec
 from nnpot.structure import Structure
+from nnpot.training.aside import FEW_STRUCTURES
+from nnpot.training.batches import steps_of_epoch
 from nnpot.training.checkpoint import Checkpoint, Record
 from nnpot.training.data import Split, residual
 from nnpot.training.options import DataOptions, TrainerOptions
 from nnpot.training.resolve import Length, length_of
+from nnpot.training.schedules import SCHEDULES
 from nnpot.training.settings import Settings, command_line
 
 log = logging.getLogger("nnpot")
@@ -126,7 +129,7 @@ def restart(
     log.info("%s goes on after %s%s", checkpoint.path.parent, checkpoint.reached, changed_in_words)
     potential = checkpoint.potential(getattr(torch, trainer.dtype))
     baseline = None if old.baseline is None else build(old.baseline)
-    new = _length(potential, split, trainer)
+    new = _length(potential, split, settings, trainer)
     changed = {k: getattr(new, k) for k, keys in LENGTH_KEYS.items() if any(c.startswith(keys) for c in changes)}
     record = replace(old, settings=settings, length=replace(old.length, **changed))
     return Start(potential, baseline, split, record)
@@ -147,13 +150,17 @@ def record_of(
         aside=split.aside,
         structures=len(split.train),
         data=split.fingerprint,
-        length=_length(potential, split, trainer),
+        length=_length(potential, split, settings, trainer),
         command=command_line(sys.argv),
     )
 
 
-def _length(potential: TrainablePotential, split: Split, trainer: TrainerOptions) -> Length:
-    return length_of(trainer, sum(map(len, split.train)), potential.relative_cost)
+def _length(potential: TrainablePotential, split: Split, settings: Settings, trainer: TrainerOptions) -> Length:
+    sizes, few_steps = [len(s) for s in split.train], None
+    in_stages = SCHEDULES[settings["optimizer"]["schedule"]].has_trunk
+    if in_stages and not split.validation and len(sizes) < FEW_STRUCTURES:
+        few_steps = steps_of_epoch(sizes, settings["data"]["batch_size"], settings["data"]["batch_atoms"])
+    return length_of(trainer, sum(sizes), potential.relative_cost, few_steps)
 
 
 def _shifts(model: Potential, structures: Sequence[Structure]) -> dict[str, float]:
