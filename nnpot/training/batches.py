@@ -8,7 +8,8 @@ import torch
 from torch.utils.data import DistributedSampler
 
 LEAST_STEPS = 5
-"""Steps of an epoch at least, where there are as many structures: few data are learned better in smaller batches."""
+"""Steps of an epoch at least, where the largest structure leaves room for them: few data are learned better in
+smaller batches."""
 
 
 class BalancedBatches(DistributedSampler[list[int]]):
@@ -38,8 +39,9 @@ class BalancedBatches(DistributedSampler[list[int]]):
         if not sizes:
             raise ValueError("there are no structures to make batches of")
         self.sizes = torch.tensor(sizes)
-        full, smallest = int(self.sizes.sum()) // max(n_atoms, *sizes), min(len(sizes), LEAST_STEPS)
-        self.n_batches = max(1, max(full, smallest) // n_processes)
+        total = int(self.sizes.sum())
+        wanted = max(total // n_atoms, LEAST_STEPS)
+        self.n_batches = max(1, min(wanted, total // max(sizes)) // n_processes)
         self.done = 0
         super().__init__(range(len(sizes)), n_processes, rank, shuffle=True, seed=seed)  # type: ignore[arg-type]
 

@@ -27,11 +27,11 @@ error of a dozen structures is mostly noise."""
 FIRST_STAGE = 500
 """Steps of the trunk before the first finish."""
 
-FINISH, FINISHING_RATE = 0.2, 0.3
+FINISH, FINISHING_RATE = 0.2, 0.2
 """Length of a finish, relative to the trunk before it, and its first rate, relative to the peak."""
 
 LEAST_GAIN = 0.02
-"""Relative decrease of the error from one stage to the next, twice as long, for which it is worth to go on."""
+"""Relative decrease of an error from one stage to the next, twice as long, for which it is worth to go on."""
 
 VALIDATIONS_OF_A_STAGE = 20
 """Approximate number of validations in a stage."""
@@ -128,8 +128,14 @@ class Schedule(ABC):
         """Return the weight of the energies in the loss, in atom²/eV²."""
         return self.settings.energy.at(t / self.settings.max_epochs)
 
-    def update(self, epoch: int, error: float) -> bool:
-        """Take note of the validation error after so many epochs; return whether the refinement begins now."""
+    def update(self, epoch: int, error: float, overall: float) -> bool:
+        """Take note of validation errors after so many epochs; return whether the refinement begins now.
+
+        Args:
+            epoch: Number of epochs done.
+            error: Of the forces, or else of the first label that is trained on.
+            overall: Of all labels that are trained on.
+        """
         return False
 
     def begin_epoch(self, epoch: int) -> Turn | None:
@@ -211,7 +217,7 @@ class Adaptive(Schedule):
         done = self._annealed(t)
         return self.settings.energy.after(0.5 + 0.5 * done if self._refines_at(t) else done**2)
 
-    def update(self, epoch: int, error: float) -> bool:
+    def update(self, epoch: int, error: float, overall: float) -> bool:
         """As every schedule."""
         if epoch >= self.anneal_start:
             return False
@@ -241,10 +247,11 @@ class Staged(Schedule):
     """A trunk at the peak rate, from which at each doubling of its length a finish branches off.
 
     A stage is a piece of the trunk and its finish.  The finish starts from the averaged weights of the trunk and
-    anneals them from a low rate, while the weight of the energies rises: its end is a potential that can be used, about
-    as good as the annealing of a whole training of that length.  Then the trunk goes on where it was left, to twice
-    its length.  The training is over if a stage has gained too little for its length, or after `max_epochs`, for which
-    the last stage ends exactly there.
+    anneals them from a low rate, while the weight of the energies rises through the upper half of its range: its end is
+    a potential that can be used, about as good as the annealing of a whole training of that length.  Then the trunk
+    goes on where it was left, to twice its length.  The training is over if a stage has gained too little for its
+    length, both in the forces and in all labels together, or after `max_epochs`, for which the last stage ends exactly
+    there.
 
     Without a validation error it takes all `max_epochs`.
     """
@@ -255,7 +262,7 @@ class Staged(Schedule):
     def __init__(self, settings: ScheduleSettings) -> None:
         super().__init__(settings)
         self.trunk, self.begin = 0, 0  # epochs of the trunk when the stage begins, and of all
-        self.errors: list[float] = []
+        self.errors: list[tuple[float, float]] = []  # at the end of each stage
         self.is_over = False
         self._plan()
 
@@ -302,14 +309,16 @@ class Staged(Schedule):
 
     def energy_weight(self, t: float) -> float:
         """As every schedule."""
-        return self.settings.energy.after(self._finished(t) ** 2)
+        energy = self.settings.energy
+        return energy.after(0.5 + 0.5 * self._finished(t)) if t >= self.branch else energy.start
 
-    def update(self, epoch: int, error: float) -> bool:
+    def update(self, epoch: int, error: float, overall: float) -> bool:
         """As every schedule."""
         if epoch == self.end:
-            gain = 1 - error / self.errors[-1] if self.errors else 1.0
-            self.errors.append(error)
-            self.is_over = gain < LEAST_GAIN
+            before = self.errors[-1] if self.errors else (math.inf, math.inf)
+            self.errors.append((error, overall))
+            gains = [now < (1 - LEAST_GAIN) * then for now, then in zip(self.errors[-1], before, strict=True)]
+            self.is_over = not any(gains)
         return False
 
     def begin_epoch(self, epoch: int) -> Turn | None:

@@ -14,7 +14,6 @@ import nnpot
 from nnpot.formats import n2p2
 from nnpot.io import UNITS, describe, load, load_for_evaluation, read_summary, save
 from nnpot.native import are_compiled
-from nnpot.repulsion import ZBL
 
 needs_kernels = pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler")
 
@@ -103,7 +102,7 @@ def test_a_package_calculates_in_its_own_precision(tmp_path: Path) -> None:
 @needs_kernels
 def test_a_package_cannot_be_saved(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="a potential read from a package cannot be saved; keep the model file"):
-        save(load(package(tmp_path / "model.pt2")) + ZBL(("Cu",)), tmp_path / "model.nnpot")
+        save(load(package(tmp_path / "model.pt2")) + small(), tmp_path / "model.nnpot")
     assert not (tmp_path / "model.nnpot").exists()
 
 

@@ -17,7 +17,10 @@ WRONG = {
     (f"{DESCRIPTOR}.cutof", "5"): "did you mean potential.descriptor.init_args.cutoff?",
     (f"{DESCRIPTOR}.init_args", "{cutof: 5}"): "did you mean potential.descriptor.init_args.cutoff?",
     (f"{DESCRIPTOR}.init_args", "5"): "potential.descriptor.init_args must be settings by name, got 5",
-    (f"{DESCRIPTOR}.init_args.cutoff", "five"): "potential.descriptor.init_args.cutoff must be a number, got five",
+    (
+        f"{DESCRIPTOR}.init_args.cutoff",
+        "five",
+    ): "potential.descriptor.init_args.cutoff must be a number or auto, got five",
     (f"{DESCRIPTOR}.init_args.l_max", "2.5"): "init_args.l_max must be a whole number, got 2.5",
     (f"{DESCRIPTOR}.init_args.channels", "many"): "init_args.channels must be a whole number or auto, got many",
     (f"{DESCRIPTOR}.init_args.elements", "[Cu, 1]"): "init_args.elements must be a list of strings, got [Cu, 1]",

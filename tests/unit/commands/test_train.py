@@ -1,6 +1,7 @@
 """`nnpot train` from the command line to the model file."""
 
 import csv
+import re
 import signal
 from pathlib import Path
 
@@ -71,22 +72,27 @@ OPEN = """
 potential:
   descriptor: {class_path: DESCRIPTOR, init_args: ARGUMENTS}
   hidden: [4]
-data: {train: TRAIN, validation: 0.25, batch_size: auto, batch_atoms: 12}
+data: {train: TRAIN, validation: VALIDATION, batch_size: auto, batch_atoms: 12}
+optimizer: {schedule: SCHEDULE}
 trainer: {max_epochs: auto, atom_budget: 1.0e-9, compile: auto, accelerator: cpu}
 """
 ARGUMENTS = {
-    "ACE": "{cutoff: 4.0, channels: auto, n_radial: 2, l_max: 1, weighted_channels: auto}",
+    "ACE": "{cutoff: auto, channels: auto, n_radial: 2, l_max: 1, weighted_channels: auto}",
     "ACSF": "{cutoff: 4.0, size: 20}",
 }
 
 
+@pytest.mark.parametrize(("schedule", "validation"), [("cosine", "0.25"), ("staged", "0.25"), ("staged", "auto")])
 @pytest.mark.parametrize("descriptor", ARGUMENTS)
 def test_settings_without_auto_reproduce_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, descriptor: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, descriptor: str, schedule: str, validation: str
 ) -> None:
     monkeypatch.setattr("nnpot.training.resolve.MIN_EPOCHS", 2)
+    monkeypatch.setattr("nnpot.training.resolve.FEW_STEPS", 14)
+    monkeypatch.setattr("nnpot.training.schedules.FIRST_STAGE", 3)
     train = write(tmp_path / "train.xyz", labelled_alloys())
     config = OPEN.replace("DESCRIPTOR", descriptor).replace("ARGUMENTS", ARGUMENTS[descriptor])
+    config = config.replace("SCHEDULE", schedule).replace("VALIDATION", validation)
     (tmp_path / "open.yaml").write_text(config.replace("TRAIN", str(train)))
     main(["train", "--config", str(tmp_path / "open.yaml"), "--out", str(tmp_path / "given")])
     torch.manual_seed(7)  # whatever random numbers were drawn before
@@ -98,7 +104,8 @@ def test_settings_without_auto_reproduce_the_run(
         "out": str(tmp_path / "resolved")
     }
     left = [name for name, value in flat(resolved) if value == "auto"]
-    assert left == ["data.batch_size", "trainer.devices", "trainer.strategy", "repulsion"]
+    of_stages = ["optimizer.ema", "optimizer.ema_growth"] if schedule == "staged" else []
+    assert left == ["data.batch_size", *of_stages, "trainer.devices", "trainer.strategy", "repulsion"]
 
 
 OLD_NAMES = {
@@ -219,7 +226,23 @@ def test_a_plan_tells_the_prospects_and_writes_nothing(tmp_path: Path, capsys: p
     assert "2 structures per step, 5 steps per epoch, 50 epochs" in told
     assert "ms per step" in told
     assert "GiB of memory" in told
+    assert "a model to be used" not in told
     assert not (tmp_path / "o").exists()
+
+
+def test_a_plan_tells_when_there_are_models_to_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nnpot.training.schedules.FIRST_STAGE", 50)  # of 5 steps an epoch
+    config = tiny_config(tmp_path)
+    arguments = ["--plan", "true", "--data.batch_size", "2", "--optimizer.schedule", "staged"]
+    arguments += ["--data.validation", "0.25", "--trainer.max_epochs", "50"]
+    main(["train", "--config", str(config), "--out", str(tmp_path / "o"), *arguments])
+    told = capsys.readouterr().out
+    times = re.search(r"a model to be used after (.*) min; the training is over once a stage gains less than 2 %", told)
+    assert times is not None
+    first, second, last = map(float, times[1].split(", "))
+    assert (second / first, last / first) == pytest.approx((26 / 12, 50 / 12), rel=0.02)
 
 
 def test_a_disk_that_is_full_for_the_pictures_is_one_sentence_and_the_run_is_finished_later(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ase.build import molecule
 from systems import CUTOFF, ELEMENTS, SYSTEMS, pairs_of, rattled, structure
 
 from nnpot.descriptors.ace import ACE
@@ -88,17 +89,22 @@ def test_inputs_of_the_weighted_density_are_scaled_by_their_spread_in_training()
             torch.testing.assert_close(scale, of_kind.max().expand_as(scale), rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize(("systems", "columns"), [(("water", "dimer"), 16), (("water", "slab"), 0), (("alloy",), 0)])
+@pytest.mark.parametrize(
+    ("systems", "columns"),
+    [(("peroxide", "dimer"), 16), (("water", "dimer"), 0), (("peroxide", "slab"), 0), (("alloy",), 0)],
+)
 @pytest.mark.parametrize("elements", [(), ELEMENTS], ids=["open", "given"])
-def test_only_molecules_get_a_weighted_density_by_themselves(
+def test_only_molecules_of_more_than_three_atoms_get_a_weighted_density_by_themselves(
     systems: tuple[str, ...], columns: int, elements: tuple[str, ...]
 ) -> None:
     descriptor = ACE(CUTOFF, elements, channels=3, n_radial=4, l_max=2, weighted_channels="auto")
     assert len(descriptor.weighted) == 0
-    fitted = descriptor.fitted([structure(name) for name in systems])
+    peroxide = Structure.from_ase(molecule("H2O2"), name="peroxide")
+    structures = [peroxide if name == "peroxide" else structure(name) for name in systems]
+    fitted = descriptor.fitted(structures)
     assert fitted.arguments["weighted_channels"] == columns
     assert (len(fitted.weighted) == 0) == (columns == 0)
-    assert fitted.fitted([structure(systems[0])]).arguments["weighted_channels"] == columns, "chosen anew"
+    assert fitted.fitted(structures[:1]).arguments["weighted_channels"] == columns, "chosen anew"
 
 
 @pytest.mark.parametrize("element_channels", [1, 3, 6])

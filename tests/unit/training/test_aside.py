@@ -2,13 +2,14 @@
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
 from ase import Atoms
 
 from nnpot.structure import Structure
-from nnpot.training.aside import SplitName, in_words, set_aside
+from nnpot.training.aside import SplitName, in_words, set_aside, share_of
 
 
 def structures(symbols: str, groups: Sequence[str] | None = None, pbc: str | None = None) -> list[Structure]:
@@ -146,3 +147,15 @@ def test_types_that_cannot_be_set_aside(symbols: str, groups: str, said: str) ->
 @pytest.mark.parametrize("split", ["random", "blocks", "groups"])
 def test_no_fraction_sets_nothing_aside(split: str) -> None:
     assert set_aside(structures("OOOO", "AABB"), 0.0, split, 0).positions == ()
+
+
+@pytest.mark.parametrize(
+    ("n_structures", "n_aside"), [(1, 0), (99, 0), (100, 10), (150, 10), (200, 10), (214, 11), (1000, 50)]
+)
+def test_few_structures_are_all_for_training_and_of_more_a_twentieth_validates(n_structures: int, n_aside: int) -> None:
+    share = share_of("auto", n_structures)
+    assert len(set_aside(structures("O" * n_structures), share, "random", 0).positions) == n_aside
+
+
+def test_a_given_share_is_taken_and_a_file_takes_nothing() -> None:
+    assert (share_of(0.3, 10), share_of(0, 1000), share_of(Path("others.xyz"), 1000)) == (0.3, 0.0, 0.0)

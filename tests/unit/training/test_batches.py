@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnpot.training.batches import BalancedBatches, EachOnce, ShuffledStructures
+from nnpot.training.batches import BalancedBatches, EachOnce, ShuffledStructures, steps_of_epoch
 
 sizes = st.lists(st.integers(1, 200), min_size=1, max_size=60)
 
@@ -19,7 +19,7 @@ def test_every_structure_is_in_one_batch_of_one_process(sizes: list[int], n_atom
         assert len(batches) == len(sampler)
         assert all(batches)
         served += [k for batch in batches for k in batch]
-    if len(sampler) * n * max(n_atoms, *sizes) <= sum(sizes):  # else there are more processes than work
+    if len(sampler) * n * max(sizes) <= sum(sizes):  # else there are more processes than work
         assert sorted(served) == list(range(len(sizes)))
     assert set(served) == set(range(len(sizes)))
 
@@ -31,6 +31,17 @@ def test_batches_have_about_as_many_atoms_as_asked_for(sizes: list[int], n_atoms
     assert wanted < 2 * max(n_atoms, *sizes) or len(sampler) == 1
     for batch in sampler:
         assert abs(sum(sizes[k] for k in batch) - wanted) <= max(sizes)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "n_steps"),
+    [([9] * 50, 5), ([9] * 300, 10), ([2] * 3, 3), ([200, 1, 1, 1, 1], 1), ([64] * 8, 5), ([250] * 20, 20)],
+)
+def test_an_epoch_has_five_steps_or_more_unless_the_largest_structure_leaves_no_room(
+    sizes: list[int], n_steps: int
+) -> None:
+    assert len(BalancedBatches(sizes, 250)) == steps_of_epoch(sizes, "auto", 250) == n_steps
+    assert steps_of_epoch(sizes, 2, 250) == (len(sizes) + 1) // 2
 
 
 def test_every_epoch_has_another_order_and_every_process_the_same() -> None:

@@ -12,6 +12,12 @@ def test_an_automatic_training_sees_16_million_atoms_within_limits(n_atoms: int,
     assert length_of(TrainerOptions(max_epochs=7), n_atoms).max_epochs == 7
 
 
+@pytest.mark.parametrize(("steps", "epochs"), [(5, 1100), (20, 275), (3, 1834)])
+def test_a_training_on_few_data_has_5500_steps(steps: int, epochs: int) -> None:
+    assert length_of(TrainerOptions(max_epochs="auto"), 450, 2.0, steps).max_epochs == epochs
+    assert length_of(TrainerOptions(max_epochs=7), 450, 2.0, steps).max_epochs == 7
+
+
 @pytest.mark.parametrize(("budget", "cost", "epochs"), [(16.0, 2.0, 625), (32.0, 1.0, 2500), (32.0, 2.0, 1250)])
 def test_an_automatic_training_is_shorter_the_more_a_step_costs(budget: float, cost: float, epochs: int) -> None:
     length = length_of(TrainerOptions(max_epochs="auto", atom_budget=budget), 12_800, cost)

@@ -19,7 +19,7 @@ def staged(max_epochs: int, steps: int) -> Staged:
     return s
 
 
-def turns(s: Staged, errors: list[float] | None = None) -> list[tuple[int, Turn]]:
+def turns(s: Staged, errors: list[tuple[float, float]] | None = None) -> list[tuple[int, Turn]]:
     """Go through a training, with errors at the ends of its stages; return when the weights were exchanged."""
     found, epoch, n = [], 0, 0
     while epoch < s.last_epoch:
@@ -28,14 +28,14 @@ def turns(s: Staged, errors: list[float] | None = None) -> list[tuple[int, Turn]
             found.append((epoch, turn))
         epoch += 1
         if s.ends_stage(epoch) and errors:
-            s.update(epoch, errors[n])
+            s.update(epoch, *errors[n])
             n += 1
     return found
 
 
 def observe(s: Schedule, losses: list[float]) -> list[int]:
     """Feed one loss per epoch; return the epochs at which refinement began."""
-    return [epoch for epoch, loss in enumerate(losses, start=1) if s.update(epoch, loss)]
+    return [epoch for epoch, loss in enumerate(losses, start=1) if s.update(epoch, loss, loss)]
 
 
 def test_a_cosine_takes_no_notice_of_the_losses() -> None:
@@ -84,7 +84,7 @@ def test_small_improvements_do_not_count() -> None:
 @pytest.mark.parametrize("kind", SCHEDULES)
 def test_a_single_epoch_works(kind: str) -> None:
     s = schedule(kind, 1)
-    s.update(1, 1.0)
+    s.update(1, 1.0, 1.0)
     assert s.last_epoch == 1
     assert 0 < s.rate(0.5) <= 1
 
@@ -127,15 +127,28 @@ def test_the_last_stage_ends_with_the_last_epoch_and_is_a_sixth_finish(max_epoch
 def test_the_trunk_keeps_the_rate_and_a_finish_anneals_while_the_energies_gain_weight() -> None:
     s = staged(max_epochs=160, steps=50)
     assert [s.rate(t) for t in (0.0, 1.0, 2.0, 9.99)] == [1e-3, 0.5, 1.0, 1.0]  # warm after 100 steps
-    assert [s.rate(t) for t in (10, 11, 12)] == pytest.approx([0.3, 0.3 * 0.505, 0.003])
-    assert [s.energy_weight(t) for t in (0, 9.99, 11, 12)] == pytest.approx([1.0, 1.0, 100**0.25, 100.0])
+    assert [s.rate(t) for t in (10, 11, 12)] == pytest.approx([0.2, 0.2 * 0.505, 0.002])
+    assert [s.energy_weight(t) for t in (0, 9.99, 10, 11, 12)] == pytest.approx([1.0, 1.0, 10.0, 100**0.75, 100.0])
 
 
-def test_training_is_over_when_a_stage_gains_less_than_two_per_cent() -> None:
+def test_training_is_over_when_a_stage_gains_less_than_two_per_cent_in_both_errors() -> None:
     s = staged(max_epochs=1000, steps=50)
-    turns(s, [1.0, 0.9, 0.885, 0.9])
-    assert s.last_epoch == s.end == 54  # 1.7 % were gained by the third stage
-    assert turns(staged(1000, 50), [1.0, 0.97, 0.94, 0.91, 0.88, 0.85, 0.82])[-1][0] > 500
+    turns(s, [(1.0, 2.0), (0.9, 1.9), (0.885, 1.88), (0.9, 1.9)])
+    assert s.last_epoch == s.end == 54  # 1.7 and 1.1 % were gained by the third stage
+    assert s.best_epoch == 0  # which adaptive schedules alone go back to
+    falling = [1.0, 0.97, 0.94, 0.91, 0.88, 0.85, 0.82]
+    for errors in ([(e, 1.0) for e in falling], [(1.0, e) for e in falling]):
+        assert turns(staged(1000, 50), errors)[-1][0] > 500
+
+
+@pytest.mark.parametrize(("max_epochs", "ends"), [(110, [12, 26, 54, 110]), (50, [12, 26, 50]), (3, [3])])
+def test_the_ends_of_all_stages_are_known_beforehand(max_epochs: int, ends: list[int]) -> None:
+    s = staged(max_epochs, steps=50)
+    assert s.ends() == ends
+    for epoch in range(30):
+        s.begin_epoch(epoch)
+    assert s.ends() == [end for end in ends if end >= 30] or max_epochs < 30
+    assert schedule("cosine", 90).ends() == [90]
 
 
 def test_a_staged_training_validates_at_the_end_of_each_stage_and_some_twenty_times_in_it() -> None:
@@ -149,7 +162,7 @@ def test_a_resumed_staged_training_goes_on_as_it_was_and_may_go_on_for_longer() 
     first, second = staged(160, 50), staged(300, 50)
     for epoch in range(30):
         first.begin_epoch(epoch)
-        first.update(epoch + 1, 1.0 - 0.01 * epoch)
+        first.update(epoch + 1, 1.0 - 0.01 * epoch, 1.0)
     second.load_state_dict(first.state_dict())
     assert [second.rate(t) for t in range(55)] == [first.rate(t) for t in range(55)]
     assert (first.least_epochs, first.last_epoch, second.last_epoch) == (54, 160, 300)
