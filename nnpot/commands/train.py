@@ -13,6 +13,7 @@ import torch
 from jsonargparse import ArgumentParser
 
 from nnpot.analysis.evaluate import evaluate_potential, table
+from nnpot.analysis.overfitting import overfitting
 from nnpot.analysis.plots import learning_curves, parity
 from nnpot.commands.renamed import settings_by_new_names
 from nnpot.doctor.consultation import consult
@@ -28,7 +29,6 @@ from nnpot.training.data import Split, StructureData
 from nnpot.training.finite import NotFiniteError
 from nnpot.training.loss import LossOptions, check_heads, check_weights
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
-from nnpot.training.overfitting import overfitting
 from nnpot.training.plan import forecast
 from nnpot.training.processes import check_launcher, is_child_of_launcher, is_first
 from nnpot.training.result import holds, model_of, result_of, save_result

@@ -141,8 +141,8 @@ def test_errors_are_listed_by_the_group_that_is_named(tmp_path: Path) -> None:
         ({"data.batch_size": 2}, 3),
         ({"data.batch_size": 4}, 2),
         ({"data.batch_size": 6}, 1),
-        ({"data.batch_size": "auto", "data.batch_atoms": 8}, 3),  # 6 structures of 4 atoms
-        ({"data.batch_size": "auto", "data.batch_atoms": 12}, 2),
+        ({"data.batch_size": "auto", "data.batch_atoms": 4}, 6),  # 6 structures of 4 atoms
+        ({"data.batch_size": "auto", "data.batch_atoms": 8}, 5),  # five steps or more
     ],
     ids=str,
 )

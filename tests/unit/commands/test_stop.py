@@ -63,6 +63,7 @@ def test_signals_end_a_run_after_a_step_and_it_goes_on_to_the_very_same_weights(
     signals: list[tuple[int, int, int]],
     recipe: list[str],
 ) -> None:
+    monkeypatch.setattr("nnpot.training.batches.LEAST_STEPS", 4)
     monkeypatch.setattr(schedules, "FIRST_STAGE", 5)  # stages of 2 epochs each, trunk and finish in turn
     given, straight, run = arguments(tmp_path, recipe), tmp_path / "straight", tmp_path / "run"
     main([*given, "--out", str(straight)])

@@ -42,7 +42,7 @@ class Run:
         self.trainer.global_step += 1
         self.callback.on_train_batch_end(self.trainer, self.task, None, None, 0)
         self.trainer.current_epoch += 1
-        self.task.schedule.update(self.trainer.current_epoch, loss)
+        self.task.schedule.update(self.trainer.current_epoch, loss, loss)
         self.callback.on_validation_epoch_start(self.trainer, self.task)
         average = self.weight()
         self.callback.on_validation_epoch_end(self.trainer, self.task)
