@@ -31,6 +31,7 @@ from torch import Tensor
 from nnpot.__main__ import main
 from nnpot.io import load
 from nnpot.structure import Structure
+from nnpot.training import schedules
 
 RESULTS = Path(__file__).parent / "definitions/golden.json"
 """What the trainings came to."""
@@ -194,7 +195,9 @@ def pinned_numbers() -> Iterator[None]:
     """Let first weights and eigenvectors be the same on all machines inside of the block."""
     with torch.device("cpu"):  # PyTorch remembers which functions take a device: it must be the right `randn`
         torch.empty(0)
-    with mock.patch.object(torch, "randn", pinned_randn), mock.patch.object(torch.linalg, "eigh", pinned_eigh):
+    impatient = mock.patch.object(schedules, "MIN_PATIENCE_STEPS", 0)  # in trainings of a few steps
+    randn, eigh = mock.patch.object(torch, "randn", pinned_randn), mock.patch.object(torch.linalg, "eigh", pinned_eigh)
+    with randn, eigh, impatient:
         yield
 
 

@@ -16,8 +16,8 @@ REFINEMENT, REFINING_RATE = 0.4, 0.1
 PATIENCE = 0.5
 """Epochs without an improvement after which the refinement begins, relative to the epochs before them."""
 
-MIN_PATIENCE = 15
-"""Smallest number of epochs without an improvement: at the start the energies are still all noise."""
+MIN_PATIENCE, MIN_PATIENCE_STEPS = 15, 500
+"""Smallest numbers of epochs and of steps without an improvement: at the start the energies are still all noise."""
 
 MIN_IMPROVEMENT = 0.01
 """Relative decrease of the validation error that counts as an improvement.  Smaller values let small sets overfit: the
@@ -128,13 +128,12 @@ class Schedule(ABC):
         """Return the weight of the energies in the loss, in atom²/eV²."""
         return self.settings.energy.at(t / self.settings.max_epochs)
 
-    def update(self, epoch: int, error: float, overall: float) -> bool:
-        """Take note of validation errors after so many epochs; return whether the refinement begins now.
+    def update(self, epoch: int, error: float) -> bool:
+        """Take note of the validation error after so many epochs; return whether the refinement begins now.
 
         Args:
             epoch: Number of epochs done.
             error: Of the forces, or else of the first label that is trained on.
-            overall: Of all labels that are trained on.
         """
         return False
 
@@ -217,13 +216,14 @@ class Adaptive(Schedule):
         done = self._annealed(t)
         return self.settings.energy.after(0.5 + 0.5 * done if self._refines_at(t) else done**2)
 
-    def update(self, epoch: int, error: float, overall: float) -> bool:
+    def update(self, epoch: int, error: float) -> bool:
         """As every schedule."""
         if epoch >= self.anneal_start:
             return False
         if error < (1 - MIN_IMPROVEMENT) * self.best:
             self.best, self.best_epoch = error, epoch
-        if epoch < self.best_epoch * (1 + PATIENCE) + max(0.01 * self.settings.max_epochs, MIN_PATIENCE):
+        least = max(0.01 * self.settings.max_epochs, MIN_PATIENCE, MIN_PATIENCE_STEPS / self.settings.steps)
+        if epoch < self.best_epoch * (1 + PATIENCE) + least:
             return False
         self.anneal_start, self.is_refining = epoch, True
         return True
@@ -250,8 +250,8 @@ class Staged(Schedule):
     anneals them from a low rate, while the weight of the energies rises through the upper half of its range: its end is
     a potential that can be used, about as good as the annealing of a whole training of that length.  Then the trunk
     goes on where it was left, to twice its length.  The training is over if a stage has gained too little for its
-    length, both in the forces and in all labels together, or after `max_epochs`, for which the last stage ends exactly
-    there.
+    length in the forces, or after `max_epochs`, for which the last stage ends exactly there.  Energies do not count:
+    those of a few validation structures go on falling while forces rise.
 
     Without a validation error it takes all `max_epochs`.
     """
@@ -262,7 +262,7 @@ class Staged(Schedule):
     def __init__(self, settings: ScheduleSettings) -> None:
         super().__init__(settings)
         self.trunk, self.begin = 0, 0  # epochs of the trunk when the stage begins, and of all
-        self.errors: list[tuple[float, float]] = []  # at the end of each stage
+        self.errors: list[float] = []  # at the end of each stage
         self.is_over = False
         self._plan()
 
@@ -312,13 +312,11 @@ class Staged(Schedule):
         energy = self.settings.energy
         return energy.after(0.5 + 0.5 * self._finished(t)) if t >= self.branch else energy.start
 
-    def update(self, epoch: int, error: float, overall: float) -> bool:
+    def update(self, epoch: int, error: float) -> bool:
         """As every schedule."""
         if epoch == self.end:
-            before = self.errors[-1] if self.errors else (math.inf, math.inf)
-            self.errors.append((error, overall))
-            gains = [now < (1 - LEAST_GAIN) * then for now, then in zip(self.errors[-1], before, strict=True)]
-            self.is_over = not any(gains)
+            self.is_over = bool(self.errors) and error > (1 - LEAST_GAIN) * self.errors[-1]
+            self.errors.append(error)
         return False
 
     def begin_epoch(self, epoch: int) -> Turn | None:

@@ -122,7 +122,7 @@ class PotentialTask(pl.LightningModule):
         self.log("val/loss", sum(weights[name] * e["loss"] for name, e in trained.items()))
         self.log("val/error", self.error)
         watched = next(trained[name]["mae"] for name in ("forces", *LABELS) if name in trained)
-        if self.schedule.update(self.current_epoch + 1, watched, self.error):
+        if self.schedule.update(self.current_epoch + 1, watched):
             best = self.schedule.best_epoch
             log.info("the validation error has stopped falling: refining the weights of epoch %d", best)
         self.trainer.fit_loop.max_epochs = self.schedule.last_epoch

@@ -270,7 +270,10 @@ def test_early_stopping_stops(tmp_path: Path) -> None:
     assert read_summary(tmp_path / "o/model.nnpot")["epochs"] < 60
 
 
-def test_an_adaptive_run_ends_once_the_validation_loss_stops_falling(tmp_path: Path) -> None:
+def test_an_adaptive_run_ends_once_the_validation_loss_stops_falling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnpot.training.schedules.MIN_PATIENCE_STEPS", 0)
     arguments = ["--trainer.max_epochs", "400", "--trainer.validate_every", "1", "--optimizer.schedule", "adaptive"]
     arguments += ["--optimizer.lr", "1e-12", "--optimizer.ema", "0"]
     main(["train", "--config", str(tiny_config(tmp_path)), "--out", str(tmp_path / "o"), *arguments])

@@ -42,11 +42,17 @@ class Run:
         self.trainer.global_step += 1
         self.callback.on_train_batch_end(self.trainer, self.task, None, None, 0)
         self.trainer.current_epoch += 1
-        self.task.schedule.update(self.trainer.current_epoch, loss, loss)
+        self.task.schedule.update(self.trainer.current_epoch, loss)
         self.callback.on_validation_epoch_start(self.trainer, self.task)
         average = self.weight()
         self.callback.on_validation_epoch_end(self.trainer, self.task)
         return average
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An epoch has one step here."""
+    monkeypatch.setattr("nnpot.training.schedules.MIN_PATIENCE_STEPS", 0)
 
 
 def test_the_average_is_over_the_last_part_of_the_steps_but_at_most_a_fixed_time() -> None:
