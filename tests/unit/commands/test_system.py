@@ -103,7 +103,12 @@ def test_the_potential_is_that_of_the_default_recipe() -> None:
     atoms = bulk("Cu")
     measured = system.default_potential(atoms)
     assert measured.elements == ("Cu",)
-    given = measured.descriptor.arguments | {"elements": None, "channels": "auto", "weighted_channels": "auto"}
+    given = measured.descriptor.arguments | {
+        "elements": None,
+        "channels": "auto",
+        "weighted_channels": "auto",
+        "cutoff": "auto",
+    }
     assert given == descriptor.arguments | {"elements": None}
     assert measured.arguments["hidden"] == tuple(settings.pop("hidden"))
     assert {key: measured.arguments[key] for key in settings} == settings
