@@ -20,10 +20,10 @@ class PhysicalProgress(Callback):
     """Shows epoch, validation RMSE of each label, elapsed and remaining time.
 
     Args:
-        lines: About how many lines to print where the output is not a terminal.
+        lines: About how many lines to print where the output is not a terminal, in a stage if there are stages.
     """
 
-    def __init__(self, lines: int = 25) -> None:
+    def __init__(self, lines: int = 20) -> None:
         self.lines = lines
         self.console = Console()
         self.progress: Progress | None = None
@@ -52,7 +52,7 @@ class PhysicalProgress(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
         """Advance the bar."""
         if self.progress is not None:
-            total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)  # an adaptive schedule may shorten it
+            total = int(trainer.num_training_batches) * _end(trainer)  # which a schedule may change
             self.progress.update(self.task, completed=trainer.global_step, total=total)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -60,10 +60,10 @@ class PhysicalProgress(Callback):
         line = describe(trainer)  # in every process: the loss is that of all of them, which wait for one another
         if self.progress is not None or not trainer.is_global_zero:
             return
-        last = trainer.max_epochs or 1
+        last = _end(trainer)
         epoch = trainer.current_epoch + 1
         is_due = time.monotonic() - self._printed > LONGEST_SILENCE
-        if is_due or epoch in {1, last} or epoch % max(1, last // self.lines) == 0:
+        if is_due or epoch in {1, last} or epoch % -(-last // self.lines) == 0:
             print(line, flush=True)
             self._printed = time.monotonic()
 
@@ -80,9 +80,15 @@ class PhysicalProgress(Callback):
 
 def describe(trainer: pl.Trainer) -> str:
     """Return e.g. `epoch 12/300  E 3.1 meV/atom  F 92 meV/Å  (validation RMSE)`."""
-    parts = [f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"]
+    parts = [f"epoch {trainer.current_epoch + 1}/{_end(trainer)}"]
     known = trainer.callback_metrics
     parts += [f"{label} {float(known[key]):.3g} {unit}" for label, key, unit in _SHOWN if key in known]
     if len(parts) == 1 and "train/loss" in known:
         parts.append(f"loss {float(known['train/loss']):.3g}")
     return "  ".join(parts) + ("  (validation RMSE)" if "val/loss" in known else "")
+
+
+def _end(trainer: pl.Trainer) -> int:
+    """Number of epochs after which the training, or its present stage, is over."""
+    schedule = getattr(trainer.lightning_module, "schedule", None)
+    return getattr(schedule, "least_epochs", 0) or trainer.max_epochs or 1
