@@ -40,7 +40,9 @@ potential:
 data: {train: TRAIN, validation: 0.25, batch_size: 4}
 loss: {energy: 1.0, stress: 1.0}
 trainer: {max_epochs: 4, accelerator: cpu}
+repulsion: false
 """
+"""Without a core, which would take longer than the training: tests of it ask for one."""
 
 
 def tiny_config(folder: Path, frames: list[Atoms] | None = None) -> Path:

@@ -19,7 +19,9 @@ ALLOYS = labelled_alloys()
 def trained(folder: Path, *arguments: str) -> Path:
     folder.mkdir()
     quick = ["--trainer.max_epochs", "1", "--out", str(folder / "run"), *arguments]
-    main(["train", "--config", str(tiny_config(folder)), *quick])
+    config = tiny_config(folder)
+    config.write_text(config.read_text().replace("repulsion: false\n", ""))
+    main(["train", "--config", str(config), *quick])
     return folder / "run/model.nnpot"
 
 

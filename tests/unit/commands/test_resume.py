@@ -109,7 +109,7 @@ def test_the_folder_alone_is_enough(begun: Path, tmp_path: Path, monkeypatch: py
         (["--potential.hidden", "[16]"], "potential.hidden [16] instead of [8]"),
         (["--data.validation", "0.5"], "data.validation 0.5 instead of 0.25"),
         (["--trainer.dtype", "float64"], "trainer.dtype float64 instead of float32"),
-        (["--repulsion", "true"], "repulsion True instead of auto"),
+        (["--repulsion", "true"], "repulsion True instead of False"),
         (["--trainer.max_epochs", "2"], "has already done 3 epochs"),
     ],
     ids=lambda x: x[0] if isinstance(x, list) else "",
