@@ -206,23 +206,24 @@ class BestCheckpoint(ModelCheckpoint):
 
     Args:
         folder: Of the run.
-        validates: Whether there are validation structures; else the newest weights of that kind are the best.
+        validates: Whether there are validation structures.
+        compares: Whether the errors of all labels decide; else the newest weights that count are the best.
     """
 
-    def __init__(self, folder: Path, *, validates: bool) -> None:
-        monitor = "val/error" if validates else None
+    def __init__(self, folder: Path, *, validates: bool, compares: bool) -> None:
+        monitor = "val/error" if compares else None
         super().__init__(
             folder, "best", monitor=monitor, enable_version_counter=False, save_on_train_epoch_end=not validates
         )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write it if it is time to."""
-        if pl_module.schedule.ends_stage(trainer.current_epoch + 1):  # type: ignore[union-attr,operator]
+        if pl_module.schedule.counts(trainer.current_epoch + 1):  # type: ignore[union-attr,operator]
             super().on_validation_end(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The same, without a validation."""
-        if pl_module.schedule.ends_stage(trainer.current_epoch + 1):  # type: ignore[union-attr,operator]
+        if pl_module.schedule.counts(trainer.current_epoch + 1):  # type: ignore[union-attr,operator]
             super().on_train_epoch_end(trainer, pl_module)
 
 

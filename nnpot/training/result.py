@@ -27,7 +27,8 @@ def result_of(folder: Path) -> Checkpoint | None:
 
     That is the last one of a run that took all its epochs, unless its error is much larger than the best: a few
     validation structures say little about which weights are best, while those at the end of the annealing are so on
-    the whole.  Of a run cut short or stopped early, and of one in stages, it is the best on validation.
+    the whole.  Of a run cut short or stopped early it is the best on validation, of one in stages the last that
+    gained enough.
 
     Raises:
         ValueError: If there are checkpoints, but none can be read.
@@ -78,6 +79,7 @@ def save_result(
         return None
     record, settings = result.record, result.record.settings
     final = model_of(result)
+    _tell_of_later(folder, result)
     told = {"level of theory": settings["data"]["level"], "license": settings["license"]}
     summary = {
         **{name: text for name, text in told.items() if text},
@@ -94,14 +96,19 @@ def save_result(
         return load(folder / MODEL, final.dtype_and_device()[0])
     final = guarded(final, result, structures())
     save(final, folder / MODEL, summary)
-    last = _readable(folder / "last.ckpt")
-    if last is not None and last.epochs > result.epochs:
-        worse = "" if None in (last.error, result.error) else f" (error {last.error / result.error:.3g} times as large)"  # type: ignore[operator]
-        log.info(
-            "%s holds the weights of epoch %d, the best on validation, not those of the last, %d%s",
-            folder / MODEL, result.epochs, last.epochs, worse,
-        )  # fmt: skip
     return final
+
+
+def _tell_of_later(folder: Path, result: Checkpoint) -> None:
+    """Say why the result is not the last that was trained, if it is not."""
+    last = _readable(folder / "last.ckpt")
+    if last is None or last.epochs <= result.epochs:
+        return
+    why = "the best on validation"
+    if SCHEDULES[last.record.settings["optimizer"]["schedule"]].has_trunk:
+        over = last.schedule["is_over"]
+        why = "the next stage, twice as long, gained too little" if over else "the last stage that is over"
+    log.info("%s holds the weights of epoch %d: %s", folder / MODEL, result.epochs, why)
 
 
 def holds(path: Path, potential: Potential) -> bool:

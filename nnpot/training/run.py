@@ -148,10 +148,9 @@ def build_trainer(
         callbacks.append(AveragedWeights(optimizer))
     if options.patience > 0 and validates:
         callbacks.append(EarlyStopping("val/loss", patience=options.patience))
-    if (
-        validates or optimizer.in_stages
-    ):  # the best before the last: a run that is killed between both goes on from before both
-        callbacks.append(BestCheckpoint(folder, validates=validates))
+    if validates or optimizer.in_stages:  # before the last: a run that is killed between both goes on from before both
+        compares = validates and not optimizer.in_stages
+        callbacks.append(BestCheckpoint(folder, validates=validates, compares=compares))
     callbacks.append(LastCheckpoint(folder, record.length.validate_every, stop))
     try:
         environment = environment_of(options)

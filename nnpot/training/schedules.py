@@ -145,6 +145,10 @@ class Schedule(ABC):
         """Return whether the weights after so many epochs are such as may be the result."""
         return True
 
+    def counts(self, epoch: int) -> bool:
+        """Return whether they are such, and no worse than those before as far as the schedule knows."""
+        return self.ends_stage(epoch)
+
     def validates(self, epoch: int, every: int) -> bool:
         """Return whether the error is looked at after so many epochs, by default after every few."""
         return epoch % every == 0
@@ -251,7 +255,8 @@ class Staged(Schedule):
     a potential that can be used, about as good as the annealing of a whole training of that length.  Then the trunk
     goes on where it was left, to twice its length.  The training is over if a stage has gained too little for its
     length in the forces, or after `max_epochs`, for which the last stage ends exactly there.  Energies do not count:
-    those of a few validation structures go on falling while forces rise.
+    those of a few validation structures go on falling while forces rise.  A stage that gained too little is not the
+    result either: from there on structures are learned by heart.
 
     Without a validation error it takes all `max_epochs`.
     """
@@ -330,6 +335,10 @@ class Staged(Schedule):
     def ends_stage(self, epoch: int) -> bool:
         """As every schedule."""
         return epoch == self.end
+
+    def counts(self, epoch: int) -> bool:
+        """As every schedule."""
+        return epoch == self.end and not self.is_over
 
     def validates(self, epoch: int, every: int) -> bool:
         """As every schedule."""

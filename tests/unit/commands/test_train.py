@@ -19,6 +19,7 @@ from nnpot.calculator import NNPotCalculator
 from nnpot.io import load, read_summary, save
 from nnpot.machine.files import NoSpaceError
 from nnpot.repulsion import ZBL
+from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.settings import flat
 
 
@@ -278,6 +279,19 @@ def test_an_adaptive_run_ends_once_the_validation_loss_stops_falling(
     arguments += ["--optimizer.lr", "1e-12", "--optimizer.ema", "0"]
     main(["train", "--config", str(tiny_config(tmp_path)), "--out", str(tmp_path / "o"), *arguments])
     assert read_summary(tmp_path / "o/model.nnpot")["epochs"] < 50
+
+
+def test_a_staged_run_ends_with_a_stage_that_gains_nothing_and_keeps_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("nnpot.training.schedules.FIRST_STAGE", 6)  # of 3 steps an epoch
+    arguments = ["--trainer.max_epochs", "400", "--optimizer.schedule", "staged", "--optimizer.lr", "1e-12"]
+    main(["train", "--config", str(tiny_config(tmp_path)), "--out", str(tmp_path / "o"), *arguments])
+    assert read_summary(tmp_path / "o/model.nnpot")["epochs"] == 3
+    assert Checkpoint.read(tmp_path / "o/last.ckpt").epochs == 6
+    told = [m for m in caplog.messages if "model.nnpot" in m]
+    assert [m.partition("model.nnpot ")[2][:16] for m in told] == ["can be used; tra", "holds the weight"]
+    assert told[1].endswith("of epoch 3: the next stage, twice as long, gained too little")
 
 
 @pytest.mark.slow
