@@ -55,7 +55,16 @@ def stopped(capsys: pytest.CaptureFixture[str], *given: str | Path) -> tuple[int
     return int(str(stop.value.code)), capsys.readouterr().err.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        RECIPES["structures"],
+        RECIPES["stages"],
+        pytest.param(RECIPES["atoms"], marks=pytest.mark.slow),
+        pytest.param(RECIPES["an adaptive schedule"], marks=pytest.mark.slow),
+    ],
+    ids=["structures", "stages", "atoms", "an adaptive schedule"],
+)
 def test_signals_end_a_run_after_a_step_and_it_goes_on_to_the_very_same_weights(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

@@ -83,8 +83,17 @@ ARGUMENTS = {
 }
 
 
-@pytest.mark.parametrize(("schedule", "validation"), [("cosine", "0.25"), ("staged", "0.25"), ("staged", "auto")])
-@pytest.mark.parametrize("descriptor", ARGUMENTS)
+@pytest.mark.parametrize(
+    ("descriptor", "schedule", "validation"),
+    [
+        ("ACE", "staged", "auto"),
+        ("ACE", "staged", "0.25"),
+        ("ACSF", "cosine", "0.25"),
+        pytest.param("ACE", "cosine", "0.25", marks=pytest.mark.slow),
+        pytest.param("ACSF", "staged", "auto", marks=pytest.mark.slow),
+        pytest.param("ACSF", "staged", "0.25", marks=pytest.mark.slow),
+    ],
+)
 def test_settings_without_auto_reproduce_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, descriptor: str, schedule: str, validation: str
 ) -> None:
