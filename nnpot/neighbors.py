@@ -28,6 +28,9 @@ Matter has some 100 within 6 Å, and fewer than 5 000 within 20 Å; a cell that 
 _MOST_BOXES = 1e5
 """Number of boxes of the size of the cutoff in which vesin 0.6 sorts atoms."""
 
+_MANY_BOXES = 1_000
+"""More of them than that, and than there are atoms, may take it long: a minute for 20 000 and six atoms."""
+
 SMALLEST_CUTOFF = 1e-6
 """In Å; the search for neighbours takes larger ones."""
 
@@ -175,8 +178,8 @@ def _extents(positions: np.ndarray, pbc: Sequence[bool], cell: np.ndarray) -> np
 def _drawn_together(structure: Structure, cell: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
     """Positions and a cell with the same pairs, over which vesin can lay its boxes, shapes (N, 3) and (3, 3).
 
-    Where there are too many of these, directions without periodicity are turned to the axes, and gaps between fragments
-    that have flown apart along them are narrowed.
+    Where there are too many of these, most of them empty, directions without periodicity are turned to the axes, and
+    gaps between fragments that have flown apart along them are narrowed.
 
     Raises:
         ValueError: If the structure is too wide and flat all the same.
@@ -185,7 +188,7 @@ def _drawn_together(structure: Structure, cell: np.ndarray, cutoff: float) -> tu
     if len(positions) == 0:
         return positions, cell
     extents = np.maximum(_extents(positions, structure.pbc, cell), np.ptp(positions, axis=0))
-    if np.prod(np.maximum(extents / cutoff, 1.0)) < _MOST_BOXES / 2:
+    if np.prod(np.maximum(extents / cutoff, 1.0)) < min(max(_MANY_BOXES, len(positions)), _MOST_BOXES / 2):
         return positions, cell
     free = ~np.array(structure.pbc)
     axes = np.empty((3, 3))
