@@ -46,7 +46,11 @@ def compiled(kind: str) -> NeuralNetworkPotential:
     ("kind", "stage"),
     [("", "values"), ("", "features"), ("weighted density", "values"), ("learned elements", "values")],
 )
-@pytest.mark.parametrize("names", [("alloy",), ("water", "alloy", "triclinic"), ("slab", "alloy")], ids=str)
+@pytest.mark.parametrize(
+    "names",
+    [("alloy",), pytest.param(("water", "alloy", "triclinic"), marks=pytest.mark.slow), ("slab", "alloy")],
+    ids=str,
+)
 def test_gradients_of_the_loss_are_those_without_compilation(
     names: tuple[str, ...], kind: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

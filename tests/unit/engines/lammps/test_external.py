@@ -45,7 +45,7 @@ def test_energies_forces_and_virial(case: str, ranks: int, model: Path, tmp_path
     assert_as_in_ase(result, atoms)
 
 
-@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=needs_mpi4py)])
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=[needs_mpi4py, pytest.mark.slow])])
 def test_energy_is_conserved_while_neighbours_change(ranks: int, model: Path, tmp_path: Path) -> None:
     dynamics = "velocity all create 2000 1 loop geom\nneighbor 0.3 bin\nfix 1 all nve\nthermo 10\nrun 100\n"
     done = with_external(write_input(tmp_path, alloy(2), model, dynamics), ranks)
