@@ -128,12 +128,13 @@ def result(name: str, data: Path, out: Path) -> dict[str, Any]:
     """Return the errors of every row of a set, and what its training and its model cost."""
     potential = load(out / "model.nnpot")
     errors: dict[str, dict[str, float]] = {}
-    for row in (r for r in ROWS if r.data == name):
-        structures = read_structures(data / "test.xyz", LabelKeys(group=row.group_key))
+    rows = [r for r in ROWS if r.data == name]
+    structures = read_structures(data / "test.xyz", LabelKeys(group=rows[0].group_key))
+    for row in rows:
         chosen = [s for s in structures if not row.group or s.group == row.group]
         errors[label(row)] = evaluate_potential(potential, chosen).errors()
     minutes = sum(map(float, (out / "seconds.txt").read_text().split())) / 60
-    cost = microseconds_per_atom(potential, read_structures(data / "test.xyz", LabelKeys()))
+    cost = microseconds_per_atom(potential, structures)
     early = minutes * early_fraction(out / "metrics.csv")
     return {"errors": errors, "minutes": minutes, "early": early, "cost": cost, "cutoff": potential.cutoff}
 

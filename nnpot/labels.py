@@ -179,6 +179,7 @@ def with_labels(kind: type, default: Callable[[Label], object], help: Callable[[
     """
 
     def decorate(options: Kind) -> Kind:
+        """Add the fields and their help to the class."""
         fields = {name: default(label) for name, label in LABELS.items()}
         for name, value in fields.items():
             setattr(options, name, value)

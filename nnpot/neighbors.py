@@ -50,7 +50,9 @@ def check_cutoff(cutoff: float) -> None:
     if not cutoff > 0:
         raise ValueError(f"cutoff must be positive, got {cutoff} Å")
     if cutoff <= SMALLEST_CUTOFF:
-        raise ValueError(f"cutoff must be larger than {SMALLEST_CUTOFF:g} Å, got {cutoff:g} Å")
+        raise ValueError(
+            f"cutoff must be larger than {SMALLEST_CUTOFF:g} Å, got {cutoff:g} Å; no two atoms are so close"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +88,7 @@ def neighbor_pairs(structure: Structure, cutoff: float) -> NeighborPairs:
     """
     if not 0 < cutoff < np.inf:
         raise ValueError(f"cutoff must be positive and finite, got {cutoff} Å")
-    if cutoff <= SMALLEST_CUTOFF:
-        raise ValueError(
-            f"cutoff must be larger than {SMALLEST_CUTOFF:g} Å, got {cutoff:g} Å; no two atoms are so close"
-        )
+    check_cutoff(cutoff)
     if not (torch.isfinite(structure.positions).all() and torch.isfinite(structure.cell).all()):
         raise ValueError(f"{structure.name or 'structure'}: positions or cell are not finite")
     _check_resolution(structure)

@@ -133,7 +133,7 @@ class ACSF(NeighborSums):
         return choose_functions(self.replaced(elements=elements), structures)  # type: ignore[no-any-return]
 
     def kernel(self, pairs: Pairs) -> Fixed | None:
-        """Return the features and their derivative by a kernel, None where there is none."""
+        """Return the features and their derivative, computed by a kernel; None where there is none."""
         if self.function_table is None:
             return None
         return symmetry_functions_kernel(pairs, self.function_table, self.n_all, self.selected)

@@ -118,7 +118,7 @@ class ListedACSF(Descriptor):
         return _Selection.of(self.weights, pairs, of_all.dtype).applied(of_all)
 
     def kernel(self, pairs: Pairs) -> Fixed | None:
-        """Return the features and their derivative by kernels, None where there is none for one of the parts."""
+        """Return the features and their derivative, computed by kernels; None if one of the parts has none."""
         if any(type(part).kernel is Descriptor.kernel for part in self.parts):
             return None  # before the others are evaluated
         parts = [kernel for part in self.parts if isinstance(kernel := part.kernel(pairs), Fixed)]

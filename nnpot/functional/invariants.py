@@ -73,7 +73,7 @@ class _Second:
         return [torch.ops.nnpot.invariants_tangent(*self.of.arguments, self.direction)]
 
     def gradients(self, bars: Bars, wanted: tuple[bool, ...]) -> tuple[Bars, Bars]:
-        # backpropagation through the function and its tangent at once
+        """Return the gradients by values and weights: backpropagation through function and tangent at once."""
         (phi,), (with_values,) = filled(bars, self.of.outputs), wanted
         everything = torch.ops.nnpot.invariants_gradient(
             *self.of.arguments, int(with_values), self.direction, phi, self.psi

@@ -281,6 +281,7 @@ class _Backpropagation(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, direction: Tensor | None, *bars: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Return the gradients by pair vectors and parameters, the latter also of what depends on the forces."""
         of_r = ctx.needs_input_grad[3]
         if of_r and direction is not None:
             raise RuntimeError(f"forces cannot be differentiated with respect to the pair vectors here; {_INSTEAD}")

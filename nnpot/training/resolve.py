@@ -11,8 +11,7 @@ from nnpot.potential import TrainablePotential
 from nnpot.torch_compile import worth_compiling
 from nnpot.training.aside import share_of
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
-from nnpot.training.schedules import SCHEDULES
-from nnpot.training.settings import Settings, plain
+from nnpot.training.settings import Settings, in_stages, plain
 
 MEMORY = 0.01
 """Fraction of all steps that an automatic average of the weights spans."""
@@ -144,7 +143,7 @@ def resolved_settings(
     resolved["data"]["cache"] = on_or_off[caches]
     if settings["data"]["validation"] == "auto":
         resolved["data"]["validation"] = share_of("auto", n_structures)
-    if not SCHEDULES[settings["optimizer"]["schedule"]].has_trunk:
+    if not in_stages(settings):
         resolved["optimizer"] |= {"ema": average.decay, "ema_growth": on_or_off[average.grows]}
     resolved["trainer"] |= {
         "max_epochs": length.max_epochs,

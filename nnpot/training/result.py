@@ -13,8 +13,7 @@ from nnpot.spec import build, to_spec
 from nnpot.structure import Structure
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.core import sentence, with_core
-from nnpot.training.schedules import SCHEDULES
-from nnpot.training.settings import recipe_of
+from nnpot.training.settings import in_stages, recipe_of
 
 log = logging.getLogger("nnpot")
 
@@ -38,7 +37,7 @@ def result_of(folder: Path) -> Checkpoint | None:
         if best is None and last is None and (folder / "last.ckpt").is_file():
             return Checkpoint.read(folder / "last.ckpt")  # which says why it cannot be read
         return best or last
-    if SCHEDULES[last.record.settings["optimizer"]["schedule"]].has_trunk:
+    if in_stages(last.record.settings):
         return best
     errors = (last.error, best.error)
     is_good = None in errors or errors[0] < (1 + MAX_EXCESS) * errors[1]  # type: ignore[operator]
@@ -105,7 +104,7 @@ def _tell_of_later(folder: Path, result: Checkpoint) -> None:
     if last is None or last.epochs <= result.epochs:
         return
     why = "the best on validation"
-    if SCHEDULES[last.record.settings["optimizer"]["schedule"]].has_trunk:
+    if in_stages(last.record.settings):
         over = last.schedule["is_over"]
         why = "the next stage, twice as long, gained too little" if over else "the last stage that is over"
     log.info("%s holds the weights of epoch %d: %s", folder / MODEL, result.epochs, why)

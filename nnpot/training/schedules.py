@@ -31,7 +31,7 @@ FINISH, FINISHING_RATE = 0.2, 0.2
 """Length of a finish, relative to the trunk before it, and its first rate, relative to the peak."""
 
 LEAST_GAIN = 0.02
-"""Relative decrease of an error from one stage to the next, twice as long, for which it is worth to go on."""
+"""Relative decrease of the error from one stage to the next, twice as long, for which it is worth to go on."""
 
 VALIDATIONS_OF_A_STAGE = 20
 """Approximate number of validations in a stage."""
@@ -256,7 +256,7 @@ class Staged(Schedule):
     goes on where it was left, to twice its length.  The training is over if a stage has gained too little for its
     length in the forces, or after `max_epochs`, for which the last stage ends exactly there.  Energies do not count:
     those of a few validation structures go on falling while forces rise.  A stage that gained too little is not the
-    result either: from there on structures are learned by heart.
+    result, which is the one before: by then the potential overfits.
 
     Without a validation error it takes all `max_epochs`.
     """

@@ -11,6 +11,7 @@ import yaml
 
 from nnpot.machine.files import write_atomically
 from nnpot.spec import Module
+from nnpot.training.schedules import SCHEDULES
 
 Settings = dict[str, Any]
 """Arguments of `nnpot train` by name: plain data, nested."""
@@ -67,6 +68,11 @@ def recipe_of(settings: Settings) -> Settings:
         data["validation"] = settings["data"]["validation"]
     trainer = {k: v for k, v in settings["trainer"].items() if f"trainer.{k}" not in _MACHINE}
     return {"data": data, "loss": settings["loss"], "optimizer": settings["optimizer"], "trainer": trainer}
+
+
+def in_stages(settings: Settings) -> bool:
+    """Return whether a training with these settings has stages, after each of which there is a model to use."""
+    return SCHEDULES[settings["optimizer"]["schedule"]].has_trunk
 
 
 def check_changes(before: Settings, now: Settings, folder: Path) -> list[str]:

@@ -18,8 +18,7 @@ from nnpot.training.checkpoint import Checkpoint, Record
 from nnpot.training.data import Split, residual
 from nnpot.training.options import DataOptions, TrainerOptions
 from nnpot.training.resolve import Length, length_of
-from nnpot.training.schedules import SCHEDULES
-from nnpot.training.settings import Settings, command_line
+from nnpot.training.settings import Settings, command_line, in_stages
 
 log = logging.getLogger("nnpot")
 
@@ -156,10 +155,9 @@ def record_of(
 
 
 def _length(potential: TrainablePotential, split: Split, settings: Settings, trainer: TrainerOptions) -> Length:
-    sizes, few_steps = [len(s) for s in split.train], None
-    in_stages = SCHEDULES[settings["optimizer"]["schedule"]].has_trunk
-    if in_stages and not split.validation and len(sizes) < FEW_STRUCTURES:
-        few_steps = steps_of_epoch(sizes, settings["data"]["batch_size"], settings["data"]["batch_atoms"])
+    sizes, data = [len(s) for s in split.train], settings["data"]
+    are_few = in_stages(settings) and not split.validation and len(sizes) < FEW_STRUCTURES
+    few_steps = steps_of_epoch(sizes, data["batch_size"], data["batch_atoms"]) if are_few else None
     return length_of(trainer, sum(sizes), potential.relative_cost, few_steps)
 
 
