@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 import torch
-from ase.data import atomic_numbers, chemical_symbols
+from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 from torch import Tensor
 
 from nnpot.batch import species_index
@@ -31,6 +31,28 @@ def check_elements(elements: Sequence[str]) -> tuple[str, ...]:
     if len(set(elements)) < len(elements):
         raise ValueError(f"elements must differ, got {', '.join(elements)}")
     return tuple(elements)
+
+
+def most_like(element: str, known: Sequence[str]) -> str:
+    """Return the known element that is most like another: of the same group if there is one, of a radius like its."""
+
+    def unlikeness(other: str) -> tuple[bool, float]:
+        radii = [float(covalent_radii[atomic_numbers[e]]) for e in (element, other)]
+        return _group(other) != _group(element), abs(radii[0] - radii[1])
+
+    return min(known, key=unlikeness)
+
+
+def _group(element: str) -> int:
+    """Column of the periodic table, from 1 to 18; 3 for lanthanides and actinides."""
+    z = atomic_numbers[element]
+    period, before = max((k, noble) for k, noble in enumerate((0, 2, 10, 18, 36, 54, 86), start=1) if noble < z)
+    place = z - before  # in the period
+    if place <= 2 and z != 2:
+        return place
+    if period <= 3:
+        return place + (16 if period == 1 else 10)
+    return place if period <= 5 else max(3, place - 14)
 
 
 def least_squares_energies(structures: Sequence[Structure], elements: Sequence[str]) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nnpot.batch import Batch, Pairs, species_index
 from nnpot.core import Core
 from nnpot.descriptors.base import Descriptor
-from nnpot.elements import isolated_atom_energies, least_squares_energies
+from nnpot.elements import isolated_atom_energies, least_squares_energies, most_like
 from nnpot.functional.autograd import AtomByAtom
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.constants import numbers
@@ -263,6 +263,23 @@ class NeuralNetworkPotential(TrainablePotential):
         """Return the same potential, its reference energies shifted, in eV by symbol."""
         energies = {e: old + shifts.get(e, 0.0) for e, old in zip(self.elements, self.reference, strict=True)}
         return self._rebuilt(atomic_energies=energies)
+
+    def with_elements(self, elements: Sequence[str]) -> Self:
+        """As of every potential: networks, scales and reference energies are copies as well."""
+        alike = [most_like(e, self.elements) for e in elements]
+        every = (*self.elements, *elements)
+        places = [self.elements.index(e) for e in (*self.elements, *alike)]
+        energies = {e: self.reference[place] for e, place in zip(every, places, strict=True)}
+        descriptor = self.descriptor.with_elements(every, places)
+        new: Self = self.replaced(descriptor=descriptor, atomic_energies=energies, core=None)
+        dtype, device = self.dtype_and_device()
+        new.to(device, dtype)
+        for (networks, linear), (old_networks, old_linear) in zip(new.network_terms, self.network_terms, strict=True):
+            for of_all, of_known in ((networks, old_networks), (linear, old_linear)):
+                for network, place in zip(of_all, places, strict=False):  # there may be no linear term
+                    network.load_state_dict(of_known[place].state_dict())
+        new.scaling.load_state_dict({name: value[places] for name, value in self.scaling.state_dict().items()})
+        return new.train(self.training)
 
     def _rebuilt(self, **changes: Any) -> Self:
         """A new potential with some arguments changed that no weight depends on."""

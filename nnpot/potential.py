@@ -261,6 +261,16 @@ class TrainablePotential(Potential):
         """Return the same potential, its reference energies shifted, in eV by symbol."""
 
     @abstractmethod
+    def with_elements(self, elements: Sequence[str]) -> Self:
+        """Return the same potential, without its core, that knows further elements.
+
+        Each of these is at first what the known one is that is most like it (:func:`nnpot.elements.most_like`).
+
+        Raises:
+            ValueError: If it cannot learn further elements.
+        """
+
+    @abstractmethod
     def compiled(self, *, training: bool = False, evaluation: bool = False) -> Self:
         """Compile, for these uses, what gains by it; return the potential itself."""
 

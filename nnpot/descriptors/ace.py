@@ -37,6 +37,10 @@ MIXINGS = ("pair", "product", "product_pair")
 """U, V, U', by which body orders 3, 4, 5 multiply channels."""
 
 
+_AXIS_OF_RADIAL = {"channel_weights": 2, "projection": 2, "hidden": 2, "input_scale": 1}
+"""Axis of weights along which the functions (q, k) of element and distance come first, by the name of the weights."""
+
+
 class ACE(Descriptor):
     r"""Invariants of the neighbour density up to body order 5, with trainable radial channels.
 
@@ -223,6 +227,27 @@ class ACE(Descriptor):
         if given["cutoff"] == "auto":
             chosen["cutoff"] = cutoff_of(structures)
         return {"elements": elements, **chosen}
+
+    def with_elements(self, elements: Sequence[str], places: Sequence[int]) -> "ACE":
+        """As of every descriptor: each further element has weights of its own, copies of those of one that is known.
+
+        It has a density of its own as well, unless E is trained or there are too many elements for that.
+        """
+        rows, old = torch.tensor(places), self.element_weights
+        shares = isinstance(old, nn.Parameter) or len(elements) > MANY_ELEMENTS
+        n_densities = old.shape[1] if shares else None
+        new: ACE = self.replaced(elements=tuple(elements), element_channels=n_densities, channels=self.channels)
+        of_radial = torch.arange(old.shape[1] * self.n_radial).view(old.shape[1], self.n_radial)
+        first = of_radial if shares else of_radial[rows]  # columns that functions of distance and element take over
+        state = {"element_weights": old[rows]} if shares else {}
+        for name, value in self.state_dict().items():
+            axis = _AXIS_OF_RADIAL.get(name.rpartition(".")[2])
+            if axis is not None:
+                others = torch.arange(of_radial.numel(), value.shape[axis])
+                value = value.index_select(axis, torch.cat([first.flatten(), others]).to(value.device))
+            state[name] = value if name.startswith("mixing") else value[rows]
+        new.to(self.channel_weights).load_state_dict(state)
+        return new
 
     @property
     def relative_cost(self) -> float:

@@ -125,6 +125,21 @@ class Descriptor(Module, ABC):
         table = table.view(n, width, d, 3).transpose(1, 2).reshape(n, d, 3 * width)
         return replace(batch, cached=CachedFeatures(features, (table,), slots))
 
+    def with_elements(self, elements: Sequence[str], places: Sequence[int]) -> Self:
+        """Return the same descriptor for more elements, each of which counts at first as one that is known.
+
+        Args:
+            elements: Those that are known, in their order, and further ones.
+            places: For each of them the place, among those that are known, of the one as which it counts.
+
+        Raises:
+            ValueError: If the descriptor cannot learn further elements.
+        """
+        raise ValueError(
+            f"a potential with {type(self).__name__} cannot learn further elements ({', '.join(elements)}): its "
+            "functions are for those that it knows; train a new one"
+        )
+
     def fitted(self, structures: Sequence[Structure]) -> Self:
         """Return a descriptor in which everything left open has been chosen from training structures.
 

@@ -44,11 +44,13 @@ class Distances:
         elements: Chemical symbols.
         d: In Å, shape (S, S), float64.
         counts: Number of distances that were looked at, shape (S, S); 0 where d comes from covalent radii.
+        known: Where d is known, from these data or from others before, shape (S, S).
     """
 
     elements: tuple[str, ...]
     d: Tensor
     counts: Tensor
+    known: Tensor
 
     @classmethod
     def of(cls, structures: Sequence[Structure], elements: tuple[str, ...], cutoff: float) -> "Distances":
@@ -69,14 +71,16 @@ class Distances:
         seen = torch.isfinite(shortest)
         d = torch.where(seen, torch.minimum(FRACTION * shortest, FARTHEST * sums), UNSEEN[0] * sums)
         halves = torch.where(torch.eye(n, dtype=torch.bool), counts // 2, counts)
-        return cls(elements, (d.clamp(max=cutoff) * 1e4).floor() / 1e4, halves)
+        return cls(elements, (d.clamp(max=cutoff) * 1e4).floor() / 1e4, halves, seen)
 
-    def within(self, known: Core | None) -> "Distances":
-        """Return the smaller ones of these and of those of a core for other structures."""
-        if known is None:
+    def within(self, core: Core | None) -> "Distances":
+        """Return the smaller ones of these and of those of a core for other structures, perhaps of fewer elements."""
+        if core is None:
             return self
-        before = torch.tensor(known.distances, dtype=torch.float64)
-        return replace(self, d=torch.where(self.counts > 0, torch.minimum(self.d, before), before))
+        before, places = torch.full_like(self.d, torch.inf), [self.elements.index(e) for e in core.elements]
+        before[torch.tensor(places).unsqueeze(dim=1), places] = torch.tensor(core.distances, dtype=torch.float64)
+        d = torch.minimum(torch.where(self.counts > 0, self.d, torch.inf), before)
+        return replace(self, d=torch.where(torch.isfinite(d), d, self.d), known=torch.isfinite(d))
 
     def core(self, factors: Tensor) -> Core:
         """Return the core with factors k, shape (S, S)."""
@@ -124,7 +128,7 @@ def with_core(
         ValueError: If the potential can have none, or does not know an element of the structures.
     """
     distances = Distances.of(structures, potential.elements, potential.cutoff).within(known)
-    distances = _with_best_of_unseen(potential, distances, known)
+    distances = _with_best_of_unseen(potential, distances)
     factors = _least_factors(distances.elements)
     guarded = potential.with_core(distances.core(factors))
     paths = [*dimers(distances.elements, distances.d), *pushes(structures, distances.elements, distances.d)]
@@ -165,13 +169,13 @@ def _least_factors(elements: Sequence[str]) -> Tensor:
     return (LEAST / zbl).clamp(min=1.0)
 
 
-def _with_best_of_unseen(potential: Potential, distances: Distances, known: Core | None) -> Distances:
+def _with_best_of_unseen(potential: Potential, distances: Distances) -> Distances:
     """For pairs that no data have a word on, take the d with which two free atoms gain least on the way inwards."""
-    if known is not None or bool((distances.counts > 0).all()):
+    if bool(distances.known.all()):
         return distances
     ones, tried = torch.ones_like(distances.d), []
     for size in UNSEEN:
-        d = torch.where(distances.counts > 0, distances.d, distances.d * (size / UNSEEN[0]))
+        d = torch.where(distances.known, distances.d, distances.d * (size / UNSEEN[0]))
         one = replace(distances, d=d.clamp(max=potential.cutoff))
         falls = torch.zeros_like(d)
         paths = dimers(one.elements, one.d)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from nnpot.elements import elements_of, least_squares_energies
+from nnpot.elements import elements_of, least_squares_energies, most_like
 from nnpot.potential import Potential, SumPotential, TrainablePotential
 from nnpot.repulsion import ZBL
 from nnpot.spec import build, to_spec
@@ -71,26 +71,30 @@ def fresh_start(potential: TrainablePotential, split: Split, settings: Settings,
 def start_from_model(model: Potential, split: Split, settings: Settings, trainer: TrainerOptions) -> Start:
     """Keep set-up, scales and networks of a model; only its reference energies are fitted anew.
 
+    An element that it does not know begins as a copy of one that it does.
+
     Raises:
-        ValueError: If it is of a kind that cannot be trained, or does not know an element of the data.
+        ValueError: If it is of a kind that cannot be trained, or cannot learn a further element of the data.
     """
     trained, baseline = (model.first, model.second) if isinstance(model, SumPotential) else (model, None)
     if not isinstance(trained, TrainablePotential) or isinstance(baseline, TrainablePotential):
         raise ValueError(f"a {type(model).__name__} cannot be trained; give one model of nnpot train")
-    new = [e for e in elements_of([*split.train, *split.validation]) if e not in model.elements]
-    if new:
-        raise ValueError(
-            f"the model knows {', '.join(model.elements)}, but the data hold {', '.join(new)} as well; train a new one"
-        )
     if settings["repulsion"] is True and baseline is None:
         raise ValueError("the model has no repulsion, and none can be added to it; train a new one with --repulsion")
     if settings["potential"] is not None:
         log.warning("the potential of the settings is not used: set-up and networks are those of the model")
     settings = {**settings, "potential": None, "repulsion": settings["repulsion"] if baseline is None else True}
+    core = trained.core  # which is for other data
+    if new := [e for e in elements_of([*split.train, *split.validation]) if e not in model.elements]:
+        alike = ", ".join(f"{e} as {most_like(e, trained.elements)}" for e in new)
+        log.info("the model learns further elements, which begin like others: %s", alike)
+        trained = trained.with_elements(new)
+        baseline = None if baseline is None else ZBL(trained.elements)
+        model = trained if baseline is None else trained + baseline
     shifts = _shifts(model, split.train)
     told = ", ".join(f"{e} {1000 * shift:+.3g}" for e, shift in shifts.items())
     log.info("reference energies are shifted to the data, in meV: %s", told or "not at all, there are no energies")
-    bare, core = trained.with_core(None), trained.core  # which is for other data
+    bare = trained.with_core(None)
     assert isinstance(bare, TrainablePotential)
     potential = bare.with_references(shifts)
     record = record_of(potential, baseline, split, settings, trainer)

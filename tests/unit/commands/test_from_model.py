@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from datasets import labelled_alloys, tiny_config, write
 from runs import refusal, weights
@@ -158,15 +159,47 @@ def test_atoms_at_one_place_are_named(model: Path, tmp_path: Path, capsys: pytes
     assert "new.xyz, frame 6: atoms 0 and 1 are at one place" in line
 
 
-def test_elements_that_the_model_does_not_know_are_named(
+def with_nickel(frames: int, seed: int, shift: float = 0.0) -> list:
+    """Labelled frames, some of their atoms nickel, each of which has more energy by a shift in eV."""
+    made = labelled_alloys(frames, seed)
+    for k, atoms in enumerate(made):
+        atoms.symbols[: 1 + k % 3] = "Ni"
+        atoms.calc = EMT()
+        energy = atoms.get_potential_energy() + shift * list(atoms.symbols).count("Ni")
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=atoms.get_forces())
+    return made
+
+
+def test_elements_that_no_functions_are_for_are_named(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    frames = labelled_alloys(10, 5)
-    for atoms in frames:
-        atoms.symbols[0] = "Ni"
-    data = write(tmp_path / "new.xyz", frames)
+    data = write(tmp_path / "new.xyz", with_nickel(10, 5))
     line = refusal(capsys, "train", "--from", model, "--data.train", data, "--out", tmp_path / "o")
-    assert "the model knows Cu, Au, but the data hold Ni as well" in line
+    assert "a potential with ACSF cannot learn further elements (Cu, Au, Ni)" in line
+
+
+@pytest.mark.parametrize("repulsion", ["auto", "true"])
+def test_a_further_element_begins_like_another_and_has_its_own_reference_energy(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, repulsion: str
+) -> None:
+    small = ["--potential.descriptor", "{class_path: ACE, init_args: {cutoff: 4.0, n_radial: 3, l_max: 1}}"]
+    config = tiny_config(tmp_path)
+    first = ["--config", str(config), *small, "--repulsion", repulsion, "--trainer.max_epochs", "2"]
+    main(["train", *first, "--out", str(tmp_path / "first")])
+    data = write(tmp_path / "new.xyz", with_nickel(10, 5))
+    main(["train", "--from", str(tmp_path / "first"), "--data.train", str(data), "--out", str(tmp_path / "o"), *STILL])
+    assert "the model learns further elements, which begin like others: Ni as Cu" in caplog.messages
+    old, new = load(tmp_path / "first/model.nnpot", torch.float64), load(tmp_path / "o/model.nnpot", torch.float64)
+    assert new.elements == ("Cu", "Au", "Ni")
+    assert new.has_core is (repulsion == "auto")
+    data = write(tmp_path / "shifted.xyz", with_nickel(10, 5, shift=1.5))
+    main(["train", "--from", str(tmp_path / "first"), "--data.train", str(data), "--out", str(tmp_path / "p"), *STILL])
+    shifted = load(tmp_path / "p/model.nnpot", torch.float64)
+    references = [(m.first if isinstance(m, SumPotential) else m).reference for m in (new, shifted)]
+    differences = [b - a for a, b in zip(*references, strict=True)]
+    assert differences == pytest.approx([0.0, 0.0, 1.5], abs=1e-4)
+    plain = Structure.from_ase(labelled_alloys(3, 9)[2])
+    torch.testing.assert_close(new.predict(plain).forces, old.predict(plain).forces, rtol=1e-3, atol=1e-3)
 
 
 def test_what_cannot_be_trained_is_refused(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
