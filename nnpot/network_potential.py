@@ -223,6 +223,21 @@ class NeuralNetworkPotential(TrainablePotential):
         )
         return [ParameterGroup(decaying, decays=True), ParameterGroup(others, decays=False)]
 
+    @property
+    def parts(self) -> dict[str, tuple[nn.Parameter, ...]]:
+        """As of every potential: the descriptor, each layer of the networks, the linear term, and the heads."""
+        layers: dict[str, tuple[nn.Parameter, ...]] = {}
+        for network in self.networks:
+            *hidden, output = (tuple(m.parameters()) for m in network.modules() if isinstance(m, Affine))
+            named = {**{f"hidden_{k}": layer for k, layer in enumerate(hidden, start=1)}, "output": output}
+            layers = {name: layers.get(name, ()) + layer for name, layer in named.items()}
+        return {
+            "descriptor": tuple(self.descriptor.parameters()),
+            **layers,
+            "linear": tuple(self.linear.parameters()),
+            **{name: tuple(head.parameters()) for name, head in self.head_networks.items()},
+        }
+
     def cache_size(self, batch: Batch) -> int:
         """Return how many numbers the descriptor keeps of a batch of one structure."""
         return self.descriptor.cache_size(batch)

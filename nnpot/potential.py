@@ -88,10 +88,12 @@ class ParameterGroup:
     Attributes:
         parameters: Some of a potential's.
         decays: Whether weight decay may make them smaller.
+        rate: Their learning rate relative to that of the others.
     """
 
     parameters: tuple[nn.Parameter, ...]
     decays: bool
+    rate: float = 1.0
 
 
 class Potential(Module, ABC):
@@ -247,6 +249,11 @@ class TrainablePotential(Potential):
     @abstractmethod
     def parameter_groups(self) -> list[ParameterGroup]:
         """Return all parameters, each in one group."""
+
+    @property
+    def parts(self) -> dict[str, tuple[nn.Parameter, ...]]:
+        """Parameters by the name of the part that they belong to, which may be trained at a rate of its own."""
+        return {}
 
     @abstractmethod
     def fitted(self, structures: Sequence[Structure], dtype: torch.dtype = torch.float32) -> Self:

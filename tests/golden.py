@@ -56,7 +56,7 @@ SETTINGS: Settings = {
     "optimizer": {
         **{"method": "soap", "lr": 0.2, "weight_decay": 0.01},
         **{"schedule": "adaptive", "warm_up": 0.02, "final_lr": 0.01},
-        **{"ema": 0.7, "ema_growth": "auto"},
+        **{"ema": 0.7, "ema_growth": "auto", "rates": {}},
     },
     "trainer": {
         **{"max_epochs": 46, "atom_budget": 16.0, "patience": 0, "validate_every": 1},

@@ -94,6 +94,8 @@ class OptimizerOptions:
         ema_growth: Whether the average is at the start over the last part of the steps so far, a fifth or so, instead
             of exponential from the first weights on; `auto` for only with `ema: auto`.  Without, a decay that spans
             more than a tenth of all steps is lowered to that.
+        rates: Learning rates of parts of the potential relative to that of all others, as `{descriptor: 0, hidden_1:
+            0.1}`; 0 freezes a part.  Parts are `descriptor`, `hidden_1`, `hidden_2`, …, `output`, `linear`, `charges`.
 
     Raises:
         ValueError: If a value is out of range.
@@ -107,6 +109,7 @@ class OptimizerOptions:
     final_lr: float = 0.01
     ema: float | Literal["auto"] = "auto"
     ema_growth: Literal["auto", "on", "off"] = "auto"
+    rates: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.lr > 0:
@@ -114,6 +117,8 @@ class OptimizerOptions:
         ema = 0.0 if self.ema == "auto" else self.ema
         if not (0 <= self.warm_up < 1 and 0 <= self.final_lr <= 1 and 0 <= ema < 1 and self.weight_decay >= 0):
             raise ValueError("warm_up, final_lr and ema must be fractions and weight_decay not negative")
+        if any(rate < 0 for rate in self.rates.values()):
+            raise ValueError(f"rates must not be negative, got {self.rates}; 0 freezes a part")
 
     @property
     def in_stages(self) -> bool:

@@ -11,7 +11,7 @@ import torch
 from nnpot.potential import TrainablePotential
 from nnpot.training.data import StructureData
 from nnpot.training.loss import LossOptions, weighted
-from nnpot.training.optimizers import optimizer_of
+from nnpot.training.optimizers import at_rates, optimizer_of
 from nnpot.training.options import OptimizerOptions
 from nnpot.training.schedules import LEAST_GAIN, SCHEDULES
 
@@ -35,7 +35,7 @@ def forecast(
     """
     n_atoms = sum(len(b.numbers) for b in data.train)
     epochs, loader = max_epochs, data.train_dataloader()
-    groups, times = potential.train().parameter_groups(), []
+    groups, times = at_rates(potential.train(), optimizer.rates), []
     method = optimizer_of(optimizer.method, groups, optimizer.lr, optimizer.weight_decay)
     for batch in itertools.islice(itertools.cycle(loader), STEPS):
         started = time.perf_counter()

@@ -16,7 +16,7 @@ from nnpot.training.finite import FiniteWatch, diverged
 from nnpot.training.loss import LossOptions, error, weighted
 from nnpot.training.metrics import LabelErrors
 from nnpot.training.numerics import difference, numerics_of
-from nnpot.training.optimizers import optimizer_of
+from nnpot.training.optimizers import at_rates, optimizer_of
 from nnpot.training.options import OptimizerOptions
 from nnpot.training.schedules import Schedule
 
@@ -53,6 +53,8 @@ class PotentialTask(pl.LightningModule):
         super().__init__()
         self.potential, self.record = potential, record
         self.loss, self.optimizer = loss or LossOptions(), optimizer or OptimizerOptions()
+        rates = self.optimizer.rates
+        self._groups = at_rates(potential, rates) if rates else None  # before a strategy counts gradients
         self._schedule: Schedule | None = None
         self.errors = nn.ModuleDict({name: LabelErrors() for name in LABELS})
         self.error: float | None = None  # the last `val/error`
@@ -68,7 +70,7 @@ class PotentialTask(pl.LightningModule):
         """Set the learning rate by the time in epochs, whatever number of steps an epoch had before a resume."""
         rate = self.optimizer.lr * self.schedule.rate(self._time(batch_idx))
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("relative_rate", 1.0)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
@@ -91,7 +93,8 @@ class PotentialTask(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the learning rate."""
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        group = self.trainer.optimizers[0].param_groups[0]
+        self.log("lr", group["lr"] / group.get("relative_rate", 1.0))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the errors of this validation."""
@@ -165,4 +168,4 @@ class PotentialTask(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimiser; its rate is set before each step."""
         o = self.optimizer
-        return optimizer_of(o.method, self.potential.parameter_groups(), o.lr, o.weight_decay)
+        return optimizer_of(o.method, self._groups or self.potential.parameter_groups(), o.lr, o.weight_decay)

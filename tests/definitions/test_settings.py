@@ -12,7 +12,7 @@ import torch
 import yaml
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from golden import alloys
+from golden import ACE, alloys
 from short import STILL, Short, finished, short_training
 
 from nnpot.__main__ import main
@@ -277,6 +277,41 @@ def test_a_first_step_of_adam_is_the_rate_and_the_decay(tmp_path: Path, lr: floa
         assert moved.max().item() < lr * (1 + 1e-9)
 
 
+@effect_of("optimizer.rates")
+@pytest.mark.parametrize("method", ["adamw", "soap"])
+def test_parts_move_at_their_own_rates(tmp_path: Path, method: str) -> None:
+    ace = {"descriptor": {"class_path": "ACE", "init_args": ACE}, **ONE_STEP}
+    before, together = (short_training(tmp_path, **ace, **more) for more in (STILL, {"optimizer.method": method}))
+    rates = {"descriptor": 0, "hidden_1": 0.25, "output": 0, "linear": 3}
+    apart = short_training(tmp_path, **ace, **{"optimizer.method": method, "optimizer.rates": rates})
+    assert set(rates) < set(together.model.parts) == {"descriptor", "hidden_1", "hidden_2", "output", "linear"}
+    for name, rate in {**rates, "hidden_2": 1}.items():
+        parts = [run.model.parts[name] for run in (before, together, apart)]
+        start, full, own = (torch.cat([p.detach().flatten() for p in part]) for part in parts)
+        torch.testing.assert_close(own - start, rate * (full - start), rtol=1e-6, atol=1e-9)
+        assert bool((full != start).any())
+    assert apart.column("lr") == together.column("lr")
+
+
+@pytest.mark.parametrize(
+    ("rates", "why"),
+    [
+        ({"hiden": 1}, "optimizer.rates: there is no part hiden; the potential has descriptor, hidden_1"),
+        (
+            {name: 0 for name in ("descriptor", "hidden_1", "hidden_2", "output", "linear")},
+            "freezes all of the potential",
+        ),
+        ({"output": -1}, "rates must not be negative"),
+    ],
+)
+def test_wrong_rates_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rates: dict[str, float], why: str
+) -> None:
+    with pytest.raises(SystemExit):
+        short_training(tmp_path, **{"optimizer.rates": rates})
+    assert why in capsys.readouterr().err
+
+
 @effect_of("optimizer.method")
 def test_a_first_step_of_soap_is_the_rate_in_every_direction(tmp_path: Path) -> None:
     before = short_training(tmp_path, **ONE_STEP, **STILL)
@@ -429,7 +464,7 @@ def test_a_training_from_a_model_starts_with_it_at_a_tenth_of_the_rate(tmp_path:
 
 def names_of(settings: Any, prefix: str = "") -> set[str]:
     """Every single setting by its full name."""
-    if not isinstance(settings, dict):
+    if not isinstance(settings, dict) or not settings:
         return {prefix.removesuffix(".")}
     return {name for key, of in settings.items() for name in names_of(of, f"{prefix}{key}.")}
 
