@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from nnpot.descriptors import ACE, ACSF, ListedACSF
     from nnpot.io import describe, load, save
     from nnpot.network_potential import NeuralNetworkPotential
-    from nnpot.potential import Potential, Prediction, SumPotential
+    from nnpot.potential import Potential, SumPotential
+    from nnpot.prediction import Prediction
     from nnpot.repulsion import ZBL
     from nnpot.structure import Structure
 
@@ -59,7 +60,7 @@ _ROOM_OF = {
     "NeuralNetworkPotential": "network_potential",
     "Pairs": "batch",
     "Potential": "potential",
-    "Prediction": "potential",
+    "Prediction": "prediction",
     "Spread": "committee",
     "Structure": "structure",
     "SumPotential": "potential",

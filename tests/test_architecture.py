@@ -7,7 +7,8 @@ layer  packages and modules                                                     
        torch_compile, machine, native, units, simulation
 1      functional/, neighbors, reading/                                         layer 0
 2      descriptors/, nn/                                                        layers 0–1
-3      potential, heads, tables, network_potential, core, repulsion, committee  layers 0–2, each other
+3      potential, prediction, hessian, heads, tables, network_potential, core,   layers 0–2, each other
+       repulsion, committee
 4      formats/, io                                                             layers 0–3, see BESIDE
 5      training/, analysis/, engines/, calculator, doctor/                      layers 0–4, see BESIDE
 6      commands/, __main__                                                      layers 0–5
@@ -33,7 +34,10 @@ LAYERS = (
     ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn"),
-    ("potential", "heads", "tables", "network_potential", "core", "repulsion", "committee"),
+    (
+        *("potential", "prediction", "hessian", "heads", "tables", "network_potential", "core", "repulsion"),
+        "committee",
+    ),
     ("formats", "io"),
     ("training", "analysis", "engines", "calculator", "doctor"),
     ("commands", "__main__"),
