@@ -1,31 +1,25 @@
 """What is wrong with settings that the parser of a command refuses: one sentence with the name of the first of them."""
 
-import dataclasses
 import difflib
-import inspect
 import pydoc
-import types
-import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import yaml
-from jsonargparse import get_loader
 
 from nnpot.commands.configuration import read_settings
+from nnpot.commands.kinds import (
+    all_names,
+    alternatives,
+    choices,
+    classes_of,
+    described,
+    fits,
+    is_group,
+    loaded,
+    parameters_of,
+)
 from nnpot.spec import Module
-
-NOUNS = {
-    int: ("a whole number", "whole numbers"),
-    float: ("a number", "numbers"),
-    bool: ("true or false", "values true or false"),
-    str: ("a string", "strings"),
-    Path: ("a path", "paths"),
-    type(None): ("null", "nulls"),
-}
-"""How a value of each type is called: one, and several."""
-
 
 NO_VALUE = object()
 """In the place of the value of an option that has none."""
@@ -45,10 +39,10 @@ def explanation(
         accepted: Whether the parser takes them, so that a word behind a switch is no value of it.
     """
     settings: dict[str, Any] = {}
-    switches = {name for name, kind in _parameters(command).items() if accepted and kind is bool}
+    switches = {name for name, kind in parameters_of(command).items() if accepted and kind is bool}
     for name, value in _given(arguments, other_names, switches):
         _put(settings, name.split(".") if name else [], value)
-    return next(_faults_of_group(command, settings, "", known=_all_names(command)), None)
+    return next(_faults_of_group(command, settings, "", known=all_names(command)), None)
 
 
 # what is given --------------------------------------------------------------------------------------------------------
@@ -68,7 +62,7 @@ def _given(
             continue
         option, equals, value = option.partition("=")
         is_alone = not equals and (not rest or rest[0].startswith("--"))
-        is_alone |= not equals and option[2:] in switches and bool(rest) and not isinstance(_loaded(rest[0]), bool)
+        is_alone |= not equals and option[2:] in switches and bool(rest) and not isinstance(loaded(rest[0]), bool)
         value = value if equals or is_alone else rest.pop(0)
         if option != "--config":
             yield other_names.get(option, option)[2:], NO_VALUE if is_alone else _parts(value)
@@ -78,15 +72,8 @@ def _given(
 
 def _parts(text: str) -> Any:
     """The value of an option, read where it is more than one text or number."""
-    value = _loaded(text)
+    value = loaded(text)
     return value if isinstance(value, dict | list) else text
-
-
-def _loaded(text: str) -> Any:
-    try:
-        return get_loader("yaml")(text)
-    except yaml.YAMLError:
-        return text
 
 
 def _put(settings: dict[str, Any], path: Sequence[str], value: Any) -> None:
@@ -108,49 +95,12 @@ def _put(settings: dict[str, Any], path: Sequence[str], value: Any) -> None:
         settings[first] = value
 
 
-# what is allowed ------------------------------------------------------------------------------------------------------
-
-
-def _parameters(of: Callable[..., Any]) -> dict[str, Any]:
-    """Names and types of the parameters of a function, or of the constructor of a class."""
-    function = of.__init__ if isinstance(of, type) and not dataclasses.is_dataclass(of) else of  # type: ignore[misc]
-    hints = typing.get_type_hints(function)
-    return {name: hints.get(name, Any) for name in inspect.signature(of).parameters}
-
-
-def _is_group(kind: Any) -> bool:
-    return isinstance(kind, type) and (dataclasses.is_dataclass(kind) or issubclass(kind, Module))
-
-
-def _alternatives(kind: Any) -> tuple[Any, ...]:
-    return get_args(kind) if get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
-
-
-def _all_names(command: Callable[..., Any], prefix: str = "") -> list[str]:
-    """Full names of all settings but those of classes that are chosen by name."""
-    names = []
-    for name, kind in _parameters(command).items():
-        names.append(prefix + name)
-        for group in filter(_is_group, _alternatives(kind)):
-            names += _all_names(group, f"{prefix}{name}.") if not inspect.isabstract(group) else []
-    return names
-
-
-def _classes(base: type) -> dict[str, type]:
-    """Classes that may stand for a base class, by name."""
-    own: dict[str, type] = {} if inspect.isabstract(base) else {base.__name__: base}
-    subclasses: list[type] = base.__subclasses__()
-    for kind in subclasses:
-        own |= _classes(kind)
-    return own
-
-
 # faults ---------------------------------------------------------------------------------------------------------------
 
 
 def _faults(kind: Any, value: Any, name: str, known: Sequence[str]) -> Iterator[str]:
     """What is wrong with a value, if anything."""
-    groups = [part for part in _alternatives(kind) if _is_group(part)]
+    groups = [part for part in alternatives(kind) if is_group(part)]
     if value is NO_VALUE:
         return
     if groups and value not in (None, "null"):
@@ -159,19 +109,19 @@ def _faults(kind: Any, value: Any, name: str, known: Sequence[str]) -> Iterator[
         elif isinstance(value, dict):
             yield from _faults_of_group(groups[0], value, name, known)
         else:
-            parts = ", ".join(_parameters(groups[0]))
+            parts = ", ".join(parameters_of(groups[0]))
             yield f"{name} must be settings by name ({parts}), got {_shown(value)}"
-    elif not _fits(kind, value):
+    elif not fits(kind, value):
         if isinstance(value, dict) and "init_args" in value:
             yield f"there is no setting {name}.{next(iter(value['init_args']))}; {name} has no parts"
         else:
-            yield f"{name} must be {_described(kind)}, got {_shown(value)}{_advice(value, _choices(kind))}"
+            yield f"{name} must be {described(kind)}, got {_shown(value)}{_advice(value, choices(kind))}"
 
 
 def _faults_of_group(
     of: Callable[..., Any], settings: dict[str, Any], name: str, known: Sequence[str]
 ) -> Iterator[str]:
-    parameters = _parameters(of)
+    parameters = parameters_of(of)
     for key, value in settings.items():
         full = f"{name}.{key}" if name else str(key)
         if key in parameters:
@@ -187,7 +137,7 @@ def _faults_of_group(
 
 def _faults_of_module(base: type, value: Any, name: str, known: Sequence[str]) -> Iterator[str]:
     """What is wrong with a class that is named, or with its arguments."""
-    classes = _classes(base)
+    classes = classes_of(base)
     if base.__name__ in classes and isinstance(value, dict) and "class_path" not in value:
         yield from _faults_of_group(base, value.get("init_args", value), name, known)
         return
@@ -217,65 +167,7 @@ def _located(path: Any) -> Any:
         return None
 
 
-def _fits(kind: Any, value: Any) -> bool:
-    """Whether a value, as YAML reads it, may be of a type."""
-    alternatives, parts = _alternatives(kind), get_args(kind)
-    if len(alternatives) > 1:
-        return any(_fits(part, value) for part in alternatives)
-    match get_origin(kind) or kind:
-        case origin if origin is Literal:
-            return str(value) in map(str, parts)
-        case origin if origin in (tuple, list):
-            if not isinstance(value, list | tuple):
-                return False
-            kinds = parts if _has_length(kind) else parts[:1] * len(value)
-            return len(kinds) == len(value) and all(map(_fits, kinds, value))
-        case origin if origin is dict:
-            return isinstance(value, dict) and all(_fits(parts[1], v) for v in value.values())
-        case origin if origin is bool:
-            return isinstance(_loaded(value) if isinstance(value, str) else value, bool)
-        case origin if origin in (int, float):
-            return _is_number(value, origin)
-        case origin if origin in (str, Path):
-            return isinstance(value, str)
-        case origin if origin is type(None):
-            return value in (None, "null")
-    return True
-
-
-def _has_length(kind: Any) -> bool:
-    """Whether a type of lists is one of lists of a given length."""
-    return get_origin(kind) is tuple and ... not in get_args(kind)
-
-
-def _is_number(value: Any, kind: Any) -> bool:
-    if isinstance(value, str):
-        value = _loaded(value)
-    return isinstance(value, int | kind) and not isinstance(value, bool)
-
-
 # words ----------------------------------------------------------------------------------------------------------------
-
-
-def _described(kind: Any, *, several: bool = False) -> str:
-    """What a value must be, in words."""
-    parts = get_args(kind)
-    alternatives = _alternatives(kind)
-    if len(alternatives) > 1:
-        return " or ".join(_described(part) for part in alternatives)
-    origin = get_origin(kind) or kind
-    if origin is Literal:
-        return str(parts[0]) if len(parts) == 1 else f"one of {', '.join(map(str, parts))}"
-    if origin in (tuple, list):
-        of = " and ".join(_described(part, several=True) for part in dict.fromkeys(parts) if part is not ...)
-        return f"{'lists' if several else 'a list'} of {f'{len(parts)} ' if _has_length(kind) else ''}{of}"
-    if origin is dict:
-        return f"{_described(parts[1], several=True)} by name"
-    return NOUNS[origin][several] if origin in NOUNS else "something else"
-
-
-def _choices(kind: Any) -> list[str]:
-    return [str(c) for part in _alternatives(kind) if get_origin(part) is Literal for c in get_args(part)]
 
 
 def _advice(value: Any, choices: Iterable[str]) -> str:
@@ -292,7 +184,7 @@ def _nearest(word: str, choices: Iterable[str]) -> list[str]:
 
 def _anywhere(name: str, command: Callable[..., Any]) -> list[str]:
     """The setting, wherever it stands, whose last part is most like a wrong name; none if none is like it."""
-    by_last_part = {full.rpartition(".")[2]: full for full in reversed(_all_names(command))}
+    by_last_part = {full.rpartition(".")[2]: full for full in reversed(all_names(command))}
     return [by_last_part[part] for part in _nearest(name, by_last_part)]
 
 

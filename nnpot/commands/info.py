@@ -31,11 +31,9 @@ def info(model: Path | None = None, *, system: bool = False) -> None:
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments of :func:`info` to a parser: a model that may be left out, and a switch without a value."""
+    """Add the arguments of :func:`info` to a parser: a model that may be left out, and a switch."""
     parser.add_argument("model", nargs="?", type=Path, help="model file, package, or folder with files of n2p2")
-    parser.add_argument(
-        "--system", action="store_true", help="versions, processor, kernels, threads, GPU, speed: for a bug report"
-    )
+    parser.add_argument("--system", type=bool, default=False, help="versions, processor, kernels, threads, GPU, speed")
 
 
 def _print_model(path: Path) -> None:

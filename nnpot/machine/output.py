@@ -1,11 +1,11 @@
-"""Printing that nobody reads any more: a reader that ends, as `head` does, or a closed terminal ends no program."""
+"""What is printed: complaints on one line, and what nobody reads any more, as by `head`, which ends no program."""
 
 import errno
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 UNREAD = {errno.EPIPE, errno.EIO, errno.EBADF}
 """Errors of a stream that has no reader; a full disk is not among them."""
@@ -62,3 +62,24 @@ def read_or_not() -> Iterator[None]:
         for name, stream in before.items():
             if isinstance(getattr(sys, name), Output) and stream is not None:
                 setattr(sys, name, stream)
+
+
+LONGEST = 600
+"""Number of characters of a complaint."""
+
+
+def complain(message: str, code: int) -> NoReturn:
+    """Print one line on standard error and leave."""
+    print(f"nnpot: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def with_notes(error: BaseException) -> str:
+    """Return an error with what was added to it on its way, on one line."""
+    return one_line("; ".join([str(error), *getattr(error, "__notes__", [])]))
+
+
+def one_line(message: str) -> str:
+    """Return a message on one line, cut off if it is very long."""
+    line = " ".join(message.split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} …"

@@ -83,9 +83,10 @@ class OptimizerOptions:
         method: `adamw`, or `soap`: Adam in the eigenbasis of the gradients (N. Vyas et al., arXiv:2409.11321).
         lr: Peak learning rate.
         weight_decay: Decoupled weight decay of the networks; the linear term and the descriptor are left alone.
-        schedule: `cosine`: the rate falls over all epochs; `adaptive`: over the second half of them, unless the
-            validation error stops falling before: then the best averaged weights are refined for a short time;
-            `constant`: it stays at its peak.
+        schedule: `staged`: the rate stays at its peak, and at each doubling of the length a copy is annealed to a
+            model, until that gains too little; `cosine`: the rate falls over all epochs; `adaptive`: over the second
+            half of them, unless the validation error stops falling before: then the best averaged weights are refined
+            for a short time; `constant`: it stays at its peak.
         warm_up: Fraction of all steps in which the rate rises from 0.
         final_lr: Rate at the end, as a fraction of that from which it falls.
         ema: Decay per step of the exponential moving average of the weights that is validated and saved; 0 for none;

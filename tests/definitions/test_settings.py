@@ -349,7 +349,7 @@ def test_the_budget_sets_the_number_of_epochs(
 ) -> None:
     settings = {"trainer.max_epochs": "auto", "trainer.atom_budget": budget}
     with pytest.raises(FileNotFoundError):  # a plan leaves no metrics
-        short_training(tmp_path, "--plan", "true", **settings)
+        short_training(tmp_path, "--plan", **settings)
     assert f", {epochs} epochs" in capsys.readouterr().out  # of 24 atoms
 
 

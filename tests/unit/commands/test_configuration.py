@@ -192,7 +192,7 @@ def test_too_little_memory_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureF
     config = tmp_path / "c.yaml"
     config.write_text("seed: 0")
     full = RuntimeError("DefaultCPUAllocator: can't allocate memory")
-    with mock.patch("nnpot.__main__._settings", side_effect=full):
+    with mock.patch("nnpot.commands.line._settings", side_effect=full):
         line = refusal(capsys, "train", "--config", config)
     assert f"there is not enough memory for what is asked for (settings: {config})" in line
 

@@ -13,6 +13,6 @@ def test_what_cannot_be_imported_is_named(
     for loaded in [name for name in sys.modules if name.startswith("nnpot.commands.")]:
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, missing, None)
-    line = refusal(capsys, command, "--help")
+    line = refusal(capsys, command, "--help", "all")
     assert line.startswith(f"nnpot: nnpot {command} cannot start")
     assert missing in line

@@ -230,7 +230,7 @@ def test_repulsion_becomes_part_of_the_model(tmp_path: Path) -> None:
 
 def test_a_plan_tells_the_prospects_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tiny_config(tmp_path)
-    arguments = ["--plan", "true", "--data.batch_size", "2", "--trainer.max_epochs", "50"]
+    arguments = ["--plan", "--data.batch_size", "2", "--trainer.max_epochs", "50"]
     main(["train", "--config", str(config), "--out", str(tmp_path / "o"), *arguments])
     told = capsys.readouterr().out
     assert "2 structures per step, 5 steps per epoch, 50 epochs" in told
@@ -245,7 +245,7 @@ def test_a_plan_tells_when_there_are_models_to_use(
 ) -> None:
     monkeypatch.setattr("nnpot.training.schedules.FIRST_STAGE", 50)  # of 5 steps an epoch
     config = tiny_config(tmp_path)
-    arguments = ["--plan", "true", "--data.batch_size", "2", "--optimizer.schedule", "staged"]
+    arguments = ["--plan", "--data.batch_size", "2", "--optimizer.schedule", "staged"]
     arguments += ["--data.validation", "0.25", "--trainer.max_epochs", "50"]
     main(["train", "--config", str(config), "--out", str(tmp_path / "o"), *arguments])
     told = capsys.readouterr().out

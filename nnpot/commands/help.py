@@ -1,0 +1,169 @@
+"""What `nnpot COMMAND --help` shows: examples and what is used most; without PyTorch, so at once."""
+
+import shutil
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+INDENT, COLUMN, WIDEST = 2, 30, 100
+"""Columns of the text: where options begin, where their meaning begins, where lines end at most."""
+
+
+@dataclass(frozen=True)
+class Short:
+    """What is said of a command without asking further.
+
+    Attributes:
+        purpose: What it does, in a line.
+        usage: What comes after the name of the command.
+        examples: Arguments, and what they do.
+        options: Those that are used most, by how they are written, and what they mean.
+    """
+
+    purpose: str
+    usage: str
+    examples: Mapping[str, str]
+    options: Mapping[str, str]
+
+
+_KEYS = {"--keys.energy NAME": "where the energies are, if not under ASE's own names; so for forces, stress, …"}
+_DEVICE = {"--device cuda": "calculate on a GPU"}
+
+COMMANDS = {
+    "train": Short(
+        "train a potential on energies, forces and stresses",
+        "--config configs/ace.yaml --data.train FILE [options]",
+        {
+            "--config configs/ace.yaml --data.train train.xyz --out runs/mine": "the default recipe",
+            "--config configs/ace.yaml --data.train train.xyz --plan": "only tell time and memory",
+            "--resume runs/mine": "go on with a run that was interrupted",
+            "--from runs/mine --data.train more.xyz --out runs/tuned": "learn on from a model",
+        },
+        {
+            "--config FILE": "settings; every option on the command line overrides them",
+            "--data.train FILE": "labelled structures in any format that ASE reads",
+            "--data.validation FILE": "what validates; otherwise a part of the training structures, 0.1 for a tenth",
+            "--data.keys.energy NAME": "where the energies are, if not under ASE's own names; so for forces, stress, …",
+            "--potential.descriptor.init_args.cutoff Å": "reach of the potential, a key of the descriptor",
+            "--loss.energy W": "weight of the energies; so for forces, stress, dipole, charges",
+            "--trainer.max_epochs N": "an end before the training has found its own",
+            "--trainer.max_time H": "end after so many hours, to go on by --resume",
+            "--trainer.accelerator gpu": "train on a GPU",
+            "--repulsion": "learn beside the ZBL repulsion of the nuclei, instead of a core put on afterwards",
+            "--out FOLDER": "of this run",
+            "--seed N": "of the split, the first weights and the order of the structures",
+        },
+    ),
+    "doctor": Short(
+        "what is wrong with labelled structures, before a training",
+        "FILE… [options]",
+        {
+            "train.xyz": "a look at units, signs, outliers, copies, cells",
+            "train.xyz test.xyz --plot data.png": "leaks between them as well, and a picture",
+        },
+        {
+            "--cutoff Å": "of the potential that is to be trained",
+            "--json FILE": "everything for other programs",
+            **_KEYS,
+        },
+    ),
+    "evaluate": Short(
+        "errors of a potential on labelled structures",
+        "MODEL FILE [options]",
+        {
+            "runs/mine/model.nnpot test.xyz": "errors of energy, forces and stress, by configuration type and element",
+            "runs/mine/model.nnpot test.xyz --plots pictures --json errors.json": "with pictures, and for programs",
+        },
+        {**_KEYS, **_DEVICE},
+    ),
+    "predict": Short(
+        "energies, forces and stresses of structures",
+        "MODEL FILE OUT [options]",
+        {"runs/mine/model.nnpot structures.xyz predicted.xyz": "the same structures with predicted labels"},
+        _DEVICE,
+    ),
+    "export": Short(
+        "write a potential for LAMMPS and other programs",
+        "MODEL OUT --to KIND [options]",
+        {
+            "runs/mine/model.nnpot lammps": "a folder for LAMMPS, with an input to copy",
+            "runs/mine/model.nnpot mine.pt2 --to package": "a compiled package for C++, without Python",
+            "runs/mine/model.nnpot n2p2 --to n2p2": "files for n2p2, CP2K and RuNNer, of an ACSF potential",
+        },
+        {
+            "--to KIND": "lammps, aot, package, metatomic or n2p2",
+            "--dtype float64": "calculate in double precision",
+            "--target NAME": "the processor that a package is for, if not this one, such as x86-64-v3",
+        },
+    ),
+    "core": Short(
+        "hold atoms apart that are closer than in the training data",
+        "MODEL --data FILE [options]",
+        {"old.nnpot --data train.xyz": "writes old-core.nnpot, the same but for atoms closer than in train.xyz"},
+        {"--out FILE": "model file to write"},
+    ),
+    "info": Short(
+        "what a model file holds; --system: what nnpot runs on",
+        "[MODEL] [--system]",
+        {
+            "runs/mine/model.nnpot": "elements, cutoff, modules, training data, versions",
+            "--system": "versions, processor, kernels, threads, GPU and speed, for a report of a fault",
+        },
+        {},
+    ),
+    "sample": Short(
+        "label structures from molecular dynamics with any ASE calculator",
+        "START OUT [options]",
+        {
+            "start.xyz train.xyz --calculator ase.calculators.emt.EMT": "frames at three temperatures and strains",
+            "start.xyz train.xyz --temperatures [300,600] --snapshots 20": "other temperatures, in K, more frames",
+        },
+        {
+            "--calculator NAME": "import path of a class or function that makes an ASE calculator",
+            "--temperatures LIST": "in K, such as [300,800]",
+            "--strains LIST": "relative changes of the cell vectors, such as [-0.02,0,0.02]",
+            "--snapshots N": "labelled frames of each trajectory",
+            "--interval_fs T": "time between them, in fs",
+        },
+    ),
+}
+"""What there is to know about each command at first, without PyTorch being imported."""
+
+
+def overview() -> str:
+    """Return what `nnpot --help` shows."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {short.purpose}" for name, short in COMMANDS.items()]
+    return "\n".join(["usage: nnpot COMMAND [options]; nnpot COMMAND --help lists them", "", *lines])
+
+
+def asked_for(arguments: Sequence[str]) -> str | None:
+    """Return the topic that is asked for by `--help TOPIC`, empty for `--help` alone; None if no help is asked for."""
+    for option in ("--help", "-h"):
+        if option in arguments:
+            rest = arguments[arguments.index(option) + 1 :]
+            return rest[0].removeprefix("--") if rest else ""
+    return None
+
+
+def short(command: str) -> str:
+    """Return examples of a command and the options that are used most."""
+    of = COMMANDS[command]
+    lines = [f"usage: nnpot {command} {of.usage}", "", f"{of.purpose[:1].upper()}{of.purpose[1:]}.", ""]
+    for arguments, purpose in of.examples.items():
+        lines += [f"  nnpot {command} {arguments}", f"      {purpose}"]
+    lines += ["", "options:"] if of.options else []
+    for option, meaning in of.options.items():
+        lines += entry(option, meaning)
+    return "\n".join([*lines, "", f"every option: nnpot {command} --help all"])
+
+
+def entry(option: str, meaning: str) -> list[str]:
+    """An option with its meaning beside it, or below if it is long."""
+    width = min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns)
+    text = textwrap.wrap(meaning, max(30, width - COLUMN), break_long_words=False, break_on_hyphens=False)
+    indented = [" " * COLUMN + line for line in text]
+    start = " " * INDENT + option
+    if len(start) + 2 > COLUMN or not text:
+        return [start, *indented]
+    return [f"{start:{COLUMN}}{text[0]}", *indented[1:]]

@@ -1,0 +1,158 @@
+"""From the words of a command line to a call: a parser over the plain functions in `nnpot.commands`."""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from nnpot.commands.complaints import explanation
+from nnpot.commands.configuration import check_classes, check_configurations, check_numbers, named_sources
+from nnpot.commands.help import asked_for
+from nnpot.commands.kinds import OTHER_NAMES, with_values_of_switches
+from nnpot.commands.renamed import by_new_names
+from nnpot.commands.topics import of_topic
+from nnpot.machine.output import complain, one_line
+
+__all__ = ["call", "named_sources"]
+
+_NO_SETTINGS = (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError)
+"""What comes of values that no parser or constructor expects."""
+
+
+class _RefusedError(Exception):
+    """Arguments that a parser does not take."""
+
+
+class Parser(ArgumentParser):
+    """A parser that raises an error where others print their usage and exit.
+
+    Attributes:
+        sources: Files with settings, to be put behind a complaint.
+    """
+
+    sources: str = ""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Leave it to who knows all arguments to say what is wrong."""
+        raise _RefusedError(one_line(message)) from ex
+
+    def check_prefixes(self, arguments: Sequence[str]) -> None:
+        """Stop at an option of another command, as `--data.keys.energy` of `train` for `--keys.energy` of `evaluate`.
+
+        Otherwise it would be taken for the argument that its prefix names.
+        """
+        known = set(re.findall(r"--([\w.]+)", self.format_help()))
+        for option in (a[2:].split("=")[0] for a in arguments if a.startswith("--")):
+            own = option.partition(".")[2]
+            if option not in known and own in known:
+                complain(f"there is no option --{option}: that of {self.prog} is --{own}", code=2)
+
+
+def call(command: str, module: Any, arguments: Sequence[str]) -> None:
+    """Call the function of a command with the settings that its arguments tell, or show what help is asked for.
+
+    Args:
+        command: Its name, which is that of the function.
+        module: In which that is.
+        arguments: What comes after the name on the command line.
+
+    Raises:
+        SystemExit: If they are refused; a sentence on standard error says why.
+        ValueError: If a configuration is not one, or as the function.
+        OSError: If a file cannot be read.
+    """
+    function = getattr(module, command)
+    if topic := asked_for(arguments):
+        print(of_topic(command, function, topic))
+        return
+    check_configurations(arguments)
+    parser, rest = _parser(command, module), with_values_of_switches(function, by_new_names(arguments))
+    parser.sources = named_sources(arguments)
+    settings = _settings(parser, function, [*_inherited(module, rest), *_configurations_first(rest)])
+    settings.pop("config", None)
+    if command == "train":
+        settings["loss"] = _with_required(settings["loss"], rest)
+    function(**settings)
+
+
+def _parser(command: str, module: Any) -> Parser:
+    set_parsing_settings(docstring_parse_attribute_docstrings=False)
+    parser = Parser(prog=f"nnpot {command}", allow_abbrev=False)
+    parser.add_argument("--config", action="config", help="file of settings; later options override it")
+    if hasattr(module, "add_arguments"):  # where they are more than those of a function
+        module.add_arguments(parser)
+    else:
+        parser.add_function_arguments(getattr(module, command), as_positional=command != "train", sub_configs=False)
+    for name, option in OTHER_NAMES.items():
+        action = parser._option_string_actions.get(option)
+        if action is not None:
+            action.option_strings = [name, option]
+            parser._option_string_actions[name] = action
+    return parser
+
+
+def _inherited(module: Any, arguments: Sequence[str]) -> list[str]:
+    """The settings that a command takes over from a run or a model, as a configuration before those of the user."""
+    if not hasattr(module, "inherited"):
+        return []
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    finder.add_argument("--resume", type=Path)
+    finder.add_argument("--from", "--from_model", type=Path, dest="from_model")
+    try:
+        given, _ = finder.parse_known_args(arguments)
+    except argparse.ArgumentError:  # the parser of the command says so
+        return []
+    settings = module.inherited(given.resume, given.from_model)
+    check_classes(settings, str(given.resume or given.from_model))
+    return ["--config", json.dumps(settings)] if settings else []
+
+
+def _configurations_first(arguments: Sequence[str]) -> list[str]:
+    """The same arguments, configurations before all else, so that every option on the command line overrides them."""
+    first, others, rest = list[str](), list[str](), iter(arguments)
+    for argument in rest:
+        if argument == "--config":
+            first += [argument, *itertools.islice(rest, 1)]
+        else:
+            (first if argument.startswith("--config=") else others).append(argument)
+    return [*first, *others]
+
+
+def _settings(parser: Parser, function: Callable[..., Any], arguments: Sequence[str]) -> Any:
+    parser.check_prefixes(arguments)
+    try:
+        parsed = parser.parse_args(arguments)
+        check_numbers(parsed.as_dict())
+        if why := explanation(function, arguments, OTHER_NAMES, accepted=True):  # the parser takes null for anything
+            raise ValueError(why)
+        return parser.instantiate(parsed)
+    except (*_NO_SETTINGS, _RefusedError) as error:  # also raised by a constructor that checks its arguments
+        why = one_line(explanation(function, arguments, OTHER_NAMES) or str(_first_cause(error)))
+        is_option = f"--{why.split()[0]}" in {argument.split("=")[0] for argument in arguments}
+        complain(why if is_option else why + parser.sources, code=2)
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """The error that others only hand on, in longer words."""
+    cause = error.__cause__
+    return error if cause is None or isinstance(cause, argparse.ArgumentError) else _first_cause(cause)
+
+
+def _with_required(loss: Any, arguments: Sequence[str]) -> Any:
+    """Require the labels that the command line weighs; a weight in a configuration may be meant for other data."""
+    parser, labels = argparse.ArgumentParser(add_help=False, allow_abbrev=False), list(loss.weights())
+    parser.add_argument("--loss", type=yaml.safe_load)
+    for label in labels:
+        parser.add_argument(f"--loss.{label}")
+    given = vars(parser.parse_known_args(arguments)[0])
+    together = given["loss"] or {}
+    named = [label for label in labels if label in together or given[f"loss.{label}"] is not None]
+    weighed = [label for label in named if getattr(loss, label) > 0]
+    return dataclasses.replace(loss, required=tuple(dict.fromkeys([*loss.required, *weighed])))
