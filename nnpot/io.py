@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from nnpot.committee import Committee as Committee  # as nnpot.Committee, which reads its members
 from nnpot.committee import read_members_by
 from nnpot.formats import aot, n2p2, nnpot
 from nnpot.formats.n2p2.conventions import INPUT

@@ -209,6 +209,12 @@ class NeuralNetworkPotential(TrainablePotential):
         return self.descriptor.relative_cost
 
     @property
+    def is_fitted(self) -> bool:
+        """Whether elements, reference energies and scales are there."""
+        known = not isinstance(self.arguments["atomic_energies"], str)
+        return known and bool(self.elements) and bool((self.scaling.scale != 1).any())
+
+    @property
     def is_cacheable(self) -> bool:
         """Whether the descriptor is fixed and has an explicit derivative, and sees the pairs as they are."""
         return self.guard is None and self.descriptor.is_cacheable

@@ -283,6 +283,11 @@ class TrainablePotential(Potential):
         return 1.0
 
     @property
+    def is_fitted(self) -> bool:
+        """Whether what depends on data has been taken from some already."""
+        return False
+
+    @property
     def is_cacheable(self) -> bool:
         """Whether features and their derivatives may be calculated once per structure and kept during training."""
         return False
