@@ -1,4 +1,22 @@
-"""Fast neural-network interatomic potentials, with hand-written, independently checked derivatives."""
+"""Fast neural-network interatomic potentials, with hand-written, independently checked derivatives.
+
+From labelled structures to a potential, and on with ASE::
+
+    import nnpot
+
+    run = nnpot.train("train.xyz", out="runs/mine")  # all settings are those of `nnpot train`
+    run.errors, run.history, run.plot()
+
+    potential = nnpot.load("runs/mine")
+    prediction = potential.predict(atoms)  # or a list of them
+    prediction.energy, prediction.forces, prediction.stress
+
+    atoms.calc = nnpot.NNPotCalculator("runs/mine")
+    atoms.get_forces()
+
+Several trainings as one are a :class:`Committee`, which tells how far they are apart.  `nnpot.reference.of(potential)`
+states a potential in NumPy alone, to check it against; `nnpot.training` is for a Trainer of one's own.
+"""
 
 import importlib
 import os
@@ -7,14 +25,21 @@ from typing import TYPE_CHECKING, Any
 from nnpot.machine import forks
 
 if TYPE_CHECKING:
+    from nnpot import descriptors as descriptors
+    from nnpot import nn as nn
+    from nnpot import reference as reference
+    from nnpot import training as training
     from nnpot.batch import Batch, Pairs
     from nnpot.calculator import NNPotCalculator
+    from nnpot.commands.export import export
     from nnpot.committee import Committee, Spread
     from nnpot.descriptors import ACE, ACSF, ListedACSF
     from nnpot.io import describe, load, save
     from nnpot.network_potential import NeuralNetworkPotential
-    from nnpot.potential import Potential, Prediction, SumPotential
+    from nnpot.potential import Potential, SumPotential
+    from nnpot.prediction import Prediction
     from nnpot.repulsion import ZBL
+    from nnpot.run import Run, train
     from nnpot.structure import Structure
 
 # Threads of PyTorch that wait for work are to sleep, not to spin: they would take the processor from other programs.
@@ -40,12 +65,15 @@ __all__ = [
     "Pairs",
     "Potential",
     "Prediction",
+    "Run",
     "Spread",
     "Structure",
     "SumPotential",
     "describe",
+    "export",
     "load",
     "save",
+    "train",
 ]
 
 _ROOM_OF = {
@@ -53,24 +81,37 @@ _ROOM_OF = {
     "ACSF": "descriptors",
     "ZBL": "repulsion",
     "Batch": "batch",
-    "Committee": "committee",
+    "Committee": "io",  # which reads its members
     "ListedACSF": "descriptors",
     "NNPotCalculator": "calculator",
     "NeuralNetworkPotential": "network_potential",
     "Pairs": "batch",
     "Potential": "potential",
-    "Prediction": "potential",
+    "Prediction": "prediction",
+    "Run": "run",
     "Spread": "committee",
     "Structure": "structure",
     "SumPotential": "potential",
     "describe": "io",
+    "export": "commands.export",
     "load": "io",
     "save": "io",
+    "train": "run",
 }
+
+_ROOMS = ("descriptors", "nn", "reference", "training")
+"""Packages that need no import of their own."""
 
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first asked for, so that what needs no PyTorch starts without it."""
+    if name in _ROOMS:
+        return importlib.import_module(f"nnpot.{name}")
     if name not in _ROOM_OF:
         raise AttributeError(f"module 'nnpot' has no attribute {name!r}")
     return getattr(importlib.import_module(f"nnpot.{_ROOM_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List what is public, for completion."""
+    return sorted([*__all__, *_ROOMS, "__all__", "__doc__", "__file__", "__name__", "__path__", "__version__"])

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
 import numpy as np
@@ -17,15 +16,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnpot.batch import Batch
+from nnpot.committee import Committee
 from nnpot.io import load_for_evaluation, usable_device
 from nnpot.labels import LABELS
 from nnpot.neighbors import check_places, moved_beyond_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import CENTERS_AT_ONCE, Potential
+from nnpot.prediction import Prediction
 from nnpot.structure import Structure, charge_of
 from nnpot.tables import arranged, needs_in_dynamics, with_tables
 from nnpot.torch_compile import Compilation, worth_compiling
 from nnpot.units import dtype_of
+
+SPREAD = ("energy_std", "energies_std", "forces_std")
+"""Results of committees besides those of every potential."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -44,6 +48,16 @@ def _one_thread_at_a_time(method: Method) -> Method:
 class NNPotCalculator(Calculator):
     """Energy, atomic energies, forces, stress and what heads predict of a potential, in ASE's units and signs.
 
+    >>> from ase.build import bulk
+    >>> from nnpot import ZBL, NNPotCalculator
+    >>> atoms = bulk("Cu", a=2.5)
+    >>> atoms.calc = NNPotCalculator(ZBL(("Cu",)))
+    >>> print(f"{atoms.get_potential_energy():.3f} eV")
+    7.655 eV
+
+    Of a committee the results hold how far its members are apart as well: `energy_std` in eV, `energies_std` in eV and
+    `forces_std` in eV/Å, shape (N,) each, as :class:`nnpot.Spread` has them.
+
     The neighbour list is found with a skin and used again until an atom has moved by half of it (Verlet), or the cell,
     the periodicity or the elements change.
 
@@ -52,10 +66,11 @@ class NNPotCalculator(Calculator):
     potential, do not wait.  A calculator can be pickled, and what is made by fork or spawn calculates the same.
 
     Args:
-        potential: A potential, which is copied, or the path of a model file, of a package, or of a folder with files of
-            n2p2.
+        potential: A potential, which is copied, or the path of a model file, of a package, of the folder of a training,
+            or of one with files of n2p2.
         device: `cpu`, `cuda`, …
-        dtype: Floating-point type to calculate in, `float32` or `float64`; a package has its own, and runs on the CPU.
+        dtype: Floating-point type to calculate in, `float32` or `float64`, also PyTorch's; a package has its own, and
+            runs on the CPU.
         skin: In Å; 0 finds the neighbours anew at each step.
         compile: Compile what no C++ kernel calculates, as on a GPU, which takes about half a minute: `on` at the first
             call, `off` never, `auto` once 3 million atoms have been calculated, so in long runs only.
@@ -71,9 +86,9 @@ class NNPotCalculator(Calculator):
 
     def __init__(
         self,
-        potential: str | Path | Potential,
-        device: str = "cpu",
-        dtype: str = "float32",
+        potential: str | os.PathLike[str] | Potential,
+        device: str | torch.device = "cpu",
+        dtype: str | torch.dtype = "float32",
         skin: float = 1.0,
         *,
         compile: Compilation = "auto",
@@ -90,6 +105,8 @@ class NNPotCalculator(Calculator):
             raise ValueError(f"compile must be one of {', '.join(get_args(Compilation))}, got {compile!r}")
         self.compile: Compilation = compile
         self.implemented_properties = ["free_energy", "energies", *self.potential.predicts]
+        if isinstance(self.potential, Committee):
+            self.implemented_properties += SPREAD
         self._n_atoms: int | None = 0
         self._kept: _Kept | None = None
 
@@ -120,9 +137,8 @@ class NNPotCalculator(Calculator):
             )
         batch = self._batch(structure)
         self._compile_if_it_pays(len(structure))
-        with torch.no_grad():
-            prediction = self.potential(batch)
-        on_host = self._downloaded({"energies": prediction.energies, **prediction.labels})
+        prediction, spread = self._predicted(batch)
+        on_host = self._downloaded({"energies": prediction.energies, **prediction.labels, **spread})
         if not (np.isfinite(on_host["energy"]).all() and np.isfinite(on_host["forces"]).all()):
             raise ValueError(prediction.complaints(batch)[0])
         energy = float(on_host["energy"][0])
@@ -130,7 +146,34 @@ class NNPotCalculator(Calculator):
         for name in prediction.labels:
             if LABELS[name].is_possible(structure.pbc, has_volume=structure.has_volume):
                 self.results[name] = on_host[name] if LABELS[name].per == "atom" else on_host[name][0]
+        self.results |= {name: on_host[name] if on_host[name].ndim else float(on_host[name]) for name in spread}
         self.results["energy"] = energy
+
+    def get_hessian(self, atoms: Atoms | None = None) -> NDArray[np.float64]:
+        """Return second derivatives of the energy by the positions, in eV/Å², shape (3N, 3N).
+
+        They are calculated in float64 whatever the dtype (:meth:`nnpot.Potential.hessian`), and may be given to
+        `ase.vibrations.VibrationsData.from_2d`.
+
+        Args:
+            atoms: By default those of the last calculation.
+
+        Raises:
+            ValueError: If there are none, or as for the potential.
+        """
+        atoms = self.atoms if atoms is None else atoms
+        if atoms is None:
+            raise ValueError("there are no atoms yet: calculator.get_hessian(atoms)")
+        hessian: NDArray[np.float64] = self.potential.hessian(atoms).cpu().numpy()
+        return hessian
+
+    def _predicted(self, batch: Batch) -> tuple[Prediction, dict[str, Tensor]]:
+        """What the potential says, and how far the members of a committee are apart."""
+        with torch.no_grad():
+            if not isinstance(self.potential, Committee):
+                return self.potential(batch), {}
+            prediction, spread = self.potential.mean_and_spread(batch)
+        return prediction, dict(zip(SPREAD, (spread.energy, spread.energies, spread.forces), strict=True))
 
     def set(self, **settings: Any) -> dict[str, Any]:
         """Complain about settings: those that it has are given when it is made.

@@ -4,13 +4,15 @@ H. S. Seung, M. Opper, H. Sompolinsky, Proc. COLT 1992, 287; for potentials C. S
 J. Chem. Phys. 153, 104105 (2020).
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from ase import Atoms
 from torch import Tensor, nn
 
-from nnpot.batch import Pairs
+from nnpot.batch import Batch, Pairs
 from nnpot.core import Core
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.networks import Networks, NetworksKernel
@@ -20,13 +22,35 @@ from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential, network_outputs
 from nnpot.nn.per_element import PerElement
 from nnpot.nn.scaling import standardized
-from nnpot.potential import Potential
-from nnpot.structure import Structure
+from nnpot.potential import CENTERS_AT_ONCE, Potential
+from nnpot.prediction import Prediction
+from nnpot.structure import Structure, as_structure
+
+Reader = Callable[[str | os.PathLike[str]], Potential]
+
+_readers: list[Reader] = []
+"""How a member given by a path is read: `nnpot.io`, which knows all formats, says so."""
+
+
+def read_members_by(reader: Reader) -> None:
+    """Let committees read members that are given by a path."""
+    _readers[:] = [reader]
+
+
+def read(path: str | os.PathLike[str]) -> Potential:
+    """Read a member.
+
+    Raises:
+        TypeError: If it is no path, or `nnpot.io` has not been imported.
+    """
+    if not _readers or not isinstance(path, str | os.PathLike):
+        raise TypeError(f"a member of a committee must be a potential or its file, got {path!r}")
+    return _readers[0](path)
 
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """Standard deviations among the members of a committee.
+    """Standard deviations among the members of a committee, for one structure.
 
     ========  ====  =======================================  ====
     energy    ()    of the total energy                      eV
@@ -47,23 +71,39 @@ class Committee(Potential):
     functions that is nearly everything.  Networks of identical architecture are evaluated at once, unless they were
     compiled each for itself.
 
+    >>> from ase.build import bulk
+    >>> from nnpot import ZBL, Committee
+    >>> committee = Committee([ZBL(("Cu",)), ZBL(("Cu",), cutoff=2.5)])
+    >>> print(f"{float(committee.spread(bulk('Cu', a=3.4)).energy):.2f} eV")
+    0.10 eV
+
+    As a calculator of ASE it leaves `energy_std`, `energies_std` and `forces_std` in the results.
+
     Args:
-        members: At least two potentials for the same elements.
+        members: At least two potentials for the same elements, or whatever :func:`nnpot.load` reads: model files,
+            folders of trainings.
 
     Raises:
-        ValueError: If there are fewer than two, or their elements differ.
+        FileNotFoundError: If there is no such file.
+        ValueError: If there are fewer than two, their elements differ, or a file cannot be read.
     """
 
-    def __init__(self, members: tuple[Potential, ...]) -> None:
+    types_in_files = {"members": tuple[Potential, ...]}  # noqa: RUF012
+
+    def __init__(self, members: Sequence[Potential | str | os.PathLike[str]]) -> None:
         super().__init__()
-        if len(members) < 2:
+        if isinstance(members, str | os.PathLike | Potential):
+            raise TypeError(f"the members of a committee are a list, got {members!r} alone")
+        known = tuple(m if isinstance(m, Potential) else read(m) for m in members)
+        self.arguments["members"] = known  # what is in the files
+        if len(known) < 2:
             raise ValueError("a committee needs at least two potentials")
-        if len({m.elements for m in members}) > 1:
-            known = "; ".join(", ".join(m.elements) for m in members)
-            raise ValueError(f"the potentials of a committee must have the same elements in one order, got {known}")
-        self.members = nn.ModuleList(members)
-        self.elements, self.cutoff = members[0].elements, max(m.cutoff for m in members)
-        self.heads = tuple(name for name in members[0].heads if all(name in m.heads for m in members))
+        if len({m.elements for m in known}) > 1:
+            elements = "; ".join(", ".join(m.elements) for m in known)
+            raise ValueError(f"the potentials of a committee must have the same elements in one order, got {elements}")
+        self.members = nn.ModuleList(known)
+        self.elements, self.cutoff = known[0].elements, max(m.cutoff for m in known)
+        self.heads = tuple(name for name in known[0].heads if all(name in m.heads for m in known))
 
     def with_core(self, core: Core | None) -> "Committee":
         """As of every potential: all members have the same."""
@@ -81,20 +121,35 @@ class Committee(Potential):
         ]
         return {name: tuple(term for m in members for term in m[name]) for name in ("energies", *self.heads)}
 
-    def spread(self, structure: Structure) -> Spread:
+    def spread(self, structure: Structure | Atoms) -> Spread:
         """Return how far the members are apart for a structure (corrected for their small number)."""
         dtype, device = self.dtype_and_device()
-        pairs = single_batch(structure, self.cutoff).to(device, dtype).pairs(self.elements)
+        return self.mean_and_spread(single_batch(as_structure(structure), self.cutoff).to(device, dtype))[1]
+
+    def mean_and_spread(self, batch: Batch) -> tuple[Prediction, Spread]:
+        """Predict a batch of one structure, and how far the members are apart; results are detached."""
+        pairs = batch.pairs(self.elements)
         with torch.no_grad():
-            tape = Tape(pairs.r_ij, is_trained=False)
-            results = [tape.results(outputs) for outputs in self._record_members(tape, pairs)]
-            energies = torch.stack([outputs["energies"] for outputs, _ in results])
-            forces = [forces_from_pairs(g, pairs.pair_i, pairs.pair_j, len(structure)) for _, g in results]
-        return Spread(
+            parts = [self._results_of_members(part) for part in pairs.chunks(CENTERS_AT_ONCE)]
+            of_members = [_joined(member) for member in zip(*parts, strict=True)]
+            mean = {
+                name: torch.stack([outputs[name] for outputs, _ in of_members]).mean(dim=0)
+                for name in ("energies", *self.heads)
+            }
+            gradient = torch.stack([g for _, g in of_members]).mean(dim=0)
+            energies = torch.stack([outputs["energies"] for outputs, _ in of_members])
+            forces = [forces_from_pairs(g, pairs.pair_i, pairs.pair_j, len(batch.numbers)) for _, g in of_members]
+            prediction = self.prediction_of(batch, mean, gradient)
+        return prediction, Spread(
             energy=energies.sum(dim=1).std(),
             energies=energies.std(dim=0),
             forces=torch.stack(forces).var(dim=0).sum(dim=1).sqrt(),
         )
+
+    def _results_of_members(self, pairs: Pairs) -> list[tuple[dict[str, Tensor], Tensor]]:
+        """Atomic outputs by name, shape (N,), and ∂E/∂r_ij, shape (P, 3), of each member."""
+        tape = Tape(pairs.r_ij, is_trained=False)
+        return [tape.results(outputs) for outputs in self._record_members(tape, pairs)]
 
     @property
     def _members(self) -> list[Potential]:
@@ -107,6 +162,12 @@ class Committee(Potential):
             if len({m.heads for m in alike}) == 1 and are_alike([one for of_member in arrays for one in of_member]):
                 return record_batched(alike, arrays, tape, pairs)
         return [m.record(tape, pairs) for m in self._members]
+
+
+def _joined(parts: Sequence[tuple[dict[str, Tensor], Tensor]]) -> tuple[dict[str, Tensor], Tensor]:
+    """Put together what a member gives for some atoms at a time."""
+    outputs, gradients = zip(*parts, strict=True)
+    return {name: torch.cat([part[name] for part in outputs]) for name in outputs[0]}, torch.cat(gradients)
 
 
 def are_alike(networks: Sequence[Networks]) -> bool:

@@ -3,16 +3,20 @@
 import copy
 import datetime
 import importlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from nnpot.committee import Committee as Committee  # as nnpot.Committee, which reads its members
+from nnpot.committee import read_members_by
 from nnpot.formats import aot, n2p2, nnpot
 from nnpot.formats.n2p2.conventions import INPUT
 from nnpot.machine.build import complaint
 from nnpot.potential import Potential
+from nnpot.units import dtype_of
 
 Format = Literal["model file", "package", "folder of n2p2"]
 
@@ -26,15 +30,23 @@ _ZIP = b"PK\x03\x04"
 """First bytes of a package, which is a ZIP archive."""
 
 
-def load(path: str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> Potential:
-    """Read a potential from a model file, a package, or a folder with the files of n2p2 or RuNNer.
+def load(
+    path: str | os.PathLike[str], dtype: str | torch.dtype = torch.float32, device: str | torch.device = "cpu"
+) -> Potential:
+    """Read a potential from a model file, a package, the folder of a training, or one with files of n2p2 or RuNNer.
 
     A model file cannot run code; a package holds machine code: load only what you trust.
 
+    >>> import tempfile
+    >>> from nnpot import ZBL, load, save
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     print(load(save(ZBL(("Cu", "Au")), folder + "/zbl.nnpot"), dtype="float64").elements)
+    ('Cu', 'Au')
+
     Args:
-        path: A file written by `nnpot train`, :func:`save` or `nnpot export`, or a folder with input.nn, scaling.data
-            and weights.
-        dtype: Floating-point type to calculate in; a package has its own.
+        path: A file written by `nnpot train`, :func:`save` or `nnpot export`, the folder of a training, or one with
+            input.nn, scaling.data and weights.
+        dtype: Floating-point type to calculate in, by its name or that of PyTorch; a package has its own.
         device: Where to calculate; a package runs on the CPU.
 
     Returns:
@@ -43,9 +55,9 @@ def load(path: str | Path, dtype: torch.dtype = torch.float32, device: str | tor
     Raises:
         FileNotFoundError: If a file is not there.
         ValueError: If it is none of these, is not complete or damaged, or is one that this version cannot read, or
-            there is no such device.
+            there is no such dtype or device.
     """
-    path, device = Path(path), usable_device(device)
+    path, dtype, device = model_at(path), dtype_of(dtype), usable_device(device)
     match format_of(path):
         case "model file":
             return nnpot.read(path, dtype, device)
@@ -55,7 +67,13 @@ def load(path: str | Path, dtype: torch.dtype = torch.float32, device: str | tor
             return n2p2.read(path).to(device, dtype)
 
 
-def save(potential: Potential, path: str | Path, summary: Mapping[str, Any] | None = None) -> Path:
+def model_at(path: str | os.PathLike[str]) -> Path:
+    """Return the model file in the folder of a training, or else the path itself."""
+    path = Path(path)
+    return path / MODEL if (path / MODEL).is_file() else path
+
+
+def save(potential: Potential, path: str | os.PathLike[str], summary: Mapping[str, Any] | None = None) -> Path:
     """Write a model file; an existing one is replaced only once the new one is complete.
 
     Args:
@@ -73,7 +91,7 @@ def save(potential: Potential, path: str | Path, summary: Mapping[str, Any] | No
 
 
 def load_for_evaluation(
-    potential: str | Path | Potential, dtype: torch.dtype, device: torch.device
+    potential: str | os.PathLike[str] | Potential, dtype: torch.dtype, device: torch.device
 ) -> tuple[Potential, torch.dtype, torch.device]:
     """Return a potential to evaluate with, a copy or one read from a file, and where it calculates in fact.
 
@@ -107,14 +125,20 @@ def usable_device(name: str | torch.device) -> torch.device:
     return device
 
 
-def describe(path: str | Path) -> dict[str, str]:
+def describe(path: str | os.PathLike[str]) -> dict[str, str]:
     """Return what a potential in a file is and where it comes from, in rows, the last of them its modules.
+
+    >>> import tempfile
+    >>> from nnpot import ZBL, describe, save
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     print(describe(save(ZBL(("Cu", "Au")), folder + "/zbl.nnpot"))["cutoff"])
+    2.72 Å
 
     Raises:
         FileNotFoundError: If a file is not there.
         ValueError: If it cannot be read.
     """
-    path, potential = Path(path), load(path)
+    path, potential = model_at(path), load(path)
     summary = {name: str(value) for name, value in read_summary(path).items() if name != "recipe"}
     return {
         "file": format_of(path),
@@ -128,14 +152,14 @@ def describe(path: str | Path) -> dict[str, str]:
     }
 
 
-def read_summary(path: str | Path) -> dict[str, Any]:
+def read_summary(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return what a file says about where its potential comes from; nothing for one of n2p2.
 
     Raises:
         FileNotFoundError: If a file is not there.
         ValueError: If it cannot be read.
     """
-    match format_of(path := Path(path)):
+    match format_of(path := model_at(path)):
         case "model file":
             return nnpot.read_summary(path)
         case "package":
@@ -152,8 +176,8 @@ def format_of(path: Path) -> Format:
         ValueError: If it is nothing that nnpot reads.
     """
     if path.is_dir():
-        if (path / MODEL).is_file():
-            raise ValueError(f"{path} is the folder of a run; name its model: {path / MODEL}")
+        if (path / "last.ckpt").is_file():
+            raise FileNotFoundError(f"the training in {path} has no model yet; go on: nnpot train --resume {path}")
         if not (path / INPUT).is_file():
             raise ValueError(f"the folder {path} holds no {INPUT}, so no potential of n2p2; name a file instead")
         return "folder of n2p2"
@@ -168,6 +192,9 @@ def format_of(path: Path) -> Format:
     if not beginning:
         raise ValueError(f"{path} is empty; copy or train the model again")
     raise ValueError(f"{path} is not a complete model: neither a model file nor a package nor a folder of n2p2")
+
+
+read_members_by(load)
 
 
 def _circumstances() -> dict[str, str]:

@@ -238,12 +238,17 @@ def moved_beyond_skin(old: Tensor, new: Tensor, skin: float) -> Tensor:
 def single_batch(structure: Structure, cutoff: float) -> Batch:
     """Make a batch of one structure, its pairs found within a cutoff in Å.
 
+    The vectors of the pairs may be differentiated by the positions, where these are recorded by autograd.
+
     Raises:
         ValueError: As `neighbor_pairs`, and if two atoms are at one place.
     """
-    pairs = neighbor_pairs(structure, cutoff)
+    at_rest = structure
+    if structure.positions.requires_grad:
+        at_rest = replace(structure, positions=structure.positions.detach())
+    pairs = neighbor_pairs(at_rest, cutoff)
     vectors = pairs.vectors(structure.positions, structure.cell)
-    check_places(structure, pairs, vectors)
+    check_places(structure, pairs, vectors.detach())
     return Batch.of_structure(structure, vectors, pairs.i, pairs.j)
 
 

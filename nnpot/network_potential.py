@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 import torch
+from ase import Atoms
 from torch import Tensor, nn
 
 from nnpot.batch import Batch, Pairs, species_index
@@ -24,8 +25,9 @@ from nnpot.nn.mlp import MLP, activations
 from nnpot.nn.per_element import PerElement
 from nnpot.nn.scaling import FeatureScaling
 from nnpot.potential import ParameterGroup, TrainablePotential
-from nnpot.structure import Structure, subsample
+from nnpot.structure import Structure, as_structures, subsample
 from nnpot.torch_compile import CompiledGraph
+from nnpot.units import dtype_of
 
 Stage = Literal["values", "features"]
 """What energies are calculated from: what `Descriptor.record` records, or features."""
@@ -207,6 +209,12 @@ class NeuralNetworkPotential(TrainablePotential):
         return self.descriptor.relative_cost
 
     @property
+    def is_fitted(self) -> bool:
+        """Whether elements, reference energies and scales are there."""
+        known = not isinstance(self.arguments["atomic_energies"], str)
+        return known and bool(self.elements) and bool((self.scaling.scale != 1).any())
+
+    @property
     def is_cacheable(self) -> bool:
         """Whether the descriptor is fixed and has an explicit derivative, and sees the pairs as they are."""
         return self.guard is None and self.descriptor.is_cacheable
@@ -246,15 +254,16 @@ class NeuralNetworkPotential(TrainablePotential):
         """Attach features and their derivatives to a batch of one structure, kept in `dtype`; none with a core."""
         return batch if self.guard is not None else self.descriptor.with_features(batch, dtype)
 
-    def fitted(self, structures: Sequence[Structure], dtype: torch.dtype = torch.float32) -> Self:
+    def fitted(self, structures: Sequence[Structure | Atoms], dtype: str | torch.dtype = torch.float32) -> Self:
         """Return a potential in which everything that depends on data has been taken from training structures.
 
         That is the descriptor's set-up, the atomic reference energies, the scale of the energies and that of the
-        features.  The networks start from random numbers.
+        features.  The networks start from random numbers: it is ready for a training, not trained.
 
         Raises:
             ValueError: If there is no structure or no label to take them from.
         """
+        structures = as_structures(structures)
         if not structures:
             raise ValueError("no training structures")
         descriptor = self.descriptor.fitted(structures)
@@ -267,7 +276,7 @@ class NeuralNetworkPotential(TrainablePotential):
         scale = _energy_scale(structures, reference, descriptor.elements)
         new: Self = self.replaced(descriptor=descriptor, atomic_energies=kind, energy_scale=scale)
         new.double()._fit_features(structures)
-        new.to(dtype)
+        new.to(dtype_of(dtype))
         return new
 
     def with_core(self, core: Core | None) -> Self:

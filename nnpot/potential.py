@@ -4,13 +4,15 @@ A potential maps an environment of pairs to atomic energies; forces and stress a
 every potential.  Potentials add: `a + b`.
 """
 
+import copy
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar, Self, overload
 
 import torch
+from ase import Atoms
 from torch import Tensor, nn
 
 from nnpot.batch import Batch, Origin, Pairs
@@ -19,66 +21,17 @@ from nnpot.functional.constants import indices
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
 from nnpot.functional.tape import Sum, Tape
 from nnpot.heads import HEADS, predictions
+from nnpot.hessian import hessian
 from nnpot.labels import LABELS
-from nnpot.neighbors import single_batch, too_close
+from nnpot.neighbors import single_batch
+from nnpot.prediction import Prediction
 from nnpot.spec import Module
-from nnpot.structure import Structure
+from nnpot.structure import Structure, as_structure, as_structures, moved_to
 
 log = logging.getLogger("nnpot")
 
 CENTERS_AT_ONCE = 4096
 """Number of atoms evaluated at a time outside of training, which bounds memory."""
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a potential says of a batch.
-
-    =========  =======  ===================================================  ======
-    attribute  shape    meaning                                              unit
-    =========  =======  ===================================================  ======
-    energies   (N,)     atomic energies, float64                             eV
-    energy     (B,)     total energies, float64                              eV
-    forces     (N, 3)   forces                                               eV/Å
-    stress     (B, 6)   Voigt xx, yy, zz, yz, xz, xy, positive in tension;   eV/Å³
-                        NaN without a periodic cell
-    labels              these three and what heads predict, by the names of
-                        :data:`nnpot.labels.LABELS`
-    =========  =======  ===================================================  ======
-    """
-
-    energies: Tensor
-    labels: Mapping[str, Tensor]
-
-    @property
-    def energy(self) -> Tensor:
-        """Total energies in eV, float64, shape (B,)."""
-        return self.labels["energy"]
-
-    @property
-    def forces(self) -> Tensor:
-        """Forces in eV/Å, shape (N, 3)."""
-        return self.labels["forces"]
-
-    @property
-    def stress(self) -> Tensor:
-        """Stresses in eV/Å³, shape (B, 6)."""
-        return self.labels["stress"]
-
-    def detach(self) -> "Prediction":
-        """Return the same numbers without their graph."""
-        return Prediction(self.energies.detach(), {name: value.detach() for name, value in self.labels.items()})
-
-    def is_finite(self, batch: Batch) -> Tensor:
-        """Return for which structures energy, forces and, where there is a volume, stress are finite, shape (B,)."""
-        wrong_atoms = (~torch.isfinite(self.forces)).any(dim=1).double()
-        forces = segment_sum(wrong_atoms, batch.structure_of, batch.n_structures) == 0
-        stress = torch.isfinite(self.stress).all(dim=1) | torch.isnan(batch.volumes)
-        return torch.isfinite(self.energy) & forces & stress
-
-    def complaints(self, batch: Batch) -> list[str]:
-        """Return a sentence for each structure of which energy, forces or stress are not finite."""
-        return [_complaint(batch, k) for k in (~self.is_finite(batch)).nonzero().flatten().tolist()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +58,7 @@ class Potential(Module, ABC):
         heads: Names of what it predicts besides the energy (:data:`nnpot.heads.HEADS`).
         publication: Where it was published, for files that are handed on; empty if unknown.
         repels_nuclei: Whether it is a repulsion of the nuclei, beside which there is none of a core.
+        has_second_derivatives: Whether `atomic_energies` can be differentiated; not in a package.
     """
 
     elements: tuple[str, ...]
@@ -112,6 +66,7 @@ class Potential(Module, ABC):
     heads: tuple[str, ...] = ()
     publication: ClassVar[str] = ""
     repels_nuclei: ClassVar[bool] = False
+    has_second_derivatives: ClassVar[bool] = True
 
     @property
     def predicts(self) -> tuple[str, ...]:
@@ -167,7 +122,13 @@ class Potential(Module, ABC):
 
         Raises:
             ValueError: If an atom is of an element that the potential does not know, or the pairs are none.
+            TypeError: If it is no batch.
         """
+        if not isinstance(batch, Batch):
+            raise TypeError(
+                f"a potential is called with a nnpot.Batch, got {type(batch).__name__}; "
+                "for atoms of ASE and structures there is potential.predict(atoms)"
+            )
         parameter = next(self.parameters(), batch.r_ij)
         if parameter.dtype != batch.r_ij.dtype:
             batch = batch.to(dtype=parameter.dtype)
@@ -176,6 +137,10 @@ class Potential(Module, ABC):
             outputs, gradient = self.outputs_and_pair_gradient(pairs)
         else:
             outputs, gradient = self.evaluate_in_chunks(pairs)
+        return self.prediction_of(batch, outputs, gradient)
+
+    def prediction_of(self, batch: Batch, outputs: Mapping[str, Tensor], gradient: Tensor) -> Prediction:
+        """Return what follows for a batch from atomic outputs by name, shape (N,), and ∂E/∂r_ij, shape (P, 3)."""
         energies = outputs["energies"]
         structure_of_pair = batch.structure_of.index_select(0, batch.pair_i)
         strain = strain_derivative(batch.r_ij, gradient, structure_of_pair, batch.n_structures)
@@ -216,12 +181,90 @@ class Potential(Module, ABC):
         """Whether it, or a part of it, has a core; a package only says so."""
         return self.core is not None
 
-    def predict(self, structure: Structure) -> Prediction:
-        """Predict one structure, on the device and in the dtype of the potential; results are detached."""
+    @overload
+    def predict(self, structure: Sequence[Structure | Atoms]) -> list[Prediction]: ...
+    @overload
+    def predict(self, structure: Structure | Atoms) -> Prediction: ...
+    def predict(self, structure: Structure | Atoms | Sequence[Structure | Atoms]) -> Prediction | list[Prediction]:
+        """Predict one structure, or several, on the device and in the dtype of the potential; results are detached.
+
+        >>> from ase.build import bulk
+        >>> from nnpot import ZBL
+        >>> prediction = ZBL(("Cu",)).predict(bulk("Cu", a=2.5))
+        >>> print(f"{float(prediction.energy):.3f} eV, forces of shape {tuple(prediction.forces.shape)}")
+        7.655 eV, forces of shape (1, 3)
+
+        Args:
+            structure: Atoms of ASE or a :class:`nnpot.Structure`, or a list of them.
+
+        Returns:
+            The prediction of a single one, or a list with the prediction of each.
+
+        Raises:
+            TypeError: If it is something else.
+            ValueError: If an element is not known to the potential, or the atoms cannot be as they are.
+        """
+        if not isinstance(structure, Structure | Atoms) and isinstance(structure, Iterable):
+            return [self._predict_named(one, k) for k, one in enumerate(as_structures(structure))]
         dtype, device = self.dtype_and_device()
         with torch.no_grad():
-            prediction: Prediction = self(single_batch(structure, self.cutoff).to(device, dtype))
+            prediction: Prediction = self(single_batch(as_structure(structure), self.cutoff).to(device, dtype))
         return prediction
+
+    def _predict_named(self, structure: Structure, k: int) -> Prediction:
+        """Predict the k-th of several structures; an error says which one it is."""
+        try:
+            return self.predict(structure)
+        except ValueError as error:
+            raise ValueError(f"structure {k}: {error}") from error
+
+    def energy_at(self, structure: Structure | Atoms, positions: Tensor) -> Tensor:
+        """Return the energy at other positions, to be differentiated by autograd, in eV, float64, shape ().
+
+        It is the plain formula, twice differentiable by the positions and by parameters:
+
+        >>> import torch
+        >>> from ase import Atoms
+        >>> from nnpot import ZBL
+        >>> dimer, r = Atoms("H2"), torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 0.5]], requires_grad=True)
+        >>> (slope,) = torch.autograd.grad(ZBL(("H",)).energy_at(dimer, r), r)
+        >>> bool(slope[0, 2] > 0 > slope[1, 2])
+        True
+
+        Args:
+            structure: Elements, cell and periodicity.
+            positions: In Å, shape (N, 3).
+
+        Raises:
+            TypeError: If it is no structure.
+            ValueError: If there are not as many positions as atoms, or as for :meth:`predict`.
+        """
+        dtype, device = self.dtype_and_device()
+        moved = moved_to(as_structure(structure), positions)
+        batch = single_batch(moved, self.cutoff).to(device, dtype)
+        return self.atomic_energies(batch.pairs(self.elements)).sum()
+
+    def hessian(self, structure: Structure | Atoms) -> Tensor:
+        """Return ∂²E/∂r_a∂r_b, in eV/Å², float64, shape (3N, 3N), x, y, z of the first atom first.
+
+        It is calculated in float64 whatever the dtype of the potential: rounded to float32, second derivatives would
+        shift frequencies by some wavenumbers.  The time grows with the number of atoms times that of their neighbours.
+
+        Args:
+            structure: Atoms of ASE or a :class:`nnpot.Structure`; in a periodic one all images of an atom move.
+
+        Raises:
+            TypeError: If it is no structure.
+            ValueError: As for :meth:`predict`, or if the potential has been read from a package, which has no second
+                derivatives.
+        """
+        _, device = self.dtype_and_device()
+        precise = copy.deepcopy(self).to(torch.float64).eval().requires_grad_(False)
+        if precise.dtype_and_device()[0] != torch.float64 or not precise.has_second_derivatives:
+            raise ValueError("a package has no second derivatives; give the model file that it was made from")
+        batch = single_batch(as_structure(structure), self.cutoff).to(device, torch.float64)
+        with torch.enable_grad():
+            return hessian(precise.atomic_energies, batch.pairs(self.elements))
 
     def dtype_and_device(self) -> tuple[torch.dtype, torch.device]:
         """Return dtype and device of the parameters; float64 on the CPU for a potential without parameters."""
@@ -242,6 +285,11 @@ class TrainablePotential(Potential):
         return 1.0
 
     @property
+    def is_fitted(self) -> bool:
+        """Whether what depends on data has been taken from some already."""
+        return False
+
+    @property
     def is_cacheable(self) -> bool:
         """Whether features and their derivatives may be calculated once per structure and kept during training."""
         return False
@@ -256,8 +304,10 @@ class TrainablePotential(Potential):
         return {}
 
     @abstractmethod
-    def fitted(self, structures: Sequence[Structure], dtype: torch.dtype = torch.float32) -> Self:
+    def fitted(self, structures: Sequence[Structure | Atoms], dtype: str | torch.dtype = torch.float32) -> Self:
         """Return a potential in which everything that depends on data has been taken from training structures.
+
+        It is ready for a training, not trained.
 
         Raises:
             ValueError: If there is no structure or no label to take them from.
@@ -350,14 +400,6 @@ class SumPotential(Potential):
         place = indices(places, pairs.species)
         centers = None if pairs.centers is None else place[pairs.centers]
         return replace(pairs, species=place[pairs.species], centers=centers, origin=Origin(pairs, places))
-
-
-def _complaint(batch: Batch, k: int) -> str:
-    """What is wrong with structure k, by name if it has one, and which atoms are at one place if that is why."""
-    name = (batch.names[k] if batch.names else "") or (f"structure {k}" if batch.n_structures > 1 else "")
-    close = too_close(batch, k)
-    why = "" if close is None else f"; atoms {close[0]} and {close[1]} are {close[2]:.2g} Å apart"
-    return f"{name}{': ' if name else ''}the potential gives no finite energy, forces and stress{why}"
 
 
 def _stress(strain: Tensor, volumes: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import math
 import types
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from torch import nn
 
@@ -33,9 +33,11 @@ class Module(nn.Module):
 
     Attributes:
         arguments: The arguments of the constructor, by name, defaults included.
+        types_in_files: Types of arguments in model files where the constructor takes more than may stand there.
     """
 
     arguments: dict[str, Any]
+    types_in_files: ClassVar[Mapping[str, Any]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -125,7 +127,7 @@ def _check_arguments(kind: type[Module], arguments: Mapping[str, Any]) -> None:
         what = f"lacks {', '.join(missing)}" if missing else f"has no {', '.join(more)}"
         raise ValueError(f"{kind.__name__} {what}"[:200])
     try:
-        hints = get_type_hints(kind.__init__)
+        hints = {**get_type_hints(kind.__init__), **kind.types_in_files}
     except Exception:  # another's annotations may name anything
         return
     for name, value in arguments.items():

@@ -4,9 +4,10 @@ Units are eV, Å, eV/Å and eV/Å³ throughout.  A pair vector `r_ij = r_j − r
 the neighbour j; every pair is there twice, once from each side.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -146,6 +147,43 @@ class Structure:
         return atoms
 
 
+def as_structure(atoms: Structure | Atoms) -> Structure:
+    """Return a structure as it is, and atoms of ASE as a structure.
+
+    Raises:
+        TypeError: If it is neither.
+    """
+    if isinstance(atoms, Structure):
+        return atoms
+    if isinstance(atoms, Atoms):
+        return Structure.from_ase(atoms)
+    what = f"{atoms!r}, which ase.io.read may read" if isinstance(atoms, str | Path) else type(atoms).__name__
+    raise TypeError(f"atoms of ASE or a nnpot.Structure are needed, got {what}")
+
+
+def as_structures(atoms: Iterable[Structure | Atoms]) -> list[Structure]:
+    """Return the same of several, in a list.
+
+    Raises:
+        TypeError: If it is a single one, or something else is among them.
+    """
+    if isinstance(atoms, Structure | Atoms):
+        raise TypeError("a list of structures is needed, got a single one; write [atoms]")
+    return [as_structure(one) for one in ([atoms] if isinstance(atoms, str) else atoms)]
+
+
+def moved_to(structure: Structure, positions: Tensor) -> Structure:
+    """Return a structure with its atoms at other positions, in Å, shape (N, 3), that autograd may record.
+
+    Raises:
+        ValueError: If there are not as many.
+    """
+    n = len(structure)
+    if positions.shape != (n, 3):
+        raise ValueError(f"{n} atoms need positions of shape ({n}, 3), got {tuple(positions.shape)}")
+    return replace(structure, positions=positions.cpu())
+
+
 def keep_results(atoms: Atoms, results: Mapping[str, Any]) -> None:
     """Attach results to atoms, so that ASE writes them.
 
@@ -158,8 +196,9 @@ def keep_results(atoms: Atoms, results: Mapping[str, Any]) -> None:
         atoms.info.pop(name, None)
         atoms.arrays.pop(name, None)
     for name in set(results) - set(all_properties):
-        of_atoms = name in LABELS and LABELS[name].per == "atom"
-        (atoms.arrays if of_atoms else atoms.info)[name] = np.asarray(results[name])
+        value = np.asarray(results[name])
+        of_atoms = LABELS[name].per == "atom" if name in LABELS else value.ndim > 0 and len(value) == len(atoms)
+        (atoms.arrays if of_atoms else atoms.info)[name] = value
 
 
 def charge_of(atoms: Atoms) -> float:

@@ -77,8 +77,9 @@ def pure_wheel(folder: Path) -> Path:
     """Build the wheel without kernels, from a copy: an old `build` would bring files that are no more."""
     copy = folder / "source"
     copy.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT / "configs", copy / "configs")
     shutil.copytree(ROOT / "nnpot", copy / "nnpot", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(copy)]
     subprocess.run(command, check=True)

@@ -20,7 +20,8 @@ from nnpot.batch import Batch
 from nnpot.functional.segment import segment_sum
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.potential import Potential, Prediction
+from nnpot.potential import Potential
+from nnpot.prediction import Prediction
 from nnpot.structure import Structure
 from nnpot.training.loss import LossOptions, weighted
 

@@ -4,13 +4,14 @@
 layer  packages and modules                                                     may import
 =====  =======================================================================  ================================
 0      structure, batch, prepared, elements, labels, label_names, spec,          layer 0 only
-       torch_compile, machine, native, units, simulation
+       torch_compile, machine, native, units, simulation, html
 1      functional/, neighbors, reading/                                         layer 0
 2      descriptors/, nn/                                                        layers 0–1
-3      potential, heads, tables, network_potential, core, repulsion, committee  layers 0–2, each other
+3      potential, prediction, hessian, heads, tables, network_potential, core,   layers 0–2, each other
+       repulsion, committee
 4      formats/, io                                                             layers 0–3, see BESIDE
 5      training/, analysis/, engines/, calculator, doctor/                      layers 0–4, see BESIDE
-6      commands/, __main__                                                      layers 0–5
+6      commands/, run, __main__                                                 layers 0–5
 —      reference/                                                               NumPy only: no torch, no nnpot
 =====  =======================================================================  ================================
 
@@ -29,14 +30,17 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     (
         *("structure", "batch", "prepared", "elements", "labels", "label_names", "spec", "torch_compile"),
-        *("machine", "native", "units", "simulation"),
+        *("machine", "native", "units", "simulation", "html"),
     ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn"),
-    ("potential", "heads", "tables", "network_potential", "core", "repulsion", "committee"),
+    (
+        *("potential", "prediction", "hessian", "heads", "tables", "network_potential", "core", "repulsion"),
+        "committee",
+    ),
     ("formats", "io"),
     ("training", "analysis", "engines", "calculator", "doctor"),
-    ("commands", "__main__"),
+    ("commands", "run", "__main__"),
 )
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
 OPEN_LAYERS = {0, 3}
@@ -45,6 +49,7 @@ OPEN_LAYERS = {0, 3}
 BESIDE = {
     "io": {"formats"},
     "__main__": {"commands"},
+    "run": {"commands"},
     "analysis": {"calculator", "engines"},
     "doctor": {"analysis"},
 }

@@ -141,3 +141,11 @@ def test_an_environment_with_the_wheel_says_what_still_needs_a_compiler(wheel: P
         [python, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert "FileNotFoundError: a package needs a C++ compiler, and there is none here; install g++" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_recipes_are_in_the_wheel(tmp_path: Path) -> None:
+    with zipfile.ZipFile(build_wheel.pure_wheel(tmp_path)) as archive:
+        found = {name for name in archive.namelist() if name.startswith("nnpot/recipes/")}
+        assert archive.read("nnpot/recipes/ace.yaml") == (ROOT / "configs/ace.yaml").read_bytes()
+    assert found == {f"nnpot/recipes/{path.name}" for path in (ROOT / "configs").glob("*.yaml")}

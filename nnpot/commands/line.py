@@ -20,7 +20,7 @@ from nnpot.commands.renamed import by_new_names
 from nnpot.commands.topics import of_topic
 from nnpot.machine.output import complain, one_line
 
-__all__ = ["call", "named_sources"]
+__all__ = ["UsageError", "call", "named_sources", "settings_of"]
 
 _NO_SETTINGS = (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError)
 """What comes of values that no parser or constructor expects."""
@@ -28,6 +28,10 @@ _NO_SETTINGS = (ValueError, TypeError, AttributeError, KeyError, OverflowError, 
 
 class _RefusedError(Exception):
     """Arguments that a parser does not take."""
+
+
+class UsageError(ValueError):
+    """Settings that a command does not take, in a sentence."""
 
 
 class Parser(ArgumentParser):
@@ -52,7 +56,7 @@ class Parser(ArgumentParser):
         for option in (a[2:].split("=")[0] for a in arguments if a.startswith("--")):
             own = option.partition(".")[2]
             if option not in known and own in known:
-                complain(f"there is no option --{option}: that of {self.prog} is --{own}", code=2)
+                raise UsageError(f"there is no option --{option}: that of {self.prog} is --{own}")
 
 
 def call(command: str, module: Any, arguments: Sequence[str]) -> None:
@@ -72,14 +76,35 @@ def call(command: str, module: Any, arguments: Sequence[str]) -> None:
     if topic := asked_for(arguments):
         print(of_topic(command, function, topic))
         return
+    try:
+        settings = settings_of(command, module, arguments)
+    except UsageError as error:
+        complain(str(error), code=2)
+    function(**settings)
+
+
+def settings_of(command: str, module: Any, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return what the function of a command is to be called with.
+
+    Args:
+        command: Its name, which is that of the function.
+        module: In which that is.
+        arguments: What comes after the name on the command line.
+
+    Raises:
+        UsageError: If they are refused.
+        ValueError: If a configuration is not one.
+        OSError: If a file cannot be read.
+    """
+    function = getattr(module, command)
     check_configurations(arguments)
     parser, rest = _parser(command, module), with_values_of_switches(function, by_new_names(arguments))
     parser.sources = named_sources(arguments)
-    settings = _settings(parser, function, [*_inherited(module, rest), *_configurations_first(rest)])
+    settings = dict(_settings(parser, function, [*_inherited(module, rest), *_configurations_first(rest)]))
     settings.pop("config", None)
     if command == "train":
         settings["loss"] = _with_required(settings["loss"], rest)
-    function(**settings)
+    return settings
 
 
 def _parser(command: str, module: Any) -> Parser:
@@ -136,7 +161,7 @@ def _settings(parser: Parser, function: Callable[..., Any], arguments: Sequence[
     except (*_NO_SETTINGS, _RefusedError) as error:  # also raised by a constructor that checks its arguments
         why = one_line(explanation(function, arguments, OTHER_NAMES) or str(_first_cause(error)))
         is_option = f"--{why.split()[0]}" in {argument.split("=")[0] for argument in arguments}
-        complain(why if is_option else why + parser.sources, code=2)
+        raise UsageError(why if is_option else why + parser.sources) from None
 
 
 def _first_cause(error: BaseException) -> BaseException:

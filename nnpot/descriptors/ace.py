@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
+from ase import Atoms
 from torch import Tensor, nn
 
 from nnpot.batch import Pairs
@@ -27,7 +28,7 @@ from nnpot.functional.invariants import Invariants
 from nnpot.functional.linear import Fixed
 from nnpot.functional.tape import Tape, Value
 from nnpot.neighbors import NeighborTable, check_cutoff, single_batch
-from nnpot.structure import Structure, subsample
+from nnpot.structure import Structure, as_structures, subsample
 
 FEW_ELEMENTS, MANY_ELEMENTS, LEARNED_CHANNELS = 3, 5, 4
 WEIGHTED_CHANNELS_OF_MOLECULES, COST_OF_WEIGHTED_DENSITY = 16, 1 / 3
@@ -204,8 +205,9 @@ class ACE(Descriptor):
 
         return Fixed([tables.density()], pull, push)
 
-    def fitted(self, structures: Sequence[Structure], n_atoms: int = 2_000) -> "ACE":
+    def fitted(self, structures: Sequence[Structure | Atoms], n_atoms: int = 2_000) -> "ACE":
         """As every descriptor; a weighted density takes the scales of its inputs from about `n_atoms` atoms."""
+        structures = as_structures(structures)
         new: ACE = self.replaced(**self._choices(structures))
         if len(new.weighted) == 0:
             return new

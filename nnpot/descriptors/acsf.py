@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, Self
 
 import torch
+from ase import Atoms
 from torch import Tensor
 
 from nnpot.batch import Pairs
@@ -17,7 +18,7 @@ from nnpot.functional.linear import Fixed
 from nnpot.functional.radial import shifted_gaussians, shifted_gaussians_derivative
 from nnpot.functional.symmetry_functions import AngularFamily, FunctionTable, symmetry_functions_kernel
 from nnpot.neighbors import check_cutoff
-from nnpot.structure import Structure
+from nnpot.structure import Structure, as_structures
 
 Radial = tuple[float, float]
 Angular = tuple[float, float, float, float]
@@ -101,7 +102,7 @@ class ACSF(NeighborSums):
     @classmethod
     def from_data(
         cls,
-        structures: Sequence[Structure],
+        structures: Sequence[Structure | Atoms],
         cutoff: float = 6.0,
         size: int = 0,
         angular_cutoff: float | None = None,
@@ -125,8 +126,9 @@ class ACSF(NeighborSums):
         blank = cls(cutoff, size=size, angular_cutoff=angular_cutoff, cutoff_function=cutoff_function)
         return blank.fitted(structures)
 
-    def fitted(self, structures: Sequence[Structure]) -> Self:
+    def fitted(self, structures: Sequence[Structure | Atoms]) -> Self:
         """Return the descriptor with elements and functions chosen where they were left open."""
+        structures = as_structures(structures)
         elements = self.elements or elements_of(structures)
         if self.n_radial > 0 or self.families:
             return self if self.elements else self.replaced(elements=elements)

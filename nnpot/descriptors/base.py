@@ -1,21 +1,22 @@
 """What every descriptor is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self, overload
 
 import torch
+from ase import Atoms
 from torch import Tensor
 
 from nnpot.batch import Batch, Pairs
 from nnpot.elements import elements_of
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.tape import Evaluated, Tape, Value
-from nnpot.neighbors import table_slots
+from nnpot.neighbors import single_batch, table_slots
 from nnpot.prepared import CachedFeatures
 from nnpot.spec import Module
-from nnpot.structure import Structure
+from nnpot.structure import Structure, as_structure, as_structures, moved_to
 
 
 class Descriptor(Module, ABC):
@@ -35,6 +36,70 @@ class Descriptor(Module, ABC):
     cutoff: float
     n_features: int
     publication: ClassVar[str] = ""
+
+    def __call__(self, pairs: Pairs) -> Any:
+        """Return :meth:`forward` of pairs.
+
+        Raises:
+            TypeError: If they are no pairs.
+        """
+        if not isinstance(pairs, Pairs):
+            raise TypeError(
+                f"a descriptor is called with nnpot.Pairs, got {type(pairs).__name__}; "
+                "for atoms of ASE and structures there is descriptor.features(atoms)"
+            )
+        return super().__call__(pairs)
+
+    @overload
+    def features(self, structure: Sequence[Structure | Atoms]) -> list[Tensor]: ...
+    @overload
+    def features(self, structure: Structure | Atoms, positions: Tensor | None = None) -> Tensor: ...
+    def features(
+        self, structure: Structure | Atoms | Sequence[Structure | Atoms], positions: Tensor | None = None
+    ) -> Tensor | list[Tensor]:
+        """Return the features of every atom, shape (N, D), in the dtype of the parameters, or else float64.
+
+        >>> from ase.build import molecule
+        >>> from nnpot import ACE
+        >>> ACE(cutoff=4.0, elements=("H", "O"), channels=2, n_radial=3, l_max=1).features(molecule("H2O")).shape
+        torch.Size([3, 14])
+
+        With positions they may be differentiated, by autograd, twice:
+
+        >>> import torch
+        >>> from nnpot import ACSF
+        >>> water, descriptor = molecule("H2O"), ACSF(elements=("H", "O"), g2=((0.5, 0.0),))
+        >>> r = torch.tensor(water.positions, requires_grad=True)
+        >>> (slopes,) = torch.autograd.grad(descriptor.features(water, r).sum(), r)
+        >>> slopes.shape
+        torch.Size([3, 3])
+
+        Args:
+            structure: Atoms of ASE or a :class:`nnpot.Structure`, or a list of them.
+            positions: In place of its own, in Å, shape (N, 3).
+
+        Returns:
+            The features of a single one, or a list with those of each.
+
+        Raises:
+            TypeError: If it is something else.
+            ValueError: If the descriptor has no functions yet, does not know an element, or the atoms cannot be as they
+                are.
+        """
+        if not isinstance(structure, Structure | Atoms) and isinstance(structure, Iterable):
+            return [self.features(one) for one in as_structures(structure)]
+        if not self.elements or self.n_features == 0:
+            raise ValueError(
+                f"this {type(self).__name__} has no {'functions' if self.elements else 'elements'} yet, "
+                "they are chosen from data: descriptor = descriptor.fitted([atoms, …])"
+            )
+        structure = as_structure(structure)
+        if positions is not None:
+            structure = moved_to(structure, positions)
+        parameter = next(self.parameters(), torch.zeros(0, dtype=torch.float64))
+        pairs = single_batch(structure, self.cutoff).to(parameter.device, parameter.dtype).pairs(self.elements)
+        with torch.set_grad_enabled(structure.positions.requires_grad):
+            return self(pairs)  # type: ignore[no-any-return]
 
     @abstractmethod
     def forward(self, pairs: Pairs) -> Tensor:
@@ -140,9 +205,9 @@ class Descriptor(Module, ABC):
             "functions are for those that it knows; train a new one"
         )
 
-    def fitted(self, structures: Sequence[Structure]) -> Self:
+    def fitted(self, structures: Sequence[Structure | Atoms]) -> Self:
         """Return a descriptor in which everything left open has been chosen from training structures.
 
         Trainable parameters are new random numbers, whether something was left open or not.
         """
-        return self.replaced(elements=self.elements or elements_of(structures))  # type: ignore[no-any-return]
+        return self.replaced(elements=self.elements or elements_of(as_structures(structures)))  # type: ignore[no-any-return]

@@ -229,6 +229,8 @@ class AOTPotential(Potential):
         metadata: What the package says of itself.
     """
 
+    has_second_derivatives = False
+
     def __init__(self, loader: Any, metadata: dict[str, str]) -> None:
         super().__init__()
         self.loader, self.path = loader, Path()

@@ -9,7 +9,7 @@ from torch import Tensor
 from nnpot.batch import Batch
 from nnpot.functional.segment import segment_sum
 from nnpot.neighbors import too_close
-from nnpot.potential import Prediction
+from nnpot.prediction import Prediction
 from nnpot.training.loss import error
 
 STEPS_BETWEEN_CHECKS = 50

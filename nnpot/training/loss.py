@@ -11,7 +11,8 @@ from nnpot.batch import Batch
 from nnpot.functional.segment import segment_sum
 from nnpot.heads import HEADS
 from nnpot.labels import LABELS, Label, with_labels
-from nnpot.potential import Potential, Prediction
+from nnpot.potential import Potential
+from nnpot.prediction import Prediction
 from nnpot.structure import Structure
 from nnpot.training.schedules import EnergyRamp
 

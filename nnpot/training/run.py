@@ -15,6 +15,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from nnpot.io import MODEL
 from nnpot.machine.locks import BusyError, alone
 from nnpot.machine.signals import InterruptedRunError
 from nnpot.training.averaging import AveragedWeights
@@ -111,12 +112,14 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def checkpoint_of(resume: Path) -> Path:
-    """Return the checkpoint in a run folder, or the file itself.
+    """Return the checkpoint in a run folder, or beside the model of a run, or the file itself.
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it is a model.
+        ValueError: If it is a model that lies elsewhere.
     """
+    if resume.name == MODEL and (resume.parent / "last.ckpt").is_file():
+        resume = resume.parent
     if resume.suffix == ".nnpot":
         raise ValueError(f"{resume} is a model, not a run: start from it by --from, or give the folder of its run")
     checkpoint = resume if resume.is_file() or resume.suffix == ".ckpt" else resume / "last.ckpt"

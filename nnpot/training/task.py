@@ -18,9 +18,12 @@ from nnpot.training.metrics import LabelErrors
 from nnpot.training.numerics import difference, numerics_of
 from nnpot.training.optimizers import at_rates, optimizer_of
 from nnpot.training.options import OptimizerOptions
+from nnpot.training.quiet import leave_out_advice
 from nnpot.training.schedules import Schedule
 
 log = logging.getLogger("nnpot")
+
+leave_out_advice()
 
 
 class PotentialTask(pl.LightningModule):

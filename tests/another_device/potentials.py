@@ -7,7 +7,8 @@ from systems import POTENTIALS, structure
 
 from nnpot.batch import Batch
 from nnpot.neighbors import single_batch
-from nnpot.potential import Potential, Prediction
+from nnpot.potential import Potential
+from nnpot.prediction import Prediction
 
 NAMES = ("dimer", "water", "primitive cell", "one atom")
 every_potential = pytest.mark.parametrize(

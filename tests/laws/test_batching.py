@@ -10,7 +10,8 @@ from torch import Tensor
 
 from nnpot.batch import Batch
 from nnpot.neighbors import single_batch
-from nnpot.potential import Potential, Prediction
+from nnpot.potential import Potential
+from nnpot.prediction import Prediction
 from nnpot.repulsion import ZBL
 
 pytestmark = pytest.mark.usefixtures("double")

@@ -22,7 +22,8 @@ from nnpot.batch import Pairs
 from nnpot.descriptors import Descriptor
 from nnpot.functional.segment import segment_sum
 from nnpot.neighbors import single_batch
-from nnpot.potential import Potential, Prediction
+from nnpot.potential import Potential
+from nnpot.prediction import Prediction
 from nnpot.structure import Structure
 
 pytestmark = pytest.mark.usefixtures("double")

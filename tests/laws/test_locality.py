@@ -15,7 +15,8 @@ from nnpot.batch import Batch
 from nnpot.functional import CUTOFFS
 from nnpot.functional.cutoffs import STEEP, cutoff_function
 from nnpot.neighbors import single_batch
-from nnpot.potential import Potential, Prediction
+from nnpot.potential import Potential
+from nnpot.prediction import Prediction
 from nnpot.structure import Structure
 
 pytestmark = pytest.mark.usefixtures("double")

@@ -14,7 +14,8 @@ from systems import POTENTIALS, SYSTEMS, pairs_of, structure
 from torch import Tensor
 
 from nnpot.neighbors import single_batch
-from nnpot.potential import Potential, Prediction
+from nnpot.potential import Potential
+from nnpot.prediction import Prediction
 from nnpot.structure import Structure
 
 SAME = 1e-10

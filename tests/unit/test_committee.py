@@ -4,13 +4,17 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import pytest
 import torch
 from proofs import assert_close, by_tensors
 from recorded_calls import Recorder
-from systems import ELEMENTS, POTENTIALS, ace, acsf, network_potential, pairs_of, structure
+from systems import ELEMENTS, POTENTIALS, SYSTEMS, ace, acsf, network_potential, pairs_of, structure
 
+import nnpot.committee as committee_module
 import nnpot.network_potential as network_potential_module
+from nnpot.calculator import NNPotCalculator
+from nnpot.commands.predict import predict
 from nnpot.committee import Committee
 from nnpot.descriptors import ACE
 from nnpot.functional.tape import Tape
@@ -20,6 +24,7 @@ from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential, arrays_of
 from nnpot.nn.per_element import PerElement
 from nnpot.repulsion import ZBL
+from nnpot.spec import build
 
 needs_kernels = pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler")
 
@@ -159,3 +164,61 @@ def test_too_few_or_unlike_members_are_refused() -> None:
         Committee((ZBL(("Cu",)),))
     with pytest.raises(ValueError, match=r"same elements .*Cu; Cu, Au"):
         Committee((ZBL(("Cu",)), ZBL(("Cu", "Au"))))
+
+
+def test_members_are_read_from_files_and_folders(tmp_path: Path) -> None:
+    members, atoms = MEMBERS["ACSF, all alike"](), structure("alloy")
+    save(members[0], tmp_path / "run" / "model.nnpot")
+    files = [tmp_path / "run", str(save(members[1], tmp_path / "b.nnpot")), members[2].float()]
+    committee = Committee(files)
+    wanted = Committee(tuple(m.float() for m in members)).predict(atoms)
+    assert_close(committee.predict(atoms).energies, wanted.energies, 1e-12)
+    again = load(save(committee, tmp_path / "committee.nnpot"))
+    assert_close(again.predict(atoms).energies, wanted.energies, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ("a.nnpot", r"a list, got 'a\.nnpot' alone"),
+        ([1, 2], "a potential or its file, got 1"),
+    ],
+)
+def test_members_that_are_none_are_named(members: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Committee(members)
+
+
+def test_a_model_file_has_no_other_read(tmp_path: Path) -> None:
+    other = save(network_potential(acsf()), tmp_path / "other.nnpot")
+    spec = {"class": "Committee", "arguments": {"members": [str(other), str(other)]}}
+    with pytest.raises(ValueError, match="members of Committee cannot be"):
+        build(spec)
+
+
+def test_the_calculator_says_how_far_the_members_are_apart() -> None:
+    committee, atoms = Committee(MEMBERS["ACSF, all alike"]()), SYSTEMS["alloy"]()
+    atoms.calc = NNPotCalculator(committee, dtype="float64")
+    spread = committee.spread(atoms)
+    assert atoms.calc.get_property("energy_std", atoms) == pytest.approx(float(spread.energy), rel=1e-10)
+    assert_close(torch.from_numpy(atoms.calc.results["energies_std"]), spread.energies, 1e-10)
+    assert_close(torch.from_numpy(atoms.calc.results["forces_std"]), spread.forces, 1e-10)
+    assert_close(torch.from_numpy(atoms.get_forces()), committee.predict(atoms).forces, 1e-10)
+    single = NNPotCalculator(committee.members[0])
+    assert "energy_std" not in single.implemented_properties
+
+
+def test_a_large_structure_is_taken_a_few_atoms_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    committee, atoms = Committee(MEMBERS["weighted density"]()), structure("alloy")
+    at_once = committee.spread(atoms)
+    monkeypatch.setattr(committee_module, "CENTERS_AT_ONCE", 3)
+    assert_close(committee.spread(atoms).forces, at_once.forces, 1e-12)
+
+
+def test_the_spread_is_written_with_the_structures(tmp_path: Path) -> None:
+    save(Committee(MEMBERS["ACSF, all alike"]()), tmp_path / "committee.nnpot")
+    ase.io.write(tmp_path / "in.xyz", SYSTEMS["alloy"]())
+    predict(tmp_path / "committee.nnpot", tmp_path / "in.xyz", tmp_path / "out.xyz")
+    atoms = ase.io.read(tmp_path / "out.xyz")
+    assert atoms.arrays["forces_std"].shape == (4,)
+    assert atoms.info["energy_std"] > 0

@@ -111,11 +111,6 @@ def zip_file(path: Path) -> None:
         archive.writestr("readme.txt", "nothing")
 
 
-def folder_of_a_run(path: Path) -> None:
-    path.mkdir()
-    save(small(), path / "model.nnpot")
-
-
 FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     "an empty file": (lambda path: path.write_bytes(b""), "is empty; copy or train the model again"),
     "a short text": (lambda path: path.write_text("3\n"), "is not a complete model: neither a model file nor"),
@@ -125,7 +120,6 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     "half a zip archive": (lambda path: path.write_bytes(b"PK\x03\x04 etc"), "is not a complete package"),
     "a checkpoint": (lambda path: torch.save({"a": 1}, path), "is a file of PyTorch, such as a checkpoint"),
     "an empty folder": (Path.mkdir, "holds no input.nn, so no potential of n2p2; name a file instead"),
-    "the folder of a run": (folder_of_a_run, r"is the folder of a run; name its model: .*model\.nnpot"),
 }
 
 
@@ -145,3 +139,21 @@ def test_what_is_no_model_is_refused_in_a_sentence(case: str, read: Callable[[Pa
 def test_what_is_not_there_is_named(read: Callable[[Path], object], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no model .*nowhere"):
         read(tmp_path / "nowhere")
+
+
+def test_the_folder_of_a_training_stands_for_its_model(tmp_path: Path) -> None:
+    model = save(small(), tmp_path / "run" / "model.nnpot", {"epochs": 7})
+    assert load(tmp_path / "run").elements == small().elements
+    assert describe(str(tmp_path / "run")) == describe(model)
+    assert read_summary(tmp_path / "run")["epochs"] == 7
+
+
+def test_a_training_without_a_model_says_how_it_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").touch()
+    with pytest.raises(FileNotFoundError, match=r"has no model yet; go on: nnpot train --resume"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", ["float64", torch.float64], ids=str)
+def test_a_dtype_is_given_by_its_name_or_as_it_is(dtype: str | torch.dtype, tmp_path: Path) -> None:
+    assert load(save(small(), tmp_path / "model.nnpot"), dtype).dtype_and_device()[0] == torch.float64

@@ -297,10 +297,14 @@ def test_a_checkpoint_of_an_older_nnpot_is_refused_with_the_way_that_exists(
     assert f"nnpot train --from {again / 'model.nnpot'}" in line
 
 
-def test_a_model_is_no_run(begun: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "is a model, not a run: start from it by --from" in refusal(
-        capsys, "train", "--resume", begun / "model.nnpot"
-    )
+def test_the_model_of_a_run_stands_for_the_run(begun: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", "--resume", str(begun / "model.nnpot")])
+    assert f"{begun}: nothing is left to do" in capsys.readouterr().out
+
+
+def test_another_model_is_no_run(begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = shutil.copy(begun / "model.nnpot", tmp_path / "model.nnpot")
+    assert "is a model, not a run: start from it by --from" in refusal(capsys, "train", "--resume", copy)
 
 
 @pytest.mark.parametrize("given", ["nowhere", "empty", "begun", "begun/last.ckpt", "a run of.$"])

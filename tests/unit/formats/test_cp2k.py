@@ -14,7 +14,7 @@ from systems import acsf, network_potential
 
 from nnpot.formats import n2p2
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.potential import Prediction
+from nnpot.prediction import Prediction
 from nnpot.structure import Structure
 from nnpot.units import BOHR, HARTREE
 

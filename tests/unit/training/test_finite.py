@@ -10,7 +10,7 @@ from systems import acsf, network_potential
 
 from nnpot.batch import Batch
 from nnpot.neighbors import single_batch
-from nnpot.potential import Prediction
+from nnpot.prediction import Prediction
 from nnpot.structure import Structure
 from nnpot.training.finite import STEPS_BETWEEN_CHECKS, FiniteWatch, NotFiniteError
 

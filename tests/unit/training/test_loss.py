@@ -9,7 +9,7 @@ from systems import acsf, network_potential
 
 from nnpot.batch import Batch
 from nnpot.neighbors import single_batch
-from nnpot.potential import Prediction
+from nnpot.prediction import Prediction
 from nnpot.structure import Structure
 from nnpot.training.loss import LOSSES, LossOptions, weighted
 

@@ -1,0 +1,70 @@
+"""What a potential says of structures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nnpot.batch import Batch
+from nnpot.functional.segment import segment_sum
+from nnpot.neighbors import too_close
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a potential says of a batch.
+
+    =========  =======  ===================================================  ======
+    attribute  shape    meaning                                              unit
+    =========  =======  ===================================================  ======
+    energies   (N,)     atomic energies, float64                             eV
+    energy     (B,)     total energies, float64                              eV
+    forces     (N, 3)   forces                                               eV/Å
+    stress     (B, 6)   Voigt xx, yy, zz, yz, xz, xy, positive in tension;   eV/Å³
+                        NaN without a periodic cell
+    labels              these three and what heads predict, by the names of
+                        :data:`nnpot.labels.LABELS`
+    =========  =======  ===================================================  ======
+    """
+
+    energies: Tensor
+    labels: Mapping[str, Tensor]
+
+    @property
+    def energy(self) -> Tensor:
+        """Total energies in eV, float64, shape (B,)."""
+        return self.labels["energy"]
+
+    @property
+    def forces(self) -> Tensor:
+        """Forces in eV/Å, shape (N, 3)."""
+        return self.labels["forces"]
+
+    @property
+    def stress(self) -> Tensor:
+        """Stresses in eV/Å³, shape (B, 6)."""
+        return self.labels["stress"]
+
+    def detach(self) -> "Prediction":
+        """Return the same numbers without their graph."""
+        return Prediction(self.energies.detach(), {name: value.detach() for name, value in self.labels.items()})
+
+    def is_finite(self, batch: Batch) -> Tensor:
+        """Return for which structures energy, forces and, where there is a volume, stress are finite, shape (B,)."""
+        wrong_atoms = (~torch.isfinite(self.forces)).any(dim=1).double()
+        forces = segment_sum(wrong_atoms, batch.structure_of, batch.n_structures) == 0
+        stress = torch.isfinite(self.stress).all(dim=1) | torch.isnan(batch.volumes)
+        return torch.isfinite(self.energy) & forces & stress
+
+    def complaints(self, batch: Batch) -> list[str]:
+        """Return a sentence for each structure of which energy, forces or stress are not finite."""
+        return [_complaint(batch, k) for k in (~self.is_finite(batch)).nonzero().flatten().tolist()]
+
+
+def _complaint(batch: Batch, k: int) -> str:
+    """What is wrong with structure k, by name if it has one, and which atoms are at one place if that is why."""
+    name = (batch.names[k] if batch.names else "") or (f"structure {k}" if batch.n_structures > 1 else "")
+    close = too_close(batch, k)
+    why = "" if close is None else f"; atoms {close[0]} and {close[1]} are {close[2]:.2g} Å apart"
+    return f"{name}{': ' if name else ''}the potential gives no finite energy, forces and stress{why}"

@@ -1,0 +1,286 @@
+"""Training from Python: `nnpot.train`, and the run that it returns."""
+
+import base64
+import csv
+import difflib
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from nnpot.analysis.evaluate import Evaluation, evaluate_potential
+from nnpot.commands import line
+from nnpot.commands import train as command
+from nnpot.commands.kinds import all_names, classes_of, parameters_of
+from nnpot.commands.recipes import recipe_file
+from nnpot.descriptors import Descriptor
+from nnpot.html import table
+from nnpot.io import load
+from nnpot.potential import Potential
+from nnpot.spec import Module
+from nnpot.structure import Structure, as_structures
+from nnpot.training.checkpoint import Checkpoint
+from nnpot.training.data import Split
+from nnpot.training.settings import plain
+
+log = logging.getLogger("nnpot")
+
+StrPath = str | os.PathLike[str]
+_STARTS = {"resume": "--resume", "from_model": "--from"}
+"""Settings that bring others with them, and their options."""
+
+Data = StrPath | Sequence[StrPath] | Sequence[Structure | Atoms]
+
+
+def train(
+    structures: Data | None = None,
+    /,
+    *,
+    recipe: StrPath | None = None,
+    out: StrPath = "runs/train",
+    **settings: Any,
+) -> "Run":
+    """Train a potential, as the command `nnpot train` does, and return the run.
+
+    >>> import tempfile
+    >>> import nnpot
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> frames = []
+    >>> for k in range(6):
+    ...     atoms = bulk("Cu", cubic=True)
+    ...     atoms.rattle(0.1, seed=k)
+    ...     atoms.calc = EMT()
+    ...     _ = atoms.get_forces()
+    ...     frames.append(atoms)
+    >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +ELLIPSIS
+    ...     run = nnpot.train(frames, recipe="acsf", out=folder + "/run", max_epochs=2, cutoff=4.0, size=16)
+    ...     print(run.potential.elements, sorted(run.errors)[:2])
+    split: ...
+    ('Cu',) ['energy_mae_mev_per_atom', 'energy_rmse_mev_per_atom']
+
+    Args:
+        structures: Labelled structures: whatever `--data.train` takes, such as a file, or structures themselves, which
+            are written beside the run.  Not needed with `resume`.
+        recipe: Name of a recipe that comes with nnpot (`ace`, `ace-large`, `acsf`) or path of a configuration; `ace`
+            if nothing is said, and with `resume` or `from_model` the settings of these.
+        out: Folder of the run; a number is added if it already holds one.
+        **settings: Any setting of the command, nested as in a configuration (`trainer={"max_epochs": 50}`) or by the
+            last part of its name alone (`max_epochs=50`, `validation="test.xyz"`, `cutoff=5.0`).  `potential` may be a
+            :class:`nnpot.NeuralNetworkPotential` and `descriptor` a descriptor.
+
+    Returns:
+        The run: its potential, errors, learning curves.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If there is no such recipe or setting, the data cannot be used, or the training has diverged.
+        InterruptedRunError: If Ctrl-C, a signal or `trainer.max_time` ended it; what was reached is saved.
+    """
+    with _told():
+        given, modules = _nested(settings)
+        if structures is not None:
+            given.setdefault("data", {})["train"] = _files(structures, Path(out))
+        if recipe is None and not given.keys() & _STARTS.keys():
+            recipe = "ace"
+        potential = modules.pop("potential", None)
+        arguments = _arguments(recipe, {**given, "out": os.fspath(out)}, ready=potential is not None)
+        parsed = line.settings_of("train", command, arguments)
+        if potential is not None:
+            parsed["potential"] = potential
+        elif modules:
+            parsed["potential"] = parsed["potential"].replaced(**modules)
+        return Run(command.train(**parsed).parent)
+
+
+@dataclass(frozen=True)
+class Run(os.PathLike[str]):
+    """A training that is over, or still running: what its folder holds.
+
+    It stands for its folder wherever a path is asked for: `nnpot.load(run)`, `nnpot.train(frames, from_model=run)`.
+
+    Args:
+        folder: Of the training.
+    """
+
+    folder: Path
+
+    def __init__(self, folder: StrPath) -> None:
+        object.__setattr__(self, "folder", Path(folder))
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+    @cached_property
+    def potential(self) -> Potential:
+        """The potential, in evaluation mode.
+
+        Raises:
+            FileNotFoundError: If there is none yet.
+        """
+        return load(self.folder)
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """Labels beside predictions of the validation structures, or of the training structures if there are none.
+
+        Raises:
+            FileNotFoundError: If there is no model yet, or the data are no longer there.
+        """
+        settings = line.settings_of("train", command, ["--resume", str(self.folder)])
+        record = Checkpoint.read(self.folder / "last.ckpt").record
+        split = Split.read(settings["data"], record.settings["seed"], record.aside)
+        return evaluate_potential(self.potential, split.validation or split.train)
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """Errors of the potential, units in the names, such as `force_rmse_mev_per_ang`: those of `evaluation`."""
+        return self.evaluation.errors()
+
+    @property
+    def history(self) -> dict[str, NDArray[np.float64]]:
+        """The table of the epochs, column by column, NaN where there is no value; `pandas.DataFrame` takes it.
+
+        Raises:
+            FileNotFoundError: If no epoch is over yet.
+        """
+        path = self.folder / "metrics.csv"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is not there: no epoch is over yet")
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]}
+
+    def plot(self) -> "Pictures":
+        """Return the pictures of the learning curves and of predictions against labels; a notebook shows them.
+
+        Raises:
+            FileNotFoundError: If there are none yet.
+        """
+        files = [path for name in ("learning.png", "parity.png") if (path := self.folder / name).is_file()]
+        if not files:
+            raise FileNotFoundError(f"{self.folder} holds no pictures yet")
+        return Pictures(tuple(files))
+
+    def _repr_html_(self) -> str:
+        errors = {name: f"{value:.4g}" for name, value in self.errors.items()}
+        return table(f"Training in {self.folder}", errors) + self.plot()._repr_html_()
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures that a notebook shows.
+
+    Attributes:
+        files: PNG files.
+    """
+
+    files: tuple[Path, ...]
+
+    def _repr_html_(self) -> str:
+        images = (base64.b64encode(path.read_bytes()).decode() for path in self.files)
+        names = (escape(path.stem) for path in self.files)
+        return "".join(
+            f'<p><img alt="{name}" src="data:image/png;base64,{image}" style="max-width: 100%"></p>'
+            for name, image in zip(names, images, strict=True)
+        )
+
+
+def _arguments(recipe: StrPath | None, settings: Mapping[str, Any], *, ready: bool) -> list[str]:
+    """The arguments of the command: a configuration, and as options what it looks for among these."""
+    options = {f"--loss.{name}": json.dumps(value) for name, value in settings.get("loss", {}).items()}
+    options |= {option: settings[name] for name, option in _STARTS.items() if name in settings}
+    others = {name: value for name, value in settings.items() if name not in ("loss", *_STARTS)}
+    configurations = [] if recipe is None else [str(recipe_file(recipe))]
+    arguments = [part for text in (*configurations, json.dumps(others)) for part in ("--config", text)]
+    arguments += [f"{option}={value}" for option, value in options.items()]
+    return [*arguments, *(["--potential=null"] if ready else [])]
+
+
+def _nested(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Module]]:
+    """Settings as a configuration has them, and those of its values that are modules already."""
+    nested: dict[str, Any] = {}
+    modules: dict[str, Module] = {}
+    for name, value in settings.items():
+        path = _full_name(name).split(".")
+        value = os.fspath(value) if isinstance(value, os.PathLike) else value
+        given = plain({"": value})[""] if not isinstance(value, Module | Mapping) else value
+        if isinstance(given, Mapping):
+            modules |= {k: v for k, v in given.items() if isinstance(v, Module)}
+            given = plain({k: v for k, v in given.items() if not isinstance(v, Module)})
+        if isinstance(given, Module):
+            modules[path[-1]] = given
+            continue
+        group = nested
+        for part in path[:-1]:
+            if isinstance(group.get(part), str):  # the name of a class
+                group[part] = {"class_path": group[part]}
+            group = group.setdefault(part, {})
+        old = group.get(path[-1])
+        group[path[-1]] = {**old, **given} if isinstance(old, dict) and isinstance(given, dict) else given
+    return nested, modules
+
+
+def _full_name(name: str) -> str:
+    """The full name of a setting of which the last part may be given alone."""
+    known = all_names(command.train)
+    if name in known or "." in name:
+        return name
+    ends = sorted((n for n in known if n.rpartition(".")[2] == name), key=lambda n: n.count("."))
+    if ends:
+        return ends[0]
+    of_descriptors = {p for kind in classes_of(Descriptor).values() for p in parameters_of(kind)}
+    if name in of_descriptors:
+        return f"potential.descriptor.init_args.{name}"
+    near = difflib.get_close_matches(name, [*of_descriptors, *(n.rpartition(".")[2] for n in known)], n=1)
+    advice = f"did you mean {near[0]}?" if near else "nnpot train --help all lists them"
+    raise ValueError(f"there is no setting {name}; {advice}")
+
+
+def _files(structures: Data, out: Path) -> Any:
+    """Where the structures are, as the command takes it; given ones are written beside the run, to go on from."""
+    if isinstance(structures, str | os.PathLike):
+        return os.fspath(structures)
+    given = list(structures)
+    if all(isinstance(one, str | os.PathLike) for one in given):
+        return [os.fspath(one) for one in given]  # type: ignore[arg-type]
+    frames = [s.to_ase() for s in as_structures(given)]  # type: ignore[arg-type]
+    path, k = out.with_name(f"{out.name}.xyz"), 2
+    while path.exists():
+        path, k = out.with_name(f"{out.name}-{k}.xyz"), k + 1
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ase.io.write(path, frames, format="extxyz")
+    return str(path)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Print what nnpot has to say, and nothing of Lightning's advice, in the block."""
+    lightning, handler = logging.getLogger("pytorch_lightning"), logging.StreamHandler(sys.stdout)
+    levels = log.level, lightning.level
+    shown = not log.hasHandlers()
+    if shown:
+        log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    lightning.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(levels[0])
+        lightning.setLevel(levels[1])
