@@ -32,16 +32,16 @@ _DEVICE = {"--device cuda": "calculate on a GPU"}
 COMMANDS = {
     "train": Short(
         "train a potential on energies, forces and stresses",
-        "--config configs/ace.yaml --data.train FILE [options]",
+        "FILE… [options]",
         {
-            "--config configs/ace.yaml --data.train train.xyz --out runs/mine": "the default recipe",
-            "--config configs/ace.yaml --data.train train.xyz --plan": "only tell time and memory",
+            "train.xyz --out runs/mine": "the default recipe, ace: a folder with the model, its errors and pictures",
+            "train.xyz --plan": "only tell time and memory",
             "--resume runs/mine": "go on with a run that was interrupted",
-            "--from runs/mine --data.train more.xyz --out runs/tuned": "learn on from a model",
+            "more.xyz --from runs/mine --out runs/tuned": "learn on from a model",
         },
         {
-            "--config FILE": "settings; every option on the command line overrides them",
-            "--data.train FILE": "labelled structures in any format that ASE reads",
+            "--recipe NAME": "a configuration that comes with nnpot: ace, ace-large, acsf",
+            "--config FILE": "one of your own; every option on the command line overrides it",
             "--data.validation FILE": "what validates; otherwise a part of the training structures, 0.1 for a tenth",
             "--data.keys.energy NAME": "where the energies are, if not under ASE's own names; so for forces, stress, …",
             "--potential.descriptor.init_args.cutoff Å": "reach of the potential, a key of the descriptor",

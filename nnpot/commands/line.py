@@ -16,6 +16,7 @@ from nnpot.commands.complaints import explanation
 from nnpot.commands.configuration import check_classes, check_configurations, check_numbers, named_sources
 from nnpot.commands.help import asked_for
 from nnpot.commands.kinds import OTHER_NAMES, with_values_of_switches
+from nnpot.commands.recipes import spelled_out
 from nnpot.commands.renamed import by_new_names
 from nnpot.commands.topics import of_topic
 from nnpot.machine.output import complain, one_line
@@ -97,6 +98,7 @@ def settings_of(command: str, module: Any, arguments: Sequence[str]) -> dict[str
         OSError: If a file cannot be read.
     """
     function = getattr(module, command)
+    arguments = spelled_out(arguments) if command == "train" else arguments
     check_configurations(arguments)
     parser, rest = _parser(command, module), with_values_of_switches(function, by_new_names(arguments))
     parser.sources = named_sources(arguments)

@@ -218,8 +218,3 @@ def test_a_potential_of_n2p2_is_trained_further(tmp_path: Path) -> None:
     new = load(tmp_path / "o/model.nnpot")
     assert isinstance(new, NeuralNetworkPotential)
     assert new.descriptor.arguments == n2p2.read(folder).descriptor.arguments
-
-
-def test_without_a_potential_the_recipes_are_pointed_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = write(tmp_path / "new.xyz", labelled_alloys(3))
-    assert "give a recipe, as by --config configs/ace.yaml" in refusal(capsys, "train", "--data.train", data)
