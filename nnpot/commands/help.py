@@ -54,6 +54,15 @@ COMMANDS = {
             "--seed N": "of the split, the first weights and the order of the structures",
         },
     ),
+    "init": Short(
+        "look at data and write a configuration for them, with comments",
+        "FILE [options]",
+        {
+            "train.xyz": "writes nnpot.yaml, for nnpot train --config nnpot.yaml",
+            "train.xyz --recipe acsf --out acsf.yaml": "by another recipe",
+        },
+        {"--recipe NAME": "ace, ace-large or acsf, or a configuration", "--out FILE": "configuration to write"},
+    ),
     "doctor": Short(
         "what is wrong with labelled structures, before a training",
         "FILE… [options]",

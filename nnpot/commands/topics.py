@@ -57,7 +57,7 @@ def of_topic(command: str, function: Callable[..., Any], topic: str) -> str:
 
 def _group(of: Callable[..., Any], prefix: str, only: str | None = None) -> Iterator[str]:
     """The settings of a function or of a class of options, those that are groups themselves at the end."""
-    meanings, groups = _meanings(of), list[tuple[str, Any]]()
+    meanings, groups = meanings_of(of), list[tuple[str, Any]]()
     if only is None:
         yield from ("", f"{_headline(of)}:")
     for name, kind in parameters_of(of).items():
@@ -85,7 +85,7 @@ def _class(kind: type, place: str) -> Iterator[str]:
     """What a class is, and the settings that it has in its place."""
     yield f"{kind.__name__}: {_headline(kind)}"
     yield from ("", f"Settings of {place}, on the command line or in a configuration:")
-    meanings = _meanings(kind)
+    meanings = meanings_of(kind)
     for name, of in parameters_of(kind).items():
         yield from _setting(f"--{place}.init_args.{name}", of, meanings.get(name, ""), _default(kind, name))
 
@@ -101,7 +101,8 @@ def _classes(function: Callable[..., Any], prefix: str = "") -> dict[str, tuple[
     return found
 
 
-def _meanings(of: Callable[..., Any]) -> dict[str, str]:
+def meanings_of(of: Callable[..., Any]) -> dict[str, str]:
+    """Return what its docstring says of each parameter of a function or class."""
     parsed = docstring_parser.parse(inspect.getdoc(of) or "")
     return {p.arg_name: " ".join((p.description or "").split()) for p in parsed.params}
 

@@ -42,12 +42,14 @@ class Distances:
 
     Attributes:
         elements: Chemical symbols.
-        d: In Å, shape (S, S), float64.
+        shortest: In Å, shape (S, S), float64; infinite for pairs that are nowhere neighbours.
+        d: In Å, of the same shape.
         counts: Number of distances that were looked at, shape (S, S); 0 where d comes from covalent radii.
         known: Where d is known, from these data or from others before, shape (S, S).
     """
 
     elements: tuple[str, ...]
+    shortest: Tensor
     d: Tensor
     counts: Tensor
     known: Tensor
@@ -71,7 +73,7 @@ class Distances:
         seen = torch.isfinite(shortest)
         d = torch.where(seen, torch.minimum(FRACTION * shortest, FARTHEST * sums), UNSEEN[0] * sums)
         halves = torch.where(torch.eye(n, dtype=torch.bool), counts // 2, counts)
-        return cls(elements, (d.clamp(max=cutoff) * 1e4).floor() / 1e4, halves, seen)
+        return cls(elements, shortest, (d.clamp(max=cutoff) * 1e4).floor() / 1e4, halves, seen)
 
     def within(self, core: Core | None) -> "Distances":
         """Return the smaller ones of these and of those of a core for other structures, perhaps of fewer elements."""

@@ -56,6 +56,5 @@ def test_one_word_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     small = ["--potential.descriptor.init_args.n_radial=2", "--potential.descriptor.init_args.l_max=1"]
     main(["train", "train.xyz", "--trainer.max_epochs", "1", *small])
     settings = yaml.safe_load((tmp_path / "runs/train/config.yaml").read_text())
-    assert settings["potential"]["class"] == "NeuralNetworkPotential"
-    assert settings["potential"]["arguments"]["descriptor"]["class"] == "ACE"
+    assert settings["potential"]["descriptor"]["class_path"] == "ACE"
     assert settings["data"]["train"] == str(tmp_path / "train.xyz")
