@@ -106,7 +106,7 @@ def _tell_of_later(folder: Path, result: Checkpoint) -> None:
     why = "the best on validation"
     if in_stages(last.record.settings):
         over = last.schedule["is_over"]
-        why = "the next stage, twice as long, gained too little" if over else "the last stage that is over"
+        why = "forces of a longer stage are no better" if over else "the last stage that is over"
     log.info("%s holds the weights of epoch %d: %s", folder / MODEL, result.epochs, why)
 
 

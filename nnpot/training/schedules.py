@@ -255,8 +255,8 @@ class Staged(Schedule):
     a potential that can be used, about as good as the annealing of a whole training of that length.  Then the trunk
     goes on where it was left, to twice its length.  The training is over if a stage has gained too little for its
     length in the forces, or after `max_epochs`, for which the last stage ends exactly there.  Energies do not count:
-    those of a few validation structures go on falling while forces rise.  A stage that gained too little is not the
-    result, which is the one before: by then the potential overfits.
+    those of a few validation structures go on falling while forces rise.  A last stage whose forces are worse is not
+    the result, which is the one before: by then the potential overfits.
 
     Without a validation error it takes all `max_epochs`.
     """
@@ -338,7 +338,7 @@ class Staged(Schedule):
 
     def counts(self, epoch: int) -> bool:
         """As every schedule."""
-        return epoch == self.end and not self.is_over
+        return epoch == self.end and (len(self.errors) < 2 or self.errors[-1] < self.errors[-2])
 
     def validates(self, epoch: int, every: int) -> bool:
         """As every schedule."""

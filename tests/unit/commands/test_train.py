@@ -300,7 +300,7 @@ def test_a_staged_run_ends_with_a_stage_that_gains_nothing_and_keeps_the_one_bef
     assert Checkpoint.read(tmp_path / "o/last.ckpt").epochs == 6
     told = [m for m in caplog.messages if "model.nnpot" in m]
     assert [m.partition("model.nnpot ")[2][:16] for m in told] == ["can be used; tra", "holds the weight"]
-    assert told[1].endswith("of epoch 3: the next stage, twice as long, gained too little")
+    assert told[1].endswith("of epoch 3: forces of a longer stage are no better")
 
 
 @pytest.mark.slow
