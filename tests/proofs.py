@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from reference_of import environment_of_batch, named_gradients, reference_of
+from reference_of import environment_of_batch, named_gradients
 from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call
@@ -22,6 +22,7 @@ from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
 from nnpot.prediction import Prediction
+from nnpot.reference.reading import network_potential
 from nnpot.structure import Structure
 from nnpot.training.loss import LossOptions, weighted
 
@@ -130,7 +131,7 @@ def wanted_loss_gradients(
 ) -> dict[str, NDArray[np.float64]]:
     """Return ∂L/∂W by the name of W, out of the reference, on a labelled batch of one structure."""
     by_weights, by_linear = reference.loss_gradient(
-        reference_of(potential),
+        network_potential(potential),
         environment_of_batch(batch, potential.elements),
         float(batch.energy),
         batch.forces.numpy(),

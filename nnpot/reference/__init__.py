@@ -1,9 +1,11 @@
 """State the mathematics of nnpot in NumPy alone, to be read and to be checked against.
 
 One short function per equation, in float64, every derivative written by hand: the network and its
-backpropagation, the radial-basis layer, Behler's symmetry functions, the potential made of
-them, its core, and charges with their dipole. `loss` and `loss_gradient` are those of the potential,
-`network.loss` that of a network.
+backpropagation, the radial-basis layer, Behler's symmetry functions, the atomic cluster expansion, the
+potential made of them, its core, and charges with their dipole. `loss` and `loss_gradient` are those of the
+potential, `network.loss` that of a network.
+
+`of(potential)` states a model of one's own: `nnpot.reference.of(potential).predict(atoms)`.
 """
 
 from nnpot.reference.acsf import ACSFParameters, acsf_derivatives, acsf_values
@@ -11,6 +13,7 @@ from nnpot.reference.activations import ACTIVATIONS, Activation
 from nnpot.reference.charges import charges_and_dipole, charges_loss_gradient
 from nnpot.reference.core import core
 from nnpot.reference.cutoffs import CUTOFFS, Cutoff
+from nnpot.reference.model import Model, ReferencePrediction
 from nnpot.reference.network import (
     augment,
     deltas,
@@ -35,6 +38,7 @@ from nnpot.reference.potential import (
     strain_derivative,
 )
 from nnpot.reference.rbf import rbf_backward, rbf_value
+from nnpot.reference.reading import of
 
 __all__ = [
     "ACTIVATIONS",
@@ -43,7 +47,9 @@ __all__ = [
     "Activation",
     "Cutoff",
     "Environment",
+    "Model",
     "ReferencePotential",
+    "ReferencePrediction",
     "acsf_derivatives",
     "acsf_values",
     "augment",
@@ -60,6 +66,7 @@ __all__ = [
     "input_gradient",
     "loss",
     "loss_gradient",
+    "of",
     "pair_gradient",
     "rbf_backward",
     "rbf_value",

@@ -145,7 +145,7 @@ def weighted_density(
             continue
         y = real_harmonics((r / length)[None, :], p.l_max)[0]
         radial = np.outer(p.element_weights[species[j]], radial_basis(length, p.n_radial, q.cutoff)).ravel()
-        along = _per_degree(a[i], q.projection[z], degree) * y[:, None]  # (L, C')
+        along = per_degree(a[i], q.projection[z], degree) * y[:, None]  # (L, C')
         directions = [along[np.array(degree) == d].sum(axis=0) for d in range(p.l_max + 1)]
         x = np.concatenate([radial, *directions]) / q.input_scale[z]
         units = q.hidden[z] @ np.append(x, 1.0)
@@ -164,24 +164,24 @@ def ace_features(p: ClusterExpansion, r_ij: Floats, pair_i: Integers, pair_j: In
         a = np.concatenate([a, weighted_density(p, one, a, (r_ij, pair_i, pair_j), species)], axis=2)
     features = []
     for a_i, z in zip(a, species, strict=True):
-        b = _per_degree(a_i, p.channel_weights[z], degree)  # (L, C)
+        b = per_degree(a_i, p.channel_weights[z], degree)  # (L, C)
         blocks = [b[:1]]
         if p.pair is not None:
-            blocks.append(_mean_over_m(b * _per_degree(b, p.pair, degree), degree))
+            blocks.append(mean_over_m(b * per_degree(b, p.pair, degree), degree))
         if p.product is not None:
-            t = np.einsum("pqr,pc,qc->rc", gaunt, b, _per_degree(b, p.product, degree))
-            blocks.append(_mean_over_m(t * b, degree))
+            t = np.einsum("pqr,pc,qc->rc", gaunt, b, per_degree(b, p.product, degree))
+            blocks.append(mean_over_m(t * b, degree))
             if p.product_pair is not None:
-                blocks.append(_mean_over_m(t * _per_degree(t, p.product_pair, degree), degree))
+                blocks.append(mean_over_m(t * per_degree(t, p.product_pair, degree), degree))
         features.append(np.concatenate(blocks).ravel())
     return np.stack(features)
 
 
-def _per_degree(x: Floats, weights: Floats, degree: list[int]) -> Floats:
+def per_degree(x: Floats, weights: Floats, degree: list[int]) -> Floats:
     """Multiply row lm of x (L, in) by the matrix of degree l, weights (l_max + 1, in, out)."""
     return np.stack([row @ weights[d] for row, d in zip(x, degree, strict=True)])
 
 
-def _mean_over_m(x: Floats, degree: list[int]) -> Floats:
+def mean_over_m(x: Floats, degree: list[int]) -> Floats:
     """Mean over m for each l, (L, C) → (l_max + 1, C)."""
     return np.stack([x[np.array(degree) == d].mean(axis=0) for d in range(max(degree) + 1)])

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnpot.reference import network
+from nnpot.reference.ace import ClusterExpansion, ace_features
+from nnpot.reference.ace_gradient import ace_pullback
 from nnpot.reference.acsf import ACSFParameters, acsf_derivatives, acsf_values
 from nnpot.reference.activations import ACTIVATIONS
 from nnpot.reference.arrays import Floats, Integers
@@ -46,7 +48,7 @@ class ReferencePotential:
     x̂_i = (G_i - feature_mean[s]) / feature_scale[s].
 
     Args:
-        functions: The symmetry functions G.
+        functions: The symmetry functions G, or the cluster expansion that gives features G.
         networks: For each element the augmented weights W¹ … W^M of a network with one output.
         activation: A key of `ACTIVATIONS`, for the hidden layers.
         linear: Weights of the linear term, shape (S, D).
@@ -56,7 +58,7 @@ class ReferencePotential:
         atomic_energies: Energies of isolated atoms, in eV, shape (S,).
     """
 
-    functions: ACSFParameters
+    functions: ACSFParameters | ClusterExpansion
     networks: Sequence[Sequence[Floats]]
     activation: str
     linear: Floats
@@ -67,7 +69,9 @@ class ReferencePotential:
 
 
 def features(p: ReferencePotential, env: Environment) -> Floats:
-    """Compute the symmetry functions G of all atoms, shape (N, D)."""
+    """Compute the features G of all atoms, shape (N, D)."""
+    if isinstance(p.functions, ClusterExpansion):
+        return ace_features(p.functions, env.r_ij, env.pair_i, env.pair_j, env.species)
     return acsf_values(p.functions, env.r_ij, env.pair_i, env.pair_j, env.species)
 
 
@@ -76,15 +80,21 @@ def standardized_features(p: ReferencePotential, env: Environment) -> Floats:
     return (features(p, env) - p.feature_mean[env.species]) / p.feature_scale[env.species]
 
 
+def atomic_energies(p: ReferencePotential, env: Environment) -> Floats:
+    """Compute the energy e_i of each atom, in eV, shape (N,)."""
+    f, x = ACTIVATIONS[p.activation], standardized_features(p, env)
+    weights_of_all = (w for weights in p.networks for w in weights)
+    energies = p.atomic_energies[env.species].astype(np.result_type(x, p.linear, *weights_of_all))
+    for s, weights in enumerate(p.networks):
+        members = env.species == s
+        _, a = network.forward(weights, x[members], f)
+        energies[members] += p.energy_scale * (a[-1][:, 0] + x[members] @ p.linear[s])
+    return energies
+
+
 def energy(p: ReferencePotential, env: Environment) -> np.float64:
     """Sum the atomic energies: E = Σ_i e_i, in eV."""
-    f, x = ACTIVATIONS[p.activation], standardized_features(p, env)
-    total = np.sum(p.atomic_energies[env.species])
-    for s, weights in enumerate(p.networks):
-        x_s = x[env.species == s]
-        _, a = network.forward(weights, x_s, f)
-        total = total + p.energy_scale * (np.sum(a[-1]) + np.sum(x_s @ p.linear[s]))
-    return total
+    return np.sum(atomic_energies(p, env))
 
 
 def feature_gradient(p: ReferencePotential, env: Environment) -> Floats:
@@ -107,7 +117,7 @@ def feature_gradient(p: ReferencePotential, env: Environment) -> Floats:
 
 
 def pair_gradient(p: ReferencePotential, env: Environment) -> Floats:
-    """Compute ∂E/∂r_ij = Σ_d ∂E/∂G_id ∂G_id/∂r_ij.
+    """Compute ∂E/∂r_ij = Σ_d ∂E/∂G_id ∂G_id/∂r_ij, of symmetry functions or, by the pullback, of the expansion.
 
     Args:
         p: The potential.
@@ -116,7 +126,10 @@ def pair_gradient(p: ReferencePotential, env: Environment) -> Floats:
     Returns:
         ∂E/∂r_ij, in eV/Å, shape (P, 3).
     """
-    by_feature = feature_gradient(p, env)[env.pair_i]  # (P, D)
+    by_feature = feature_gradient(p, env)
+    if isinstance(p.functions, ClusterExpansion):
+        return ace_pullback(p.functions, (env.r_ij, env.pair_i, env.pair_j), env.species, by_feature)
+    by_feature = by_feature[env.pair_i]  # (P, D)
     jacobian = acsf_derivatives(p.functions, env.r_ij, env.pair_i, env.pair_j, env.species)
     gradient: Floats = np.einsum("pd,pdx->px", by_feature, jacobian)
     return gradient
@@ -196,6 +209,8 @@ def force_adjoint_direction(p: ReferencePotential, env: Environment, force_bar: 
     Returns:
         v, shape (N, D).
     """
+    if isinstance(p.functions, ClusterExpansion):
+        raise ValueError("the gradient of a force loss is stated for symmetry functions alone")
     jacobian = acsf_derivatives(p.functions, env.r_ij, env.pair_i, env.pair_j, env.species)
     u = np.zeros((len(env.species), p.functions.n_features))
     for i, j, derivative in zip(env.pair_i, env.pair_j, jacobian, strict=True):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from proofs import assert_close, by_tensors, compare_loss_gradients, labelled, loss_gradients, wanted_loss_gradients
-from reference_of import environment_of, environment_of_batch, reference_of, symmetry_functions_of
+from reference_of import environment_of_batch
 from systems import DESCRIPTORS, SYSTEMS, network_potential, pairs_of, structure
 from torch import Tensor
 
@@ -21,6 +21,8 @@ from nnpot.nn import MLP
 from nnpot.reference import network
 from nnpot.reference.network import loss as squared_error
 from nnpot.reference.network import loss_derivative
+from nnpot.reference.reading import environment, symmetry_functions
+from nnpot.reference.reading import network_potential as network_potential_of
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -152,8 +154,8 @@ def test_weight_gradient_of_an_input_gradient(case: Case, layer: int) -> None:
 @pytest.mark.parametrize("name", ACSFS)
 def test_descriptor_values(name: str, system: str) -> None:
     descriptor, pairs = DESCRIPTORS[name](), pairs_of(structure(system))
-    env = environment_of(pairs)
-    wanted = reference.acsf_values(symmetry_functions_of(descriptor), env.r_ij, env.pair_i, env.pair_j, env.species)
+    env = environment(pairs)
+    wanted = reference.acsf_values(symmetry_functions(descriptor), env.r_ij, env.pair_i, env.pair_j, env.species)
     assert_close(descriptor(pairs), wanted[:, descriptor.selected], SAME)
 
 
@@ -161,10 +163,8 @@ def test_descriptor_values(name: str, system: str) -> None:
 @pytest.mark.parametrize("name", ACSFS)
 def test_descriptor_jacobians(name: str, system: str) -> None:
     descriptor, pairs = DESCRIPTORS[name](), pairs_of(structure(system))
-    env = environment_of(pairs)
-    wanted = reference.acsf_derivatives(
-        symmetry_functions_of(descriptor), env.r_ij, env.pair_i, env.pair_j, env.species
-    )
+    env = environment(pairs)
+    wanted = reference.acsf_derivatives(symmetry_functions(descriptor), env.r_ij, env.pair_i, env.pair_j, env.species)
     assert_close(descriptor.jacobian(pairs), wanted[:, descriptor.selected], SAME)
 
 
@@ -196,13 +196,13 @@ def energy_and_pair_gradient(name: str, system: str, path: str) -> tuple[Tensor,
 @cache
 def energy_of_reference(name: str, system: str) -> np.float64:
     potential, batch = prepared(name, system, "pairs")
-    return reference.energy(reference_of(potential), environment_of_batch(batch, potential.elements))
+    return reference.energy(network_potential_of(potential), environment_of_batch(batch, potential.elements))
 
 
 @cache
 def pair_gradient_of_reference(name: str, system: str) -> np.ndarray:
     potential, batch = prepared(name, system, "pairs")
-    return reference.pair_gradient(reference_of(potential), environment_of_batch(batch, potential.elements))
+    return reference.pair_gradient(network_potential_of(potential), environment_of_batch(batch, potential.elements))
 
 
 @PATHS
@@ -224,7 +224,7 @@ def test_pair_gradient(name: str, system: str, path: str) -> None:
 def test_forces(system: str, path: str) -> None:
     name = ACSFS[0]
     potential, batch = prepared(name, system, path)
-    wanted = reference.forces(reference_of(potential), environment_of_batch(batch, potential.elements))
+    wanted = reference.forces(network_potential_of(potential), environment_of_batch(batch, potential.elements))
     # in the perfect crystal the terms cancel to zero: the error is relative to them
     scale = float(np.linalg.norm(pair_gradient_of_reference(name, system)))
     assert_close(potential(batch).forces, wanted, SAME, scale)
@@ -234,7 +234,9 @@ def test_forces(system: str, path: str) -> None:
 @pytest.mark.parametrize("system", PAIRED)
 def test_strain_derivative(system: str, path: str) -> None:
     potential, batch = prepared(ACSFS[0], system, path)
-    wanted = reference.strain_derivative(reference_of(potential), environment_of_batch(batch, potential.elements))
+    wanted = reference.strain_derivative(
+        network_potential_of(potential), environment_of_batch(batch, potential.elements)
+    )
     _, gradient = energy_and_pair_gradient(ACSFS[0], system, path)
     actual = strain_derivative(batch.r_ij, gradient, torch.zeros_like(batch.pair_i), 1)[0]
     assert_close(actual, wanted[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]], SAME)
@@ -242,13 +244,17 @@ def test_strain_derivative(system: str, path: str) -> None:
 
 def test_the_strain_derivative_of_the_reference_is_symmetric() -> None:
     potential, batch = prepared(ACSFS[0], "triclinic", "pairs")
-    wanted = reference.strain_derivative(reference_of(potential), environment_of_batch(batch, potential.elements))
+    wanted = reference.strain_derivative(
+        network_potential_of(potential), environment_of_batch(batch, potential.elements)
+    )
     assert_close(torch.from_numpy(wanted.T.copy()), wanted, SAME)
 
 
 def test_stress_is_the_strain_derivative_by_the_volume() -> None:
     potential, batch = prepared(ACSFS[0], "triclinic", "pairs")
-    wanted = reference.strain_derivative(reference_of(potential), environment_of_batch(batch, potential.elements))
+    wanted = reference.strain_derivative(
+        network_potential_of(potential), environment_of_batch(batch, potential.elements)
+    )
     volume = abs(np.linalg.det(structure("triclinic").cell.numpy()))
     assert_close(potential(batch).stress[0], wanted[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] / volume, SAME)
 

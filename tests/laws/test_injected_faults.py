@@ -22,7 +22,7 @@ from proofs import (
     loss_gradients,
     wanted_loss_gradients,
 )
-from reference_of import environment_of_batch, reference_of
+from reference_of import environment_of_batch
 from systems import acsf, network_potential, structure
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError
@@ -36,6 +36,7 @@ from nnpot.functional.networks import NetworksKernel
 from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.reference.reading import network_potential as network_potential_of
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -137,7 +138,7 @@ def gradcheck_of_affine() -> None:
 
 def numpy_forces() -> None:
     potential, batch = case()
-    wanted = reference.forces(reference_of(potential), environment_of_batch(batch, potential.elements))
+    wanted = reference.forces(network_potential_of(potential), environment_of_batch(batch, potential.elements))
     torch.testing.assert_close(potential(batch).forces, torch.from_numpy(wanted), rtol=1e-10, atol=1e-10)
 
 

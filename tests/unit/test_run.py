@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +27,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(folder: Path) -> Iterator[nnpot.Run]:
+def run(folder: Path) -> nnpot.Run:
     data = write(folder / "train.xyz", labelled_alloys())
-    yield nnpot.train(str(data), out=str(folder / "run"), validation=0.25, **TINY)
+    return nnpot.train(str(data), out=str(folder / "run"), validation=0.25, **TINY)
 
 
 def test_it_trains_what_the_recipe_says_with_other_settings(run: nnpot.Run, folder: Path) -> None:
@@ -126,15 +126,14 @@ def test_weights_of_the_loss_require_the_labels(tmp_path: Path) -> None:
         nnpot.train(frames, out=tmp_path / "run", loss={"stress": 1.0}, **TINY)
 
 
-@pytest.mark.parametrize("what", ["history", "plot"])
-def test_what_is_not_there_yet_is_named(what: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ask", [lambda run: run.history, nnpot.Run.plot], ids=["history", "plot"])
+def test_what_is_not_there_yet_is_named(ask: Callable[[nnpot.Run], object], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
-        value = getattr(nnpot.Run(tmp_path), what)
-        value()
+        ask(nnpot.Run(tmp_path))
 
 
 def test_recipes_have_names() -> None:
-    assert list(recipes())[0] == "ace"
+    assert next(iter(recipes())) == "ace"
     assert recipe_file("acsf").read_text() == (Path(__file__).parents[2] / "configs/acsf.yaml").read_text()
 
 

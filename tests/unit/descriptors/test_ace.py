@@ -14,22 +14,9 @@ from nnpot.descriptors.neighborhood import Neighborhood
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.tape import Tape
 from nnpot.neighbors import single_batch
-from nnpot.reference.ace import ClusterExpansion, WeightedDensity, ace_features
+from nnpot.reference.ace import ace_features
+from nnpot.reference.reading import cluster_expansion
 from nnpot.structure import Structure
-
-
-def numbers_of(ace: ACE) -> ClusterExpansion:
-    """The same expansion for the reference."""
-    mixing = {name: w.detach().numpy() for name, w in ace.mixing.items()}
-    weights = ace.channel_weights.detach().numpy()
-    elements = ace.element_weights.detach().numpy()
-    seconds = []
-    for second in ace.weighted:
-        arrays = {name: w.detach().numpy() for name, w in second.state_dict().items()}
-        seconds.append(WeightedDensity(second.basis.cutoff, second.scale, **arrays))
-    return ClusterExpansion(
-        ace.cutoff, ace.l_max, ace.body_order, ace.density_scale, elements, weights, weighted=tuple(seconds), **mixing
-    )
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -39,7 +26,7 @@ def test_features_are_those_of_the_formulas(system: str, body_order: int, l_max:
     pairs = pairs_of(structure(system))
     arrays = (a.numpy() for a in (pairs.r_ij, pairs.pair_i, pairs.pair_j, pairs.species))
     # sums of some hundred terms in another order
-    np.testing.assert_allclose(ace(pairs).detach().numpy(), ace_features(numbers_of(ace), *arrays), atol=1e-12)
+    np.testing.assert_allclose(ace(pairs).detach().numpy(), ace_features(cluster_expansion(ace), *arrays), atol=1e-12)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -63,7 +50,7 @@ def test_features_with_second_densities(system: str, changes: dict[str, Any]) ->
     pairs = pairs_of(structure(system))
     arrays = (a.numpy() for a in (pairs.r_ij, pairs.pair_i, pairs.pair_j, pairs.species))
     np.testing.assert_allclose(
-        ace(pairs).detach().numpy(), ace_features(numbers_of(ace), *arrays), rtol=1e-10, atol=1e-12
+        ace(pairs).detach().numpy(), ace_features(cluster_expansion(ace), *arrays), rtol=1e-10, atol=1e-12
     )
 
 
@@ -112,7 +99,7 @@ def test_features_with_learned_element_channels(element_channels: int) -> None:
     ace = ACE(CUTOFF, ELEMENTS, channels=3, n_radial=4, l_max=2, element_channels=element_channels).double()
     pairs = pairs_of(structure("triclinic"))
     arrays = (a.numpy() for a in (pairs.r_ij, pairs.pair_i, pairs.pair_j, pairs.species))
-    np.testing.assert_allclose(ace(pairs).detach().numpy(), ace_features(numbers_of(ace), *arrays), atol=1e-12)
+    np.testing.assert_allclose(ace(pairs).detach().numpy(), ace_features(cluster_expansion(ace), *arrays), atol=1e-12)
 
 
 def test_many_elements_share_a_few_learned_channels() -> None:

@@ -8,7 +8,6 @@ import torch
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 from proofs import assert_close
-from reference_of import environment_of
 from systems import CUTOFF, ELEMENTS, SYSTEMS, acsf, compact_acsf, listed_acsf, pairs_of, structure
 
 from nnpot import reference
@@ -18,6 +17,7 @@ from nnpot.functional.cutoffs import STEEP
 from nnpot.functional.tape import Tape
 from nnpot.reference.acsf_terms import g4_term, g5_term, radial_factor
 from nnpot.reference.cutoffs import with_inner_radius
+from nnpot.reference.reading import environment
 from nnpot.spec import build, to_spec
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -52,7 +52,7 @@ def compact(shape: str, left: float, right: float, x: float) -> float:
 
 def compact_by_numpy(descriptor: ListedACSF, pairs: Pairs) -> Array:
     """Values of compact functions, shape (N, D), function by function; 0 for others."""
-    env = environment_of(pairs)
+    env = environment(pairs)
     symbol = [descriptor.elements[s] for s in env.species]
     values = np.zeros((len(symbol), descriptor.n_features))
     for i, center in enumerate(symbol):
@@ -74,7 +74,7 @@ def compact_by_numpy(descriptor: ListedACSF, pairs: Pairs) -> Array:
 
 def by_numpy(descriptor: ListedACSF, pairs: Pairs) -> tuple[Array, Array]:
     """Values, shape (N, D), and derivatives with respect to the pair vectors, shape (P, D, 3), function by function."""
-    env = environment_of(pairs)
+    env = environment(pairs)
     cutoff = with_inner_radius(reference.CUTOFFS[descriptor.cutoff_function], descriptor.inner_fraction)
     symbol = [descriptor.elements[s] for s in env.species]
     values = np.zeros((len(symbol), descriptor.n_features))
