@@ -26,6 +26,7 @@ from nnpot.commands.configuration import (
     named_sources,
 )
 from nnpot.commands.renamed import by_new_names
+from nnpot.commands.several import as_lists
 from nnpot.machine.output import read_or_not
 from nnpot.machine.signals import raised
 from nnpot.machine.threads import keep_to_limits
@@ -115,7 +116,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # set to INFO when it was imported
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on workers, its own deprecated calls
         check_configurations(rest)
-        parser, rest = _parser(command, module), by_new_names(rest)
+        parser, rest = _parser(command, module), as_lists(command, by_new_names(rest))
         parser.sources = sources
         settings = _settings(parser, function, [*_inherited(module, rest), *_configurations_first(rest)])
         settings.pop("config", None)

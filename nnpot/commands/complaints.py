@@ -23,6 +23,7 @@ NOUNS = {
     str: ("a string", "strings"),
     Path: ("a path", "paths"),
     type(None): ("null", "nulls"),
+    Any: ("anything", "settings"),
 }
 """How a value of each type is called: one, and several."""
 
@@ -262,7 +263,7 @@ def _described(kind: Any, *, several: bool = False) -> str:
     parts = get_args(kind)
     alternatives = _alternatives(kind)
     if len(alternatives) > 1:
-        return " or ".join(_described(part) for part in alternatives)
+        return " or ".join(_described(part, several=several) for part in alternatives)
     origin = get_origin(kind) or kind
     if origin is Literal:
         return str(parts[0]) if len(parts) == 1 else f"one of {', '.join(map(str, parts))}"
