@@ -1,9 +1,11 @@
 """Which files of a folder hold labelled structures."""
 
+import glob
 import itertools
 import logging
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from ase.io.formats import ioformats
@@ -46,7 +48,7 @@ def files_in(folder: Path, *, must_hold: bool = True) -> list[Path]:
     """
     if is_system(folder):
         return [folder]
-    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    files = sorted(p for p in folder.iterdir() if not p.name.startswith(".") and (p.is_file() or not p.exists()))
     systems = sorted(p.parent for p in folder.rglob("type.raw") if is_system(p.parent))
     kinds = {p: kind_of(p) for p in files}
     found = [p for p in files if kinds[p] == "labelled"] or ([] if systems else [p for p in files if kinds[p]])
@@ -58,6 +60,8 @@ def files_in(folder: Path, *, must_hold: bool = True) -> list[Path]:
         log.info("%s: %s %s read, not %s", folder, len(found), "file is" if len(found) == 1 else "files are", told)
     if not found and must_hold:
         raise ValueError(f"{folder} is a folder without a file of structures{_below(folder, rest)}")
+    if not found:
+        log.info("%s: no file of structures is in it", folder)
     return found
 
 
@@ -68,6 +72,8 @@ def kind_of(path: Path) -> str:
         return ""
     if name.suffix.lower() in _BY_NAME:
         return "labelled"
+    if not path.exists():  # a link that leads nowhere
+        return ""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if name.suffix.lower() == ".npz":
@@ -86,7 +92,7 @@ def _is_database(path: Path, head: bytes) -> bool:
     if not head.startswith(b"SQLite format 3"):
         return path.suffix == ".aselmdb" or b'"unique_id"' in head
     try:
-        with sqlite3.connect(f"file:{path.absolute()}?mode=ro", uri=True) as database:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             return database.execute("select 1 from sqlite_master where name = 'systems'").fetchone() is not None
     except sqlite3.Error:
         return False
@@ -98,5 +104,6 @@ def _below(folder: Path, rest: Sequence[str]) -> str:
     below = next((p for p in sorted(inside) if kind_of(p) == "labelled"), None)
     if below is not None:
         between = "*/" if len(below.relative_to(folder).parts) == 2 else "**/"
-        return f", but there is {below}: give '{folder}/{between}{below.name}'"
+        pattern = f"{glob.escape(str(folder))}/{between}{glob.escape(below.name)}"
+        return f", but there is {below}: give '{pattern}'"
     return f"; it holds {', '.join(rest[:3])}" + (", …" if len(rest) > 3 else "") if rest else "; it is empty"

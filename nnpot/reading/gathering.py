@@ -125,8 +125,9 @@ def _tell_twice(files: Sequence[FileFrames]) -> None:
     """Say which frames are given more than once."""
     seen = Counter[tuple[Path, int]]()
     for file in files:
-        again = sum(seen[file.path.resolve(), number] > 0 for number in file.numbers)
-        seen.update((file.path.resolve(), number) for number in file.numbers)
+        path = file.path.resolve()
+        again = sum(seen[path, number] > 0 for number in file.numbers)
+        seen.update((path, number) for number in file.numbers)
         if again:
             frames = "" if again == len(file.numbers) else f"{again} frame{'s' if again > 1 else ''} of "
             verbs = ("are", "count") if frames and again > 1 else ("is", "counts")

@@ -189,4 +189,7 @@ def _split(text: str) -> tuple[Path, str]:
 
 def _home(text: str) -> Path:
     path = Path(text)
-    return path if os.path.lexists(path) or not text.startswith("~") else path.expanduser()
+    try:
+        return path if os.path.lexists(path) or not text.startswith("~") else path.expanduser()
+    except RuntimeError:  # there is no such user
+        return path

@@ -113,6 +113,19 @@ def test_a_folder_without_structures_names_what_is_below(folder: Path) -> None:
     assert refusal("data/[en]*") == "data/[en]*: none of these 2 folders holds a file of structures"
 
 
+def test_a_link_in_a_folder_that_leads_nowhere_is_not_left_out(folder: Path) -> None:
+    Path("data/notes").symlink_to("gone")
+    assert len(energies("data")) == 6
+    Path("data/e.xyz").symlink_to("gone.xyz")
+    assert "data/e.xyz: it is a link to gone.xyz, which is not there" in refusal("data")
+
+
+def test_a_name_with_brackets_below_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    write(tmp_path / "more/[1].xyz", FRAMES[:1])
+    assert energies(re.findall("give '(.*)'", refusal(tmp_path))[0]) == of(0)
+
+
 def test_names_of_structures_tell_files_apart_and_count_in_each(tmp_path: Path) -> None:
     for k in range(3):
         (tmp_path / f"runs/{k // 2}/x{k % 2}").mkdir(parents=True)
@@ -136,6 +149,7 @@ def test_a_damaged_file_among_others_is_named(folder: Path) -> None:
 def test_a_home_that_no_shell_has_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(folder))
     assert energies("~/data/a.xyz@0") == of(0)
+    assert refusal("~nobody-of-this-name/a.xyz") == "there is no file ~nobody-of-this-name/a.xyz"
 
 
 def test_a_name_that_is_nearly_right(folder: Path) -> None:
