@@ -1,5 +1,6 @@
 """Arrays of NumPy from files of others: nothing in them is executed, and no more is taken than they hold."""
 
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -71,8 +72,12 @@ def _array(file: Any, size: int, source: str) -> NDArray[Any]:
     try:
         version = npy.read_magic(stream)
         read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, is_fortran, dtype = read_header(stream)
-    except ValueError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what Python 2 has written
+            shape, is_fortran, dtype = read_header(stream)
+    except Exception as error:  # a damaged header leads to nearly anything
+        if isinstance(error, OSError | MemoryError):
+            raise
         raise ValueError(f"{source} is no array of NumPy, or damaged ({str(error)[:100]}); copy it again") from error
     if dtype.hasobject:
         raise ValueError(

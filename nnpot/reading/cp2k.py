@@ -118,7 +118,11 @@ class _Cells:
         if self._of_step:
             return
         self.file = restart
-        vectors = {m[1].upper(): floats(m.groups()[1:]) for m in _VECTOR.finditer(section[1])} if section else {}
+        rows = {m[1].upper(): m.groups()[1:] for m in _VECTOR.finditer(section[1])} if section else {}
+        try:
+            vectors = {name: floats(row) for name, row in rows.items()}
+        except ValueError as error:
+            raise ValueError(f"{restart}: a cell vector must have three numbers ({error})") from error
         if any(self.pbc) and (len(vectors) < 3 or _CHANGES.search(text)):
             what = f"of {restart.name}, whose cell changes, " if vectors else ""
             raise ValueError(

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -72,7 +73,8 @@ def labelled(
     """
     keys = keys or LabelKeys()
     frames = [(file, atoms, name) for file in files for atoms, name in zip(file.frames, file.places, strict=True)]
-    labels = [labels_of(atoms, keys, name) for _, atoms, name in frames]
+    with np.errstate(all="ignore"):  # numbers that are not finite are named below
+        labels = [labels_of(atoms, keys, name) for _, atoms, name in frames]
     of_files = [file.name for file, _, _ in frames] if len({file.path for file in files}) > 1 else []
     inventory = Inventory.of([atoms for _, atoms, _ in frames], labels, keys, called(files), naming).by_file(
         of_files, labels

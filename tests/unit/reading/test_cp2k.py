@@ -74,6 +74,8 @@ def test_a_cell_that_stays_may_be_that_of_the_restart(path: Path) -> None:
     structure = read_structures(path)[2]
     np.testing.assert_allclose(structure.cell, [[9, 0, 0], [0.5, 10, 0], [0, 0, 11]])
     assert structure.pbc == (True, True, False)
+    path.with_name("w-1.restart").write_text(restart(VECTORS.replace("0.5", "0.-5")))
+    assert "w-1.restart: a cell vector must have three numbers" in refusal(path)
     path.with_name("w-1.restart").write_text(restart(f"{VECTORS}\n       PERIODIC  NONE"))
     assert read_structures(path)[0].pbc == (False, False, False)
 

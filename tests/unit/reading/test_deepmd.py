@@ -168,6 +168,11 @@ BROKEN = {
         b"\x93NUMPY\x02\x00\xff\xff\xff\x0f{" + b" " * 99,
         "box.npy is no array of NumPy, or damaged",
     ),
+    "a header that is no Python": (
+        "box",
+        header("(2,").replace(b", }", b"  {"),
+        "box.npy is no array of NumPy, or damaged",
+    ),
     "another number": (
         "force",
         header("(2, 3)") + bytes(48),

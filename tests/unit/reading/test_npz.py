@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,7 @@ def test_a_damaged_array_in_an_archive(tmp_path: Path) -> None:
         start = archive.getinfo("coords.npy").header_offset + 60
     content[start : start + 40] = bytes(40)
     path.write_bytes(content)
-    assert "array coords is damaged" in refusal(path)
+    assert re.search("array coords is .*damaged", refusal(path))
 
 
 def test_a_small_archive_does_not_unpack_to_a_huge_array(tmp_path: Path) -> None:
