@@ -2,18 +2,24 @@
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from nnpot.io import load, read_summary, save
 from nnpot.potential import Potential
-from nnpot.reading import read_structures
+from nnpot.reading import Sources, read_structures, short_name
 from nnpot.training.core import with_core
+
+if TYPE_CHECKING:
+    Given = Sources
+else:  # what a command line can hold of it
+    Given = Path | dict[str, Any] | list[Path | dict[str, Any]]
 
 log = logging.getLogger("nnpot")
 
 
-def core(model: Path, data: Path | None = None, out: Path | None = None) -> Path:
+def core(model: Path, data: Given | None = None, out: Path | None = None) -> Path:
     """Put a core on a finished model, which holds atoms apart that are closer than in its training data.
 
     From the distance d of each pair of elements on nothing changes, to the last bit.  d comes from the training data;
@@ -22,7 +28,7 @@ def core(model: Path, data: Path | None = None, out: Path | None = None) -> Path
 
     Args:
         model: Model file, or a folder with files of n2p2.
-        data: The structures that it was trained on.
+        data: The structures that it was trained on: files, folders, patterns such as `data/*.xyz`.
         out: Model file to write; by default one beside the model whose name ends in `-core.nnpot`.
 
     Returns:
@@ -37,7 +43,7 @@ def core(model: Path, data: Path | None = None, out: Path | None = None) -> Path
     potential = _as_precise_as_it_is(load(model, torch.float64))
     guarded, findings = with_core(potential, read_structures(data))
     path = model.with_name(f"{model.stem}-core.nnpot") if out is None else out
-    save(guarded, path, {**read_summary(model), "core": f"of {data.name}"})
+    save(guarded, path, {**read_summary(model), "core": f"of {short_name(data)}"})
     print(*findings, f"written: {path}", sep="\n")
     return path
 

@@ -24,7 +24,7 @@ def doctor(
     Findings have three levels: `noted`, `look` (suspicious), and `stop` (certainly wrong), which ends with exit code 1.
 
     Args:
-        data: Files of labelled structures, any format of ASE; the first is the one that is trained on.
+        data: Files, folders or patterns of labelled structures; the first is what is trained on.
         json: File to write everything to, for other programs.
         plot: PNG file for a picture of the data: energies, forces and distances, suspicious frames marked.
         cutoff: Of the potential that is to be trained, in Å.
@@ -50,5 +50,7 @@ def doctor(
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of :func:`doctor` to a parser: as many files as are given."""
-    parser.add_argument("data", nargs="+", type=Path, help="files of labelled structures; the first is trained on")
+    parser.add_argument(
+        "data", nargs="+", type=Path, help="files, folders or patterns of labelled structures; the first is trained on"
+    )
     parser.add_function_arguments(doctor, as_positional=False, skip={"data"}, sub_configs=False)

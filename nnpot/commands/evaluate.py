@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import torch
+from jsonargparse import ArgumentParser
 
 from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import parity
@@ -13,14 +14,14 @@ from nnpot.io import load
 from nnpot.label_names import LabelKeys
 from nnpot.machine.devices import check_device
 from nnpot.machine.files import write_atomically
-from nnpot.reading import read_labelled, require_labels
+from nnpot.reading import Sources, as_words, read_labelled, require_labels, short_name
 
 log = logging.getLogger("nnpot")
 
 
 def evaluate(
     model: Path,
-    data: Path,
+    data: Sources,
     json: Path | None = None,
     plots: Path | None = None,
     device: str = "cpu",
@@ -31,7 +32,7 @@ def evaluate(
 
     Args:
         model: Model file.
-        data: Labelled structures, in any format that ASE reads.
+        data: Labelled structures: files, folders, patterns such as `data/*.xyz`, some frames by `a.xyz@0:10`.
         json: File to write the errors to, as JSON.
         plots: Folder for parity plots.
         device: Device to calculate on, `cpu` or `cuda`.
@@ -50,16 +51,25 @@ def evaluate(
     potential = load(model, torch.float32, check_device(device))
     structures, found = read_labelled(data, keys, "--keys.{label} {name}")
     log.info("%s", found)
-    require_labels(structures, str(data), found)
+    require_labels(structures, found.source, found)
     if "charges" in potential.predicts and (complaint := complaint_of_charges(structures, "--keys.total_charge")):
         log.warning("%s", complaint)
-    if consult({data.name: structures}, potential.cutoff, "--doctor", doctor) is not None:
-        log.info("for copies of training structures and other differences from these: nnpot doctor TRAIN %s", data)
+    if consult({short_name(data): structures}, potential.cutoff, "--doctor", doctor) is not None:
+        log.info(
+            "for copies of training structures and other differences from these: nnpot doctor TRAIN %s", as_words(data)
+        )
     result = evaluate_potential(potential, structures)
-    print(table(result, title=f"{model} on {data}"))
+    print(table(result, title=f"{model} on {found.source}"))
     if json is not None:
         write_atomically(json, result.to_json())
     if plots is not None:
         plots.mkdir(parents=True, exist_ok=True)
         parity(plots / "parity.png", result.panels())
     return result.errors()
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of :func:`evaluate` to a parser: as many files as are given."""
+    parser.add_argument("model", type=Path, help="model file")
+    parser.add_argument("data", nargs="+", type=Path, help="labelled structures: files, folders, patterns, a.xyz@0:10")
+    parser.add_function_arguments(evaluate, as_positional=False, skip={"model", "data"}, sub_configs=False)

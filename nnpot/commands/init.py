@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 import yaml
+from jsonargparse import ArgumentParser
 
 from nnpot.commands.configuration import read_settings
-from nnpot.commands.kinds import alternatives, classes_of, is_group, parameters_of
+from nnpot.commands.kinds import classes_of, group_of, parameters_of
 from nnpot.commands.recipes import recipe_file
 from nnpot.commands.topics import meanings_of
 from nnpot.commands.train import train
@@ -22,7 +23,7 @@ from nnpot.elements import elements_of
 from nnpot.label_names import LabelKeys, is_virial
 from nnpot.labels import LABELS
 from nnpot.machine.files import write_atomically
-from nnpot.reading import Inventory, read_labelled
+from nnpot.reading import Inventory, Sources, as_words, plain_sources, read_labelled, short_name
 from nnpot.spec import Module
 from nnpot.structure import Structure
 from nnpot.training.aside import share_of
@@ -38,13 +39,13 @@ LONGEST = 100
 """Number of characters of a comment behind a setting."""
 
 
-def init(data: Path, out: Path = Path("nnpot.yaml"), recipe: str = "ace") -> Path:
+def init(data: Sources, out: Path = Path("nnpot.yaml"), recipe: str = "ace") -> Path:
     """Look at labelled structures and write a configuration for them, with what they hold and what each setting means.
 
     Labels that are stored under other names than ASE's own are looked for.
 
     Args:
-        data: Labelled structures, in any format that ASE reads.
+        data: Labelled structures: files, folders, patterns such as `data/*.xyz`, some frames by `a.xyz@0:10`.
         out: Configuration to write, for `nnpot train --config`.
         recipe: Recipe to start from, by its name, or a configuration.
 
@@ -62,17 +63,24 @@ def init(data: Path, out: Path = Path("nnpot.yaml"), recipe: str = "ace") -> Pat
     structures, keys = _read(data)
     cutoff = cutoff_of(structures)
     facts = [*facts_about(structures), f"a cutoff that is auto comes to {cutoff} Å"]
-    print(f"{data}:", *facts, sep="\n  ")
-    consult({data.name: structures}, cutoff, "--data.doctor", "warn")
+    name = as_words(data)
+    print(f"{name}:", *facts, sep="\n  ")
+    consult({short_name(data): structures}, cutoff, "--data.doctor", "warn")
     named = {name: value for name, value in vars(keys).items() if value != getattr(LabelKeys, name)}
-    settings["data"] = {**settings.get("data", {}), "train": str(data), **({"keys": named} if named else {})}
-    lines = [f"# Settings of `nnpot train --config {out}`, by the recipe {recipe}.", f"# {data}:"]
+    settings["data"] = {**settings.get("data", {}), "train": plain_sources(data), **({"keys": named} if named else {})}
+    lines = [f"# Settings of `nnpot train --config {out}`, by the recipe {recipe}.", f"# {name}:"]
     lines += [f"#   {fact}" for fact in facts] + [""]
     write_atomically(out, "\n".join([*lines, *_commented(train, settings, "")]) + "\n")
-    name = shlex.quote(str(out))
+    given = shlex.quote(str(out))
     print(f"written: {out}", "next:", sep="\n")
-    print(f"  nnpot train --config {name} --plan", f"  nnpot train --config {name} --out runs/{data.stem}", sep="\n")
+    print(f"  nnpot train --config {given} --plan", f"  nnpot train --config {given} --out runs/{out.stem}", sep="\n")
     return out
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of :func:`init` to a parser: as many files as are given."""
+    parser.add_argument("data", nargs="+", type=Path, help="labelled structures: files, folders, patterns, a.xyz@0:10")
+    parser.add_function_arguments(init, as_positional=False, skip={"data"}, sub_configs=False)
 
 
 def facts_about(structures: Sequence[Structure]) -> Iterator[str]:
@@ -109,7 +117,7 @@ def _spreads(structures: Sequence[Structure]) -> Iterator[str]:
     yield from [", ".join(told)] if told else []
 
 
-def _read(data: Path) -> tuple[list[Structure], LabelKeys]:
+def _read(data: Sources) -> tuple[list[Structure], LabelKeys]:
     """Structures with labels under whatever names they are, and these names."""
     structures, found = read_labelled(data, None, NAMING)
     keys = LabelKeys(**_names_of(found))
@@ -117,7 +125,7 @@ def _read(data: Path) -> tuple[list[Structure], LabelKeys]:
         structures, found = read_labelled(data, keys, NAMING)
     log.info("%s", found)
     if all(s.energy is None for s in structures):
-        raise ValueError(f"{data} has no energies, under no name that looks like one; label the structures first")
+        raise ValueError(f"{found.source} has no energies, nor what looks like them; label them first")
     return structures, keys
 
 
@@ -132,7 +140,7 @@ def _commented(of: Callable[..., Any], settings: Mapping[str, Any], indent: str)
     """Lines of a configuration, each setting with its meaning."""
     meanings, kinds = meanings_of(of), parameters_of(of)
     for name, value in settings.items():
-        inner = next((part for part in alternatives(kinds.get(name)) if is_group(part)), None)
+        inner = group_of(kinds.get(name))
         meaning = _first_clause(meanings.get(name, ""))
         if inner is None or not isinstance(value, Mapping):
             text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)

@@ -24,6 +24,7 @@ NOUNS = {
     str: ("a string", "strings"),
     Path: ("a path", "paths"),
     type(None): ("null", "nulls"),
+    Any: ("anything", "settings"),
 }
 """How a value of each type is called: one, and several."""
 
@@ -38,6 +39,12 @@ def parameters_of(of: Callable[..., Any]) -> dict[str, Any]:
 def is_group(kind: Any) -> bool:
     """Whether a type is one of several settings: a class of options, or one that is chosen by name."""
     return isinstance(kind, type) and (dataclasses.is_dataclass(kind) or issubclass(kind, Module))
+
+
+def group_of(kind: Any) -> type | None:
+    """The class of several settings that a value must be, perhaps null; None if it may be anything else."""
+    others = [part for part in alternatives(kind) if part is not type(None)]
+    return others[0] if others and all(map(is_group, others)) else None
 
 
 def alternatives(kind: Any) -> tuple[Any, ...]:
@@ -93,7 +100,7 @@ def fits(kind: Any, value: Any) -> bool:
 def is_positional(command: Callable[..., Any], name: str) -> bool:
     """Whether a parameter of a command is given by its place: one that is no group and has no default."""
     is_needed = inspect.signature(command).parameters[name].default is inspect.Parameter.empty
-    return is_needed and not any(map(is_group, alternatives(parameters_of(command)[name])))
+    return is_needed and group_of(parameters_of(command)[name]) is None
 
 
 def with_values_of_switches(command: Callable[..., Any], arguments: Sequence[str]) -> list[str]:
@@ -126,7 +133,7 @@ def described(kind: Any, *, several: bool = False) -> str:
     """What a value must be, in words."""
     any_of, parts = alternatives(kind), get_args(kind)
     if len(any_of) > 1:
-        return " or ".join(described(part) for part in any_of)
+        return " or ".join(described(part, several=several) for part in any_of)
     origin = get_origin(kind) or kind
     if origin is Literal:
         return str(parts[0]) if len(parts) == 1 else f"one of {', '.join(map(str, parts))}"

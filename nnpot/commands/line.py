@@ -18,6 +18,7 @@ from nnpot.commands.help import asked_for
 from nnpot.commands.kinds import OTHER_NAMES, with_values_of_switches
 from nnpot.commands.recipes import spelled_out
 from nnpot.commands.renamed import by_new_names
+from nnpot.commands.several import as_lists
 from nnpot.commands.topics import of_topic
 from nnpot.machine.output import complain, one_line
 
@@ -100,7 +101,8 @@ def settings_of(command: str, module: Any, arguments: Sequence[str]) -> dict[str
     function = getattr(module, command)
     arguments = spelled_out(arguments) if command == "train" else arguments
     check_configurations(arguments)
-    parser, rest = _parser(command, module), with_values_of_switches(function, by_new_names(arguments))
+    parser, rest = _parser(command, module), as_lists(command, by_new_names(arguments))
+    rest = with_values_of_switches(function, rest)
     parser.sources = named_sources(arguments)
     settings = dict(_settings(parser, function, [*_inherited(module, rest), *_configurations_first(rest)]))
     settings.pop("config", None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ase.io
 import torch
-from ase import Atoms
+from jsonargparse import ArgumentParser
 
 from nnpot.calculator import NNPotCalculator
 from nnpot.io import load
@@ -16,7 +16,7 @@ from nnpot.label_names import LabelKeys, total_charge_of
 from nnpot.machine.devices import check_device
 from nnpot.machine.files import written_by_and_by
 from nnpot.machine.progress import Counted
-from nnpot.reading import read_atoms
+from nnpot.reading import FileFrames, Sources, called, read_files
 from nnpot.structure import keep_results
 
 log = logging.getLogger("nnpot")
@@ -37,13 +37,13 @@ class PredictionKeys:
 
 
 def predict(
-    model: Path, structures: Path, out: Path, device: str = "cpu", keys: PredictionKeys = PredictionKeys()
+    model: Path, structures: Sources, out: Path, device: str = "cpu", keys: PredictionKeys = PredictionKeys()
 ) -> Path:
     """Predict structures and write them as extended XYZ: energy, forces, atomic energies, stress, labels of heads.
 
     Args:
         model: Model file.
-        structures: Structures to predict, in any format that ASE reads.
+        structures: Structures to predict: files, folders, patterns such as `data/*.xyz`, some frames by `a.xyz@0:10`.
         out: Extended XYZ file to write.
         device: Device to calculate on, `cpu` or `cuda`.
         keys: Name of the total charge, if not the usual one.
@@ -59,22 +59,23 @@ def predict(
             is named, or a frame holds an element that the model does not know, a charge that is no number, or results
             that are not finite.
     """
-    if structures.is_file() and out.exists() and out.samefile(structures):
-        raise ValueError(f"{out} is the file to predict, whose labels would be lost; give another one to write to")
     calculator = NNPotCalculator(load(model, torch.float32, check_device(device)), device=device)
-    frames = read_atoms(structures)
+    files = read_files(structures)
+    if out.exists() and any(out.samefile(file.path) for file in files):
+        raise ValueError(f"{out} is the file to predict, whose labels would be lost; give another one to write to")
+    frames = [(atoms, place) for file in files for atoms, place in zip(file.frames, file.places, strict=True)]
     has_charges = bool(calculator.potential.heads)
-    charges = _total_charges(frames, keys.total_charge, structures) if has_charges else [0.0] * len(frames)
+    charges = _total_charges(files, keys.total_charge) if has_charges else [0.0] * len(frames)
     if keys != PredictionKeys() and not has_charges:
         log.warning("--keys.total_charge changes nothing, since %s predicts neither charges nor dipoles", model)
     with written_by_and_by(out) as add, _counted(len(frames)) as counted:
-        for k, atoms in enumerate(frames):
+        for k, (atoms, place) in enumerate(frames):
             charged = atoms.copy()
             charged.info["charge"] = charges[k]
             try:
                 calculator.calculate(charged)
             except ValueError as error:
-                raise ValueError(f"{structures}, frame {k}: {error}") from error
+                raise ValueError(f"{place}: {error}") from error
             keep_results(atoms, calculator.results)
             text = io.StringIO()
             ase.io.write(text, atoms, format="extxyz")
@@ -84,14 +85,24 @@ def predict(
     return out
 
 
-def _total_charges(frames: Sequence[Atoms], key: str, source: Path) -> list[float]:
+def _total_charges(files: Sequence[FileFrames], key: str) -> list[float]:
     """The charge of each structure, in e."""
     keys = replace(LabelKeys(), total_charge=key)  # type: ignore[type-var]
-    if keys != LabelKeys() and all(key not in atoms.info for atoms in frames):
+    frames = [(atoms, place) for file in files for atoms, place in zip(file.frames, file.places, strict=True)]
+    if keys != LabelKeys() and all(key not in atoms.info for atoms, _ in frames):
         raise ValueError(
-            f"{source}: {key} is in no structure, but --keys.total_charge {key} was given; correct it or leave it out"
+            f"{called(files)}: {key} is in no structure, but --keys.total_charge {key} was given; correct it or "
+            "leave it out"
         )
-    return [total_charge_of(atoms, keys, f"{source}, frame {k}") for k, atoms in enumerate(frames)]
+    return [total_charge_of(atoms, keys, place) for atoms, place in frames]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of :func:`predict` to a parser: as many files as are given, the last to write to."""
+    parser.add_argument("model", type=Path, help="model file")
+    parser.add_argument("structures", nargs="+", type=Path, help="structures: files, folders, patterns, a.xyz@0:10")
+    parser.add_argument("out", type=Path, help="extended XYZ file to write")
+    parser.add_function_arguments(predict, as_positional=False, skip={"model", "structures", "out"}, sub_configs=False)
 
 
 def _counted(n: int) -> Counted:

@@ -4,7 +4,6 @@ There is one place for them, `configs/` of the source; the wheel holds them as `
 """
 
 import difflib
-import json
 import logging
 import os
 from collections.abc import Sequence
@@ -74,4 +73,4 @@ def spelled_out(arguments: Sequence[str]) -> list[str]:
         if not equals and (not rest or rest[0].startswith("--")):
             raise ValueError(f"--recipe needs a name: {', '.join(recipes())}")
         written += ["--config", str(recipe_file(name if equals else rest.pop(0)))]
-    return [*written, *([f"--data.train={data[0] if len(data) == 1 else json.dumps(data)}"] if data else [])]
+    return [*written, *(["--data.train", *data] if data else [])]

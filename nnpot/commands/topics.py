@@ -15,7 +15,7 @@ from nnpot.commands.kinds import (
     alternatives,
     classes_of,
     described,
-    is_group,
+    group_of,
     is_positional,
     parameters_of,
 )
@@ -30,7 +30,7 @@ def topics(function: Callable[..., Any]) -> list[str]:
     """Return what can be asked for: groups of settings, and classes that have settings."""
     names = []
     for name, kind in parameters_of(function).items():
-        names += [name] if any(map(is_group, alternatives(kind))) else []
+        names += [name] if group_of(kind) is not None else []
     return [ALL, *names, *_classes(function)]
 
 
@@ -61,10 +61,10 @@ def _group(of: Callable[..., Any], prefix: str, only: str | None = None) -> Iter
     if only is None:
         yield from ("", f"{_headline(of)}:")
     for name, kind in parameters_of(of).items():
-        inner = [part for part in alternatives(kind) if is_group(part)]
-        if inner and dataclasses.is_dataclass(inner[0]):
-            groups += [(name, inner[0])] if only in (None, name) else []
-        elif only is None or (only == name and inner):
+        inner = group_of(kind)
+        if dataclasses.is_dataclass(inner):
+            groups += [(name, inner)] if only in (None, name) else []
+        elif only is None or (only == name and inner is not None):
             option = name.upper() if not prefix and is_positional(of, name) else f"--{prefix}{name}"
             yield from _setting(option, kind, meanings.get(name, ""), _default(of, name))
     for name, kind in groups:
@@ -94,10 +94,11 @@ def _classes(function: Callable[..., Any], prefix: str = "") -> dict[str, tuple[
     """Classes that may be named in settings, by name, and where."""
     found: dict[str, tuple[type, str]] = {}
     for name, kind in parameters_of(function).items():
-        for part in filter(is_group, alternatives(kind)):
-            if issubclass(part, Module):
-                for of in classes_of(part).values() if part is not Core else ():  # which data make
-                    found |= {of.__name__: (of, prefix + name), **_classes(of, f"{prefix}{name}.")}
+        inner = group_of(kind)
+        if inner is None or not issubclass(inner, Module) or inner is Core:  # which data make
+            continue
+        for of in classes_of(inner).values():
+            found |= {of.__name__: (of, prefix + name), **_classes(of, f"{prefix}{name}.")}
     return found
 
 

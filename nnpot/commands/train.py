@@ -23,6 +23,7 @@ from nnpot.machine.files import write_atomically
 from nnpot.machine.signals import InterruptedRunError, Request
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
+from nnpot.reading import plain_sources, short_name
 from nnpot.spec import import_installed
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.data import Split, StructureData
@@ -184,7 +185,7 @@ def _first_start(
     if from_model is None and potential is None:
         raise ValueError("there is no potential to train; give a recipe, as by --config configs/ace.yaml")
     split = Split.read(data, settings["seed"])
-    check_weights(loss, split.train, str(data.train))
+    check_weights(loss, split.train, short_name(data.train))
     split.check_labels(loss)
     model = None
     if from_model is not None:
@@ -239,8 +240,8 @@ def _model_in(path: Path, dtype: torch.dtype) -> Potential:
 
 def _found_from_anywhere(data: DataOptions) -> DataOptions:
     """The same files by absolute paths, so that a run can go on from another folder."""
-    own_file = {} if data.validation_file is None else {"validation": data.validation_file.absolute()}
-    return replace(data, train=data.train.absolute(), **own_file)  # type: ignore[arg-type]
+    own = {} if data.validation_files is None else {"validation": plain_sources(data.validation_files, absolute=True)}
+    return replace(data, train=plain_sources(data.train, absolute=True), **own)
 
 
 def _conclude(folder: Path, split: Split, began: float) -> None:

@@ -33,7 +33,7 @@ def factors(facts: Facts) -> Iterator[tuple[str, Finding]]:
     for n, source in enumerate(facts.sources[1:], 1):
         known = np.isin(facts.elements, first.elements) | (facts.counts == 0).all(axis=0)
         there = [k for k in facts.looked_at if facts.file[k] == n and not facts.counts[k][~known].any()]
-        chosen = within(np.array(there, np.int64), facts.n_atoms, facts.budget.predicted // 4)
+        chosen = within(np.array(there, np.int64), facts.n_atoms, facts.budget.predicted // max(4, len(facts.sources)))
         if len(chosen) < FEWEST:
             continue
         predictions = [_predicted(facts, first, fit, int(k)) for k in chosen]

@@ -24,11 +24,11 @@ from nnpot.doctor import (
 )
 from nnpot.doctor.against_first import factors
 from nnpot.doctor.check import Check
-from nnpot.doctor.facts import Budget, Facts, Source
+from nnpot.doctor.facts import Budget, Facts, Source, evenly
 from nnpot.doctor.finding import Diagnosis, Finding, Level, Place
 from nnpot.doctor.quick_fit import QuickFit
 from nnpot.label_names import LabelKeys
-from nnpot.reading import labelled, read_atoms
+from nnpot.reading import called, labelled, read_files
 from nnpot.structure import Structure
 
 CHECKS: tuple[Check, ...] = (
@@ -56,8 +56,8 @@ EACH = (*scales.CHECKS, *consistency.CHECKS, *energies.CHECKS, *stress.CHECKS, *
 UNITS = ("units", "force-sign", "energy-sign", "energy-per-atom", "length-unit")
 """Kinds of which others follow if they are those of all files."""
 
-FRAMES_ALONE = 10
-"""Number of frames from which a file is looked at by itself."""
+FRAMES_ALONE, FILES_ALONE = 10, 12
+"""Number of frames from which a file is looked at by itself, and number of files that are at most, evenly chosen."""
 
 CAUSES = ("reading", "length-unit", "coordinates", "periodicity")
 """Kinds of findings from which others of the same level follow: they are told first."""
@@ -88,7 +88,8 @@ def examine(
     """Look at labelled data for what is wrong with them.
 
     Args:
-        data: Files, the first of which is trained on; or structures; or structures by the name of their file.
+        data: Files, folders or patterns, the first of which is trained on; or structures; or structures by the name of
+            their file.
         keys: Where the labels are, if not under ASE's own names.
         cutoff: Of the potential that is to be trained, in Å.
         budget: How much is looked at where looking takes time.
@@ -129,8 +130,9 @@ def facts_of(
 def diagnosis_of(facts: Facts, problems: Sequence[Finding] = (), told: Sequence[str] = ()) -> Diagnosis:
     """Let every check look at a table of facts, and some of them at each of its files alone."""
     findings, not_looked_for = _looked(facts, CHECKS)
-    if len(facts.sources) > 1:
-        findings = _by_file(facts, findings)
+    files = facts.by_file()
+    if len(files.sources) > 1 or len(facts.sources) > 1:
+        findings = _by_file(files if len(files.sources) > 1 else facts, findings)
     not_looked_for |= {kind: f"in {part} frames" for part in _limits(facts) for kind in PER_FRAME}
     counts = (*(_count(source) for source in facts.sources), *told)
     in_order = sorted([*problems, *findings], key=lambda f: (-f.level, f.kind not in CAUSES))
@@ -159,14 +161,14 @@ def _looked(facts: Facts, checks: Sequence[Check]) -> tuple[list[Finding], dict[
 def _by_file(facts: Facts, findings: list[Finding]) -> list[Finding]:
     """Say of each file what is wrong with it alone, where files together hide or blur it."""
     alone, unseen = dict[str, list[Finding]](), list[set[str]]()
-    for n, source in enumerate(facts.sources):
-        if len(source.structures) >= FRAMES_ALONE and _is_one_file(facts, n):
-            own_facts = Facts([source], facts.budget, facts.cutoff)
-            found, gaps = _looked(own_facts, EACH)
-            slope = QuickFit.of(own_facts).slope
-            gaps |= {} if slope is not None and slope.is_clear else dict.fromkeys(UNITS, "the fit does not tell")
-            alone[source.name] = [f for f in found if f.level >= Level.LOOK]
-            unseen.append({f.kind for f in found} | set(gaps))
+    large = [n for n, s in enumerate(facts.sources) if len(s.structures) >= FRAMES_ALONE and _is_one_file(facts, n)]
+    for source in (facts.sources[n] for n in evenly(large, FILES_ALONE)):
+        own_facts = Facts([source], facts.budget, facts.cutoff)
+        found, gaps = _looked(own_facts, EACH)
+        slope = QuickFit.of(own_facts).slope
+        gaps |= {} if slope is not None and slope.is_clear else dict.fromkeys(UNITS, "the fit does not tell")
+        alone[source.name] = [f for f in found if f.level >= Level.LOOK]
+        unseen.append({f.kind for f in found} | set(gaps))
     everywhere = set.intersection(*unseen) & {f.kind for f in findings} if unseen else set[str]()
     if everywhere & {*UNITS}:  # of all files, also of those that alone tell nothing
         return findings
@@ -216,18 +218,25 @@ def _read(paths: Sequence[str | Path], keys: LabelKeys, problems: list[Finding],
     for path in paths:
         name = Path(path).name if names[Path(path).name] == 1 else str(path)
         try:
-            atoms = read_atoms(path)
-            structures, inventory = labelled(atoms, path, keys, "--keys.{label} {name}")
+            files = read_files(path)
+            structures, inventory = labelled(files, keys, "--keys.{label} {name}")
         except ValueError as error:
-            problems.append(_problem(str(error), name))
+            problems.append(_problem(str(error), name, str(path)))
             continue
         told.append(str(inventory))
-        sources.append(Source(name, structures, atoms, inventory))
+        atoms = [a for file in files for a in file.frames]
+        is_one = called(files) == str(path)
+        of_file = {file.path: name if is_one else file.name for file in files}
+        places = [Place(of_file[file.path], number) for file in files for number in file.numbers]
+        sources.append(Source(name, structures, atoms, inventory, places))
     return sources
 
 
-def _problem(message: str, name: str) -> Finding:
+def _problem(message: str, name: str, path: str) -> Finding:
     frame = re.search(r"frame (\d+)(?: \((line \d+)\))?", message)
+    file = re.match(r"(.+?), frame \d+", message)
+    if file and file[1] not in (path, path.rpartition("@")[0]):  # one of several
+        name = Path(file[1]).name
     places = (Place(name, int(frame[1])),) if frame else ()
     seen = message.split(frame[0], 1)[1].lstrip(" :,") if frame else message
     seen = f"{frame[2]}: {seen}" if frame and frame[2] and not seen.startswith("line ") else seen

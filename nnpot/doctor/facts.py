@@ -56,19 +56,21 @@ SHORT = Budget(atoms=6000, fitted=700, predicted=2500)
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """The frames of one file.
+    """The frames of one file, or of several that are one part of the data.
 
     Attributes:
-        name: Of the file.
+        name: Of the file or part.
         structures: With their labels.
         atoms: The same as ASE reads them, if they come from a file; what a `Structure` does not hold is seen there.
         inventory: Under which names the labels are in that file.
+        places: Where each structure is; if empty, where its name says.
     """
 
     name: str
     structures: Sequence[Structure]
     atoms: Sequence[Atoms] = ()
     inventory: Inventory | None = None
+    places: Sequence[Place] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +121,23 @@ class Facts:
 
     def __len__(self) -> int:
         return len(self.structures)
+
+    def by_file(self) -> "Facts":
+        """Return the table with each file as a part of its own, be it in several parts or one of several in a part."""
+        of_file: dict[str, list[int]] = {}
+        for k, place in enumerate(self.places):
+            of_file.setdefault(place.file, []).append(k)
+        if all(len(set(self.file[frames])) == 1 for frames in of_file.values()) and len(of_file) == len(self.sources):
+            return self
+        atoms = self.atoms if len(self.atoms) == len(self) else []
+        sources = [
+            Source(
+                name, [self.structures[k] for k in frames], [atoms[k] for k in frames if atoms],
+                places=[self.places[k] for k in frames],
+            )
+            for name, frames in of_file.items()
+        ]  # fmt: skip
+        return Facts(sources, self.budget, self.cutoff)
 
     def at(self, chosen: Flags | Integers | Sequence[int]) -> tuple[Place, ...]:
         """Return the places of some frames, by flags or positions in the table."""
@@ -265,6 +284,8 @@ class Facts:
 
 def _place(source: Source, k: int) -> Place:
     """Where a structure is: in its own file if it comes from one, as parts of a split do."""
+    if source.places:
+        return source.places[k]
     own = None if source.atoms else re.fullmatch(r"(.+), frame (\d+)", source.structures[k].name)
     return Place(source.name, k) if own is None else Place(own[1], int(own[2]))
 

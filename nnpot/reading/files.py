@@ -1,13 +1,16 @@
-"""Read every frame of a file of any format, or say which of them cannot be read and why."""
+"""Read every frame of one file of any format, or say which of them cannot be read and why."""
 
+import difflib
 import gzip
-import logging
+import io
 import lzma
 import os
+import warnings
 from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import ase.db
 import numpy as np
@@ -15,23 +18,27 @@ from ase import Atoms
 from ase.db.row import AtomsRow
 from ase.io.formats import UnknownFileTypeError, filetype, iread
 
+from nnpot.reading import cp2k, deepmd, npz
 from nnpot.reading.checks import check_atoms
 from nnpot.reading.extxyz import extxyz_frames
+from nnpot.reading.folders import EXTXYZ
 from nnpot.reading.recognition import (
     HEAD,
     PACKED_NAMES,
     check_elements,
     check_is_known,
+    complaint,
     opener_of,
     remark,
     without_invented,
 )
 
-log = logging.getLogger("nnpot")
-_EXTXYZ = {".xyz", ".extxyz", ".exyz"}
 _CHUNK = 2**24
 _MAX_EXPANSION = 100
 """How many times larger a compressed file may become, besides the first 64 MiB: structures come to a tenth of it."""
+
+_NEIGHBOURS = 2000
+"""Number of files among which one is looked for that a user could have meant."""
 
 _ENCODINGS = {
     b"\xef\xbb\xbf": "utf-8-sig",
@@ -42,80 +49,125 @@ _ENCODINGS = {
 }
 
 
-def read_atoms(path: str | Path) -> list[Atoms]:
-    """Read every frame of a file, also one that is packed by xz, gzip or bzip2.
+class Content(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        frames: All of its frames.
+        note: Which labels are from where, in what units, where that is not nnpot's own; else empty.
+        complaint: What may be missing; else empty.
+    """
+
+    frames: list[Atoms]
+    note: str = ""
+    complaint: str = ""
+
+
+def content_of(path: Path) -> Content:
+    """Read every frame of a file, also one that is packed by xz, gzip or bzip2, or of a folder of DeePMD-kit.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is empty, damaged, or of a format that ASE does not read, or a frame is as `check_atoms`
-            refuses it; it names the frame.
+        ValueError: If it is empty, damaged, or of a format that is not read, or a frame is as `check_atoms` refuses
+            it; it names the frame.
     """
-    path = Path(path)
-    _check_is_file(path)
     source = str(path)
     try:
-        frames = _frames(path, source)
+        if deepmd.is_system(path):
+            content = Content(*deepmd.read_system(path))
+        else:
+            _check_is_file(path)
+            content = _content_of(path, source)
     except UnknownFileTypeError as error:
         raise ValueError(f"{path}: the file format is not known to ASE; use extended XYZ") from error
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
-    if not frames:
+    if not content.frames:
         raise ValueError(f"{path} holds no structures")
-    for k, atoms in enumerate(frames):
+    for k, atoms in enumerate(content.frames):
         check_atoms(atoms, f"{source}, frame {k}")
-    return frames
+    return content
 
 
 def _check_is_file(path: Path) -> None:
-    if path.is_dir():
-        if (path / "type.raw").exists():
-            raise ValueError(f"{path} is a folder of DeePMD-kit; write its structures as extended XYZ")
-        inside = sorted(p.name for p in path.iterdir() if p.is_file())[:3]
-        among = f", such as {path / inside[0]}" if inside else ""
-        raise ValueError(f"{path} is a folder; give a file in it{among}")
     if path.is_symlink() and not path.exists():
         raise FileNotFoundError(f"there is no file {path}: it is a link to {os.readlink(path)}, which is not there")
     if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
+        raise FileNotFoundError(f"there is no file {path}{_near(path)}")
     if not path.is_file():
         raise ValueError(f"{path} is a device or a pipe; give a file")
 
 
-def _frames(path: Path, source: str) -> list[Atoms]:
+def _near(path: Path) -> str:
+    """A file beside it whose name is nearly the same, as advice."""
+    try:
+        names = [p.name for p in islice(path.parent.iterdir(), _NEIGHBOURS)]
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
+    return f"; did you mean {path.with_name(close[0])}?" if close else ""
+
+
+def _content_of(path: Path, source: str) -> Content:
     with path.open("rb") as file:
         head = file.read(HEAD)
     if not head:
-        return []
+        return Content([])
     opener = opener_of(head, path)
     name = path.with_suffix("") if path.suffix.lower() in PACKED_NAMES else path
     if opener is None:
-        check_is_known(head, source)
-        return _extxyz(*_content(path, open, source), source) if _is_extxyz(name, head) else _of_ase(path, source)
-    content, damage = _content(path, opener, source)
-    check_is_known(content[:HEAD], source)
-    if _is_extxyz(name, content[:HEAD]):
-        return _extxyz(content, damage, source)
-    if damage is not None:
-        raise ValueError(f"{source} is damaged or cut off ({damage}); copy it again")
+        return _of_plain(path, head, source)
+    content, damage = _unpacked(path, opener, source)
+    if _is_extxyz(name, content[:HEAD]) or damage is not None:
+        check_is_known(content[:HEAD], source)
+        if damage is not None and not _is_extxyz(name, content[:HEAD]):
+            raise ValueError(f"{source} is damaged or cut off ({damage}); copy it again")
+        return Content(_extxyz(content, damage, source))
     with TemporaryDirectory() as folder:
         unpacked = Path(folder) / name.name
         unpacked.write_bytes(content)
-        return _of_ase(unpacked, source)
+        try:
+            return _of_plain(unpacked, content[:HEAD], source)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(unpacked), source)) from error
 
 
-def _of_ase(path: Path, source: str) -> list[Atoms]:
+def _of_plain(path: Path, head: bytes, source: str) -> Content:
+    """The content of a file that is not packed; `source` is what the user calls it."""
+    if npz.may_hold_molecules(path, head) or (head.startswith(npz.MARK) and path.suffix.lower() == ".npz"):
+        return Content(*npz.read_molecules(path))
+    check_is_known(head, source)
+    if cp2k.is_trajectory(path, head):
+        return Content(*cp2k.read_trajectory(path))
+    if _is_extxyz(path, head):
+        return Content(_extxyz(*_unpacked(path, open, source), source))
+    return _of_ase(path, source)
+
+
+class _Alone(io.StringIO):
+    """A text of which ASE finds no other file in its folder: it reads a CONTCAR beside an OUTCAR, be it cut off."""
+
+    name = f"{os.devnull}/OUTCAR"
+
+
+def _of_ase(path: Path, source: str) -> Content:
     """Frames in a format that ASE knows."""
     file = str(path.absolute())
     kind = filetype(file)
     check_elements(path, kind, source)
     if kind in ("db", "json"):
-        return _collected(_rows(file, "aselmdb" if path.suffix == ".aselmdb" else kind), source, kind)
-    read = iread(file, ":", kind, parallel=False, do_not_split_by_at_sign=True)
-    frames = _collected((without_invented(atoms, kind) for atoms in read), source, kind)
-    said = remark(path, kind)
-    if said and frames:
-        log.warning("%s: %s", source, said)
-    return frames
+        return Content(_collected(_rows(file, "aselmdb" if path.suffix == ".aselmdb" else kind), source, kind))
+    alone = _Alone(path.read_text("latin-1")) if kind == "vasp-out" else file
+    read = iread(alone, ":", kind, parallel=False, do_not_split_by_at_sign=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        frames = _collected((without_invented(atoms, kind) for atoms in read), source, kind)
+    if not frames:
+        raise ValueError(f"{source} holds no structures of the format {kind}, which it is by its name or first lines")
+    of_reader = dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning))
+    return Content(frames, remark(kind), "; ".join(filter(None, [complaint(path, kind), *of_reader])))
 
 
 def _collected(frames: Iterable[Atoms], source: str, kind: str) -> list[Atoms]:
@@ -148,7 +200,7 @@ def _extxyz(content: bytes, damage: str | None, source: str) -> list[Atoms]:
     raise ValueError(f"{source} is damaged or cut off after {frames} frames ({damage}); copy it again")
 
 
-def _content(path: Path, opener: Callable[..., Any], source: str) -> tuple[bytes, str | None]:
+def _unpacked(path: Path, opener: Callable[..., Any], source: str) -> tuple[bytes, str | None]:
     """What a file holds, as far as it can be unpacked, and what went wrong if not all of it can."""
     chunks, size, limit = [], 0, 2**26 + _MAX_EXPANSION * path.stat().st_size
     try:
@@ -182,7 +234,7 @@ def _text(content: bytes, source: str) -> str:
 
 def _is_extxyz(name: Path, head: bytes) -> bool:
     first, _, rest = head.lstrip().partition(b"\n")
-    return name.suffix.lower() in _EXTXYZ or (first.strip().isdigit() and b"Properties=" in rest.partition(b"\n")[0])
+    return name.suffix.lower() in EXTXYZ or (first.strip().isdigit() and b"Properties=" in rest.partition(b"\n")[0])
 
 
 def _rows(file: Any, kind: str) -> Iterable[Atoms]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -65,6 +65,7 @@ class Inventory:
         entropy: Largest difference of `free_energy` from `energy` where both are there, in eV.
         asymmetry: Largest relative difference of a stress from its transpose.
         voigt: Number of structures whose stress is 6 numbers in an order that nothing tells.
+        without: Of each label that others have, the files of several in which no structure has it.
     """
 
     source: str
@@ -79,6 +80,7 @@ class Inventory:
     entropy: float
     asymmetry: float
     voigt: int
+    without: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -126,6 +128,17 @@ class Inventory:
                 there = inventory.hint(label) or f"nothing in it looks like {LABELS[label].phrase}, leave the name out"
                 raise ValueError(f"{source}: {keys.named(label)} is in no structure, but {flag} was given; {there}")
         return inventory
+
+    def by_file(self, files: Sequence[str], labels: Sequence[Mapping[str, Found]]) -> Self:
+        """Return the same with the files that lack a label.
+
+        Args:
+            files: Of each structure; none where all are of one.
+            labels: Of each structure.
+        """
+        with_label = {label: {f for f, found in zip(files, labels, strict=False) if label in found} for label in LABELS}
+        without = {n: [f for f in dict.fromkeys(files) if f not in there] for n, there in with_label.items() if there}
+        return replace(self, without={n: names for n, names in without.items() if names and self.n_possible[n]})
 
     def __str__(self) -> str:
         told = [self._told(name) for name, label in LABELS.items() if self._is_told(label)]
@@ -182,6 +195,9 @@ class Inventory:
             notes.append(f"{self.useless[label]} others hold one and cannot have it")
         elif n < n_possible:
             notes += [f"{k} others have {_place(label)} {name}" for name, k in self.others[label].most_common(4)]
+        if n < n_possible and self.without.get(label):
+            names = self.without[label]
+            notes.append(f"none in {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else ""))
         told = f"{label} {n}/{n_possible}" + (_some(label) if 0 < n_possible < self.n_structures else "")
         note = "; ".join(note for note in notes if note)
         return f"{told} ({note})" if note else told

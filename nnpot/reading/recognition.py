@@ -17,12 +17,12 @@ PACKED_NAMES = (".xz", ".gz", ".bz2")
 _OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 _ANOTHER_WAY = "write its structures as extended XYZ"
 _FOREIGN = {
-    b"PK\x03\x04": "an archive (zip or npz); unpack it, and " + _ANOTHER_WAY,
+    b"PK\x03\x04": "an archive (zip); unpack it",
     b"\x28\xb5\x2f\xfd": "packed by zstd; unpack it",
     b"\x1f\x9d": "packed by compress; unpack it",
     b"]\0\0": "packed by lzma; unpack it",
     b"\x89HDF\r\n\x1a\n": "HDF5; " + _ANOTHER_WAY,
-    b"\x93NUMPY": "an array of NumPy; " + _ANOTHER_WAY,
+    b"\x93NUMPY": "an array of NumPy; if it is of DeePMD-kit give the folder with type.raw, else " + _ANOTHER_WAY,
     b"PAR1": "Parquet; " + _ANOTHER_WAY,
     b"BEGIN_CFG": "a configuration file of MLIP; " + _ANOTHER_WAY,
     b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself by `git lfs pull`",
@@ -37,11 +37,26 @@ _ENDS = {
 }
 """What stands near the end of the output of a calculation that has ended by itself."""
 
-_UNITS = {
-    "runnerdata": "Hartree and bohr",
-    "lammps-dump-text": "eV and Å (units metal)",
+_SAID = {
+    "runnerdata": "its numbers are taken to be in Hartree and bohr",
+    "lammps-dump-text": "its numbers are taken to be in eV and Å (units metal)",
+    "vasp-out": "energy from `free energy TOTEN`, from which forces derive, not from `energy(sigma->0)`; forces from "
+    "`TOTAL-FORCE`; stress from `in kB`, with the sign changed to ASE's",
+    "vasp-xml": "energy from `e_fr_energy`, from which forces derive, not from `e_0_energy`; forces and stress from "
+    "their arrays, the stress in kbar with the sign changed to ASE's",
+    "espresso-out": "energy from `!    total energy` in Ry, which with smearing holds −TS, so that forces derive "
+    "from it; forces in Ry/bohr, stress in Ry/bohr³ with the sign changed to ASE's",
+    "aims-output": "energy from `Electronic free energy` in eV, from which forces derive; forces from "
+    "`Total atomic forces` in eV/Å, stress from the tensor in eV/Å³",
+    "orca-output": "energy from `FINAL SINGLE POINT ENERGY` in Hartree; forces from `CARTESIAN GRADIENT` in "
+    "Hartree/bohr, with the sign changed; dipole in atomic units",
+    "gaussian-out": "energy in Hartree, that of the highest level that it names; forces in Hartree/bohr",
+    "gpaw-out": "energy from `Extrapolated` in eV, forces in eV/Å; where states are smeared forces derive from the "
+    "free energy instead, which GPAW's .traj holds",
+    "castep-castep": "energy from `Final free energy (E-TS)`, from which forces derive, where it is there",
+    "nwchem-out": "energy in Hartree, forces from the gradient in Hartree/bohr",
 }
-"""What ASE takes numbers for in files that do not tell."""
+"""Which labels are read from where in files of other programs, in what units, by ASE's names of the formats."""
 
 
 def opener_of(head: bytes, path: Path) -> Callable[..., Any] | None:
@@ -110,18 +125,22 @@ def without_invented(atoms: Atoms, kind: str) -> Atoms:
     return atoms
 
 
-def remark(path: Path, kind: str) -> str:
-    """Return what should be known of a file that has been read, empty if nothing.
+def remark(kind: str) -> str:
+    """Return which labels are read from where in a format, by ASE's name of it; empty if that needs no word."""
+    return _SAID.get(kind, "")
+
+
+def complaint(path: Path, kind: str) -> str:
+    """Return what may be missing in a file that has been read, empty if nothing.
 
     Args:
         path: The file.
         kind: Its format, by ASE's name.
     """
-    if kind in _UNITS:
-        return f"its numbers are taken to be in {_UNITS[kind]}"
-    if kind in _ENDS:
-        with path.open("rb") as file:
-            file.seek(max(path.stat().st_size - 2**16, 0))
-            if not re.search(re.escape(_ENDS[kind]), file.read()):
-                return "the calculation has not ended by itself; its last step may be missing"
-    return ""
+    if kind not in _ENDS:
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - 2**16, 0))
+        if re.search(re.escape(_ENDS[kind]), file.read()):
+            return ""
+    return "the calculation has not ended by itself; its last step may be missing"

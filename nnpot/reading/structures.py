@@ -1,59 +1,70 @@
 """Structures with their labels, checked before anything is trained on them."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
+import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from nnpot.label_names import PYTHON_NAMING, Found, LabelKeys, labels_of, total_charge_of, weights_of
-from nnpot.reading.files import read_atoms
+from nnpot.labels import LABELS
+from nnpot.reading.gathering import FileFrames, called, read_files, weighed
 from nnpot.reading.inventory import Inventory
+from nnpot.reading.sources import Sources
 from nnpot.structure import Structure
 
+log = logging.getLogger("nnpot")
 
-def read_structures(path: str | Path, keys: LabelKeys | None = None) -> list[Structure]:
+
+def read_structures(given: Sources, keys: LabelKeys | None = None) -> list[Structure]:
     """Read structures with their labels.
 
     Args:
-        path: Any file that ASE reads, also compressed by xz, gzip or bzip2.
+        given: A file, a folder, a pattern such as `data/*.xyz`, or a list of these; `a.xyz@0:10` for some of the frames
+            of a file, and `Source` for weights and configuration types.
         keys: Where the labels are, if not under ASE's own names.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If a file is not there.
         ValueError: As `read_labelled`.
+
+    Examples:
+        >>> read_structures(["bulk.xyz", "slabs/*.traj", Source("md.xyz@::10", weight=0.5)])  # doctest: +SKIP
     """
-    return read_labelled(path, keys)[0]
+    return read_labelled(given, keys)[0]
 
 
 def read_labelled(
-    path: str | Path, keys: LabelKeys | None = None, naming: str = PYTHON_NAMING
+    given: Sources, keys: LabelKeys | None = None, naming: str = PYTHON_NAMING
 ) -> tuple[list[Structure], Inventory]:
     """Read structures with their labels, and take stock of these.
 
     Args:
-        path: Any file that ASE reads, also compressed by xz, gzip or bzip2.
+        given: A file, a folder, a pattern such as `data/*.xyz`, or several, as `read_structures`.
         keys: Where the labels are, if not under ASE's own names.
         naming: How the user gives a label another name, a format of `label` and `name`, for messages.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read, a name in `keys` is found in no frame, or a label is not numeric, of the wrong
-            shape or not finite, or a weight is negative, which names the frame.
+        FileNotFoundError: If a file is not there.
+        ValueError: If one cannot be read, a name in `keys` is found in no frame, or a label is not numeric, of the
+            wrong shape or not finite, or a weight is negative, which names the frame.
     """
-    return labelled(read_atoms(path), path, keys, naming)
+    files = read_files(given)
+    for said in weighed(files):
+        log.info("%s", said)
+    return labelled(files, keys, naming)
 
 
 def labelled(
-    frames: Sequence[Atoms], path: str | Path, keys: LabelKeys | None = None, naming: str = PYTHON_NAMING
+    files: Sequence[FileFrames], keys: LabelKeys | None = None, naming: str = PYTHON_NAMING
 ) -> tuple[list[Structure], Inventory]:
-    """Make labelled structures of the frames of a file, which stay as they are, and take stock of the labels.
+    """Make labelled structures of the frames of files, which stay as they are, and take stock of the labels.
 
     Args:
-        frames: What `read_atoms` returns.
-        path: Where they are from, for names and messages.
+        files: What `read_files` returns.
         keys: Where the labels are, if not under ASE's own names.
         naming: How the user gives a label another name, a format of `label` and `name`, for messages.
 
@@ -61,17 +72,21 @@ def labelled(
         ValueError: As `read_labelled`.
     """
     keys = keys or LabelKeys()
-    names = [f"{Path(path).name}, frame {k}" for k in range(len(frames))]
-    labels = [labels_of(atoms, keys, name) for atoms, name in zip(frames, names, strict=True)]
-    inventory = Inventory.of(frames, labels, keys, str(path), naming)
+    frames = [(file, atoms, name) for file in files for atoms, name in zip(file.frames, file.places, strict=True)]
+    with np.errstate(all="ignore"):  # numbers that are not finite are named below
+        labels = [labels_of(atoms, keys, name) for _, atoms, name in frames]
+    of_files = [file.name for file, _, _ in frames] if len({file.path for file in files}) > 1 else []
+    inventory = Inventory.of([atoms for _, atoms, _ in frames], labels, keys, called(files), naming).by_file(
+        of_files, labels
+    )
     structures = []
-    for atoms, found, name in zip(frames, labels, names, strict=True):
+    for (file, atoms, name), found in zip(frames, labels, strict=True):
         structure = Structure.from_ase(_with_labels(atoms, found), name)
         structure = replace(
             structure,
-            group=str(atoms.info.get(keys.group, "")),
+            group=file.group or str(atoms.info.get(keys.group, "")),
             charge=total_charge_of(atoms, keys, name),
-            weights=weights_of(atoms, name),
+            weights=_times(weights_of(atoms, name), file.weight),
         )
         _check(structure)
         structures.append(structure)
@@ -99,6 +114,12 @@ def require_labels(structures: Sequence[Structure], source: str, inventory: Inve
         if inventory is not None and inventory.unused_names():
             hint += f"; not used is {inventory.unused_names()}"
     raise ValueError(f"{source} holds {len(structures)} structures but no energies; {hint}")
+
+
+def _times(weights: Mapping[str, float], factor: float) -> Mapping[str, float]:
+    """Weights of labels, those of 1 being left out, times a factor."""
+    products = {name: factor * weights.get(name, 1.0) for name in LABELS}
+    return {name: weight for name, weight in products.items() if weight != 1}
 
 
 def _with_labels(atoms: Atoms, labels: Mapping[str, Found]) -> Atoms:

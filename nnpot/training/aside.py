@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
@@ -41,8 +40,8 @@ class Aside(NamedTuple):
     told: str
 
 
-def share_of(validation: float | Path | Literal["auto"], n_structures: int) -> float:
-    """Return the fraction of so many structures that a setting sets aside; 0 where it names a file."""
+def share_of(validation: object, n_structures: int) -> float:
+    """Return the fraction of so many structures that a setting sets aside; 0 where it names files."""
     if isinstance(validation, float | int):
         return float(validation)
     if validation != "auto" or n_structures < FEW_STRUCTURES:

@@ -18,7 +18,7 @@ from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential, TrainablePotential
 from nnpot.prepared import Needs
-from nnpot.reading import read_labelled, require_labels
+from nnpot.reading import read_labelled, require_labels, short_name
 from nnpot.structure import Structure
 from nnpot.tables import arranged, needs_of, with_tables
 from nnpot.training.aside import in_words, set_aside, share_of
@@ -66,12 +66,12 @@ class Split:
         """
         structures, found = read_labelled(options.train, options.keys, NAMING)
         log.info("%s", found)
-        require_labels(structures, str(options.train), found)
-        if (file := options.validation_file) is not None:
-            validation, found = read_labelled(file, options.keys, NAMING)
+        require_labels(structures, found.source, found)
+        if (files := options.validation_files) is not None:
+            validation, found = read_labelled(files, options.keys, NAMING)
             log.info("%s", found)
-            told = f"split: by file: {len(structures)} structures of {options.train.name} for training, "
-            told += f"{len(validation)} of {file.name} for validation"
+            told = f"split: by file: {len(structures)} structures of {short_name(options.train)} for training, "
+            told += f"{len(validation)} of {short_name(files)} for validation"
             log.info("%s", told)
             return cls(structures, validation, told=told)
         stay = ""

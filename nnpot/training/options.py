@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nnpot.label_names import LabelKeys
+from nnpot.reading import Sources, sources_of
 from nnpot.torch_compile import Compilation
 from nnpot.training.aside import SplitName
 from nnpot.training.loss import LossOptions
@@ -15,9 +16,11 @@ from nnpot.training.stop import hours_of
 if TYPE_CHECKING:
     MethodName = str
     ScheduleName = str
+    Given = Sources
 else:  # what may be chosen, and is listed in the help of the command, is what is in the tables
     MethodName = Literal[tuple(OPTIMIZERS)]
     ScheduleName = Literal[tuple(SCHEDULES)]
+    Given = Path | dict[str, Any] | list[Path | dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,11 @@ class DataOptions:
     """Where the training data are and how they are served.
 
     Args:
-        train: File of training structures, in any format that ASE reads; extended XYZ may be .xz, .gz or .bz2.
-        validation: Fraction of the training structures set aside, or a file; `auto` for a twentieth, at least ten, and
-            for none of fewer than a hundred, which are all needed for training.
+        train: Training structures: a file, a folder, a pattern such as `data/*.xyz`, or several of these; `a.xyz@0:10`
+            for some of the frames.  In a configuration `{file: a.xyz, weight: 2, group: surface}` gives all structures
+            of a file a weight and a configuration type.
+        validation: Fraction of the training structures set aside, or files, as for `train`; `auto` for a twentieth, at
+            least ten, and for none of fewer than a hundred, which are all needed for training.
         split: Which of them are set aside: `random` any; `blocks` such as follow one another in the file, as frames of
             a trajectory, whose neighbours are too alike to tell anything; `groups` whole configuration types.
         keys: Names of the labels, if not ASE's own.
@@ -41,12 +46,12 @@ class DataOptions:
             (`off`).
 
     Raises:
-        ValueError: If a batch size is not positive, memory is negative, the validation fraction not in [0, 1), or a
-            way to split is given beside a file of validation structures.
+        ValueError: If a batch size is not positive, memory is negative, the validation fraction not in [0, 1), a
+            way to split is given beside a file of validation structures, or a file is described wrongly.
     """
 
-    train: Path
-    validation: Literal["auto"] | float | Path = "auto"
+    train: Given
+    validation: Literal["auto"] | float | Given = "auto"
     split: SplitName = "random"
     keys: LabelKeys = field(default_factory=LabelKeys)
     level: str = ""
@@ -66,13 +71,16 @@ class DataOptions:
             raise ValueError(f"cache_gib and pairs_gib must not be negative, got {self.cache_gib} and {self.pairs_gib}")
         if isinstance(self.validation, float | int) and not 0 <= self.validation < 1:
             raise ValueError(f"validation must be a fraction in [0, 1) or a file, got {self.validation}")
-        if self.split != "random" and self.validation_file is not None:
-            raise ValueError(f"data.split {self.split} splits nothing: {self.validation} holds what validates")
+        sources_of(self.train)
+        if self.validation_files is not None:
+            sources_of(self.validation_files)
+            if self.split != "random":
+                raise ValueError(f"data.split {self.split} splits nothing: {self.validation} holds what validates")
 
     @property
-    def validation_file(self) -> Path | None:
-        """The file of the validation structures; None where a part of the training structures is set aside."""
-        return None if isinstance(self.validation, float | int) or self.validation == "auto" else Path(self.validation)
+    def validation_files(self) -> Given | None:
+        """Where validation structures are; None where a part of the training structures is set aside."""
+        return None if isinstance(self.validation, float | int) or self.validation == "auto" else self.validation
 
 
 @dataclass(frozen=True)

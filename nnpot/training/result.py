@@ -9,6 +9,7 @@ import torch
 
 from nnpot.io import MODEL, load, save
 from nnpot.potential import Potential
+from nnpot.reading import short_name, sources_of
 from nnpot.spec import build, to_spec
 from nnpot.structure import Structure
 from nnpot.training.checkpoint import Checkpoint
@@ -79,10 +80,11 @@ def save_result(
     record, settings = result.record, result.record.settings
     final = model_of(result)
     _tell_of_later(folder, result)
+    several = len(sources_of(settings["data"]["train"])) > 1
     told = {"level of theory": settings["data"]["level"], "license": settings["license"]}
     summary = {
         **{name: text for name, text in told.items() if text},
-        "training file": Path(settings["data"]["train"]).name,
+        "training files" if several else "training file": short_name(settings["data"]["train"]),
         "training structures": record.structures,
         "data fingerprint": record.data,
         "epochs": result.epochs,

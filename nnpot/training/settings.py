@@ -104,8 +104,8 @@ def _is_another_file(old: Any, new: Any, key: str) -> bool:
 
 
 def _is_file(validation: object) -> bool:
-    """Whether the setting of what validates names a file."""
-    return isinstance(validation, str) and validation != "auto"
+    """Whether the setting of what validates names files."""
+    return not isinstance(validation, float | int) and validation != "auto"
 
 
 def flat(settings: Any, prefix: str = "") -> Sequence[tuple[str, Any]]:

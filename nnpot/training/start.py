@@ -9,6 +9,7 @@ import torch
 
 from nnpot.elements import elements_of, least_squares_energies, most_like
 from nnpot.potential import Potential, SumPotential, TrainablePotential
+from nnpot.reading import as_words, short_name
 from nnpot.repulsion import ZBL
 from nnpot.spec import build, to_spec
 from nnpot.structure import Structure
@@ -124,9 +125,10 @@ def restart(
         raise FileNotFoundError(f"{error}; if the data lie elsewhere now, give the place by --data.train") from error
     if split.fingerprint != old.data:
         raise ValueError(
-            f"{data.train} (or the validation file) does not hold the structures with the labels that "
-            f"{checkpoint.path.parent} was trained on ({old.structures} for training); to learn from others start a "
-            f"new training from its model: nnpot train --from {checkpoint.path.parent} --data.train {data.train}"
+            f"{short_name(data.train)} (or the validation file) does not hold the structures, labels and weights "
+            f"that {checkpoint.path.parent} was trained on ({old.structures} for training); to learn from others start "
+            f"a new training from its model: nnpot train --from {checkpoint.path.parent} "
+            f"--data.train {as_words(data.train)}"
         )
     changed_in_words = "".join(f", {change}" for change in changes)
     log.info("%s goes on after %s%s", checkpoint.path.parent, checkpoint.reached, changed_in_words)

@@ -16,13 +16,13 @@ ACE = ["--config", str(recipe_file("ace"))]
 @pytest.mark.parametrize(
     ("given", "full"),
     [
-        (["a.xyz"], [*ACE, "--data.train=a.xyz"]),
-        (["a.xyz", "b.xyz", "--seed", "3"], [*ACE, "--seed", "3", '--data.train=["a.xyz", "b.xyz"]']),
+        (["a.xyz"], [*ACE, "--data.train", "a.xyz"]),
+        (["a.xyz", "b.xyz", "--seed", "3"], [*ACE, "--seed", "3", "--data.train", "a.xyz", "b.xyz"]),
         (["--data.train", "a.xyz"], [*ACE, "--data.train", "a.xyz"]),
-        (["a.xyz", "--recipe", "acsf"], ["--config", str(recipe_file("acsf")), "--data.train=a.xyz"]),
+        (["a.xyz", "--recipe", "acsf"], ["--config", str(recipe_file("acsf")), "--data.train", "a.xyz"]),
         (["--seed", "3", "--recipe=acsf"], ["--seed", "3", "--config", str(recipe_file("acsf"))]),
         (["--resume", "runs/a"], ["--resume", "runs/a"]),
-        (["b.xyz", "--from=runs/a"], ["--from=runs/a", "--data.train=b.xyz"]),
+        (["b.xyz", "--from=runs/a"], ["--from=runs/a", "--data.train", "b.xyz"]),
         (["--config", "my.yaml", "--potential.hidden", "[3]"], ["--config", "my.yaml", "--potential.hidden", "[3]"]),
         (["--potential.descriptor", "ACE"], ["--potential.descriptor", "ACE"]),
     ],

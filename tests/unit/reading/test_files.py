@@ -53,12 +53,6 @@ def test_any_name_is_read(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyP
     np.testing.assert_allclose(energies, [a.get_potential_energy() for a in frames], rtol=1e-7)
 
 
-def test_a_folder_is_told_from_a_file(tmp_path: Path) -> None:
-    write(tmp_path / "a.xyz", labelled_alloys(1))
-    with pytest.raises(ValueError, match=r"is a folder; give a file in it, such as .*a\.xyz"):
-        read_atoms(tmp_path)
-
-
 def test_a_broken_link_says_where_it_leads(tmp_path: Path) -> None:
     (tmp_path / "a.xyz").symlink_to(tmp_path / "gone.xyz")
     with pytest.raises(FileNotFoundError, match=r"it is a link to .*gone\.xyz, which is not there"):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from datasets import labelled_alloys, write
+from outputs import outcar, vasprun
 
 from nnpot.label_names import LabelKeys
 from nnpot.reading import read_atoms, read_labelled, read_structures, require_labels
@@ -159,47 +160,13 @@ def test_types_of_lammps_are_no_elements(tmp_path: Path) -> None:
 def test_what_a_format_means_by_its_numbers_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "input.data").write_text("begin\nlattice 9 0 0\nlattice 0 9 0\nlattice 0 0 9\natom 0 0 0 Cu 0 0 0 0 0\n"
                                          "energy -0.1\ncharge 0\nend\n")  # fmt: skip
-    with caplog.at_level(logging.WARNING, "nnpot"):
+    with caplog.at_level(logging.INFO, "nnpot"):
         (structure,) = read_structures(tmp_path / "input.data")
     assert structure.energy == pytest.approx(-2.7211386)
     assert "input.data: its numbers are taken to be in Hartree and bohr" in caplog.text
 
 
 # calculations ---------------------------------------------------------------------------------------------------------
-
-
-def vasprun(n: int) -> str:
-    basis = '<varray name="basis"><v>4 0 0</v><v>0 4 0</v><v>0 0 4</v></varray>'
-    structure = f'<crystal>{basis}</crystal><varray name="positions"><v>0 0 0</v><v>0 .5 .5</v></varray></structure>'
-    energies = '<energy><i name="e_fr_energy">{0}</i><i name="e_wo_entrp">-3</i><i name="e_0_energy">-3</i></energy>'
-    steps = "".join(
-        f"<calculation><scstep>{energies.format(-3.5 - k)}</scstep><structure>{structure}"
-        f'<varray name="forces"><v>.1 .2 .3</v><v>-.1 -.2 -.3</v></varray>{energies.format(-3.5 - k)}</calculation>\n'
-        for k in range(n)
-    )
-    return (
-        '<?xml version="1.0"?><modeling><kpoints><varray name="kpointlist"><v>0 0 0</v></varray>'
-        '<varray name="weights"><v>1</v></varray></kpoints><parameters></parameters><atominfo><array name="atoms">'
-        "<set><rc><c>Cu</c></rc><rc><c>Au</c></rc></set></array></atominfo>"
-        f'<structure name="initialpos">{structure}\n{steps}</modeling>\n'
-    )
-
-
-def outcar(n: int) -> str:
-    head = " POTCAR:    PAW_PBE Cu 22Jun2005\n POTCAR:    PAW_PBE Au 04Oct2007\n" * 2
-    head += "   ions per type =               1   1\n   ISPIN  =      1    spin polarized calculation?\n"
-    steps = "".join(
-        f"--------- Iteration      {k + 1}(   1)  ---------\n      direct lattice vectors\n"
-        "     4.0  0.0  0.0     0.25  0.0  0.0\n     0.0  4.0  0.0     0.0  0.25  0.0\n"
-        "     0.0  0.0  4.0     0.0  0.0  0.25\n\n POSITION                TOTAL-FORCE (eV/Angst)\n ------------\n"
-        "      0.0      0.0      0.0         0.1      0.2      0.3\n"
-        "      0.0      2.0      2.0        -0.1     -0.2     -0.3\n ------------\n\n"
-        "  FREE ENERGIE OF THE ION-ELECTRON SYSTEM (eV)\n  ---------------\n"
-        f"  free  energy   TOTEN  =       {-3.5 - k:.6f} eV\n\n"
-        f"  energy  without entropy=       {-3.4 - k:.6f}  energy(sigma->0) =       {-3.45 - k:.6f}\n\n"
-        for k in range(n)
-    )
-    return head + steps + " General timing and accounting informations for this job:\n"
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".bz2"])
@@ -253,7 +220,7 @@ def text_of(frames: list[Atoms]) -> str:
 
 TEXT = text_of(labelled_alloys(2))
 FOREIGN: dict[str, tuple[bytes, str]] = {
-    "a.zip": (archive_of(TEXT), r"an archive \(zip or npz\)"),
+    "a.zip": (archive_of(TEXT), r"an archive \(zip\); unpack it"),
     "a.tar": (tar_of(TEXT, "w"), r"an archive \(tar\)"),
     "a.tar.gz": (tar_of(TEXT, "w:gz"), r"an archive \(tar\)"),
     "a.xyz.gz": (gzip.compress(gzip.compress(TEXT.encode())), "packed twice"),
@@ -264,7 +231,7 @@ FOREIGN: dict[str, tuple[bytes, str]] = {
     "train.cfg": (b"BEGIN_CFG\n Size\n    2\n", "MLIP"),
     "a.xyz": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
     "b.xyz": (b"\n<!DOCTYPE html><html><body>Not found</body></html>", "a web page"),
-    "c.xyz": (archive_of(TEXT), r"an archive \(zip or npz\)"),
+    "c.xyz": (archive_of(TEXT), r"an archive \(zip\); unpack it"),
 }
 
 
@@ -304,12 +271,6 @@ def test_a_name_that_promises_a_packed_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.db", "a.traj", "a.json", "OUTCAR", "vasprun.xml", "a.xyz.gz"])
 def test_a_file_of_no_bytes_holds_no_structures(tmp_path: Path, name: str) -> None:
     assert "holds no structures" in refusal(tmp_path / name, b"")
-
-
-def test_a_folder_of_deepmd_is_told(tmp_path: Path) -> None:
-    (tmp_path / "type.raw").write_text("0 1\n")
-    with pytest.raises(ValueError, match="is a folder of DeePMD-kit; write its structures as extended XYZ"):
-        read_atoms(tmp_path)
 
 
 def test_a_format_without_its_package_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

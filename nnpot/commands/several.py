@@ -1,0 +1,39 @@
+"""Options behind which several files may stand, as a shell puts them there for a pattern."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+SEVERAL = {"train": ("--data.train", "--data.validation"), "core": ("--data",)}
+"""Such options of each command."""
+
+
+def as_lists(command: str, arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a command with the words behind such an option as one list in JSON.
+
+    A word in braces stands for the settings of a file, `{file: a.xyz, weight: 2}`.
+    """
+    result, rest = list[str](), list(arguments)
+    while rest:
+        option, equals, value = rest.pop(0).partition("=")
+        if option not in SEVERAL.get(command, ()):
+            result.append(option + equals + value)
+            continue
+        words = [value] if equals else []
+        while rest and not rest[0].startswith("--"):
+            words.append(rest.pop(0))
+        result += [option, *words] if len(words) < 2 else [option, json.dumps([_settings(word) for word in words])]
+    return result
+
+
+def _settings(word: str) -> Any:
+    """A word, or the settings that it holds."""
+    if not word.startswith("{"):
+        return word
+    try:
+        found = yaml.safe_load(word)
+    except yaml.YAMLError:
+        return word
+    return found if isinstance(found, dict) else word
