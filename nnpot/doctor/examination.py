@@ -56,8 +56,11 @@ EACH = (*scales.CHECKS, *consistency.CHECKS, *energies.CHECKS, *stress.CHECKS, *
 UNITS = ("units", "force-sign", "energy-sign", "energy-per-atom", "length-unit")
 """Kinds of which others follow if they are those of all files."""
 
-FRAMES_ALONE, FILES_ALONE = 10, 12
-"""Number of frames from which a file is looked at by itself, and number of files that are at most, evenly chosen."""
+FRAMES_ALONE, FRAMES_OF_MANY = 10, 30
+"""Number of frames from which a file that is a part of the data is looked at by itself, and one of many in a part."""
+
+FILES_ALONE = 12
+"""Number of files that are looked at by themselves at most, evenly chosen."""
 
 CAUSES = ("reading", "length-unit", "coordinates", "periodicity")
 """Kinds of findings from which others of the same level follow: they are told first."""
@@ -131,8 +134,10 @@ def diagnosis_of(facts: Facts, problems: Sequence[Finding] = (), told: Sequence[
     """Let every check look at a table of facts, and some of them at each of its files alone."""
     findings, not_looked_for = _looked(facts, CHECKS)
     files = facts.by_file()
-    if len(files.sources) > 1 or len(facts.sources) > 1:
-        findings = _by_file(files if len(files.sources) > 1 else facts, findings)
+    if len(files.sources) > 1 and files is not facts:
+        findings = _by_file(files, findings, FRAMES_OF_MANY)
+    elif len(facts.sources) > 1:
+        findings = _by_file(facts, findings, FRAMES_ALONE)
     not_looked_for |= {kind: f"in {part} frames" for part in _limits(facts) for kind in PER_FRAME}
     counts = (*(_count(source) for source in facts.sources), *told)
     in_order = sorted([*problems, *findings], key=lambda f: (-f.level, f.kind not in CAUSES))
@@ -158,10 +163,10 @@ def _looked(facts: Facts, checks: Sequence[Check]) -> tuple[list[Finding], dict[
     return findings, {kind: reason for kind, reason in not_looked_for.items() if kind not in looked}
 
 
-def _by_file(facts: Facts, findings: list[Finding]) -> list[Finding]:
-    """Say of each file what is wrong with it alone, where files together hide or blur it."""
+def _by_file(facts: Facts, findings: list[Finding], fewest: int) -> list[Finding]:
+    """Say of each file with so many frames what is wrong with it alone, where files together hide or blur it."""
     alone, unseen = dict[str, list[Finding]](), list[set[str]]()
-    large = [n for n, s in enumerate(facts.sources) if len(s.structures) >= FRAMES_ALONE and _is_one_file(facts, n)]
+    large = [n for n, s in enumerate(facts.sources) if len(s.structures) >= fewest and _is_one_file(facts, n)]
     for source in (facts.sources[n] for n in evenly(large, FILES_ALONE)):
         own_facts = Facts([source], facts.budget, facts.cutoff)
         found, gaps = _looked(own_facts, EACH)
