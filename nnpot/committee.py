@@ -157,7 +157,7 @@ class Committee(Potential):
 
     def _record_members(self, tape: Tape, pairs: Pairs) -> list[dict[str, Sum]]:
         alike = [m for m in self._members if isinstance(m, NeuralNetworkPotential)]
-        if len(alike) == len(self.members) and not any(m.graphs for m in alike):
+        if len(alike) == len(self.members) and all(m.has_plain_networks and not m.graphs for m in alike):
             arrays = [m.arrays for m in alike]
             if len({m.heads for m in alike}) == 1 and are_alike([one for of_member in arrays for one in of_member]):
                 return record_batched(alike, arrays, tape, pairs)
