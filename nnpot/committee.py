@@ -75,7 +75,7 @@ class Committee(Potential):
     >>> from nnpot import ZBL, Committee
     >>> committee = Committee([ZBL(("Cu",)), ZBL(("Cu",), cutoff=2.5)])
     >>> print(f"{float(committee.spread(bulk('Cu', a=3.4)).energy):.2f} eV")
-    0.10 eV
+    0.04 eV
 
     As a calculator of ASE it leaves `energy_std`, `energies_std` and `forces_std` in the results.
 

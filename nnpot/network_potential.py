@@ -41,6 +41,13 @@ class NeuralNetworkPotential(TrainablePotential):
 
         E = Σ_i { e_s + σ [MLP_s(x̂_i) + w_s · x̂_i] },   x̂ = (G − mean_s) / scale_s,   s the element of atom i
 
+    >>> from ase.build import bulk
+    >>> from nnpot import ACE, NeuralNetworkPotential
+    >>> descriptor = ACE(cutoff=4.0, elements=("Cu",), channels=2, n_radial=3, l_max=1)
+    >>> untrained = NeuralNetworkPotential(descriptor, hidden=(8,), atomic_energies={"Cu": -1.0})
+    >>> untrained.predict(bulk("Cu")).energy.shape
+    torch.Size([1])
+
     Args:
         descriptor: From pairs to features G.
         hidden: Units in each hidden layer; or a :class:`nnpot.nn.Network`, which makes networks of another kind.

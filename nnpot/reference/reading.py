@@ -26,7 +26,7 @@ def of(potential: Any) -> Model:
     >>> potential, atoms = nnpot.ZBL(("Cu",)), bulk("Cu", a=2.5)
     >>> reference = of(potential).predict(atoms)
     >>> print(f"{reference.energy:.3f} eV")
-    7.655 eV
+    12.009 eV
     >>> abs(float(potential.predict(atoms).energy) - reference.energy) < 1e-10
     True
 
