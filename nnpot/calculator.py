@@ -53,7 +53,7 @@ class NNPotCalculator(Calculator):
     >>> atoms = bulk("Cu", a=2.5)
     >>> atoms.calc = NNPotCalculator(ZBL(("Cu",)))
     >>> print(f"{atoms.get_potential_energy():.3f} eV")
-    7.655 eV
+    12.009 eV
 
     Of a committee the results hold how far its members are apart as well: `energy_std` in eV, `energies_std` in eV and
     `forces_std` in eV/Å, shape (N,) each, as :class:`nnpot.Spread` has them.

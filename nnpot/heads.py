@@ -19,7 +19,6 @@ from nnpot.batch import Batch
 from nnpot.functional.segment import segment_sum
 from nnpot.labels import LABELS
 from nnpot.nn.layers import Affine
-from nnpot.nn.mlp import MLP
 from nnpot.nn.per_element import PerElement
 from nnpot.structure import Structure
 
@@ -119,18 +118,16 @@ class HeadNetworks(nn.Module):
     """The networks of a head, one for each element, and a linear term in the features that starts from 0.
 
     Args:
-        sizes: Numbers of features, of units in each hidden layer, and 1.
-        activation: As :class:`nnpot.nn.mlp.MLP` takes it.
+        n_in: Number of features.
+        make: Makes a network.
         n_elements: Number of elements.
         linear: Whether there is the linear term.
     """
 
-    def __init__(
-        self, sizes: tuple[int, ...], activation: str | tuple[str, ...], n_elements: int, *, linear: bool
-    ) -> None:
+    def __init__(self, n_in: int, make: Callable[[], nn.Module], n_elements: int, *, linear: bool) -> None:
         super().__init__()
-        self.networks = PerElement(MLP(sizes, activation) for _ in range(n_elements))
-        self.linear = PerElement(Affine(sizes[0], 1) for _ in range(n_elements if linear else 0))
+        self.networks = PerElement(make() for _ in range(n_elements))
+        self.linear = PerElement(Affine(n_in, 1) for _ in range(n_elements if linear else 0))
         for weight in self.linear.parameters():
             torch.nn.init.zeros_(weight)
 

@@ -76,6 +76,12 @@ def model_at(path: str | os.PathLike[str]) -> Path:
 def save(potential: Potential, path: str | os.PathLike[str], summary: Mapping[str, Any] | None = None) -> Path:
     """Write a model file; an existing one is replaced only once the new one is complete.
 
+    >>> import tempfile
+    >>> from nnpot import ZBL, save
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(ZBL(("Cu",)), folder + "/zbl.nnpot").name
+    'zbl.nnpot'
+
     Args:
         potential: What to write.
         path: Where to, usually `*.nnpot`.

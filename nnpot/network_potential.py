@@ -21,7 +21,8 @@ from nnpot.heads import HeadNetworks, check_heads
 from nnpot.native import serves
 from nnpot.neighbors import single_batch
 from nnpot.nn.layers import Activation, Affine
-from nnpot.nn.mlp import MLP, activations
+from nnpot.nn.mlp import activations, network_of
+from nnpot.nn.own import Function, Network
 from nnpot.nn.per_element import PerElement
 from nnpot.nn.scaling import FeatureScaling
 from nnpot.potential import ParameterGroup, TrainablePotential
@@ -40,10 +41,17 @@ class NeuralNetworkPotential(TrainablePotential):
 
         E = Σ_i { e_s + σ [MLP_s(x̂_i) + w_s · x̂_i] },   x̂ = (G − mean_s) / scale_s,   s the element of atom i
 
+    >>> from ase.build import bulk
+    >>> from nnpot import ACE, NeuralNetworkPotential
+    >>> descriptor = ACE(cutoff=4.0, elements=("Cu",), channels=2, n_radial=3, l_max=1)
+    >>> untrained = NeuralNetworkPotential(descriptor, hidden=(8,), atomic_energies={"Cu": -1.0})
+    >>> untrained.predict(bulk("Cu")).energy.shape
+    torch.Size([1])
+
     Args:
         descriptor: From pairs to features G.
-        hidden: Units in each hidden layer.
-        activation: Name of the activation function, or one for each hidden layer.
+        hidden: Units in each hidden layer; or a :class:`nnpot.nn.Network`, which makes networks of another kind.
+        activation: Name of the activation function, or a :class:`nnpot.nn.Function`; or one for each hidden layer.
         atomic_energies: The reference energies e_s, in eV by symbol; or how to get them from the training data.
         energy_scale: σ, in eV; set by the training data.
         min_feature_scale: Smallest scale_s of a feature, relative to the largest: features that vary less count less.
@@ -60,8 +68,8 @@ class NeuralNetworkPotential(TrainablePotential):
     def __init__(
         self,
         descriptor: Descriptor,
-        hidden: tuple[int, ...] = (64, 64),
-        activation: str | tuple[str, ...] = "silu",
+        hidden: tuple[int, ...] | Network = (64, 64),
+        activation: Function | str | tuple[Function | str, ...] = "silu",
         atomic_energies: AtomicEnergies = "least_squares",
         energy_scale: float = 1.0,
         min_feature_scale: float = 1e-3,
@@ -73,20 +81,21 @@ class NeuralNetworkPotential(TrainablePotential):
         super().__init__()
         if not 0 < min_feature_scale <= 1:
             raise ValueError(f"min_feature_scale must be a fraction of the largest scale, got {min_feature_scale}")
-        if min(hidden, default=1) < 1:
-            raise ValueError(f"hidden must be at least one unit for each layer, got {', '.join(map(str, hidden))}")
-        sizes = (descriptor.n_features, *hidden, 1)
-        activations(activation, len(hidden))  # complains about a wrong name even while the elements are still open
+        if not isinstance(hidden, Network):
+            if min(hidden, default=1) < 1:
+                raise ValueError(f"hidden must be at least one unit for each layer, got {', '.join(map(str, hidden))}")
+            activations(activation, len(hidden))  # complains about a wrong name even while the elements are still open
+        n_in, make = descriptor.n_features, lambda: network_of(descriptor.n_features, hidden, activation)
         self.descriptor = descriptor
         self.elements, self.cutoff = descriptor.elements, descriptor.cutoff
         self.scaling = FeatureScaling(len(self.elements), descriptor.n_features)
-        self.networks = PerElement(MLP(sizes, activation) for _ in self.elements)
-        self.linear = PerElement(Affine(descriptor.n_features, 1) for _ in self.elements if linear)
+        self.networks = PerElement(make() for _ in self.elements)
+        self.linear = PerElement(Affine(n_in, 1) for _ in self.elements if linear)
         for weight in self.linear.parameters():
             torch.nn.init.zeros_(weight)
         self.heads = check_heads(heads)
         self.head_networks = nn.ModuleDict(
-            {name: HeadNetworks(sizes, activation, len(self.elements), linear=linear) for name in self.heads}
+            {name: HeadNetworks(n_in, make, len(self.elements), linear=linear) for name in self.heads}
         )
         self.energy_scale = energy_scale
         self.reference = _reference_energies(atomic_energies, self.elements)
@@ -116,7 +125,7 @@ class NeuralNetworkPotential(TrainablePotential):
         tape, pairs, repulsion = self.record_core(tape, pairs)
         values, stage = self.record_features(tape, pairs)
         kernel = None
-        if stage == "features" and serves("networks", values.tensor):
+        if stage == "features" and self.has_plain_networks and serves("networks", values.tensor):
             sets = self.arrays
             kernel = NetworksKernel.of([values.tensor] * len(sets), pairs.center_species, sets)
         if kernel is None:
@@ -166,6 +175,13 @@ class NeuralNetworkPotential(TrainablePotential):
             return [energies]
         x = self.scaling(features, species)
         return [energies, *(network_outputs(head.networks, head.linear, x, blocks).double() for head in self._heads)]
+
+    @property
+    def has_plain_networks(self) -> bool:
+        """Whether networks and activation functions are those of nnpot, which are known by their numbers and names."""
+        given = self.arguments["activation"]
+        functions = [given] if isinstance(given, str | Function) else given
+        return not isinstance(self.arguments["hidden"], Network) and all(isinstance(one, str) for one in functions)
 
     @property
     def arrays(self) -> list[Networks]:

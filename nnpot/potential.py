@@ -22,6 +22,7 @@ from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_deri
 from nnpot.functional.tape import Sum, Tape
 from nnpot.heads import HEADS, predictions
 from nnpot.hessian import hessian
+from nnpot.html import table
 from nnpot.labels import LABELS
 from nnpot.neighbors import single_batch
 from nnpot.prediction import Prediction
@@ -73,6 +74,16 @@ class Potential(Module, ABC):
         """Names of the labels that it predicts."""
         of_heads = {label for name in self.heads for label in HEADS[name].labels}
         return tuple(name for name, label in LABELS.items() if not label.has_head or name in of_heads)
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "elements": ", ".join(self.elements),
+            "cutoff": f"{self.cutoff:.3g} Å",
+            "parameters": f"{sum(p.numel() for p in self.parameters()):,}",
+            "predicts": ", ".join(self.predicts),
+            "parts": ", ".join(dict.fromkeys(type(m).__name__ for m in self.modules() if isinstance(m, Module))),
+        }
+        return table(type(self).__name__, rows)
 
     @property
     def is_trained(self) -> bool:
@@ -192,7 +203,7 @@ class Potential(Module, ABC):
         >>> from nnpot import ZBL
         >>> prediction = ZBL(("Cu",)).predict(bulk("Cu", a=2.5))
         >>> print(f"{float(prediction.energy):.3f} eV, forces of shape {tuple(prediction.forces.shape)}")
-        7.655 eV, forces of shape (1, 3)
+        12.009 eV, forces of shape (1, 3)
 
         Args:
             structure: Atoms of ASE or a :class:`nnpot.Structure`, or a list of them.
@@ -249,6 +260,11 @@ class Potential(Module, ABC):
 
         It is calculated in float64 whatever the dtype of the potential: rounded to float32, second derivatives would
         shift frequencies by some wavenumbers.  The time grows with the number of atoms times that of their neighbours.
+
+        >>> from ase import Atoms
+        >>> from nnpot import ZBL
+        >>> ZBL(("H",)).hessian(Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.5]])).shape
+        torch.Size([6, 6])
 
         Args:
             structure: Atoms of ASE or a :class:`nnpot.Structure`; in a periodic one all images of an atom move.

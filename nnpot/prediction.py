@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nnpot.batch import Batch
 from nnpot.functional.segment import segment_sum
+from nnpot.html import table
 from nnpot.neighbors import too_close
 
 
@@ -49,6 +50,11 @@ class Prediction:
     def detach(self) -> "Prediction":
         """Return the same numbers without their graph."""
         return Prediction(self.energies.detach(), {name: value.detach() for name, value in self.labels.items()})
+
+    def _repr_html_(self) -> str:
+        rows = {"energy": ", ".join(f"{float(e):.6g} eV" for e in self.energy)}
+        rows |= {name: f"shape {tuple(value.shape)}" for name, value in self.labels.items() if name != "energy"}
+        return table(f"Prediction of {len(self.energies)} atoms", rows)
 
     def is_finite(self, batch: Batch) -> Tensor:
         """Return for which structures energy, forces and, where there is a volume, stress are finite, shape (B,)."""

@@ -19,6 +19,11 @@ class ZBL(Potential):
 
         V(r) = k Z_i Z_j / r · φ(r/a) · f(r),   φ(x) = Σ_n w_n exp(−d_n x),   a = 0.46850 Å / (Z_i^0.23 + Z_j^0.23)
 
+    >>> from ase import Atoms
+    >>> from nnpot import ZBL
+    >>> print(f"{float(ZBL(('H',)).predict(Atoms('H2', positions=[[0, 0, 0], [0, 0, 0.5]])).energy):.2f} eV")
+    0.31 eV
+
     with the polynomial cutoff f at the smaller of `cutoff` and the sum of both covalent radii.
 
     Args:

@@ -55,7 +55,7 @@ def train(
 ) -> "Run":
     """Train a potential, as the command `nnpot train` does, and return the run.
 
-    >>> import tempfile
+    >>> import contextlib, io, tempfile
     >>> import nnpot
     >>> from ase.build import bulk
     >>> from ase.calculators.emt import EMT
@@ -66,10 +66,10 @@ def train(
     ...     atoms.calc = EMT()
     ...     _ = atoms.get_forces()
     ...     frames.append(atoms)
-    >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +ELLIPSIS
-    ...     run = nnpot.train(frames, recipe="acsf", out=folder + "/run", max_epochs=2, cutoff=4.0, size=16)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with contextlib.redirect_stdout(io.StringIO()):  # what it tells of itself
+    ...         run = nnpot.train(frames, recipe="acsf", out=folder + "/run", max_epochs=2, cutoff=4.0, size=16)
     ...     print(run.potential.elements, sorted(run.errors)[:2])
-    split: ...
     ('Cu',) ['energy_mae_mev_per_atom', 'energy_rmse_mev_per_atom']
 
     Args:
@@ -109,6 +109,10 @@ def train(
 @dataclass(frozen=True)
 class Run(os.PathLike[str]):
     """A training that is over, or still running: what its folder holds.
+
+    >>> import nnpot
+    >>> nnpot.Run("runs/mine").folder.name
+    'mine'
 
     It stands for its folder wherever a path is asked for: `nnpot.load(run)`, `nnpot.train(frames, from_model=run)`.
 

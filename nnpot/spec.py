@@ -47,10 +47,17 @@ class Module(nn.Module):
         _classes[cls.__name__] = cls
         if "__init__" in vars(cls):
             cls.__init__ = _remembering(cls.__init__)  # type: ignore[method-assign]
+        elif cls.__init__ is nn.Module.__init__:
+            cls.__init__ = _remembering(_without_arguments)  # type: ignore[method-assign]
 
     def replaced(self, **changes: Any) -> Any:
         """Build a new module of the same class with some constructor arguments changed."""
         return type(self)(**{**self.arguments, **changes})
+
+
+def _without_arguments(self: Module) -> None:
+    """The constructor of a class that has none of its own."""
+    nn.Module.__init__(self)
 
 
 def _remembering(constructor: Callable[..., None]) -> Callable[..., None]:

@@ -34,6 +34,11 @@ class Structure:
 
     Tensors of another type than that of an attribute are converted.
 
+    >>> from ase.build import molecule
+    >>> from nnpot import Structure
+    >>> len(Structure.from_ase(molecule("H2O")))
+    3
+
     Attributes:
         numbers: Atomic numbers, shape (N,), int64.
         positions: Cartesian positions, in Å, shape (N, 3), float64.

@@ -103,7 +103,8 @@ def _faults(kind: Any, value: Any, name: str, known: Sequence[str]) -> Iterator[
     groups = [part for part in alternatives(kind) if is_group(part)]
     if value is NO_VALUE:
         return
-    if groups and value not in (None, "null"):
+    plain = [part for part in alternatives(kind) if part not in groups and part is not type(None)]
+    if groups and value not in (None, "null") and (not plain or _names_a_class(value)):
         if isinstance(groups[0], type) and issubclass(groups[0], Module):
             yield from _faults_of_module(groups[0], value, name, known)
         elif isinstance(value, dict):
@@ -111,11 +112,16 @@ def _faults(kind: Any, value: Any, name: str, known: Sequence[str]) -> Iterator[
         else:
             parts = ", ".join(parameters_of(groups[0]))
             yield f"{name} must be settings by name ({parts}), got {_shown(value)}"
-    elif not fits(kind, value):
+    elif not (any(fits(part, value) for part in plain) if groups and plain else fits(kind, value)):
         if isinstance(value, dict) and "init_args" in value:
             yield f"there is no setting {name}.{next(iter(value['init_args']))}; {name} has no parts"
         else:
             yield f"{name} must be {described(kind)}, got {_shown(value)}{_advice(value, choices(kind))}"
+
+
+def _names_a_class(value: Any) -> bool:
+    """Whether a value names a class by its module, where it need not be one."""
+    return isinstance(value, dict) or (isinstance(value, str) and "." in value)
 
 
 def _faults_of_group(

@@ -18,7 +18,13 @@ MOST_BYTES, MOST_VALUES = 1_000_000, 100_000
 """Size of a configuration, and number of its values once repeated parts are written out."""
 LARGEST = 1e12
 """No number among settings is as large."""
-CLASSES = {"potential.descriptor": "descriptor", "potential": "potential"}
+CLASSES = {
+    "potential.descriptor": "descriptor",
+    "potential": "potential",
+    "potential.hidden": "network",
+    "potential.activation": "activation function",
+    "potential.activation[]": "activation function",
+}
 """Where a class may be named, of which kind."""
 _YAML = "tag:yaml.org,2002:"
 _PLAIN = ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value")

@@ -133,7 +133,7 @@ def described(kind: Any, *, several: bool = False) -> str:
     """What a value must be, in words."""
     any_of, parts = alternatives(kind), get_args(kind)
     if len(any_of) > 1:
-        return " or ".join(described(part, several=several) for part in any_of)
+        return " or ".join(described(part, several=several) for part in any_of if not is_group(part))
     origin = get_origin(kind) or kind
     if origin is Literal:
         return str(parts[0]) if len(parts) == 1 else f"one of {', '.join(map(str, parts))}"

@@ -123,6 +123,18 @@ class _Harmonic(_Elementwise):
         return 2 * a_bar * z
 
 
+class _ReLU(_Elementwise):
+    # f = max(z, 0),  f' = 1 where z > 0, else 0
+    @staticmethod
+    def forward(z: Tensor) -> Tensor:
+        return torch.relu(z)
+
+    @staticmethod
+    def backward(ctx: Any, a_bar: Tensor) -> Tensor:
+        z, _ = _saved(ctx)
+        return a_bar * (z > 0)
+
+
 def identity(z: Tensor) -> Tensor:
     """Return z: the linear activation, any shape."""
     return z
@@ -173,6 +185,11 @@ def harmonic(z: Tensor) -> Tensor:
     return _Harmonic.apply(z)  # type: ignore[no-any-return]
 
 
+def relu(z: Tensor) -> Tensor:
+    """Return max(z, 0), any shape: forces of networks with it jump wherever a unit is switched on or off."""
+    return _ReLU.apply(z)  # type: ignore[no-any-return]
+
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": identity,
     "tanh": tanh,
@@ -184,5 +201,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "cosine": cosine,
     "exponential": exponential,
     "harmonic": harmonic,
+    "relu": relu,
 }
 """Activation functions by the name that configurations use."""

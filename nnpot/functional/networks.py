@@ -10,7 +10,7 @@ from torch import Tensor
 from nnpot.functional.linear import Bars, filled
 from nnpot.native import serves
 
-COMPILED = ("linear", "tanh", "sigmoid", "silu", "gaussian")
+COMPILED = ("linear", "tanh", "sigmoid", "silu", "gaussian", "relu")
 """Activation functions of the kernel, in its order."""
 
 

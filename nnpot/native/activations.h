@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-enum Function { LINEAR = 0, TANH, SIGMOID, SILU, GAUSSIAN };
+enum Function { LINEAR = 0, TANH, SIGMOID, SILU, GAUSSIAN, RELU };
 
 // f, f' and f'' of n numbers.
 template <class T, class F>
@@ -49,6 +49,7 @@ bool activate(int64_t kind, int n, const T* z, T* value, T* slope, T* curvature)
                 f1 = -z * f;
                 f2 = (z * z - 1) * f;
             });
+        case RELU: return by([](T z, T& f, T& f1, T& f2) { f = z > 0 ? z : 0, f1 = z > 0 ? 1 : 0, f2 = 0; });
         default: return false;
     }
 }

@@ -268,7 +268,7 @@ Answer checked(const Shape& shape, int64_t n_atoms, int64_t n_features, int64_t 
     if (!are_below<int64_t>(1 << 20, shape.sizes, shape.n_layers + 1)) return WRONG_SIZES;
     if (shape.n_elements * shape.of_element() != n_weights) return WRONG_SIZES;
     if (!are_below<int64_t>(shape.n_elements, species, n_atoms)) return WRONG_SPECIES;
-    return are_below<int64_t>(GAUSSIAN + 1, shape.functions, shape.n_layers - 1) ? DONE : WRONG_ACTIVATION;
+    return are_below<int64_t>(RELU + 1, shape.functions, shape.n_layers - 1) ? DONE : WRONG_ACTIVATION;
 }
 
 // Calls work(atoms, number) with what the arguments say, `number` a zero of their type.

@@ -1,11 +1,14 @@
 """Layers: parameters around a function of `nnpot.functional`."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
 from nnpot.functional.activations import ACTIVATIONS
 from nnpot.functional.affine import affine
 from nnpot.functional.radial import gaussian_basis
+from nnpot.nn.own import Function
 
 
 class Affine(nn.Module):
@@ -33,24 +36,29 @@ class Affine(nn.Module):
 
 
 class Activation(nn.Module):
-    """An activation function by its name.
+    """An activation function by its name, or one of the user's own.
 
     Args:
-        name: One of `nnpot.functional.ACTIVATIONS`.
+        function: One of `nnpot.functional.ACTIVATIONS`, or a function, which is copied.
 
     Raises:
         ValueError: If the name is not known.
     """
 
-    def __init__(self, name: str) -> None:
+    function: Function | None
+
+    def __init__(self, function: str | Function) -> None:
         super().__init__()
-        if name not in ACTIVATIONS:
-            raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {name!r}")
-        self.name = name
+        if isinstance(function, str) and function not in ACTIVATIONS:
+            raise ValueError(
+                f"activation must be one of {', '.join(ACTIVATIONS)}, or a nnpot.nn.Function, got {function!r}"
+            )
+        self.name = function if isinstance(function, str) else type(function).__name__
+        self.function = None if isinstance(function, str) else copy.deepcopy(function)
 
     def forward(self, z: Tensor) -> Tensor:
         """Apply it to each element, any shape."""
-        return ACTIVATIONS[self.name](z)
+        return ACTIVATIONS[self.name](z) if self.function is None else self.function(z)
 
     def extra_repr(self) -> str:
         """Say which one."""

@@ -6,6 +6,10 @@ from itertools import pairwise
 from torch import nn
 
 from nnpot.nn.layers import Activation, Affine
+from nnpot.nn.own import Function, Network
+
+Activations = str | Function | Sequence[str | Function]
+"""One for all hidden layers, or one for each."""
 
 
 class MLP(nn.Sequential):
@@ -13,14 +17,14 @@ class MLP(nn.Sequential):
 
     Args:
         sizes: Numbers of inputs, of units in each hidden layer, and of outputs.
-        activation: Name of f, or a name for each hidden layer.
+        activation: f by its name or as a function, or one for each hidden layer.
 
     Raises:
         ValueError: If there are fewer than two sizes, a hidden layer is empty, an activation is not known, or there are
             not as many as hidden layers.
     """
 
-    def __init__(self, sizes: Sequence[int], activation: str | Sequence[str] = "silu") -> None:
+    def __init__(self, sizes: Sequence[int], activation: Activations = "silu") -> None:
         if len(sizes) < 2 or min(sizes[1:]) < 1:
             raise ValueError(f"a network needs an input and layers of at least one unit, got sizes {list(sizes)}")
         layers: list[nn.Module] = [Affine(*sizes[:2])]
@@ -30,13 +34,24 @@ class MLP(nn.Sequential):
         super().__init__(*layers)
 
 
-def activations(names: str | Sequence[str], n_hidden: int) -> list[Activation]:
-    """Return the activation of each hidden layer, given by one name for all or by a name for each.
+def activations(given: Activations, n_hidden: int) -> list[Activation]:
+    """Return the activation of each hidden layer, given by one for all or by one for each.
 
     Raises:
         ValueError: If a name is not known or there are not as many as hidden layers.
     """
-    each = [names] * n_hidden if isinstance(names, str) else list(names)
+    each = [given] * n_hidden if isinstance(given, str | Function) else list(given)
     if len(each) != n_hidden:
-        raise ValueError(f"{n_hidden} hidden layers need one activation or {n_hidden}, got {', '.join(each)}")
-    return [Activation(name) for name in each]
+        raise ValueError(f"{n_hidden} hidden layers need one activation or {n_hidden}, got {', '.join(map(str, each))}")
+    return [Activation(function) for function in each]
+
+
+def network_of(n_in: int, hidden: Sequence[int] | Network, activation: Activations) -> nn.Module:
+    """Return a new network with one output.
+
+    Args:
+        n_in: Number of inputs.
+        hidden: Units of each hidden layer; or what makes networks of another kind, which have their own activations.
+        activation: As :class:`MLP` takes it.
+    """
+    return hidden.made(n_in) if isinstance(hidden, Network) else MLP((n_in, *hidden, 1), activation)

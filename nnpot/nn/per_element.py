@@ -12,7 +12,8 @@ from nnpot.nn.layers import Affine
 class PerElement(nn.ModuleList):
     """Networks of identical architecture, one for the atoms of each element.
 
-    All of them are evaluated at once: one batched matrix product per layer.
+    All of them are evaluated at once, one batched matrix product per layer, but for layers of other kinds with
+    parameters.
 
     Args:
         networks: One per element, in the order of the species index: layers, or sequences of layers, of equal sizes.
@@ -32,7 +33,12 @@ class PerElement(nn.ModuleList):
         """
         for layers in zip(*map(_layers, self), strict=True):
             weights: list[Tensor] = [layer.weight for layer in layers if isinstance(layer, Affine)]
-            x = affine(x, torch.stack(weights)) if weights else layers[0](x)
+            if weights:
+                x = affine(x, torch.stack(weights))
+            elif next(layers[0].parameters(), None) is None:
+                x = layers[0](x)
+            else:
+                x = torch.stack([layer(rows) for layer, rows in zip(layers, x, strict=True)])
         return x
 
 

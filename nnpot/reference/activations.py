@@ -168,6 +168,21 @@ def harmonic_second(z: Floats) -> Floats:
     return np.full_like(z, 2.0)
 
 
+def relu(z: Floats) -> Floats:
+    """State f = max(z, 0)."""
+    return np.where(z.real > 0.0, z, 0.0)
+
+
+def relu_first(z: Floats) -> Floats:
+    """State f' = 1 where z > 0, else 0."""
+    return np.where(z.real > 0.0, 1.0, 0.0)
+
+
+def relu_second(z: Floats) -> Floats:
+    """State f'' = 0, but at the kink."""
+    return np.zeros_like(z)
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "linear": Activation(linear, linear_first, linear_second),
     "tanh": Activation(tanh, tanh_first, tanh_second),
@@ -179,4 +194,5 @@ ACTIVATIONS: dict[str, Activation] = {
     "cosine": Activation(cosine, cosine_first, cosine_second),
     "exponential": Activation(exponential, exponential_first, exponential),
     "harmonic": Activation(harmonic, harmonic_first, harmonic_second),
+    "relu": Activation(relu, relu_first, relu_second),
 }

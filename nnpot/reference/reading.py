@@ -26,7 +26,7 @@ def of(potential: Any) -> Model:
     >>> potential, atoms = nnpot.ZBL(("Cu",)), bulk("Cu", a=2.5)
     >>> reference = of(potential).predict(atoms)
     >>> print(f"{reference.energy:.3f} eV")
-    7.655 eV
+    12.009 eV
     >>> abs(float(potential.predict(atoms).energy) - reference.energy) < 1e-10
     True
 
@@ -72,7 +72,7 @@ def network_potential(potential: Any) -> ReferencePotential:
         ValueError: If its features or networks have no statement.
     """
     descriptor, elements = potential.descriptor, range(len(potential.elements))
-    functions = _functions(descriptor)
+    functions, activation = _functions(descriptor), _activation(potential)
     layers = [[_array(w) for w in network.parameters()] for network in potential.networks]
     n = potential.scaling.mean.shape[1]
     linear = np.zeros((len(elements), n + 1))
@@ -81,7 +81,7 @@ def network_potential(potential: Any) -> ReferencePotential:
     read = ReferencePotential(
         functions=functions,
         networks=layers,
-        activation=_activation(potential),
+        activation=activation,
         linear=linear[:, :-1],
         feature_mean=_array(potential.scaling.mean),
         feature_scale=_array(potential.scaling.scale),
@@ -146,9 +146,9 @@ def _functions(descriptor: Any) -> ACSFParameters | ClusterExpansion:
 def _activation(potential: Any) -> str:
     """The name of the activation function of all hidden layers."""
     given = potential.arguments["activation"]
-    names = {given} if isinstance(given, str) else set(given)
-    if not isinstance(potential.arguments["hidden"], list | tuple) or not all(isinstance(n, str) for n in names):
+    if not potential.has_plain_networks:
         raise ValueError("networks and activation functions of one's own have no statement in NumPy")
+    names = {given} if isinstance(given, str) else set(given)
     if len(names) > 1:
         raise ValueError(f"networks are stated with one activation function for all layers, got {', '.join(given)}")
     return names.pop() if names else next(iter(ACTIVATIONS))

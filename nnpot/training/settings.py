@@ -127,7 +127,7 @@ def _plain(value: Any, *, polymorphic: bool = False) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(v) for v in value]
+        return [_plain(v, polymorphic=polymorphic) for v in value]
     return value
 
 

@@ -7,9 +7,12 @@ import os
 import pydoc
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ase import Atoms
 
 import nnpot
 
@@ -95,7 +98,15 @@ def test_examples_in_docstrings_run(name: str, tmp_path: Path, monkeypatch: pyte
     assert "".join(told) == ""
 
 
-WITH_EXAMPLES = {"ACE", "ACSF", "Committee", "NNPotCalculator", "NeuralNetworkPotential", "Run", "Structure", "ZBL"}
+WITH_EXAMPLES = {
+    "Committee",
+    "NNPotCalculator",
+    "Descriptor.features",
+    "NeuralNetworkPotential",
+    "Run",
+    "Structure",
+    "ZBL",
+}
 WITH_EXAMPLES |= {"Potential.predict", "Potential.energy_at", "Potential.hessian", "describe", "load", "save", "train"}
 
 
@@ -139,3 +150,18 @@ def test_types_are_checked_in_a_users_project(tmp_path: Path) -> None:
         f'user.py:{wrong}: error: Incompatible types in assignment (expression has type "Potential", variable has type '
         '"int")  [assignment]'
     ]
+
+
+@pytest.mark.parametrize(
+    ("thing", "shown"),
+    [
+        (lambda: nnpot.ZBL(("Cu", "Au")), ["ZBL", "Cu, Au", "2.72 Å"]),
+        (lambda: nnpot.Committee([nnpot.ZBL(("Cu",)), nnpot.ZBL(("Cu",))]), ["Committee", "ZBL"]),
+        (lambda: nnpot.ZBL(("Cu",)).predict(Atoms("Cu")), ["Prediction of 1 atoms", "0 eV", "shape (1, 3)"]),
+    ],
+    ids=["potential", "committee", "prediction"],
+)
+def test_a_notebook_shows_a_table(thing: Callable[[], Any], shown: list[str]) -> None:
+    html = thing()._repr_html_()
+    assert html.startswith("<table")
+    assert all(text in html for text in shown)

@@ -92,6 +92,8 @@ def _expressible(potential: Potential) -> tuple[NeuralNetworkPotential, ListedAC
         raise ValueError(reason + f"not {type(potential.descriptor).__name__}; train with the descriptor ACSF")
     if any(bool((weight[:, :-1] != 0).any()) for weight in potential.linear.parameters()):
         raise ValueError(reason + "no linear term; train with potential.linear: false")
+    if not potential.has_plain_networks:
+        raise ValueError(reason + "not networks or activation functions of one's own; train with those of nnpot")
     unknown = sorted(set(_activations(potential)) - set(ACTIVATION_LETTERS.values()))
     if unknown:
         known = ", ".join(ACTIVATION_LETTERS.values())
