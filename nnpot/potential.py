@@ -25,7 +25,7 @@ from nnpot.hessian import hessian
 from nnpot.html import table
 from nnpot.labels import LABELS
 from nnpot.neighbors import single_batch
-from nnpot.prediction import Prediction
+from nnpot.prediction import Prediction, stress_of
 from nnpot.spec import Module
 from nnpot.structure import Structure, as_structure, as_structures, moved_to
 
@@ -158,7 +158,7 @@ class Potential(Module, ABC):
             {
                 "energy": segment_sum(energies, batch.structure_of, batch.n_structures),
                 "forces": forces_from_pairs(gradient, batch.pair_i, batch.pair_j, len(batch.numbers)),
-                "stress": _stress(strain, batch.volumes.unsqueeze(dim=1)),
+                "stress": stress_of(strain, batch.volumes.unsqueeze(dim=1)),
                 **(predictions(outputs, batch) if self.heads else {}),
             },
         )
@@ -399,12 +399,3 @@ class SumPotential(Potential):
         place = indices(places, pairs.species)
         centers = None if pairs.centers is None else place[pairs.centers]
         return replace(pairs, species=place[pairs.species], centers=centers, origin=Origin(pairs, places))
-
-
-def _stress(strain: Tensor, volumes: Tensor) -> Tensor:
-    """Divide strain derivatives (B, 6) by volumes (B, 1); NaN without a volume.
-
-    Double where: a molecule then has the derivative 0, where 0/NaN would make the gradient of its whole batch NaN.
-    """
-    known = torch.isfinite(volumes)
-    return torch.where(known, strain / torch.where(known, volumes, 1.0), torch.nan)
