@@ -272,11 +272,10 @@ class Potential(Module, ABC):
             ValueError: As for :meth:`predict`, or if the potential has been read from a package, which has no second
                 derivatives.
         """
-        _, device = self.dtype_and_device()
         precise = copy.deepcopy(self).to(torch.float64).eval().requires_grad_(False)
         if precise.dtype_and_device()[0] != torch.float64 or not precise.has_second_derivatives:
             raise ValueError("a package has no second derivatives; give the model file that it was made from")
-        batch = single_batch(as_structure(structure), self.cutoff).to(device, torch.float64)
+        batch = single_batch(as_structure(structure), self.cutoff).to(self.dtype_and_device()[1], torch.float64)
         with torch.enable_grad():
             return hessian(precise.atomic_energies, batch.pairs(self.elements))
 
