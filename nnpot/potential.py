@@ -25,7 +25,7 @@ from nnpot.hessian import hessian
 from nnpot.html import table
 from nnpot.labels import LABELS
 from nnpot.neighbors import single_batch
-from nnpot.prediction import Prediction
+from nnpot.prediction import Prediction, stress_of
 from nnpot.spec import Module
 from nnpot.structure import Structure, as_structure, as_structures, moved_to
 
@@ -160,7 +160,7 @@ class Potential(Module, ABC):
             {
                 "energy": segment_sum(energies, batch.structure_of, batch.n_structures),
                 "forces": forces_from_pairs(gradient, batch.pair_i, batch.pair_j, len(batch.numbers)),
-                "stress": _stress(strain, batch.volumes.unsqueeze(dim=1)),
+                "stress": stress_of(strain, batch.volumes.unsqueeze(dim=1)),
                 **(predictions(outputs, batch) if self.heads else {}),
             },
         )
@@ -274,11 +274,10 @@ class Potential(Module, ABC):
             ValueError: As for :meth:`predict`, or if the potential has been read from a package, which has no second
                 derivatives.
         """
-        _, device = self.dtype_and_device()
         precise = copy.deepcopy(self).to(torch.float64).eval().requires_grad_(False)
         if precise.dtype_and_device()[0] != torch.float64 or not precise.has_second_derivatives:
             raise ValueError("a package has no second derivatives; give the model file that it was made from")
-        batch = single_batch(as_structure(structure), self.cutoff).to(device, torch.float64)
+        batch = single_batch(as_structure(structure), self.cutoff).to(self.dtype_and_device()[1], torch.float64)
         with torch.enable_grad():
             return hessian(precise.atomic_energies, batch.pairs(self.elements))
 
@@ -416,12 +415,3 @@ class SumPotential(Potential):
         place = indices(places, pairs.species)
         centers = None if pairs.centers is None else place[pairs.centers]
         return replace(pairs, species=place[pairs.species], centers=centers, origin=Origin(pairs, places))
-
-
-def _stress(strain: Tensor, volumes: Tensor) -> Tensor:
-    """Divide strain derivatives (B, 6) by volumes (B, 1); NaN without a volume.
-
-    Double where: a molecule then has the derivative 0, where 0/NaN would make the gradient of its whole batch NaN.
-    """
-    known = torch.isfinite(volumes)
-    return torch.where(known, strain / torch.where(known, volumes, 1.0), torch.nan)
