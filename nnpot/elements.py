@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
@@ -11,6 +12,9 @@ from nnpot.batch import species_index
 from nnpot.structure import Structure
 
 log = logging.getLogger("nnpot")
+
+AtomicEnergies = Literal["least_squares", "isolated_atoms"] | dict[str, float]
+"""Reference energies in eV by symbol, or how to get them from training data."""
 
 
 def elements_of(structures: Sequence[Structure]) -> tuple[str, ...]:
@@ -107,6 +111,34 @@ def isolated_atom_energies(structures: Sequence[Structure], elements: Sequence[s
             "config_type=IsolatedAtom) or use atomic_energies: least_squares"
         )
     return tuple(found[k] for k in range(len(elements)))
+
+
+def reference_energies(given: AtomicEnergies, elements: Sequence[str]) -> tuple[float, ...]:
+    """Return the reference energy of each element, in eV; 0 where they are still to be taken from data.
+
+    Raises:
+        ValueError: If one is missing.
+    """
+    if isinstance(given, str):  # not fitted yet
+        return (0.0,) * len(elements)
+    missing = [e for e in elements if e not in given]
+    if missing:
+        raise ValueError(f"atomic_energies gives no value for {', '.join(missing)}")
+    return tuple(float(given[e]) for e in elements)
+
+
+def energy_scale_of(structures: Sequence[Structure], reference: Sequence[float], elements: Sequence[str]) -> float:
+    """Return the root mean square force component, in eV/Å; without forces the spread of the energy per atom, in eV."""
+    forces = [s.forces for s in structures if s.forces is not None]
+    if forces:
+        return max(float(torch.cat(forces).square().mean().sqrt()), 1e-3)
+    e_0 = torch.tensor(reference, dtype=torch.float64)
+    residuals = [
+        (s.energy - float(e_0[species_index(s.numbers, elements)].sum())) / len(s)
+        for s in structures
+        if s.energy is not None
+    ]
+    return max(float(torch.tensor(residuals).square().mean().sqrt()), 1e-3)
 
 
 def _composition(structure: Structure, elements: Sequence[str]) -> Tensor:

@@ -7,10 +7,17 @@ import torch
 from ase import Atoms
 from torch import Tensor, nn
 
-from nnpot.batch import Batch, Pairs, species_index
+from nnpot.batch import Batch, Pairs
 from nnpot.core import Core
 from nnpot.descriptors.base import Descriptor
-from nnpot.elements import isolated_atom_energies, least_squares_energies, most_like
+from nnpot.elements import (
+    AtomicEnergies,
+    energy_scale_of,
+    isolated_atom_energies,
+    least_squares_energies,
+    most_like,
+    reference_energies,
+)
 from nnpot.functional.autograd import AtomByAtom
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.constants import numbers
@@ -25,15 +32,13 @@ from nnpot.nn.mlp import activations, network_of
 from nnpot.nn.own import Function, Network
 from nnpot.nn.per_element import PerElement
 from nnpot.nn.scaling import FeatureScaling
-from nnpot.potential import ParameterGroup, TrainablePotential
 from nnpot.structure import Structure, as_structures, subsample
 from nnpot.torch_compile import CompiledGraph
+from nnpot.trainable_potential import ParameterGroup, TrainablePotential
 from nnpot.units import dtype_of
 
 Stage = Literal["values", "features"]
 """What energies are calculated from: what `Descriptor.record` records, or features."""
-
-AtomicEnergies = Literal["least_squares", "isolated_atoms"] | dict[str, float]
 
 
 class NeuralNetworkPotential(TrainablePotential):
@@ -98,7 +103,7 @@ class NeuralNetworkPotential(TrainablePotential):
             {name: HeadNetworks(n_in, make, len(self.elements), linear=linear) for name in self.heads}
         )
         self.energy_scale = energy_scale
-        self.reference = _reference_energies(atomic_energies, self.elements)
+        self.reference = reference_energies(atomic_energies, self.elements)
         self.guard = _suitable(core, self)
         self.graphs: dict[tuple[Stage, bool], CompiledGraph] = {}  # the latter: whether it is differentiated again
 
@@ -288,8 +293,8 @@ class NeuralNetworkPotential(TrainablePotential):
             fit = isolated_atom_energies if kind == "isolated_atoms" else least_squares_energies
             values = fit(structures, descriptor.elements)
             kind = dict(zip(descriptor.elements, values, strict=True))
-        reference = _reference_energies(kind, descriptor.elements)
-        scale = _energy_scale(structures, reference, descriptor.elements)
+        reference = reference_energies(kind, descriptor.elements)
+        scale = energy_scale_of(structures, reference, descriptor.elements)
         new: Self = self.replaced(descriptor=descriptor, atomic_energies=kind, energy_scale=scale)
         new.double()._fit_features(structures)
         new.to(dtype_of(dtype))
@@ -383,15 +388,6 @@ class _WithSlopes(nn.Module):
         return (energies if self.keep_graph else energies.detach()), slopes
 
 
-def _reference_energies(given: AtomicEnergies, elements: Sequence[str]) -> tuple[float, ...]:
-    if isinstance(given, str):  # not fitted yet
-        return (0.0,) * len(elements)
-    missing = [e for e in elements if e not in given]
-    if missing:
-        raise ValueError(f"atomic_energies gives no value for {', '.join(missing)}")
-    return tuple(float(given[e]) for e in elements)
-
-
 def _suitable(core: Core | None, potential: NeuralNetworkPotential) -> Core | None:
     if core is not None and core.elements != potential.elements:
         known = f"{', '.join(core.elements)}, the potential for {', '.join(potential.elements)}"
@@ -399,17 +395,3 @@ def _suitable(core: Core | None, potential: NeuralNetworkPotential) -> Core | No
     if core is not None and core.reach > potential.cutoff:
         raise ValueError(f"the core reaches to {core.reach:g} Å, beyond the cutoff of {potential.cutoff:g} Å")
     return core
-
-
-def _energy_scale(structures: Sequence[Structure], reference: Sequence[float], elements: Sequence[str]) -> float:
-    """Root mean square force component where there are forces, else spread of the energy per atom; in eV(/Å)."""
-    forces = [s.forces for s in structures if s.forces is not None]
-    if forces:
-        return max(float(torch.cat(forces).square().mean().sqrt()), 1e-3)
-    e_0 = torch.tensor(reference, dtype=torch.float64)
-    residuals = [
-        (s.energy - float(e_0[species_index(s.numbers, elements)].sum())) / len(s)
-        for s in structures
-        if s.energy is not None
-    ]
-    return max(float(torch.tensor(residuals).square().mean().sqrt()), 1e-3)

@@ -7,8 +7,8 @@ layer  packages and modules                                                     
        torch_compile, machine, native, units, simulation, html
 1      functional/, neighbors, reading/                                         layer 0
 2      descriptors/, nn/                                                        layers 0–1
-3      potential, prediction, hessian, heads, tables, network_potential, core,   layers 0–2, each other
-       repulsion, committee
+3      potential, prediction, hessian, heads, tables, trainable_potential,       layers 0–2, each other
+       network_potential, core, repulsion, committee
 4      formats/, io                                                             layers 0–3, see BESIDE
 5      training/, analysis/, engines/, calculator, doctor/                      layers 0–4, see BESIDE
 6      commands/, run, __main__                                                 layers 0–5
@@ -35,8 +35,8 @@ LAYERS = (
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn"),
     (
-        *("potential", "prediction", "hessian", "heads", "tables", "network_potential", "core", "repulsion"),
-        "committee",
+        *("potential", "prediction", "hessian", "heads", "tables", "trainable_potential"),
+        *("network_potential", "core", "repulsion", "committee"),
     ),
     ("formats", "io"),
     ("training", "analysis", "engines", "calculator", "doctor"),

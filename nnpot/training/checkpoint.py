@@ -15,7 +15,7 @@ from torch import Tensor
 from nnpot.formats.described import check_numbers, restored
 from nnpot.formats.seal import check_members, is_intact, sealed
 from nnpot.machine.files import write_atomically
-from nnpot.potential import TrainablePotential
+from nnpot.trainable_potential import TrainablePotential
 from nnpot.training.loss import LossOptions
 from nnpot.training.numerics import Numerics, numerics_of
 from nnpot.training.options import OptimizerOptions

@@ -16,11 +16,12 @@ from nnpot.heads import complaint_of_charges
 from nnpot.labels import LABELS
 from nnpot.native import are_compiled
 from nnpot.neighbors import single_batch
-from nnpot.potential import Potential, TrainablePotential
+from nnpot.potential import Potential
 from nnpot.prepared import Needs
 from nnpot.reading import read_labelled, require_labels, short_name
 from nnpot.structure import Structure
 from nnpot.tables import arranged, needs_of, with_tables
+from nnpot.trainable_potential import TrainablePotential
 from nnpot.training.aside import in_words, set_aside, share_of
 from nnpot.training.batches import BalancedBatches, EachOnce, ShuffledStructures
 from nnpot.training.loss import LossOptions

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from nnpot.potential import ParameterGroup, TrainablePotential
+from nnpot.trainable_potential import ParameterGroup, TrainablePotential
 from nnpot.training.soap import SOAP
 
 Factory = Callable[..., torch.optim.Optimizer]

@@ -8,8 +8,8 @@ from typing import Literal
 
 from ase import Atoms
 
-from nnpot.potential import TrainablePotential
 from nnpot.structure import Structure, as_structures
+from nnpot.trainable_potential import TrainablePotential
 from nnpot.training.aside import in_words, set_aside, share_of
 from nnpot.training.data import Split, StructureData
 from nnpot.training.options import DataOptions

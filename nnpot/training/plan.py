@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from nnpot.potential import TrainablePotential
+from nnpot.trainable_potential import TrainablePotential
 from nnpot.training.data import StructureData
 from nnpot.training.loss import LossOptions, weighted
 from nnpot.training.optimizers import at_rates, optimizer_of

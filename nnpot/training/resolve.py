@@ -7,8 +7,8 @@ import copy
 import math
 from dataclasses import dataclass
 
-from nnpot.potential import TrainablePotential
 from nnpot.torch_compile import worth_compiling
+from nnpot.trainable_potential import TrainablePotential
 from nnpot.training.aside import share_of
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.settings import Settings, in_stages, plain

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 
 from nnpot.elements import elements_of, least_squares_energies, most_like
-from nnpot.potential import Potential, SumPotential, TrainablePotential
+from nnpot.potential import Potential, SumPotential
 from nnpot.reading import as_words, short_name
 from nnpot.repulsion import ZBL
 from nnpot.spec import build, to_spec
 from nnpot.structure import Structure
+from nnpot.trainable_potential import TrainablePotential
 from nnpot.training.aside import FEW_STRUCTURES
 from nnpot.training.batches import steps_of_epoch
 from nnpot.training.checkpoint import Checkpoint, Record

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nnpot.batch import Batch
 from nnpot.labels import LABELS
-from nnpot.potential import TrainablePotential
+from nnpot.trainable_potential import TrainablePotential
 from nnpot.training.checkpoint import KEY, Record, own_section, steps_done
 from nnpot.training.finite import FiniteWatch, diverged
 from nnpot.training.loss import LossOptions, error, weighted
