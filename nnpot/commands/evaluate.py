@@ -1,19 +1,26 @@
 """`nnpot evaluate`: errors of a potential on labelled structures."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from nnpot.analysis.evaluate import evaluate_potential, table
+from nnpot.analysis.evaluate import Evaluation, evaluate_potential, table
 from nnpot.analysis.plots import parity
+from nnpot.analysis.report.closeness import closest_in
+from nnpot.analysis.report.facts import Facts
+from nnpot.analysis.report.page import page
+from nnpot.analysis.speed import measured
 from nnpot.doctor.consultation import Consultation, consult
 from nnpot.heads import complaint_of_charges
-from nnpot.io import load
+from nnpot.io import load, read_summary
 from nnpot.label_names import LabelKeys
 from nnpot.machine.devices import check_device
 from nnpot.machine.files import write_atomically
+from nnpot.potential import Potential
 from nnpot.reading import read_labelled, require_labels
+from nnpot.structure import Structure
 
 log = logging.getLogger("nnpot")
 
@@ -23,6 +30,7 @@ def evaluate(
     data: Path,
     json: Path | None = None,
     plots: Path | None = None,
+    report: Path | None = None,
     device: str = "cpu",
     keys: LabelKeys = LabelKeys(),
     doctor: Consultation = "stop",
@@ -34,6 +42,7 @@ def evaluate(
         data: Labelled structures, in any format that ASE reads.
         json: File to write the errors to, as JSON.
         plots: Folder for parity plots.
+        report: HTML file to write: a page with a verdict in words, pictures, the worst structures.
         device: Device to calculate on, `cpu` or `cuda`.
         keys: Names of the labels, if not ASE's own.
         doctor: What to do about labels or structures that are certainly wrong: `stop`, only `warn`, or do not look
@@ -53,7 +62,8 @@ def evaluate(
     require_labels(structures, str(data), found)
     if "charges" in potential.predicts and (complaint := complaint_of_charges(structures, "--keys.total_charge")):
         log.warning("%s", complaint)
-    if consult({data.name: structures}, potential.cutoff, "--doctor", doctor) is not None:
+    diagnosis = consult({data.name: structures}, potential.cutoff, "--doctor", doctor)
+    if diagnosis is not None:
         log.info("for copies of training structures and other differences from these: nnpot doctor TRAIN %s", data)
     result = evaluate_potential(potential, structures)
     print(table(result, title=f"{model} on {data}"))
@@ -61,5 +71,33 @@ def evaluate(
         write_atomically(json, result.to_json())
     if plots is not None:
         plots.mkdir(parents=True, exist_ok=True)
-        parity(plots / "parity.png", result.panels())
+        parity(plots / "parity.png", result.panels(), f"{model} on {data}")
+    if report is not None:
+        told = [] if diagnosis is None else str(diagnosis).splitlines()
+        write_atomically(report, page(_facts(potential, model, data, structures, result, told)))
     return result.errors()
+
+
+def _facts(
+    potential: Potential,
+    model: Path,
+    data: Path,
+    structures: Sequence[Structure],
+    result: Evaluation,
+    doctor: list[str],
+) -> Facts:
+    """What the page tells of."""
+    return Facts(
+        title=f"{model.name} on {data.name}",
+        model=model,
+        potential=potential,
+        kind="test",
+        structures=structures,
+        evaluation=result,
+        data=str(data),
+        closest=closest_in(structures, potential.elements, potential.cutoff),
+        closest_of="these structures",
+        doctor=doctor,
+        summary=read_summary(model),
+        speed=measured(potential, structures, torch.get_num_threads()),
+    )
