@@ -90,7 +90,9 @@ def short_training(
             place = place[section]
         place[key] = value
     configuration = written(settings, list(alloys()[:8] if frames is None else frames), folder)
-    with mock.patch("nnpot.commands.train.parity"), mock.patch("nnpot.commands.train.learning_curves"):
+    drawing = [mock.patch(f"nnpot.commands.report.{name}") for name in ("parity", "learning_curves", "page")]
+    with drawing[0], drawing[1], drawing[2] as page:
+        page.return_value = ""
         main(["train", "--config", str(configuration), *arguments])
     return finished(folder / "run")
 

@@ -1,21 +1,14 @@
-"""What all figures share: size, palette, and numbers and formulas as a reader expects them."""
+"""What all figures drawn by matplotlib share: size, labels of axes, formulas as a reader expects them."""
 
 import io
 import re
 from pathlib import Path
 
-import numpy as np
 from ase.data import atomic_numbers
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
-from numpy.typing import NDArray
 
 from nnpot.machine.files import write_atomically
-
-# Okabe and Ito's palette, told apart by colour-blind readers as well (Wong, Nature Methods 8, 441 (2011)).
-BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
-PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
-GRAY = "#555555"
 
 
 class PlainLogFormatter(LogFormatter):
@@ -41,38 +34,10 @@ def save(figure: Figure, path: Path) -> Path:
     """
     for ax in figure.axes:
         ax.tick_params(which="both", direction="in", labelsize=9)
-        ax.title.set_fontsize(11)
+        ax.title.set_fontsize(9 if "\n" in ax.get_title() else 11)
     content = io.BytesIO()
     figure.savefig(content, dpi=150, format=path.suffix.removeprefix(".") or "png")
     return write_atomically(path, content.getvalue(), durable=False)
-
-
-def limits(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Range of the values with a margin, (0, 1) where there are none."""
-    if not len(values):
-        return 0.0, 1.0
-    low, high = float(values.min()), float(values.max())
-    size = max(abs(low), abs(high))
-    margin = 0.05 * (high - low) if high - low > 1e-3 * size else 0.1 * size or 1.0
-    return low - margin, high + margin
-
-
-def prefix(size: float, unit: str) -> tuple[float, str]:
-    """Factor and unit that show a size in eV as meV or µeV where it is small."""
-    if not unit.startswith("eV") or not size < 0.1:
-        return 1.0, unit
-    return (1e3, f"m{unit}") if size >= 1e-4 else (1e6, f"µ{unit}")
-
-
-def with_unit(value: float, unit: str) -> str:
-    """Write three digits and the unit that suits them."""
-    factor, unit = prefix(abs(value), unit)
-    return f"{_three_digits(factor * value)} {unit}"
-
-
-def _three_digits(value: float) -> str:
-    """Three significant digits, no decimals from 100 on."""
-    return f"{value:.0f}" if abs(value) >= 100.0 else f"{value:#.3g}".rstrip(".")
 
 
 def subscripts(text: str) -> str:
@@ -85,8 +50,3 @@ def subscripts(text: str) -> str:
     return re.sub(
         r"(?<![A-Za-z0-9])(?:[A-Z][a-z]?\d*)+(?![A-Za-z0-9])", lowered, text.replace("$", r"\$").replace("_", " ")
     )
-
-
-def colors(n: int) -> list[str]:
-    """Give n colours of the palette, which repeats after six."""
-    return [PALETTE[k % len(PALETTE)] for k in range(n)]

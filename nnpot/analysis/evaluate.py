@@ -43,12 +43,16 @@ class Errors:
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """One kind of label beside its prediction: arrays of shape (n,), with the group and the element of each number."""
+    """One kind of label beside its prediction: arrays of shape (n,), with the group and the element of each number.
+
+    `frames` is the position of its structure among those that were predicted, also of shape (n,).
+    """
 
     reference: Array
     predicted: Array
     groups: tuple[str, ...]
     symbols: tuple[str, ...]
+    frames: NDArray[np.int64]
 
     @property
     def errors(self) -> Errors:
@@ -61,6 +65,13 @@ class Labelled:
         return {name: Errors.of(difference[array == name]) for name in sorted(set(names))}
 
     @property
+    def by_frame(self) -> dict[int, float]:
+        """Root mean square error of each structure that has the label."""
+        squares = np.bincount(self.frames, (self.predicted - self.reference) ** 2)
+        counts = np.bincount(self.frames)
+        return {int(k): float(np.sqrt(squares[k] / counts[k])) for k in np.flatnonzero(counts)}
+
+    @property
     def by_element(self) -> dict[str, Errors]:
         """Errors on the atoms of each element."""
         return self.by(self.symbols)
@@ -71,7 +82,7 @@ class Labelled:
         return replace(self, reference=self.reference - mean, predicted=self.predicted - mean)
 
 
-NOTHING = Labelled(np.zeros(0), np.zeros(0), (), ())
+NOTHING = Labelled(np.zeros(0), np.zeros(0), (), (), np.zeros(0, np.int64))
 """A label that no structure has."""
 
 
@@ -99,21 +110,29 @@ class Evaluation:
         return {**values, "n_structures": self.n_structures, "n_atoms": self.n_atoms}
 
     def panels(self) -> list[ParityPanel]:
-        """Return one parity panel for each label; points of labels of structures are coloured by configuration type."""
+        """Return a parity panel for each label; groups are elements for labels of atoms, else configuration types."""
         return [
             ParityPanel(
                 LABELS[name].title,
                 LABELS[name].shown,
                 found.reference,
                 found.predicted,
-                found.groups if LABELS[name].shape == () and LABELS[name].per == "structure" else None,
+                found.symbols if LABELS[name].per == "atom" else found.groups,
             )
             for name, found in self.labels.items()
         ]
 
 
-def evaluate_potential(potential: Potential, structures: Sequence[Structure], atoms_per_batch: int = 500) -> Evaluation:
+def evaluate_potential(
+    potential: Potential, structures: Sequence[Structure], atoms_per_batch: int = 500, *, quiet: bool = False
+) -> Evaluation:
     """Predict structures and compare with their labels; those without labels count only in n_structures, n_atoms.
+
+    Args:
+        potential: What predicts.
+        structures: With labels.
+        atoms_per_batch: Number of atoms that are calculated at once, about.
+        quiet: Show no bar, however long it takes.
 
     Raises:
         ValueError: If a structure holds an element that the potential does not know, or if energy, forces or stress of
@@ -121,8 +140,8 @@ def evaluate_potential(potential: Potential, structures: Sequence[Structure], at
     """
     rows: dict[str, list[Labelled]] = {name: [] for name in LABELS}
     dtype, device = potential.dtype_and_device()
-    batches, wrong = list(_by_size(structures, atoms_per_batch)), list[str]()
-    for group in track(batches, description="evaluating", transient=True, disable=len(batches) < 20):
+    batches, wrong, done = list(_by_size(structures, atoms_per_batch)), list[str](), 0
+    for group in track(batches, description="evaluating", transient=True, disable=quiet or len(batches) < 20):
         batch = Batch.join([_checked_batch(potential, s) for s in group]).to(device, dtype)
         with torch.no_grad():
             prediction = potential(batch)
@@ -131,7 +150,9 @@ def evaluate_potential(potential: Potential, structures: Sequence[Structure], at
             values = prediction.labels[name].double().cpu()
             per_atom = LABELS[name].per == "atom"
             parts = values.split([len(s) for s in group]) if per_atom else values.unbind()
-            rows[name] += [_labelled(name, s, part) for s, part in zip(group, parts, strict=True) if name in s.labels]
+            pairs = enumerate(zip(group, parts, strict=True), start=done)
+            rows[name] += [_labelled(name, k, s, part) for k, (s, part) in pairs if name in s.labels]
+        done += len(group)
     if wrong:
         raise ValueError(wrong[0] + (f"; the same is true of {len(wrong) - 1} other structures" if wrong[1:] else ""))
     labels = {name: _joined(found) for name, found in rows.items() if found}
@@ -193,7 +214,7 @@ def _checked_batch(potential: Potential, structure: Structure) -> Batch:
     return single_batch(structure, potential.cutoff)
 
 
-def _labelled(name: str, structure: Structure, predicted: Tensor) -> Labelled:
+def _labelled(name: str, frame: int, structure: Structure, predicted: Tensor) -> Labelled:
     """One label of a structure beside its prediction, in the unit in which errors are shown."""
     label = LABELS[name]
     one = label.factor * (len(structure) if label.is_extensive else 1)
@@ -201,7 +222,9 @@ def _labelled(name: str, structure: Structure, predicted: Tensor) -> Labelled:
     symbols = [""] * len(reference)
     if label.per == "atom":
         symbols = np.repeat([chemical_symbols[int(z)] for z in structure.numbers], math.prod(label.shape)).tolist()
-    return Labelled(reference, predicted.numpy().ravel() / one, (structure.group,) * len(reference), tuple(symbols))
+    n = len(reference)
+    groups, frames = (structure.group,) * n, np.full(n, frame)
+    return Labelled(reference, predicted.numpy().ravel() / one, groups, tuple(symbols), frames)
 
 
 def _joined(parts: Sequence[Labelled]) -> Labelled:
@@ -210,4 +233,5 @@ def _joined(parts: Sequence[Labelled]) -> Labelled:
         np.concatenate([part.predicted for part in parts]),
         tuple(group for part in parts for group in part.groups),
         tuple(symbol for part in parts for symbol in part.symbols),
+        np.concatenate([part.frames for part in parts]),
     )

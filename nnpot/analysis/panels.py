@@ -1,4 +1,4 @@
-"""What figures of errors show: the numbers, without what draws them."""
+"""What figures of errors show: the numbers and the ranges of axes, without what draws them."""
 
 from dataclasses import dataclass
 
@@ -53,3 +53,13 @@ class GroupErrors:
     names: tuple[str, ...]
     mae: Array
     rmse: Array
+
+
+def limits(values: Array) -> tuple[float, float]:
+    """Range of the values with a margin, (0, 1) where there are none."""
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    size = max(abs(low), abs(high))
+    margin = 0.05 * (high - low) if high - low > 1e-3 * size else 0.1 * size or 1.0
+    return low - margin, high + margin

@@ -3,7 +3,6 @@
 Every figure is an object of its own: pyplot and its global state are not used.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,24 +13,13 @@ from matplotlib.colors import LogNorm
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from nnpot.analysis.drawing import (
-    BLUE,
-    GRAY,
-    PALETTE,
-    SKY,
-    VERMILION,
-    PlainLogFormatter,
-    colors,
-    limits,
-    new_figure,
-    prefix,
-    save,
-    subscripts,
-    with_unit,
-)
+from nnpot.analysis.drawing import PlainLogFormatter, new_figure, save, subscripts
+from nnpot.analysis.history import History, mae_of, rmse_of
 from nnpot.analysis.materials import EquationOfState
-from nnpot.analysis.panels import GroupErrors, ParityPanel
-from nnpot.labels import LABELS, Label
+from nnpot.analysis.palette import BLUE, GRAY, GREEN, PALETTE, SKY, VERMILION, colors
+from nnpot.analysis.panels import GroupErrors, ParityPanel, limits
+from nnpot.analysis.wording import axis_unit, prefix, thousands, three_digits, with_unit
+from nnpot.labels import LABELS
 from nnpot.simulation import Trajectory
 
 Array = NDArray[np.float64]
@@ -45,15 +33,16 @@ MAX_POINTS = 200_000
 _DOT: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0.0, "alpha": 0.6}
 
 
-def parity(path: Path, panels: Sequence[ParityPanel]) -> Path:
+def parity(path: Path, panels: Sequence[ParityPanel], title: str = "") -> Path:
     """Draw predictions against reference values, and the distribution of errors below.
 
-    Pairs with a number that is not finite are left out and counted in the panel. From 2000 points on, colour shows
+    Pairs with a number that is not finite are left out and counted above the panel. From 2000 points on, colour shows
     their density.
 
     Args:
         path: PNG file to write.
         panels: Quantities, side by side.
+        title: Of what and on which structures.
 
     Returns:
         The path.
@@ -63,7 +52,8 @@ def parity(path: Path, panels: Sequence[ParityPanel]) -> Path:
     """
     if not panels:
         raise ValueError("panels must hold at least one quantity, got none")
-    figure = new_figure(3.6 * len(panels), 4.9)
+    figure = new_figure(3.6 * len(panels), 5.5)
+    figure.suptitle(_literal(title), fontsize=11)
     axes = figure.subplots(2, len(panels), squeeze=False, height_ratios=(3.6, 1.0))
     for (above, below), panel in zip(axes.T, panels, strict=True):
         finite = np.isfinite(panel.reference) & np.isfinite(panel.predicted)
@@ -72,41 +62,40 @@ def parity(path: Path, panels: Sequence[ParityPanel]) -> Path:
     return save(figure, path)
 
 
-def learning_curves(path: Path, metrics_csv: Path) -> Path:
+def learning_curves(path: Path, history: History, title: str = "", chosen: int | None = None) -> Path:
     """Draw losses, validation errors and the learning rate of a training run.
 
     Args:
         path: PNG file to write.
-        metrics_csv: Table of a CSV logger with `epoch`, perhaps `step`, and any of `train/loss`, `val/loss`, `lr`,
-            `val/energy_{mae,rmse}_mev_per_atom` and the like of other labels. Cells may be empty.
+        history: Of the run, with any of `train/loss`, `val/loss`, `lr`, `val/energy_{mae,rmse}_mev_per_atom` and the
+            like of other labels.
+        title: Of the run.
+        chosen: Number of epochs after which the weights are those of the model.
 
     Returns:
         The path.
-
-    Raises:
-        ValueError: If the file has no column `epoch`.
     """
-    columns = _read_columns(metrics_csv)
-    panels = [label for label in LABELS.values() if label.weight > 0 or f"val/{_rmse(label)}" in columns]
-    figure = new_figure(3.5 * (1 + len(panels)), 3.3)
-    loss, *axes = figure.subplots(1, 1 + len(panels))
-    _curve(loss, columns, "train/loss", BLUE, label="training")
-    _curve(loss, columns, "val/loss", VERMILION, label="validation")
-    _finish_curves(loss, "Loss", "loss")
-    if np.isfinite(columns.get("lr", np.zeros(0))).any():
-        rate = loss.twinx()
-        _curve(rate, columns, "lr", GRAY, label="learning rate", linestyle=":")
-        rate.set_ylabel("learning rate (dotted)", color=GRAY)
-        rate.tick_params(which="both", colors=GRAY)
-    _legend(loss, below_top=0.12)  # between the learning rate and the losses
-    for ax, label in zip(axes, panels, strict=True):
-        _curve(ax, columns, f"val/{_rmse(label)}", VERMILION, label="RMSE")
-        _curve(ax, columns, f"val/{_rmse(label).replace('rmse', 'mae')}", BLUE, label="MAE")
+    panels = [label for label in LABELS.values() if label.weight > 0 or len(history.series(rmse_of(label))[0])]
+    figure = new_figure(3.5 * (2 + len(panels)), 3.6)
+    figure.suptitle(_literal(title), fontsize=11)
+    loss, *errors, rate = figure.subplots(1, 2 + len(panels))
+    _curve(loss, history, "train/loss", BLUE, label="training")
+    _curve(loss, history, "val/loss", VERMILION, label="validation")
+    _finish_curves(loss, "Loss", "loss (weighted)")
+    for ax, label in zip(errors, panels, strict=True):
+        _curve(ax, history, rmse_of(label), VERMILION, label="RMSE")
+        _curve(ax, history, mae_of(label), SKY, label="MAE")
         _finish_curves(ax, f"{label.key.capitalize()}, validation", f"{label.key} error ({label.shown})")
         if ax.lines:
             ax.yaxis.set_major_formatter(PlainLogFormatter())
             ax.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1.5, 0.5)))
-        _legend(ax)
+    _curve(rate, history, "lr", GRAY, label="")
+    _finish_curves(rate, "Learning rate", "learning rate")
+    for ax in figure.axes:
+        _mark_epochs(ax, history, chosen)
+    named = dict(pair for ax in figure.axes for pair in zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    if named:
+        figure.legend(named.values(), named.keys(), frameon=False, fontsize=9, loc="outside lower center", ncols=6)
     return save(figure, path)
 
 
@@ -163,7 +152,7 @@ def md_trace(path: Path, trajectories: Mapping[str, Trajectory]) -> Path:
     energy.margins(y=0.25)
     temperature.set_ylabel("temperature (K)")
     temperature.set_xlabel("time (ps)")
-    _legend(energy)
+    energy.legend(frameon=False, fontsize=9)
     return save(figure, path)
 
 
@@ -203,25 +192,30 @@ def error_by_group(path: Path, panels: Sequence[GroupErrors]) -> Path:
 def _scatter(ax: Axes, panel: ParityPanel, finite: NDArray[np.bool_]) -> None:
     reference, predicted = panel.reference[finite], panel.predicted[finite]
     low, high = limits(np.concatenate([reference, predicted]))
+    factor, unit = axis_unit(max(abs(low), abs(high)), panel.unit)
+    low, high = factor * low, factor * high
     ax.plot([low, high], [low, high], color=GRAY, linewidth=0.8, zorder=1)
-    names = sorted(set(panel.groups or ()))
+    names = np.array(panel.groups or [""] * len(finite))[finite]
+    distinct = sorted(set(names.tolist()))
     if len(reference) > POINTS_FOR_DENSITY:
-        _density(ax, reference, predicted)
-    elif 1 < len(names) <= len(PALETTE):
-        groups = np.array(panel.groups)[finite]
-        for name, color in zip(names, PALETTE, strict=False):
-            chosen = groups == name
-            ax.plot(reference[chosen], predicted[chosen], "o", color=color, label=subscripts(name), **_DOT)
+        _density(ax, factor * reference, factor * predicted)
+    elif 1 < len(distinct) <= len(PALETTE):
+        for name, color in zip(distinct, PALETTE, strict=False):
+            chosen = names == name
+            label = subscripts(name) or "(no type)"
+            ax.plot(factor * reference[chosen], factor * predicted[chosen], "o", color=color, label=label, **_DOT)
         ax.legend(frameon=False, loc="lower right", fontsize=8, handletextpad=0.1, borderaxespad=0.2)
     else:
-        ax.plot(reference, predicted, "o", color=BLUE, **_DOT)
-    ax.set(xlim=(low, high), ylim=(low, high), box_aspect=1.0, title=panel.title)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.yaxis.set_major_locator(MaxNLocator(5))
-    ax.set_xlabel(f"reference ({panel.unit})")
-    ax.set_ylabel(f"predicted ({panel.unit})")
-    text = _error_text(predicted - reference, panel.unit, missing=int(np.count_nonzero(~finite)))
-    ax.text(0.04, 0.96, text, transform=ax.transAxes, va="top", fontsize=9, linespacing=1.4)
+        ax.plot(factor * reference, factor * predicted, "o", color=BLUE, **_DOT)
+    ax.set(xlim=(low, high), ylim=(low, high), box_aspect=1.0)
+    lines = [panel.title, *_error_lines(predicted - reference, panel.unit, missing=int(np.count_nonzero(~finite)))]
+    if len(reference) > POINTS_FOR_DENSITY and 1 < len(distinct) <= len(PALETTE):
+        lines.append(_by_name(predicted - reference, names, distinct, panel.unit))
+    ax.set_title("\n".join(lines), linespacing=1.3)
+    ax.xaxis.set_major_locator(MaxNLocator(5, prune="lower"))
+    ax.yaxis.set_major_locator(MaxNLocator(5, prune="lower"))
+    ax.set_xlabel(f"reference ({unit})")
+    ax.set_ylabel(f"predicted ({unit})")
 
 
 def _density(ax: Axes, reference: Array, predicted: Array) -> None:
@@ -251,62 +245,47 @@ def _histogram(ax: Axes, errors: Array, unit: str) -> None:
     ax.hist(factor * errors, bins=bins, range=(-reach, reach), color=SKY, edgecolor="none")
     ax.axvline(0.0, color=GRAY, linewidth=0.8)
     ax.set(xlim=(-reach, reach), yticks=[])
-    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_locator(MaxNLocator(4, prune="both"))
     for side in ("left", "right", "top"):
         ax.spines[side].set_visible(False)
     ax.set_xlabel(f"predicted − reference ({unit})")
 
 
-def _error_text(errors: Array, unit: str, missing: int) -> str:
-    lines = [f"n = {len(errors):,}".replace(",", "\u2009")]
-    if len(errors):
-        lines.insert(0, f"RMSE {with_unit(float(np.sqrt(np.mean(errors**2))), unit)}")
-        lines.insert(0, f"MAE {with_unit(float(np.mean(np.abs(errors))), unit)}")
-    if missing:
-        lines.append(f"{missing} not finite")
-    return "\n".join(lines)
+def _error_lines(errors: Array, unit: str, missing: int) -> list[str]:
+    count = f"n = {thousands(len(errors))}" + (f", {missing} not finite" if missing else "")
+    if not len(errors):
+        return [count]
+    mae, rmse = float(np.mean(np.abs(errors))), float(np.sqrt(np.mean(errors**2)))
+    return [f"MAE {with_unit(mae, unit)}, RMSE {with_unit(rmse, unit)}", count]
 
 
-def _read_columns(path: Path) -> dict[str, Array]:
-    """Columns of a table of numbers, NaN where a cell is empty; epochs that are missing follow from the steps."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    names = list(rows[0]) if rows else []
-    columns = {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
-    if "epoch" not in columns:
-        raise ValueError(f"{path} must have a column epoch and at least one row, got columns {names}")
-    epoch, step = columns["epoch"], columns.get("step")
-    known = np.isfinite(epoch)
-    if step is not None and known.any():
-        columns["epoch"] = np.where(known, epoch, np.interp(step, step[known], epoch[known]))
-    return columns
+def _by_name(errors: Array, names: NDArray[np.str_], distinct: Sequence[str], unit: str) -> str:
+    """Errors of each element or type, in a line."""
+    found = [(subscripts(name) or "no type", float(np.sqrt(np.mean(errors[names == name] ** 2)))) for name in distinct]
+    return "RMSE of " + ", ".join(f"{name} {three_digits(error)}" for name, error in found) + f" {unit}"
 
 
-def _rmse(label: Label) -> str:
-    """The name of an error among the metrics."""
-    return f"{label.key}_rmse_{label.suffix}"
+def _literal(text: str) -> str:
+    """A text of which nothing is taken for a formula."""
+    return text.replace("$", r"\$")
 
 
-def _curve(
-    ax: Axes,
-    columns: Mapping[str, Array],
-    name: str,
-    color: str,
-    label: str,
-    linestyle: str = "-",
-) -> None:
+def _curve(ax: Axes, history: History, name: str, color: str, label: str) -> None:
     """Draw the mean of a column over each epoch, where it is positive; nothing if there is none."""
-    epochs, values = columns["epoch"], columns.get(name, np.zeros(0))
-    if not len(values):
+    epochs, means = history.series(name)
+    if not len(epochs):
         return
-    shown = np.isfinite(epochs) & np.isfinite(values) & (values > 0.0)
-    distinct, members = np.unique(epochs[shown], return_inverse=True)
-    if not len(distinct):
-        return
-    means = np.bincount(members, values[shown]) / np.bincount(members)
-    marker = "o" if len(distinct) <= 20 and linestyle == "-" else ""
-    ax.plot(distinct + 1.0, means, color=color, label=label, linestyle=linestyle, linewidth=1.3, marker=marker, ms=3)
+    marker = "o" if len(epochs) <= 20 else ""
+    ax.plot(epochs, means, color=color, label=label, linewidth=1.3, marker=marker, ms=3)
     ax.set_yscale("log")
+
+
+def _mark_epochs(ax: Axes, history: History, chosen: int | None) -> None:
+    """Mark the ends of stages, and the epoch that the model is from."""
+    for _, end in history.stages:
+        ax.axvline(end, color=GRAY, linewidth=0.7, linestyle=":", label="end of a stage")
+    if chosen is not None:
+        ax.axvline(chosen, color=GREEN, linewidth=1.2, label=f"model, epoch {chosen}")
 
 
 def _finish_curves(ax: Axes, title: str, quantity: str) -> None:
@@ -315,18 +294,8 @@ def _finish_curves(ax: Axes, title: str, quantity: str) -> None:
     ax.grid(color="0.92", linewidth=0.6)
     ax.set_axisbelow(True)
     if not ax.lines:
-        ax.set(xticks=[], yticks=[])
+        ax.set(yticks=[])
         ax.text(0.5, 0.5, "not recorded", transform=ax.transAxes, ha="center", va="center", color=GRAY)
-
-
-def _legend(ax: Axes, below_top: float | None = None) -> None:
-    """A legend where there is something to name; at the left, this fraction below the top, or where there is room."""
-    if not ax.get_legend_handles_labels()[0]:
-        return
-    if below_top is None:
-        ax.legend(frameon=False, fontsize=9)
-    else:
-        ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(below_top, 1 - below_top))
 
 
 def _energy_volume(ax: Axes, reference: EquationOfState, predicted: EquationOfState) -> None:

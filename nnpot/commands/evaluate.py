@@ -1,20 +1,27 @@
 """`nnpot evaluate`: errors of a potential on labelled structures."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from jsonargparse import ArgumentParser
 
-from nnpot.analysis.evaluate import evaluate_potential, table
+from nnpot.analysis.evaluate import Evaluation, evaluate_potential, table
 from nnpot.analysis.plots import parity
+from nnpot.analysis.report.closeness import closest_in
+from nnpot.analysis.report.facts import Facts
+from nnpot.analysis.report.page import page
+from nnpot.analysis.speed import measured
 from nnpot.doctor.consultation import Consultation, consult
 from nnpot.heads import complaint_of_charges
-from nnpot.io import load
+from nnpot.io import load, read_summary
 from nnpot.label_names import LabelKeys
 from nnpot.machine.devices import check_device
 from nnpot.machine.files import write_atomically
+from nnpot.potential import Potential
 from nnpot.reading import Sources, as_words, read_labelled, require_labels, short_name
+from nnpot.structure import Structure
 
 log = logging.getLogger("nnpot")
 
@@ -24,6 +31,7 @@ def evaluate(
     data: Sources,
     json: Path | None = None,
     plots: Path | None = None,
+    report: Path | None = None,
     device: str = "cpu",
     keys: LabelKeys = LabelKeys(),
     doctor: Consultation = "stop",
@@ -35,6 +43,7 @@ def evaluate(
         data: Labelled structures: files, folders, patterns such as `data/*.xyz`, some frames by `a.xyz@0:10`.
         json: File to write the errors to, as JSON.
         plots: Folder for parity plots.
+        report: HTML file to write: a page with a verdict in words, pictures, the worst structures.
         device: Device to calculate on, `cpu` or `cuda`.
         keys: Names of the labels, if not ASE's own.
         doctor: What to do about labels or structures that are certainly wrong: `stop`, only `warn`, or do not look
@@ -54,7 +63,8 @@ def evaluate(
     require_labels(structures, found.source, found)
     if "charges" in potential.predicts and (complaint := complaint_of_charges(structures, "--keys.total_charge")):
         log.warning("%s", complaint)
-    if consult({short_name(data): structures}, potential.cutoff, "--doctor", doctor) is not None:
+    diagnosis = consult({short_name(data): structures}, potential.cutoff, "--doctor", doctor)
+    if diagnosis is not None:
         log.info(
             "for copies of training structures and other differences from these: nnpot doctor TRAIN %s", as_words(data)
         )
@@ -64,7 +74,10 @@ def evaluate(
         write_atomically(json, result.to_json())
     if plots is not None:
         plots.mkdir(parents=True, exist_ok=True)
-        parity(plots / "parity.png", result.panels())
+        parity(plots / "parity.png", result.panels(), f"{model} on {data}")
+    if report is not None:
+        told = [] if diagnosis is None else str(diagnosis).splitlines()
+        write_atomically(report, page(_facts(potential, model, data, structures, result, told)))
     return result.errors()
 
 
@@ -73,3 +86,28 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="model file")
     parser.add_argument("data", nargs="+", type=Path, help="labelled structures: files, folders, patterns, a.xyz@0:10")
     parser.add_function_arguments(evaluate, as_positional=False, skip={"model", "data"}, sub_configs=False)
+
+
+def _facts(
+    potential: Potential,
+    model: Path,
+    data: Sources,
+    structures: Sequence[Structure],
+    result: Evaluation,
+    doctor: list[str],
+) -> Facts:
+    """What the page tells of."""
+    return Facts(
+        title=f"{model.name} on {short_name(data)}",
+        model=model,
+        potential=potential,
+        kind="test",
+        structures=structures,
+        evaluation=result,
+        data=as_words(data),
+        closest=closest_in(structures, potential.elements, potential.cutoff),
+        closest_of="these structures",
+        doctor=doctor,
+        summary=read_summary(model),
+        speed=measured(potential, structures, torch.get_num_threads()),
+    )

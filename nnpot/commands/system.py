@@ -2,11 +2,9 @@
 
 import importlib
 import importlib.metadata
-import itertools
 import os
 import platform
 import subprocess
-import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
+from nnpot.analysis.speed import step_time
 from nnpot.calculator import NNPotCalculator
 from nnpot.descriptors import ACE
 from nnpot.machine import processor
@@ -97,7 +96,7 @@ def speeds(seconds: float = SECONDS) -> Speeds:
     measured = {}
     for way, chosen in ways.items():
         with chosen:
-            measured[way] = _microseconds(atoms.copy(), NNPotCalculator(potential, compile="off"), seconds)
+            measured[way] = step_time(atoms.copy(), NNPotCalculator(potential, compile="off"), seconds)
     return measured
 
 
@@ -111,21 +110,6 @@ def default_potential(atoms: Atoms) -> NeuralNetworkPotential:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return NeuralNetworkPotential(descriptor, hidden=(64, 64), min_feature_scale=0.1).fitted([labelled])
-
-
-def _microseconds(atoms: Atoms, calculator: NNPotCalculator, seconds: float) -> float:
-    """The least time of a step, per atom."""
-    rng = np.random.default_rng(0)
-    moves = itertools.cycle([atoms.positions + rng.normal(scale=0.01, size=(len(atoms), 3)) for _ in range(4)])
-    atoms.calc = calculator
-    times: list[float] = []
-    ends = time.perf_counter() + seconds
-    while len(times) < 3 or time.perf_counter() < ends:
-        atoms.positions = next(moves)
-        started = time.perf_counter()
-        atoms.get_forces()
-        times.append(time.perf_counter() - started)
-    return 1e6 * min(times) / len(atoms)
 
 
 def _versions() -> dict[str, str]:

@@ -12,10 +12,8 @@ import pytorch_lightning as pl
 import torch
 from jsonargparse import ArgumentParser
 
-from nnpot.analysis.evaluate import evaluate_potential, table
-from nnpot.analysis.overfitting import overfitting
-from nnpot.analysis.plots import learning_curves, parity
 from nnpot.commands.renamed import settings_by_new_names
+from nnpot.commands.report import RunReport
 from nnpot.doctor.consultation import consult
 from nnpot.doctor.finding import Diagnosis
 from nnpot.io import MODEL, load, read_summary
@@ -32,6 +30,7 @@ from nnpot.training.loss import LossOptions, check_heads, check_weights
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.plan import forecast
 from nnpot.training.processes import check_launcher, is_child_of_launcher, is_first
+from nnpot.training.refresh import Refresh
 from nnpot.training.result import holds, model_of, result_of, save_result
 from nnpot.training.run import build_trainer, checkpoint_of, fit, new_folder, same_folder
 from nnpot.training.settings import Settings, check_changes, plain, recipe_of
@@ -62,7 +61,8 @@ def train(
 
     Writes into the folder `out`: model.nnpot (the potential: the weights at the end, or the best on validation if the
     run was cut short), last.ckpt (to resume from), config.yaml (all settings as they were given), resolved.yaml (the
-    same without `auto`), metrics.csv, learning.png, parity.png, report.txt, doctor.txt (a short look at the data).
+    same without `auto`), metrics.csv, report.html, report.txt, learning.png, parity.png, doctor.txt (a short look at
+    the data).
 
     Args:
         potential: What to train; what it leaves open is taken from the data.  Not needed with `from_model` or `resume`.
@@ -131,18 +131,20 @@ def train(
             if optimizer.in_stages:
                 structures = start.split.train
                 engine.callbacks.append(StageModel(folder, lambda: save_result(folder, lambda: structures)))  # type: ignore[attr-defined]
+            report = RunReport(folder, start.split)
+            engine.callbacks.append(Refresh(report.refresh))  # type: ignore[attr-defined]
             if diagnosis is not None and engine.is_global_zero:
                 write_atomically(folder / "doctor.txt", f"{diagnosis}\n")
             try:
                 fit(engine, task, served, None if checkpoint is None else checkpoint.path)
             except BaseException as error:
                 if engine.is_global_zero:
-                    error.add_note(_saved_all_the_same(folder, start.split, began, error))
+                    error.add_note(_saved_all_the_same(report, began, error))
                 elif isinstance(error, InterruptedRunError):  # the first process tells; it would be killed by an error
                     raise SystemExit(0) from error
                 raise
         if engine.is_global_zero:
-            _conclude(folder, start.split, began)
+            _conclude(report, began)
     return folder / MODEL
 
 
@@ -244,25 +246,26 @@ def _found_from_anywhere(data: DataOptions) -> DataOptions:
     return replace(data, train=plain_sources(data.train, absolute=True), **own)
 
 
-def _conclude(folder: Path, split: Split, began: float) -> None:
+def _conclude(report: RunReport, began: float) -> None:
     """Write model and report of a training that has ended by itself."""
     try:
-        _report(save_result(folder, lambda: split.train, began), split, folder)
+        report.finish(save_result(report.folder, lambda: report.split.train, began))
     except (KeyboardInterrupt, OSError) as error:
-        error.add_note(f"the training is over; for model and report: {_again(folder)}")
+        error.add_note(f"the training is over; for model and report: {_again(report.folder)}")
         raise
 
 
-def _saved_all_the_same(folder: Path, split: Split, began: float, error: BaseException) -> str:
+def _saved_all_the_same(report: RunReport, began: float, error: BaseException) -> str:
     """Save what a training has reached that an error or somebody has ended, and say where it is."""
+    folder = report.folder
     try:
-        final = save_result(folder, lambda: split.train, began)
+        final = save_result(folder, lambda: report.split.train, began)
         if final is None:
             return "nothing is saved yet" + (
                 ", since no step was over" if isinstance(error, InterruptedRunError) else ""
             )
         if isinstance(error, InterruptedRunError):
-            _report(final, split, folder)
+            report.finish(final)
         reached = f"{folder / MODEL} holds the best weights so far"
     except (OSError, ValueError) as another:
         reached = f"no model is written ({another})"
@@ -286,24 +289,11 @@ def _nothing_to_do(checkpoint: Checkpoint, data: DataOptions) -> Path:
     model, report = folder / MODEL, folder / "report.txt"
     final = save_result(folder, lambda: Split.read(data, 0, checkpoint.record.aside).train)
     if not report.is_file() or report.stat().st_mtime < model.stat().st_mtime:
-        _report(final, Split.read(data, checkpoint.record.settings["seed"], checkpoint.record.aside), folder)
+        split = Split.read(data, checkpoint.record.settings["seed"], checkpoint.record.aside)
+        RunReport(folder, split).finish(final)
     if checkpoint.stopped:
         done = f"stopped early after {checkpoint.epochs} epochs (trainer.patience), "
     else:
         done = f"has done all its {checkpoint.epochs} epochs, to train longer give a larger --trainer.max_epochs, "
     print(f"{folder}: nothing is left to do; it {done}to learn on from its model: nnpot train --from {folder}")
     return model
-
-
-def _report(potential: Potential | None, split: Split, folder: Path) -> None:
-    """Evaluate on the validation structures (the training ones if there are none), with pictures."""
-    assert potential is not None
-    name, structures = ("validation", split.validation) if split.validation else ("training", split.train)
-    result = evaluate_potential(potential, structures)
-    told = [split.told, overfitting(potential, split.train, result) if split.validation else ""]
-    text = "\n".join(filter(None, told)) + "\n\n" + table(result, title=f"{folder / MODEL}: {name} errors")
-    parity(folder / "parity.png", result.panels())
-    if (folder / "metrics.csv").is_file():  # after the first epoch
-        learning_curves(folder / "learning.png", folder / "metrics.csv")
-    write_atomically(folder / "report.txt", text + "\n")  # the last, so that a run without it is seen to lack something
-    print(text)

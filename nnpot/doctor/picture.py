@@ -6,7 +6,8 @@ import numpy as np
 from ase.data import chemical_symbols
 from matplotlib.axes import Axes
 
-from nnpot.analysis.drawing import BLUE, GRAY, PALETTE, VERMILION, new_figure, save
+from nnpot.analysis.drawing import new_figure, save
+from nnpot.analysis.palette import BLUE, GRAY, PALETTE, VERMILION
 from nnpot.doctor.facts import Array, Facts, evenly
 from nnpot.doctor.finding import Diagnosis, Level
 

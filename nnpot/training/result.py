@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -77,12 +78,26 @@ def save_result(
     result = result_of(folder)
     if result is None:
         return None
-    record, settings = result.record, result.record.settings
     final = model_of(result)
     _tell_of_later(folder, result)
+    if holds(folder / MODEL, final):
+        return load(folder / MODEL, final.dtype_and_device()[0])
+    final = guarded(final, result, structures())
+    save(final, folder / MODEL, summary_of(result, began))
+    return final
+
+
+def summary_of(result: Checkpoint, began: float | None = None) -> dict[str, Any]:
+    """Return what the model file of a checkpoint says about where it comes from.
+
+    Args:
+        result: The checkpoint.
+        began: When the training began, on the clock of `time.perf_counter`, if that is known.
+    """
+    record, settings = result.record, result.record.settings
     several = len(sources_of(settings["data"]["train"])) > 1
     told = {"level of theory": settings["data"]["level"], "license": settings["license"]}
-    summary = {
+    return {
         **{name: text for name, text in told.items() if text},
         "training files" if several else "training file": short_name(settings["data"]["train"]),
         "training structures": record.structures,
@@ -93,11 +108,6 @@ def save_result(
         "command": record.command,
         "recipe": recipe_of(settings),
     }
-    if holds(folder / MODEL, final):
-        return load(folder / MODEL, final.dtype_and_device()[0])
-    final = guarded(final, result, structures())
-    save(final, folder / MODEL, summary)
-    return final
 
 
 def _tell_of_later(folder: Path, result: Checkpoint) -> None:

@@ -37,7 +37,7 @@ def labelled(potential: Potential, noise: float, labels: tuple[str, ...], seed: 
 def test_errors_that_are_far_apart_are_said(labels: tuple[str, ...], said: str) -> None:
     potential = network_potential(ace()).eval()
     train, others = (labelled(potential, noise, labels, seed) for noise, seed in ((0.01, 1), (0.1, 2)))
-    told = overfitting(potential, train, evaluate_potential(potential, others))
+    told = overfitting(evaluate_potential(potential, train), evaluate_potential(potential, others))
     assert told.startswith(said)
     times = float(told.split(" times that on training structures")[0].split()[-1])
     assert times == pytest.approx(10.0, rel=0.7 if labels == ("energy",) else 0.2)
@@ -47,10 +47,10 @@ def test_errors_that_are_alike_are_not() -> None:
     labels = ("energy", "forces")
     potential = network_potential(ace()).eval()
     train, others = (labelled(potential, noise, labels, seed) for noise, seed in ((0.05, 1), (0.1, 2)))
-    assert overfitting(potential, train, evaluate_potential(potential, others)) == ""
+    assert overfitting(evaluate_potential(potential, train), evaluate_potential(potential, others)) == ""
 
 
 def test_without_a_common_label_nothing_is_said() -> None:
     potential = network_potential(ace()).eval()
     train, others = labelled(potential, 0.0, ("energy",), 1), labelled(potential, 0.1, ("forces",), 2)
-    assert overfitting(potential, train, evaluate_potential(potential, others)) == ""
+    assert overfitting(evaluate_potential(potential, train), evaluate_potential(potential, others)) == ""

@@ -11,7 +11,8 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from matplotlib.image import imread
 
-from nnpot.analysis.drawing import PlainLogFormatter, new_figure, prefix, save, subscripts, with_unit
+from nnpot.analysis.drawing import PlainLogFormatter, new_figure, save, subscripts
+from nnpot.analysis.history import History
 from nnpot.analysis.materials import equation_of_state
 from nnpot.analysis.panels import ParityPanel
 from nnpot.analysis.plots import (
@@ -22,6 +23,7 @@ from nnpot.analysis.plots import (
     md_trace,
     parity,
 )
+from nnpot.analysis.wording import prefix, with_unit
 from nnpot.machine.files import NoSpaceError
 from nnpot.simulation import Trajectory
 
@@ -87,14 +89,8 @@ def test_a_panel_of_unequal_lengths_is_refused() -> None:
 )
 def test_learning_curves_draw(table: str, tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text(table)
-    assert shown(learning_curves(tmp_path / "learning.png", tmp_path / "metrics.csv"))
-
-
-@pytest.mark.parametrize("table", ["", "step,loss\n1,2\n"], ids=["empty", "no epoch"])
-def test_a_table_without_epochs_is_refused(table: str, tmp_path: Path) -> None:
-    (tmp_path / "metrics.csv").write_text(table)
-    with pytest.raises(ValueError, match="column epoch"):
-        learning_curves(tmp_path / "learning.png", tmp_path / "metrics.csv")
+    history = History.read(tmp_path / "metrics.csv")
+    assert shown(learning_curves(tmp_path / "learning.png", history, "a $ run", chosen=2))
 
 
 def test_equations_of_state_draw(tmp_path: Path) -> None:

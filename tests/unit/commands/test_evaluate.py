@@ -57,6 +57,16 @@ def test_json_and_plots_are_written(model: Path, data: Path, tmp_path: Path) -> 
     assert (tmp_path / "p/parity.png").stat().st_size > 10_000
 
 
+def test_a_page_is_written(model: Path, data: Path, tmp_path: Path) -> None:
+    found = evaluate(model, data, report=tmp_path / "new/r.html")
+    text = (tmp_path / "new/r.html").read_text()
+    assert "<h1>m.nnpot on test.xyz</h1>" in text
+    assert f"{found['force_rmse_mev_per_ang']:.0f} meV/" in text
+    assert "1 ns of 1" in text
+    assert "test.xyz, frame 3" in text
+    assert "Learning curves" not in text  # of which a model knows nothing
+
+
 def test_the_table_lists_configuration_types_and_elements(
     model: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,8 @@ from datasets import labelled_alloys, tiny_config, write
 from runs import nnpot, refusal, started, wait_for, weights
 
 from nnpot.__main__ import main
+from nnpot.analysis.report.facts import Facts
+from nnpot.analysis.report.page import page
 from nnpot.calculator import NNPotCalculator
 from nnpot.io import load, read_summary, save
 from nnpot.machine.files import NoSpaceError
@@ -42,6 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "learning.png",
         "parity.png",
         "report.txt",
+        "report.html",
     ],
 )
 def test_a_run_leaves_its_files(run: Path, name: str) -> None:
@@ -258,12 +261,12 @@ def test_a_plan_tells_when_there_are_models_to_use(
 def test_a_disk_that_is_full_for_the_pictures_is_one_sentence_and_the_run_is_finished_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(path: Path, _: object) -> None:
+    def full(path: Path, *_: object) -> None:
         raise NoSpaceError(f"no space left to write {path}")
 
     given = ["train", "--config", tiny_config(tmp_path), "--trainer.max_epochs", "1", "--out", tmp_path / "a run"]
     with monkeypatch.context() as patch:
-        patch.setattr("nnpot.commands.train.parity", full)
+        patch.setattr("nnpot.commands.report.parity", full)
         line = refusal(capsys, *given)
     assert (
         f"no space left to write {tmp_path / 'a run/parity.png'}; the training is over; for model and report:" in line
@@ -271,6 +274,42 @@ def test_a_disk_that_is_full_for_the_pictures_is_one_sentence_and_the_run_is_fin
     assert line.endswith(f"nnpot train --resume '{tmp_path / 'a run'}'")
     main(["train", "--resume", str(tmp_path / "a run")])
     assert (tmp_path / "a run/report.txt").read_text().startswith("split: at random, seed 0")
+
+
+def test_the_page_is_refreshed_while_the_training_goes_on_and_changes_no_weight(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[tuple[str, int, int]] = []
+
+    def drawn(facts: Facts) -> str:
+        states.append((facts.state, facts.n_epochs, facts.chosen or 0))
+        return page(facts)
+
+    monkeypatch.setattr("nnpot.training.refresh.PART", 1e9)  # as often as there is a validation
+    monkeypatch.setattr("nnpot.commands.report.page", drawn)
+    main(["train", "--config", str(run / "config.yaml"), "--out", str(tmp_path / "o")])
+    assert [state[:2] for state in states] == [("training", 1), ("training", 2), ("training", 3), ("finished", 4)]
+    assert all(0 < chosen <= done for _, done, chosen in states)
+    text = (tmp_path / "o/report.html").read_text()
+    assert "4 epochs" in text
+    assert f"NNPotCalculator(&#x27;{tmp_path / 'o/model.nnpot'}&#x27;)" in text
+    torch.testing.assert_close(weights(tmp_path / "o/model.nnpot"), weights(run / "model.nnpot"), rtol=0, atol=0)
+
+
+def test_a_page_that_cannot_be_refreshed_ends_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def drawn(facts: Facts) -> str:
+        if facts.state == "training":
+            raise OSError("no space left")
+        return page(facts)
+
+    monkeypatch.setattr("nnpot.training.refresh.PART", 1e9)
+    monkeypatch.setattr("nnpot.commands.report.page", drawn)
+    main(["train", "--config", str(tiny_config(tmp_path)), "--out", str(tmp_path / "o")])
+    assert caplog.messages.count("the report is not refreshed: no space left") == 1
+    assert (tmp_path / "o/model.nnpot").is_file()
+    assert (tmp_path / "o/report.html").is_file()
 
 
 def test_early_stopping_stops(tmp_path: Path) -> None:
