@@ -35,7 +35,10 @@ from ase.io import read
 from nnpot.engines.torchsim import TorchSimModel
 
 model = TorchSimModel({path!r}, device="cpu", dtype=torch.float32)
-final = ts.optimize(system=read("start.xyz", ":"), model=model, optimizer=ts.fire)""",
+final = ts.integrate(
+    system=read("start.xyz", ":"), model=model, integrator=ts.nvt_langevin,
+    n_steps=1000, temperature=300, timestep=0.001,
+)""",
         "Test on other structures": shlex.join(["nnpot", "evaluate", path, "test.xyz", "--report", "test.html"]),
     }
 
