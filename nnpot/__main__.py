@@ -51,7 +51,7 @@ def _run(arguments: Sequence[str] | None) -> None:
 def _call(command: str, arguments: Sequence[str]) -> None:
     sources = ""
     try:
-        module, line = _module(command, command), _module(command, "line")
+        module, line = _module(command, command.replace("-", "_")), _module(command, "line")
         keep_to_limits()
         sources = line.named_sources(arguments)
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # set to INFO when it was imported

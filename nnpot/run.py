@@ -138,16 +138,25 @@ class Run(os.PathLike[str]):
         return load(self.folder)
 
     @cached_property
-    def evaluation(self) -> Evaluation:
-        """Labels beside predictions of the validation structures, or of the training structures if there are none.
+    def structures(self) -> list[Structure]:
+        """The validation structures, or the training structures if there are none.
 
         Raises:
-            FileNotFoundError: If there is no model yet, or the data are no longer there.
+            FileNotFoundError: If nothing is reached yet, or the data are no longer there.
         """
         settings = line.settings_of("train", command, ["--resume", str(self.folder)])
         record = Checkpoint.read(self.folder / "last.ckpt").record
         split = Split.read(settings["data"], record.settings["seed"], record.aside)
-        return evaluate_potential(self.potential, split.validation or split.train)
+        return split.validation or split.train
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """Labels beside predictions of `structures`.
+
+        Raises:
+            FileNotFoundError: If there is no model yet, or the data are no longer there.
+        """
+        return evaluate_potential(self.potential, self.structures)
 
     @property
     def errors(self) -> dict[str, float]:

@@ -61,7 +61,7 @@ SETTINGS: Settings = {
     "trainer": {
         **{"max_epochs": 46, "atom_budget": 16.0, "patience": 0, "validate_every": 1},
         **{"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto"},
-        **{"dtype": "float64", "gradient_clip": 0.5, "compile": "off", "max_time": ""},
+        **{"dtype": "float64", "gradient_clip": 0.5, "compile": "off", "max_time": "", "loggers": []},
     },
     **{"seed": 3, "from_model": None, "license": "", "repulsion": False},
 }

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nnpot.analysis.panels import ParityPanel
 from nnpot.batch import Batch
-from nnpot.labels import LABELS
+from nnpot.labels import LABELS, Label
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential
 from nnpot.structure import Structure
@@ -82,6 +82,11 @@ class Labelled:
         return replace(self, reference=self.reference - mean, predicted=self.predicted - mean)
 
 
+def rmse_key(label: Label) -> str:
+    """Return the key of the root mean square error of a label among `Evaluation.errors`."""
+    return f"{label.key}_rmse_{label.suffix}"
+
+
 NOTHING = Labelled(np.zeros(0), np.zeros(0), (), (), np.zeros(0, np.int64))
 """A label that no structure has."""
 
@@ -105,8 +110,8 @@ class Evaluation:
         """Return the errors under the keys of `nnpot evaluate --json`; a label that no structure has is left out."""
         values: dict[str, float] = {}
         for name, found in self.labels.items():
-            key, unit = LABELS[name].key, LABELS[name].suffix
-            values |= {f"{key}_mae_{unit}": found.errors.mae, f"{key}_rmse_{unit}": found.errors.rmse}
+            key = rmse_key(LABELS[name])
+            values |= {key.replace("rmse", "mae"): found.errors.mae, key: found.errors.rmse}
         return {**values, "n_structures": self.n_structures, "n_atoms": self.n_atoms}
 
     def panels(self) -> list[ParityPanel]:

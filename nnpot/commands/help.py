@@ -50,6 +50,7 @@ COMMANDS = {
             "--trainer.max_time H": "end after so many hours, to go on by --resume",
             "--trainer.accelerator gpu": "train on a GPU",
             "--repulsion": "learn beside the ZBL repulsion of the nuclei, instead of a core put on afterwards",
+            "--members N": "train a committee, whose spread estimates the uncertainty",
             "--out FOLDER": "of this run",
             "--seed N": "of the split, the first weights and the order of the structures",
         },
@@ -85,6 +86,29 @@ COMMANDS = {
         },
         {**_KEYS, **_DEVICE},
     ),
+    "compare": Short(
+        "trainings side by side: errors, time, speed, learning curves",
+        "RUN… [options]",
+        {
+            "runs/a runs/b": "a table, each with the errors on its validation structures",
+            "runs/* --data test.xyz --plot compare.png": "all on the same structures, and a picture",
+        },
+        {"--data FILE…": "labelled structures on which all are tested", "--json FILE": "for other programs", **_KEYS},
+    ),
+    "learning-curve": Short(
+        "would more data help? trainings on parts of them",
+        "FILE… [options]",
+        {
+            "train.xyz --test test.xyz": "an eighth, a quarter, a half and all of the structures",
+            "all.xyz --sizes [50,100,200] --max_epochs 50": "these numbers, shorter; a tenth is set aside as a test",
+        },
+        {
+            "--test FILE…": "labelled structures to test on",
+            "--sizes LIST": "numbers of training structures",
+            "--recipe NAME": "ace, ace-large or acsf, or a configuration",
+            "--out FOLDER": "for the trainings; what is there already is not done again",
+        },
+    ),
     "predict": Short(
         "energies, forces and stresses of structures",
         "MODEL FILE OUT [options]",
@@ -117,6 +141,16 @@ COMMANDS = {
         {
             "runs/mine/model.nnpot": "elements, cutoff, modules, training data, versions",
             "--system": "versions, processor, kernels, threads, GPU and speed, for a report of a fault",
+        },
+        {},
+    ),
+    "completion": Short(
+        "what makes a shell complete commands and options",
+        "[--shell SHELL]",
+        {
+            "> ~/.local/share/bash-completion/completions/nnpot": "for bash",
+            '--shell zsh > "${fpath[1]}/_nnpot.zsh"': "for zsh; source it in ~/.zshrc",
+            "--shell fish > ~/.config/fish/completions/nnpot.fish": "for fish",
         },
         {},
     ),

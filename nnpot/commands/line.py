@@ -74,7 +74,7 @@ def call(command: str, module: Any, arguments: Sequence[str]) -> None:
         ValueError: If a configuration is not one, or as the function.
         OSError: If a file cannot be read.
     """
-    function = getattr(module, command)
+    function = function_of(command, module)
     if topic := asked_for(arguments):
         print(of_topic(command, function, topic))
         return
@@ -83,6 +83,12 @@ def call(command: str, module: Any, arguments: Sequence[str]) -> None:
     except UsageError as error:
         complain(str(error), code=2)
     function(**settings)
+
+
+def function_of(command: str, module: Any) -> Callable[..., Any]:
+    """Return the function of a command."""
+    function: Callable[..., Any] = getattr(module, command.replace("-", "_"))
+    return function
 
 
 def settings_of(command: str, module: Any, arguments: Sequence[str]) -> dict[str, Any]:
@@ -98,7 +104,7 @@ def settings_of(command: str, module: Any, arguments: Sequence[str]) -> dict[str
         ValueError: If a configuration is not one.
         OSError: If a file cannot be read.
     """
-    function = getattr(module, command)
+    function = function_of(command, module)
     arguments = spelled_out(arguments) if command == "train" else arguments
     check_configurations(arguments)
     parser, rest = _parser(command, module), as_lists(command, by_new_names(arguments))
@@ -118,7 +124,7 @@ def _parser(command: str, module: Any) -> Parser:
     if hasattr(module, "add_arguments"):  # where they are more than those of a function
         module.add_arguments(parser)
     else:
-        parser.add_function_arguments(getattr(module, command), as_positional=command != "train", sub_configs=False)
+        parser.add_function_arguments(function_of(command, module), as_positional=command != "train", sub_configs=False)
     for name, option in OTHER_NAMES.items():
         action = parser._option_string_actions.get(option)
         if action is not None:

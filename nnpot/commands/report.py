@@ -1,5 +1,6 @@
 """What a training leaves to be read: tables, pictures and a page, from the files of its folder and its structures."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ class RunReport:
         self._write_page(facts)
         write_atomically(self.folder / "report.txt", text + "\n")
         print(text)
+        print(next_steps(self.folder))
 
     def _evaluations(self, potential: Potential, *, quiet: bool = False) -> tuple[Evaluation, Evaluation]:
         """Errors on validation structures, or the training ones if there are none, and on some of the latter."""
@@ -98,7 +100,7 @@ class RunReport:
         state: State = "training" if not is_over else "finished" if last is None or last.finished else "cut short"
         threads = torch.get_num_threads()
         return Facts(
-            title=f"{folder.absolute().name}: {summary.get('training file', '')}",
+            title=f"{folder.absolute().name}: {summary.get('training file') or summary.get('training files', '')}",
             model=folder / MODEL,
             potential=potential,
             kind="validation" if self.split.validation else "training",
@@ -127,6 +129,19 @@ class RunReport:
 
     def _write_page(self, facts: Facts) -> None:
         write_atomically(self.folder / PAGE, page(facts), durable=False)
+
+
+def next_steps(folder: Path) -> str:
+    """Return what can be done with a training that is over, to copy."""
+    model, page = shlex.quote(str(folder / MODEL)), folder / PAGE
+    return "\n".join(
+        [
+            f"next: open {page} in a browser",
+            f"  nnpot evaluate {model} TEST --report test.html",
+            f"  nnpot export {model} {shlex.quote(str(folder / 'lammps'))} --to lammps",
+            f"  python: atoms.calc = nnpot.NNPotCalculator({str(folder)!r})",
+        ]
+    )
 
 
 def _last(folder: Path) -> Checkpoint | None:

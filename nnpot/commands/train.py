@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from jsonargparse import ArgumentParser
 
+from nnpot.commands.members import train_members
 from nnpot.commands.renamed import settings_by_new_names
 from nnpot.commands.report import RunReport
 from nnpot.doctor.consultation import consult
@@ -53,6 +54,7 @@ def train(
     resume: Path | None = None,
     from_model: Path | None = None,
     license: str = "",
+    members: int = 1,
     *,
     repulsion: Literal["auto"] | bool = "auto",
     plan: bool = False,
@@ -78,6 +80,8 @@ def train(
             energies fitted to the data, and the learning rate is a tenth of `optimizer.lr`.  Settings that are not
             given are the model's.
         license: Licence under which the model may be used, such as `CC-BY-4.0`; it is kept in its file.
+        members: Number of potentials, each from another seed; of more than one `out` holds a folder for each, and the
+            model of the committee of all.  The same command once more goes on where it was interrupted.
         repulsion: What holds atoms apart that are closer than in the data: `auto` for a core that is put on after the
             training and changes nothing else, `true` for the ZBL repulsion of the nuclei, trained on what remains,
             `false` for nothing.
@@ -94,6 +98,12 @@ def train(
     began = time.perf_counter()
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must be from 0 to 2³² − 1, got {seed}")
+    if members < 1:
+        raise ValueError(f"members must be at least 1, got {members}")
+    if members > 1:
+        of_each = {"data": data, "loss": loss, "optimizer": optimizer, "trainer": trainer, "license": license}
+        of_each |= {"potential": potential, "from_model": from_model, "resume": resume}
+        return train_members(members, train, out, seed, **of_each, repulsion=repulsion, plan=plan)
     pl.seed_everything(seed, verbose=False)
     check_launcher(trainer)
     if not is_first(trainer):  # which tells

@@ -8,6 +8,7 @@ from nnpot.label_names import LabelKeys
 from nnpot.reading import Sources, sources_of
 from nnpot.torch_compile import Compilation
 from nnpot.training.aside import SplitName
+from nnpot.training.loggers import LoggerName
 from nnpot.training.loss import LossOptions
 from nnpot.training.optimizers import OPTIMIZERS
 from nnpot.training.schedules import SCHEDULES, Schedule, ScheduleSettings
@@ -160,6 +161,7 @@ class TrainerOptions:
             atoms will be seen.
         max_time: End with a checkpoint after so many hours, or after `HH:MM:SS` or `D-HH:MM:SS` as SLURM writes it;
             `--resume` goes on.  Empty for no limit.
+        loggers: Programs that follow the training besides `metrics.csv`: `tensorboard`, `wandb`.
 
     Raises:
         ValueError: If a number is out of range.
@@ -177,6 +179,7 @@ class TrainerOptions:
     validate_every: int | Literal["auto"] = "auto"
     compile: Compilation = "auto"
     max_time: str | float = ""
+    loggers: tuple[LoggerName, ...] = ()
 
     def __post_init__(self) -> None:
         if self.max_epochs != "auto" and self.max_epochs < 1:

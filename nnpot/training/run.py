@@ -28,6 +28,7 @@ from nnpot.training.checkpoint import (
 )
 from nnpot.training.data import StructureData
 from nnpot.training.finite import NotFiniteError
+from nnpot.training.loggers import loggers_of
 from nnpot.training.metrics_log import MetricsLog
 from nnpot.training.options import OptimizerOptions, TrainerOptions
 from nnpot.training.processes import environment_of, share_threads
@@ -167,7 +168,7 @@ def build_trainer(
             check_val_every_n_epoch=record.length.validate_every,
             callbacks=callbacks,
             plugins=[DurableCheckpointIO(), *([environment] if environment is not None else [])],
-            logger=MetricsLog(folder / "metrics.csv"),
+            logger=[MetricsLog(folder / "metrics.csv"), *loggers_of(options.loggers, folder)],
             default_root_dir=folder,
             enable_progress_bar=False,
             enable_model_summary=False,

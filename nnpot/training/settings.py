@@ -18,7 +18,10 @@ Settings = dict[str, Any]
 
 _ROOT = r"(?:[A-Za-z]:[\\/]|[/~])"
 _ABSOLUTE = re.compile(rf"""(?<=")({_ROOT})[^"]*|(?<=')({_ROOT})[^']*|(?<![\w.~/\\-])({_ROOT})[^\s"',;]*""")
-_MACHINE = ("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.max_time")
+_MACHINE = (
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.max_time"),
+    "trainer.loggers",
+)
 
 MAY_CHANGE = (
     *("trainer.max_epochs", "trainer.atom_budget", "trainer.validate_every"),

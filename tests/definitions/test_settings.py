@@ -13,11 +13,13 @@ import yaml
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from golden import ACE, alloys
+from pytorch_lightning.loggers.logger import DummyLogger
 from short import STILL, Short, finished, short_training
 
 from nnpot.__main__ import main
 from nnpot.native import without_kernels
 from nnpot.structure import Structure
+from nnpot.training.loggers import LOGGERS
 
 CHECKED: set[str] = set()
 """Settings whose effect a test of this file asserts."""
@@ -375,6 +377,32 @@ def test_an_average_that_grows_may_be_longer_than_a_tenth_of_all_steps(tmp_path:
 @effect_of("trainer.max_epochs")
 def test_there_are_so_many_epochs(tmp_path: Path) -> None:
     assert len(short_training(tmp_path, **{"trainer.max_epochs": 3}).rows) == 3
+
+
+@effect_of("trainer.loggers")
+def test_other_programs_are_told_what_the_table_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders, told = [], list[dict[str, float]]()
+
+    class Recorded(DummyLogger):
+        def log_metrics(self, metrics: dict[str, float], *_: object, **__: object) -> None:
+            told.append(metrics)
+
+    monkeypatch.setitem(LOGGERS, "wandb", lambda folder: folders.append(folder) or Recorded())
+    monkeypatch.setattr("nnpot.training.loggers.find_spec", lambda name: name)
+    run = short_training(tmp_path, **{"trainer.loggers": ["wandb", "wandb"]})
+    assert folders == [run.folder]
+    for name in ("train/loss", "val/force_mae_mev_per_ang"):
+        assert [m[name] for m in told if name in m] == pytest.approx(run.column(name))
+
+
+@pytest.mark.parametrize(("name", "why"), [("wandb", "pip install wandb"), ("mlflow", "some of tensorboard, wandb")])
+def test_a_logger_that_is_not_there_is_told(
+    tmp_path: Path, name: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nnpot.training.loggers.find_spec", lambda _: None)
+    with pytest.raises(SystemExit):
+        short_training(tmp_path, **{"trainer.loggers": [name]})
+    assert why in capsys.readouterr().err
 
 
 @effect_of("trainer.atom_budget")

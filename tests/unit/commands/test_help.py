@@ -48,7 +48,8 @@ def test_each_command_has_an_example_and_only_options_that_exist(
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_setting_is_told_with_its_meaning(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, command, "--help", "all")
-    function = getattr(import_module(f"nnpot.commands.{command}"), command)
+    name = command.replace("-", "_")
+    function = getattr(import_module(f"nnpot.commands.{name}"), name)
     for name in parameters_of(function):
         assert re.search(rf"\n  (--{name.replace('from_model', 'from')}[ .\n]|{name.upper()} )", text), name
     assert not re.findall(r"\n  \S+\n(?! {20})|:\w+:`", text)

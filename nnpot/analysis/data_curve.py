@@ -1,0 +1,99 @@
+"""Errors against the number of training structures: would more data help?"""
+
+import io
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.ticker import NullLocator
+from rich.console import Console
+from rich.table import Table
+
+from nnpot.analysis.drawing import PlainLogFormatter, new_figure, save
+from nnpot.analysis.evaluate import rmse_key
+from nnpot.analysis.palette import BLUE, GRAY
+from nnpot.labels import LABELS, Label
+
+Errors = Mapping[int, Mapping[str, float]]
+"""Errors by the number of training structures, under the keys of `nnpot evaluate --json`."""
+
+LITTLE, MUCH = 0.03, 0.1
+"""Gain by twice the data that is small, and one that is worth them."""
+
+
+def exponent(errors: Errors, key: str) -> float | None:
+    """Return b of the law error ∝ N^(−b) through the last three numbers of structures; None if there are not two."""
+    points = sorted((n, e[key]) for n, e in errors.items() if e.get(key, 0.0) > 0)[-3:]
+    if len(points) < 2:
+        return None
+    x, y = np.log(np.array(points)).T
+    return float(-np.polyfit(x, y, 1)[0])
+
+
+def verdict(errors: Errors) -> str:
+    """Return in a sentence or two what twice as many structures would bring, as far as the curve goes on as it is."""
+    told, gains = [], []
+    for label in _labels(errors):
+        b = exponent(errors, rmse_key(label))
+        if b is not None:
+            gains.append(1.0 - 2.0**-b)
+            way = f"{100 * gains[-1]:.0f} % lower" if gains[-1] > 0 else "no lower"
+            told.append(f"{label.name} {way}")
+    if not told:
+        return "Two numbers of structures are needed for a verdict."
+    advice = "help" if max(gains) > MUCH else "help a little" if max(gains) > LITTLE else "not help"
+    return f"If the curve goes on as it is, twice as many structures would {advice}: errors {', '.join(told)}."
+
+
+def table(errors: Errors, title: str) -> str:
+    """Return the errors as text, one number of structures in a line."""
+    view = Table(title=title, title_justify="left")
+    view.add_column("structures", justify="right")
+    labels = _labels(errors)
+    for label in labels:
+        view.add_column(f"{label.symbol} RMSE\n{label.shown}", justify="right")
+    for n in sorted(errors):
+        view.add_row(str(n), *[f"{errors[n].get(rmse_key(label), math.nan):.4g}" for label in labels])
+    screen = io.StringIO()
+    Console(file=screen, width=30 + 14 * len(labels)).print(view)
+    return screen.getvalue().rstrip()
+
+
+def to_json(errors: Errors) -> str:
+    """Return the same as JSON text, with the exponents."""
+    exponents = {rmse_key(label): exponent(errors, rmse_key(label)) for label in _labels(errors)}
+    rows = {str(n): dict(of_n) for n, of_n in sorted(errors.items())}
+    return json.dumps({"errors": rows, "exponents": exponents}, indent=2) + "\n"
+
+
+def picture(path: Path, errors: Errors, title: str) -> Path:
+    """Draw the errors against the number of structures, with the law through the last of them up to twice as many.
+
+    Returns:
+        The path.
+    """
+    labels = _labels(errors)
+    figure = new_figure(3.6 * len(labels), 3.6)
+    for ax, label in zip(figure.subplots(1, len(labels), squeeze=False)[0], labels, strict=True):
+        key = rmse_key(label)
+        points = np.array(sorted((n, e[key]) for n, e in errors.items() if key in e))
+        ax.loglog(points[:, 0], points[:, 1], "o-", color=BLUE)
+        b = exponent(errors, key)
+        if b is not None:
+            more = np.array([points[-1, 0], 2 * points[-1, 0]])
+            ax.loglog(more, points[-1, 1] * (more / points[-1, 0]) ** -b, "--", color=GRAY, label=f"∝ N$^{{{-b:.2f}}}$")
+            ax.legend(frameon=False)
+        ax.set(title=label.key.capitalize(), xlabel="training structures", ylabel=f"RMSE ({label.shown})")
+        ax.set_xticks(points[:, 0], [f"{n:.0f}" for n in points[:, 0]])
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_formatter(PlainLogFormatter())
+        ax.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1.5, 0.5)))
+        ax.grid(color="0.92", linewidth=0.6)
+    figure.suptitle(title, fontsize=10)
+    return save(figure, path)
+
+
+def _labels(errors: Errors) -> list[Label]:
+    return [label for label in LABELS.values() if any(rmse_key(label) in e for e in errors.values())]

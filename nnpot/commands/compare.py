@@ -1,0 +1,93 @@
+"""`nnpot compare`: trainings side by side."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jsonargparse import ArgumentParser
+
+from nnpot.analysis.comparison import Compared, picture, shown_labels, table, to_json
+from nnpot.analysis.evaluate import evaluate_potential
+from nnpot.analysis.history import History
+from nnpot.analysis.speed import measured
+from nnpot.io import MODEL, load, read_summary
+from nnpot.label_names import LabelKeys
+from nnpot.machine.files import write_atomically
+from nnpot.reading import Sources, as_words, read_labelled, require_labels
+from nnpot.run import Run
+from nnpot.structure import Structure
+from nnpot.training.checkpoint import Checkpoint
+
+log = logging.getLogger("nnpot")
+
+
+def compare(
+    runs: Sequence[Path],
+    data: Sources | None = None,
+    plot: Path | None = None,
+    json: Path | None = None,
+    keys: LabelKeys = LabelKeys(),
+) -> list[Compared]:
+    """Print the errors of trainings side by side, how long they took, and how fast their potentials are here.
+
+    Args:
+        runs: Folders of trainings.
+        data: Labelled structures on which all are tested; otherwise each on what validated it.
+        plot: PNG file for their learning curves, and errors against cost.
+        json: File to write the table to, for other programs.
+        keys: Names of the labels of the data, if not ASE's own.
+
+    Returns:
+        What was found.
+
+    Raises:
+        FileNotFoundError: If a folder or file is not there, or a training has no model yet.
+        ValueError: If something cannot be read, or the data have no energies or an unknown element.
+    """
+    tested = None
+    if data is not None:
+        tested, inventory = read_labelled(data, keys, "--keys.{label} {name}")
+        log.info("%s", inventory)
+        require_labels(tested, inventory.source, inventory)
+    found = [_compared(Path(run), tested) for run in runs]
+    on = "on their validation structures" if data is None else f"on {as_words(data)}"
+    if not shown_labels(found):
+        raise ValueError("there are no labels to compare on; give labelled structures by --data")
+    print(table(found, f"{len(found)} trainings {on}"))
+    if data is None and len({_validated_on(Path(run)) for run in runs}) > 1:
+        log.warning("they were validated on different structures, so their errors tell little: give --data TEST")
+    if plot is not None:
+        picture(plot, found)
+    if json is not None:
+        write_atomically(json, to_json(found))
+    return found
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of :func:`compare` to a parser: as many folders as are given."""
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of trainings")
+    parser.add_argument("--data", nargs="+", type=Path, help="labelled structures on which all are tested")
+    parser.add_function_arguments(compare, as_positional=False, skip={"runs", "data"}, sub_configs=False)
+
+
+def _compared(folder: Path, tested: Sequence[Structure] | None) -> Compared:
+    if not (folder / MODEL).is_file():
+        raise FileNotFoundError(f"{folder} holds no {MODEL}; give the folder of a training that has reached something")
+    potential, summary, metrics = load(folder, torch.float32), read_summary(folder / MODEL), folder / "metrics.csv"
+    structures = Run(folder).structures if tested is None else tested
+    return Compared(
+        str(folder),
+        evaluate_potential(potential, structures).errors(),
+        int(summary["training structures"]),
+        int(summary["epochs"]),
+        summary.get("minutes"),
+        measured(potential, structures, torch.get_num_threads()).microseconds,
+        History.read(metrics) if metrics.is_file() else None,
+    )
+
+
+def _validated_on(folder: Path) -> tuple[str, tuple[int, ...]]:
+    """What tells whether two trainings have the same validation structures."""
+    record = Checkpoint.read(folder / "last.ckpt").record
+    return record.data, tuple(record.aside)

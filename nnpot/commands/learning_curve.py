@@ -1,0 +1,113 @@
+"""`nnpot learning-curve`: trainings on parts of the data, to see whether more of them would help."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from ase.io import write
+from jsonargparse import ArgumentParser
+
+from nnpot.analysis.data_curve import picture, table, to_json, verdict
+from nnpot.analysis.evaluate import evaluate_potential
+from nnpot.io import MODEL
+from nnpot.label_names import LabelKeys
+from nnpot.machine.files import write_atomically
+from nnpot.reading import Sources, read_labelled, require_labels, short_name
+from nnpot.run import Run, train
+from nnpot.structure import Structure
+from nnpot.training.data import NAMING
+
+log = logging.getLogger("nnpot")
+
+TESTED, FEWEST = 0.1, 10
+"""Fraction, and smallest number, of structures that are set aside as a test if there are no others."""
+
+PARTS = (0.125, 0.25, 0.5, 1.0)
+"""Of the training structures that are left."""
+
+
+def learning_curve(
+    data: Sources,
+    test: Sources | None = None,
+    sizes: tuple[int, ...] = (),
+    recipe: str = "ace",
+    max_epochs: int | None = None,
+    out: Path = Path("runs/learning-curve"),
+    seed: int = 0,
+    keys: LabelKeys = LabelKeys(),
+) -> dict[int, dict[str, float]]:
+    """Train on growing parts of the data, test all on the same structures, and say whether more data would help.
+
+    Each part holds the one before.  What is finished is not trained again, what was interrupted goes on.
+
+    Args:
+        data: Labelled structures: files, folders, patterns such as `data/*.xyz`.
+        test: Labelled structures to test on; otherwise a tenth of the data, at least ten, chosen at random.
+        sizes: Numbers of training structures; an eighth, a quarter, a half and all of them if none are given.
+        recipe: Recipe by its name, or a configuration.
+        max_epochs: An end before a training has found its own.
+        out: Folder for the trainings, `errors.json` and `learning-curve.png`.
+        seed: Of the choice of structures, and of the trainings.
+        keys: Names of the labels, if not ASE's own.
+
+    Returns:
+        Errors of the test structures by the number of training structures, as `nnpot evaluate --json` names them.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If the data cannot be used, or there are fewer structures than asked for.
+    """
+    structures, found = read_labelled(data, keys, NAMING.replace("data.", ""))
+    log.info("%s", found)
+    require_labels(structures, found.source, found)
+    order = [structures[k] for k in np.random.default_rng(seed).permutation(len(structures))]
+    tested, known = _tested(order, test, keys)
+    numbers = sorted(set(sizes)) or sorted({max(1, round(part * len(known))) for part in PARTS})
+    if not 0 < numbers[0] <= numbers[-1] <= len(known):
+        raise ValueError(f"there are {len(known)} structures to train on, so sizes must be from 1 to that, got {sizes}")
+    errors: dict[int, dict[str, float]] = {}
+    title = f"{short_name(data)}, recipe {Path(recipe).stem}"
+    for n in numbers:
+        run = _trained(known[:n], out, recipe, max_epochs, seed)
+        errors[n] = evaluate_potential(run.potential, tested).errors()
+        print(table(errors, f"{title}: errors of {len(tested)} test structures"))
+        write_atomically(out / "errors.json", to_json(errors))
+        picture(out / "learning-curve.png", errors, title)
+    print(verdict(errors))
+    return errors
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of :func:`learning_curve` to a parser: as many files as are given."""
+    parser.add_argument("data", nargs="+", type=Path, help="labelled structures: files, folders, patterns, a.xyz@0:10")
+    parser.add_argument("--test", nargs="+", type=Path, help="labelled structures to test on")
+    parser.add_function_arguments(learning_curve, as_positional=False, skip={"data", "test"}, sub_configs=False)
+
+
+def _tested(
+    order: Sequence[Structure], test: Sources | None, keys: LabelKeys
+) -> tuple[Sequence[Structure], Sequence[Structure]]:
+    """Structures to test on, and those to train on."""
+    if test is not None:
+        others, found = read_labelled(test, keys, NAMING.replace("data.", ""))
+        require_labels(others, found.source, found)
+        return others, order
+    n = max(FEWEST, round(TESTED * len(order)))
+    if len(order) < 2 * n:
+        raise ValueError(f"of {len(order)} structures none can be set aside to test on; give others by --test")
+    return order[:n], order[n:]
+
+
+def _trained(structures: Sequence[Structure], out: Path, recipe: str, max_epochs: int | None, seed: int) -> Run:
+    """The training on some structures: as it is if it is over, else from where it is."""
+    folder = out / str(len(structures))
+    if (folder / "report.txt").is_file() and (folder / MODEL).is_file():
+        return Run(folder)
+    if (folder / "last.ckpt").is_file():
+        return train(resume=str(folder))
+    data = out / f"{len(structures)}.xyz"
+    out.mkdir(parents=True, exist_ok=True)
+    write(data, [s.to_ase() for s in structures], format="extxyz")
+    length = {} if max_epochs is None else {"max_epochs": max_epochs}
+    return train(str(data), recipe=recipe, out=str(folder), seed=seed, doctor="off", **length)

@@ -1,0 +1,56 @@
+"""Trainings on parts of the data, and what they tell of more."""
+
+from pathlib import Path
+
+import ase.io
+import pytest
+from datasets import labelled_alloys, tiny_config, write
+from runs import refusal
+
+from nnpot.__main__ import main
+from nnpot.analysis.data_curve import exponent, verdict
+from nnpot.commands.evaluate import evaluate
+from nnpot.commands.learning_curve import learning_curve
+
+KEY = "force_rmse_mev_per_ang"
+
+
+def test_each_part_holds_the_one_before_and_all_are_tested_on_the_same(tmp_path: Path) -> None:
+    data, test = write(tmp_path / "all.xyz", labelled_alloys(12)), write(tmp_path / "test.xyz", labelled_alloys(4, 9))
+    out = tmp_path / "curve"
+    given = {"recipe": str(tiny_config(tmp_path)), "max_epochs": 2, "out": out}
+    errors = learning_curve(data, test, (6, 12), **given)
+    assert sorted(errors) == [6, 12]
+    for n, found in errors.items():
+        assert found == pytest.approx(evaluate(out / str(n) / "model.nnpot", test))
+    small, large = (ase.io.read(out / f"{n}.xyz", ":") for n in (6, 12))
+    assert all(any((a.positions == b.positions).all() for b in large) for a in small)
+    assert {p.name for p in out.iterdir()} == {"6", "6.xyz", "12", "12.xyz", "errors.json", "learning-curve.png"}
+    (out / "12/report.txt").unlink()
+    before = (out / "6/model.nnpot").stat().st_mtime_ns
+    assert learning_curve(data, test, (6, 12), **given) == pytest.approx(errors)
+    assert (out / "6/model.nnpot").stat().st_mtime_ns == before
+
+
+def test_without_a_test_set_some_are_set_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, config = write(tmp_path / "all.xyz", labelled_alloys(24)), tiny_config(tmp_path)
+    options = ["--recipe", str(config), "--max_epochs", "1", "--out", str(tmp_path / "c")]
+    main(["learning-curve", str(data), "--sizes", "[7,14]", *options])
+    said = capsys.readouterr().out
+    assert "errors of 10 test structures" in said
+    assert "If the curve goes on as it is, twice as many structures would" in said
+    assert "sizes must be from 1" in refusal(capsys, "learning-curve", data, "--sizes", "[15]", *options)
+    few = write(tmp_path / "few.xyz", labelled_alloys(5))
+    assert "none can be set aside to test on; give others by --test" in refusal(capsys, "learning-curve", few, *options)
+
+
+def test_the_law_goes_through_the_last_three() -> None:
+    errors = {n: {KEY: 100.0 * n**-0.5} for n in (25, 50, 100)} | {10: {KEY: 1e4}}
+    assert exponent(errors, KEY) == pytest.approx(0.5)
+    assert verdict(errors) == (
+        "If the curve goes on as it is, twice as many structures would help: errors forces 29 % lower."
+    )
+    flat = {n: {KEY: 10.0 + 0.001 * n} for n in (25, 50)}
+    assert "would not help: errors forces no lower" in verdict(flat)
+    assert "would help a little: errors forces 7 % lower" in verdict({n: {KEY: n**-0.1} for n in (1, 2)})
+    assert exponent({5: {KEY: 1.0}}, KEY) is None

@@ -1,0 +1,42 @@
+"""A committee that is trained by one command."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import labelled_alloys, tiny_config
+from runs import refusal
+
+from nnpot.__main__ import main
+from nnpot.committee import Committee
+from nnpot.io import load, read_summary
+from nnpot.structure import Structure
+from nnpot.training.checkpoint import Checkpoint
+
+
+def test_its_members_differ_by_their_seeds_and_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    out = tmp_path / "three"
+    command = ["train", "--config", str(tiny_config(tmp_path)), "--trainer.max_epochs", "2", "--out", str(out)]
+    main([*command, "--members", "3", "--seed", "4"])
+    records = [Checkpoint.read(out / f"member-{k}/last.ckpt").record for k in range(3)]
+    assert [record.settings["seed"] for record in records] == [4, 5, 6]
+    committee, members = load(out / "model.nnpot"), [load(out / f"member-{k}") for k in range(3)]
+    assert isinstance(committee, Committee)
+    assert read_summary(out / "model.nnpot")["members"] == 3
+    structure = Structure.from_ase(labelled_alloys(3)[2])
+    energies = torch.cat([member.predict(structure).energy for member in members])
+    torch.testing.assert_close(committee.predict(structure).energy, energies.mean(dim=0, keepdim=True))
+    assert len(set(energies.tolist())) == 3
+    times = [(out / f"member-{k}/model.nnpot").stat().st_mtime_ns for k in range(3)]
+    (out / "member-1/report.txt").unlink()
+    (out / "model.nnpot").unlink()
+    main([*command, "--members", "3", "--seed", "4"])
+    assert [(out / f"member-{k}/model.nnpot").stat().st_mtime_ns for k in range(3)] == times
+    assert (out / "member-1/report.txt").is_file()
+    assert (out / "model.nnpot").is_file()
+
+
+def test_what_a_committee_cannot_be_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "--config", tiny_config(tmp_path)]
+    assert "members must be at least 1" in refusal(capsys, *command, "--members", "0")
+    assert "without --resume" in refusal(capsys, "train", "--resume", tmp_path, "--members", "2")
