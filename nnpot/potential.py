@@ -18,14 +18,14 @@ from torch import Tensor
 from nnpot.batch import Batch, Origin, Pairs
 from nnpot.core import Core
 from nnpot.functional.constants import indices
-from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative
+from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative, stress_of
 from nnpot.functional.tape import Sum, Tape
 from nnpot.heads import HEADS, predictions
 from nnpot.hessian import hessian
 from nnpot.html import table
 from nnpot.labels import LABELS
 from nnpot.neighbors import single_batch
-from nnpot.prediction import Prediction, stress_of
+from nnpot.prediction import Prediction
 from nnpot.spec import Module
 from nnpot.structure import Structure, as_structure, as_structures, moved_to
 

@@ -74,12 +74,3 @@ def _complaint(batch: Batch, k: int) -> str:
     close = too_close(batch, k)
     why = "" if close is None else f"; atoms {close[0]} and {close[1]} are {close[2]:.2g} Å apart"
     return f"{name}{': ' if name else ''}the potential gives no finite energy, forces and stress{why}"
-
-
-def stress_of(strain: Tensor, volumes: Tensor) -> Tensor:
-    """Divide strain derivatives (B, 6) by volumes (B, 1); NaN without a volume.
-
-    Double where: a molecule then has the derivative 0, where 0/NaN would make the gradient of its whole batch NaN.
-    """
-    known = torch.isfinite(volumes)
-    return torch.where(known, strain / torch.where(known, volumes, 1.0), torch.nan)

@@ -26,14 +26,13 @@ from nnpot.commands import line
 from nnpot.commands import train as command
 from nnpot.commands.kinds import all_names, classes_of, parameters_of
 from nnpot.commands.recipes import recipe_file
+from nnpot.commands.runs import tested_structures
 from nnpot.descriptors import Descriptor
 from nnpot.html import table
 from nnpot.io import load
 from nnpot.potential import Potential
 from nnpot.spec import Module
 from nnpot.structure import Structure, as_structures
-from nnpot.training.checkpoint import Checkpoint
-from nnpot.training.data import Split
 from nnpot.training.settings import plain
 
 log = logging.getLogger("nnpot")
@@ -144,10 +143,7 @@ class Run(os.PathLike[str]):
         Raises:
             FileNotFoundError: If nothing is reached yet, or the data are no longer there.
         """
-        settings = line.settings_of("train", command, ["--resume", str(self.folder)])
-        record = Checkpoint.read(self.folder / "last.ckpt").record
-        split = Split.read(settings["data"], record.settings["seed"], record.aside)
-        return split.validation or split.train
+        return tested_structures(self.folder)
 
     @cached_property
     def evaluation(self) -> Evaluation:

@@ -87,7 +87,7 @@ def _acsf(g: dict[str, Any], vectors: Tensor) -> Tensor:
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": activations.identity,
-    **{name: getattr(activations, name) for name in ("tanh", "sigmoid", "silu", "gaussian")},
+    **{name: getattr(activations, name) for name in ("tanh", "sigmoid", "silu", "gaussian", "relu")},
 }
 
 

@@ -151,7 +151,7 @@ def test_only_training_and_its_commands_import_lightning(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n in INSIDE if part_of(n) == "analysis"])
 def test_numbers_need_no_drawing(name: str) -> None:
-    drawing = {"nnpot.analysis.drawing", "nnpot.analysis.plots"}
+    drawing = {"nnpot.analysis.drawing", "nnpot.analysis.plots", "nnpot.analysis.curves"}
     assert name in drawing or not {m for m in imports_in(tree_of(name)) if m in drawing or m.startswith("matplotlib")}
 
 

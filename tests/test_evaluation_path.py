@@ -20,11 +20,12 @@ MAX_MODULES, MAX_IMPLEMENTATIONS = 18, 10
 
 
 def executed(step: Any) -> set[str]:
-    """Names of the modules of nnpot in which a function is called."""
+    """Names of the modules of nnpot in which a function that stands there is called, not a generated constructor."""
     modules = set()
 
     def note(frame: FrameType, event: str, argument: object) -> None:
-        modules.add(frame.f_globals.get("__name__", ""))
+        if frame.f_code.co_filename != "<string>":
+            modules.add(frame.f_globals.get("__name__", ""))
 
     before = sys.getprofile()
     sys.setprofile(note)

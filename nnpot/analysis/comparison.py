@@ -4,17 +4,12 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-from matplotlib.axes import Axes
 from rich.console import Console
 from rich.table import Table
 
-from nnpot.analysis.drawing import PlainLogFormatter, new_figure, save
 from nnpot.analysis.evaluate import rmse_key
-from nnpot.analysis.history import History, rmse_of
-from nnpot.analysis.palette import PALETTE
+from nnpot.analysis.history import History
 from nnpot.analysis.wording import three_digits
 from nnpot.labels import LABELS, Label
 
@@ -83,45 +78,6 @@ def to_json(found: Sequence[Compared]) -> str:
     return json.dumps(rows, indent=2) + "\n"
 
 
-def picture(path: Path, found: Sequence[Compared]) -> Path:
-    """Draw the validation errors over the epochs, one panel for each label, and errors of forces against the cost.
-
-    Args:
-        path: PNG file to write.
-        found: The trainings.
-
-    Returns:
-        The path.
-    """
-    labels = shown_labels(found)
-    figure = new_figure(3.6 * (len(labels) + 1), 3.6)
-    *curves, cost = figure.subplots(1, len(labels) + 1)
-    for ax, label in zip(curves, labels, strict=True):
-        for k, one in enumerate(found):
-            epochs, errors = (np.zeros(0),) * 2 if one.history is None else one.history.series(rmse_of(label))
-            ax.plot(epochs, errors, color=PALETTE[k % len(PALETTE)], label=one.name, linewidth=1.2)
-        ax.set(title=f"{label.key.capitalize()}, validation", xlabel="epoch", ylabel=f"RMSE ({label.shown})")
-        ax.set_xscale("log")
-        _logarithmic(ax)
-    watched = next((label for label in labels if label.name == "forces"), labels[0])
-    for k, one in enumerate(found):
-        error = one.rmse(watched)
-        if error is not None:
-            cost.plot(one.microseconds, error, "o", color=PALETTE[k % len(PALETTE)], label=one.name)
-    cost.set(title="Error and cost", xlabel="µs per atom and step", ylabel=f"{watched.key} RMSE ({watched.shown})")
-    _logarithmic(cost)
-    figure.legend(*cost.get_legend_handles_labels(), frameon=False, loc="outside upper center", ncols=3)
-    return save(figure, path)
-
-
 def shown_labels(found: Sequence[Compared]) -> list[Label]:
     """Return the labels of which some training has an error."""
     return [label for label in LABELS.values() if any(one.rmse(label) is not None for one in found)]
-
-
-def _logarithmic(ax: Axes) -> None:
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(PlainLogFormatter())
-    ax.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1.5, 0.5)))
-    ax.grid(color="0.92", linewidth=0.6)
-    ax.set_axisbelow(True)

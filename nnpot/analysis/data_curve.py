@@ -4,16 +4,12 @@ import io
 import json
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
-from matplotlib.ticker import NullLocator
 from rich.console import Console
 from rich.table import Table
 
-from nnpot.analysis.drawing import PlainLogFormatter, new_figure, save
 from nnpot.analysis.evaluate import rmse_key
-from nnpot.analysis.palette import BLUE, GRAY
 from nnpot.labels import LABELS, Label
 
 Errors = Mapping[int, Mapping[str, float]]
@@ -35,7 +31,7 @@ def exponent(errors: Errors, key: str) -> float | None:
 def verdict(errors: Errors) -> str:
     """Return in a sentence or two what twice as many structures would bring, as far as the curve goes on as it is."""
     told, gains = [], []
-    for label in _labels(errors):
+    for label in labels_of(errors):
         b = exponent(errors, rmse_key(label))
         if b is not None:
             gains.append(1.0 - 2.0**-b)
@@ -51,7 +47,7 @@ def table(errors: Errors, title: str) -> str:
     """Return the errors as text, one number of structures in a line."""
     view = Table(title=title, title_justify="left")
     view.add_column("structures", justify="right")
-    labels = _labels(errors)
+    labels = labels_of(errors)
     for label in labels:
         view.add_column(f"{label.symbol} RMSE\n{label.shown}", justify="right")
     for n in sorted(errors):
@@ -63,37 +59,11 @@ def table(errors: Errors, title: str) -> str:
 
 def to_json(errors: Errors) -> str:
     """Return the same as JSON text, with the exponents."""
-    exponents = {rmse_key(label): exponent(errors, rmse_key(label)) for label in _labels(errors)}
+    exponents = {rmse_key(label): exponent(errors, rmse_key(label)) for label in labels_of(errors)}
     rows = {str(n): dict(of_n) for n, of_n in sorted(errors.items())}
     return json.dumps({"errors": rows, "exponents": exponents}, indent=2) + "\n"
 
 
-def picture(path: Path, errors: Errors, title: str) -> Path:
-    """Draw the errors against the number of structures, with the law through the last of them up to twice as many.
-
-    Returns:
-        The path.
-    """
-    labels = _labels(errors)
-    figure = new_figure(3.6 * len(labels), 3.6)
-    for ax, label in zip(figure.subplots(1, len(labels), squeeze=False)[0], labels, strict=True):
-        key = rmse_key(label)
-        points = np.array(sorted((n, e[key]) for n, e in errors.items() if key in e))
-        ax.loglog(points[:, 0], points[:, 1], "o-", color=BLUE)
-        b = exponent(errors, key)
-        if b is not None:
-            more = np.array([points[-1, 0], 2 * points[-1, 0]])
-            ax.loglog(more, points[-1, 1] * (more / points[-1, 0]) ** -b, "--", color=GRAY, label=f"∝ N$^{{{-b:.2f}}}$")
-            ax.legend(frameon=False)
-        ax.set(title=label.key.capitalize(), xlabel="training structures", ylabel=f"RMSE ({label.shown})")
-        ax.set_xticks(points[:, 0], [f"{n:.0f}" for n in points[:, 0]])
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.yaxis.set_major_formatter(PlainLogFormatter())
-        ax.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1.5, 0.5)))
-        ax.grid(color="0.92", linewidth=0.6)
-    figure.suptitle(title, fontsize=10)
-    return save(figure, path)
-
-
-def _labels(errors: Errors) -> list[Label]:
+def labels_of(errors: Errors) -> list[Label]:
+    """Return the labels of which there are errors."""
     return [label for label in LABELS.values() if any(rmse_key(label) in e for e in errors.values())]

@@ -1,30 +1,33 @@
 """`nnpot compare`: trainings side by side."""
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from jsonargparse import ArgumentParser
 
-from nnpot.analysis.comparison import Compared, picture, shown_labels, table, to_json
+from nnpot.analysis.comparison import Compared, shown_labels, table, to_json
+from nnpot.analysis.curves import side_by_side
 from nnpot.analysis.evaluate import evaluate_potential
 from nnpot.analysis.history import History
 from nnpot.analysis.speed import measured
+from nnpot.commands.runs import tested_structures
 from nnpot.io import MODEL, load, read_summary
 from nnpot.label_names import LabelKeys
 from nnpot.machine.files import write_atomically
-from nnpot.reading import Sources, as_words, read_labelled, require_labels
-from nnpot.run import Run
+from nnpot.reading import as_words, read_labelled, require_labels
 from nnpot.structure import Structure
 from nnpot.training.checkpoint import Checkpoint
+from nnpot.training.options import Given
 
 log = logging.getLogger("nnpot")
 
 
 def compare(
     runs: Sequence[Path],
-    data: Sources | None = None,
+    data: Given | None = None,
     plot: Path | None = None,
     json: Path | None = None,
     keys: LabelKeys = LabelKeys(),
@@ -50,7 +53,7 @@ def compare(
         tested, inventory = read_labelled(data, keys, "--keys.{label} {name}")
         log.info("%s", inventory)
         require_labels(tested, inventory.source, inventory)
-    found = [_compared(Path(run), tested) for run in runs]
+    found = [_compared(Path(run), name, tested) for run, name in zip(runs, _names(runs), strict=True)]
     on = "on their validation structures" if data is None else f"on {as_words(data)}"
     if not shown_labels(found):
         raise ValueError("there are no labels to compare on; give labelled structures by --data")
@@ -58,7 +61,7 @@ def compare(
     if data is None and len({_validated_on(Path(run)) for run in runs}) > 1:
         log.warning("they were validated on different structures, so their errors tell little: give --data TEST")
     if plot is not None:
-        picture(plot, found)
+        side_by_side(plot, found)
     if json is not None:
         write_atomically(json, to_json(found))
     return found
@@ -67,17 +70,22 @@ def compare(
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of :func:`compare` to a parser: as many folders as are given."""
     parser.add_argument("runs", nargs="+", type=Path, help="folders of trainings")
-    parser.add_argument("--data", nargs="+", type=Path, help="labelled structures on which all are tested")
-    parser.add_function_arguments(compare, as_positional=False, skip={"runs", "data"}, sub_configs=False)
+    parser.add_function_arguments(compare, as_positional=False, skip={"runs"}, sub_configs=False)
 
 
-def _compared(folder: Path, tested: Sequence[Structure] | None) -> Compared:
+def _names(runs: Sequence[Path]) -> list[str]:
+    """Names of folders without what all of them begin with."""
+    above = os.path.commonpath([Path(run).absolute().parent for run in runs])
+    return [os.path.relpath(Path(run).absolute(), above) for run in runs]
+
+
+def _compared(folder: Path, name: str, tested: Sequence[Structure] | None) -> Compared:
     if not (folder / MODEL).is_file():
         raise FileNotFoundError(f"{folder} holds no {MODEL}; give the folder of a training that has reached something")
     potential, summary, metrics = load(folder, torch.float32), read_summary(folder / MODEL), folder / "metrics.csv"
-    structures = Run(folder).structures if tested is None else tested
+    structures = tested_structures(folder) if tested is None else tested
     return Compared(
-        str(folder),
+        name,
         evaluate_potential(potential, structures).errors(),
         int(summary["training structures"]),
         int(summary["epochs"]),

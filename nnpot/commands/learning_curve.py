@@ -8,15 +8,17 @@ import numpy as np
 from ase.io import write
 from jsonargparse import ArgumentParser
 
-from nnpot.analysis.data_curve import picture, table, to_json, verdict
+from nnpot.analysis.curves import against_data
+from nnpot.analysis.data_curve import table, to_json, verdict
 from nnpot.analysis.evaluate import evaluate_potential
-from nnpot.io import MODEL
+from nnpot.commands.runs import trained
+from nnpot.io import MODEL, load
 from nnpot.label_names import LabelKeys
 from nnpot.machine.files import write_atomically
 from nnpot.reading import Sources, read_labelled, require_labels, short_name
-from nnpot.run import Run, train
 from nnpot.structure import Structure
 from nnpot.training.data import NAMING
+from nnpot.training.options import Given
 
 log = logging.getLogger("nnpot")
 
@@ -29,7 +31,7 @@ PARTS = (0.125, 0.25, 0.5, 1.0)
 
 def learning_curve(
     data: Sources,
-    test: Sources | None = None,
+    test: Given | None = None,
     sizes: tuple[int, ...] = (),
     recipe: str = "ace",
     max_epochs: int | None = None,
@@ -69,11 +71,11 @@ def learning_curve(
     errors: dict[int, dict[str, float]] = {}
     title = f"{short_name(data)}, recipe {Path(recipe).stem}"
     for n in numbers:
-        run = _trained(known[:n], out, recipe, max_epochs, seed)
-        errors[n] = evaluate_potential(run.potential, tested).errors()
+        folder = _trained(known[:n], out, recipe, max_epochs, seed)
+        errors[n] = evaluate_potential(load(folder), tested).errors()
         print(table(errors, f"{title}: errors of {len(tested)} test structures"))
         write_atomically(out / "errors.json", to_json(errors))
-        picture(out / "learning-curve.png", errors, title)
+        against_data(out / "learning-curve.png", errors, title)
     print(verdict(errors))
     return errors
 
@@ -81,12 +83,11 @@ def learning_curve(
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of :func:`learning_curve` to a parser: as many files as are given."""
     parser.add_argument("data", nargs="+", type=Path, help="labelled structures: files, folders, patterns, a.xyz@0:10")
-    parser.add_argument("--test", nargs="+", type=Path, help="labelled structures to test on")
-    parser.add_function_arguments(learning_curve, as_positional=False, skip={"data", "test"}, sub_configs=False)
+    parser.add_function_arguments(learning_curve, as_positional=False, skip={"data"}, sub_configs=False)
 
 
 def _tested(
-    order: Sequence[Structure], test: Sources | None, keys: LabelKeys
+    order: Sequence[Structure], test: Given | None, keys: LabelKeys
 ) -> tuple[Sequence[Structure], Sequence[Structure]]:
     """Structures to test on, and those to train on."""
     if test is not None:
@@ -99,15 +100,16 @@ def _tested(
     return order[:n], order[n:]
 
 
-def _trained(structures: Sequence[Structure], out: Path, recipe: str, max_epochs: int | None, seed: int) -> Run:
+def _trained(structures: Sequence[Structure], out: Path, recipe: str, max_epochs: int | None, seed: int) -> Path:
     """The training on some structures: as it is if it is over, else from where it is."""
     folder = out / str(len(structures))
     if (folder / "report.txt").is_file() and (folder / MODEL).is_file():
-        return Run(folder)
+        return folder
     if (folder / "last.ckpt").is_file():
-        return train(resume=str(folder))
+        return trained(["--resume", str(folder)])
     data = out / f"{len(structures)}.xyz"
     out.mkdir(parents=True, exist_ok=True)
     write(data, [s.to_ase() for s in structures], format="extxyz")
-    length = {} if max_epochs is None else {"max_epochs": max_epochs}
-    return train(str(data), recipe=recipe, out=str(folder), seed=seed, doctor="off", **length)
+    length = [] if max_epochs is None else ["--trainer.max_epochs", str(max_epochs)]
+    given = ["--recipe", recipe, "--data.train", str(data), "--data.doctor", "off"]
+    return trained([*given, "--out", str(folder), "--seed", str(seed), *length])

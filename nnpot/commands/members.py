@@ -28,8 +28,10 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
         The model file of the committee.
 
     Raises:
-        ValueError: As `train`, or if it is told to resume.
+        ValueError: As `train`, or if there are to be none, or it is told to resume.
     """
+    if n < 1:
+        raise ValueError(f"members must be at least 1, got {n}")
     if settings["resume"] is not None:
         raise ValueError("a committee goes on by the same command once more, without --resume")
     folders = [out / f"member-{k}" for k in range(n)]

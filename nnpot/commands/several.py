@@ -6,7 +6,12 @@ from typing import Any
 
 import yaml
 
-SEVERAL = {"train": ("--data.train", "--data.validation"), "core": ("--data",)}
+SEVERAL = {
+    "train": ("--data.train", "--data.validation"),
+    "core": ("--data",),
+    "compare": ("--data",),
+    "learning-curve": ("--test",),
+}
 """Such options of each command."""
 
 

@@ -98,9 +98,7 @@ def train(
     began = time.perf_counter()
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must be from 0 to 2³² − 1, got {seed}")
-    if members < 1:
-        raise ValueError(f"members must be at least 1, got {members}")
-    if members > 1:
+    if members != 1:
         of_each = {"data": data, "loss": loss, "optimizer": optimizer, "trainer": trainer, "license": license}
         of_each |= {"potential": potential, "from_model": from_model, "resume": resume}
         return train_members(members, train, out, seed, **of_each, repulsion=repulsion, plan=plan)

@@ -57,3 +57,12 @@ def strain_derivative(r_ij: Tensor, pair_gradient: Tensor, structure_of_pair: Te
         full = segment_sum(outer.reshape(-1, 9), structure_of_pair, n_structures)  # (B, 9)
     transposed = full.reshape(-1, 3, 3).transpose(1, 2).reshape(-1, 9)
     return (0.5 * (full + transposed)).index_select(1, indices(_VOIGT, full))
+
+
+def stress_of(strain: Tensor, volumes: Tensor) -> Tensor:
+    """Return the stress: divide strain derivatives (B, 6) by volumes (B, 1); NaN without a volume.
+
+    Double where: a molecule then has the derivative 0, where 0/NaN would make the gradient of its whole batch NaN.
+    """
+    known = torch.isfinite(volumes)
+    return torch.where(known, strain / torch.where(known, volumes, 1.0), torch.nan)

@@ -287,7 +287,7 @@ CLASSES = ("os.system", "subprocess.Popen", "this.s", "fuzz_trap.Trap", "fuzz_tr
 
 def trained(arguments: Sequence[Any]) -> Any:
     """Run `nnpot train` without its pictures; numbers of the weights of the model."""
-    with mock.patch("nnpot.commands.train.parity"), mock.patch("nnpot.commands.train.learning_curves"):
+    with mock.patch("nnpot.commands.report.parity"), mock.patch("nnpot.commands.report.learning_curves"):
         main(["train", *map(str, arguments)])
     return np.zeros(1)
 

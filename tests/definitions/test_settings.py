@@ -395,7 +395,9 @@ def test_other_programs_are_told_what_the_table_holds(tmp_path: Path, monkeypatc
         assert [m[name] for m in told if name in m] == pytest.approx(run.column(name))
 
 
-@pytest.mark.parametrize(("name", "why"), [("wandb", "pip install wandb"), ("mlflow", "some of tensorboard, wandb")])
+@pytest.mark.parametrize(
+    ("name", "why"), [("wandb", "pip install wandb"), ("mlflow", "one of tensorboard, wandb, got")]
+)
 def test_a_logger_that_is_not_there_is_told(
     tmp_path: Path, name: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,11 @@ METHODS = pytest.mark.parametrize(
 )
 
 
+def smooth(name: str) -> Floats:
+    """Return places at which an activation has derivatives: relu has a kink at 0."""
+    return Z[Z != 0] if name == "relu" else Z
+
+
 def random_weights(rng: np.random.Generator, sizes: tuple[int, ...]) -> list[Floats]:
     """Draw augmented weights with outputs of order 1."""
     return [0.6 * rng.normal(size=(above, below + 1)) for below, above in pairwise(sizes)]
@@ -31,15 +36,15 @@ def random_weights(rng: np.random.Generator, sizes: tuple[int, ...]) -> list[Flo
 @EVERY
 def test_first_is_the_derivative_of_value(name: str) -> None:
     """Test f' = df/dz."""
-    f = ACTIVATIONS[name]
-    np.testing.assert_allclose(f.first(Z), np.diag(central_difference(f.value, Z)), rtol=0, atol=CENTRAL)
+    f, z = ACTIVATIONS[name], smooth(name)
+    np.testing.assert_allclose(f.first(z), np.diag(central_difference(f.value, z)), rtol=0, atol=CENTRAL)
 
 
 @EVERY
 def test_second_is_the_derivative_of_first(name: str) -> None:
     """Test f'' = df'/dz."""
-    f = ACTIVATIONS[name]
-    np.testing.assert_allclose(f.second(Z), np.diag(central_difference(f.first, Z)), rtol=0, atol=CENTRAL)
+    f, z = ACTIVATIONS[name], smooth(name)
+    np.testing.assert_allclose(f.second(z), np.diag(central_difference(f.first, z)), rtol=0, atol=CENTRAL)
 
 
 @pytest.mark.parametrize("which", ["value", "first", "second"])

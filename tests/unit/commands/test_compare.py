@@ -32,7 +32,7 @@ def test_the_table_has_the_errors_of_each_on_the_same_structures(
     found = json.loads((tmp_path / "c.json").read_text())
     for name, epochs in (("a", 2), ("b", 4)):
         errors = evaluate(runs / name / "model.nnpot", data)
-        row = found[str(runs / name)]
+        row = found[name]
         assert {key: row[key] for key in errors} == pytest.approx(errors)
         assert (row["epochs"], row["training_structures"]) == (epochs, 9)
         assert row["microseconds_per_atom"] > 0

@@ -37,7 +37,7 @@ WRONG = {
     ("--potential.hidden", "[4, -5]"): "hidden must be at least one unit for each layer, got 4, -5",
     ("--potential.atomic_energies", "{Cu: x}"): "one of least_squares, isolated_atoms or numbers by name, got {Cu: x}",
     ("--potential.heads", "[spins]"): "nnpot: heads must be some of charges, each once, got spins",
-    ("--potential", "5"): "potential must be one of the classes NeuralNetworkPotential, got 5",
+    ("--potential", "5"): "potential must be one of the classes NeuralNetworkPotential",
     ("--loss", "{forcs: 1}"): "there is no setting loss.forcs; did you mean loss.forces?",
     ("--loss", "3"): "loss must be settings by name (energy, forces",
     ("--loss.zzz", "3"): "there is no setting loss.zzz; loss has energy, forces",

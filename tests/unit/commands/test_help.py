@@ -59,7 +59,7 @@ def test_a_group_alone(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, "train", "--help", "loss")
     assert "--loss.forces" in text
     assert "--trainer" not in text
-    assert "(eV/atom)^-2. (a number; default 1.0)" in text
+    assert "(eV/atom)^-2. (a number; default 1.0)" in " ".join(text.split())
 
 
 def test_the_keys_of_a_descriptor(capsys: pytest.CaptureFixture[str]) -> None:

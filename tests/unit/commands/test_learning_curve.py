@@ -28,7 +28,8 @@ def test_each_part_holds_the_one_before_and_all_are_tested_on_the_same(tmp_path:
     assert {p.name for p in out.iterdir()} == {"6", "6.xyz", "12", "12.xyz", "errors.json", "learning-curve.png"}
     (out / "12/report.txt").unlink()
     before = (out / "6/model.nnpot").stat().st_mtime_ns
-    assert learning_curve(data, test, (6, 12), **given) == pytest.approx(errors)
+    again = learning_curve(data, test, (6, 12), **given)
+    assert all(again[n] == pytest.approx(errors[n]) for n in (6, 12))
     assert (out / "6/model.nnpot").stat().st_mtime_ns == before
 
 
@@ -37,7 +38,7 @@ def test_without_a_test_set_some_are_set_aside(tmp_path: Path, capsys: pytest.Ca
     options = ["--recipe", str(config), "--max_epochs", "1", "--out", str(tmp_path / "c")]
     main(["learning-curve", str(data), "--sizes", "[7,14]", *options])
     said = capsys.readouterr().out
-    assert "errors of 10 test structures" in said
+    assert "errors of 10 test structures" in " ".join(said.split())
     assert "If the curve goes on as it is, twice as many structures would" in said
     assert "sizes must be from 1" in refusal(capsys, "learning-curve", data, "--sizes", "[15]", *options)
     few = write(tmp_path / "few.xyz", labelled_alloys(5))

@@ -8,6 +8,7 @@ from datasets import labelled_alloys, tiny_config
 from runs import refusal
 
 from nnpot.__main__ import main
+from nnpot.commands.members import train_members
 from nnpot.committee import Committee
 from nnpot.io import load, read_summary
 from nnpot.structure import Structure
@@ -39,4 +40,5 @@ def test_its_members_differ_by_their_seeds_and_what_is_done_is_not_done_again(tm
 def test_what_a_committee_cannot_be_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["train", "--config", tiny_config(tmp_path)]
     assert "members must be at least 1" in refusal(capsys, *command, "--members", "0")
-    assert "without --resume" in refusal(capsys, "train", "--resume", tmp_path, "--members", "2")
+    with pytest.raises(ValueError, match="without --resume"):
+        train_members(2, lambda **_: tmp_path, tmp_path, 0, resume=tmp_path)

@@ -1,0 +1,31 @@
+"""Trainings by their settings: started, or looked at again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nnpot.commands import line
+from nnpot.commands import train as command
+from nnpot.structure import Structure
+from nnpot.training.checkpoint import Checkpoint
+from nnpot.training.data import Split
+
+
+def trained(arguments: Sequence[str]) -> Path:
+    """Train as `nnpot train` does, and return the folder.
+
+    Raises:
+        ValueError: If the arguments are refused, or as the command.
+    """
+    return command.train(**line.settings_of("train", command, arguments)).parent
+
+
+def tested_structures(folder: Path) -> list[Structure]:
+    """Return the validation structures of a training, or its training structures if there are none.
+
+    Raises:
+        FileNotFoundError: If it has reached nothing yet, or the data are no longer there.
+    """
+    settings = line.settings_of("train", command, ["--resume", str(folder)])
+    record = Checkpoint.read(folder / "last.ckpt").record
+    split = Split.read(settings["data"], record.settings["seed"], record.aside)
+    return split.validation or split.train
