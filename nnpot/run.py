@@ -1,7 +1,6 @@
 """Training from Python: `nnpot.train`, and the run that it returns."""
 
 import base64
-import csv
 import difflib
 import json
 import logging
@@ -22,6 +21,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from nnpot.analysis.evaluate import Evaluation, evaluate_potential
+from nnpot.analysis.history import History
 from nnpot.commands import line
 from nnpot.commands import train as command
 from nnpot.commands.kinds import all_names, classes_of, parameters_of
@@ -169,9 +169,7 @@ class Run(os.PathLike[str]):
         path = self.folder / "metrics.csv"
         if not path.is_file():
             raise FileNotFoundError(f"{path} is not there: no epoch is over yet")
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]}
+        return dict(History.read(path).columns)
 
     def plot(self) -> "Pictures":
         """Return the pictures of the learning curves and of predictions against labels; a notebook shows them.

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nnpot.analysis.evaluate import rmse_key
 from nnpot.labels import LABELS, Label
 
 Array = NDArray[np.float64]
@@ -139,9 +140,9 @@ class History:
 
 def rmse_of(label: Label) -> str:
     """Return the name of the error of a label on validation structures, among the metrics."""
-    return f"val/{label.key}_rmse_{label.suffix}"
+    return f"val/{rmse_key(label)}"
 
 
 def mae_of(label: Label) -> str:
     """Return the same of the mean absolute error."""
-    return f"val/{label.key}_mae_{label.suffix}"
+    return rmse_of(label).replace("rmse", "mae")

@@ -22,7 +22,7 @@ from nnpot.reading import read_labelled, require_labels, short_name
 from nnpot.structure import Structure
 from nnpot.tables import arranged, needs_of, with_tables
 from nnpot.trainable_potential import TrainablePotential
-from nnpot.training.aside import in_words, set_aside, share_of
+from nnpot.training.aside import SplitName, in_words, set_aside, share_of
 from nnpot.training.batches import BalancedBatches, EachOnce, ShuffledStructures
 from nnpot.training.loss import LossOptions
 from nnpot.training.options import DataOptions
@@ -79,12 +79,17 @@ class Split:
         if aside is None:
             share = share_of(options.validation, len(structures))
             aside, stay = set_aside(structures, share, options.split, seed)
+        split = cls.divided(structures, aside, options.split, seed)
+        log.info("%s%s", split.told, f"; {stay}" if stay else "")
+        return split
+
+    @classmethod
+    def divided(cls, structures: Sequence[Structure], aside: Sequence[int], way: SplitName, seed: int) -> Self:
+        """Return structures of which those at some positions are for validation, chosen in some way by some seed."""
         chosen = set(aside)
         train = [s for k, s in enumerate(structures) if k not in chosen]
         validation = [s for k, s in enumerate(structures) if k in chosen]
-        told = in_words(train, validation, options.split, seed)
-        log.info("%s%s", told, f"; {stay}" if stay else "")
-        return cls(train, validation, tuple(aside), told)
+        return cls(train, validation, tuple(aside), in_words(train, validation, way, seed))
 
     def check_labels(self, loss: LossOptions) -> None:
         """Check that training and validation structures have a label that the loss weighs.

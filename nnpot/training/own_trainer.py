@@ -10,7 +10,7 @@ from ase import Atoms
 
 from nnpot.structure import Structure, as_structures
 from nnpot.trainable_potential import TrainablePotential
-from nnpot.training.aside import in_words, set_aside, share_of
+from nnpot.training.aside import set_aside, share_of
 from nnpot.training.data import Split, StructureData
 from nnpot.training.options import DataOptions
 from nnpot.training.task import PotentialTask
@@ -69,6 +69,4 @@ def prepare(
 
 def _split(structures: list[Structure], validation: Literal["auto"] | float, seed: int) -> Split:
     chosen, _ = set_aside(structures, share_of(validation, len(structures)), "random", seed)
-    train = [s for k, s in enumerate(structures) if k not in chosen]
-    aside = [structures[k] for k in chosen]
-    return Split(train, aside, tuple(chosen), in_words(train, aside, "random", seed))
+    return Split.divided(structures, chosen, "random", seed)
