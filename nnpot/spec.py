@@ -25,7 +25,8 @@ _MOST = 2**31
 
 log = logging.getLogger("nnpot")
 
-_classes: dict[str, type["Module"]] = {}
+_classes: dict[str, dict[str, type["Module"]]] = {}
+"""Classes by their name, then by their module: the latest of one module, as a notebook defines it again."""
 
 
 class Module(nn.Module):
@@ -41,10 +42,10 @@ class Module(nn.Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        known = _classes.get(cls.__name__)
-        if known is not None and known.__module__.startswith("nnpot.") and known.__module__ != cls.__module__:
+        known = _classes.setdefault(cls.__name__, {})
+        if any(map(_is_own, known.values())) and cls.__module__ not in known:
             raise TypeError(f"{cls.__name__} is the name of a class of nnpot, used in model files; choose another")
-        _classes[cls.__name__] = cls
+        known[cls.__module__] = cls
         if "__init__" in vars(cls):
             cls.__init__ = _remembering(cls.__init__)  # type: ignore[method-assign]
         elif cls.__init__ is nn.Module.__init__:
@@ -192,7 +193,13 @@ def _class_called(name: str) -> type[Module]:
             f"the model uses the class {name!r}, which is not part of this nnpot; import the module "
             "that defines it first, or update nnpot"
         )
-    return _classes[name]
+    known = _classes[name]
+    if len(known) > 1:
+        raise ValueError(
+            f"the model uses the class {name!r}, and {' and '.join(sorted(known))} each define one; import only "
+            "that of the model, or give them different names"
+        )
+    return next(iter(known.values()))
 
 
 def _import(entry: EntryPoint) -> None:

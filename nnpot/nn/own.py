@@ -14,18 +14,18 @@ class Function(Module, ABC):
     >>> import torch
     >>> from nnpot import ACE, NeuralNetworkPotential
     >>> from nnpot.nn import Function
-    >>> class Bent(Function):
+    >>> class SmoothRamp(Function):
     ...     def __init__(self, depth: float = 1.0) -> None:
     ...         super().__init__()
     ...         self.depth = depth
     ...
     ...     def forward(self, z):
     ...         return (z + torch.sqrt(z * z + self.depth)) / 2
-    >>> potential = NeuralNetworkPotential(ACE(elements=("Cu",)), hidden=(8, 8), activation=Bent(0.5))
+    >>> potential = NeuralNetworkPotential(ACE(elements=("Cu",)), hidden=(8, 8), activation=SmoothRamp(0.5))
     >>> potential.networks[0][1]
     Activation(
-      Bent
-      (function): Bent()
+      SmoothRamp
+      (function): SmoothRamp()
     )
 
     Constructor arguments are plain data, which model files keep; parameters are trained, those of each layer and
@@ -43,7 +43,7 @@ class Network(Module, ABC):
     >>> from torch import nn
     >>> from nnpot import ACE, NeuralNetworkPotential
     >>> from nnpot.nn import Network
-    >>> class Normed(Network):
+    >>> class LayerNormed(Network):
     ...     def __init__(self, width: int = 16) -> None:
     ...         super().__init__()
     ...         self.width = width
@@ -51,7 +51,7 @@ class Network(Module, ABC):
     ...     def layers(self, n_in):
     ...         return nn.Sequential(nn.Linear(n_in, self.width), nn.LayerNorm(self.width), nn.SiLU(),
     ...                              nn.Linear(self.width, 1))
-    >>> potential = NeuralNetworkPotential(ACE(elements=("Cu", "Au")), hidden=Normed(8))
+    >>> potential = NeuralNetworkPotential(ACE(elements=("Cu", "Au")), hidden=LayerNormed(8))
     >>> len(potential.networks), potential.networks[0][0].out_features
     (2, 8)
 

@@ -114,6 +114,24 @@ def test_descriptors_and_potentials_remember(kind: type) -> None:
     assert issubclass(kind, Module)
 
 
+def _define(name: str, module: str, size: int) -> None:
+    """Define a class of this name as if a module did: its instances have this size."""
+    type(name, (Module,), {"__module__": module, "size": size})
+
+
+def test_the_latest_of_one_module_is_built() -> None:
+    _define("SpecAgain", "__main__", 1)
+    _define("SpecAgain", "__main__", 2)
+    assert build({"class": "SpecAgain", "arguments": {}}).size == 2
+
+
+def test_a_name_that_two_modules_define_is_not_guessed() -> None:
+    _define("SpecTwice", "my_parts", 1)
+    _define("SpecTwice", "your_parts", 2)
+    with pytest.raises(ValueError, match="'SpecTwice', and my_parts and your_parts each define one; import only"):
+        build({"class": "SpecTwice", "arguments": {}})
+
+
 def test_the_name_of_a_class_of_nnpot_cannot_be_taken() -> None:
     with pytest.raises(TypeError, match="ACSF is the name of a class of nnpot"):
         type("ACSF", (Module,), {})
