@@ -3,7 +3,6 @@
 Help is shown before PyTorch is imported, which takes seconds.
 """
 
-import difflib
 import errno
 import importlib
 import logging
@@ -12,10 +11,15 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from nnpot import __version__
+from nnpot.commands.guesses import COMMANDS as OTHER_WORDS
+from nnpot.commands.guesses import meant
 from nnpot.commands.help import COMMANDS, asked_for, overview, short
 from nnpot.machine.output import complain, read_or_not, with_notes
 from nnpot.machine.signals import raised
 from nnpot.machine.threads import keep_to_limits
+
+_HELP = {"-h", "--help", "help"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,14 +38,19 @@ def _run(arguments: Sequence[str] | None) -> None:
             stream.reconfigure(errors="replace")  # not every encoding has the lines of tables: Windows', into a file
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("nnpot").setLevel(logging.INFO)
-    if not arguments or arguments[0] in {"-h", "--help"}:
+    if arguments and arguments[0] in _HELP:
+        arguments = [*arguments[1:2], "--help"] if arguments[1:] else []
+    if not arguments:
         print(overview())
         return
     command, *rest = arguments
+    if command in {"--version", "-V"}:
+        print(__version__)
+        return
     if command not in COMMANDS:
-        close = difflib.get_close_matches(command, COMMANDS, n=1)
-        advice = f"; did you mean {close[0]}?" if close else f"\n{overview()}"
-        complain(f"there is no command {command!r}{advice}", code=2)
+        close = meant(command.lstrip("-"), COMMANDS, OTHER_WORDS)
+        advice = f"did you mean {close}?" if close else f"there are {', '.join(COMMANDS)}; nnpot --help describes them"
+        complain(f"there is no command {command!r}; {advice}", code=2)
     if asked_for(rest) == "":
         print(short(command))
     else:

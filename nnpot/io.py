@@ -15,6 +15,7 @@ from nnpot.committee import read_members_by
 from nnpot.formats import aot, n2p2, nnpot
 from nnpot.formats.n2p2.conventions import INPUT
 from nnpot.machine.build import complaint
+from nnpot.machine.files import beside, within
 from nnpot.potential import Potential
 from nnpot.units import dtype_of
 
@@ -185,10 +186,11 @@ def format_of(path: Path) -> Format:
         if (path / "last.ckpt").is_file():
             raise FileNotFoundError(f"the training in {path} has no model yet; go on: nnpot train --resume {path}")
         if not (path / INPUT).is_file():
-            raise ValueError(f"the folder {path} holds no {INPUT}, so no potential of n2p2; name a file instead")
+            near = within(path, MODEL)
+            raise ValueError(f"the folder {path} holds no model, neither {MODEL} nor {INPUT} of n2p2{near}")
         return "folder of n2p2"
     if not path.is_file():
-        raise FileNotFoundError(f"there is no model {path}")
+        raise FileNotFoundError(f"there is no model {path}{beside(path)}")
     with path.open("rb") as file:
         beginning = file.read(9)
     if beginning.startswith(_ZIP):

@@ -16,7 +16,7 @@ from nnpot.analysis.speed import measured
 from nnpot.commands.runs import tested_structures
 from nnpot.io import MODEL, load, read_summary
 from nnpot.label_names import LabelKeys
-from nnpot.machine.files import write_atomically
+from nnpot.machine.files import within, write_atomically
 from nnpot.reading import as_words, read_labelled, require_labels
 from nnpot.structure import Structure
 from nnpot.training.checkpoint import Checkpoint
@@ -81,7 +81,9 @@ def _names(runs: Sequence[Path]) -> list[str]:
 
 def _compared(folder: Path, name: str, tested: Sequence[Structure] | None) -> Compared:
     if not (folder / MODEL).is_file():
-        raise FileNotFoundError(f"{folder} holds no {MODEL}; give the folder of a training that has reached something")
+        own = f"; did you mean {folder.parent}?" if folder.name == MODEL else within(folder, MODEL)
+        advice = own or "; give the folder of a training that has reached something"
+        raise FileNotFoundError(f"{folder} holds no {MODEL}{advice}")
     potential, summary, metrics = load(folder, torch.float32), read_summary(folder / MODEL), folder / "metrics.csv"
     structures = tested_structures(folder) if tested is None else tested
     return Compared(

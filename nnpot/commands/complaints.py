@@ -1,13 +1,12 @@
 """What is wrong with settings that the parser of a command refuses: one sentence with the name of the first of them."""
 
-import difflib
 import pydoc
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import yaml
-
-from nnpot.commands.configuration import read_settings
+from nnpot.commands.given import NO_VALUE, Given, marked, shown
+from nnpot.commands.guesses import OTHER_PROGRAMS, did_you_mean, meant, nearest
 from nnpot.commands.kinds import (
     all_names,
     alternatives,
@@ -16,83 +15,24 @@ from nnpot.commands.kinds import (
     described,
     fits,
     is_group,
-    loaded,
+    is_positional,
     parameters_of,
+    rewritten,
 )
 from nnpot.spec import Module
 
-NO_VALUE = object()
-"""In the place of the value of an option that has none."""
 
-
-def explanation(
-    command: Callable[..., Any], arguments: Sequence[str], other_names: Mapping[str, str], *, accepted: bool = False
-) -> str | None:
-    """Return what is wrong with the arguments of a command; None if each setting is of its type.
+def explanation(command: Callable[..., Any], given: Given) -> str | None:
+    """Return what is wrong with the settings that a command is given; None if each is of its type.
 
     It may be less strict than the parser, which is asked as well; but the parser takes null for anything.
 
     Args:
         command: The function, whose annotations say what is allowed.
-        arguments: As the parser gets them.
-        other_names: Options that are called differently from the arguments of the function.
-        accepted: Whether the parser takes them, so that a word behind a switch is no value of it.
+        given: The settings, and where each is from.
     """
-    settings: dict[str, Any] = {}
-    switches = {name for name, kind in parameters_of(command).items() if accepted and kind is bool}
-    for name, value in _given(arguments, other_names, switches):
-        _put(settings, name.split(".") if name else [], value)
-    return next(_faults_of_group(command, settings, "", known=all_names(command)), None)
-
-
-# what is given --------------------------------------------------------------------------------------------------------
-
-
-def _given(
-    arguments: Sequence[str], other_names: Mapping[str, str], switches: Collection[str]
-) -> Iterator[tuple[str, Any]]:
-    """Names and values of all options in order; those in a configuration come as one, without a name.
-
-    Of a switch only true or false is the value; whatever else follows it stands for itself.
-    """
-    rest = list(arguments)
-    while rest:
-        option = rest.pop(0)
-        if not option.startswith("--"):
-            continue
-        option, equals, value = option.partition("=")
-        is_alone = not equals and (not rest or rest[0].startswith("--"))
-        is_alone |= not equals and option[2:] in switches and bool(rest) and not isinstance(loaded(rest[0]), bool)
-        value = value if equals or is_alone else rest.pop(0)
-        if option != "--config":
-            yield other_names.get(option, option)[2:], NO_VALUE if is_alone else _parts(value)
-        elif not is_alone:
-            yield "", read_settings(value)
-
-
-def _parts(text: str) -> Any:
-    """The value of an option, read where it is more than one text or number."""
-    value = loaded(text)
-    return value if isinstance(value, dict | list) else text
-
-
-def _put(settings: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    """Set a value in nested settings; the arguments of a class stand under `init_args`, whether that is said or not."""
-    if not path:
-        for name, part in value.items():
-            _put(settings, [name], part)
-        return
-    first, *rest = path
-    if "class_path" in settings and first not in ("class_path", "init_args"):
-        first, rest = "init_args", list(path)
-    old = settings.get(first)
-    if first == "class_path" and old != value:
-        settings.pop("init_args", None)  # they were meant for another class
-    if rest or (isinstance(value, dict) and isinstance(old, dict) and "class_path" not in value):
-        part = settings[first] = old if isinstance(old, dict) else {} if old is None else {"class_path": old}
-        _put(part, rest, value)
-    else:
-        settings[first] = value
+    fault = next(_faults_of_group(command, given.settings, "", all_names(command, of_classes=True)), None)
+    return None if fault is None else given.told(fault)
 
 
 # faults ---------------------------------------------------------------------------------------------------------------
@@ -101,22 +41,24 @@ def _put(settings: dict[str, Any], path: Sequence[str], value: Any) -> None:
 def _faults(kind: Any, value: Any, name: str, known: Sequence[str]) -> Iterator[str]:
     """What is wrong with a value, if anything."""
     groups = [part for part in alternatives(kind) if is_group(part)]
-    if value is NO_VALUE:
-        return
     plain = [part for part in alternatives(kind) if part not in groups and part is not type(None)]
-    if groups and value not in (None, "null") and (not plain or _names_a_class(value)):
+    if value is NO_VALUE:
+        if bool not in plain:
+            yield f"{marked(name)} needs a value: {described(kind) if plain else _settings_of(groups[0])}"
+    elif groups and value not in (None, "null") and (not plain or _names_a_class(value)):
         if isinstance(groups[0], type) and issubclass(groups[0], Module):
             yield from _faults_of_module(groups[0], value, name, known)
         elif isinstance(value, dict):
             yield from _faults_of_group(groups[0], value, name, known)
         else:
-            parts = ", ".join(parameters_of(groups[0]))
-            yield f"{name} must be settings by name ({parts}), got {_shown(value)}"
+            said = f"{marked(name)} must be {_settings_of(groups[0])}, got {shown(value)}"
+            yield said + _part_meant(groups[0], value, name)
     elif not (any(fits(part, value) for part in plain) if groups and plain else fits(kind, value)):
         if isinstance(value, dict) and "init_args" in value:
-            yield f"there is no setting {name}.{next(iter(value['init_args']))}; {name} has no parts"
+            part = marked(f"{name}.{next(iter(value['init_args']))}")
+            yield f"there is no setting {part}; {name} has no parts"
         else:
-            yield f"{name} must be {described(kind)}, got {_shown(value)}{_advice(value, choices(kind))}"
+            yield f"{marked(name)} must be {described(kind)}, got {shown(value)}{_advice(kind, value)}"
 
 
 def _names_a_class(value: Any) -> bool:
@@ -132,13 +74,31 @@ def _faults_of_group(
         full = f"{name}.{key}" if name else str(key)
         if key in parameters:
             yield from _faults(parameters[key], value, full, known)
-            continue
-        siblings = {p: full.removesuffix(str(key)) + p for p in parameters}
-        if name.endswith(".init_args"):
-            siblings["class_path"] = name.removesuffix("init_args") + "class_path"
-        close = [siblings[p] for p in _nearest(str(key), siblings)] or ([] if name else _anywhere(str(key), of))
-        advice = f"did you mean {close[0]}?" if close else f"{name or 'the command'} has {', '.join(parameters)}"
-        yield f"there is no setting {full}; {advice}"
+        else:
+            yield _unknown(of, full, value, known)
+
+
+def _unknown(of: Callable[..., Any], name: str, value: Any, known: Sequence[str]) -> str:
+    """What to say of a setting that is not known: the one that is meant, or all that stand beside it."""
+    group, _, key = name.rpartition(".")
+    siblings = {p: f"{group}.{p}" if group else p for p in parameters_of(of) if group or not is_positional(of, p)}
+    if group.endswith(".init_args"):
+        siblings["class_path"] = group.removesuffix("init_args") + "class_path"
+    close = meant(key, siblings, OTHER_PROGRAMS)
+    if close is None or not group:
+        whole = _in_full(name, value)
+        found = _anywhere(whole, known)
+        if found is not None and (close is None or siblings[close] != found):
+            return f"there is no setting {marked(whole)}; did you mean {marked(found)}?"
+    if close is not None:
+        return f"there is no setting {marked(name)}; did you mean {marked(siblings[close])}?"
+    beside = ", ".join(siblings if group else map(marked, siblings))
+    return f"there is no setting {marked(name)}; {group or 'the command'} has {beside}"
+
+
+def _in_full(name: str, value: Any) -> str:
+    """The name of the first setting in a group."""
+    return _in_full(f"{name}.{key}", value[key]) if isinstance(value, dict) and (key := next(iter(value), "")) else name
 
 
 def _faults_of_module(base: type, value: Any, name: str, known: Sequence[str]) -> Iterator[str]:
@@ -149,19 +109,19 @@ def _faults_of_module(base: type, value: Any, name: str, known: Sequence[str]) -
         return
     settings = value if isinstance(value, dict) else {"class_path": value}
     if "class_path" not in settings:
-        given = ", ".join(map(str, settings.get("init_args", settings)))
-        yield f"{name} must have class_path ({', '.join(classes)}) and the arguments under init_args, got {given}"
+        given, known = ", ".join(map(str, settings.get("init_args", settings))), ", ".join(classes)
+        yield f"{marked(name)} must have class_path ({known}) and its settings under init_args, got {given}"
         return
     path, arguments = settings["class_path"], settings.get("init_args") or {}
     kind = classes.get(str(path).removeprefix("nnpot.")) or _located(path)
     others = [key for key in settings if key not in ("class_path", "init_args")]
     if not isinstance(kind, type) or not issubclass(kind, base):
-        near = _advice(str(path).rpartition(".")[2], classes)
-        yield f"{name} must be one of the classes {', '.join(classes)}, got {_shown(path)}{near}"
+        near = did_you_mean(str(path).rpartition(".")[2], classes)
+        yield f"{marked(name)} must be one of {', '.join(classes)}, got {shown(path)}{near}"
     elif others:
-        yield f"{name}.{others[0]} must stand under init_args, beside class_path"
+        yield f"{marked(f'{name}.{others[0]}')} must stand under init_args, beside class_path"
     elif not isinstance(arguments, dict):
-        yield f"{name}.init_args must be settings by name, got {_shown(arguments)}"
+        yield f"{marked(f'{name}.init_args')} must be settings by name, got {shown(arguments)}"
     else:
         yield from _faults_of_group(kind, arguments, f"{name}.init_args", known)
 
@@ -176,26 +136,37 @@ def _located(path: Any) -> Any:
 # words ----------------------------------------------------------------------------------------------------------------
 
 
-def _advice(value: Any, choices: Iterable[str]) -> str:
+def _advice(kind: Any, value: Any) -> str:
     """What to write instead, if that can be said."""
-    if isinstance(value, bool) and {"on", "off"} & set(choices):
+    words = choices(kind)
+    if isinstance(value, bool) and {"on", "off"} & set(words):
         return f"; YAML takes on and off for true and false: write '{'on' if value else 'off'}' with quotes"
-    return "".join(f"; did you mean {choice}?" for choice in _nearest(str(value), choices))
+    if advice := did_you_mean(str(value), words):
+        return advice
+    other = rewritten(kind, value)
+    return "" if other is None else f"; write {other}"
 
 
-def _nearest(word: str, choices: Iterable[str]) -> list[str]:
-    """The choice that is most like a word; none if none is like it."""
-    return difflib.get_close_matches(word, list(choices), n=1, cutoff=0.65)
+def _settings_of(group: Callable[..., Any]) -> str:
+    return f"settings by name ({', '.join(parameters_of(group))})"
 
 
-def _anywhere(name: str, command: Callable[..., Any]) -> list[str]:
-    """The setting, wherever it stands, whose last part is most like a wrong name; none if none is like it."""
-    by_last_part = {full.rpartition(".")[2]: full for full in reversed(all_names(command))}
-    return [by_last_part[part] for part in _nearest(name, by_last_part)]
+def _part_meant(group: Callable[..., Any], value: Any, name: str) -> str:
+    """The part of a group that a word is meant for, as `adam` for the optimizer's method, or `lr=0.1`."""
+    key, separator, rest = (part.strip() for part in re.split(r"([=:]|$)", str(value), maxsplit=1))
+    parameters = parameters_of(group)
+    if separator and key in parameters:
+        colon = f"; a blank must follow the colon, {key}: {rest}"
+        return colon if separator == ":" else f"; did you mean {marked(f'{name}.{key}')} {rest}?"
+    for part, kind in parameters.items():
+        if close := nearest(str(value), choices(kind)):
+            return f"; did you mean {marked(f'{name}.{part}')} {close}?"
+    return ""
 
 
-def _shown(value: Any) -> str:
-    """A value as the user would write it."""
-    if isinstance(value, str):
-        return value
-    return str(yaml.safe_dump(value, default_flow_style=True, width=10**6)).removesuffix("\n...\n").strip()
+def _anywhere(name: str, known: Sequence[str]) -> str | None:
+    """The setting, wherever it stands, whose last part is most like a wrong name; None if none is like it."""
+    same = [full for full in known if full.endswith(f".{name}") or name.endswith(f".{full}")]
+    by_last_part = {full.rpartition(".")[2]: full for full in reversed(known)}
+    close = meant(name.rpartition(".")[2], by_last_part, OTHER_PROGRAMS, cutoff=0.75)
+    return next(iter([*same, *([] if close is None else [by_last_part[close]])]), None)

@@ -12,6 +12,9 @@ from typing import Any
 import yaml
 from jsonargparse import get_loader
 
+from nnpot.commands.guesses import nearest
+from nnpot.commands.recipes import recipes
+
 log = logging.getLogger("nnpot")
 
 MOST_BYTES, MOST_VALUES = 1_000_000, 100_000
@@ -39,10 +42,12 @@ def check_configurations(arguments: Sequence[str]) -> None:
     """
     for k, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")
-        if option != "--config" or not (equals or k + 1 < len(arguments)):
+        if option != "--config":
             continue
-        value = value if equals else arguments[k + 1]
-        check_classes(read_settings(value), option if _is_text(value) else value)
+        value = value if equals else next(iter(arguments[k + 1 : k + 2]), "")
+        if not value or value.startswith("--"):
+            raise ValueError("--config needs a value: a file of settings")
+        check_classes(read_settings(value), option if is_text(value) else value)
 
 
 def named_sources(arguments: Sequence[str]) -> str:
@@ -50,8 +55,8 @@ def named_sources(arguments: Sequence[str]) -> str:
     files = []
     for option, value in pairwise([*arguments, ""]):
         option, equals, own = option.partition("=")
-        file = own if equals else value
-        if option in {"--config", "--resume", "--from", "--from_model"} and not _is_text(file):
+        file = own if equals else "" if value.startswith("--") else value
+        if option in {"--config", "--resume", "--from", "--from_model"} and file and not is_text(file):
             files.append(file)
     return f" (settings: {', '.join(files)})" if files else ""
 
@@ -66,11 +71,13 @@ def read_settings(text: str) -> dict[str, Any]:
         ValueError: If it is no YAML, a key stands there twice, a tag asks for more than values, or it is too large.
         FileNotFoundError: If there is no such file.
     """
-    if _is_text(text):
+    if is_text(text):
         return _plain(text, "--config")
     path = Path(text)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, so no configuration{_inside(path)}")
     if not path.is_file():
-        raise FileNotFoundError(f"there is no configuration {path}")
+        raise FileNotFoundError(f"there is no configuration {path}{_instead(path)}")
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB, so no configuration")
     try:
@@ -108,8 +115,26 @@ def check_classes(settings: Any, source: str) -> None:
         log.info("imports the module %s, named in %s", module, source)
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: str) -> bool:
+    """Return whether a configuration is given as such, not by its path."""
     return value.lstrip().startswith("{")
+
+
+def _inside(folder: Path) -> str:
+    """What to do with a folder instead of a configuration."""
+    if (folder / "input.nn").is_file():
+        return f"; to start from the potential of n2p2 in it: --from {folder}"
+    files = sorted(folder.glob("*.yaml"))
+    return f"; did you mean {files[0]}?" if files else ""
+
+
+def _instead(path: Path) -> str:
+    """What is nearly called as a file that is not there: a recipe, or another file."""
+    recipe = nearest(path.stem, recipes(), cutoff=0.9)
+    if recipe is not None:
+        return f"; did you mean --recipe {recipe}?"
+    close = nearest(path.name, [other.name for other in path.parent.glob("*.yaml")])
+    return "" if close is None else f"; did you mean {path.with_name(close)}?"
 
 
 def _plain(text: str, source: str) -> dict[str, Any]:
@@ -118,7 +143,11 @@ def _plain(text: str, source: str) -> dict[str, Any]:
         _check_node(yaml.compose(text, Loader=yaml.SafeLoader), {}, source)
         settings = get_loader("yaml")(text)
     except yaml.MarkedYAMLError as error:
-        line = "" if error.problem_mark is None else f" (line {error.problem_mark.line + 1}: {error.problem})"
+        line = (
+            ""
+            if error.problem_mark is None
+            else f" (line {error.problem_mark.line + 1}: {_in_words(str(error.problem))})"
+        )
         raise ValueError(f"{source} is not YAML{line}; correct it") from error
     except (yaml.YAMLError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
@@ -126,6 +155,15 @@ def _plain(text: str, source: str) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ValueError(f"{source} holds no settings such as `seed: 1`; correct it")
     return settings
+
+
+def _in_words(problem: str) -> str:
+    """What is wrong with a text that is no YAML, without YAML's own words where a common one is meant."""
+    if "'\\t'" in problem:
+        return "a tab; indent by blanks"
+    if "block" in problem or "mapping values" in problem:
+        return "it is indented otherwise than the lines before, or a colon is missing"
+    return problem
 
 
 def _check_node(node: yaml.Node | None, sizes: dict[int, int], source: str) -> int:

@@ -32,11 +32,13 @@ def doctor(
 
     Raises:
         FileNotFoundError: If a file is not there.
-        ValueError: If no file is given.
+        ValueError: If no file is given, or the cutoff is not positive.
         SystemExit: With code 1 if something is certainly wrong.
     """
     if not data:
         raise ValueError("give at least one file of labelled structures")
+    if not cutoff > 0:
+        raise ValueError(f"cutoff must be positive, got {cutoff} Å")
     facts, problems, told = facts_of(list(data), keys=keys, cutoff=cutoff)
     diagnosis = diagnosis_of(facts, problems, told)
     print(diagnosis)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -28,6 +29,9 @@ NOUNS = {
 }
 """How a value of each type is called: one, and several."""
 
+EXAMPLES = {int: "[32,64]", float: "[0.5,2]", str: "[Cu,Au]"}
+"""A list of each type."""
+
 
 def parameters_of(of: Callable[..., Any]) -> dict[str, Any]:
     """Names and types of the parameters of a function, or of the constructor of a class."""
@@ -52,13 +56,17 @@ def alternatives(kind: Any) -> tuple[Any, ...]:
     return get_args(kind) if get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
 
 
-def all_names(command: Callable[..., Any], prefix: str = "") -> list[str]:
-    """Full names of all settings but those of classes that are chosen by name."""
+def all_names(command: Callable[..., Any], prefix: str = "", *, of_classes: bool = False) -> list[str]:
+    """Full names of all settings, with those of classes that are chosen by name or without."""
     names = []
     for name, kind in parameters_of(command).items():
         names.append(prefix + name)
         for group in filter(is_group, alternatives(kind)):
-            names += all_names(group, f"{prefix}{name}.") if not inspect.isabstract(group) else []
+            if not inspect.isabstract(group):
+                names += all_names(group, f"{prefix}{name}.", of_classes=of_classes)
+            elif of_classes:
+                parts = [part for of in classes_of(group).values() for part in parameters_of(of)]
+                names += [f"{prefix}{name}.init_args.{part}" for part in dict.fromkeys(parts)]
     return names
 
 
@@ -131,18 +139,43 @@ def _is_number(value: Any, kind: Any) -> bool:
 
 def described(kind: Any, *, several: bool = False) -> str:
     """What a value must be, in words."""
-    any_of, parts = alternatives(kind), get_args(kind)
+    any_of = [part for part in alternatives(kind) if part is not type(None)] or [kind]
+    kind, parts = any_of[0], get_args(any_of[0])
     if len(any_of) > 1:
-        return " or ".join(described(part, several=several) for part in any_of if not is_group(part))
+        said = [described(part, several=several) for part in any_of if not is_group(part) and part is not bool]
+        said += ["true", "false"] if bool in any_of else []
+        return " or ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
     origin = get_origin(kind) or kind
     if origin is Literal:
         return str(parts[0]) if len(parts) == 1 else f"one of {', '.join(map(str, parts))}"
     if origin in (tuple, list):
         of = " and ".join(described(part, several=True) for part in dict.fromkeys(parts) if part is not ...)
-        return f"{'lists' if several else 'a list'} of {f'{len(parts)} ' if _has_length(kind) else ''}{of}"
+        example = f" such as {EXAMPLES[parts[0]]}" if parts[0] in EXAMPLES and not several else ""
+        return f"{'lists' if several else 'a list'} of {f'{len(parts)} ' if _has_length(kind) else ''}{of}{example}"
     if origin is dict:
         return f"{described(parts[1], several=True)} by name"
     return NOUNS[origin][several] if origin in NOUNS else "something else"
+
+
+def rewritten(kind: Any, value: Any) -> str | None:
+    """Return how a value is written of which only the form is wrong, such as `5A`, `0,5` or `64 64`; else None.
+
+    Args:
+        kind: What it must be.
+        value: What it is.
+    """
+    text = str(value).strip()
+    number = re.fullmatch(r"([-+]?\d+[.,]?\d*(?:e[-+]?\d+)?)[\s_,]*([a-zA-ZÅ°µ/]*)", text)
+    plain = number[1].replace(",", ".").rstrip(".") if number else text
+    words = [word for word in re.split(r"[\s,;]+", text.strip("[](){}")) if word]
+    if all(numbers := [re.fullmatch(r"([-+]?[\d.]+)[a-zA-ZÅ]*", word) for word in words]):
+        words = [number[1] for number in numbers if number]
+    tries = [plain, f"{float(plain):.0f}" if number else "", f"[{','.join(words)}]"]
+    for written in tries:
+        is_same = written.startswith("[") or (number is not None and written and float(plain) == float(written))
+        if is_same and written != text and fits(kind, loaded(written)):
+            return written
+    return None
 
 
 def choices(kind: Any) -> list[str]:

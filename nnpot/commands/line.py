@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import itertools
 import json
-import re
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,13 +14,18 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 
 from nnpot.commands.complaints import explanation
 from nnpot.commands.configuration import check_classes, check_configurations, check_numbers, named_sources
+from nnpot.commands.given import Given
 from nnpot.commands.help import asked_for
 from nnpot.commands.kinds import OTHER_NAMES, with_values_of_switches
-from nnpot.commands.recipes import spelled_out
+from nnpot.commands.places import wrong_inputs, wrong_outputs
+from nnpot.commands.recipes import DEFAULT, has_default, spelled_out
 from nnpot.commands.renamed import by_new_names
 from nnpot.commands.several import as_lists
 from nnpot.commands.topics import of_topic
+from nnpot.commands.words import refused, usage, with_whole_lists, wrong_words
 from nnpot.machine.output import complain, one_line
+
+log = logging.getLogger("nnpot")
 
 __all__ = ["UsageError", "call", "named_sources", "settings_of"]
 
@@ -37,28 +42,11 @@ class UsageError(ValueError):
 
 
 class Parser(ArgumentParser):
-    """A parser that raises an error where others print their usage and exit.
-
-    Attributes:
-        sources: Files with settings, to be put behind a complaint.
-    """
-
-    sources: str = ""
+    """A parser that raises an error where others print their usage and exit."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Leave it to who knows all arguments to say what is wrong."""
         raise _RefusedError(one_line(message)) from ex
-
-    def check_prefixes(self, arguments: Sequence[str]) -> None:
-        """Stop at an option of another command, as `--data.keys.energy` of `train` for `--keys.energy` of `evaluate`.
-
-        Otherwise it would be taken for the argument that its prefix names.
-        """
-        known = set(re.findall(r"--([\w.]+)", self.format_help()))
-        for option in (a[2:].split("=")[0] for a in arguments if a.startswith("--")):
-            own = option.partition(".")[2]
-            if option not in known and own in known:
-                raise UsageError(f"there is no option --{option}: that of {self.prog} is --{own}")
 
 
 def call(command: str, module: Any, arguments: Sequence[str]) -> None:
@@ -82,7 +70,15 @@ def call(command: str, module: Any, arguments: Sequence[str]) -> None:
         settings = settings_of(command, module, arguments)
     except UsageError as error:
         complain(str(error), code=2)
-    function(**settings)
+    given = Given.by(arguments, function, accepted=True)
+    if why := wrong_outputs(command, settings):
+        complain(given.told_of_parts(why), code=2)
+    try:
+        function(**settings)
+    except ValueError as error:
+        said = given.told_of_parts(str(error))
+        error.args = error.args if said == str(error) else (said,)
+        raise
 
 
 def function_of(command: str, module: Any) -> Callable[..., Any]:
@@ -105,15 +101,20 @@ def settings_of(command: str, module: Any, arguments: Sequence[str]) -> dict[str
         OSError: If a file cannot be read.
     """
     function = function_of(command, module)
-    arguments = spelled_out(arguments) if command == "train" else arguments
+    if why := wrong_words(command, function, arguments) or wrong_inputs(command, arguments):
+        raise UsageError(why)
+    given, arguments = arguments, spelled_out(arguments) if command == "train" else arguments
     check_configurations(arguments)
-    parser, rest = _parser(command, module), as_lists(command, by_new_names(arguments))
+    parser, rest = _parser(command, module), as_lists(command, by_new_names(with_whole_lists(arguments)))
     rest = with_values_of_switches(function, rest)
-    parser.sources = named_sources(arguments)
     settings = dict(_settings(parser, function, [*_inherited(module, rest), *_configurations_first(rest)]))
     settings.pop("config", None)
     if command == "train":
         settings["loss"] = _with_required(settings["loss"], rest)
+        if has_default(given):
+            if not any(word.partition("=")[0] in ("--data", "--data.train") for word in rest):
+                raise UsageError(f"data are missing; {usage(command)}")
+            log.info("the recipe is %s, since no other is given", DEFAULT)
     return settings
 
 
@@ -161,17 +162,22 @@ def _configurations_first(arguments: Sequence[str]) -> list[str]:
 
 
 def _settings(parser: Parser, function: Callable[..., Any], arguments: Sequence[str]) -> Any:
-    parser.check_prefixes(arguments)
     try:
         parsed = parser.parse_args(arguments)
         check_numbers(parsed.as_dict())
-        if why := explanation(function, arguments, OTHER_NAMES, accepted=True):  # the parser takes null for anything
-            raise ValueError(why)
+        if why := explanation(function, Given.by(arguments, function, accepted=True)):  # the parser takes null for any
+            raise UsageError(why)
         return parser.instantiate(parsed)
-    except (*_NO_SETTINGS, _RefusedError) as error:  # also raised by a constructor that checks its arguments
-        why = one_line(explanation(function, arguments, OTHER_NAMES) or str(_first_cause(error)))
-        is_option = f"--{why.split()[0]}" in {argument.split("=")[0] for argument in arguments}
-        raise UsageError(why if is_option else why + parser.sources) from None
+    except UsageError:
+        raise
+    except _RefusedError as error:
+        given = Given.by(arguments, function)
+        why = explanation(function, given) or refused(str(_first_cause(error)), parser.prog, arguments)
+        raise UsageError(one_line(why)) from None
+    except _NO_SETTINGS as error:  # raised by a constructor that checks its arguments
+        given = Given.by(arguments, function)
+        why = explanation(function, given) or given.told_of_parts(one_line(str(_first_cause(error))))
+        raise UsageError(one_line(why)) from None
 
 
 def _first_cause(error: BaseException) -> BaseException:

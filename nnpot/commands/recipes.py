@@ -3,13 +3,12 @@
 There is one place for them, `configs/` of the source; the wheel holds them as `nnpot/recipes`.
 """
 
-import difflib
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-log = logging.getLogger("nnpot")
+from nnpot.commands.guesses import did_you_mean
+from nnpot.commands.several import SEVERAL
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -35,8 +34,7 @@ def recipe_file(recipe: str | os.PathLike[str]) -> Path:
         return known[str(recipe)]
     if path.is_file():
         return path
-    close = difflib.get_close_matches(str(recipe), known, n=1)
-    advice = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}, or give the path of one"
+    advice = did_you_mean(path.stem, known) or f"; there are {', '.join(known)}, or give the path of one"
     raise ValueError(f"there is no recipe {str(recipe)!r}{advice}")
 
 
@@ -53,24 +51,49 @@ _STARTS = {
 def spelled_out(arguments: Sequence[str]) -> list[str]:
     """Return the arguments of a training in full: its data by `--data.train`, its recipe as a configuration.
 
-    Words before the first option are data; if nothing says what is trained it is the recipe `ace`.
+    Words before the first option are data, and files behind the value of another; if nothing says what is trained it
+    is the recipe `ace`.
 
     Raises:
-        ValueError: If there is no such recipe, or no name.
+        ValueError: If there is no such recipe, or no name, or data are given in both ways.
     """
-    rest, data, written = list(arguments), list[str](), list[str]()
-    while rest and not rest[0].startswith("-"):
-        data.append(rest.pop(0))
-    if not any(argument.partition("=")[0] in _STARTS for argument in rest):
-        log.info("the recipe is %s, since no other is given", DEFAULT)
-        rest = [f"--recipe={DEFAULT}", *rest]
+    rest, data, written, option = list(arguments), list[str](), list[str](), ""
+    given = {argument.partition("=")[0] for argument in rest}
     while rest:
         argument = rest.pop(0)
-        option, equals, name = argument.partition("=")
-        if option != "--recipe":
+        if argument.startswith("-"):
+            option, equals, name = argument.partition("=")
+            is_alone = equals or not rest or rest[0].startswith("--") or _is_switch(option, rest[0])
+            value = [] if is_alone else [rest.pop(0)]
+            is_recipe = option == "--recipe"
+            written += _with_recipe(name if equals else "".join(value)) if is_recipe else [argument, *value]
+        elif not written or (option not in SEVERAL["train"] and _may_be_data(argument)):
+            data.append(argument)
+        else:
             written.append(argument)
-            continue
-        if not equals and (not rest or rest[0].startswith("--")):
-            raise ValueError(f"--recipe needs a name: {', '.join(recipes())}")
-        written += ["--config", str(recipe_file(name if equals else rest.pop(0)))]
+    if data and "--data.train" in given:
+        raise ValueError(f"the data are given twice, {data[0]} and by --data.train; leave out one of them")
+    if has_default(arguments):
+        written = ["--config", str(recipe_file(DEFAULT)), *written]
     return [*written, *(["--data.train", *data] if data else [])]
+
+
+def has_default(arguments: Sequence[str]) -> bool:
+    """Return whether a training is by the recipe `ace` because nothing says what is trained."""
+    return not _STARTS & {argument.partition("=")[0] for argument in arguments}
+
+
+def _with_recipe(name: str) -> list[str]:
+    if not name:
+        raise ValueError(f"--recipe needs a name: {', '.join(recipes())}")
+    return ["--config", str(recipe_file(name))]
+
+
+def _is_switch(option: str, word: str) -> bool:
+    """Whether an option of a training is a switch, and the word behind it no value."""
+    return option == "--plan" and word.lower() not in {"true", "false", "yes", "no", "on", "off"}
+
+
+def _may_be_data(word: str) -> bool:
+    """Whether a word is the name of something that is there, or a pattern or part of it."""
+    return "*" in word or Path(word.partition("@")[0]).exists()

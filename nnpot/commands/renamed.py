@@ -61,7 +61,7 @@ def settings_by_new_names(settings: Any, told: dict[str, str], prefix: str = "")
     renamed = {}
     for key, value in settings.items():
         name = f"{prefix}.{key}" if prefix else str(key)
-        new = _new_name(name, told).rpartition(".")[2] if isinstance(key, str) else key
+        new = _new_name(name, told).removeprefix(f"{prefix}.") if isinstance(key, str) else key
         if new != key and new in settings:
             raise ValueError(f"the setting {name} is now called {new}, and both are given; leave one of them out")
         renamed[new] = settings_by_new_names(value, told, name)

@@ -86,7 +86,11 @@ def sample(
             to it, or every trajectory blew up before its first snapshot.
     """
     _check(temperatures, strains, snapshots, interval_fs, timestep_fs)
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be from 0 to 2³² − 1, got {seed}")
     starts = read_atoms(start)
+    if out.exists() and out.samefile(start):
+        raise ValueError(f"{out} holds the start structures, which would be lost; give another file to write to")
     labeller = _make_calculator(calculator)
     runs = list(_plan(starts, strains, temperatures, seed))
     times = _Times(snapshots, max(1, round(interval_fs / timestep_fs)), timestep_fs)
@@ -148,11 +152,13 @@ def _check(
     timestep_fs: float,
 ) -> None:
     if not temperatures or min(temperatures) <= 0.0:
-        raise ValueError(f"temperatures must be positive, got {tuple(temperatures)} K")
+        raise ValueError(f"temperatures must be positive, got {list(temperatures)} K")
     if not strains or max(abs(strain) for strain in strains) > 0.5:
-        raise ValueError(f"strains must lie between -0.5 and 0.5, got {tuple(strains)}")
+        raise ValueError(f"strains must lie between -0.5 and 0.5, got {list(strains)}")
     if snapshots < 1:
         raise ValueError(f"snapshots must be at least 1, got {snapshots}")
+    if not interval_fs > 0.0:
+        raise ValueError(f"interval_fs must be positive, got {interval_fs} fs")
     if not 0.0 < timestep_fs <= interval_fs:
         raise ValueError(
             f"timestep_fs must be positive and not above interval_fs, got {timestep_fs} fs and {interval_fs} fs"
@@ -162,7 +168,11 @@ def _check(
 def _make_calculator(path: str) -> BaseCalculator:
     module, _, name = path.rpartition(".")
     try:
+        if not module:
+            raise ValueError("no module is named")
         calculator: BaseCalculator = getattr(importlib.import_module(module), name)()
+        if not isinstance(calculator, BaseCalculator):
+            raise TypeError(f"it makes a {type(calculator).__name__}")
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(
             f"calculator must be the import path of a class or function that makes an ASE "

@@ -1,7 +1,6 @@
 """What `nnpot COMMAND --help TOPIC` shows: every setting of a group or of a class, from the code that takes it."""
 
 import dataclasses
-import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterator
@@ -9,6 +8,7 @@ from typing import Any
 
 import docstring_parser
 
+from nnpot.commands.guesses import did_you_mean
 from nnpot.commands.help import COMMANDS, entry
 from nnpot.commands.kinds import (
     OTHER_NAMES,
@@ -42,9 +42,8 @@ def of_topic(command: str, function: Callable[..., Any], topic: str) -> str:
     """
     known = topics(function)
     if topic not in known:
-        close = difflib.get_close_matches(topic, known, n=1)
-        advice = f"did you mean {close[0]}?" if close else f"there is {', '.join(known)}"
-        raise ValueError(f"there is no help on {topic}; {advice}")
+        advice = did_you_mean(topic, known) or f"; there is {', '.join(known)}"
+        raise ValueError(f"there is no help on {topic}{advice}")
     classes = _classes(function)
     if topic in classes:
         return "\n".join(_class(*classes[topic]))

@@ -17,7 +17,7 @@ from nnpot.commands.renamed import settings_by_new_names
 from nnpot.commands.report import RunReport
 from nnpot.doctor.consultation import consult
 from nnpot.doctor.finding import Diagnosis
-from nnpot.io import MODEL, load, read_summary
+from nnpot.io import MODEL, format_of, load, model_at, read_summary
 from nnpot.machine.files import write_atomically
 from nnpot.machine.signals import InterruptedRunError, Request
 from nnpot.network_potential import NeuralNetworkPotential
@@ -33,7 +33,7 @@ from nnpot.training.plan import forecast
 from nnpot.training.processes import check_launcher, is_child_of_launcher, is_first
 from nnpot.training.refresh import Refresh
 from nnpot.training.result import holds, model_of, result_of, save_result
-from nnpot.training.run import build_trainer, checkpoint_of, fit, new_folder, same_folder
+from nnpot.training.run import build_trainer, check_machine, checkpoint_of, fit, new_folder, same_folder
 from nnpot.training.settings import Settings, check_changes, plain, recipe_of
 from nnpot.training.stages import StageModel
 from nnpot.training.start import FINE_TUNING_RATE, Start, fresh_start, restart, start_from_model
@@ -104,6 +104,7 @@ def train(
         return train_members(members, train, out, seed, **of_each, repulsion=repulsion, plan=plan)
     pl.seed_everything(seed, verbose=False)
     check_launcher(trainer)
+    check_machine(trainer)
     if not is_first(trainer):  # which tells
         log.setLevel(logging.ERROR)
     options = {"potential": potential, "data": _found_from_anywhere(data), "loss": loss, "optimizer": optimizer}
@@ -171,11 +172,12 @@ def inherited(resume: Path | None, from_model: Path | None) -> Settings:
     """
     if resume is not None:
         return Checkpoint.read(checkpoint_of(resume)).record.settings
-    if from_model is None or not from_model.exists():
+    if from_model is None:
         return {}
-    if from_model.is_dir():
-        result = result_of(from_model)
-        return {} if result is None else recipe_of(result.record.settings)
+    result = result_of(from_model) if from_model.is_dir() else None
+    if result is not None:
+        return recipe_of(result.record.settings)
+    format_of(model_at(from_model))
     try:
         recipe: Settings = settings_by_new_names(read_summary(from_model).get("recipe", {}), {})
     except ValueError:  # whatever is wrong with it, or what else it is, is said where it is loaded
@@ -193,7 +195,7 @@ def _first_start(
 ) -> tuple[Start, Diagnosis | None]:
     """Read the data, look at them, and make, or take from a model, what is to be trained."""
     if from_model is None and potential is None:
-        raise ValueError("there is no potential to train; give a recipe, as by --config configs/ace.yaml")
+        raise ValueError("there is no potential to train; give a recipe beside the rest, --recipe ace")
     split = Split.read(data, settings["seed"])
     check_weights(loss, split.train, short_name(data.train))
     split.check_labels(loss)

@@ -1,12 +1,18 @@
 """Writing files so that a crash, a kill or a full disk leaves either the old or the new one."""
 
+import difflib
 import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+_NEIGHBOURS = 2000
+"""Number of files among which one is looked for that a user could have meant."""
 
 
 class NoSpaceError(OSError):
@@ -78,3 +84,19 @@ def written_by_and_by(path: Path) -> Iterator[Callable[[str], None]]:
                 full.add_note(note)
             raise full from error
         raise
+
+
+def beside(path: Path) -> str:
+    """Return, as advice, the file or folder beside a missing one whose name is nearly the same; else nothing."""
+    try:
+        names = [other.name for other in islice(path.parent.iterdir(), _NEIGHBOURS)]
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
+    return f"; did you mean {path.with_name(close[0])}?" if close else ""
+
+
+def within(folder: Path, name: str) -> str:
+    """Return, as advice, the first folder in a folder that holds a file of some name; else nothing."""
+    found = sorted(path.parent for path in islice(folder.glob(f"*/{name}"), _NEIGHBOURS))
+    return f"; did you mean {found[0]}?" if found else ""

@@ -76,7 +76,14 @@ def complain(message: str, code: int) -> NoReturn:
 
 def with_notes(error: BaseException) -> str:
     """Return an error with what was added to it on its way, on one line."""
-    return one_line("; ".join([str(error), *getattr(error, "__notes__", [])]))
+    return one_line("; ".join([_in_words(error), *getattr(error, "__notes__", [])]))
+
+
+def _in_words(error: BaseException) -> str:
+    """An error, without its number if the system knows one."""
+    if not isinstance(error, OSError) or error.strerror is None or error.filename is None:
+        return str(error)
+    return f"{error.strerror[:1].lower()}{error.strerror[1:]}: {error.filename2 or error.filename}"
 
 
 def one_line(message: str) -> str:

@@ -1,13 +1,11 @@
 """Read every frame of one file of any format, or say which of them cannot be read and why."""
 
-import difflib
 import gzip
 import io
 import lzma
 import os
 import warnings
 from collections.abc import Callable, Iterable
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -18,6 +16,7 @@ from ase import Atoms
 from ase.db.row import AtomsRow
 from ase.io.formats import UnknownFileTypeError, filetype, iread
 
+from nnpot.machine.files import beside
 from nnpot.reading import cp2k, deepmd, npz
 from nnpot.reading.checks import check_atoms
 from nnpot.reading.extxyz import extxyz_frames
@@ -36,9 +35,6 @@ from nnpot.reading.recognition import (
 _CHUNK = 2**24
 _MAX_EXPANSION = 100
 """How many times larger a compressed file may become, besides the first 64 MiB: structures come to a tenth of it."""
-
-_NEIGHBOURS = 2000
-"""Number of files among which one is looked for that a user could have meant."""
 
 _ENCODINGS = {
     b"\xef\xbb\xbf": "utf-8-sig",
@@ -95,19 +91,9 @@ def _check_is_file(path: Path) -> None:
     if path.is_symlink() and not path.exists():
         raise FileNotFoundError(f"there is no file {path}: it is a link to {os.readlink(path)}, which is not there")
     if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}{_near(path)}")
+        raise FileNotFoundError(f"there is no file {path}{beside(path)}")
     if not path.is_file():
         raise ValueError(f"{path} is a device or a pipe; give a file")
-
-
-def _near(path: Path) -> str:
-    """A file beside it whose name is nearly the same, as advice."""
-    try:
-        names = [p.name for p in islice(path.parent.iterdir(), _NEIGHBOURS)]
-    except OSError:
-        return ""
-    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
-    return f"; did you mean {path.with_name(close[0])}?" if close else ""
 
 
 def _content_of(path: Path, source: str) -> Content:

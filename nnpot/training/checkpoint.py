@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nnpot.formats.described import check_numbers, restored
 from nnpot.formats.seal import check_members, is_intact, sealed
-from nnpot.machine.files import write_atomically
+from nnpot.machine.files import beside, within, write_atomically
 from nnpot.trainable_potential import TrainablePotential
 from nnpot.training.loss import LossOptions
 from nnpot.training.numerics import Numerics, numerics_of
@@ -298,7 +298,10 @@ def no_checkpoint(path: Path) -> FileNotFoundError:
     """Return the error that says that there is none, and how to start its run again."""
     config = path.parent / "config.yaml"
     how = shlex.join(["nnpot", "train", "--config", str(config)]) if config.is_file() else "the command that began it"
-    return FileNotFoundError(f"there is no checkpoint {path} to resume from; to start the run again: {how}")
+    folder = path.parent
+    advice = within(folder, path.name) if folder.is_dir() else beside(folder)
+    advice = advice or f"; to start the run again: {how}"
+    return FileNotFoundError(f"there is no checkpoint {path} to resume from{advice}")
 
 
 def _damage(path: Path, why: object) -> ValueError:

@@ -148,7 +148,7 @@ class TrainerOptions:
         max_epochs: Passes over the training data; `auto` for as many as `atom_budget` allows, 100 to 3000.
         atom_budget: Length of a training with `max_epochs: auto`, in million atoms seen; divided by the relative cost
             of the potential.
-        accelerator: `auto`, `cpu`, `gpu`, …
+        accelerator: On what to calculate; `auto` for a GPU if there is one
         devices: Number of devices or processes per node, or `auto`.
         num_nodes: Number of nodes.
         strategy: `auto` or e.g. `ddp`.
@@ -169,7 +169,7 @@ class TrainerOptions:
 
     max_epochs: int | Literal["auto"] = 300
     atom_budget: float = 16.0
-    accelerator: str = "auto"
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto"
     devices: int | str = "auto"
     num_nodes: int = 1
     strategy: str = "auto"

@@ -129,6 +129,21 @@ def checkpoint_of(resume: Path) -> Path:
     return checkpoint
 
 
+def check_machine(options: TrainerOptions) -> None:
+    """Check that this machine has what is to be trained on.
+
+    Raises:
+        ValueError: If not.
+    """
+    has_gpu = torch.accelerator.is_available()
+    if options.accelerator in {"gpu", "cuda", "mps"} and not has_gpu:
+        raise ValueError(
+            f"accelerator must be cpu or auto on this machine, where PyTorch finds no GPU, got {options.accelerator}"
+        )
+    if str(options.devices) == "-1" and not (has_gpu and options.accelerator != "cpu"):
+        raise ValueError("trainer.devices -1 means all GPUs, but there is none; on a CPU give a number of processes")
+
+
 def build_trainer(
     options: TrainerOptions, optimizer: OptimizerOptions, folder: Path, record: Record, stop: Stop, *, validates: bool
 ) -> pl.Trainer:
@@ -145,8 +160,7 @@ def build_trainer(
     Raises:
         ValueError: If there is no such machine.
     """
-    if str(options.devices) == "-1" and not _has_accelerator(options):
-        raise ValueError("trainer.devices -1 means all GPUs, but there is none; on a CPU give a number of processes")
+    check_machine(options)
     callbacks: list[Callback] = [PhysicalProgress(), _Beginning(folder, record, optimizer, stop)]
     if optimizer.ema != 0:
         callbacks.append(AveragedWeights(optimizer))
@@ -237,7 +251,3 @@ class _Beginning(Callback):
     def on_train_batch_end(self, *_: Any) -> None:
         """Note that a step has been taken."""
         self.has_begun = True
-
-
-def _has_accelerator(options: TrainerOptions) -> bool:
-    return options.accelerator != "cpu" and torch.accelerator.is_available()

@@ -6,16 +6,16 @@ import pytest
 from runs import refusal
 
 DESCRIPTOR = "--potential.descriptor"
-CLASSES = "potential.descriptor must be one of the classes ACE, ACSF"
+CLASSES = "potential.descriptor must be one of ACE, ACSF"
 CONFIG = """
 potential: {descriptor: {class_path: ACE, init_args: {cutoff: 4.0, n_radial: 4}}, hidden: [8]}
 data: {train: train.xyz}
 """
 WRONG = {
-    (f"{DESCRIPTOR}.init_args.cutof", "5"): "there is no setting potential.descriptor.init_args.cutof; "
-    "did you mean potential.descriptor.init_args.cutoff?",
-    (f"{DESCRIPTOR}.cutof", "5"): "did you mean potential.descriptor.init_args.cutoff?",
-    (f"{DESCRIPTOR}.init_args", "{cutof: 5}"): "did you mean potential.descriptor.init_args.cutoff?",
+    (f"{DESCRIPTOR}.init_args.cutof", "5"): "there is no option --potential.descriptor.init_args.cutof; "
+    "did you mean --potential.descriptor.init_args.cutoff?",
+    (f"{DESCRIPTOR}.cutof", "5"): "did you mean --potential.descriptor.init_args.cutoff?",
+    (f"{DESCRIPTOR}.init_args", "{cutof: 5}"): "did you mean --potential.descriptor.init_args.cutoff?",
     (f"{DESCRIPTOR}.init_args", "5"): "potential.descriptor.init_args must be settings by name, got 5",
     (
         f"{DESCRIPTOR}.init_args.cutoff",
@@ -23,24 +23,27 @@ WRONG = {
     ): "potential.descriptor.init_args.cutoff must be a number or auto, got five",
     (f"{DESCRIPTOR}.init_args.l_max", "2.5"): "init_args.l_max must be a whole number, got 2.5",
     (f"{DESCRIPTOR}.init_args.channels", "many"): "init_args.channels must be a whole number or auto, got many",
-    (f"{DESCRIPTOR}.init_args.elements", "[Cu, 1]"): "init_args.elements must be a list of strings, got [Cu, 1]",
+    (
+        f"{DESCRIPTOR}.init_args.elements",
+        "[Cu, 1]",
+    ): "elements must be a list of strings such as [Cu,Au], got [Cu, 1]",
     (DESCRIPTOR, "ACX"): CLASSES,
     (f"{DESCRIPTOR}.class_path", "ACEX"): "got ACEX; did you mean ACE?",
     (f"{DESCRIPTOR}.class_path", "nnpot.ACEX"): "got nnpot.ACEX; did you mean ACE?",
     (f"{DESCRIPTOR}.class_path", "torch.nn.Linear"): "got torch.nn.Linear",
     (DESCRIPTOR, "[ACE]"): CLASSES,
-    (DESCRIPTOR, "{clas_path: ACE}"): "did you mean potential.descriptor.class_path?",
+    (DESCRIPTOR, "{clas_path: ACE}"): "did you mean --potential.descriptor.class_path?",
     (DESCRIPTOR, "{class_path: ACE, cutoff: 5}"): "potential.descriptor.cutoff must stand under init_args",
     (DESCRIPTOR, "{class_path: ACSF, init_args: {g2: [[1, x]]}}"): "g2 must be a list of lists of 2 numbers, got [[1",
-    ("--potential.hiden", "[3]"): "there is no setting potential.hiden; did you mean potential.hidden?",
-    ("--potential.hidden", "[a]"): "potential.hidden must be a list of whole numbers, got [a]",
+    ("--potential.hiden", "[3]"): "there is no option --potential.hiden; did you mean --potential.hidden?",
+    ("--potential.hidden", "[a]"): "potential.hidden must be a list of whole numbers such as [32,64], got [a]",
     ("--potential.hidden", "[4, -5]"): "hidden must be at least one unit for each layer, got 4, -5",
     ("--potential.atomic_energies", "{Cu: x}"): "one of least_squares, isolated_atoms or numbers by name, got {Cu: x}",
-    ("--potential.heads", "[spins]"): "nnpot: heads must be some of charges, each once, got spins",
-    ("--potential", "5"): "potential must be one of the classes NeuralNetworkPotential",
-    ("--loss", "{forcs: 1}"): "there is no setting loss.forcs; did you mean loss.forces?",
+    ("--potential.heads", "[spins]"): "nnpot: --potential.heads must be some of charges, each once, got spins",
+    ("--potential", "5"): "potential must be one of NeuralNetworkPotential",
+    ("--loss", "{forcs: 1}"): "there is no option --loss.forcs; did you mean --loss.forces?",
     ("--loss", "3"): "loss must be settings by name (energy, forces",
-    ("--loss.zzz", "3"): "there is no setting loss.zzz; loss has energy, forces",
+    ("--loss.zzz", "3"): "there is no option --loss.zzz; loss has energy, forces",
     ("--optimizer.method", "adm"): "optimizer.method must be one of adamw, soap, got adm; did you mean adamw?",
     ("--optimizer.ema", "aut"): "optimizer.ema must be a number or auto, got aut; did you mean auto?",
     ("--trainer.compile", "yes"): "trainer.compile must be one of auto, on, off, got yes",
@@ -51,17 +54,17 @@ WRONG = {
     (
         "--data.train",
         "[a.xyz, 3]",
-    ): "data.train must be a path or settings by name or a list of paths or settings by name",
+    ): "data.train must be a path, settings by name or a list of paths or settings by name",
     ("--data.train", "a.xyz", "{file: b.xyz, wieght: 2}"): "has no setting wieght; did you mean weight?",
-    ("--data.validation", "{weight: 2}"): "beside weight there must be file, one path",
-    ("--data.keys.enrgy", "E"): "there is no setting data.keys.enrgy; did you mean data.keys.energy?",
+    ("--data.validation", "{weight: 2}"): "beside --data.validation.weight there must be file, one path",
+    ("--data.keys.enrgy", "E"): "there is no option --data.keys.enrgy; did you mean --data.keys.energy?",
     ("--data.cache_gib", "-1"): "cache_gib and pairs_gib must not be negative, got -1",
-    ("--lr", "0.1"): "there is no setting lr; did you mean optimizer.lr?",
+    ("--lr", "0.1"): "there is no option --lr; did you mean --optimizer.lr?",
     ("--plan=maybe",): "plan must be true or false, got maybe",
-    ("--plan", "maybe"): "unrecognized arguments: maybe",
+    ("--plan", "maybe"): "--plan is a switch, which has no value but true or false; leave out maybe",
     ("--seed", "-1"): "seed must be from 0",
-    ("--seed",): "argument --seed: expected one argument",
-    ("--resume",): "argument --resume: expected one argument",
+    ("--seed",): "--seed needs a value: a whole number",
+    ("--resume",): "--resume needs a value: a path",
     ("--config", "nowhere.yaml"): "there is no configuration nowhere.yaml",
 }
 
@@ -81,7 +84,7 @@ def test_a_wrong_setting_of_a_training(
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict", "export", "info", "sample"])
 def test_a_wrong_option_of_every_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     line = refusal(capsys, command, "a", "b", "c", "--zzzz", "1")
-    assert line.startswith("nnpot: there is no setting zzzz; the command has ")
+    assert line.startswith("nnpot: there is no option --zzzz; the command has --")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +106,7 @@ def test_a_wrong_choice_of_an_export(option: str, value: str, answer: str, capsy
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
 def test_a_device_that_is_not_there(command: str, device: str, capsys: pytest.CaptureFixture[str]) -> None:
     line = refusal(capsys, command, "model.nnpot", "data.xyz", *["out.xyz"][: command == "predict"], "--device", device)
-    assert line.startswith("nnpot: device must be one of cpu")
+    assert line.startswith("nnpot: --device must be one of cpu")
     assert line.endswith(f"on this machine, got {device}")
 
 
@@ -111,7 +114,7 @@ def test_what_was_meant_for_another_class_is_no_fault(tmp_path: Path, capsys: py
     config = tmp_path / "config.yaml"
     config.write_text(CONFIG)
     line = refusal(capsys, "train", "--config", config, f"{DESCRIPTOR}.class_path", "ACSF", "--seed", "x")
-    assert line == "nnpot: seed must be a whole number, got x"
+    assert line == "nnpot: --seed must be a whole number, got x"
 
 
 @pytest.mark.parametrize(
@@ -135,6 +138,6 @@ def test_a_name_that_no_file_can_have(tmp_path: Path, capsys: pytest.CaptureFixt
     config = tmp_path / "config.yaml"
     config.write_text(CONFIG.replace("train.xyz", "x" * 5000))
     line = refusal(capsys, "train", "--config", config)
-    assert "File name too long: 'xxx" in line
+    assert "file name too long: xxx" in line
     assert line.endswith(f"(settings: {config})")
     assert len(line) < 1000
