@@ -164,6 +164,8 @@ def rewritten(kind: Any, value: Any) -> str | None:
         kind: What it must be.
         value: What it is.
     """
+    if isinstance(value, list | dict):
+        return None
     text = str(value).strip()
     number = re.fullmatch(r"([-+]?\d+[.,]?\d*(?:e[-+]?\d+)?)[\s_,]*([a-zA-ZÅ°µ/]*)", text)
     plain = number[1].replace(",", ".").rstrip(".") if number else text
@@ -173,7 +175,8 @@ def rewritten(kind: Any, value: Any) -> str | None:
     tries = [plain, f"{float(plain):.0f}" if number else "", f"[{','.join(words)}]"]
     for written in tries:
         is_same = written.startswith("[") or (number is not None and written and float(plain) == float(written))
-        if is_same and written != text and fits(kind, loaded(written)):
+        plain_kinds = [part for part in alternatives(kind) if not is_group(part)]
+        if is_same and written != text and any(fits(part, loaded(written)) for part in plain_kinds):
             return written
     return None
 
