@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from nnpot import __version__
 from nnpot.commands.guesses import COMMANDS as OTHER_WORDS
 from nnpot.commands.guesses import meant
 from nnpot.commands.help import COMMANDS, asked_for, overview, short
@@ -45,7 +44,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         return
     command, *rest = arguments
     if command in {"--version", "-V"}:
-        print(__version__)
+        print(importlib.import_module("nnpot").__version__)
         return
     if command not in COMMANDS:
         close = meant(command.lstrip("-"), COMMANDS, OTHER_WORDS)

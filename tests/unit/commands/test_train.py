@@ -388,10 +388,10 @@ def test_a_run_that_is_interrupted_at_once_is_kept_within_its_first_epochs(tmp_p
 
 BAD: dict[str, tuple[list[str], str]] = {
     "missing file": (["--data.train", "nowhere.xyz"], "there is no file nowhere.xyz"),
-    "wrong key": (["--trainer.max_epoch", "3"], "did you mean trainer.max_epochs?"),
+    "wrong key": (["--trainer.max_epoch", "3"], "did you mean --trainer.max_epochs?"),
     "wrong key of the descriptor": (
         ["--potential.descriptor.init_args.cutof", "3"],
-        "did you mean potential.descriptor.init_args.cutoff?",
+        "did you mean --potential.descriptor.init_args.cutoff?",
     ),
     "wrong value": (["--data.batch_size", "0"], "batch_size must be at least 1, got 0"),
     "wrong type": (["--optimizer.lr", "fast"], "optimizer.lr"),
