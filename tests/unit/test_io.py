@@ -119,7 +119,7 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     "a zip archive": (zip_file, "is not a package that this nnpot reads"),
     "half a zip archive": (lambda path: path.write_bytes(b"PK\x03\x04 etc"), "is not a complete package"),
     "a checkpoint": (lambda path: torch.save({"a": 1}, path), "is a file of PyTorch, such as a checkpoint"),
-    "an empty folder": (Path.mkdir, "holds no input.nn, so no potential of n2p2; name a file instead"),
+    "an empty folder": (Path.mkdir, "holds no model.nnpot, nor input.nn of n2p2; name a file instead"),
 }
 
 
