@@ -59,7 +59,9 @@ def table(found: Sequence[Compared], title: str) -> str:
         minutes = NOTHING if one.minutes is None else three_digits(one.minutes)
         view.add_row(one.name, *cells, str(one.structures), str(one.epochs), minutes, three_digits(one.microseconds))
     screen = io.StringIO()
-    Console(file=screen, width=60 + 12 * len(labels) + max(len(one.name) for one in found)).print(view)
+    Console(file=screen, width=60 + 12 * len(labels) + max(len(one.name) for one in found), force_jupyter=False).print(
+        view
+    )
     return screen.getvalue().rstrip() + ("\n* the smallest" if len(found) > 1 else "")
 
 

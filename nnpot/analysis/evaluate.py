@@ -17,6 +17,7 @@ from torch import Tensor
 
 from nnpot.analysis.panels import ParityPanel
 from nnpot.batch import Batch
+from nnpot.html import grid
 from nnpot.labels import LABELS, Label
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential
@@ -114,6 +115,11 @@ class Evaluation:
             values |= {key.replace("rmse", "mae"): found.errors.mae, key: found.errors.rmse}
         return {**values, "n_structures": self.n_structures, "n_atoms": self.n_atoms}
 
+    def _repr_html_(self) -> str:
+        head = ["", *(f"{label.symbol} {kind}, {label.shown}" for label in _shown(self) for kind in ("MAE", "RMSE"))]
+        lines = [[name, *cells] for section in _sections(self) for name, cells in section]
+        return grid("Errors", head, lines)
+
     def panels(self) -> list[ParityPanel]:
         """Return a parity panel for each label; groups are elements for labels of atoms, else configuration types."""
         return [
@@ -170,25 +176,42 @@ def table(result: Evaluation, title: str) -> str:
     """Return the errors as text: all together, per configuration type, those of labels of atoms per element."""
     view = Table(title=title, title_justify="left")
     view.add_column("")
-    shown = [label for label in LABELS.values() if label.name in result.labels or not label.has_head]
+    shown = _shown(result)
     for label in shown:
         view.add_column(f"{label.symbol} MAE", justify="right")
         view.add_column(f"{label.symbol} RMSE", justify="right")
     view.add_row("", *[label.shown for label in shown for _ in range(2)], style="dim", end_section=True)
+    for section in _sections(result):
+        for k, (name, cells) in enumerate(section, start=1):
+            view.add_row(name, *cells, end_section=k == len(section))
+    screen = io.StringIO()
+    Console(file=screen, width=60 + 14 * len(shown), force_jupyter=False).print(view)
+    return screen.getvalue().rstrip()
+
+
+def _shown(result: Evaluation) -> list[Label]:
+    """The labels that have columns in a table."""
+    return [label for label in LABELS.values() if label.name in result.labels or not label.has_head]
+
+
+def _sections(result: Evaluation) -> list[list[tuple[str, list[str]]]]:
+    """The lines of a table, each a name and two numbers for each label, in sections: all, types, elements."""
+    shown = _shown(result)
     found = [result.labels.get(label.name, NOTHING) for label in shown]
-    text = f"all ({result.n_structures} structures, {result.n_atoms} atoms)"
-    view.add_row(text, *_cells([kind.errors for kind in found]), end_section=True)
+    everything = f"all ({result.n_structures} structures, {result.n_atoms} atoms)"
     groups = [kind.by(kind.groups) for kind in found]
     names = sorted({name for g in groups for name in g})
-    for name in names if len(names) > 1 else []:
-        view.add_row(name or "(no type)", *_cells([g.get(name) for g in groups]), end_section=name == names[-1])
+    of_elements = []
     for label in shown:
         elements = result.labels[label.name].by_element if label.per == "atom" and label.name in result.labels else {}
         for element, errors in elements.items() if len(elements) > 1 else []:
-            view.add_row(f"{label.name} on {element}", *_cells([errors if row is label else None for row in shown]))
-    screen = io.StringIO()
-    Console(file=screen, width=60 + 14 * len(shown)).print(view)
-    return screen.getvalue().rstrip()
+            cells = _cells([errors if row is label else None for row in shown])
+            of_elements.append((f"{label.name} on {element}", cells))
+    return [
+        [(everything, _cells([kind.errors for kind in found]))],
+        [(name or "(no type)", _cells([g.get(name) for g in groups])) for name in names if len(names) > 1],
+        of_elements,
+    ]
 
 
 def _cells(errors: Sequence[Errors | None]) -> list[str]:
