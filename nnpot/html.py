@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 _CELL = "text-align: left; padding: 0.1em 1em 0.1em 0"
+_TITLE = "text-align: left; white-space: nowrap"
 
 
 def table(title: str, rows: Mapping[str, str]) -> str:
@@ -13,9 +14,7 @@ def table(title: str, rows: Mapping[str, str]) -> str:
         f'<td style="{_CELL}">{escape(value)}</td></tr>'
         for name, value in rows.items()
     )
-    return (
-        f'<table style="border: none"><caption style="text-align: left"><b>{escape(title)}</b></caption>{cells}</table>'
-    )
+    return f'<table style="border: none"><caption style="{_TITLE}"><b>{escape(title)}</b></caption>{cells}</table>'
 
 
 def grid(title: str, head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -31,7 +30,7 @@ def grid(title: str, head: Sequence[str], lines: Sequence[Sequence[str]]) -> str
         for line in lines
     )
     return (
-        f'<table style="border: none"><caption style="text-align: left"><b>{escape(title)}</b></caption>'
+        f'<table style="border: none"><caption style="{_TITLE}"><b>{escape(title)}</b></caption>'
         f"<tr>{top}</tr>{rows}</table>"
     )
 

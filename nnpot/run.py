@@ -29,7 +29,6 @@ from nnpot.commands.recipes import recipe_file
 from nnpot.commands.runs import tested_structures
 from nnpot.descriptors import Descriptor
 from nnpot.guesses import OF_RUNS, SETTINGS, missing
-from nnpot.html import table
 from nnpot.io import Committee, load
 from nnpot.potential import Potential
 from nnpot.reading import read_labelled
@@ -227,8 +226,7 @@ class Run(os.PathLike[str]):
         return Pictures(tuple(files))
 
     def _repr_html_(self) -> str:
-        errors = {name: f"{value:.4g}" for name, value in self.errors.items()}
-        return table(f"Training in {self.folder}", errors) + self.plot()._repr_html_()
+        return self.evaluation.to_html(f"Training in {self.folder}: errors") + self.plot()._repr_html_()
 
 
 @dataclass(frozen=True)

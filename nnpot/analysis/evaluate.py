@@ -1,8 +1,8 @@
 """Errors of a potential on labelled structures."""
 
-import io
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
 from nnpot.analysis.panels import ParityPanel
+from nnpot.analysis.wording import printed
 from nnpot.batch import Batch
 from nnpot.html import grid
 from nnpot.labels import LABELS, Label
@@ -116,9 +116,13 @@ class Evaluation:
         return {**values, "n_structures": self.n_structures, "n_atoms": self.n_atoms}
 
     def _repr_html_(self) -> str:
+        return self.to_html("Errors")
+
+    def to_html(self, title: str) -> str:
+        """Return the errors as a table for a notebook, with a title."""
         head = ["", *(f"{label.symbol} {kind}, {label.shown}" for label in _shown(self) for kind in ("MAE", "RMSE"))]
         lines = [[name, *cells] for section in _sections(self) for name, cells in section]
-        return grid("Errors", head, lines)
+        return grid(title, head, lines)
 
     def panels(self) -> list[ParityPanel]:
         """Return a parity panel for each label; groups are elements for labels of atoms, else configuration types."""
@@ -152,7 +156,8 @@ def evaluate_potential(
     rows: dict[str, list[Labelled]] = {name: [] for name in LABELS}
     dtype, device = potential.dtype_and_device()
     batches, wrong, done = list(_by_size(structures, atoms_per_batch)), list[str](), 0
-    for group in track(batches, description="evaluating", transient=True, disable=quiet or len(batches) < 20):
+    is_hidden = quiet or len(batches) < 20 or not sys.stdout.isatty()
+    for group in track(batches, description="evaluating", transient=True, disable=is_hidden):
         batch = Batch.join([_checked_batch(potential, s) for s in group]).to(device, dtype)
         with torch.no_grad():
             prediction = potential(batch)
@@ -184,9 +189,7 @@ def table(result: Evaluation, title: str) -> str:
     for section in _sections(result):
         for k, (name, cells) in enumerate(section, start=1):
             view.add_row(name, *cells, end_section=k == len(section))
-    screen = io.StringIO()
-    Console(file=screen, width=60 + 14 * len(shown), force_jupyter=False).print(view)
-    return screen.getvalue().rstrip()
+    return printed(view, width=60 + 14 * len(shown))
 
 
 def _shown(result: Evaluation) -> list[Label]:

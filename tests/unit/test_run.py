@@ -58,7 +58,7 @@ def test_the_history_has_a_row_for_each_epoch(run: nnpot.Run) -> None:
 def test_a_notebook_shows_errors_and_pictures(run: nnpot.Run) -> None:
     assert [path.name for path in run.plot().files] == ["learning.png", "parity.png"]
     shown = run._repr_html_()
-    assert "energy_rmse_mev_per_atom" in shown
+    assert "E RMSE, meV/atom" in shown
     assert shown.count('src="data:image/png;base64,') == 2
 
 

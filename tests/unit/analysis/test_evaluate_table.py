@@ -34,4 +34,8 @@ def test_both_tables_have_the_same_lines() -> None:
 
 def test_the_text_is_there_in_a_notebook_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
-    assert "forces on O" in table(evaluation(), "title")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as Jupyter has it
+    monkeypatch.setenv("TERM", "xterm-color")
+    text = table(evaluation(), "title")
+    assert "forces on O" in text
+    assert "\x1b" not in text
