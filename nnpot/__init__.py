@@ -6,6 +6,7 @@ From labelled structures to a potential, and on with ASE::
 
     run = nnpot.train("train.xyz", out="runs/mine")  # all settings are those of `nnpot train`
     run.errors, run.history, run.plot()
+    nnpot.evaluate(run, "test.xyz").errors()
 
     potential = nnpot.load("runs/mine")
     prediction = potential.predict(atoms)  # or a list of them
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from nnpot.potential import Potential, SumPotential
     from nnpot.prediction import Prediction
     from nnpot.repulsion import ZBL
-    from nnpot.run import Run, train
+    from nnpot.run import Run, evaluate, train
     from nnpot.structure import Structure
 
 # Threads of PyTorch that wait for work are to sleep, not to spin: they would take the processor from other programs.
@@ -70,6 +71,7 @@ __all__ = [
     "Structure",
     "SumPotential",
     "describe",
+    "evaluate",
     "export",
     "load",
     "save",
@@ -93,6 +95,7 @@ _ROOM_OF = {
     "Structure": "structure",
     "SumPotential": "potential",
     "describe": "io",
+    "evaluate": "run",
     "export": "commands.export",
     "load": "io",
     "save": "io",
@@ -108,7 +111,8 @@ def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return importlib.import_module(f"nnpot.{name}")
     if name not in _ROOM_OF:
-        raise AttributeError(f"module 'nnpot' has no attribute {name!r}")
+        guesses = importlib.import_module("nnpot.guesses")
+        raise guesses.missing("nnpot", name, guesses.OF_NNPOT, [*__all__, *_ROOMS])
     return getattr(importlib.import_module(f"nnpot.{_ROOM_OF[name]}"), name)
 
 

@@ -19,8 +19,10 @@ def species_index(numbers: Tensor, elements: Sequence[str]) -> Tensor:
     """Return the position of each atom's element among the elements of a model, shape (N,).
 
     Raises:
-        ValueError: If an atom is of another element; it names the elements and the first such atom.
+        ValueError: If an atom is of another element, which is named with the elements; or the model has none yet.
     """
+    if not elements:
+        raise ValueError("the model has no elements yet: train it, or take potential.fitted(structures)")
     lookup = torch.full((len(chemical_symbols),), -1, dtype=torch.int64)
     for k, element in enumerate(elements):
         lookup[atomic_numbers[element]] = k
@@ -297,6 +299,8 @@ class Batch:
         """
         if not batches:
             raise ValueError("a batch needs at least one structure")
+        if not all(isinstance(b, Batch) for b in batches):
+            raise TypeError("Batch.join takes batches; of several structures potential.predict([a, b]) makes one each")
         n_atoms = [len(b.numbers) for b in batches]
         indices: dict[str, Any] = {
             "pair_i": join_indices([b.pair_i for b in batches], n_atoms),

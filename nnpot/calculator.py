@@ -4,7 +4,7 @@ import functools
 import math
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast, get_args
 
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnpot.batch import Batch
-from nnpot.committee import Committee
+from nnpot.committee import Committee, Member
 from nnpot.io import load_for_evaluation, usable_device
 from nnpot.labels import LABELS
 from nnpot.neighbors import check_places, moved_beyond_skin, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.potential import CENTERS_AT_ONCE, Potential
+from nnpot.potential import CENTERS_AT_ONCE
 from nnpot.prediction import Prediction
 from nnpot.structure import Structure, charge_of
 from nnpot.tables import arranged, needs_in_dynamics, with_tables
@@ -67,7 +67,7 @@ class NNPotCalculator(Calculator):
 
     Args:
         potential: A potential, which is copied, or the path of a model file, of a package, of the folder of a training,
-            or of one with files of n2p2.
+            or of one with files of n2p2; a list of several for their committee.
         device: `cpu`, `cuda`, …
         dtype: Floating-point type to calculate in, `float32` or `float64`, also PyTorch's; a package has its own, and
             runs on the CPU.
@@ -86,7 +86,7 @@ class NNPotCalculator(Calculator):
 
     def __init__(
         self,
-        potential: str | os.PathLike[str] | Potential,
+        potential: Member | Sequence[Member],
         device: str | torch.device = "cpu",
         dtype: str | torch.dtype = "float32",
         skin: float = 1.0,

@@ -26,6 +26,7 @@ from nnpot.potential import CENTERS_AT_ONCE, Potential
 from nnpot.prediction import Prediction
 from nnpot.structure import Structure, as_structure
 
+Member = Potential | str | os.PathLike[str]
 Reader = Callable[[str | os.PathLike[str]], Potential]
 
 _readers: list[Reader] = []
@@ -81,7 +82,8 @@ class Committee(Potential):
 
     Args:
         members: At least two potentials for the same elements, or whatever :func:`nnpot.load` reads: model files,
-            folders of trainings.
+            folders of trainings.  A list of them, or the first.
+        *more: The others, if there is no list.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -90,11 +92,11 @@ class Committee(Potential):
 
     types_in_files = {"members": tuple[Potential, ...]}  # noqa: RUF012
 
-    def __init__(self, members: Sequence[Potential | str | os.PathLike[str]]) -> None:
+    def __init__(self, members: Member | Sequence[Member], *more: Member) -> None:
         super().__init__()
-        if isinstance(members, str | os.PathLike | Potential):
-            raise TypeError(f"the members of a committee are a list, got {members!r} alone")
-        known = tuple(m if isinstance(m, Potential) else read(m) for m in members)
+        first = [members] if isinstance(members, str | os.PathLike | Potential) else members
+        known = tuple(m if isinstance(m, Potential) else read(m) for m in (*first, *more))
+        self.arguments.pop("more", None)
         self.arguments["members"] = known  # what is in the files
         if len(known) < 2:
             raise ValueError("a committee needs at least two potentials")

@@ -27,8 +27,10 @@ def check_elements(elements: Sequence[str]) -> tuple[str, ...]:
     """Return the symbols as a tuple.
 
     Raises:
-        ValueError: If one is not a chemical symbol or occurs twice.
+        ValueError: If one is not a chemical symbol or occurs twice, or they are one string.
     """
+    if isinstance(elements, str):
+        raise ValueError(f"elements are a list, such as ['H', 'O'], got {elements!r}")
     unknown = [e for e in elements if atomic_numbers.get(e, 0) < 1]
     if unknown:
         raise ValueError(f"elements must be chemical symbols, got {', '.join(unknown)}")

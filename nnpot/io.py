@@ -4,14 +4,14 @@ import copy
 import datetime
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 
 from nnpot.committee import Committee as Committee  # as nnpot.Committee, which reads its members
-from nnpot.committee import read_members_by
+from nnpot.committee import Member, read_members_by
 from nnpot.formats import aot, n2p2, nnpot
 from nnpot.formats.n2p2.conventions import INPUT
 from nnpot.machine.build import complaint
@@ -58,6 +58,8 @@ def load(
         ValueError: If it is none of these, is not complete or damaged, or is one that this version cannot read, or
             there is no such dtype or device.
     """
+    if isinstance(path, list | tuple):
+        raise TypeError("nnpot.load reads one potential; several as one are nnpot.Committee([path, …])")
     path, dtype, device = model_at(path), dtype_of(dtype), usable_device(device)
     match format_of(path):
         case "model file":
@@ -89,21 +91,23 @@ def save(potential: Potential, path: str | os.PathLike[str], summary: Mapping[st
         summary: Anything JSON can hold about where it comes from; versions, units and date are added.
 
     Raises:
-        TypeError: If the potential was read from a package, which cannot be written anew.
+        TypeError: If it is no potential, or was read from a package, which cannot be written anew.
         OSError: If the file cannot be written.
     """
+    if not isinstance(potential, Potential):
+        raise TypeError(f"what is saved is a potential: nnpot.save(potential, path), got {potential!r} first")
     if any(isinstance(part, aot.AOTPotential) for part in potential.modules()):
         raise TypeError("a potential read from a package cannot be saved; keep the model file that it was made from")
     return nnpot.write(potential, Path(path), {**(summary or {}), **_circumstances()})
 
 
 def load_for_evaluation(
-    potential: str | os.PathLike[str] | Potential, dtype: torch.dtype, device: torch.device
+    potential: Member | Sequence[Member], dtype: torch.dtype, device: torch.device
 ) -> tuple[Potential, torch.dtype, torch.device]:
     """Return a potential to evaluate with, a copy or one read from a file, and where it calculates in fact.
 
     Args:
-        potential: A potential, or whatever :func:`load` reads.
+        potential: A potential, or whatever :func:`load` reads; of several, their committee.
         dtype: Floating-point type to calculate in; a package has its own.
         device: Where to calculate; a package runs on the CPU.
 
@@ -111,10 +115,12 @@ def load_for_evaluation(
         FileNotFoundError: If a file is not there.
         ValueError: If a file cannot be read.
     """
+    if isinstance(potential, list | tuple):
+        potential = Committee(potential)
     if isinstance(potential, Potential):
         own = copy.deepcopy(potential).to(device, dtype).eval()
     else:
-        own = load(potential, dtype, device)
+        own = load(cast("str | os.PathLike[str]", potential), dtype, device)
     return own, *(own.dtype_and_device() if isinstance(own, aot.AOTPotential) else (dtype, device))
 
 
@@ -145,6 +151,8 @@ def describe(path: str | os.PathLike[str]) -> dict[str, str]:
         FileNotFoundError: If a file is not there.
         ValueError: If it cannot be read.
     """
+    if isinstance(path, Potential):
+        raise TypeError("nnpot.describe reads a file; write print(potential)")
     path, potential = model_at(path), load(path)
     summary = {name: str(value) for name, value in read_summary(path).items() if name != "recipe"}
     return {

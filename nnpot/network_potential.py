@@ -28,7 +28,7 @@ from nnpot.heads import HeadNetworks, check_heads
 from nnpot.native import serves
 from nnpot.neighbors import single_batch
 from nnpot.nn.layers import Activation, Affine
-from nnpot.nn.mlp import activations, network_of
+from nnpot.nn.mlp import activations, check_hidden, network_of
 from nnpot.nn.own import Function, Network
 from nnpot.nn.per_element import PerElement
 from nnpot.nn.scaling import FeatureScaling
@@ -86,9 +86,10 @@ class NeuralNetworkPotential(TrainablePotential):
         super().__init__()
         if not 0 < min_feature_scale <= 1:
             raise ValueError(f"min_feature_scale must be a fraction of the largest scale, got {min_feature_scale}")
+        if not isinstance(descriptor, Descriptor):
+            raise TypeError(f"a descriptor such as nnpot.ACE(cutoff=5.0) is needed, got {descriptor!r}")
         if not isinstance(hidden, Network):
-            if min(hidden, default=1) < 1:
-                raise ValueError(f"hidden must be at least one unit for each layer, got {', '.join(map(str, hidden))}")
+            check_hidden(hidden)
             activations(activation, len(hidden))  # complains about a wrong name even while the elements are still open
         n_in, make = descriptor.n_features, lambda: network_of(descriptor.n_features, hidden, activation)
         self.descriptor = descriptor

@@ -9,7 +9,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, overload
+from typing import ClassVar, Self, overload
 
 import torch
 from ase import Atoms
@@ -20,6 +20,7 @@ from nnpot.core import Core
 from nnpot.functional.constants import indices
 from nnpot.functional.segment import forces_from_pairs, segment_sum, strain_derivative, stress_of
 from nnpot.functional.tape import Sum, Tape
+from nnpot.guesses import OF_POTENTIALS
 from nnpot.heads import HEADS, predictions
 from nnpot.hessian import hessian
 from nnpot.html import table
@@ -28,6 +29,7 @@ from nnpot.neighbors import single_batch
 from nnpot.prediction import Prediction
 from nnpot.spec import Module
 from nnpot.structure import Structure, as_structure, as_structures, moved_to
+from nnpot.torch_exports import NotForTorchExports
 
 log = logging.getLogger("nnpot")
 
@@ -35,7 +37,7 @@ CENTERS_AT_ONCE = 4096
 """Number of atoms evaluated at a time outside of training, which bounds memory."""
 
 
-class Potential(Module, ABC):
+class Potential(NotForTorchExports, Module, ABC):
     """A sum of atomic energies that depend on neighbour pairs within a cutoff.
 
     Attributes:
@@ -53,6 +55,7 @@ class Potential(Module, ABC):
     publication: ClassVar[str] = ""
     repels_nuclei: ClassVar[bool] = False
     has_second_derivatives: ClassVar[bool] = True
+    instead = OF_POTENTIALS
 
     @property
     def predicts(self) -> tuple[str, ...]:
@@ -69,6 +72,16 @@ class Potential(Module, ABC):
             "parts": ", ".join(dict.fromkeys(type(m).__name__ for m in self.modules() if isinstance(m, Module))),
         }
         return table(type(self).__name__, rows)
+
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002  as PyTorch has it
+        """Put it into training mode, as every module of PyTorch.
+
+        Raises:
+            TypeError: If something else is given, such as structures to train with.
+        """
+        if not isinstance(mode, bool):
+            raise TypeError("potential.train() only sets a mode; write nnpot.train(structures, potential=potential)")
+        return super().train(mode)
 
     @property
     def is_trained(self) -> bool:

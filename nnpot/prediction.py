@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nnpot.batch import Batch
 from nnpot.functional.segment import segment_sum
+from nnpot.guesses import missing
 from nnpot.html import table
 from nnpot.neighbors import too_close
 
@@ -25,7 +26,8 @@ class Prediction:
     stress     (B, 6)   Voigt xx, yy, zz, yz, xz, xy, positive in tension;   eV/Å³
                         NaN without a periodic cell
     labels              these three and what heads predict, by the names of
-                        :data:`nnpot.labels.LABELS`
+                        :data:`nnpot.labels.LABELS`; `prediction.charges` and
+                        `prediction["charges"]` are `labels["charges"]`
     =========  =======  ===================================================  ======
     """
 
@@ -46,6 +48,17 @@ class Prediction:
     def stress(self) -> Tensor:
         """Stresses in eV/Å³, shape (B, 6)."""
         return self.labels["stress"]
+
+    def __getattr__(self, name: str) -> Tensor:
+        """Return a label that a head predicts, such as `charges`."""
+        labels: Mapping[str, Tensor] = self.__dict__.get("labels", {})
+        if name not in labels:
+            instead = {f"{kind}_std": "committee.spread(atoms)" for kind in ("energy", "energies", "forces")}
+            raise missing("the prediction", name, instead, [*labels, "energies"])
+        return labels[name]
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.energies if name == "energies" else self.labels[name]
 
     def detach(self) -> "Prediction":
         """Return the same numbers without their graph."""

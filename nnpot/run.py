@@ -28,9 +28,10 @@ from nnpot.commands.kinds import all_names, classes_of, parameters_of
 from nnpot.commands.recipes import recipe_file
 from nnpot.commands.runs import tested_structures
 from nnpot.descriptors import Descriptor
-from nnpot.html import table
-from nnpot.io import load
+from nnpot.guesses import OF_RUNS, SETTINGS, missing
+from nnpot.io import Committee, load
 from nnpot.potential import Potential
+from nnpot.reading import read_labelled
 from nnpot.spec import Module
 from nnpot.structure import Structure, as_structures
 from nnpot.training.settings import plain
@@ -45,10 +46,9 @@ Data = StrPath | Sequence[StrPath] | Sequence[Structure | Atoms]
 
 
 def train(
-    structures: Data | None = None,
-    /,
-    *,
+    structures: Data | Structure | Atoms | None = None,
     recipe: StrPath | None = None,
+    *,
     out: StrPath = "runs/train",
     **settings: Any,
 ) -> "Run":
@@ -73,7 +73,7 @@ def train(
 
     Args:
         structures: Labelled structures: whatever `--data.train` takes, such as a file, or structures themselves, which
-            are written beside the run.  Not needed with `resume`.
+            are written beside the run.  Not needed with `resume`.  They may be called `data` as well.
         recipe: Name of a recipe that comes with nnpot (`ace`, `ace-large`, `acsf`) or path of a configuration; `ace`
             if nothing is said, and with `resume` or `from_model` the settings of these.
         out: Folder of the run; a number is added if it already holds one.
@@ -86,9 +86,17 @@ def train(
 
     Raises:
         FileNotFoundError: If a file is not there.
+        TypeError: If a potential is given in another place than its own, or a setting is no plain value.
         ValueError: If there is no such recipe or setting, the data cannot be used, or the training has diverged.
         InterruptedRunError: If Ctrl-C, a signal or `trainer.max_time` ended it; what was reached is saved.
     """
+    if structures is None and not isinstance(settings.get("data", {}), Mapping):
+        structures = settings.pop("data")
+    for place, value in {"structures": structures, "recipe": recipe, **settings}.items():
+        if isinstance(value, Potential) and place != "potential":
+            raise TypeError(f"{place} cannot be a potential; write nnpot.train(structures, potential=potential)")
+    if isinstance(path := settings.get("potential"), str | os.PathLike) and os.path.exists(path):
+        raise TypeError(f"potential cannot be a file; to go on from {path} write from_model={os.fspath(path)!r}")
     with _told():
         given, modules = _nested(settings)
         if structures is not None:
@@ -103,6 +111,38 @@ def train(
         elif modules:
             parsed["potential"] = parsed["potential"].replaced(**modules)
         return Run(command.train(**parsed).parent)
+
+
+def evaluate(potential: Potential | StrPath | Sequence[Potential | StrPath], structures: Data) -> Evaluation:
+    """Compare labels with predictions, as `nnpot evaluate` does.
+
+    >>> import nnpot
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> atoms = bulk("Cu", a=3.4)
+    >>> atoms.calc = EMT()
+    >>> _ = atoms.get_forces()
+    >>> sorted(nnpot.evaluate(nnpot.ZBL(["Cu"]), [atoms]).errors())[:2]
+    ['energy_mae_mev_per_atom', 'energy_rmse_mev_per_atom']
+
+    Args:
+        potential: A potential, whatever :func:`nnpot.load` reads, or a list of several for their committee.
+        structures: Labelled structures, or files of them, as :func:`train` takes them.
+
+    Returns:
+        The labels beside the predictions; a notebook shows a table of the errors, `errors()` returns them.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If a file cannot be read, or holds an element that the potential does not know.
+    """
+    if isinstance(potential, list | tuple):
+        potential = Committee(potential)
+    own = potential if isinstance(potential, Potential) else load(potential)  # type: ignore[arg-type]
+    paths = [structures] if isinstance(structures, str | os.PathLike) else list(structures)
+    if all(isinstance(one, str | os.PathLike) for one in paths):
+        return evaluate_potential(own, read_labelled([os.fspath(one) for one in paths])[0])  # type: ignore[arg-type]
+    return evaluate_potential(own, as_structures(paths))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -126,6 +166,9 @@ class Run(os.PathLike[str]):
 
     def __fspath__(self) -> str:
         return str(self.folder)
+
+    def __getattr__(self, name: str) -> Any:
+        raise missing("a run", name, OF_RUNS)
 
     @cached_property
     def potential(self) -> Potential:
@@ -183,8 +226,7 @@ class Run(os.PathLike[str]):
         return Pictures(tuple(files))
 
     def _repr_html_(self) -> str:
-        errors = {name: f"{value:.4g}" for name, value in self.errors.items()}
-        return table(f"Training in {self.folder}", errors) + self.plot()._repr_html_()
+        return self.evaluation.to_html(f"Training in {self.folder}: errors") + self.plot()._repr_html_()
 
 
 @dataclass(frozen=True)
@@ -212,9 +254,16 @@ def _arguments(recipe: StrPath | None, settings: Mapping[str, Any], *, ready: bo
     options |= {option: settings[name] for name, option in _STARTS.items() if name in settings}
     others = {name: value for name, value in settings.items() if name not in ("loss", *_STARTS)}
     configurations = [] if recipe is None else [str(recipe_file(recipe))]
-    arguments = [part for text in (*configurations, json.dumps(others)) for part in ("--config", text)]
+    written = json.dumps(others, default=_not_plain)
+    arguments = [part for text in (*configurations, written) for part in ("--config", text)]
     arguments += [f"{option}={value}" for option, value in options.items()]
     return [*arguments, *(["--potential=null"] if ready else [])]
+
+
+def _not_plain(value: object) -> None:
+    raise TypeError(
+        f"{value!r} is no setting: settings are plain values, or a nnpot.nn.Function, a nnpot.nn.Network, a descriptor"
+    )
 
 
 def _nested(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Module]]:
@@ -246,22 +295,24 @@ def _full_name(name: str) -> str:
     known = all_names(command.train)
     if name in known or "." in name:
         return name
-    ends = sorted((n for n in known if n.rpartition(".")[2] == name), key=lambda n: n.count("."))
-    if ends:
-        return ends[0]
     of_descriptors = {p for kind in classes_of(Descriptor).values() for p in parameters_of(kind)}
     if name in of_descriptors:
         return f"potential.descriptor.init_args.{name}"
+    ends = sorted((n for n in known if n.rpartition(".")[2] == name), key=lambda n: n.count("."))
+    if ends:
+        return ends[0]
+    if name in SETTINGS:
+        raise ValueError(f"there is no setting {name}; it is called {SETTINGS[name]}")
     near = difflib.get_close_matches(name, [*of_descriptors, *(n.rpartition(".")[2] for n in known)], n=1)
     advice = f"did you mean {near[0]}?" if near else "nnpot train --help all lists them"
     raise ValueError(f"there is no setting {name}; {advice}")
 
 
-def _files(structures: Data, out: Path) -> Any:
+def _files(structures: Data | Structure | Atoms, out: Path) -> Any:
     """Where the structures are, as the command takes it; given ones are written beside the run, to go on from."""
     if isinstance(structures, str | os.PathLike):
         return os.fspath(structures)
-    given = list(structures)
+    given = [structures] if isinstance(structures, Structure | Atoms) else list(structures)
     if all(isinstance(one, str | os.PathLike) for one in given):
         return [os.fspath(one) for one in given]  # type: ignore[arg-type]
     frames = [s.to_ase() for s in as_structures(given)]  # type: ignore[arg-type]

@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type
 
 from torch import nn
 
+from nnpot.guesses import missing
+
 GROUP = "nnpot.modules"
 """Entry points of other packages: the name of a descriptor or potential, and where it is (`Name = "package:Name"`)."""
 
@@ -35,10 +37,12 @@ class Module(nn.Module):
     Attributes:
         arguments: The arguments of the constructor, by name, defaults included.
         types_in_files: Types of arguments in model files where the constructor takes more than may stand there.
+        instead: What to type in place of an attribute that is not there.
     """
 
     arguments: dict[str, Any]
     types_in_files: ClassVar[Mapping[str, Any]] = {}
+    instead: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -50,6 +54,12 @@ class Module(nn.Module):
             cls.__init__ = _remembering(cls.__init__)  # type: ignore[method-assign]
         elif cls.__init__ is nn.Module.__init__:
             cls.__init__ = _remembering(_without_arguments)  # type: ignore[method-assign]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            raise missing(self, name, type(self).instead) from None
 
     def replaced(self, **changes: Any) -> Any:
         """Build a new module of the same class with some constructor arguments changed."""
@@ -67,7 +77,11 @@ def _remembering(constructor: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(constructor)
     def wrapper(self: Module, *args: Any, **kwargs: Any) -> None:
         if "arguments" not in self.__dict__:  # only the constructor that the user called, not those it calls
-            bound = signature.bind(self, *args, **kwargs)
+            try:
+                bound = signature.bind(self, *args, **kwargs)
+            except TypeError as error:
+                takes = ", ".join(list(signature.parameters)[1:])
+                raise TypeError(f"{type(self).__name__}({takes}): {error}") from None
             bound.apply_defaults()
             arguments = {k: v for k, v in bound.arguments.items() if k != "self"}
             object.__setattr__(self, "arguments", arguments)
@@ -129,7 +143,8 @@ def names_own_classes(spec: Any) -> bool:
 
 def _check_arguments(kind: type[Module], arguments: Mapping[str, Any]) -> None:
     """Check names and types of the arguments of a class: what a file leaves out must not become a default."""
-    wanted = list(inspect.signature(kind).parameters)
+    parameters = inspect.signature(kind).parameters.values()
+    wanted = [p.name for p in parameters if p.kind is not inspect.Parameter.VAR_POSITIONAL]
     missing, more = [n for n in wanted if n not in arguments], [n for n in arguments if n not in wanted]
     if _is_own(kind) and (missing or more):
         what = f"lacks {', '.join(missing)}" if missing else f"has no {', '.join(more)}"

@@ -182,8 +182,11 @@ def moved_to(structure: Structure, positions: Tensor) -> Structure:
 
     Raises:
         ValueError: If there are not as many.
+        TypeError: If they are no tensor.
     """
     n = len(structure)
+    if not isinstance(positions, Tensor):
+        raise TypeError("positions are a tensor: torch.tensor(atoms.positions, requires_grad=True)")
     if positions.shape != (n, 3):
         raise ValueError(f"{n} atoms need positions of shape ({n}, 3), got {tuple(positions.shape)}")
     return replace(structure, positions=positions.cpu())

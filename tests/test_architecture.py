@@ -4,7 +4,8 @@
 layer  packages and modules                                                     may import
 =====  =======================================================================  ================================
 0      structure, batch, prepared, elements, labels, label_names, spec,          layer 0 only
-       torch_compile, machine, native, units, simulation, html
+       guesses, torch_compile, torch_exports, machine, native, units,
+       simulation, html
 1      functional/, neighbors, reading/                                         layer 0
 2      descriptors/, nn/                                                        layers 0–1
 3      potential, prediction, hessian, heads, tables, trainable_potential,       layers 0–2, each other
@@ -29,8 +30,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = (
     (
-        *("structure", "batch", "prepared", "elements", "labels", "label_names", "spec", "torch_compile"),
-        *("machine", "native", "units", "simulation", "html"),
+        *("structure", "batch", "prepared", "elements", "labels", "label_names", "spec", "guesses"),
+        *("torch_compile", "torch_exports", "machine", "native", "units", "simulation", "html"),
     ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn"),

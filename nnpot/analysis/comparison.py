@@ -1,16 +1,14 @@
 """Trainings side by side: their errors, what they cost, and their learning curves in one picture."""
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.table import Table
 
 from nnpot.analysis.evaluate import rmse_key
 from nnpot.analysis.history import History
-from nnpot.analysis.wording import three_digits
+from nnpot.analysis.wording import printed, three_digits
 from nnpot.labels import LABELS, Label
 
 NOTHING = "–"
@@ -58,9 +56,9 @@ def table(found: Sequence[Compared], title: str) -> str:
         cells = [NOTHING if e is None else f"{e:.4g}{'*' if e == least else ' '}" for e, least in errors]
         minutes = NOTHING if one.minutes is None else three_digits(one.minutes)
         view.add_row(one.name, *cells, str(one.structures), str(one.epochs), minutes, three_digits(one.microseconds))
-    screen = io.StringIO()
-    Console(file=screen, width=60 + 12 * len(labels) + max(len(one.name) for one in found)).print(view)
-    return screen.getvalue().rstrip() + ("\n* the smallest" if len(found) > 1 else "")
+    return printed(view, width=60 + 12 * len(labels) + max(len(one.name) for one in found)) + (
+        "\n* the smallest" if len(found) > 1 else ""
+    )
 
 
 def to_json(found: Sequence[Compared]) -> str:

@@ -1,15 +1,14 @@
 """Errors against the number of training structures: would more data help?"""
 
-import io
 import json
 import math
 from collections.abc import Mapping
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from nnpot.analysis.evaluate import rmse_key
+from nnpot.analysis.wording import printed
 from nnpot.labels import LABELS, Label
 
 Errors = Mapping[int, Mapping[str, float]]
@@ -52,9 +51,7 @@ def table(errors: Errors, title: str) -> str:
         view.add_column(f"{label.symbol} RMSE\n{label.shown}", justify="right")
     for n in sorted(errors):
         view.add_row(str(n), *[f"{errors[n].get(rmse_key(label), math.nan):.4g}" for label in labels])
-    screen = io.StringIO()
-    Console(file=screen, width=30 + 14 * len(labels)).print(view)
-    return screen.getvalue().rstrip()
+    return printed(view, width=30 + 14 * len(labels))
 
 
 def to_json(errors: Errors) -> str:

@@ -1,8 +1,8 @@
 """Errors of a potential on labelled structures."""
 
-import io
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
 from nnpot.analysis.panels import ParityPanel
+from nnpot.analysis.wording import printed
 from nnpot.batch import Batch
+from nnpot.html import grid
 from nnpot.labels import LABELS, Label
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential
@@ -114,6 +115,15 @@ class Evaluation:
             values |= {key.replace("rmse", "mae"): found.errors.mae, key: found.errors.rmse}
         return {**values, "n_structures": self.n_structures, "n_atoms": self.n_atoms}
 
+    def _repr_html_(self) -> str:
+        return self.to_html("Errors")
+
+    def to_html(self, title: str) -> str:
+        """Return the errors as a table for a notebook, with a title."""
+        head = ["", *(f"{label.symbol} {kind}, {label.shown}" for label in _shown(self) for kind in ("MAE", "RMSE"))]
+        lines = [[name, *cells] for section in _sections(self) for name, cells in section]
+        return grid(title, head, lines)
+
     def panels(self) -> list[ParityPanel]:
         """Return a parity panel for each label; groups are elements for labels of atoms, else configuration types."""
         return [
@@ -146,7 +156,8 @@ def evaluate_potential(
     rows: dict[str, list[Labelled]] = {name: [] for name in LABELS}
     dtype, device = potential.dtype_and_device()
     batches, wrong, done = list(_by_size(structures, atoms_per_batch)), list[str](), 0
-    for group in track(batches, description="evaluating", transient=True, disable=quiet or len(batches) < 20):
+    is_hidden = quiet or len(batches) < 20 or not sys.stdout.isatty()
+    for group in track(batches, description="evaluating", transient=True, disable=is_hidden):
         batch = Batch.join([_checked_batch(potential, s) for s in group]).to(device, dtype)
         with torch.no_grad():
             prediction = potential(batch)
@@ -170,25 +181,40 @@ def table(result: Evaluation, title: str) -> str:
     """Return the errors as text: all together, per configuration type, those of labels of atoms per element."""
     view = Table(title=title, title_justify="left")
     view.add_column("")
-    shown = [label for label in LABELS.values() if label.name in result.labels or not label.has_head]
+    shown = _shown(result)
     for label in shown:
         view.add_column(f"{label.symbol} MAE", justify="right")
         view.add_column(f"{label.symbol} RMSE", justify="right")
     view.add_row("", *[label.shown for label in shown for _ in range(2)], style="dim", end_section=True)
+    for section in _sections(result):
+        for k, (name, cells) in enumerate(section, start=1):
+            view.add_row(name, *cells, end_section=k == len(section))
+    return printed(view, width=60 + 14 * len(shown))
+
+
+def _shown(result: Evaluation) -> list[Label]:
+    """The labels that have columns in a table."""
+    return [label for label in LABELS.values() if label.name in result.labels or not label.has_head]
+
+
+def _sections(result: Evaluation) -> list[list[tuple[str, list[str]]]]:
+    """The lines of a table, each a name and two numbers for each label, in sections: all, types, elements."""
+    shown = _shown(result)
     found = [result.labels.get(label.name, NOTHING) for label in shown]
-    text = f"all ({result.n_structures} structures, {result.n_atoms} atoms)"
-    view.add_row(text, *_cells([kind.errors for kind in found]), end_section=True)
+    everything = f"all ({result.n_structures} structures, {result.n_atoms} atoms)"
     groups = [kind.by(kind.groups) for kind in found]
     names = sorted({name for g in groups for name in g})
-    for name in names if len(names) > 1 else []:
-        view.add_row(name or "(no type)", *_cells([g.get(name) for g in groups]), end_section=name == names[-1])
+    of_elements = []
     for label in shown:
         elements = result.labels[label.name].by_element if label.per == "atom" and label.name in result.labels else {}
         for element, errors in elements.items() if len(elements) > 1 else []:
-            view.add_row(f"{label.name} on {element}", *_cells([errors if row is label else None for row in shown]))
-    screen = io.StringIO()
-    Console(file=screen, width=60 + 14 * len(shown)).print(view)
-    return screen.getvalue().rstrip()
+            cells = _cells([errors if row is label else None for row in shown])
+            of_elements.append((f"{label.name} on {element}", cells))
+    return [
+        [(everything, _cells([kind.errors for kind in found]))],
+        [(name or "(no type)", _cells([g.get(name) for g in groups])) for name in names if len(names) > 1],
+        of_elements,
+    ]
 
 
 def _cells(errors: Sequence[Errors | None]) -> list[str]:

@@ -1,4 +1,9 @@
-"""Numbers with their units as a reader expects them."""
+"""Numbers with their units as a reader expects them, and tables of them as text."""
+
+import io
+
+from rich.console import Console
+from rich.table import Table
 
 
 def prefix(size: float, unit: str) -> tuple[float, str]:
@@ -34,3 +39,10 @@ def counted(n: int, what: str) -> str:
 def thousands(n: int) -> str:
     """Write a whole number with narrow spaces."""
     return f"{n:,}".replace(",", "\u202f")
+
+
+def printed(view: Table, width: int) -> str:
+    """Return a table as plain text, also where rich would put it into a notebook or colour it."""
+    screen = io.StringIO()
+    Console(file=screen, width=width, color_system=None, force_jupyter=False).print(view)
+    return screen.getvalue().rstrip()

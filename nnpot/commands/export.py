@@ -58,8 +58,11 @@ def export(
     Raises:
         FileNotFoundError: If there is no such model, or no C++ compiler where one is needed.
         ModuleNotFoundError: If the other program's package is needed and not installed.
-        ValueError: If the potential cannot be expressed there.
+        TypeError: If the model is no file.
+        ValueError: If the potential cannot be expressed there, or there is no such program.
     """
+    if isinstance(model, Potential):
+        raise TypeError("nnpot.export takes a model file: nnpot.export(nnpot.save(potential, path), out, to=…)")
     if to == "package":
         log.warning("--to package is now called --to aot")
         to = "aot"
@@ -76,6 +79,8 @@ def export(
             written = _metatomic().export_metatomic(potential, out, dtype)
         case "n2p2":
             written = n2p2.write(potential, out)
+        case _:
+            raise ValueError(f"to must be lammps, aot, metatomic or n2p2, got {to}; there is nothing else")
     log.info("written: %s", written)
     return written
 

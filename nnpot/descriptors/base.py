@@ -13,6 +13,7 @@ from nnpot.batch import Batch, Pairs
 from nnpot.elements import elements_of
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.tape import Evaluated, Tape, Value
+from nnpot.guesses import OF_DESCRIPTORS
 from nnpot.neighbors import single_batch, table_slots
 from nnpot.prepared import CachedFeatures
 from nnpot.spec import Module
@@ -36,6 +37,7 @@ class Descriptor(Module, ABC):
     cutoff: float
     n_features: int
     publication: ClassVar[str] = ""
+    instead = OF_DESCRIPTORS
 
     def __call__(self, pairs: Pairs) -> Any:
         """Return :meth:`forward` of pairs.
@@ -88,7 +90,7 @@ class Descriptor(Module, ABC):
         """
         if not isinstance(structure, Structure | Atoms) and isinstance(structure, Iterable):
             return [self.features(one) for one in as_structures(structure)]
-        if not self.elements or self.n_features == 0:
+        if not self.is_complete:
             raise ValueError(
                 f"this {type(self).__name__} has no {'functions' if self.elements else 'elements'} yet, "
                 "they are chosen from data: descriptor = descriptor.fitted([atoms, …])"
@@ -100,6 +102,11 @@ class Descriptor(Module, ABC):
         pairs = single_batch(structure, self.cutoff).to(parameter.device, parameter.dtype).pairs(self.elements)
         with torch.set_grad_enabled(structure.positions.requires_grad):
             return self(pairs)  # type: ignore[no-any-return]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether elements and functions have been chosen."""
+        return bool(self.elements) and self.n_features > 0
 
     @abstractmethod
     def forward(self, pairs: Pairs) -> Tensor:

@@ -27,7 +27,9 @@ class Counted:
         self._lines = lines
         self._doing, self._total, self._done = doing, total, done
         self._said, self._when = done, time.monotonic()
-        self.console = Console(stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False)
+        self.console = Console(
+            stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False, force_jupyter=False
+        )
         self._bar: Progress | None = None
 
     def __enter__(self) -> Self:

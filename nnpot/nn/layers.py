@@ -42,16 +42,17 @@ class Activation(nn.Module):
         function: One of `nnpot.functional.ACTIVATIONS`, or a function, which is copied.
 
     Raises:
-        ValueError: If the name is not known.
+        ValueError: If it is neither.
     """
 
     function: Function | None
 
     def __init__(self, function: str | Function) -> None:
         super().__init__()
-        if isinstance(function, str) and function not in ACTIVATIONS:
+        if not (isinstance(function, Function) or (isinstance(function, str) and function in ACTIVATIONS)):
             raise ValueError(
-                f"activation must be one of {', '.join(ACTIVATIONS)}, or a nnpot.nn.Function, got {function!r}"
+                f"activation must be one of {', '.join(ACTIVATIONS)}, or a nnpot.nn.Function (a class of your own "
+                f"whose forward(z) gives it), got {function!r}"
             )
         self.name = function if isinstance(function, str) else type(function).__name__
         self.function = None if isinstance(function, str) else copy.deepcopy(function)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from torch import nn
 
@@ -34,13 +35,29 @@ class MLP(nn.Sequential):
         super().__init__(*layers)
 
 
+def check_hidden(hidden: Sequence[int]) -> None:
+    """Complain about what are no numbers of units.
+
+    Raises:
+        TypeError: If they are no list of whole numbers.
+        ValueError: If one is less than 1.
+    """
+    if not isinstance(hidden, tuple | list) or not all(isinstance(n, int) for n in hidden):
+        raise TypeError(
+            "hidden must be the number of units of each layer, such as (64, 64), or a nnpot.nn.Network (a class of "
+            f"your own whose layers(n_in) gives the module), got {hidden!r}"
+        )
+    if min(hidden, default=1) < 1:
+        raise ValueError(f"hidden must be at least one unit for each layer, got {', '.join(map(str, hidden))}")
+
+
 def activations(given: Activations, n_hidden: int) -> list[Activation]:
     """Return the activation of each hidden layer, given by one for all or by one for each.
 
     Raises:
         ValueError: If a name is not known or there are not as many as hidden layers.
     """
-    each = [given] * n_hidden if isinstance(given, str | Function) else list(given)
+    each: list[Any] = list(given) if isinstance(given, tuple | list) else [given] * n_hidden
     if len(each) != n_hidden:
         raise ValueError(f"{n_hidden} hidden layers need one activation or {n_hidden}, got {', '.join(map(str, each))}")
     return [Activation(function) for function in each]

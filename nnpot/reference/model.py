@@ -272,8 +272,11 @@ class Model:
             atoms: Atoms of ASE or a :class:`nnpot.Structure`.
 
         Raises:
+            TypeError: If there are several.
             ValueError: If an element is not known.
         """
+        if isinstance(atoms, list | tuple):
+            raise TypeError("the reference takes one structure at a time: [reference.predict(atoms) for atoms in …]")
         positions, cell = np.asarray(atoms.positions, dtype=float), np.asarray(atoms.cell, dtype=float)
         pbc = [bool(p) for p in atoms.pbc]
         r_ij, pair_i, pair_j = pairs_within(positions, cell, pbc, self.cutoff)

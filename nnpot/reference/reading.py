@@ -50,6 +50,8 @@ def of(potential: Any) -> Model:
             return _sum([of(potential.first), of(potential.second)], 1.0)
         case "Committee":
             return _sum([of(member) for member in potential.members], 1.0 / len(potential.members))
+    if isinstance(potential, str):
+        raise ValueError(f"a potential is stated, not a file: nnpot.reference.of(nnpot.load({potential!r}))")
     raise ValueError(f"a {kind} has no statement in NumPy; there is one of {STATED}")
 
 

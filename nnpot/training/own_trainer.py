@@ -53,8 +53,14 @@ def prepare(
 
     Raises:
         FileNotFoundError: If the file is not there.
+        TypeError: If it is no potential that is given first.
         ValueError: If it cannot be read, or there are no labels to take what is open from.
     """
+    if not isinstance(potential, TrainablePotential):
+        raise TypeError(
+            "what is trained is a potential, given first: prepare(nnpot.NeuralNetworkPotential(nnpot.ACE()), data), "
+            f"got {type(potential).__name__}"
+        )
     options = DataOptions(Path(), validation, batch_size=batch_size)
     if isinstance(structures, str | os.PathLike):
         options = replace(options, train=Path(structures))

@@ -1,6 +1,9 @@
 """A progress bar over epochs in physical units, or aligned lines where nobody watches a terminal."""
 
+import importlib
+import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -8,6 +11,7 @@ from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from nnpot.html import bar
 from nnpot.labels import LABELS
 
 LONGEST_SILENCE = 120.0
@@ -28,15 +32,20 @@ class PhysicalProgress(Callback):
 
     def __init__(self, lines: int = 20) -> None:
         self.lines = lines
-        self.console = Console()
+        self.console = Console(force_jupyter=False)
         self.progress: Progress | None = None
+        self._notebook: Callable[[str], object] | None = None
         self._printed = self._started = time.monotonic()
         self._done, self._head = 0, ""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the bar."""
         self._started, self._done = time.monotonic(), trainer.current_epoch
-        if not (trainer.is_global_zero and self.console.is_terminal):
+        if not trainer.is_global_zero:
+            return
+        self._notebook = notebook()
+        if self._notebook is not None or not self.console.is_terminal:
+            self._show_in_notebook(trainer)
             return
         columns = (
             TextColumn("{task.description}"),
@@ -51,6 +60,7 @@ class PhysicalProgress(Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the last errors; not at every step: a device would be waited for."""
+        self._show_in_notebook(trainer)
         if self.progress is None:
             return
         units = ", ".join(f"{symbol} in {unit}" for symbol, key, unit in _SHOWN if key in trainer.callback_metrics)
@@ -68,7 +78,7 @@ class PhysicalProgress(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print a line now and then where there is no bar."""
         cells = self._cells(trainer)  # in every process: the loss is that of all of them, which wait for one another
-        if self.progress is not None or not trainer.is_global_zero:
+        if self.progress is not None or self._notebook is not None or not trainer.is_global_zero:
             return
         last, epoch, now = _end(trainer), trainer.current_epoch + 1, time.monotonic()
         is_due = now - self._printed > LONGEST_SILENCE
@@ -94,13 +104,34 @@ class PhysicalProgress(Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""
+        self._show_in_notebook(trainer)
         if self.progress is not None:
             self.progress.stop()
             self.progress = None
 
+    def _show_in_notebook(self, trainer: pl.Trainer) -> None:
+        """Show how far it has come, in an output that changes, if there is a notebook."""
+        if self._notebook is None:
+            return
+        done, last, elapsed = trainer.current_epoch, _end(trainer), time.monotonic() - self._started
+        left = elapsed * (last - done) / max(done - self._done, 1)
+        words = [f"{done}/{last} {phase(trainer)}", *_errors(trainer, with_units=True), f"{clock(elapsed)} <"]
+        self._notebook(bar(done, last, "  ".join(words) + f" {clock(left)}"))
+
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Close the bar so that the message can be read."""
         self.on_train_end(trainer, pl_module)
+
+
+def notebook() -> Callable[[str], object] | None:
+    """Return what shows HTML in place of what it showed before, if Python runs in a notebook."""
+    shell = sys.modules.get("IPython")
+    running = None if shell is None else shell.get_ipython()
+    if running is None or not hasattr(running, "kernel"):
+        return None
+    display = importlib.import_module("IPython.display")
+    shown = display.display(display.HTML(""), display_id=True)
+    return lambda html: shown.update(display.HTML(html))
 
 
 def describe(trainer: pl.Trainer) -> str:

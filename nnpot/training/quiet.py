@@ -6,6 +6,8 @@ import warnings
 _ADVICE = ("💡 Tip:", "TPU available", "HPU available", "IPU available")
 _NOT_FOR_NNPOT = (
     r".*_dataloader' does not have many workers",  # structures lie in memory already
+    r".*Total length of `list` across ranks is zero",  # validation structures are not needed
+    r".*`tensorboardX` has been removed as a dependency",
     r".*isinstance\(treespec, LeafSpec\)",  # of Lightning, to Lightning
 )
 

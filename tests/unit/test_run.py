@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 import pytorch_lightning as pl
@@ -16,6 +17,7 @@ from systems import SYSTEMS, ace, network_potential
 import nnpot
 from nnpot.__main__ import main
 from nnpot.commands.recipes import recipe_file, recipes
+from nnpot.run import _files, _told
 from nnpot.training import PotentialTask, prepare
 
 TINY = {"max_epochs": 2, "channels": 2, "n_radial": 3, "l_max": 1, "cutoff": 4.0, "hidden": [4], "repulsion": False}
@@ -56,7 +58,7 @@ def test_the_history_has_a_row_for_each_epoch(run: nnpot.Run) -> None:
 def test_a_notebook_shows_errors_and_pictures(run: nnpot.Run) -> None:
     assert [path.name for path in run.plot().files] == ["learning.png", "parity.png"]
     shown = run._repr_html_()
-    assert "energy_rmse_mev_per_atom" in shown
+    assert "E RMSE, meV/atom" in shown
     assert shown.count('src="data:image/png;base64,') == 2
 
 
@@ -164,3 +166,20 @@ def test_what_was_trained_before_keeps_its_scales() -> None:
     assert task.potential is potential
     assert isinstance(task, PotentialTask)
     assert len(served.train) == 3
+
+
+def test_structures_given_twice_are_written_twice(tmp_path: Path) -> None:
+    first, second = (_files(labelled_alloys(n), tmp_path / "run") for n in (1, 2))
+    assert [len(ase.io.read(path, ":")) for path in (first, second)] == [1, 2]
+
+
+def test_what_is_told_is_told_only_meanwhile(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = logging.getLogger("nnpot")
+    monkeypatch.setattr(log, "handlers", [])
+    monkeypatch.setattr(log, "propagate", False)
+    with _told():
+        log.info("inside")
+    log.warning("outside")
+    assert capsys.readouterr().out == "inside\n"

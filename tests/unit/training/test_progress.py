@@ -1,5 +1,6 @@
 """What is shown of a training while it goes on."""
 
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -88,6 +89,47 @@ def test_a_bar_has_room_in_eighty_columns() -> None:
     assert last.count("━") + last.count("╸") >= 10
     assert " < " in last
     assert len(last) <= 80
+
+
+def in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Put a stand-in of IPython in its place; return what is displayed."""
+    shown: list[str] = []
+    handle = SimpleNamespace(update=shown.append)
+    display = SimpleNamespace(HTML=str, display=lambda html, display_id: handle if display_id else None)
+    shell = SimpleNamespace(kernel=True)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell, display=display))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    return shown
+
+
+def test_a_notebook_shows_one_bar_that_changes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = in_a_notebook(monkeypatch)
+    now = [0.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    callback = PhysicalProgress(lines=300)
+    callback.on_train_start(trainer("cosine"), None)  # type: ignore[arg-type]
+    for epoch in (0, 1):
+        now[0] = 30.0 * epoch
+        callback.on_train_epoch_start(trainer("cosine", epoch, **ERRORS), None)  # type: ignore[arg-type]
+        callback.on_train_epoch_end(trainer("cosine", epoch, **ERRORS), None)  # type: ignore[arg-type]
+    callback.on_train_end(trainer("cosine", 300, **ERRORS), None)  # type: ignore[arg-type]
+    assert [html.split('value="')[1].split('"')[0] for html in shown] == ["0", "0", "1", "300"]
+    assert 'max="300"' in shown[-1]
+    assert "1/300 learning  E 4.28 meV/atom  F 61.5 meV/Å  S 0.386 GPa  0:30 &lt; 2:29:30" in shown[2]
+    assert shown[-1].endswith("&lt; 0:00</div>")
+    printed = "".join(capsys.readouterr())
+    assert printed == ""
+    assert not any("\x1b" in html for html in shown)
+
+
+def test_ipython_on_a_terminal_is_no_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_a_notebook(monkeypatch)
+    monkeypatch.setattr(sys.modules["IPython"], "get_ipython", lambda: SimpleNamespace())
+    assert progress.notebook() is None
+    monkeypatch.setattr(sys.modules["IPython"], "get_ipython", lambda: None)
+    assert progress.notebook() is None
 
 
 def test_times_are_those_of_a_clock() -> None:
