@@ -16,6 +16,7 @@ from rich.table import Table
 from torch import Tensor
 
 from nnpot.analysis.panels import ParityPanel
+from nnpot.analysis.wording import natural
 from nnpot.batch import Batch
 from nnpot.labels import LABELS, Label
 from nnpot.neighbors import single_batch
@@ -60,9 +61,9 @@ class Labelled:
         return Errors.of(self.predicted - self.reference)
 
     def by(self, names: Sequence[str]) -> dict[str, Errors]:
-        """Errors for each distinct name, in order of the name."""
+        """Errors for each distinct name, in order of the name, 300 before 1200."""
         difference, array = self.predicted - self.reference, np.array(names)
-        return {name: Errors.of(difference[array == name]) for name in sorted(set(names))}
+        return {name: Errors.of(difference[array == name]) for name in sorted(set(names), key=natural)}
 
     @property
     def by_frame(self) -> dict[int, float]:
@@ -179,7 +180,7 @@ def table(result: Evaluation, title: str) -> str:
     text = f"all ({result.n_structures} structures, {result.n_atoms} atoms)"
     view.add_row(text, *_cells([kind.errors for kind in found]), end_section=True)
     groups = [kind.by(kind.groups) for kind in found]
-    names = sorted({name for g in groups for name in g})
+    names = sorted({name for g in groups for name in g}, key=natural)
     for name in names if len(names) > 1 else []:
         view.add_row(name or "(no type)", *_cells([g.get(name) for g in groups]), end_section=name == names[-1])
     for label in shown:

@@ -18,7 +18,7 @@ from nnpot.analysis.history import History, mae_of, rmse_of
 from nnpot.analysis.materials import EquationOfState
 from nnpot.analysis.palette import BLUE, GRAY, GREEN, PALETTE, SKY, VERMILION, colors
 from nnpot.analysis.panels import GroupErrors, ParityPanel, limits
-from nnpot.analysis.wording import axis_unit, prefix, thousands, three_digits, with_unit
+from nnpot.analysis.wording import axis_unit, natural, prefix, thousands, three_digits, with_unit
 from nnpot.labels import LABELS
 from nnpot.simulation import Trajectory
 
@@ -196,7 +196,7 @@ def _scatter(ax: Axes, panel: ParityPanel, finite: NDArray[np.bool_]) -> None:
     low, high = factor * low, factor * high
     ax.plot([low, high], [low, high], color=GRAY, linewidth=0.8, zorder=1)
     names = np.array(panel.groups or [""] * len(finite))[finite]
-    distinct = sorted(set(names.tolist()))
+    distinct = sorted(set(names.tolist()), key=natural)
     if len(reference) > POINTS_FOR_DENSITY:
         _density(ax, factor * reference, factor * predicted)
     elif 1 < len(distinct) <= len(PALETTE):

@@ -136,7 +136,8 @@ def test_formulas_get_subscripts_and_words_do_not(text: str, expected: str) -> N
     [
         (0.0123, "eV/Å", "12.3 meV/Å"),
         (3e-6, "eV/atom", "3.00 µeV/atom"),
-        (1234.6, "meV/Å", "1235 meV/Å"),
+        (1234.6, "meV/Å", "1.23 eV/Å"),
+        (-999.4, "meV/Å", "−999 meV/Å"),
         (0.5, "GPa", "0.500 GPa"),
     ],
 )
