@@ -65,7 +65,7 @@ class Statement:
 def verdict(facts: Facts) -> list[Statement]:
     """Return all that there is to say, the worst first."""
     parts: tuple[Callable[[Facts], Iterator[Statement]], ...] = (
-        _errors, _overfitting, _progress, _validation, _labels, _outliers, _types, _closeness, _doctor,
+        _errors, _inside, _overfitting, _progress, _validation, _labels, _outliers, _types, _closeness, _doctor,
     )  # fmt: skip
     said = [statement for part in parts for statement in part(facts)]
     return sorted(said, key=lambda statement: -statement.mark)
@@ -123,6 +123,23 @@ def _what_lowers(facts: Facts, name: str, rmse: float) -> str:
 def _course(facts: Facts) -> Course | None:
     is_over = facts.history is not None and facts.state == "finished"
     return facts.history.course if facts.history is not None and is_over else None
+
+
+def _inside(facts: Facts) -> Iterator[Statement]:
+    inside = _costly(facts)
+    if inside is None:
+        return
+    label, n = inside.label, counted(len(facts.structures), "structure")
+    seen = f"in {len(inside.frames)} of {n} atoms are closer than the core allows ({'–'.join(inside.pair)}: "
+    seen += f"{inside.distance:.2f} Å, core {inside.core:.2f} Å): their {label.key} error is "
+    seen += f"{with_unit(inside.guarded, label.shown)}, without the core {with_unit(inside.bare, label.shown)}"
+    yield Statement(Mark.LOOK, seen, "train with such structures")
+
+
+def _costly(facts: Facts) -> Inside | None:
+    """The structures that the core spoils, if it does."""
+    found = facts.inside
+    return found if found is not None and found.guarded > COSTLY * found.bare else None
 
 
 def _overfitting(facts: Facts) -> Iterator[Statement]:
@@ -218,7 +235,8 @@ def _labels(facts: Facts) -> Iterator[Statement]:
 
 
 def _outliers(facts: Facts) -> Iterator[Statement]:
-    told = set[int]()
+    inside = _costly(facts)
+    told = set(inside.frames if inside is not None else ())
     names_of_labels = [name for name in (facts.main, "energy") if name is not None]
     for name in dict.fromkeys(name for name in names_of_labels if name in facts.evaluation.labels):
         times = USUAL if name == facts.main else FAR.get(name, USUAL)
@@ -255,8 +273,7 @@ def _types(facts: Facts) -> Iterator[Statement]:
 def _closeness(facts: Facts) -> Iterator[Statement]:
     if facts.closest is None or not facts.closest.distances:
         return
-    if facts.inside is not None and facts.inside.guarded > COSTLY * facts.inside.bare:
-        yield _inside(facts.inside, len(facts.structures))
+    if _costly(facts) is not None:
         return
     pair, r = min(facts.closest.distances.items(), key=lambda item: item[1])
     seen = f"no atoms of {facts.closest_of} are closer than {r:.2f} Å ({'–'.join(pair)})"
@@ -272,16 +289,6 @@ def _closeness(facts: Facts) -> Iterator[Statement]:
     else:
         command = f"{shlex.join(['nnpot', 'core', str(facts.model), '--data'])} {facts.given}"
         yield Statement(Mark.LOOK, f"{seen}, and nothing holds atoms apart that come closer", "add a core", command)
-
-
-def _inside(inside: Inside, n: int) -> Statement:
-    """What the core costs where atoms are closer than it lets them."""
-    label, k = inside.label, len(inside.frames)
-    seen = f"in {k} of {counted(n, 'structure')} atoms are closer than the core lets them ({'–'.join(inside.pair)}: "
-    seen += f"{inside.distance:.2f} Å, core {inside.core:.2f} Å): "
-    seen += f"their {label.key} error is {with_unit(inside.guarded, label.shown)}, without the core "
-    seen += with_unit(inside.bare, label.shown)
-    return Statement(Mark.LOOK, seen, "train with such structures")
 
 
 def _doctor(facts: Facts) -> Iterator[Statement]:

@@ -281,7 +281,7 @@ def test_what_the_core_costs_where_it_acts_is_said() -> None:
     assert (found.distance, found.core) == (pytest.approx(0.7 * d), pytest.approx(d))
     assert found.bare == pytest.approx(50.0, rel=1e-3)
     assert found.guarded > 1000.0
-    (told,) = said(replace(given, inside=found), "in 1 of 5 structures atoms are closer than the core lets them")
+    (told,) = said(replace(given, inside=found), "in 1 of 5 structures atoms are closer than the core allows")
     assert "without the core 50.0 meV/Å" in told.seen
     assert told.mark == Mark.LOOK
     assert not said(replace(given, inside=replace(found, guarded=50.0)), "closer than the core")
