@@ -53,7 +53,7 @@ def table(errors: Errors, title: str) -> str:
     for n in sorted(errors):
         view.add_row(str(n), *[f"{errors[n].get(rmse_key(label), math.nan):.4g}" for label in labels])
     screen = io.StringIO()
-    Console(file=screen, width=30 + 14 * len(labels)).print(view)
+    Console(file=screen, width=max(30 + 14 * len(labels), len(title) + 2)).print(view)
     return screen.getvalue().rstrip()
 
 

@@ -76,7 +76,7 @@ def evaluate(
         write_atomically(json, result.to_json())
     if plots is not None:
         plots.mkdir(parents=True, exist_ok=True)
-        parity(plots / "parity.png", result.panels(), f"{model} on {data}")
+        parity(plots / "parity.png", result.panels(), f"{model} on {as_words(data)}")
     if report is not None:
         told = [] if diagnosis is None else str(diagnosis).splitlines()
         write_atomically(report, page(_facts(potential, model, data, structures, result, told)))

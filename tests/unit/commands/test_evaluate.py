@@ -68,6 +68,15 @@ def test_a_page_is_written(model: Path, data: Path, tmp_path: Path) -> None:
     assert "Learning curves" not in text  # of which a model knows nothing
 
 
+def test_the_picture_is_called_by_the_names_of_the_files(
+    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr("nnpot.commands.evaluate.parity", lambda path, panels, title: titles.append(title))
+    main(["evaluate", str(model), str(data), "--plots", str(tmp_path / "p")])
+    assert titles == [f"{model} on {data}"]
+
+
 def test_the_table_lists_configuration_types_and_elements(
     model: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
