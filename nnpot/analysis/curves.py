@@ -16,6 +16,7 @@ from nnpot.analysis.drawing import ACROSS, PlainLogFormatter, new_figure, not_re
 from nnpot.analysis.evaluate import rmse_key
 from nnpot.analysis.history import rmse_of
 from nnpot.analysis.palette import BLUE, GRAY, PALETTE
+from nnpot.analysis.report.svg import linear
 from nnpot.labels import Label
 
 LINES, MARKERS = ("-", "--", ":", "-."), "os^D"
@@ -92,7 +93,7 @@ def against_data(path: Path, errors: Errors, title: str) -> Path:
         points = np.array(sorted((n, e[key]) for n, e in errors.items() if key in e))
         ax.loglog(points[:, 0], points[:, 1], "o-", color=BLUE)
         b = exponent(errors, key)
-        if b is not None:
+        if b is not None and b > 0:
             more = np.array([points[-1, 0], 2 * points[-1, 0]])
             ax.loglog(more, points[-1, 1] * (more / points[-1, 0]) ** -b, "--", color=GRAY, label=f"∝ N$^{{{-b:.2f}}}$")
             ax.legend(frameon=False)
@@ -105,8 +106,16 @@ def against_data(path: Path, errors: Errors, title: str) -> Path:
 
 
 def _logarithmic(ax: Axes) -> None:
+    """Make the vertical axis logarithmic; of less than a decade round numbers are marked."""
     ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(PlainLogFormatter())
-    ax.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1.5, 0.5)))
+    low, high = ax.get_ylim()
+    if high < 10.0 * low:
+        ticks = linear("", low, high).ticks(5)
+        ax.set_yticks(ticks, [f"{tick:.6g}" for tick in ticks])
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.set_ylim(low, high)
+    else:
+        ax.yaxis.set_major_formatter(PlainLogFormatter())
+        ax.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1.5, 0.5)))
     ax.grid(color="0.92", linewidth=0.6)
     ax.set_axisbelow(True)
