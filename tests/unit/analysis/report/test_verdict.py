@@ -273,7 +273,10 @@ def test_what_the_core_costs_where_it_acts_is_said() -> None:
     close = Structure.from_ase(Atoms("Cu2", [[0, 0, 0], [0.7 * d, 0, 0]]), "train.xyz, frame 4")
     bare = whole.with_core(None)
     known = {"energy": bare.predict(close).energy[0].double(), "forces": bare.predict(close).forces.double() + 0.05}
-    everything = [*own, close.with_labels(**known)]
+    beyond = Structure.from_ase(Atoms("Cu2", [[0, 0, 0], [d + 0.01, 0, 0]]), "train.xyz, frame 5")
+    assert whole.core is not None
+    assert max(map(max, whole.core.distances)) > d + 0.01  # within the core of another pair
+    everything = [*own, close.with_labels(**known), beyond.with_labels(**known)]
     given = facts(everything, potential=whole, evaluation=evaluate_potential(whole, everything))
     found = inside_core(whole, everything, given.evaluation, "forces")
     assert found is not None
@@ -281,7 +284,7 @@ def test_what_the_core_costs_where_it_acts_is_said() -> None:
     assert (found.distance, found.core) == (pytest.approx(0.7 * d), pytest.approx(d))
     assert found.bare == pytest.approx(50.0, rel=1e-3)
     assert found.guarded > 1000.0
-    (told,) = said(replace(given, inside=found), "in 1 of 5 structures atoms are closer than the core allows")
+    (told,) = said(replace(given, inside=found), "in 1 of 6 structures atoms are closer than the core allows")
     assert "without the core 50.0 meV/Å" in told.seen
     assert told.mark == Mark.LOOK
     assert not said(replace(given, inside=replace(found, guarded=50.0)), "closer than the core")
