@@ -1,18 +1,26 @@
 """Figures of trainings side by side, and of errors against the number of structures, as PNG files."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from nnpot.analysis.comparison import Compared, shown_labels
 from nnpot.analysis.data_curve import Errors, exponent, labels_of
-from nnpot.analysis.drawing import PlainLogFormatter, new_figure, save
+from nnpot.analysis.drawing import ACROSS, PlainLogFormatter, new_figure, not_recorded, save
 from nnpot.analysis.evaluate import rmse_key
 from nnpot.analysis.history import rmse_of
 from nnpot.analysis.palette import BLUE, GRAY, PALETTE
+from nnpot.analysis.report.svg import linear
+from nnpot.labels import Label
+
+LINES, MARKERS = ("-", "--", ":", "-."), "os^D"
+"""Of the first six trainings, the next, and so on."""
 
 
 def side_by_side(path: Path, found: Sequence[Compared]) -> Path:
@@ -26,27 +34,50 @@ def side_by_side(path: Path, found: Sequence[Compared]) -> Path:
         The path.
     """
     labels = shown_labels(found)
-    figure = new_figure(3.6 * (len(labels) + 1), 3.6)
-    *curves, cost = figure.subplots(1, len(labels) + 1)
-    for ax, label in zip(curves, labels, strict=True):
+    columns = min(len(labels) + 1, ACROSS)
+    rows = math.ceil((len(labels) + 1) / columns)
+    across = max(1, int(3.6 * columns / (0.9 + 0.09 * max(len(one.name) for one in found))))
+    lines = math.ceil(len(found) / across)
+    figure = new_figure(3.6 * columns, 3.3 * rows + 0.3 + 0.22 * lines)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes[len(labels) + 1 :]:
+        ax.remove()
+    for ax, label in zip(axes, labels, strict=False):
         for k, one in enumerate(found):
             epochs, errors = (np.zeros(0),) * 2 if one.history is None else one.history.series(rmse_of(label))
-            ax.plot(epochs, errors, color=PALETTE[k % len(PALETTE)], label=one.name, linewidth=1.2)
-        ax.set(title=f"{label.key.capitalize()}, validation", xlabel="epoch", ylabel=f"RMSE ({label.shown})")
+            ax.plot(epochs, errors, linewidth=1.2, **line_style(k))
+        ax.set(title=f"{label.title}, validation", xlabel="epoch", ylabel=f"RMSE ({label.shown})")
+        if not any(len(line.get_xdata()) for line in ax.lines):
+            not_recorded(ax)
+            continue
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(PlainLogFormatter())
         ax.xaxis.set_minor_formatter(NullFormatter())
         _logarithmic(ax)
-    watched = next((label for label in labels if label.name == "forces"), labels[0])
-    for k, one in enumerate(found):
-        error = one.rmse(watched)
-        if error is not None:
-            cost.plot(one.microseconds, error, "o", color=PALETTE[k % len(PALETTE)], label=one.name)
-    cost.set_xlim(0.0, 1.1 * max(one.microseconds for one in found))
-    cost.set(title="Error and cost", xlabel="µs per atom and step", ylabel=f"{watched.key} RMSE ({watched.shown})")
-    _logarithmic(cost)
-    figure.legend(*cost.get_legend_handles_labels(), frameon=False, loc="outside upper center", ncols=3)
+    _against_cost(axes[len(labels)], found, next((label for label in labels if label.name == "forces"), labels[0]))
+    handles = [
+        Line2D([], [], marker=MARKERS[k // len(PALETTE) % len(MARKERS)], **line_style(k)) for k in range(len(found))
+    ]
+    names = [one.name.replace("$", r"\$") for one in found]
+    figure.legend(handles, names, frameon=False, loc="outside upper center", ncols=min(across, len(found)), fontsize=9)
     return save(figure, path)
+
+
+def _against_cost(ax: Axes, found: Sequence[Compared], watched: Label) -> None:
+    errors = [(k, error) for k, one in enumerate(found) if (error := one.rmse(watched)) is not None]
+    for k, error in errors:
+        ax.plot(
+            found[k].microseconds, error, MARKERS[k // len(PALETTE) % len(MARKERS)], color=PALETTE[k % len(PALETTE)]
+        )
+    ax.set_xlim(0.0, 1.1 * max(one.microseconds for one in found))
+    ax.set_ylim(min(e for _, e in errors) / 1.3, max(e for _, e in errors) * 1.3)
+    ax.set(title="Error and cost", xlabel="µs per atom and step", ylabel=f"{watched.key} RMSE ({watched.shown})")
+    _logarithmic(ax)
+
+
+def line_style(k: int) -> dict[str, Any]:
+    """Return colour and line of one of many: after all colours comes another line."""
+    return {"color": PALETTE[k % len(PALETTE)], "linestyle": LINES[k // len(PALETTE) % len(LINES)]}
 
 
 def against_data(path: Path, errors: Errors, title: str) -> Path:
@@ -62,7 +93,7 @@ def against_data(path: Path, errors: Errors, title: str) -> Path:
         points = np.array(sorted((n, e[key]) for n, e in errors.items() if key in e))
         ax.loglog(points[:, 0], points[:, 1], "o-", color=BLUE)
         b = exponent(errors, key)
-        if b is not None:
+        if b is not None and b > 0:
             more = np.array([points[-1, 0], 2 * points[-1, 0]])
             ax.loglog(more, points[-1, 1] * (more / points[-1, 0]) ** -b, "--", color=GRAY, label=f"∝ N$^{{{-b:.2f}}}$")
             ax.legend(frameon=False)
@@ -75,8 +106,16 @@ def against_data(path: Path, errors: Errors, title: str) -> Path:
 
 
 def _logarithmic(ax: Axes) -> None:
+    """Make the vertical axis logarithmic; of less than a decade round numbers are marked."""
     ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(PlainLogFormatter())
-    ax.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1.5, 0.5)))
+    low, high = ax.get_ylim()
+    if high < 10.0 * low:
+        ticks = linear("", low, high).ticks(5)
+        ax.set_yticks(ticks, [f"{tick:.6g}" for tick in ticks])
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.set_ylim(low, high)
+    else:
+        ax.yaxis.set_major_formatter(PlainLogFormatter())
+        ax.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1.5, 0.5)))
     ax.grid(color="0.92", linewidth=0.6)
     ax.set_axisbelow(True)

@@ -35,11 +35,11 @@ def verdict(errors: Errors) -> str:
         if b is not None:
             gains.append(1.0 - 2.0**-b)
             way = f"{100 * gains[-1]:.0f} % lower" if gains[-1] > 0 else "no lower"
-            told.append(f"{label.name} {way}")
+            told.append(f"{label.key} error {way}")
     if not told:
         return "Two numbers of structures are needed for a verdict."
     advice = "help" if max(gains) > MUCH else "help a little" if max(gains) > LITTLE else "not help"
-    return f"If the curve goes on as it is, twice as many structures would {advice}: errors {', '.join(told)}."
+    return f"If the curve goes on as it is, twice as many structures would {advice}: {', '.join(told)}."
 
 
 def table(errors: Errors, title: str) -> str:
@@ -51,7 +51,7 @@ def table(errors: Errors, title: str) -> str:
         view.add_column(f"{label.symbol} RMSE\n{label.shown}", justify="right")
     for n in sorted(errors):
         view.add_row(str(n), *[f"{errors[n].get(rmse_key(label), math.nan):.4g}" for label in labels])
-    return printed(view, width=30 + 14 * len(labels))
+    return printed(view, width=max(30 + 14 * len(labels), len(title) + 2))
 
 
 def to_json(errors: Errors) -> str:

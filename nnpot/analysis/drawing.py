@@ -5,10 +5,15 @@ import re
 from pathlib import Path
 
 from ase.data import atomic_numbers
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
+from nnpot.analysis.palette import GRAY
 from nnpot.machine.files import write_atomically
+
+ACROSS = 4
+"""Largest number of panels side by side where there may be many."""
 
 
 class PlainLogFormatter(LogFormatter):
@@ -24,6 +29,12 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height))
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.06)
     return figure
+
+
+def not_recorded(ax: Axes) -> None:
+    """Say so in axes without a curve."""
+    ax.set(yticks=[])
+    ax.text(0.5, 0.5, "not recorded", transform=ax.transAxes, ha="center", va="center", color=GRAY)
 
 
 def save(figure: Figure, path: Path) -> Path:

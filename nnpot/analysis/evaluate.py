@@ -15,7 +15,7 @@ from rich.table import Table
 from torch import Tensor
 
 from nnpot.analysis.panels import ParityPanel
-from nnpot.analysis.wording import printed
+from nnpot.analysis.wording import natural, printed
 from nnpot.batch import Batch
 from nnpot.html import grid
 from nnpot.labels import LABELS, Label
@@ -61,9 +61,9 @@ class Labelled:
         return Errors.of(self.predicted - self.reference)
 
     def by(self, names: Sequence[str]) -> dict[str, Errors]:
-        """Errors for each distinct name, in order of the name."""
+        """Errors for each distinct name, in order of the name, 300 before 1200."""
         difference, array = self.predicted - self.reference, np.array(names)
-        return {name: Errors.of(difference[array == name]) for name in sorted(set(names))}
+        return {name: Errors.of(difference[array == name]) for name in sorted(set(names), key=natural)}
 
     @property
     def by_frame(self) -> dict[int, float]:
@@ -203,7 +203,7 @@ def _sections(result: Evaluation) -> list[list[tuple[str, list[str]]]]:
     found = [result.labels.get(label.name, NOTHING) for label in shown]
     everything = f"all ({result.n_structures} structures, {result.n_atoms} atoms)"
     groups = [kind.by(kind.groups) for kind in found]
-    names = sorted({name for g in groups for name in g})
+    names = sorted({name for g in groups for name in g}, key=natural)
     of_elements = []
     for label in shown:
         elements = result.labels[label.name].by_element if label.per == "atom" and label.name in result.labels else {}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,14 @@ LOW, RISE = 0.3, 5.0
 
 LATEST, FEWEST = 0.25, 6
 """Part of the validations, and smallest number of them, that tell whether errors still fall."""
+
+GAIN, FALL = 0.03, 0.03
+"""Gain of a stage, and fall of the error over a tenth of the epochs, for which a longer training is worth its time."""
+
+RISEN = 0.1
+"""Rise of the error in the last stage from which it is one, and no fluctuation."""
+
+Course = Literal["falls", "settled", "rises", "unclear"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +139,20 @@ class History:
         slope = float((x @ y) / (x @ x))
         scatter = float(np.sqrt(np.square(y - y.mean() - slope * x).sum() / (n - 2) / (x @ x)))
         return float(-np.expm1(slope)), 2.0 * scatter
+
+    @property
+    def course(self) -> Course | None:
+        """What the watched error does in the end: by the gain of the last stage, or else by the trend."""
+        if self.gains:
+            gain = self.gains[-1]
+            return "falls" if gain > GAIN else "rises" if gain < -RISEN else "settled"
+        if self.trend is None:
+            return None
+        fall, uncertainty = self.trend
+        tenth = max(1.0, 0.1 * self.epochs)
+        if abs(fall) > uncertainty and tenth * abs(fall) > FALL:
+            return "falls" if fall > 0 else "rises"
+        return "settled" if tenth * (fall + uncertainty) < FALL else "unclear"
 
     @property
     def is_annealed(self) -> bool:

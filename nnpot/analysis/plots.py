@@ -3,6 +3,7 @@
 Every figure is an object of its own: pyplot and its global state are not used.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ from matplotlib.colors import LogNorm
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from nnpot.analysis.drawing import PlainLogFormatter, new_figure, save, subscripts
+from nnpot.analysis.drawing import ACROSS, PlainLogFormatter, new_figure, not_recorded, save, subscripts
 from nnpot.analysis.history import History, mae_of, rmse_of
 from nnpot.analysis.materials import EquationOfState
 from nnpot.analysis.palette import BLUE, GRAY, GREEN, PALETTE, SKY, VERMILION, colors
 from nnpot.analysis.panels import GroupErrors, ParityPanel, limits
-from nnpot.analysis.wording import axis_unit, prefix, thousands, three_digits, with_unit
+from nnpot.analysis.wording import axis_unit, natural, prefix, thousands, three_digits, with_unit
 from nnpot.labels import LABELS
 from nnpot.simulation import Trajectory
 
@@ -26,6 +27,9 @@ Array = NDArray[np.float64]
 
 POINTS_FOR_DENSITY = 2000
 """Number of points from which a panel shows their density instead of their groups."""
+
+LONGEST = 18
+"""Letters of a name in a legend."""
 
 MAX_POINTS = 200_000
 """Largest number of points that are drawn; errors are always of all."""
@@ -76,9 +80,15 @@ def learning_curves(path: Path, history: History, title: str = "", chosen: int |
         The path.
     """
     panels = [label for label in LABELS.values() if label.weight > 0 or len(history.series(rmse_of(label))[0])]
-    figure = new_figure(3.5 * (2 + len(panels)), 3.6)
+    n = 2 + len(panels)
+    columns = n if n <= ACROSS + 1 else ACROSS
+    rows = math.ceil(n / columns)
+    figure = new_figure(3.5 * columns, 3.0 * rows + 0.6)
     figure.suptitle(_literal(title), fontsize=11)
-    loss, *errors, rate = figure.subplots(1, 2 + len(panels))
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes[n:]:
+        ax.remove()
+    loss, *errors, rate = axes[:n]
     _curve(loss, history, "train/loss", BLUE, label="training")
     _curve(loss, history, "val/loss", VERMILION, label="validation")
     _finish_curves(loss, "Loss", "loss (weighted)")
@@ -196,13 +206,11 @@ def _scatter(ax: Axes, panel: ParityPanel, finite: NDArray[np.bool_]) -> None:
     low, high = factor * low, factor * high
     ax.plot([low, high], [low, high], color=GRAY, linewidth=0.8, zorder=1)
     names = np.array(panel.groups or [""] * len(finite))[finite]
-    distinct = sorted(set(names.tolist()))
+    distinct = sorted(set(names.tolist()), key=natural)
     if len(reference) > POINTS_FOR_DENSITY:
         _density(ax, factor * reference, factor * predicted)
-    elif 1 < len(distinct) <= len(PALETTE):
-        for name, color in zip(distinct, PALETTE, strict=False):
-            chosen = names == name
-            label = subscripts(name) or "(no type)"
+    elif len(distinct) > 1:
+        for (label, chosen), color in zip(kinds(names, distinct), PALETTE, strict=False):
             ax.plot(factor * reference[chosen], factor * predicted[chosen], "o", color=color, label=label, **_DOT)
         ax.legend(frameon=False, loc="lower right", fontsize=8, handletextpad=0.1, borderaxespad=0.2)
     else:
@@ -218,6 +226,22 @@ def _scatter(ax: Axes, panel: ParityPanel, finite: NDArray[np.bool_]) -> None:
     ax.set_ylabel(f"predicted ({unit})")
 
 
+def kinds(names: NDArray[np.str_], distinct: Sequence[str]) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Return labels of the most frequent kinds with their points, and one label for all others."""
+    counts = {name: int(np.count_nonzero(names == name)) for name in distinct}
+    most = sorted(distinct, key=lambda name: -counts[name])
+    own = most if len(most) <= len(PALETTE) else most[: len(PALETTE) - 1]
+    found = [(_short(name) or "(no type)", names == name) for name in distinct if name in own]
+    if len(own) < len(distinct):
+        found.append((f"{len(distinct) - len(own)} others", ~np.isin(names, own)))
+    return found
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for the points."""
+    return subscripts(name if len(name) <= LONGEST else f"{name[: LONGEST - 1].rstrip('_ ')}…")
+
+
 def _density(ax: Axes, reference: Array, predicted: Array) -> None:
     """Draw the points coloured by how many share their cell of a 120 × 120 grid, the densest last."""
     chosen = np.linspace(0, len(reference) - 1, min(len(reference), MAX_POINTS)).astype(int)
@@ -230,7 +254,8 @@ def _density(ax: Axes, reference: Array, predicted: Array) -> None:
     dots = ax.scatter(
         x[order], y[order], c=density[order], s=5.0, cmap="viridis", norm=LogNorm(), linewidths=0.0, zorder=2
     )
-    bar = ax.figure.colorbar(dots, cax=ax.inset_axes((0.56, 0.15, 0.38, 0.03)), orientation="horizontal")
+    place = ax.inset_axes((0.56, 0.15, 0.38, 0.03))
+    bar = ax.figure.colorbar(dots, cax=place, orientation="horizontal", format=PlainLogFormatter())
     bar.ax.set_title("points per cell", fontsize=8, pad=3)
     bar.minorticks_off()
     bar.outline.set_linewidth(0.5)
@@ -294,8 +319,7 @@ def _finish_curves(ax: Axes, title: str, quantity: str) -> None:
     ax.grid(color="0.92", linewidth=0.6)
     ax.set_axisbelow(True)
     if not ax.lines:
-        ax.set(yticks=[])
-        ax.text(0.5, 0.5, "not recorded", transform=ax.transAxes, ha="center", va="center", color=GRAY)
+        not_recorded(ax)
 
 
 def _energy_volume(ax: Axes, reference: EquationOfState, predicted: EquationOfState) -> None:

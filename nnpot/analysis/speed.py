@@ -54,7 +54,7 @@ def measured(potential: Potential, structures: Sequence[Structure], threads: int
         potential: What is measured, on the CPU, in float32.
         structures: The middle one by size is taken.
         threads: That PyTorch uses.
-        seconds: For how long; at least three steps.
+        seconds: For how long; at least ten steps, since other programs disturb some of them.
     """
     structure = sorted(structures, key=len)[len(structures) // 2]
     atoms = structure.to_ase()
@@ -76,14 +76,14 @@ def step_time(atoms: Atoms, calculator: Calculator, seconds: float) -> float:
     Args:
         atoms: Their positions are changed a little from one step to the next.
         calculator: That is timed.
-        seconds: For how long; at least three steps.
+        seconds: For how long; at least ten steps, since other programs disturb some of them.
     """
     rng = np.random.default_rng(0)
     moves = itertools.cycle([atoms.positions + rng.normal(scale=0.01, size=(len(atoms), 3)) for _ in range(4)])
     atoms.calc = calculator
     times: list[float] = []
     ends = time.perf_counter() + seconds
-    while len(times) < 3 or time.perf_counter() < ends:
+    while len(times) < 10 or time.perf_counter() < ends:
         atoms.positions = next(moves)
         started = time.perf_counter()
         atoms.get_forces()

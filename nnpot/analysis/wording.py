@@ -1,6 +1,7 @@
-"""Numbers with their units as a reader expects them, and tables of them as text."""
+"""Numbers with their units, and names in order, as a reader expects them, and tables as text."""
 
 import io
+import re
 
 from rich.console import Console
 from rich.table import Table
@@ -22,13 +23,31 @@ def axis_unit(size: float, unit: str) -> tuple[float, str]:
 
 def with_unit(value: float, unit: str) -> str:
     """Write three digits and the unit that suits them."""
-    factor, unit = axis_unit(abs(value) / 10, unit)
+    is_large = unit.startswith("m") and abs(value) >= 999.5
+    factor, unit = (1e-3, unit[1:]) if is_large else prefix(abs(value) / 10, unit)
     return f"{three_digits(factor * value)} {unit}".replace("-", "−", 1)
 
 
 def three_digits(value: float) -> str:
     """Three significant digits, no decimals from 100 on."""
     return f"{value:.0f}" if abs(value) >= 100.0 else f"{value:#.3g}".rstrip(".")
+
+
+def two_digits(value: float) -> str:
+    """Two significant digits, no decimals from 10 on: of percentages, and how many times larger something is."""
+    return f"{value:.0f}" if abs(value) >= 9.95 else f"{value:#.2g}"
+
+
+def duration(minutes: float) -> str:
+    """Write a time in the unit that suits it, as `20 s`, `58 min` or `2.4 h`."""
+    if minutes < 1.5:
+        return f"{60 * minutes:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 99.5 else f"{minutes / 60:.1f} h"
+
+
+def natural(name: str) -> list[str | int]:
+    """Return what names are sorted by so that `300K` comes before `1200K`."""
+    return [int(part) if k % 2 else part for k, part in enumerate(re.split(r"(\d+)", name))]
 
 
 def counted(n: int, what: str) -> str:

@@ -13,7 +13,8 @@ from nnpot.analysis.curves import side_by_side
 from nnpot.analysis.evaluate import evaluate_potential
 from nnpot.analysis.history import History
 from nnpot.analysis.speed import measured
-from nnpot.commands.runs import tested_structures
+from nnpot.analysis.wording import counted
+from nnpot.commands.runs import split_of
 from nnpot.io import MODEL, load, read_summary
 from nnpot.label_names import LabelKeys
 from nnpot.machine.files import within, write_atomically
@@ -45,7 +46,7 @@ def compare(
         What was found.
 
     Raises:
-        FileNotFoundError: If a folder or file is not there, or a training has no model yet.
+        FileNotFoundError: If a file is not there, or no training has a model yet; one without is left out.
         ValueError: If something cannot be read, or the data have no energies or an unknown element.
     """
     tested = None
@@ -53,12 +54,14 @@ def compare(
         tested, inventory = read_labelled(data, keys, "--keys.{label} {name}")
         log.info("%s", inventory)
         require_labels(tested, inventory.source, inventory)
-    found = [_compared(Path(run), name, tested) for run, name in zip(runs, _names(runs), strict=True)]
+    runs = _trainings(runs)
+    found = [_compared(run, name, tested) for run, name in zip(runs, _names(runs), strict=True)]
     on = "on their validation structures" if data is None else f"on {as_words(data)}"
     if not shown_labels(found):
         raise ValueError("there are no labels to compare on; give labelled structures by --data")
-    print(table(found, f"{len(found)} trainings {on}"))
-    if data is None and len({_validated_on(Path(run)) for run in runs}) > 1:
+    is_fair = data is not None or len({_validated_on(run) for run in runs}) == 1
+    print(table(found, f"{counted(len(found), 'training')} {on}", is_fair=is_fair))
+    if not is_fair:
         log.warning("they were validated on different structures, so their errors tell little: give --data TEST")
     if plot is not None:
         side_by_side(plot, found)
@@ -73,27 +76,41 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_function_arguments(compare, as_positional=False, skip={"runs"}, sub_configs=False)
 
 
+def _trainings(given: Sequence[Path]) -> list[Path]:
+    """Those that have reached something; others, such as a pattern may find, are named."""
+    found = [Path(run) for run in given if (Path(run) / MODEL).is_file()]
+    without = ", ".join(str(run) for run in given if Path(run) not in found)
+    if not found:
+        first = Path(given[0])
+        near = f"; did you mean {first.parent}?" if first.name == MODEL else within(first, MODEL)
+        advice = near or "; give folders of trainings that have reached something"
+        raise FileNotFoundError(f"there is no {MODEL} in {without}{advice}")
+    if without:
+        log.warning("left out, since there is no %s: %s", MODEL, without)
+    return found
+
+
 def _names(runs: Sequence[Path]) -> list[str]:
     """Names of folders without what all of them begin with."""
-    above = os.path.commonpath([Path(run).absolute().parent for run in runs])
-    return [os.path.relpath(Path(run).absolute(), above) for run in runs]
+    above = os.path.commonpath([run.absolute().parent for run in runs])
+    return [os.path.relpath(run.absolute(), above) for run in runs]
 
 
 def _compared(folder: Path, name: str, tested: Sequence[Structure] | None) -> Compared:
-    if not (folder / MODEL).is_file():
-        own = f"; did you mean {folder.parent}?" if folder.name == MODEL else within(folder, MODEL)
-        advice = own or "; give the folder of a training that has reached something"
-        raise FileNotFoundError(f"{folder} holds no {MODEL}{advice}")
     potential, summary, metrics = load(folder, torch.float32), read_summary(folder / MODEL), folder / "metrics.csv"
-    structures = tested_structures(folder) if tested is None else tested
+    on_training = False
+    if tested is None:
+        split = split_of(folder)
+        on_training, tested = not split.validation, split.validation or split.train
     return Compared(
         name,
-        evaluate_potential(potential, structures).errors(),
+        evaluate_potential(potential, tested).errors(),
         int(summary["training structures"]),
         int(summary["epochs"]),
         summary.get("minutes"),
-        measured(potential, structures, torch.get_num_threads()).microseconds,
+        measured(potential, tested, torch.get_num_threads()).microseconds,
         History.read(metrics) if metrics.is_file() else None,
+        on_training,
     )
 
 

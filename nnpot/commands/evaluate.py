@@ -1,6 +1,7 @@
 """`nnpot evaluate`: errors of a potential on labelled structures."""
 
 import logging
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from jsonargparse import ArgumentParser
 from nnpot.analysis.evaluate import Evaluation, evaluate_potential, table
 from nnpot.analysis.plots import parity
 from nnpot.analysis.report.closeness import closest_in
-from nnpot.analysis.report.facts import Facts
+from nnpot.analysis.report.facts import Facts, main_of
+from nnpot.analysis.report.inside import inside_core
 from nnpot.analysis.report.page import page
 from nnpot.analysis.speed import measured
 from nnpot.doctor.consultation import Consultation, consult
@@ -74,7 +76,7 @@ def evaluate(
         write_atomically(json, result.to_json())
     if plots is not None:
         plots.mkdir(parents=True, exist_ok=True)
-        parity(plots / "parity.png", result.panels(), f"{model} on {data}")
+        parity(plots / "parity.png", result.panels(), f"{model} on {as_words(data)}")
     if report is not None:
         told = [] if diagnosis is None else str(diagnosis).splitlines()
         write_atomically(report, page(_facts(potential, model, data, structures, result, told)))
@@ -97,6 +99,7 @@ def _facts(
     doctor: list[str],
 ) -> Facts:
     """What the page tells of."""
+    summary = read_summary(model)
     return Facts(
         title=f"{model.name} on {short_name(data)}",
         model=model,
@@ -107,7 +110,9 @@ def _facts(
         data=as_words(data),
         closest=closest_in(structures, potential.elements, potential.cutoff),
         closest_of="these structures",
+        inside=inside_core(potential, structures, result, main_of(result)),
+        given=shlex.quote(str(summary.get("training file", "TRAIN.xyz"))),
         doctor=doctor,
-        summary=read_summary(model),
+        summary=summary,
         speed=measured(potential, structures, torch.get_num_threads()),
     )

@@ -12,12 +12,14 @@ from nnpot.analysis.history import History
 from nnpot.analysis.overfitting import overfitting
 from nnpot.analysis.plots import learning_curves, parity
 from nnpot.analysis.report.closeness import Closest, closest_in
-from nnpot.analysis.report.facts import Facts, State, file_of
+from nnpot.analysis.report.facts import Facts, State, file_of, main_of
+from nnpot.analysis.report.inside import inside_core
 from nnpot.analysis.report.page import page
 from nnpot.analysis.speed import measured
 from nnpot.io import MODEL, read_summary
 from nnpot.machine.files import write_atomically
 from nnpot.potential import Potential
+from nnpot.reading import as_words
 from nnpot.structure import subsample
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.data import Split
@@ -42,6 +44,7 @@ class RunReport:
         self._distances: Closest | None = None
         self._name = "validation" if split.validation else "training"
         self._structures = split.validation or split.train
+        self._known = subsample(split.train, KNOWN_ATOMS)
 
     def refresh(self) -> None:
         """Write the page of what the run would leave if it were ended now.
@@ -69,11 +72,12 @@ class RunReport:
         """
         assert potential is not None
         evaluation, known = self._evaluations(potential)
-        told = [self.split.told, overfitting(known, evaluation) if self.split.validation else ""]
+        facts = self._facts(potential, evaluation, known, read_summary(self.folder / MODEL))
+        course = None if facts.history is None or facts.state != "finished" else facts.history.course
+        told = [self.split.told, overfitting(known, evaluation, course) if self.split.validation else ""]
         title = f"{self.folder / MODEL}: {self._name} errors"
         text = "\n".join(filter(None, told)) + "\n\n" + table(evaluation, title=title)
         parity(self.folder / "parity.png", evaluation.panels(), title)
-        facts = self._facts(potential, evaluation, known, read_summary(self.folder / MODEL))
         if facts.history is not None:
             learning_curves(self.folder / "learning.png", facts.history, str(self.folder), facts.chosen)
         self._write_page(facts)
@@ -83,7 +87,7 @@ class RunReport:
 
     def _evaluations(self, potential: Potential, *, quiet: bool = False) -> tuple[Evaluation, Evaluation]:
         """Errors on validation structures, or the training ones if there are none, and on some of the latter."""
-        known = evaluate_potential(potential, subsample(self.split.train, KNOWN_ATOMS), quiet=True)
+        known = evaluate_potential(potential, self._known, quiet=True)
         return evaluate_potential(potential, self._structures, quiet=quiet), known
 
     def _facts(
@@ -108,7 +112,10 @@ class RunReport:
             evaluation=evaluation,
             data=", ".join(dict.fromkeys(file_of(s.name) for s in self._structures)),
             known=known,
+            known_structures=self._known,
             closest=self._closest(potential),
+            inside=inside_core(potential, self._structures, evaluation, main_of(evaluation)),
+            given="TRAIN.xyz" if last is None else as_words(last.record.settings["data"]["train"]),
             history=History.read(metrics) if metrics.is_file() else None,
             chosen=summary.get("epochs") or None,
             state=state,

@@ -23,9 +23,18 @@ def tested_structures(folder: Path) -> list[Structure]:
     """Return the validation structures of a training, or its training structures if there are none.
 
     Raises:
+        FileNotFoundError: As :func:`split_of`.
+    """
+    split = split_of(folder)
+    return split.validation or split.train
+
+
+def split_of(folder: Path) -> Split:
+    """Return the training and validation structures of a training.
+
+    Raises:
         FileNotFoundError: If it has reached nothing yet, or the data are no longer there.
     """
     settings = line.settings_of("train", command, ["--resume", str(folder)])
     record = Checkpoint.read(folder / "last.ckpt").record
-    split = Split.read(settings["data"], record.settings["seed"], record.aside)
-    return split.validation or split.train
+    return Split.read(settings["data"], record.settings["seed"], record.aside)

@@ -13,7 +13,7 @@ from nnpot.analysis.palette import PALETTE
 from nnpot.analysis.panels import limits
 from nnpot.analysis.report.closeness import Dimer
 from nnpot.analysis.report.svg import Array, Chart, legend, linear, logarithmic
-from nnpot.analysis.wording import axis_unit, counted, three_digits, with_unit
+from nnpot.analysis.wording import axis_unit, counted, natural, three_digits, two_digits, with_unit
 from nnpot.labels import LABELS, Label
 
 FEW_POINTS, MARKED = 1500, 150
@@ -42,13 +42,14 @@ def figure(title: str, picture: Chart | str, caption: str = "", key: str = "") -
     return f"<figure><h3>{escape(title)}</h3>{picture}{key}<figcaption>{below}</figcaption></figure>"
 
 
-def parity(label: Label, labelled: Labelled, names: Sequence[str]) -> str:
+def parity(label: Label, labelled: Labelled, names: Sequence[str], less: str = "") -> str:
     """Draw predictions against reference values, coloured by element or configuration type.
 
     Args:
         label: The quantity.
         labelled: Its numbers.
         names: Of the structures, for the worst of them.
+        less: What has been taken off the values.
     """
     low, high = limits(np.concatenate([labelled.reference, labelled.predicted]))
     factor, unit = axis_unit(max(abs(low), abs(high)), label.shown)
@@ -65,15 +66,17 @@ def parity(label: Label, labelled: Labelled, names: Sequence[str]) -> str:
         chart.cells(reference, predicted)
         shown = np.argsort(np.abs(predicted - reference))[-MARKED:]
     entries = _colored(chart, (reference, predicted), kinds, shown)
-    if label.per == "structure" and label.shape == ():
+    has_rings = label.per == "structure" and label.shape == () and len(reference) > 2 * SHOWN_FRAMES
+    if has_rings:
         for k in np.argsort(-np.abs(predicted - reference))[:SHOWN_FRAMES]:
             frame = names[labelled.frames[k]]
             error = with_unit(float(labelled.predicted[k] - labelled.reference[k]), label.shown)
             chart.named_dot(float(reference[k]), float(predicted[k]), "ink", f"{frame}: error {error}")
     how = "all points" if few else f"shaded: how many; dots: the {MARKED} largest errors"
     caption = f"MAE {with_unit(errors.mae, label.shown)}, RMSE {with_unit(errors.rmse, label.shown)}, "
-    caption += f"{counted(errors.n, 'number')}; {how}"
-    caption += ", less what the composition explains" if label.name == "energy" else ""
+    caption += f"{counted(errors.n, 'value')}; {how}"
+    caption += f"; rings: the {SHOWN_FRAMES} largest errors, point at them for their names" if has_rings else ""
+    caption += f"; values less {less}" if less else ""
     return figure(label.title, chart, caption, legend(entries) if len(entries) > 1 else "")
 
 
@@ -83,14 +86,14 @@ def _colored(
     """Draw points in the colour of their kind; entries of a legend, the most frequent kinds by themselves."""
     distinct, counts = np.unique(kinds, return_counts=True)
     order = [str(name) for name in distinct[np.argsort(-counts, kind="stable")]]
-    own = sorted(order if len(order) <= len(COLORS) else order[: len(COLORS) - 1])
+    own = sorted(order if len(order) <= len(COLORS) else order[: len(COLORS) - 1], key=natural)
     colors = dict(zip(own, COLORS, strict=False)) if len(own) > 1 else dict.fromkeys(own, "c1")
-    entries = [("dots", colors[name], name or "(no type)") for name in own]
+    entries = [("dots", f"{colors[name]} big", name or "(no type)") for name in own]
     if len(order) > len(own):
-        entries.append(("dots", COLORS[-1], f"{len(order) - len(own)} others"))
+        entries.append(("dots", f"{COLORS[-1]} big", f"{len(order) - len(own)} others"))
     color_of = np.array([colors.get(name, COLORS[-1]) for name in kinds[shown].tolist()])
     size = " big" if len(shown) <= SPARSE else ""
-    for _, color, _ in entries:
+    for color in dict.fromkeys([*colors.values(), *color_of.tolist()]):
         chosen = shown[color_of == color]
         chart.dots(points[0][chosen], points[1][chosen], color + size)
     return entries
@@ -104,17 +107,17 @@ def distribution(label: Label, labelled: Labelled) -> str:
     edges = np.geomspace(x.low, x.high, int(np.clip(np.sqrt(len(sizes)), 8, 40)) + 1)
     counts = np.histogram(sizes, edges)[0].astype(float)
     half, most, largest = (float(q) for q in np.quantile(sizes, [0.5, 0.95, 1.0]))
-    told = f"half of the errors are below {with_unit(half, label.shown)}, 95 % below {with_unit(most, label.shown)}, "
-    told += f"the largest is {with_unit(largest, label.shown)}"
-    chart = Chart(x, linear("numbers", 0.0, 1.25 * max(counts.max(), 1.0)), f"{label.title}: {told}")
+    told = f"half of the errors are below {with_unit(max(half, x.low), label.shown)}, "
+    told += f"95 % below {with_unit(max(most, x.low), label.shown)}, the largest is {with_unit(largest, label.shown)}"
+    chart = Chart(x, linear("number of values", 0.0, 1.25 * max(counts.max(), 1.0)), f"{label.title}: {told}")
     chart.bars(edges, counts, "c5")
     chart.upright(half, "ink")
     chart.upright(most, "ink dashed")
     bias = float(difference.mean())
-    if abs(bias) > 1e-2 * half:
-        told += f"; on the average they are {with_unit(bias, label.shown)} (predicted − reference)"
+    if abs(bias) > 3.0 * float(difference.std()) / len(sizes) ** 0.5:
+        told += f"; on average predicted − reference is {with_unit(bias, label.shown)}"
     left = int(np.count_nonzero(sizes < x.low))
-    told += f"; {left} are smaller than the axis shows" if left else ""
+    told += f"; {counted(left, 'value')} with smaller errors than the axis shows" if left else ""
     key = legend([("line", "ink", "median"), ("line", "ink dashed", "95 % are smaller")])
     return figure(f"{label.title}: size of errors", chart, told, key)
 
@@ -124,22 +127,24 @@ def error_against_size(label: Label, labelled: Labelled) -> str:
     reference = labelled.reference.reshape(-1, 3)
     size = np.linalg.norm(reference, axis=1)
     error = np.linalg.norm(labelled.predicted.reshape(-1, 3) - reference, axis=1)
-    x, y = logarithmic(f"|F| ({label.shown})", size, DECADES), logarithmic(f"|ΔF| ({label.shown})", error, DECADES)
-    there = size > 0
-    part = float(np.median(error[there] / size[there])) if there.any() else 0.0
-    told = f"in the median the error is {three_digits(100 * part)} % of the force"
+    factor, unit = axis_unit(float(size.max(initial=0.0)), label.shown)
+    size, there = factor * size, size > 0
+    part = float(np.median(factor * error[there] / size[there])) if there.any() else 0.0
+    x, y = logarithmic(f"|F| ({unit})", size, DECADES), logarithmic(f"|ΔF| ({label.shown})", error, DECADES)
+    told = f"the median error is {two_digits(100 * part)} % of the force"
     left = int(np.count_nonzero((size < x.low) | (error < y.low)))
     told += f"; {counted(left, 'atom')} with smaller forces or errors lie outside" if left else ""
     chart = Chart(x, y, f"Error of the force on an atom against the force; {told}", height=330)
     ends = np.array([x.low, x.high])
     for share, style in ((1.0, "ink"), (0.1, "ink dashed"), (0.01, "ink dotted")):
-        chart.line(ends, share * ends, style)
+        chart.line(ends, share * ends / factor, style)
+    entries = [("line", "ink", "100 %"), ("line", "ink dashed", "10 %"), ("line", "ink dotted", "1 %")]
     if len(size) > FEW_POINTS:
         chart.cells(size, error)
     else:
-        _colored(chart, (size, error), np.array(labelled.symbols[::3]), np.arange(len(size)))
-    key = legend([("line", "ink", "100 %"), ("line", "ink dashed", "10 %"), ("line", "ink dotted", "1 %")])
-    return figure("Error of forces against forces", chart, told, key)
+        kinds = _colored(chart, (size, error), np.array(labelled.symbols[::3]), np.arange(len(size)))
+        entries = [*(kinds if len(kinds) > 1 else []), *entries]
+    return figure("Error of forces against forces", chart, told, legend(entries))
 
 
 def bars_by(title: str, label: Label, labelled: Labelled, names: Sequence[str], most: int = 15) -> str:
@@ -247,8 +252,8 @@ def dimer(curve: Dimer, shortest: float | None, of: str) -> str:
     high = max(1.0, 2.5 * depth)
     low = min(-0.2 * high, 1.3 * float(np.minimum(curve.energy, 0.0).min()))
     pair = "–".join(curve.elements)
-    seen = f"{of} hold none closer than {shortest:.2f} Å" if shortest is not None else f"{of} hold no such neighbours"
-    told = f"{pair}: {seen}"
+    seen = f"{of} hold no such neighbours" if shortest is None else ""
+    told = f"{pair}: {seen or f'{of} hold none closer than {shortest:.2f} Å'}"
     told += f"; the core acts within {curve.core:.2f} Å" if curve.core is not None else ""
     chart = Chart(linear("distance (Å)", 0.0, float(curve.r[-1])), linear("energy (eV)", low, high), told)
     chart.shade(0.0, shortest if shortest is not None else float(curve.r[-1]))

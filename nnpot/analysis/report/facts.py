@@ -6,18 +6,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from ase.data import chemical_symbols
+from ase.data import atomic_numbers
+from ase.symbols import Symbols
 from numpy.typing import NDArray
 
 from nnpot.analysis.evaluate import Evaluation, Labelled
 from nnpot.analysis.history import History
 from nnpot.analysis.report.closeness import Closest
+from nnpot.analysis.report.inside import Inside
 from nnpot.analysis.speed import Speed
 from nnpot.labels import LABELS
 from nnpot.potential import Potential
 from nnpot.structure import Structure
 
 Array = NDArray[np.float64]
+
+_LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 State = Literal["evaluated", "training", "cut short", "finished"]
 
@@ -35,8 +39,11 @@ class Facts:
         evaluation: The errors.
         data: Their file.
         known: Errors of the same weights on training structures, or a part of them; None if these are not known.
+        known_structures: These training structures.
         closest: How close atoms come in the data, by pair of elements.
         closest_of: Which data these are.
+        inside: The structures in which the core acts, if it does in any.
+        given: The training data, as written behind an option of a command.
         history: Of the training.
         chosen: Number of epochs after which the weights are those of the model.
         state: Of the training.
@@ -58,8 +65,11 @@ class Facts:
     evaluation: Evaluation
     data: str
     known: Evaluation | None = None
+    known_structures: Sequence[Structure] = ()
     closest: Closest | None = None
     closest_of: str = "the training structures"
+    inside: Inside | None = None
+    given: str = "TRAIN.xyz"
     history: History | None = None
     chosen: int | None = None
     state: State = "evaluated"
@@ -80,7 +90,7 @@ class Facts:
     @property
     def main(self) -> str | None:
         """The label that frames are compared by: forces, or else the first that is there."""
-        return next((name for name in ("forces", *LABELS) if name in self.evaluation.labels), None)
+        return main_of(self.evaluation)
 
     @property
     def are_on_training(self) -> bool:
@@ -88,29 +98,65 @@ class Facts:
         return self.kind == "training"
 
 
-def spread(name: str, labelled: Labelled, structures: Sequence[Structure]) -> float:
+def main_of(evaluation: Evaluation) -> str | None:
+    """Return the label that structures are compared by: forces, or else the first that is there."""
+    return next((name for name in ("forces", *LABELS) if name in evaluation.labels), None)
+
+
+def spread(facts: Facts, name: str) -> float:
     """Return the standard deviation of a label in the data, in the unit in which errors are shown.
 
-    Energies are less what the compositions explain, charges less the mean of their element; 0 where nothing varies.
+    Energies are less what the compositions explain, charges less the mean of their element; 0 where nothing varies, or
+    there are too few energies to tell.
     """
-    values = labelled.reference
+    labelled = facts.evaluation.labels[name]
+    values, n_fitted = labelled.reference, 0
     if name == "energy":
-        values = apart_from_composition(labelled, structures).reference
+        explained, n_fitted = _explained_by_composition(facts)
+        values = values - explained
     elif name == "charges":
         symbols = np.array(labelled.symbols)
         for symbol in set(labelled.symbols):
             values = np.where(symbols == symbol, values - values[symbols == symbol].mean(), values)
-    size = float(values.std()) if len(values) else 0.0
+    n = len(values)
+    if n <= max(n_fitted, 1):
+        return 0.0
+    size = float(values.std()) * (n / (n - n_fitted)) ** 0.5
     return size if size > 1e-9 * float(np.abs(labelled.reference).max(initial=0.0)) else 0.0
 
 
-def apart_from_composition(energies: Labelled, structures: Sequence[Structure]) -> Labelled:
-    """Return energies per atom less what the compositions explain of the reference."""
-    own = [structures[k] for k in energies.frames]
-    elements = sorted({int(z) for s in own for z in s.numbers.unique()})
-    shares = np.array([[float((s.numbers == z).double().mean()) for z in elements] for s in own])
-    explained = shares @ np.linalg.lstsq(shares, energies.reference, rcond=1e-10)[0]
+def apart_from_composition(facts: Facts) -> Labelled:
+    """Return energies per atom less what the compositions explain of the reference, which is zero on the average."""
+    energies = facts.evaluation.labels["energy"]
+    explained, _ = _explained_by_composition(facts)
+    explained += (energies.reference - explained).mean()
     return replace(energies, reference=energies.reference - explained, predicted=energies.predicted - explained)
+
+
+def _explained_by_composition(facts: Facts) -> tuple[Array, int]:
+    """What one energy for each element explains of the energies, and how many were fitted to these very ones.
+
+    It is fitted to the training structures where more of them are known.
+    """
+    energies = facts.evaluation.labels["energy"]
+    known = None if facts.known is None else facts.known.labels.get("energy")
+    shares = _shares([facts.structures[k] for k in energies.frames], facts.potential.elements)
+    if known is None or len(known.reference) <= len(energies.reference) or not facts.known_structures:
+        fitted, _, rank, _ = np.linalg.lstsq(shares, energies.reference, rcond=1e-10)
+        return shares @ fitted, int(rank) - 1
+    others = _shares([facts.known_structures[k] for k in known.frames], facts.potential.elements)
+    return shares @ np.linalg.lstsq(others, known.reference, rcond=1e-10)[0], 0
+
+
+def have_compositions(facts: Facts) -> bool:
+    """Whether the structures differ in the shares of their elements."""
+    return bool(np.ptp(_shares(facts.structures, facts.potential.elements), axis=0).max(initial=0.0) > 1e-6)
+
+
+def _shares(structures: Sequence[Structure], elements: Sequence[str]) -> Array:
+    """The part of each element in each structure."""
+    numbers = [atomic_numbers[symbol] for symbol in elements]
+    return np.array([[float((s.numbers == z).double().mean()) for z in numbers] for s in structures])
 
 
 @dataclass(frozen=True)
@@ -147,14 +193,32 @@ def _frame(evaluation: Evaluation, k: int, errors: Mapping[str, float]) -> Frame
     return Frame(k, errors, atom, float(sizes[atom]))
 
 
-def outliers(evaluation: Evaluation, main: str, times: float = 5.0, fewest: int = 10) -> list[int]:
-    """Return the structures whose error is so many times the median of all, the worst first; none among few."""
-    errors = evaluation.labels[main].by_frame
+def outliers(evaluation: Evaluation, name: str, times: float, least: float = 0.0, fewest: int = 10) -> list[int]:
+    """Return the structures whose error is far from usual, the worst first.
+
+    Large forces have large errors: of forces the error relative to those of the structure must be as far off.
+
+    Args:
+        evaluation: The errors.
+        name: Of the label.
+        times: How many times the median of all the error of an outlier is.
+        least: Error of an outlier at least, in the unit in which errors are shown.
+        fewest: Number of structures below which none is called unusual.
+    """
+    labelled = evaluation.labels[name]
+    errors = labelled.by_frame
     if len(errors) < fewest:
         return []
-    middle = float(np.median(list(errors.values())))
-    far = [k for k, error in errors.items() if error > times * middle > 0.0]
+    far = {k for k in _far(errors, times) if errors[k] > least}
+    if name == "forces":
+        sizes = replace(labelled, predicted=np.zeros_like(labelled.reference)).by_frame
+        far &= _far({k: error / max(sizes[k], 1e-9) for k, error in errors.items()}, times)
     return sorted(far, key=errors.__getitem__, reverse=True)
+
+
+def _far(errors: Mapping[int, float], times: float) -> set[int]:
+    middle = float(np.median(list(errors.values())))
+    return {k for k, error in errors.items() if error > times * middle > 0.0}
 
 
 def of_finite(evaluation: Evaluation) -> tuple[Evaluation, dict[str, int]]:
@@ -180,7 +244,6 @@ def file_of(name: str) -> str:
 
 
 def formula(structure: Structure) -> str:
-    """Return the numbers of the elements, as `H6C2O`, in order of the atomic number."""
-    numbers, counts = structure.numbers.unique(return_counts=True)
-    pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
-    return "".join(f"{chemical_symbols[z]}{'' if n == 1 else n}" for z, n in pairs)
+    """Return the numbers of the elements in Hill's order, as `C₂H₆O`."""
+    text: str = Symbols(structure.numbers.numpy()).get_chemical_formula()
+    return text.translate(_LOWERED)

@@ -18,15 +18,26 @@ from nnpot.analysis.report.charts import (
     prose,
 )
 from nnpot.analysis.report.closeness import core_of, dimers, pairs_of
-from nnpot.analysis.report.facts import Facts, apart_from_composition, formula, of_finite, spread, worst_frames
+from nnpot.analysis.report.facts import (
+    Facts,
+    apart_from_composition,
+    formula,
+    have_compositions,
+    of_finite,
+    spread,
+    worst_frames,
+)
 from nnpot.analysis.report.stylesheet import STYLE
 from nnpot.analysis.report.usage import citations, ways
 from nnpot.analysis.report.verdict import Mark, overall, verdict
-from nnpot.analysis.wording import counted, thousands, three_digits, with_unit
-from nnpot.labels import LABELS
+from nnpot.analysis.wording import counted, duration, thousands, three_digits, two_digits, with_unit
+from nnpot.labels import LABELS, Label
 
 WORST, PICTURED = 10, 4
 """Number of the worst frames in the table, and of those with a picture."""
+
+MANY = 20
+"""Number of values from which on the distribution of their errors is drawn."""
 
 MOST_PAIRS = 12
 """Largest number of pairs of elements of which curves are drawn: those whose atoms come closest."""
@@ -78,7 +89,7 @@ def _head(facts: Facts) -> str:
         ", ".join(facts.potential.elements),
         _HEADINGS[facts.state],
         _epochs_in_words(facts),
-        f"{facts.summary['minutes']:g} min" if "minutes" in facts.summary else "",
+        duration(facts.summary["minutes"]) if "minutes" in facts.summary else "",
         f"errors on {counted(len(facts.structures), f'{facts.kind} structure')} ({counted(n_atoms, 'atom')})",
         f"written {datetime.datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
     ]
@@ -100,15 +111,16 @@ def _epochs_in_words(facts: Facts) -> str:
     if not done:
         return ""
     of = "" if planned <= done else f" of at most {planned}" if facts.state == "finished" else f" of {planned}"
-    return f"{done}{of} epochs" if of or done > 1 else "1 epoch"
+    told = f"{done}{of} epochs" if of or done > 1 else "1 epoch"
+    return told if facts.chosen in (None, done) else f"{told}, model of epoch {facts.chosen}"
 
 
 def _cards(facts: Facts) -> str:
     cards = ""
     for name, labelled in facts.evaluation.labels.items():
-        label, size = LABELS[name], spread(name, labelled, facts.structures)
+        label, size = LABELS[name], spread(facts, name)
         rmse = labelled.errors.rmse
-        part = f"{three_digits(100 * rmse / size)} % of the spread of the data" if size > 0 else "data do not vary"
+        part = f"{two_digits(100 * rmse / size)} % of the spread of the data" if size > 0 else "these data do not vary"
         cards += (
             f'<div><div>{label.title}, RMSE</div><div class="big">{with_unit(rmse, label.shown)}</div>'
             f'<div class="soft">{part}</div></div>'
@@ -118,20 +130,22 @@ def _cards(facts: Facts) -> str:
 
 def _errors(facts: Facts) -> str:
     known = facts.known if not facts.are_on_training else None
-    head = ["", "MAE", "RMSE", "spread of the data", "RMSE / spread", "numbers"]
+    head = ["", "MAE", "RMSE", "spread of the data", "RMSE / spread", "values"]
     head += ["RMSE on training structures"] if known is not None else []
     rows = []
     for name, labelled in facts.evaluation.labels.items():
-        label, errors, size = LABELS[name], labelled.errors, spread(name, labelled, facts.structures)
+        label, errors, size = LABELS[name], labelled.errors, spread(facts, name)
         row = [label.title, with_unit(errors.mae, label.shown), with_unit(errors.rmse, label.shown)]
-        row += [with_unit(size, label.shown), f"{three_digits(100 * errors.rmse / size)} %" if size > 0 else "–"]
+        row += [with_unit(size, label.shown), f"{two_digits(100 * errors.rmse / size)} %"] if size > 0 else ["–", "–"]
         row += [thousands(errors.n)]
         if known is not None:
             there = name in known.labels
             row += [with_unit(known.labels[name].errors.rmse, label.shown) if there else "–"]
         rows.append(row)
-    note = "Spread: the standard deviation of the reference values; of energies beyond what the composition explains, "
-    note += "of charges about the mean of their element."
+    note = "Spread: the standard deviation of the reference values"
+    if "energy" in facts.evaluation.labels and have_compositions(facts):
+        note += "; of energies beyond what the composition explains"
+    note += "; of charges about the mean of their element." if "charges" in facts.evaluation.labels else "."
     if known is not None:
         note += f" Training: the same weights on {counted(known.n_structures, 'training structure')}."
     return table(head, rows) + f'<p class="soft">{note}</p>' if rows else "<p>No structure has a label.</p>"
@@ -158,14 +172,17 @@ def _learning(facts: Facts) -> str:
 def _parity(facts: Facts) -> str:
     names = [s.name or f"structure {k}" for k, s in enumerate(facts.structures)]
     shown = dict(facts.evaluation.labels)
+    less = ""
     if "energy" in shown:
-        shown["energy"] = apart_from_composition(shown["energy"], facts.structures)
-    return _figures([parity(LABELS[name], found, names) for name, found in shown.items()])
+        shown["energy"] = apart_from_composition(facts)
+        less = "what the composition explains" if have_compositions(facts) else "their mean"
+    several = [(name, found) for name, found in shown.items() if len(found.reference) > 1]
+    return _figures([parity(LABELS[name], found, names, less if name == "energy" else "") for name, found in several])
 
 
 def _sizes(facts: Facts) -> str:
     labels = facts.evaluation.labels
-    drawn = [distribution(LABELS[name], found) for name, found in labels.items()]
+    drawn = [distribution(LABELS[name], found) for name, found in labels.items() if len(found.reference) >= MANY]
     if "forces" in labels:
         drawn.append(error_against_size(LABELS["forces"], labels["forces"]))
     return _figures(drawn)
@@ -188,12 +205,14 @@ def _worst(facts: Facts) -> str:
     frames = worst_frames(facts.evaluation, facts.main, WORST)
     labels = [LABELS[name] for name in facts.evaluation.labels]
     has_forces = "forces" in facts.evaluation.labels
-    head = ["structure", "type", "formula", *[f"{label.symbol} RMSE ({label.shown})" for label in labels]]
+    has_types = any(s.group for s in facts.structures)
+    head = ["structure", *(["type"] if has_types else []), "formula"]
+    head += [f"{label.symbol} {'|error|' if _is_one(label) else 'RMSE'} ({label.shown})" for label in labels]
     head += ["largest |ΔF| (meV/Å)", "on atom"] if has_forces else []
     rows = []
     for frame in frames:
         s = facts.structures[frame.index]
-        row = [s.name or f"structure {frame.index}", s.group or "–", formula(s)]
+        row = [s.name or f"structure {frame.index}", *([s.group or "–"] if has_types else []), formula(s)]
         row += [three_digits(frame.errors[label.name]) if label.name in frame.errors else "–" for label in labels]
         if has_forces:
             row += ["–", "–"] if frame.atom is None else [three_digits(frame.largest), f"{frame.atom}"]
@@ -206,13 +225,18 @@ def _worst(facts: Facts) -> str:
             f"; ring: atom {frame.atom}, |ΔF| = {with_unit(frame.largest, 'meV/Å')}" if frame.atom is not None else ""
         )
         drawn.append(figure(s.name or f"structure {frame.index}", picture(s, frame.atom), f"{formula(s)}{ring}"))
-    key = LABELS[facts.main].key
-    note = f'<p class="soft">By the RMSE of their {key}; frames and atoms are counted from 0.</p>'
+    by = "the error of their energy" if facts.main == "energy" else f"the RMSE of their {LABELS[facts.main].name}"
+    note = f'<p class="soft">By {by}; frames and atoms are counted from 0.</p>'
     return table(head, rows) + note + elements_key(numbers) + f'<div class="cards">{"".join(drawn)}</div>'
 
 
+def _is_one(label: Label) -> bool:
+    """Whether a structure has one number of it."""
+    return label.per == "structure" and label.shape == ()
+
+
 def _data(facts: Facts) -> str:
-    rows = {"structures with errors": f"{facts.kind}: {counted(len(facts.structures), 'structure')} of {facts.data}"}
+    rows = {"errors are of": f"{counted(len(facts.structures), f'{facts.kind} structure')} of {facts.data}"}
     for name, found in facts.evaluation.labels.items():
         n = len(set(found.frames.tolist()))
         rows[f"with {LABELS[name].phrase}"] = f"{thousands(n)} of {counted(len(facts.structures), 'structure')}"
@@ -242,10 +266,8 @@ def _dimers(facts: Facts) -> str:
     shown = pairs[:MOST_PAIRS]
     drawn = [dimer(curve, known.get(curve.elements), facts.closest_of) for curve in dimers(facts.potential, shown)]
     more = f"{len(pairs) - len(shown)} more pairs of elements, whose atoms are farther apart, are not shown."
-    told = (
-        "The energy of two free atoms, less that of the atoms apart. Data of a solid or liquid do not hold such pairs: "
-    )
-    told += "what counts is that the curve rises steeply on the left, without a fall."
+    told = "The energy of two free atoms, less that of the atoms apart. Of data without such pairs, as of a solid or "
+    told += "liquid, no such curve is known: what counts is that it rises steeply on the left, without a fall."
     return f'<p class="soft">{told}{" " + more if len(pairs) > len(shown) else ""}</p>' + _figures(drawn)
 
 
@@ -261,7 +283,7 @@ def _speed(facts: Facts) -> str:
     time = f"{three_digits(hours)} h" if hours >= 1 else f"{three_digits(60 * hours)} min"
     big = f"1 ns of {counted(n, 'atom')}: {time} here"
     return (
-        f'<p class="big">{escape(big)}</p><p>{escape(told)} A time step of {speed.step:g} fs is assumed. '
+        f'<p class="big">{escape(big)}</p><p>{prose(told)} A time step of {speed.step:g} fs is assumed. '
         "Other programs on the machine make it slower.</p>"
     )
 
@@ -274,10 +296,12 @@ def _use(facts: Facts) -> str:
 
 
 def _origin(facts: Facts) -> str:
-    hidden = {"recipe", "command"}
+    hidden = {"recipe", "command", "minutes"}
     rows = {"model": str(facts.model.absolute()), "cutoff": f"{facts.potential.cutoff:g} Å"}
     rows["parameters"] = thousands(sum(p.numel() for p in facts.potential.parameters()))
     rows |= {name: str(value) for name, value in facts.summary.items() if name not in hidden}
+    if "minutes" in facts.summary:
+        rows["training time"] = duration(facts.summary["minutes"])
     entry, publications = citations(facts.potential, facts.summary)
     command = str(facts.summary.get("command", ""))
     command = f"<h3>The command</h3><pre>{escape(command)}</pre>" if command else ""

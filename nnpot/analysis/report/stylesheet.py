@@ -14,7 +14,7 @@ font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans","DejaV
 overflow-wrap:break-word}
 h1{font-size:1.6rem;line-height:1.2;margin:.2rem 0 .4rem;overflow-wrap:anywhere}
 h2{font-size:1.2rem;margin:2rem 0 .7rem;padding-bottom:.25rem;border-bottom:1px solid var(--edge)}
-h3{font-size:.95rem;margin:0 0 .3rem;overflow-wrap:anywhere}
+h3{font-size:.95rem;margin:0 0 .3rem;overflow-wrap:anywhere}section>h3:not(:nth-child(2)){margin-top:1.1rem}
 p{margin:.3rem 0}
 .soft,figcaption{color:var(--soft)}figcaption{font-size:.85rem}
 .badge{display:inline-block;padding:.15rem .7rem;border-radius:1rem;font-weight:600;border:2px solid currentColor}

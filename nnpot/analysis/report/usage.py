@@ -5,6 +5,9 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from ase.data import atomic_masses, atomic_numbers
+
+from nnpot.analysis.speed import STEPS
 from nnpot.potential import Potential
 
 
@@ -13,6 +16,8 @@ def ways(model: Path, potential: Potential) -> dict[str, str]:
     path = str(model.absolute())
     exported = str(model.absolute().with_name(f"{model.stem}-lammps"))
     elements = " ".join(potential.elements)
+    step = STEPS["H" in potential.elements]
+    masses = "\n".join(f"mass {k} {_mass(symbol):g}" for k, symbol in enumerate(potential.elements, start=1))
     return {
         "ASE": f"""from ase.io import read
 from nnpot import NNPotCalculator
@@ -26,9 +31,14 @@ print(atoms.get_forces(), "eV/Å")""",
 atom_style atomic
 newton on
 read_data start.data            # atom types in the order {elements}
+{masses}
 pair_style nnpot
 pair_coeff * * "{exported}/model.pt2" {elements}
-timestep 0.001""",
+timestep {step / 1000:g}               # ps
+velocity all create 300 1
+fix 1 all nvt temp 300 300 0.1
+thermo 100
+run 1000""",
         "TorchSim": f"""import torch
 import torch_sim as ts
 from ase.io import read
@@ -37,10 +47,15 @@ from nnpot.engines.torchsim import TorchSimModel
 model = TorchSimModel({path!r}, device="cpu", dtype=torch.float32)
 final = ts.integrate(
     system=read("start.xyz", ":"), model=model, integrator=ts.nvt_langevin,
-    n_steps=1000, temperature=300, timestep=0.001,
+    n_steps=1000, temperature=300, timestep={step / 1000:g},  # K, ps
 )""",
         "Test on other structures": shlex.join(["nnpot", "evaluate", path, "test.xyz", "--report", "test.html"]),
     }
+
+
+def _mass(symbol: str) -> float:
+    """In atomic mass units."""
+    return float(atomic_masses[atomic_numbers[symbol]])
 
 
 def citations(potential: Potential, summary: Mapping[str, object]) -> tuple[str, list[str]]:

@@ -7,11 +7,12 @@ from enum import IntEnum
 
 import numpy as np
 
-from nnpot.analysis.history import History
-from nnpot.analysis.overfitting import EXCESS, compared
+from nnpot.analysis.history import FALL, Course, History
+from nnpot.analysis.overfitting import ALIKE, EXCESS, compared, diagnosis, gap, remedy
 from nnpot.analysis.report.closeness import core_of, pairs_of
-from nnpot.analysis.report.facts import Facts, outliers, spread
-from nnpot.analysis.wording import counted, three_digits, with_unit
+from nnpot.analysis.report.facts import Facts, have_compositions, outliers, spread
+from nnpot.analysis.report.inside import Inside
+from nnpot.analysis.wording import counted, two_digits, with_unit
 from nnpot.labels import LABELS
 from nnpot.structure import Structure
 
@@ -21,8 +22,16 @@ FEW = 20
 GOOD, POOR = 0.1, 0.4
 """Errors relative to the spread of the data up to which they are good, and from which they are bad."""
 
-GAIN, FALL = 0.03, 0.03
-"""Gain of a stage, and fall of the error over a tenth of the epochs, for which a longer training is worth its time."""
+FAR = {"energy": 10.0}
+"""How many times the median error that of an outlier is, if not `USUAL` times."""
+
+USUAL = 5.0
+
+NOTABLE = 0.02
+"""Error of an outlier, relative to the spread of the data, at least."""
+
+COSTLY = 1.1
+"""Error where the core acts, relative to that without it, from which it is said."""
 
 UNEVEN = 3.0
 """Error of a configuration type, relative to that of the median type, from which it is said."""
@@ -56,7 +65,7 @@ class Statement:
 def verdict(facts: Facts) -> list[Statement]:
     """Return all that there is to say, the worst first."""
     parts: tuple[Callable[[Facts], Iterator[Statement]], ...] = (
-        _errors, _overfitting, _progress, _validation, _labels, _outliers, _types, _closeness, _doctor,
+        _errors, _inside, _overfitting, _progress, _validation, _labels, _outliers, _types, _closeness, _doctor,
     )  # fmt: skip
     said = [statement for part in parts for statement in part(facts)]
     return sorted(said, key=lambda statement: -statement.mark)
@@ -86,17 +95,51 @@ def _errors(facts: Facts) -> Iterator[Statement]:
         yield Statement(Mark.BAD, seen, "look for structures far from the training data")
     where = {"validation": "on validation", "training": "on training structures", "test": "on these data"}[facts.kind]
     for name, labelled in facts.evaluation.labels.items():
-        label, rmse, size = LABELS[name], labelled.errors.rmse, spread(name, labelled, facts.structures)
+        label, rmse, size = LABELS[name], labelled.errors.rmse, spread(facts, name)
         told = f"{label.key} error {with_unit(rmse, label.shown)} {where}"
         if not size > 0.0:
-            yield Statement(Mark.LOOK, f"{told}; these data do not vary, so it cannot be compared with their spread")
+            yield Statement(Mark.LOOK, f"{told}; these data do not vary: there is no spread to compare it with")
             continue
         part = rmse / size
         mark = Mark.GOOD if part <= GOOD else Mark.LOOK if part <= POOR else Mark.BAD
-        apart = ", composition apart" if name == "energy" else ""
-        seen = f"{told}, {three_digits(100 * part)} % of the spread of the data ({with_unit(size, label.shown)}{apart})"
-        advice = "" if mark == Mark.GOOD else "more structures, a longer training or a larger model may make it smaller"
-        yield Statement(mark, seen, advice)
+        apart = ", composition apart" if name == "energy" and have_compositions(facts) else ""
+        seen = f"{told}, {two_digits(100 * part)} % of the spread of the data ({with_unit(size, label.shown)}{apart})"
+        yield Statement(mark, seen, "" if mark == Mark.GOOD else _what_lowers(facts, name, rmse))
+
+
+def _what_lowers(facts: Facts, name: str, rmse: float) -> str:
+    """What may make an error smaller: structures only where it is smaller on those of the training."""
+    if facts.kind == "test":
+        return "more structures like these in the training may lower it"
+    label, known = LABELS[name], None if facts.are_on_training or facts.known is None else facts.known.labels.get(name)
+    if known is not None and rmse > ALIKE * known.errors.rmse:
+        own = with_unit(known.errors.rmse, label.shown)
+        return f"it is only {own} on training structures, so more of them would help"
+    where = "" if known is None else f"on training structures it is {with_unit(known.errors.rmse, label.shown)}: "
+    longer = "" if _course(facts) in ("settled", "rises") else ", a longer training"
+    return f"{where}a larger model{longer} or a larger weight (loss.{name}) may lower it"
+
+
+def _course(facts: Facts) -> Course | None:
+    is_over = facts.history is not None and facts.state == "finished"
+    return facts.history.course if facts.history is not None and is_over else None
+
+
+def _inside(facts: Facts) -> Iterator[Statement]:
+    inside = _costly(facts)
+    if inside is None:
+        return
+    label, n = inside.label, counted(len(facts.structures), "structure")
+    seen = f"in {len(inside.frames)} of {n} atoms are closer than the core allows ({'–'.join(inside.pair)}: "
+    seen += f"{inside.distance:.2f} Å, core {inside.core:.2f} Å): their {label.key} error is "
+    seen += f"{with_unit(inside.guarded, label.shown)}, without the core {with_unit(inside.bare, label.shown)}"
+    yield Statement(Mark.LOOK, seen, "train with such structures")
+
+
+def _costly(facts: Facts) -> Inside | None:
+    """The structures that the core spoils, if it does."""
+    found = facts.inside
+    return found if found is not None and found.guarded > COSTLY * found.bare else None
 
 
 def _overfitting(facts: Facts) -> Iterator[Statement]:
@@ -106,14 +149,14 @@ def _overfitting(facts: Facts) -> Iterator[Statement]:
     if found is None:
         return
     label, here, there = found
-    times = there / max(here, 1e-12)
-    numbers = f"the {label.key} error is {with_unit(there, label.shown)} on {facts.kind} and "
-    numbers += f"{with_unit(here, label.shown)} on training structures, of the same weights"
-    if times > EXCESS:
-        advice = "more structures would help, a longer training would not"
-        yield Statement(Mark.LOOK, f"overfits: {numbers}, {three_digits(times)} times less", advice)
+    if there > EXCESS * here:
+        course = _course(facts)
+        yield Statement(Mark.LOOK, f"{diagnosis(course)}: {gap(*found, facts.kind)}", remedy(course))
+    elif there > ALIKE * here:
+        yield Statement(Mark.GOOD, f"little overfitting: {gap(*found, facts.kind)}")
     else:
-        yield Statement(Mark.GOOD, f"no overfitting: {numbers}")
+        numbers = f"the {label.key} error is {with_unit(there, label.shown)} on {facts.kind} and "
+        yield Statement(Mark.GOOD, f"no overfitting: {numbers}{with_unit(here, label.shown)} on training structures")
 
 
 def _progress(facts: Facts) -> Iterator[Statement]:
@@ -127,39 +170,46 @@ def _progress(facts: Facts) -> Iterator[Statement]:
         yield Statement(Mark.LOOK, f"the training was ended after {n}{planned} epochs", "go on", shlex.join(longer))
         return
     twice = shlex.join([*longer, "--trainer.max_epochs", str(2 * n)])
-    if history.watched is None or facts.state == "training":
+    course = _course(facts)
+    if course is None or history.watched is None:
         return
-    gains, trend, key = history.gains, history.trend, history.watched.key
-    if gains:
-        yield _gain(gains[-1], key, twice)
-    elif trend is not None:
-        yield from _trend(trend, history, key, twice)
-
-
-def _trend(trend: tuple[float, float], history: History, key: str, command: str) -> Iterator[Statement]:
-    """Whether the error falls, does not, or nobody can tell."""
-    fall, uncertainty = trend
-    tenth = max(1.0, 0.1 * history.epochs)
-    if fall > uncertainty and tenth * fall > FALL:
-        lowered = ", while the learning rate was lowered" if history.is_annealed else ""
-        seen = f"the {key} error still fell by {three_digits(100 * fall)} % an epoch in the end{lowered}"
-        yield Statement(Mark.LOOK, seen, "go on", command)
-    elif tenth * (fall + uncertainty) < FALL:
-        yield Statement(Mark.GOOD, f"the {key} error has settled: it changed by less than {100 * FALL:g} % "
-                        "in a tenth of the epochs")  # fmt: skip
+    key = history.watched.key
+    if history.gains:
+        yield _of_stages(history, course, key, twice)
     else:
-        seen = f"the {key} error fluctuates too much between validations to tell whether it still falls"
-        yield Statement(Mark.LOOK, seen, "see the learning curves; to go on", command)
+        yield _of_trend(history, course, key, twice)
 
 
-def _gain(gain: float, key: str, command: str) -> Statement:
-    """What the last stage, twice as long as all before it, has brought."""
-    if gain > GAIN:
-        seen = f"the last stage, which doubled the length, lowered the {key} error by {three_digits(100 * gain)} %"
+def _of_trend(history: History, course: Course, key: str, command: str) -> Statement:
+    """Whether the error falls, does not, or nobody can tell."""
+    assert history.trend is not None
+    fall = f"{two_digits(100 * abs(history.trend[0]))} % an epoch in the end"
+    if course == "falls":
+        lowered = ", while the learning rate was lowered" if history.is_annealed else ""
+        return Statement(Mark.LOOK, f"the {key} error still fell by {fall}{lowered}", "go on", command)
+    if course == "rises":
+        return Statement(Mark.LOOK, f"the {key} error on validation rose by {fall}", "a longer training would not help")
+    if course == "settled":
+        less = f"less than {100 * FALL:g} % in a tenth of the epochs"
+        seen = f"the training is long enough: in the end the {key} error fell by {less}"
+        return Statement(Mark.GOOD, seen)
+    seen = f"the {key} error fluctuates too much between validations to tell whether it still falls"
+    return Statement(Mark.LOOK, seen, "see the learning curves; to go on", command)
+
+
+def _of_stages(history: History, course: Course, key: str, command: str) -> Statement:
+    """What the last stage has brought."""
+    gain = history.gains[-1]
+    (_, before), (_, end) = history.stages[-2:]
+    stage, change = f"the last stage, epochs {before + 1} to {end},", f"by {two_digits(100 * abs(gain))} %"
+    if course == "falls":
+        seen = f"{stage} lowered the {key} error {change}"
         return Statement(Mark.LOOK, seen, "a longer training may lower it further", command)
-    change = f"{'lowered' if gain >= 0 else 'raised'} it by {three_digits(100 * abs(gain))} %"
-    seen = f"the {key} error has settled: the last stage {change}"
-    return Statement(Mark.GOOD, seen)
+    if course == "rises":
+        seen = f"{stage} raised the {key} error on validation {change}"
+        return Statement(Mark.LOOK, seen, "a longer training would not help")
+    little = f"lowered the {key} error {change} only" if gain > 0 else f"did not lower the {key} error"
+    return Statement(Mark.GOOD, f"the training is long enough: {stage} {little}")
 
 
 def _validation(facts: Facts) -> Iterator[Statement]:
@@ -185,14 +235,22 @@ def _labels(facts: Facts) -> Iterator[Statement]:
 
 
 def _outliers(facts: Facts) -> Iterator[Statement]:
-    if facts.main is None:
-        return
-    found, key = outliers(facts.evaluation, facts.main), LABELS[facts.main].key
-    if found:
+    inside = _costly(facts)
+    told = set(inside.frames if inside is not None else ())
+    names_of_labels = [name for name in (facts.main, "energy") if name is not None]
+    for name in dict.fromkeys(name for name in names_of_labels if name in facts.evaluation.labels):
+        times = USUAL if name == facts.main else FAR.get(name, USUAL)
+        least = NOTABLE * spread(facts, name)
+        found = [k for k in outliers(facts.evaluation, name, times, least) if k not in told]
+        told |= set(found)
+        if not found:
+            continue
         names = frames_in_words([facts.structures[k] for k in found])
         are = "1 structure has" if len(found) == 1 else f"{len(found)} structures have"
-        seen = f"{are} more than 5 times the median {key} error: {names}"
-        yield Statement(Mark.LOOK, seen, "look at them: wrong labels, or surroundings that the training lacks")
+        seen = f"{are} more than {times:g} times the median {LABELS[name].key} error: {names}"
+        lacks = "hardly has" if facts.are_on_training else "lacks"
+        these = "it" if len(found) == 1 else "them"
+        yield Statement(Mark.LOOK, seen, f"look at {these}: wrong labels, or surroundings that the training {lacks}")
 
 
 def _types(facts: Facts) -> Iterator[Statement]:
@@ -206,19 +264,22 @@ def _types(facts: Facts) -> Iterator[Statement]:
     far = [name for name in errors if errors[name] > UNEVEN * middle > 0.0]
     for name in sorted(far, key=errors.__getitem__, reverse=True)[:3]:
         label = LABELS[facts.main]
-        seen = f"the {label.key} error of {name or '(no type)'} is {with_unit(errors[name], label.shown)}, "
-        seen += f"{three_digits(errors[name] / middle)} times that of the median configuration type"
+        of = f"configuration type {name}" if name else "structures without a configuration type"
+        seen = f"the {label.key} error of {of} is {with_unit(errors[name], label.shown)}, "
+        seen += f"{two_digits(errors[name] / middle)} times that of the median type"
         yield Statement(Mark.LOOK, seen, "more structures of this type would help")
 
 
 def _closeness(facts: Facts) -> Iterator[Statement]:
     if facts.closest is None or not facts.closest.distances:
         return
+    if _costly(facts) is not None:
+        return
     pair, r = min(facts.closest.distances.items(), key=lambda item: item[1])
     seen = f"no atoms of {facts.closest_of} are closer than {r:.2f} Å ({'–'.join(pair)})"
     unseen = [p for p in pairs_of(facts.potential.elements) if p not in facts.closest.distances]
     if unseen:
-        seen += f", {', '.join('–'.join(p) for p in unseen[:6])}{' …' if unseen[6:] else ''} nowhere neighbours"
+        seen += f", and no {', '.join('–'.join(p) for p in unseen[:6])}{' …' if unseen[6:] else ''} within the cutoff"
     if core_of(facts.potential, pair) is not None:
         yield Statement(Mark.GOOD, f"{seen}; the core of the potential holds atoms apart that come closer")
     elif any(getattr(part, "repels_nuclei", False) for part in facts.potential.modules()):
@@ -226,8 +287,7 @@ def _closeness(facts: Facts) -> Iterator[Statement]:
     elif facts.state == "training":  # a core is put on at its end
         yield Statement(Mark.GOOD, seen)
     else:
-        given = str(facts.summary.get("training file", "TRAIN.xyz"))
-        command = shlex.join(["nnpot", "core", str(facts.model), "--data", given])
+        command = f"{shlex.join(['nnpot', 'core', str(facts.model), '--data'])} {facts.given}"
         yield Statement(Mark.LOOK, f"{seen}, and nothing holds atoms apart that come closer", "add a core", command)
 
 

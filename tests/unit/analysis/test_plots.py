@@ -12,18 +12,20 @@ from ase.calculators.emt import EMT
 from matplotlib.image import imread
 
 from nnpot.analysis.drawing import PlainLogFormatter, new_figure, save, subscripts
-from nnpot.analysis.history import History
+from nnpot.analysis.history import History, rmse_of
 from nnpot.analysis.materials import equation_of_state
 from nnpot.analysis.panels import ParityPanel
 from nnpot.analysis.plots import (
     GroupErrors,
     equations_of_state,
     error_by_group,
+    kinds,
     learning_curves,
     md_trace,
     parity,
 )
 from nnpot.analysis.wording import prefix, with_unit
+from nnpot.labels import LABELS
 from nnpot.machine.files import NoSpaceError
 from nnpot.simulation import Trajectory
 
@@ -39,6 +41,23 @@ def shown(path: Path) -> bool:
     """A picture with something in it."""
     pixels = imread(path)[..., :3]
     return min(pixels.shape[:2]) > 100 and bool((pixels < 0.5).any())
+
+
+def test_kinds_beyond_the_colours_are_others_and_long_names_are_cut() -> None:
+    names = np.array(["Au"] * 9 + list("abcdef") * 2 + ["a_surface_with_a_very_long_name"] * 3)
+    found = kinds(names, sorted(set(names.tolist())))
+    assert [label for label, _ in found] == ["Au", "a", "a surface with a…", "b", "c", "3 others"]
+    assert [int(chosen.sum()) for _, chosen in found] == [9, 2, 3, 2, 2, 6]
+    assert [label for label, _ in kinds(np.array(["b", ""]), ["", "b"])] == ["(no type)", "b"]
+
+
+@pytest.mark.parametrize(("n", "shape"), [(4, (1, 4)), (6, (2, 4))])
+def test_many_panels_go_into_rows(tmp_path: Path, n: int, shape: tuple[int, int]) -> None:
+    labels = list(LABELS.values())[: n - 2]
+    errors = {rmse_of(label): np.array([2.0, 1.0]) for label in labels}
+    table = {"epoch": np.arange(2.0), "lr": np.array([1.0, 0.5]), "train/loss": np.array([2.0, 1.0]), **errors}
+    height, width, _ = imread(learning_curves(tmp_path / "x.png", History(table))).shape
+    assert (height > 700, width) == (shape[0] == 2, round(150 * 3.5 * shape[1]))
 
 
 def panel(reference: list[float], predicted: list[float], groups: tuple[str, ...] | None = None) -> ParityPanel:
@@ -136,7 +155,8 @@ def test_formulas_get_subscripts_and_words_do_not(text: str, expected: str) -> N
     [
         (0.0123, "eV/Å", "12.3 meV/Å"),
         (3e-6, "eV/atom", "3.00 µeV/atom"),
-        (1234.6, "meV/Å", "1235 meV/Å"),
+        (1234.6, "meV/Å", "1.23 eV/Å"),
+        (-999.4, "meV/Å", "−999 meV/Å"),
         (0.5, "GPa", "0.500 GPa"),
     ],
 )

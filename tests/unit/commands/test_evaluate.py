@@ -11,6 +11,7 @@ from datasets import labelled_alloys, write
 from systems import acsf, network_potential
 
 from nnpot.__main__ import main
+from nnpot.analysis.wording import with_unit
 from nnpot.commands.evaluate import evaluate
 from nnpot.io import save
 from nnpot.label_names import LabelKeys
@@ -61,10 +62,19 @@ def test_a_page_is_written(model: Path, data: Path, tmp_path: Path) -> None:
     found = evaluate(model, data, report=tmp_path / "new/r.html")
     text = (tmp_path / "new/r.html").read_text()
     assert "<h1>m.nnpot on test.xyz</h1>" in text
-    assert f"{found['force_rmse_mev_per_ang']:.0f} meV/" in text
+    assert with_unit(found["force_rmse_mev_per_ang"], "meV/Å") in text
     assert "1 ns of 1" in text
     assert "test.xyz, frame 3" in text
     assert "Learning curves" not in text  # of which a model knows nothing
+
+
+def test_the_picture_is_called_by_the_names_of_the_files(
+    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr("nnpot.commands.evaluate.parity", lambda path, panels, title: titles.append(title))
+    main(["evaluate", str(model), str(data), "--plots", str(tmp_path / "p")])
+    assert titles == [f"{model} on {data}"]
 
 
 def test_the_table_lists_configuration_types_and_elements(

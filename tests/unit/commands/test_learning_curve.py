@@ -5,9 +5,11 @@ from pathlib import Path
 import ase.io
 import pytest
 from datasets import labelled_alloys, tiny_config, write
+from matplotlib.figure import Figure
 from runs import refusal
 
 from nnpot.__main__ import main
+from nnpot.analysis.curves import against_data
 from nnpot.analysis.data_curve import exponent, verdict
 from nnpot.commands.evaluate import evaluate
 from nnpot.commands.learning_curve import learning_curve
@@ -45,13 +47,27 @@ def test_without_a_test_set_some_are_set_aside(tmp_path: Path, capsys: pytest.Ca
     assert "none can be set aside to test on; give others by --test" in refusal(capsys, "learning-curve", few, *options)
 
 
+def test_a_rise_is_not_continued_and_axes_of_less_than_a_decade_have_round_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr("nnpot.analysis.curves.save", lambda figure, path: drawn.append(figure))
+    errors = {n: {"energy_rmse_mev_per_atom": 7.0 + 0.1 * n, KEY: 1000.0 * n**-0.5} for n in (8, 15, 30, 60)}
+    against_data(tmp_path / "x.png", errors, "some data")
+    energy, forces = drawn[0].axes
+    assert (len(energy.lines), len(forces.lines)) == (1, 2)
+    low, high = forces.get_ylim()
+    ticks = [tick for tick in forces.get_yticks() if low <= tick <= high]
+    assert ticks == [100, 200, 300]
+
+
 def test_the_law_goes_through_the_last_three() -> None:
     errors = {n: {KEY: 100.0 * n**-0.5} for n in (25, 50, 100)} | {10: {KEY: 1e4}}
     assert exponent(errors, KEY) == pytest.approx(0.5)
     assert verdict(errors) == (
-        "If the curve goes on as it is, twice as many structures would help: errors forces 29 % lower."
+        "If the curve goes on as it is, twice as many structures would help: force error 29 % lower."
     )
     flat = {n: {KEY: 10.0 + 0.001 * n} for n in (25, 50)}
-    assert "would not help: errors forces no lower" in verdict(flat)
-    assert "would help a little: errors forces 7 % lower" in verdict({n: {KEY: n**-0.1} for n in (1, 2)})
+    assert "would not help: force error no lower" in verdict(flat)
+    assert "would help a little: force error 7 % lower" in verdict({n: {KEY: n**-0.1} for n in (1, 2)})
     assert exponent({5: {KEY: 1.0}}, KEY) is None

@@ -100,12 +100,20 @@ def test_pictures_do_not_depend_on_where_a_molecule_is() -> None:
 def test_all_kinds_have_their_colour_and_name() -> None:
     own = structures(12)
     found = evaluate_potential(potential(), own).labels
-    text = parity(LABELS["energy"], found["energy"], [s.name for s in own])
+    text = parity(LABELS["energy"], found["energy"], [s.name for s in own], "their mean")
+    assert "rings: the 5 largest errors" in text
+    assert "values less their mean" in text
     assert all(f"Au{k}</li>" in text for k in range(5))
-    assert sum(len(re.findall("h0", path)) for path in re.findall(r'class="dots c\d big" d="([^"]*)"', text)) == 12
+    assert (
+        sum(len(re.findall("h0", path)) for path in re.findall(r'class="dots c\d big" d="([^"]*)"', text)) == 12 + 5
+    )  # and in the legend
     assert text.count("<title>train.xyz, frame") == 5
     many = parity(LABELS["energy"], replace(found["energy"], groups=tuple("abcdefghijkl")), [s.name for s in own])
     assert "7 others</li>" in many
+    hot = parity(
+        LABELS["energy"], replace(found["energy"], groups=("1200K", "300K", "600K") * 4), [s.name for s in own]
+    )
+    assert hot.index("300K</li>") < hot.index("600K</li>") < hot.index("1200K</li>")
 
 
 def test_bars_are_as_long_as_the_errors() -> None:
