@@ -22,7 +22,7 @@ class Core(Module):
 
     For atoms closer than d of their pair of elements (:mod:`nnpot.functional.core` has the formulas):
 
-        r'_ij = r̂_ij r̃(r),   V(r) = [1 − s(r)] k V_ZBL(r)
+        r'_ij = r̂_ij r̃(r),   V'(r) = [1 − s(r)] k V_ZBL'(r),   V(d) = 0
 
     From d on nothing changes, to the last bit.
 

@@ -4,11 +4,16 @@ For every pair of elements there are a distance d and a factor k; d_in = 0.8 d. 
 lengthened, so that a descriptor sees no distance that it was not trained for, and the nuclei repel each other:
 
     r'_ij = r̂_ij r̃(r),   r̃(r) = (d_in + d)/2 + (d − d_in) x⁴ (5/2 − 3x + x²)
-    V(r)  = [1 − s(x)] k V_ZBL(r),   s(x) = x³ (10 − 15x + 6x²),   x = (r − d_in)/(d − d_in) in 0 … 1
+    V'(r) = [1 − s(x)] k V_ZBL'(r),   V(d) = 0,   s(x) = x³ (10 − 15x + 6x²),   x = (r − d_in)/(d − d_in) in 0 … 1
 
-r̃' = s, so that r̃ is constant within d_in and has three continuous derivatives, V has two.  From d on r' is r, the very
-same numbers, and V is 0.  With ρ = r̃/r the derivative of r' is the matrix ρ 1 + (r̃' − ρ) r̂ r̂ᵀ, which is its own
-transpose.
+r̃' = s, so that r̃ is constant within d_in and has three continuous derivatives, as V has.  The force that was learned
+along the pair fades with s as that of the nuclei takes over: a little within d not much changes.  (If the energy were
+switched, V = [1 − s] k V_ZBL, its slope would have the term s' V_ZBL, tens of eV/Å on a bond that is 3 % shorter than
+in training.)  From d on r' is r, the very same numbers, and V is 0.  With ρ = r̃/r the derivative of r' is the matrix
+ρ 1 + (r̃' − ρ) r̂ r̂ᵀ, which is its own transpose.
+
+V is V_ZBL less its value at d_in, times k, within d_in, and from there to d the integral of V' by eight points of Gauss
+and Legendre, exact to rounding.
 
 The kernel works in double precision where a pair is that close; so do the tensor operations.
 """
@@ -16,6 +21,7 @@ The kernel works in double precision where a pair is that close; so do the tenso
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +33,8 @@ from nnpot.native import serves
 
 INNER = 0.8
 """d_in / d."""
+
+_POINTS, _WEIGHTS = (values.tolist() for values in np.polynomial.legendre.leggauss(8))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,16 +77,19 @@ class CorePairs:
         x = ((r - INNER * d) / width).clamp(min=0.0, max=1.0)
         slope = x**3 * (10 + x * (-15 + 6 * x))
         clamped = INNER * d + width * (0.5 + x**4 * (2.5 + x * (-3 + x)))
-        fading = (1 - x) ** 3 * (1 + x * (3 + 6 * x))  # 1 − s without cancellation
-        zbl = strength / r * screening(rate * r)
-        zbl_slope = strength / r * (rate * screening_slope(rate * r) - screening(rate * r) / r)
+        energy, half = torch.zeros_like(r), 0.5 * width * (1 - x)
+        for point, weight in zip(_POINTS, _WEIGHTS, strict=True):
+            t = d - half * (1 - point)
+            energy = energy - weight * half * _fading((t - INNER * d) / width) * _zbl_slope(t, strength, rate)
+        start = INNER * d + width * x  # r, or d_in where that is larger
+        energy = energy + _zbl(r, strength, rate) - _zbl(start, strength, rate)
         return cls(
             inside=inside,
             units=vectors / r.unsqueeze(dim=1),
             ratio=clamped / r,
             slope=slope,
-            energy=torch.where(inside, fading * zbl, 0.0),
-            energy_slope=torch.where(inside, fading * zbl_slope - 30 * (x * (1 - x)) ** 2 / width * zbl, 0.0),
+            energy=torch.where(inside, energy, 0.0),
+            energy_slope=torch.where(inside, _fading(x) * _zbl_slope(r, strength, rate), 0.0),
         )
 
     def vectors(self, r_ij: Tensor) -> Tensor:
@@ -96,6 +107,19 @@ class CorePairs:
         turned = self.ratio.unsqueeze(dim=1) * bar
         changed = turned + ((self.slope - self.ratio) * along).unsqueeze(dim=1) * self.units
         return torch.where(self.inside.unsqueeze(dim=1), changed.to(bar.dtype), bar)
+
+
+def _fading(x: Tensor) -> Tensor:
+    """1 − s(x), without cancellation."""
+    return (1 - x) ** 3 * (1 + x * (3 + 6 * x))
+
+
+def _zbl(r: Tensor, strength: Tensor, rate: Tensor) -> Tensor:
+    return strength / r * screening(rate * r)
+
+
+def _zbl_slope(r: Tensor, strength: Tensor, rate: Tensor) -> Tensor:
+    return strength / r * (rate * screening_slope(rate * r) - screening(rate * r) / r)
 
 
 def lengthened(pairs: Pairs, table: Tensor) -> tuple[Tensor, Tensor]:

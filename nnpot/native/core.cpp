@@ -16,6 +16,9 @@ namespace {
 
 constexpr double INNER = 0.8;  // d_in / d
 constexpr double WEIGHTS[] = {0.18175, 0.50986, 0.28022, 0.02817}, DECAYS[] = {3.19980, 0.94229, 0.40290, 0.20162};
+// Gauss and Legendre, from -1 to 1: the four points above 0, and weights.
+constexpr double POINTS[] = {0.1834346424956498, 0.5255324099163290, 0.7966664774136267, 0.9602898564975363};
+constexpr double SHARES[] = {0.3626837833783620, 0.3137066458778873, 0.2223810344533745, 0.1012285362903763};
 
 template <class T>
 struct Given {
@@ -25,6 +28,25 @@ struct Given {
     const double* table;  // d, the strength and the rate of the repulsion, for each pair of elements
     int64_t n_elements;
 };
+
+// Screened repulsion of the nuclei.
+struct Repulsion {
+    double value, slope;
+
+    Repulsion(double r, double strength, double rate) {
+        double screening = 0, screening_slope = 0;
+        for (int n = 0; n < 4; ++n) {
+            const double term = WEIGHTS[n] * std::exp(-DECAYS[n] * rate * r);
+            screening += term;
+            screening_slope -= DECAYS[n] * rate * term;
+        }
+        value = strength / r * screening;
+        slope = strength / r * (screening_slope - screening / r);
+    }
+};
+
+// 1 - s, where y = 1 - x.
+inline double fading(double y) { return y * y * y * (10 + y * (-15 + 6 * y)); }
 
 // One pair that is closer than d.
 struct Close {
@@ -37,16 +59,15 @@ struct Close {
         for (int k = 0; k < 3; ++k) unit[k] = double(v[k]) / r;
         slope = x * x * x * (10 + x * (-15 + 6 * x));
         ratio = (INNER * d + width * (0.5 + x * x * x * x * (2.5 + x * (-3 + x)))) / r;
-        const double fading = y * y * y * (1 + x * (3 + 6 * x)), fading_slope = -30 * x * x * y * y / width;
-        double screening = 0, screening_slope = 0;
-        for (int n = 0; n < 4; ++n) {
-            const double term = WEIGHTS[n] * std::exp(-DECAYS[n] * rate * r);
-            screening += term;
-            screening_slope -= DECAYS[n] * rate * term;
+        const Repulsion here(r, strength, rate);
+        energy = here.value - Repulsion(INNER * d + width * x, strength, rate).value;
+        const double half = 0.5 * width * y;  // of what is left to d, over which the force of the nuclei fades
+        for (int n = 0; n < 8; ++n) {
+            const double away = half * (n < 4 ? 1 - POINTS[n] : 1 + POINTS[n - 4]);
+            energy -= SHARES[n % 4] * half * fading(away / width) * Repulsion(d - away, strength, rate).slope;
         }
-        const double zbl = strength / r * screening, zbl_slope = strength / r * (screening_slope - screening / r);
-        energy = 0.5 * fading * zbl;  // that of one of the two atoms
-        energy_slope = 0.5 * (fading * zbl_slope + fading_slope * zbl);
+        energy *= 0.5;  // that of one of the two atoms
+        energy_slope = 0.5 * fading(y) * here.slope;
     }
 
     // The derivative of the longer vector, applied to v, which is its own transpose.

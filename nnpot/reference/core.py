@@ -37,8 +37,22 @@ def zbl(r: float, z_i: float, z_j: float) -> tuple[float, float]:
     return float(terms.sum()), float(-(terms * (rates + 1.0 / r)).sum())
 
 
+def repulsion(r: float, d: float, charges: tuple[float, float]) -> float:
+    """State ∫ [1 - s(t)] |V_ZBL'(t)| dt from r to d: V_ZBL(r) - V_ZBL(d_in) within d_in, which is 0.8 d, and the rest.
+
+    The rest is calculated by 24 points of Gauss and Legendre.
+    """
+    if r >= d:
+        return 0.0
+    start = max(r, 0.8 * d)
+    points, weights = np.polynomial.legendre.leggauss(24)
+    t = 0.5 * (d + start) + 0.5 * (d - start) * points
+    rest = sum(w * (1.0 - switch(u, d)) * -zbl(u, *charges)[1] for w, u in zip(weights, t.tolist(), strict=True))
+    return zbl(r, *charges)[0] - zbl(start, *charges)[0] + float(0.5 * (d - start) * rest)
+
+
 def core(vector: Floats, d: float, k: float, charges: tuple[float, float]) -> tuple[Floats, float, Pullback]:
-    r"""Return r' = r̂ r̃(r), V = [1 - s(r)] k V_ZBL(r), and their pullback.
+    r"""Return r' = r̂ r̃(r), V = k ∫ [1 - s(t)] |V_ZBL'(t)| dt from r to d, and their pullback.
 
     Args:
         vector: From one atom to the other, in Å, shape (3,).
@@ -52,12 +66,10 @@ def core(vector: Floats, d: float, k: float, charges: tuple[float, float]) -> tu
     """
     r = float(np.sqrt(vector @ vector))
     unit, s, ratio = vector / r, switch(r, d), clamped_distance(r, d) / r
-    x = min(max((r - 0.8 * d) / (0.2 * d), 0.0), 1.0)
-    value, slope = (k * v for v in zbl(r, *charges))
-    change = (1.0 - s) * slope - 30.0 * x**2 * (1.0 - x) ** 2 / (0.2 * d) * value
+    change = (1.0 - s) * k * zbl(r, *charges)[1]
 
     def pullback(vector_bar: Floats, energy_bar: float) -> Floats:
         bar: Floats = ratio * vector_bar + ((s - ratio) * (unit @ vector_bar) + change * energy_bar) * unit
         return bar
 
-    return ratio * vector, (1.0 - s) * value, pullback
+    return ratio * vector, k * repulsion(r, d, charges), pullback

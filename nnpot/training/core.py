@@ -32,6 +32,9 @@ LEAST = 125.0
 """Repulsion in eV at the distance down to which atoms are pushed: of two hydrogen nuclei it is only 93.5 eV."""
 SAFETY = 2.0
 """Factor of the repulsion relative to the least with which no energy falls."""
+MOST = 4.0
+"""Largest factor: what falls even with that is the work of other atoms, or close to d, and more repulsion would spoil
+bonds that are slightly shorter than in training."""
 NEGLIGIBLE = 1e-3
 """Fall of the energy in eV that counts as none."""
 
@@ -137,7 +140,7 @@ def with_core(
     falls = _falls(guarded, paths)
     if max(falls, default=0.0) > NEGLIGIBLE:
         bare = potential.with_core(distances.core(torch.full_like(factors, 1e-12)))
-        factors = torch.maximum(factors, SAFETY * _needs(guarded, bare, paths, factors))
+        factors = torch.maximum(factors, (SAFETY * _needs(guarded, bare, paths, factors)).clamp(max=MOST))
         guarded = potential.with_core(distances.core(factors))
         falls = _falls(guarded, paths)
     return guarded, _findings(distances, factors, paths, falls)
@@ -196,12 +199,12 @@ def _falls(potential: Potential, paths: Sequence[Path]) -> list[float]:
 def _needs(guarded: Potential, bare: Potential, paths: Sequence[Path], factors: Tensor) -> Tensor:
     """By how much the repulsion would have to be multiplied so that no step inwards gains energy, shape (S, S).
 
-    Only where it is fully there: close to d it begins to rise with no slope.
+    Not close to d, where it begins with no slope.
     """
     needs = torch.zeros_like(factors)
     for path, with_it, without in zip(paths, energies_of(guarded, paths), energies_of(bare, paths), strict=True):
         learned, repelled = without.diff(), (with_it - without).diff()
-        inside = path.distances[1:] < 0.9 * path.distances[0]
+        inside = path.distances[1:] < 0.95 * path.distances[0]
         rows = inside & (repelled > 0)
         if bool(rows.any()):
             a, b = path.elements

@@ -30,6 +30,9 @@ FIRST_STAGE = 500
 FINISH, FINISHING_RATE = 0.2, 0.2
 """Length of a finish, relative to the trunk before it, and its first rate, relative to the peak."""
 
+LAST_FINISH = 2 / 3
+"""Length of the last finish, relative to the trunk before it, where `max_epochs` says that no stage follows."""
+
 LEAST_GAIN = 0.02
 """Relative decrease of the error from one stage to the next, twice as long, for which it is worth to go on."""
 
@@ -254,15 +257,16 @@ class Staged(Schedule):
     anneals them from a low rate, while the weight of the energies rises through the upper half of its range: its end is
     a potential that can be used, about as good as the annealing of a whole training of that length.  Then the trunk
     goes on where it was left, to twice its length.  The training is over if a stage has gained too little for its
-    length in the forces, or after `max_epochs`, for which the last stage ends exactly there.  Energies do not count:
-    those of a few validation structures go on falling while forces rise.  A last stage whose forces are worse is not
-    the result, which is the one before: by then the potential overfits.
+    length in the forces, or after `max_epochs`, for which the last stage ends exactly there.  Then no trunk has to go
+    on, and the last finish is longer: it anneals from the peak, while the energies gain their whole weight.  Energies
+    do not count: those of a few validation structures go on falling while forces rise.  A last stage whose forces are
+    worse is not the result, which is the one before: by then the potential overfits.
 
     Without a validation error it takes all `max_epochs`.
     """
 
     may_end_early = has_trunk = True
-    state = ("trunk", "begin", "branch", "end", "errors", "is_over")
+    state = ("trunk", "begin", "branch", "end", "is_last", "errors", "is_over")
 
     def __init__(self, settings: ScheduleSettings) -> None:
         super().__init__(settings)
@@ -286,11 +290,11 @@ class Staged(Schedule):
         left = self.settings.max_epochs - self.begin
         first = max(1, round(FIRST_STAGE / self.settings.steps))
         wanted = 2 * self.trunk if self.trunk else first
-        is_last = left - self._cost(wanted) < wanted  # too little would be left for another stage
-        if is_last:
-            wanted = max(self.trunk, math.floor((left + self.trunk) / (1 + FINISH)))
+        self.is_last = left - self._cost(wanted) < wanted  # too little would be left for another stage
+        if self.is_last:
+            wanted = max(self.trunk, math.floor((left + self.trunk) / (1 + LAST_FINISH)))
         self.branch = self.begin + wanted - self.trunk
-        self.end = self.settings.max_epochs if is_last else self.begin + self._cost(wanted)
+        self.end = self.settings.max_epochs if self.is_last else self.begin + self._cost(wanted)
 
     def _cost(self, trunk: int) -> int:
         """Epochs of a stage that ends with a trunk of so many epochs."""
@@ -308,14 +312,15 @@ class Staged(Schedule):
     def rate(self, t: float) -> float:
         """As every schedule."""
         if t >= self.branch:
-            return FINISHING_RATE * half_cosine(self._finished(t), self.settings.final_rate)
+            peak = 1.0 if self.is_last else FINISHING_RATE
+            return peak * half_cosine(self._finished(t), self.settings.final_rate)
         steps = (self.trunk + t - self.begin) * self.settings.steps
         return min(1.0, max(steps / (FINISH * FIRST_STAGE), 1e-3))
 
     def energy_weight(self, t: float) -> float:
         """As every schedule."""
-        energy = self.settings.energy
-        return energy.after(0.5 + 0.5 * self._finished(t)) if t >= self.branch else energy.start
+        energy, done = self.settings.energy, self._finished(t)
+        return energy.after(done**2 if self.is_last else 0.5 + 0.5 * done) if t >= self.branch else energy.start
 
     def update(self, epoch: int, error: float) -> bool:
         """As every schedule."""

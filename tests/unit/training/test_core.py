@@ -98,7 +98,7 @@ def test_a_potential_with_holes_has_none_afterwards() -> None:
     before = [largest_fall(e) for e in energies_of(potential, paths)]
     after = [largest_fall(e) for e in energies_of(guarded, paths)]
     assert max(before) > 1
-    assert max(after) <= 1e-3
+    assert max(after) <= 0.02  # eV: close to d the repulsion begins without a slope
     assert max(f.fall for f in findings) == pytest.approx(max(after))
     assert [f.elements for f in findings][:2] == [("H", "H"), ("H", "O")]
     assert sum(f.n_paths for f in findings) == len(paths)
@@ -107,19 +107,21 @@ def test_a_potential_with_holes_has_none_afterwards() -> None:
     assert [f.factor > 1 for f in findings] == [f.elements == ("H", "H") for f in findings]
 
 
-def test_the_repulsion_is_raised_where_it_is_too_weak() -> None:
-    potential = network_potential(ace(), energy_scale=30_000.0)
+def test_the_repulsion_is_raised_where_it_is_too_weak_but_not_without_end() -> None:
+    potential = network_potential(ace(), energy_scale=1000.0)
     guarded, findings = with_core(potential, ALLOYS)
-    raised = [f for f in findings if f.factor > 1]
-    assert raised
     assert guarded.core is not None
+    factors = {f.elements: f.factor for f in findings}
+    assert 1 < factors["H", "Cu"] < 4
+    assert max(factors.values()) == 4
     ones = tuple(tuple(1.0 for _ in ELEMENTS) for _ in ELEMENTS)
     weak = potential.with_core(Core(ELEMENTS, guarded.core.distances, ones))
     paths = dimers(ELEMENTS, torch.tensor(guarded.core.distances))
     for path, before, after in zip(paths, energies_of(weak, paths), energies_of(guarded, paths), strict=True):
-        inside = path.distances < 0.9 * path.distances[0]
+        inside = path.distances < 0.95 * path.distances[0]
         assert largest_fall(after[inside]) <= largest_fall(before[inside])
-        assert largest_fall(after[inside]) == pytest.approx(0, abs=1e-9)
+        if factors[ELEMENTS[path.elements[0]], ELEMENTS[path.elements[1]]] < 4:
+            assert largest_fall(after[inside]) == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.slow

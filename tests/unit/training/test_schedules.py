@@ -113,21 +113,25 @@ def test_a_training_resumed_to_another_number_of_epochs_anneals_as_if_it_had_beg
 
 
 def test_a_stage_is_twice_as_long_as_the_one_before_and_a_fifth_of_its_trunk_finishes_it() -> None:
-    s = staged(max_epochs=110, steps=50)
+    s = staged(max_epochs=1000, steps=50)
     # 500 steps are 10 epochs; trunks of 10, 20, 40, 80 epochs end with finishes of 2, 4, 8, 16
     finish, go_on = Turn.FINISH, Turn.GO_ON
-    assert turns(s) == [(10, finish), (12, go_on), (22, finish), (26, go_on), (46, finish), (54, go_on), (94, finish)]
+    stages = [(10, finish), (12, go_on), (22, finish), (26, go_on), (46, finish), (54, go_on), (94, finish)]
+    assert turns(s)[:7] == stages
 
 
 @pytest.mark.parametrize("max_epochs", [*range(1, 60), 100, 150, 160, 161, 300, 1277])
 @pytest.mark.parametrize("steps", [1, 7, 50, 1000])
-def test_the_last_stage_ends_with_the_last_epoch_and_is_a_sixth_finish(max_epochs: int, steps: int) -> None:
+def test_the_last_stage_ends_with_the_last_epoch_and_anneals_for_two_thirds_of_the_trunk(
+    max_epochs: int, steps: int
+) -> None:
     s = staged(max_epochs, steps)
     found = turns(s)
     trunk = s.trunk + s.branch - s.begin
     assert s.end == s.last_epoch == max_epochs
     assert s.branch <= max_epochs
-    assert abs((s.end - s.branch) - 0.2 * trunk) <= 1.2
+    assert abs((s.end - s.branch) - 2 / 3 * trunk) <= 5 / 3
+    assert s.branch == s.end or s.rate(s.branch) == 1.0
     assert [turn for _, turn in found if turn is Turn.GO_ON] == [Turn.GO_ON] * (len(found) // 2)
 
 
@@ -136,6 +140,17 @@ def test_the_trunk_keeps_the_rate_and_a_finish_anneals_while_the_energies_gain_w
     assert [s.rate(t) for t in (0.0, 1.0, 2.0, 9.99)] == [1e-3, 0.5, 1.0, 1.0]  # warm after 100 steps
     assert [s.rate(t) for t in (10, 11, 12)] == pytest.approx([0.2, 0.2 * 0.505, 0.002])
     assert [s.energy_weight(t) for t in (0, 9.99, 10, 11, 12)] == pytest.approx([1.0, 1.0, 10.0, 100**0.75, 100.0])
+
+
+def test_the_last_finish_anneals_from_the_peak_while_the_energies_gain_all_their_weight() -> None:
+    s = staged(max_epochs=112, steps=50)
+    for epoch in range(112):
+        s.begin_epoch(epoch)
+    # the trunk goes on from 40 epochs after 54 of all; of 98 epochs in all 58 are trunk
+    assert (s.begin, s.branch, s.end) == (54, 72, 112)
+    assert s.branch - s.begin + 40 == 58
+    assert [s.rate(t) for t in (54, 71.9, 72, 92, 112)] == pytest.approx([1.0, 1.0, 1.0, 0.505, 0.01])
+    assert [s.energy_weight(t) for t in (71.9, 72, 92, 112)] == pytest.approx([1.0, 1.0, 100**0.25, 100.0])
 
 
 def test_training_is_over_when_a_stage_gains_less_than_two_per_cent() -> None:
