@@ -67,10 +67,10 @@ def main() -> None:
         f"force RMSE {errors['force_rmse_mev_per_ang']:.1f} meV/Å. "
         f"Drift of the energy in 2 ps: {1e6 * trajectory.drift:.1f} µeV/atom.\n"
         f"{minutes:.1f} minutes in all. Look at\n"
-        f"  {RUN}/report.html               how good the potential is (open it in a browser)\n"
-        f"  {RUN}/test/parity.png           predicted against reference labels of new structures\n"
-        f"  {RUN}/equations_of_state.png    energy against volume, beside EMT\n"
-        f"  {RUN}/md.png                    temperature and conservation of energy in molecular dynamics"
+        f"  {RUN}/report.html              how good it is: open it in a browser\n"
+        f"  {RUN}/test/parity.png          predicted against reference labels\n"
+        f"  {RUN}/equations_of_state.png   energy against volume, beside EMT\n"
+        f"  {RUN}/md.png                   temperature and energy in dynamics"
     )
 
 

@@ -82,19 +82,20 @@ class History:
     def stages(self) -> list[tuple[int, int]]:
         """Of each stage the epochs after which its finish begins and ends; empty where there is one rate schedule.
 
-        A stage shows in the learning rate, which is lowered for the finish and then back at its peak.
+        A stage shows in the learning rate, which falls for the finish and then is back at its peak.
         """
         epochs, rate = self.series("lr")
         if len(epochs) < 2:
             return []
-        is_low = rate < LOW * np.maximum.accumulate(rate)
+        peak = np.maximum.accumulate(rate)
+        is_low, falls = rate < LOW * peak, rate < peak
         ends = [k for k in range(len(rate) - 1) if is_low[k] and rate[k + 1] > RISE * rate[k]]
         if ends and rate[-1] <= 2.0 * max(rate[end] for end in ends):  # its finish is over
             ends.append(len(rate) - 1)
         spans = []
         for end in ends:
             begin = end
-            while begin > 0 and is_low[begin - 1] and begin - 1 not in ends:
+            while begin > 0 and falls[begin - 1] and begin - 1 not in ends:
                 begin -= 1
             spans.append((int(epochs[begin]) - 1, int(epochs[end])))
         return spans

@@ -135,7 +135,7 @@ OTHERS = {
     "sample train.xyz new.xyz --seed -1": "--seed must be from 0",
     "sample train.xyz train.xyz": "train.xyz holds the start structures, which would be lost",
     "init runs/a": "runs/a is a model, not data",
-    "compare runs": r"runs holds no model.nnpot; did you mean runs/a\?",
+    "compare runs": r"there is no model.nnpot in runs; did you mean runs/a\?",
     "compare runs/a/model.nnpot": r"did you mean runs/a\?",
     "learning-curve train.xyz --max_epochs many": "--max_epochs must be a whole number, got many",
     "learning-curve train.xyz --sizes 5,8": "write .5,8.$",
