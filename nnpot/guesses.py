@@ -47,23 +47,6 @@ OF_RUNS: Mapping[str, str] = {
     "loss": "run.history['train/loss']",
 }
 
-SETTINGS: Mapping[str, str] = {
-    "learning_rate": "lr",
-    "device": "accelerator",
-    "test": "validation",
-    "test_size": "validation",
-    "model": "potential, or from_model to go on from one that is trained",
-    "finetune": "from_model",
-    "fine_tune": "from_model",
-    "pretrained": "from_model",
-    "n_epochs": "max_epochs",
-    "r_cut": "cutoff",
-    "rcut": "cutoff",
-    "layers": "hidden",
-    "output": "out",
-}
-"""Names of settings of a training, by what others call them."""
-
 
 def missing(what: object, name: str, instead: Mapping[str, str], known: Iterable[str] = ()) -> AttributeError:
     """Return the error for an attribute that is not there.

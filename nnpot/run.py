@@ -1,7 +1,6 @@
 """Training from Python: `nnpot.train`, and the run that it returns."""
 
 import base64
-import difflib
 import json
 import logging
 import os
@@ -24,11 +23,12 @@ from nnpot.analysis.evaluate import Evaluation, evaluate_potential
 from nnpot.analysis.history import History
 from nnpot.commands import line
 from nnpot.commands import train as command
+from nnpot.commands.guesses import OTHER_PROGRAMS, meant
 from nnpot.commands.kinds import all_names, classes_of, parameters_of
 from nnpot.commands.recipes import recipe_file
 from nnpot.commands.runs import tested_structures
 from nnpot.descriptors import Descriptor
-from nnpot.guesses import OF_RUNS, SETTINGS, missing
+from nnpot.guesses import OF_RUNS, missing
 from nnpot.io import Committee, load
 from nnpot.potential import Potential
 from nnpot.reading import read_labelled
@@ -301,10 +301,8 @@ def _full_name(name: str) -> str:
     ends = sorted((n for n in known if n.rpartition(".")[2] == name), key=lambda n: n.count("."))
     if ends:
         return ends[0]
-    if name in SETTINGS:
-        raise ValueError(f"there is no setting {name}; it is called {SETTINGS[name]}")
-    near = difflib.get_close_matches(name, [*of_descriptors, *(n.rpartition(".")[2] for n in known)], n=1)
-    advice = f"did you mean {near[0]}?" if near else "nnpot train --help all lists them"
+    near = meant(name, [*of_descriptors, *(n.rpartition(".")[2] for n in known)], OTHER_PROGRAMS)
+    advice = f"did you mean {near}?" if near else "nnpot train --help all lists them"
     raise ValueError(f"there is no setting {name}; {advice}")
 
 

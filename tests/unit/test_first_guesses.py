@@ -209,7 +209,7 @@ SENTENCES: dict[str, tuple[Callable[[], Any], str]] = {
     "train(…, potential)": (lambda: nnpot.train([ATOMS], POTENTIAL), r"recipe cannot be a potential; write"),
     "from_model=potential": (lambda: nnpot.train([ATOMS], from_model=POTENTIAL), r"from_model cannot be a potential"),
     "potential=file": (lambda: nnpot.train([ATOMS], potential="a.nnpot"), r"write from_model='a\.nnpot'"),
-    "learning_rate": (lambda: nnpot.train([ATOMS], learning_rate=1e-3), r"no setting learning_rate; it is called lr"),
+    "learning_rate": (lambda: nnpot.train([ATOMS], learning_rate=1e-3), r"no setting learning_rate; did you mean lr"),
     "epochs": (lambda: nnpot.train([ATOMS], epochs=3), r"no setting epochs; did you mean max_epochs"),
     "activation of torch": (lambda: nnpot.train([ATOMS], activation=nn.SiLU()), r"SiLU\(\) is no setting: .*Function"),
     "activation class": (lambda: nnpot.NeuralNetworkPotential(ACE, activation=nn.SiLU), r"or a nnpot\.nn\.Function \("),
