@@ -29,6 +29,7 @@ def history(**columns: list[float]) -> History:
         ([0.1, 0.5, 1, 1, 0.6, 0.3, 0.1, 0.01], []),
         ([1.0], []),
         ([], []),
+        ([*STAGED[:5], 1, 1, 0.9, 0.6, 0.2, 0.01], [(3, 5), (7, 11)]),
     ],
     ids=[
         "two stages",
@@ -38,6 +39,7 @@ def history(**columns: list[float]) -> History:
         "a cosine",
         "one epoch",
         "nothing",
+        "a last finish from the peak",
     ],
 )
 def test_stages_show_in_the_rate(rates: list[float], wanted: list[tuple[int, int]]) -> None:
