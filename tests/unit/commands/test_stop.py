@@ -58,7 +58,7 @@ def stopped(capsys: pytest.CaptureFixture[str], *given: str | Path) -> tuple[int
 @pytest.mark.parametrize(
     "recipe",
     [
-        RECIPES["structures"],
+        pytest.param(RECIPES["structures"], marks=pytest.mark.slow),
         RECIPES["stages"],
         pytest.param(RECIPES["atoms"], marks=pytest.mark.slow),
         pytest.param(RECIPES["an adaptive schedule"], marks=pytest.mark.slow),

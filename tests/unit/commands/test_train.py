@@ -90,8 +90,8 @@ ARGUMENTS = {
     ("descriptor", "schedule", "validation"),
     [
         ("ACE", "staged", "auto"),
-        ("ACE", "staged", "0.25"),
-        ("ACSF", "cosine", "0.25"),
+        pytest.param("ACE", "staged", "0.25", marks=pytest.mark.slow),
+        pytest.param("ACSF", "cosine", "0.25", marks=pytest.mark.slow),
         pytest.param("ACE", "cosine", "0.25", marks=pytest.mark.slow),
         pytest.param("ACSF", "staged", "auto", marks=pytest.mark.slow),
         pytest.param("ACSF", "staged", "0.25", marks=pytest.mark.slow),

@@ -179,7 +179,7 @@ def test_a_configuration_names_it(own: str, shown: str, tmp_path: Path, monkeypa
 
 
 def test_what_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match=r"potential\.hidden must be a list of whole numbers such as .*, got 64; write \[64\]"):
+    with pytest.raises(ValueError, match=r"hidden must be a list of whole numbers such as .*, got 64; write \[64\]"):
         nnpot.train(labelled_alloys(2), out=tmp_path / "run", hidden=64)
     with pytest.raises(ValueError, match=r"math\.floor is no activation function"):
         nnpot.train(labelled_alloys(2), out=tmp_path / "run", activation="math.floor")
