@@ -25,6 +25,8 @@ from nnpot.training.options import Given
 
 log = logging.getLogger("nnpot")
 
+CHECKPOINT = "last.ckpt"
+
 
 def compare(
     runs: Sequence[Path],
@@ -54,7 +56,7 @@ def compare(
         tested, inventory = read_labelled(data, keys, "--keys.{label} {name}")
         log.info("%s", inventory)
         require_labels(tested, inventory.source, inventory)
-    runs = _trainings(runs)
+    runs = _trainings(runs, with_own_structures=data is None)
     found = [_compared(run, name, tested) for run, name in zip(runs, _names(runs), strict=True)]
     on = "on their validation structures" if data is None else f"on {as_words(data)}"
     if not shown_labels(found):
@@ -76,8 +78,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_function_arguments(compare, as_positional=False, skip={"runs"}, sub_configs=False)
 
 
-def _trainings(given: Sequence[Path]) -> list[Path]:
-    """Those that have reached something; others, such as a pattern may find, are named."""
+def _trainings(given: Sequence[Path], *, with_own_structures: bool) -> list[Path]:
+    """Those that have reached something; others, such as a pattern may find, are named.
+
+    Args:
+        given: Folders.
+        with_own_structures: Whether each must know what validated it, as a committee does not.
+    """
     found = [Path(run) for run in given if (Path(run) / MODEL).is_file()]
     without = ", ".join(str(run) for run in given if Path(run) not in found)
     if not found:
@@ -87,7 +94,15 @@ def _trainings(given: Sequence[Path]) -> list[Path]:
         raise FileNotFoundError(f"there is no {MODEL} in {without}{advice}")
     if without:
         log.warning("left out, since there is no %s: %s", MODEL, without)
-    return found
+    unknown = [run for run in found if not (run / CHECKPOINT).is_file()] if with_own_structures else []
+    if unknown:
+        told = ", ".join(map(str, unknown))
+        if unknown == found:
+            raise FileNotFoundError(
+                f"what validated {told} is not known (a committee has no {CHECKPOINT}); give --data"
+            )
+        log.warning("left out, since it is not known what validated them: %s; give --data", told)
+    return [run for run in found if run not in unknown]
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
@@ -116,5 +131,5 @@ def _compared(folder: Path, name: str, tested: Sequence[Structure] | None) -> Co
 
 def _validated_on(folder: Path) -> tuple[str, tuple[int, ...]]:
     """What tells whether two trainings have the same validation structures."""
-    record = Checkpoint.read(folder / "last.ckpt").record
+    record = Checkpoint.read(folder / CHECKPOINT).record
     return record.data, tuple(record.aside)

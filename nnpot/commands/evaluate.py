@@ -70,6 +70,11 @@ def evaluate(
         log.info(
             "for copies of training structures and other differences from these: nnpot doctor TRAIN %s", as_words(data)
         )
+    if _may_be_trained_on(model, data, len(structures)):
+        log.warning(
+            "%s is called as the file that the model was trained on, whose errors say little about new structures",
+            as_words(data),
+        )
     result = evaluate_potential(potential, structures)
     print(table(result, title=f"{model} on {found.source}"))
     if json is not None:
@@ -88,6 +93,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="model file")
     parser.add_argument("data", nargs="+", type=Path, help="labelled structures: files, folders, patterns, a.xyz@0:10")
     parser.add_function_arguments(evaluate, as_positional=False, skip={"model", "data"}, sub_configs=False)
+
+
+def _may_be_trained_on(model: Path, data: Sources, n: int) -> bool:
+    """Whether so many structures are, by the name of their file, those that a model was trained on."""
+    told = read_summary(model)
+    name = told.get("training file", told.get("training files"))
+    return name == short_name(data) and n >= int(told.get("training structures", 0))
 
 
 def _facts(

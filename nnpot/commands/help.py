@@ -84,7 +84,7 @@ COMMANDS = {
             "runs/mine/model.nnpot test.xyz": "errors of energy, forces and stress, by configuration type and element",
             "runs/mine/model.nnpot test.xyz --plots pictures --json errors.json": "with pictures, and for programs",
         },
-        {**_KEYS, **_DEVICE},
+        {"--report test.html": "a page with a verdict, pictures, the worst structures", **_KEYS, **_DEVICE},
     ),
     "compare": Short(
         "trainings side by side: errors, time, speed, learning curves",

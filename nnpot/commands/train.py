@@ -139,7 +139,7 @@ def train(
             task = PotentialTask(start.potential, loss, optimizer, start.record)
             if optimizer.in_stages:
                 structures = start.split.train
-                engine.callbacks.append(StageModel(folder, lambda: save_result(folder, lambda: structures)))  # type: ignore[attr-defined]
+                engine.callbacks.append(StageModel(folder, lambda: save_result(folder, lambda: structures, began)))  # type: ignore[attr-defined]
             report = RunReport(folder, start.split)
             engine.callbacks.append(Refresh(report.refresh))  # type: ignore[attr-defined]
             if diagnosis is not None and engine.is_global_zero:
@@ -303,7 +303,9 @@ def _nothing_to_do(checkpoint: Checkpoint, data: DataOptions) -> Path:
         RunReport(folder, split).finish(final)
     if checkpoint.stopped:
         done = f"stopped early after {checkpoint.epochs} epochs (trainer.patience), "
+    elif checkpoint.epochs < checkpoint.record.length.max_epochs:
+        done = f"was over after {checkpoint.epochs} epochs, since a stage twice as long had gained too little, "
     else:
         done = f"has done all its {checkpoint.epochs} epochs, to train longer give a larger --trainer.max_epochs, "
-    print(f"{folder}: nothing is left to do; it {done}to learn on from its model: nnpot train --from {folder}")
+    print(f"{folder}: nothing is left to do; it {done}to learn on from its model: nnpot train FILE --from {folder}")
     return model

@@ -86,6 +86,7 @@ def start_from_model(model: Potential, split: Split, settings: Settings, trainer
     if settings["potential"] is not None:
         log.warning("the potential of the settings is not used: set-up and networks are those of the model")
     settings = {**settings, "potential": None, "repulsion": settings["repulsion"] if baseline is None else True}
+    log.info("it learns from these structures alone and forgets others: give the old ones as well if it must not")
     core = trained.core  # which is for other data
     if new := [e for e in elements_of([*split.train, *split.validation]) if e not in model.elements]:
         alike = ", ".join(f"{e} as {most_like(e, trained.elements)}" for e in new)

@@ -24,6 +24,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_one_of_which_it_is_not_known_what_validated_it_is_left_out_unless_there_are_data(
+    runs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "committee").mkdir()
+    (tmp_path / "committee/model.nnpot").write_bytes((runs / "a/model.nnpot").read_bytes())
+    assert len(compare([runs / "a", tmp_path / "committee"])) == 1
+    assert "left out, since it is not known what validated them" in caplog.text
+    with pytest.raises(FileNotFoundError, match=r"what validated .*committee is not known .*; give --data"):
+        compare([tmp_path / "committee"])
+    data = write(tmp_path / "test.xyz", labelled_alloys(5, 9))
+    assert len(compare([runs / "a", tmp_path / "committee"], data=data)) == 2
+
+
 def test_the_table_has_the_errors_of_each_on_the_same_structures(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -52,6 +52,16 @@ def test_errors_are_those_of_the_definition(model: Path, data: Path) -> None:
     assert found == pytest.approx(wanted, rel=1e-4)
 
 
+@pytest.mark.parametrize(("name", "is_told"), [("train.xyz", True), ("test.xyz", False)])
+def test_that_it_may_have_been_trained_on_them_is_told(
+    name: str, is_told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    summary = {"training file": "train.xyz", "training structures": 4}
+    model = save(network_potential(acsf(("Cu", "Au"))), tmp_path / "m.nnpot", summary)
+    evaluate(model, write(tmp_path / name, labelled_alloys(4)))
+    assert ("is called as the file that the model was trained on" in caplog.text) == is_told
+
+
 def test_json_and_plots_are_written(model: Path, data: Path, tmp_path: Path) -> None:
     main(["evaluate", str(model), str(data), "--json", str(tmp_path / "e.json"), "--plots", str(tmp_path / "p")])
     assert json.loads((tmp_path / "e.json").read_text())["n_structures"] == 6
