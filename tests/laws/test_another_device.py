@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
     [
         ("harness", "not slow"),
         ("potentials", "not slow"),
-        ("dynamics", "not slow"),
+        pytest.param("dynamics", "not slow", marks=pytest.mark.slow),
         pytest.param("training", "not slow", marks=pytest.mark.slow),
         pytest.param("potentials", "slow", marks=pytest.mark.slow),
         pytest.param("training", "slow", marks=pytest.mark.slow),

@@ -34,8 +34,17 @@ def alloy(n: int = 3) -> Atoms:
     return atoms
 
 
-@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=needs_mpi4py)])
-@pytest.mark.parametrize("case", ["alloy", "triclinic", "slab"])
+@pytest.mark.parametrize(
+    ("case", "ranks"),
+    [
+        ("alloy", 1),
+        ("triclinic", 1),
+        ("slab", 1),
+        pytest.param("alloy", 2, marks=needs_mpi4py),
+        pytest.param("triclinic", 2, marks=[needs_mpi4py, pytest.mark.slow]),
+        pytest.param("slab", 2, marks=[needs_mpi4py, pytest.mark.slow]),
+    ],
+)
 def test_energies_forces_and_virial(case: str, ranks: int, model: Path, tmp_path: Path) -> None:
     atoms = alloy() if case == "alloy" else SYSTEMS[case]()
     done = with_external(write_input(tmp_path, atoms, model), ranks)
