@@ -14,7 +14,7 @@ def table(title: str, rows: Mapping[str, str]) -> str:
         f'<td style="{_CELL}">{escape(value)}</td></tr>'
         for name, value in rows.items()
     )
-    return f'<table style="border: none"><caption style="{_TITLE}"><b>{escape(title)}</b></caption>{cells}</table>'
+    return _titled(title, cells)
 
 
 def grid(title: str, head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -29,10 +29,11 @@ def grid(title: str, head: Sequence[str], lines: Sequence[Sequence[str]]) -> str
         "<tr>" + "".join(f'<td style="{s}">{escape(c)}</td>' for s, c in zip(styles, line, strict=True)) + "</tr>"
         for line in lines
     )
-    return (
-        f'<table style="border: none"><caption style="{_TITLE}"><b>{escape(title)}</b></caption>'
-        f"<tr>{top}</tr>{rows}</table>"
-    )
+    return _titled(title, f"<tr>{top}</tr>{rows}")
+
+
+def _titled(title: str, rows: str) -> str:
+    return f'<table style="border: none"><caption style="{_TITLE}"><b>{escape(title)}</b></caption>{rows}</table>'
 
 
 def bar(done: int, total: int, text: str) -> str:
