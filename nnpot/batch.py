@@ -85,7 +85,7 @@ class Pairs:
     @property
     def is_sorted(self) -> bool:
         """Whether the pairs of a centre stand together, in the order of the centres."""
-        return self.assume_sorted or bool((self.pair_i[1:] >= self.pair_i[:-1]).all())
+        return self.assume_sorted or self.cached("is_sorted", lambda: bool((self.pair_i[1:] >= self.pair_i[:-1]).all()))
 
     def by_center(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return pairs that are sorted by centre as kernels take them.

@@ -100,10 +100,26 @@ inline void copy(const T* from, T* to) {
     for (int k = 0; k < 3; ++k) to[k] = from[k];
 }
 
+// Whether any pair may be closer than the largest of all d: a first glance, in single precision, without its elements.
+template <class T>
+bool is_any_near(const Given<T>& given) {
+    double largest = 0;
+    for (int64_t k = 0; k < given.n_elements * given.n_elements; ++k) largest = std::max(largest, given.table[k]);
+    const float bound = static_cast<float>(largest * largest * 1.00001);  // more than what rounding can do
+    const T* v = given.pairs.vectors;
+    int near = 0;
+    for (int64_t pair = 0; pair < given.pairs.n_pairs; ++pair, v += 3) {
+        const float x = static_cast<float>(v[0]), y = static_cast<float>(v[1]), z = static_cast<float>(v[2]);
+        near |= x * x + y * y + z * z < bound;
+    }
+    return near != 0;
+}
+
 template <class T>
 void reach(const Given<T>& given, T* out) {
     bool is_close = false;
-    for (int64_t atom = 0; atom < given.pairs.n_centers && !is_close; ++atom)
+    const int64_t n_looked_at = is_any_near(given) ? given.pairs.n_centers : 0;
+    for (int64_t atom = 0; atom < n_looked_at && !is_close; ++atom)
         for_pairs(given, atom, [](int64_t) {}, [&](int64_t, const Close&) { is_close = true; });
     out[0] = T(is_close);
 }
