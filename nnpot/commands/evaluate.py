@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser
 from nnpot.analysis.evaluate import Evaluation, evaluate_potential, table
 from nnpot.analysis.plots import parity
 from nnpot.analysis.report.closeness import closest_in
+from nnpot.analysis.report.committee import by_member
 from nnpot.analysis.report.facts import Facts, main_of
 from nnpot.analysis.report.inside import inside_core
 from nnpot.analysis.report.page import page
@@ -45,7 +46,8 @@ def evaluate(
         data: Labelled structures: files, folders, patterns such as `data/*.xyz`, some frames by `a.xyz@0:10`.
         json: File to write the errors to, as JSON.
         plots: Folder for parity plots.
-        report: HTML file to write: a page with a verdict in words, pictures, the worst structures.
+        report: HTML file to write: a page with a verdict in words, pictures, the worst structures; of a committee also
+            the errors of each member, and its spread against the error.
         device: Device to calculate on, `cpu` or `cuda`.
         keys: Names of the labels, if not ASE's own.
         doctor: What to do about labels or structures that are certainly wrong: `stop`, only `warn`, or do not look
@@ -127,4 +129,5 @@ def _facts(
         doctor=doctor,
         summary=summary,
         speed=measured(potential, structures, torch.get_num_threads()),
+        members=by_member(potential, structures),
     )

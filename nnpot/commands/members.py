@@ -5,14 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nnpot.commands.committee_report import report_of_committee
 from nnpot.committee import Committee
 from nnpot.io import MODEL, load, read_summary, save
+from nnpot.training.processes import is_first
 
 log = logging.getLogger("nnpot")
 
 
 def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **settings: Any) -> Path:
-    """Train the members of a committee one after the other, each into a folder of `out`, and write the model of all.
+    """Train the members of a committee one after the other, each into a folder of `out`; write model and report of all.
 
     Members that are finished are not trained again; one that was interrupted goes on.
 
@@ -44,7 +46,14 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
             continue
         started = folder if (folder / "last.ckpt").is_file() else None
         train(out=folder, seed=seed + k, **{**settings, "resume": started})
-    summary = {**read_summary(folders[0] / MODEL), "members": n}
-    save(Committee([load(folder) for folder in folders]), out / MODEL, summary)
-    print(f"{out / MODEL}: a committee of {n}, whose spread tells how far it can be trusted")
+    if not is_first(settings["trainer"]):  # which tells
+        return out / MODEL
+    of_members = [read_summary(folder / MODEL) for folder in folders]
+    summary = {**of_members[0], "members": n}
+    if all("minutes" in told for told in of_members):
+        summary["minutes"] = round(sum(told["minutes"] for told in of_members), 2)
+    committee = Committee([load(folder) for folder in folders])
+    save(committee, out / MODEL, summary)
+    print(f"{out / MODEL}: a committee of {n}, whose spread tells where it errs, but not by how much")
+    report_of_committee(out, folders, committee, settings["data"], summary)
     return out / MODEL

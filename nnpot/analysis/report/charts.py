@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from nnpot.analysis.evaluate import Evaluation, Labelled
 from nnpot.analysis.history import History, mae_of, rmse_of
-from nnpot.analysis.palette import PALETTE
 from nnpot.analysis.panels import limits
 from nnpot.analysis.report.closeness import Dimer
 from nnpot.analysis.report.svg import Array, Chart, legend, linear, logarithmic
@@ -28,7 +27,8 @@ SPARSE = 100
 DECADES = 4.0
 """Below the largest number, that a logarithmic axis of errors shows."""
 
-COLORS = [f"c{k}" for k in range(len(PALETTE))]
+COLORS = ("c3", "c4", "c5", "c2", "c0", "c1")
+"""Of elements and configuration types; c0 is training, c1 validation and its RMSE wherever there is room for others."""
 
 
 def prose(text: str) -> str:
@@ -76,7 +76,7 @@ def parity(label: Label, labelled: Labelled, names: Sequence[str], less: str = "
     caption = f"MAE {with_unit(errors.mae, label.shown)}, RMSE {with_unit(errors.rmse, label.shown)}, "
     caption += f"{counted(errors.n, 'value')}; {how}"
     caption += f"; rings: the {SHOWN_FRAMES} largest errors, point at them for their names" if has_rings else ""
-    caption += f"; values less {less}" if less else ""
+    caption += f"; {less} subtracted" if less else ""
     return figure(label.title, chart, caption, legend(entries) if len(entries) > 1 else "")
 
 
@@ -260,10 +260,10 @@ def dimer(curve: Dimer, shortest: float | None, of: str) -> str:
     chart.line(np.array([0.0, curve.r[-1]]), np.zeros(2), "ink dotted")
     entries = [("bar", "band", "no data")]
     if curve.core is not None:
-        chart.upright(curve.core, "c1 dashed")
-        entries.append(("line", "c1 dashed", f"core, d = {curve.core:.2f} Å"))
+        chart.upright(curve.core, "ink dashed")
+        entries.append(("line", "ink dashed", f"core, d = {curve.core:.2f} Å"))
     if shortest is not None:
-        chart.upright(shortest, "c2")
-        entries.append(("line", "c2", f"shortest distance, {shortest:.2f} Å"))
+        chart.upright(shortest, "ink")
+        entries.append(("line", "ink", f"shortest distance, {shortest:.2f} Å"))
     chart.line(curve.r, np.where(curve.energy < 50 * high, curve.energy, np.nan), "c0")
     return figure(f"Two atoms: {pair}", chart, seen, legend(entries))

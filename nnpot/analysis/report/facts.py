@@ -55,6 +55,8 @@ class Facts:
         settings: The configuration as text.
         speed: Of a step of molecular dynamics.
         lost: Number of predictions of a label that are not finite, and not among the errors.
+        members: Errors of each member of a committee on the same structures, by the name to show.
+        is_partly_known: Whether each of the structures was among the training structures of some members.
     """
 
     title: str
@@ -81,6 +83,8 @@ class Facts:
     settings: str = ""
     speed: Speed | None = None
     lost: Mapping[str, int] = field(default_factory=dict)
+    members: Mapping[str, Evaluation] = field(default_factory=dict)
+    is_partly_known: bool = False
 
     @property
     def n_epochs(self) -> int:

@@ -1,7 +1,7 @@
 """The page: sections of HTML from the facts, in one text."""
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html import escape
 from itertools import islice
@@ -18,6 +18,7 @@ from nnpot.analysis.report.charts import (
     prose,
 )
 from nnpot.analysis.report.closeness import core_of, dimers, pairs_of
+from nnpot.analysis.report.committee import members, spreads
 from nnpot.analysis.report.facts import (
     Facts,
     apart_from_composition,
@@ -28,8 +29,9 @@ from nnpot.analysis.report.facts import (
     worst_frames,
 )
 from nnpot.analysis.report.stylesheet import STYLE
+from nnpot.analysis.report.tables import pairs_of_text, table
 from nnpot.analysis.report.usage import citations, ways
-from nnpot.analysis.report.verdict import Mark, overall, verdict
+from nnpot.analysis.report.verdict import Mark, Statement, overall, verdict
 from nnpot.analysis.wording import counted, duration, thousands, three_digits, two_digits, with_unit
 from nnpot.labels import LABELS, Label
 
@@ -56,6 +58,8 @@ def page(facts: Facts) -> str:
     facts = replace(facts, evaluation=evaluation, lost=lost)
     sections: tuple[tuple[str, Callable[[Facts], str]], ...] = (
         ("Errors", _errors),
+        ("Members of the committee", members),
+        ("Spread of the members against the error", spreads),
         ("Learning curves", _learning),
         ("Predicted against reference", _parity),
         ("Size of errors", _sizes),
@@ -83,14 +87,13 @@ def page(facts: Facts) -> str:
 def _head(facts: Facts) -> str:
     said = verdict(facts)
     mark = overall(said)
-    word = mark.name.lower()
     n_atoms = facts.evaluation.n_atoms
     told = [
         ", ".join(facts.potential.elements),
         _HEADINGS[facts.state],
         _epochs_in_words(facts),
-        duration(facts.summary["minutes"]) if "minutes" in facts.summary else "",
-        f"errors on {counted(len(facts.structures), f'{facts.kind} structure')} ({counted(n_atoms, 'atom')})",
+        f"{duration(facts.summary['minutes'])} of training" if "minutes" in facts.summary else "",
+        f"errors (RMSE) on {counted(len(facts.structures), f'{facts.kind} structure')} ({counted(n_atoms, 'atom')})",
         f"written {datetime.datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
     ]
     items = "".join(
@@ -101,9 +104,16 @@ def _head(facts: Facts) -> str:
     )  # fmt: skip
     return (
         f'<header><h1>{escape(facts.title)}</h1><p class="soft">{escape(" · ".join(filter(None, told)))}</p>'
-        f'<p><span class="badge {word}">{_SIGNS[mark]} {word}</span></p>{_cards(facts)}'
+        f'<p><span class="badge {mark.name.lower()}">{_SIGNS[mark]} {escape(_in_short(said))}</span></p>{_cards(facts)}'
         f'<h2>What is good, and what to look at</h2><ul class="verdict">{items}</ul></header>'
     )
+
+
+def _in_short(said: Sequence[Statement]) -> str:
+    """How many points are bad, and how many are to be looked at."""
+    bad, look = (sum(s.mark == mark for s in said) for mark in (Mark.BAD, Mark.LOOK))
+    parts = [f"{bad} bad" if bad else "", f"{counted(look, 'point')} to look at" if look else ""]
+    return ", ".join(filter(None, parts)) or "good"
 
 
 def _epochs_in_words(facts: Facts) -> str:
@@ -151,16 +161,6 @@ def _errors(facts: Facts) -> str:
     return table(head, rows) + f'<p class="soft">{note}</p>' if rows else "<p>No structure has a label.</p>"
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """Return a table of plain texts, the first of each row its name."""
-    top = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
-    body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(text)}</td>" for text in row[1:])}</tr>'
-        for row in rows
-    )
-    return f'<div class="scroll" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
 def _figures(drawn: list[str]) -> str:
     return f'<div class="figures">{"".join(drawn)}</div>' if drawn else ""
 
@@ -175,7 +175,7 @@ def _parity(facts: Facts) -> str:
     less = ""
     if "energy" in shown:
         shown["energy"] = apart_from_composition(facts)
-        less = "what the composition explains" if have_compositions(facts) else "their mean"
+        less = "what the composition explains is" if have_compositions(facts) else "their mean is"
     several = [(name, found) for name, found in shown.items() if len(found.reference) > 1]
     return _figures([parity(LABELS[name], found, names, less if name == "energy" else "") for name, found in several])
 
@@ -240,7 +240,7 @@ def _data(facts: Facts) -> str:
     for name, found in facts.evaluation.labels.items():
         n = len(set(found.frames.tolist()))
         rows[f"with {LABELS[name].phrase}"] = f"{thousands(n)} of {counted(len(facts.structures), 'structure')}"
-    text = "".join(f"<p>{escape(sentence)}</p>" for sentence in facts.told) + _pairs_of_text(rows)
+    text = "".join(f"<p>{escape(sentence)}</p>" for sentence in facts.told) + pairs_of_text(rows)
     if facts.closest is not None and facts.closest.distances:
         head = ["pair of elements", "shortest distance (Å)", "core acts within (Å)"]
         rows_of_pairs = []
@@ -253,11 +253,6 @@ def _data(facts: Facts) -> str:
         lines = escape("\n".join(facts.doctor))
         text += f'<h3>The doctor on the data</h3><pre class="text">{lines}</pre>'
     return text
-
-
-def _pairs_of_text(rows: Mapping[str, str]) -> str:
-    lines = (f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows.items())
-    return f'<div class="scroll" tabindex="0"><table class="rows"><tbody>{"".join(lines)}</tbody></table></div>'
 
 
 def _dimers(facts: Facts) -> str:
@@ -310,6 +305,6 @@ def _origin(facts: Facts) -> str:
     modules = f"<details><summary>Parts of the potential</summary>{parts}</details>"
     cited = "".join(f"<li>{escape(text)}</li>" for text in publications)
     return (
-        _pairs_of_text(rows) + command + (settings if facts.settings else "") + modules + "<h3>To cite</h3>"
+        pairs_of_text(rows) + command + (settings if facts.settings else "") + modules + "<h3>To cite</h3>"
         f"<pre>{escape(entry)}</pre>" + (f"<p>and for its parts</p><ul>{cited}</ul>" if cited else "")
     )

@@ -36,7 +36,7 @@ user-select:all;-webkit-user-select:all}
 .verdict pre{padding:.25rem .5rem}
 pre.text{white-space:pre-wrap;overflow-wrap:anywhere;user-select:auto;-webkit-user-select:auto}
 code{font:.9em ui-monospace,"Liberation Mono","DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
-.scroll{overflow-x:auto;max-width:100%}
+.scroll{overflow-x:auto;max-width:100%}.figures+.scroll{margin-top:.8rem}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .6rem;text-align:right;border-bottom:1px solid var(--grid);white-space:nowrap}
 th{font-weight:600}th[scope=row],td.text{text-align:left}

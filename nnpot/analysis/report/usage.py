@@ -8,6 +8,7 @@ from pathlib import Path
 from ase.data import atomic_masses, atomic_numbers
 
 from nnpot.analysis.speed import STEPS
+from nnpot.committee import Committee
 from nnpot.potential import Potential
 
 
@@ -17,6 +18,9 @@ def ways(model: Path, potential: Potential) -> dict[str, str]:
     exported = str(model.absolute().with_name(f"{model.stem}-lammps"))
     elements = " ".join(potential.elements)
     step = STEPS["H" in potential.elements]
+    spread = """
+print(atoms.calc.results["energy_std"], "eV, the spread of the members")
+print(atoms.calc.results["forces_std"], "eV/Å, for each atom")"""
     masses = "\n".join(f"mass {k} {_mass(symbol):g}" for k, symbol in enumerate(potential.elements, start=1))
     return {
         "ASE": f"""from ase.io import read
@@ -25,7 +29,7 @@ from nnpot import NNPotCalculator
 atoms = read("start.xyz")
 atoms.calc = NNPotCalculator({path!r})
 print(atoms.get_potential_energy(), "eV")
-print(atoms.get_forces(), "eV/Å")""",
+print(atoms.get_forces(), "eV/Å"){spread if isinstance(potential, Committee) else ""}""",
         "LAMMPS: export once": shlex.join(["nnpot", "export", path, "--to", "lammps", exported]),
         "LAMMPS: input": f"""units metal
 atom_style atomic

@@ -10,6 +10,7 @@ import numpy as np
 from nnpot.analysis.history import FALL, Course, History
 from nnpot.analysis.overfitting import ALIKE, EXCESS, compared, diagnosis, gap, remedy
 from nnpot.analysis.report.closeness import core_of, pairs_of
+from nnpot.analysis.report.committee import NORMAL, as_drawn, coverage, ranked, spread_and_error
 from nnpot.analysis.report.facts import Facts, have_compositions, outliers, spread
 from nnpot.analysis.report.inside import Inside
 from nnpot.analysis.wording import counted, two_digits, with_unit
@@ -35,6 +36,10 @@ COSTLY = 1.1
 
 UNEVEN = 3.0
 """Error of a configuration type, relative to that of the median type, from which it is said."""
+
+
+ORDERS = 0.3
+"""Rank correlation of spread and error from which the spread of a committee tells where it errs."""
 
 
 class Mark(IntEnum):
@@ -63,12 +68,18 @@ class Statement:
 
 
 def verdict(facts: Facts) -> list[Statement]:
-    """Return all that there is to say, the worst first."""
+    """Return all that there is to say: the worst first, and of these what decides about the rest first.
+
+    Wrong data spoil all else, then comes a training that is not over, then errors and what they are known from; of what
+    is good the errors come first.
+    """
     parts: tuple[Callable[[Facts], Iterator[Statement]], ...] = (
-        _errors, _inside, _overfitting, _progress, _validation, _labels, _outliers, _types, _closeness, _doctor,
+        _doctor, _progress, _errors, _validation, _overfitting, _inside, _outliers, _types, _spread, _labels,
+        _closeness,
     )  # fmt: skip
-    said = [statement for part in parts for statement in part(facts)]
-    return sorted(said, key=lambda statement: -statement.mark)
+    said = [(part is not _errors, statement) for part in parts for statement in part(facts)]
+    in_order = sorted(said, key=lambda one: (-one[1].mark, one[0] and one[1].mark == Mark.GOOD))
+    return [statement for _, statement in in_order]
 
 
 def overall(said: Sequence[Statement]) -> Mark:
@@ -116,6 +127,8 @@ def _what_lowers(facts: Facts, name: str, rmse: float) -> str:
         own = with_unit(known.errors.rmse, label.shown)
         return f"it is only {own} on training structures, so more of them would help"
     where = "" if known is None else f"on training structures it is {with_unit(known.errors.rmse, label.shown)}: "
+    if facts.state in ("training", "cut short"):
+        return f"{where}a training to its end may lower it"
     longer = "" if _course(facts) in ("settled", "rises") else ", a longer training"
     return f"{where}a larger model{longer} or a larger weight (loss.{name}) may lower it"
 
@@ -217,6 +230,10 @@ def _validation(facts: Facts) -> Iterator[Statement]:
     if facts.kind == "training":
         seen = "no structures were set aside: all errors here are on training structures, those on others are larger"
         yield Statement(Mark.LOOK, seen, "set some aside by --data.validation, or evaluate on a test set")
+    elif facts.is_partly_known:
+        seen = "what validated one member was among the training structures of others: on new structures errors and "
+        command = f"{shlex.join(['nnpot', 'evaluate', str(facts.model)])} TEST.xyz --report test.html"
+        yield Statement(Mark.LOOK, f"{seen}spread are larger", "test the committee on structures of no member", command)
     elif n < FEW:
         what = counted(n, f"{facts.kind} structure")
         yield Statement(Mark.LOOK, f"only {what}: their errors are known roughly", "evaluate on more structures")
@@ -268,6 +285,23 @@ def _types(facts: Facts) -> Iterator[Statement]:
         seen = f"the {label.key} error of {of} is {with_unit(errors[name], label.shown)}, "
         seen += f"{two_digits(errors[name] / middle)} times that of the median type"
         yield Statement(Mark.LOOK, seen, "more structures of this type would help")
+
+
+def _spread(facts: Facts) -> Iterator[Statement]:
+    """Whether the spread of a committee tells where it errs, and that it is no error bar."""
+    both = None if facts.main is None or not facts.members else spread_and_error(facts, facts.main)
+    ordered = None if both is None or facts.main is None else ranked(*as_drawn(facts.main, *both))
+    if both is None or ordered is None or facts.main is None:
+        return
+    key, within = LABELS[facts.main].key, f"{100 * coverage(*both)[0]:.0f} %"
+    number = f"rank correlation with the {key} error {ordered:.2f}".replace("-", "−")
+    known = f"{within} of the {key} errors are within it, {100 * NORMAL[0]:.0f} % would be within an error bar"
+    if ordered >= ORDERS:
+        seen = f"the spread of the members orders the errors ({number}), but is not calibrated: {known}"
+        yield Statement(Mark.GOOD, seen)
+    else:
+        seen = f"the spread of the members hardly orders the errors ({number}), and is not calibrated: {known}"
+        yield Statement(Mark.LOOK, seen, "do not choose structures by it alone")
 
 
 def _closeness(facts: Facts) -> Iterator[Statement]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import labelled_alloys, tiny_config
+from reports import Page
 from runs import refusal
 
 from nnpot.__main__ import main
@@ -15,7 +16,9 @@ from nnpot.structure import Structure
 from nnpot.training.checkpoint import Checkpoint
 
 
-def test_its_members_differ_by_their_seeds_and_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+def test_its_members_differ_by_their_seeds_and_what_is_done_is_not_done_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "three"
     command = ["train", "--config", str(tiny_config(tmp_path)), "--trainer.max_epochs", "2", "--out", str(out)]
     main([*command, "--members", "3", "--seed", "4"])
@@ -24,6 +27,13 @@ def test_its_members_differ_by_their_seeds_and_what_is_done_is_not_done_again(tm
     committee, members = load(out / "model.nnpot"), [load(out / f"member-{k}") for k in range(3)]
     assert isinstance(committee, Committee)
     assert read_summary(out / "model.nnpot")["members"] == 3
+    page, told = Page((out / "report.html").read_text()), capsys.readouterr().out
+    assert page.faults == []
+    for words in ("three: committee of 3", "member-2", "within 3 σ", "among the training structures of others"):
+        assert words in page.text, words
+    assert f"next: open {out}/report.html" in told
+    assert "forces_std" in told
+    assert (out / "report.txt").read_text().strip() in told
     structure = Structure.from_ase(labelled_alloys(3)[2])
     energies = torch.cat([member.predict(structure).energy for member in members])
     torch.testing.assert_close(committee.predict(structure).energy, energies.mean(dim=0, keepdim=True))

@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from reports import Page, facts, of_forces, potential, structures
+from systems import ace, network_potential
 
-from nnpot.analysis.evaluate import Evaluation, Labelled
+from nnpot.analysis.evaluate import Evaluation, Labelled, evaluate_potential
 from nnpot.analysis.history import History
 from nnpot.analysis.report.charts import error_against_size, parity
+from nnpot.analysis.report.committee import by_member
 from nnpot.analysis.report.facts import Facts
 from nnpot.analysis.report.page import page
 from nnpot.analysis.speed import Speed
+from nnpot.committee import Committee
 from nnpot.labels import LABELS
 
 EVIL = '<script>alert("x")</script>&\''
@@ -64,6 +67,13 @@ def _charges() -> Facts:
     return facts(own, evaluation=Evaluation({"dipole": dipole, "charges": charges}, 6, n))
 
 
+def _committee() -> Facts:
+    own = structures(30)
+    committee = Committee(*(network_potential(ace(), seed).eval() for seed in range(3)))
+    return facts(own, potential=committee, evaluation=evaluate_potential(committee, own),
+                 members=by_member(committee, own))  # fmt: skip
+
+
 CASES: dict[str, Callable[[], Facts]] = {
     "a training": trained,
     "one that goes on": lambda: trained(state="training", speed=None),
@@ -84,6 +94,10 @@ CASES: dict[str, Callable[[], Facts]] = {
     "forces that are zero": lambda: facts(structures(4), evaluation=of_forces([0.0] * 4, size=0.0)),
     "a number that is not finite": _not_finite,
     "charges and dipoles": _charges,
+    "a committee": _committee,
+    "two members on one structure": lambda: facts(
+        structures(1), members=dict.fromkeys("ab", facts(structures(1)).evaluation)
+    ),
     "no core": lambda: facts(structures(4), potential=potential().with_core(None), closest=None),
 }
 
@@ -168,3 +182,25 @@ def test_many_numbers_make_no_large_page() -> None:
         error_against_size(LABELS["forces"], Labelled(reference, predicted, (), symbols, np.zeros(3 * n, int)))
     )
     assert large < 200_000
+
+
+def test_a_committee_has_its_members_and_its_spread_beside_the_error() -> None:
+    text = Page(drawn("a committee")).text
+    for words in (
+        "mean of all",
+        "member-2",
+        "within 3 σ",
+        "were σ an error bar",
+        "energy_std",
+        "Forces: error against",
+    ):
+        assert words in text, words
+    assert "Members of the committee" not in Page(drawn("an evaluation")).text
+
+
+def test_the_badge_counts_what_is_bad_and_what_is_to_be_looked_at() -> None:
+    text = Page(drawn("a training")).text
+    bad, look = (len(re.findall(f"[✖⚠] {word} ", text)) for word in ("bad", "look"))
+    assert bad > 0
+    assert look > 0
+    assert f"✖ {bad} bad, {look} point{'' if look == 1 else 's'} to look at" in text

@@ -100,9 +100,9 @@ def test_pictures_do_not_depend_on_where_a_molecule_is() -> None:
 def test_all_kinds_have_their_colour_and_name() -> None:
     own = structures(12)
     found = evaluate_potential(potential(), own).labels
-    text = parity(LABELS["energy"], found["energy"], [s.name for s in own], "their mean")
+    text = parity(LABELS["energy"], found["energy"], [s.name for s in own], "their mean is")
     assert "rings: the 5 largest errors" in text
-    assert "values less their mean" in text
+    assert "their mean is subtracted" in text
     assert all(f"Au{k}</li>" in text for k in range(5))
     assert (
         sum(len(re.findall("h0", path)) for path in re.findall(r'class="dots c\d big" d="([^"]*)"', text)) == 12 + 5

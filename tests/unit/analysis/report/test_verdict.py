@@ -304,6 +304,40 @@ def test_the_worst_comes_first_and_counts() -> None:
     assert [s.mark for s in found] == sorted((s.mark for s in found), reverse=True)
 
 
+def test_what_decides_about_the_rest_comes_first() -> None:
+    given = run(
+        [9.0] * 3, state="cut short", planned=40, evaluation=of_forces([600.0] * 4), doctor=["stop: wrong sign"]
+    )
+    order = [s.seen.split()[0] for s in verdict(given)]
+    assert order.index("the") < order.index("force") < order.index("only")  # doctor, error, few structures
+    (error,) = said(given, "force error")
+    assert error.advice == "a training to its end may lower it"
+    good = [s for s in verdict(facts(structures(24), evaluation=of_forces([1.0] * 24))) if s.mark == Mark.GOOD]
+    assert good[0].seen.startswith("force error")
+
+
+def _of_members(predicted: Sequence[Sequence[float]]) -> Facts:
+    """A committee of which each member errs by so much on each atom, the mean by the mean of these."""
+    own = {f"member-{k}": of_forces(errors) for k, errors in enumerate(predicted)}
+    return facts(structures(2), evaluation=of_forces(np.mean(predicted, axis=0).tolist()), members=own)
+
+
+def test_a_spread_that_orders_errors_is_said_not_to_be_calibrated() -> None:
+    errors = np.arange(1.0, 9.0)
+    (found,) = said(_of_members([errors, 2 * errors]), "spread of the members")  # σ = 0.71 errors, error = 1.5 errors
+    assert (found.mark, found.advice) == (Mark.GOOD, "")
+    assert "orders the errors (rank correlation with the force error 1.00), but is not calibrated: 0 % of" in found.seen
+    (found,) = said(_of_members([errors + errors[::-1], errors - errors[::-1]]), "spread of the members")
+    assert found.mark == Mark.LOOK
+    assert "hardly orders the errors" in found.seen
+
+
+def test_structures_that_some_members_have_learnt_are_said_to_be() -> None:
+    given = facts(structures(24), kind="validation", is_partly_known=True)
+    (found,) = said(given, "among the training structures of others")
+    assert found.command == "nnpot evaluate runs/a/model.nnpot TEST.xyz --report test.html"
+
+
 def test_the_worst_structures_come_with_their_worst_atom() -> None:
     own = structures(3)
     found = facts(own).evaluation

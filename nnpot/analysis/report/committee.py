@@ -1,0 +1,138 @@
+"""What a page tells of a committee: the errors of each member, and how far they are apart where their mean errs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nnpot.analysis.evaluate import Evaluation, evaluate_potential
+from nnpot.analysis.report.charts import DECADES, FEW_POINTS, figure
+from nnpot.analysis.report.facts import Array, Facts
+from nnpot.analysis.report.svg import Chart, legend, logarithmic
+from nnpot.analysis.report.tables import table
+from nnpot.analysis.wording import counted, thousands, with_unit
+from nnpot.committee import Committee
+from nnpot.labels import LABELS, Label
+from nnpot.potential import Potential
+from nnpot.structure import Structure
+
+NORMAL = (0.683, 0.954, 0.997)
+"""Parts of a normal distribution within one, two and three standard deviations."""
+
+PARTS, FEWEST = 10, 5
+"""Into how many parts of equal size errors are divided by the spread, and how many there are in each at least."""
+
+
+def by_member(potential: Potential, structures: Sequence[Structure]) -> dict[str, Evaluation]:
+    """Return the errors of each member of a committee, by its name; nothing of another potential."""
+    if not isinstance(potential, Committee):
+        return {}
+    own = (member for member in potential.members if isinstance(member, Potential))
+    return {f"member-{k}": evaluate_potential(member, structures, quiet=True) for k, member in enumerate(own)}
+
+
+def members(facts: Facts) -> str:
+    """Return the errors of each member beside those of their mean, on the same structures."""
+    if not facts.members:
+        return ""
+    shown = {LABELS[name]: found for name, found in facts.evaluation.labels.items()}
+    rows = [["mean of all", *(with_unit(found.errors.rmse, label.shown) for label, found in shown.items())]]
+    for member, evaluation in facts.members.items():
+        own = [evaluation.labels.get(label.name) for label in shown]
+        pairs = zip(own, shown, strict=True)
+        rows.append([member, *("–" if e is None else with_unit(e.errors.rmse, label.shown) for e, label in pairs)])
+    note = "All on the same structures. The mean is usually better than most of its members."
+    if facts.is_partly_known:
+        note += " Each structure is among the training structures of some members: on new ones all errors are larger."
+    return table(["RMSE", *(label.title for label in shown)], rows) + f'<p class="soft">{note}</p>'
+
+
+def spreads(facts: Facts) -> str:
+    """Draw the spread of the members against the error of their mean, and count errors within one, two and three."""
+    found = {name: both for name in facts.evaluation.labels if (both := spread_and_error(facts, name)) is not None}
+    if not found:
+        return ""
+    drawn = [_picture(LABELS[name], *as_drawn(name, *found[name])) for name in ("energy", "forces") if name in found]
+    head = ["part of the errors", "within 1 σ", "within 2 σ", "within 3 σ", "rank correlation", "values"]
+    rows = []
+    for name, (sigma, error) in found.items():
+        ordered = ranked(*as_drawn(name, sigma, error))
+        parts = [f"{100 * part:.0f} %" for part in coverage(sigma, error)]
+        there = "–" if ordered is None else f"{ordered:.2f}".replace("-", "−")
+        rows.append([LABELS[name].title, *parts, there, thousands(len(error))])
+    rows.append(["were σ an error bar", *(f"{100 * part:.3g} %" for part in NORMAL), "", ""])
+    told = (
+        f"σ is the standard deviation among the {len(facts.members)} members. At best it orders errors, which the rank "
+    )
+    told += (
+        "correlation tells (1: strictly, 0: not at all): where members disagree, their mean is likely to be wrong. It "
+    )
+    told += "is not calibrated: trained on the same data, members err alike, so σ is no error bar."
+    return f'<p>{told}</p><div class="figures">{"".join(drawn)}</div>' + table(head, rows)
+
+
+def spread_and_error(facts: Facts, name: str) -> tuple[Array, Array] | None:
+    """Return the standard deviation of each number among the members, and the size of the error of their mean.
+
+    Both have shape (n,), in the unit in which errors are shown; None if not all members have predicted all of them.
+    """
+    mean = facts.evaluation.labels[name]
+    own = [m.labels[name].predicted for m in facts.members.values() if name in m.labels]
+    if len(own) < 2 or len(own) < len(facts.members) or any(len(values) != len(mean.predicted) for values in own):
+        return None
+    return np.std(own, axis=0, ddof=1), np.abs(mean.predicted - mean.reference)
+
+
+def coverage(sigma: Array, error: Array) -> list[float]:
+    """Return the parts of the errors that are within one, two and three times the spread."""
+    return [float(np.mean(error <= k * sigma)) for k in (1, 2, 3)]
+
+
+def ranked(sigma: Array, error: Array) -> float | None:
+    """Return the rank correlation of spread and error (Spearman's); None where there are fewer than three."""
+    if len(sigma) < 3:
+        return None
+    a, b = (np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(float) for values in (sigma, error))
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def as_drawn(name: str, sigma: Array, error: Array) -> tuple[Array, Array]:
+    """Return spread and error as they are compared: of forces the sizes of the vectors, as in ASE's results."""
+    if name != "forces":
+        return sigma, error
+    return np.linalg.norm(sigma.reshape(-1, 3), axis=1), np.linalg.norm(error.reshape(-1, 3), axis=1)
+
+
+def _picture(label: Label, sigma: Array, error: Array) -> str:
+    of_atoms = label.per == "atom"
+    symbol = "F" if of_atoms else "E"
+    x = logarithmic(f"spread σ of {symbol} ({label.shown})", sigma, DECADES)
+    y = logarithmic(f"|Δ{symbol}| ({label.shown})", error, DECADES)
+    what = counted(len(error), "atom" if of_atoms else "structure")
+    told = f"error of the mean against the spread of the members, {what}"
+    chart = Chart(x, y, f"{label.title}: {told}", height=330)
+    ends = np.array([x.low, x.high])
+    chart.line(ends, ends, "ink")
+    chart.line(ends, 3 * ends, "ink dashed")
+    if len(sigma) > FEW_POINTS:
+        chart.cells(sigma, error)
+    else:
+        chart.dots(sigma, error, "c5")
+    entries = [("line", "ink", "|error| = σ"), ("line", "ink dashed", "|error| = 3 σ")]
+    middle, typical = _in_parts(sigma, error)
+    if len(middle) > 2:
+        chart.line(middle, typical, "c1")
+        chart.dots(middle, typical, "c1 large")
+        entries.append(("dots", "c1 large", f"RMS error of each {len(middle)}th part, by σ"))
+    left = int(np.count_nonzero((sigma < x.low) | (error < y.low)))
+    told += f"; {left} with smaller ones lie outside" if left else ""
+    return figure(f"{label.name.capitalize()}: error against spread", chart, told, legend(entries))
+
+
+def _in_parts(sigma: Array, error: Array) -> tuple[Array, Array]:
+    """The median spread and the root mean square error in parts of equal size, from the least spread to the largest."""
+    n = min(PARTS, len(sigma) // FEWEST)
+    if n < 1:
+        return np.zeros(0), np.zeros(0)
+    parts = np.array_split(np.argsort(sigma, kind="stable"), n)
+    middle = [float(np.median(sigma[part])) for part in parts]
+    return np.array(middle), np.array([float(np.sqrt(np.mean(error[part] ** 2))) for part in parts])
