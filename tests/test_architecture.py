@@ -7,7 +7,7 @@ layer  packages and modules                                                     
        guesses, torch_compile, torch_exports, machine, native, units,
        simulation, html
 1      functional/, neighbors, reading/                                         layer 0
-2      descriptors/, nn/                                                        layers 0–1
+2      descriptors/, nn/, copies                                                layers 0–1
 3      potential, prediction, hessian, heads, tables, trainable_potential,       layers 0–2, each other
        network_potential, core, repulsion, committee
 4      formats/, io                                                             layers 0–3, see BESIDE
@@ -34,7 +34,7 @@ LAYERS = (
         *("torch_compile", "torch_exports", "machine", "native", "units", "simulation", "html"),
     ),
     ("functional", "neighbors", "reading"),
-    ("descriptors", "nn"),
+    ("descriptors", "nn", "copies"),
     (
         *("potential", "prediction", "hessian", "heads", "tables", "trainable_potential"),
         *("network_potential", "core", "repulsion", "committee"),

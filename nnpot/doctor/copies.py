@@ -7,14 +7,11 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import cKDTree
 
+from nnpot.copies import EQUAL, NEAR, difference_of, key_of, sorted_distances
 from nnpot.doctor.check import Check
 from nnpot.doctor.facts import Array, Facts, Integers
 from nnpot.doctor.finding import Finding, Level, Place, named
 from nnpot.doctor.values import pulls
-from nnpot.structure import Structure
-
-EQUAL, NEAR = 5e-5, 6e-3
-"""Root mean square differences of sorted distances, in Å, of one structure written twice, and of one hardly moved."""
 
 MANY = 0.3
 """Part of the frames that are copies from which it is suspicious."""
@@ -87,7 +84,7 @@ class Copies:
         for k, s in enumerate(self.facts.structures):
             if len(s) < 2 and not any(s.pbc):
                 continue
-            key = _key(s)
+            key = key_of(s)
             for file in range(len(self.facts.sources)):
                 if (key, file) in first:
                     found.append((first[key, file], k))
@@ -106,14 +103,7 @@ class Copies:
 
     def _difference(self, a: int, b: int) -> tuple[float, float]:
         """Root mean square difference of the sorted distances of two frames, and the largest over the length."""
-        x, y = self._distances(a), self._distances(b)
-        n = min(len(x), len(y))
-        if n == 0 or abs(len(x) - len(y)) > 0.02 * n + 4:
-            return float("inf"), float("inf")
-        if len(x) != len(y):  # some are just beyond the reach
-            x, y = np.sort(x), np.sort(y)
-        moved = np.abs(x[:n] - y[:n])
-        return float(np.sqrt(np.mean(moved**2))), float((moved / x[:n]).max())
+        return difference_of(self._distances(a), self._distances(b))
 
     def _distances(self, k: int) -> Array:
         kept: dict[int, Array] = self.facts.kept.setdefault("distances", {})
@@ -121,18 +111,8 @@ class Copies:
             if len(kept) > 500:
                 kept.clear()
             pairs = self.facts.neighbors(k)
-            a, b = pairs.species[pairs.i], pairs.species[pairs.j]
-            order = np.lexsort((pairs.r, np.maximum(a, b), np.minimum(a, b)))
-            kept[k] = pairs.r[order]
+            kept[k] = sorted_distances(pairs.r, pairs.species[pairs.i], pairs.species[pairs.j])
         return kept[k]
-
-
-def _key(structure: Structure) -> bytes:
-    """The numbers of a structure, to 10⁻⁴ Å."""
-    rounded = np.vstack([structure.cell.numpy(), structure.positions.numpy()]).round(4) + 0.0
-    return (
-        rounded.tobytes() + structure.numbers.numpy().tobytes() + bytes(structure.pbc) + repr(structure.charge).encode()
-    )
 
 
 def within_files(facts: Facts) -> Iterator[Finding]:

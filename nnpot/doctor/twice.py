@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnpot.copies import EQUAL
 from nnpot.doctor.check import Check
-from nnpot.doctor.copies import EQUAL, Copies, name_of
+from nnpot.doctor.copies import Copies, name_of
 from nnpot.doctor.facts import Array, Facts
 from nnpot.doctor.finding import Finding, Level
 from nnpot.doctor.robust import rms, spread

@@ -1,4 +1,4 @@
-"""Which structures are set aside for validation: any, blocks of the file, or whole configuration types."""
+"""Which structures are set aside for validation: of each type, any, blocks of the file, or whole types."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,14 +9,17 @@ from ase.data import chemical_symbols
 
 from nnpot.elements import is_free_atom
 from nnpot.structure import Structure
+from nnpot.training.stratified import BLOCK, MAX_BLOCKS, stratified, types_of
 
-SplitName = Literal["random", "blocks", "groups"]
+SplitName = Literal["stratified", "random", "blocks", "groups"]
 """How structures are set aside."""
 
-BLOCK, MAX_BLOCKS = 10, 5
-"""Blocks have at least so many structures where that many are set aside; there are at most so many of them."""
-
-_HOW = {"random": "at random", "blocks": "by blocks of the file", "groups": "by configuration type"}
+_HOW = {
+    "stratified": "near copies on one side",
+    "random": "at random",
+    "blocks": "by blocks of the file",
+    "groups": "by configuration type",
+}
 
 FEW_STRUCTURES = 100
 """Of fewer none is set aside by itself: a handful says little of how good a model is, and training needs all."""
@@ -25,7 +28,7 @@ SHARE, LEAST = 0.05, 10
 """Of more this part is set aside, at least so many."""
 
 _MOST = 4
-"""Number of structures that are named because they stay."""
+"""Number of structures, or types, that are named."""
 
 
 class Aside(NamedTuple):
@@ -33,7 +36,7 @@ class Aside(NamedTuple):
 
     Attributes:
         positions: Of the structures, ascending.
-        told: What stays for training all the same, in words; empty if nothing does.
+        told: What stays for training all the same, and what was found of near copies, in words; empty if nothing.
     """
 
     positions: tuple[int, ...]
@@ -57,7 +60,8 @@ def set_aside(structures: Sequence[Structure], fraction: float, split: SplitName
     Args:
         structures: In the order of the file.
         fraction: Of them that is set aside, about.
-        split: `random`: any; `blocks`: such as follow one another in the file; `groups`: whole configuration types.
+        split: `stratified`: in proportion to the configuration types, near copies on one side; `random`: any;
+            `blocks`: such as follow one another in the file; `groups`: whole configuration types.
         seed: Of the choice.
 
     Raises:
@@ -67,6 +71,9 @@ def set_aside(structures: Sequence[Structure], fraction: float, split: SplitName
     if n <= 0:
         return Aside((), "")
     chance = torch.Generator().manual_seed(seed)
+    if split == "stratified":
+        positions, found = stratified(structures, n, chance)
+        return Aside(positions, "; ".join([*found, *_who_stays(structures)]))
     if split == "random":
         order = torch.randperm(len(structures), generator=chance).tolist()
     elif split == "blocks":
@@ -76,8 +83,7 @@ def set_aside(structures: Sequence[Structure], fraction: float, split: SplitName
     n = n if split == "random" else len(order)
     positions, stay = _without_the_last(structures, order, n, keep_groups=split == "random")
     kept = [f"{structures[k].name} ({reason})" for k, reason in sorted(stay.items())]
-    named = ", ".join(kept[:_MOST]) + (f" and {len(kept) - _MOST} more" if len(kept) > _MOST else "")
-    return Aside(positions, f"for training stay {named}" if kept else "")
+    return Aside(positions, f"for training stay {_first(kept)}" if kept else "")
 
 
 def in_words(train: Sequence[Structure], validation: Sequence[Structure], split: SplitName, seed: int) -> str:
@@ -91,14 +97,36 @@ def in_words(train: Sequence[Structure], validation: Sequence[Structure], split:
     """
     if not validation:
         return f"split: none, all {len(train)} structures are for training"
-    what = ""
+    what, how = "", _HOW[split]
     if split == "groups":
-        names = list(dict.fromkeys(s.group or "no type" for s in validation))
-        what = f" ({', '.join(names[:_MOST])}{f' and {len(names) - _MOST} more' if len(names) > _MOST else ''})"
+        what = f" ({_first([*dict.fromkeys(s.group or 'no type' for s in validation)])})"
+    elif split == "stratified" and len({s.group for s in (*train, *validation)}) > 1:
+        sizes = Counter(s.group for s in (*train, *validation))
+        here = Counter(s.group for s in validation)
+        parts = [f"{name or 'no type'} {here[name]} of {n}" for name, n in sizes.most_common()]
+        what = f" ({_first(parts)})"
+        how = f"by configuration type, {how}"
     return (
-        f"split: {_HOW[split]}, seed {seed} (data.split: {split}): {len(train)} structures for training, "
+        f"split: {how}, seed {seed} (data.split: {split}): {len(train)} structures for training, "
         f"{len(validation)}{what} for validation"
     )
+
+
+def _first(names: Sequence[str]) -> str:
+    """Some names, and how many more there are."""
+    return ", ".join(names[:_MOST]) + (f" and {len(names) - _MOST} more" if len(names) > _MOST else "")
+
+
+def _who_stays(structures: Sequence[Structure]) -> Iterator[str]:
+    """What is never set aside where each type has its part, in words."""
+    free = [s.name for s in structures if is_free_atom(s)]
+    if free:
+        yield f"free atoms stay for training ({_first(free)})"
+    sizes = Counter(s.group for s in structures)
+    types = {s.group: t for s, t in zip(structures, types_of(structures), strict=True)}
+    rare = [f"{name or 'no type'} {sizes[name]}" for name, own in types.items() if own is None]
+    if rare:
+        yield f"rare types stay for training ({_first(rare)})"
 
 
 def _blocks(n_structures: int, n: int, chance: torch.Generator) -> list[int]:

@@ -34,8 +34,8 @@ class DataOptions:
             of a file a weight and a configuration type.
         validation: Fraction of the training structures set aside, or files, as for `train`; `auto` for a twentieth, at
             least ten, and for none of fewer than a hundred, which are all needed for training.
-        split: Which of them are set aside: `random` any; `blocks` such as follow one another in the file, as frames of
-            a trajectory, whose neighbours are too alike to tell anything; `groups` whole configuration types.
+        split: Which of them are set aside: `stratified` of each configuration type in proportion, near copies on one
+            side; `random` any; `blocks` such as follow one another in the file; `groups` whole configuration types.
         keys: Names of the labels, if not ASE's own.
         level: The level of theory of the labels, such as `PBE0-D4/def2-TZVP`, to be kept in the model file.
         batch_size: Structures per step and process; `auto` for as many as hold about `batch_atoms` atoms.
@@ -53,7 +53,7 @@ class DataOptions:
 
     train: Given
     validation: Literal["auto"] | float | Given = "auto"
-    split: SplitName = "random"
+    split: SplitName = "stratified"
     keys: LabelKeys = field(default_factory=LabelKeys)
     level: str = ""
     batch_size: int | Literal["auto"] = 8
@@ -75,7 +75,7 @@ class DataOptions:
         sources_of(self.train)
         if self.validation_files is not None:
             sources_of(self.validation_files)
-            if self.split != "random":
+            if self.split not in ("stratified", "random"):
                 raise ValueError(f"data.split {self.split} splits nothing: {self.validation} holds what validates")
 
     @property

@@ -89,7 +89,7 @@ def test_what_is_set_aside_follows_the_way_to_split(tmp_path: Path) -> None:
     for k, atoms in enumerate(frames):
         atoms.info["config_type"] = "ABBA"[k % 4]
     told = {}
-    for way in ("random", "blocks", "groups"):
+    for way in ("stratified", "random", "blocks", "groups"):
         run = short_training(tmp_path, frames=frames, **ONE_STEP, **{"data.split": way, "data.validation": 0.5})
         told[way] = run.checkpoint.record.aside
         assert yaml.safe_load((run.folder / "resolved.yaml").read_text())["data"]["split"] == way
@@ -97,7 +97,8 @@ def test_what_is_set_aside_follows_the_way_to_split(tmp_path: Path) -> None:
     assert told["blocks"] == tuple(range(first, first + 4))
     assert told["groups"] in ((0, 3, 4, 7), (1, 2, 5, 6))
     assert len(told["random"]) == 4
-    assert len(set(told.values())) == 3
+    assert len(set(told.values())) == 4
+    assert sorted("ABBA"[k % 4] for k in told["stratified"]) == list("AABB")
 
 
 def under_other_names(frames: list[Atoms], stress: str) -> list[Atoms]:

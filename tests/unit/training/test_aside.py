@@ -1,15 +1,19 @@
 """What is set aside for validation, and what never is."""
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from ase.build import bulk
 
 from nnpot.structure import Structure
 from nnpot.training.aside import SplitName, in_words, set_aside, share_of
+from nnpot.training.stratified import shared_out
 
 
 def structures(symbols: str, groups: Sequence[str] | None = None, pbc: str | None = None) -> list[Structure]:
@@ -32,7 +36,7 @@ def test_where_nothing_is_special_chance_alone_decides(seed: int, fraction: floa
     assert aside.told == ""
 
 
-@pytest.mark.parametrize("split", ["random", "blocks", "groups"])
+@pytest.mark.parametrize("split", ["stratified", "random", "blocks", "groups"])
 @pytest.mark.parametrize("seed", range(10))
 def test_free_atoms_and_the_last_of_an_element_stay(split: str, seed: int) -> None:
     data = structures("ocCONOCOCOCOSO", "IICDCDCDCDCDCD")
@@ -62,6 +66,12 @@ def test_what_stays_is_said() -> None:
             "groups",
             2,
             "by configuration type, seed 7 (data.split: groups): 4 structures for training, 2 (A, no type) for",
+        ),
+        (
+            "stratified",
+            2,
+            "by configuration type, near copies on one side, seed 7 (data.split: stratified): 4 structures for "
+            "training, 2 (B 0 of 4, A 1 of 1, no type 1 of 1) for validation",
         ),
         ("random", 0, "none, all 6 structures are for training"),
     ],
@@ -144,7 +154,7 @@ def test_types_that_cannot_be_set_aside(symbols: str, groups: str, said: str) ->
         set_aside(structures(symbols, groups), 0.25, "groups", 0)
 
 
-@pytest.mark.parametrize("split", ["random", "blocks", "groups"])
+@pytest.mark.parametrize("split", ["stratified", "random", "blocks", "groups"])
 def test_no_fraction_sets_nothing_aside(split: str) -> None:
     assert set_aside(structures("OOOO", "AABB"), 0.0, split, 0).positions == ()
 
@@ -159,3 +169,94 @@ def test_few_structures_are_all_for_training_and_of_more_a_twentieth_validates(n
 
 def test_a_given_share_is_taken_and_a_file_takes_nothing() -> None:
     assert (share_of(0.3, 10), share_of(0, 1000), share_of(Path("others.xyz"), 1000)) == (0.3, 0.0, 0.0)
+
+
+def crystals(n: int, seed: int = 0, size: float = 0.2) -> list[Atoms]:
+    """Crystals of copper whose atoms are displaced at random, in Å."""
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(n):
+        found.append(bulk("Cu", cubic=True).repeat((2, 1, 1)))
+        found[-1].positions += size * rng.normal(size=(len(found[-1]), 3))
+    return found
+
+
+def named(frames: Sequence[Atoms], groups: Sequence[str]) -> list[Structure]:
+    """Structures of these configuration types."""
+    for atoms, group in zip(frames, groups, strict=True):
+        atoms.info["config_type"] = group
+    return [Structure.from_ase(atoms, f"a.xyz, frame {k}") for k, atoms in enumerate(frames)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_type_has_its_part_and_rare_ones_stay(seed: int) -> None:
+    groups = ["A"] * 60 + ["B"] * 30 + ["C"] * 6 + ["D"] * 2 + ["E"]
+    aside, told = set_aside(named(crystals(99), groups), 0.1, "stratified", seed)
+    assert Counter(groups[k] for k in aside) == {"A": 6, "B": 3, "C": 1}
+    assert told == "rare types stay for training (D 2, E 1)"
+
+
+def test_places_are_shared_out_in_proportion() -> None:
+    def shared(sizes: dict[str, int], n: int) -> dict[str, int]:
+        return shared_out(Counter(sizes), n, torch.Generator().manual_seed(0))
+
+    assert shared({"A": 50, "B": 30, "C": 20}, 10) == {"A": 5, "B": 3, "C": 2}
+    assert shared({"A": 985, "B": 10, "C": 5}, 50) == {"A": 48, "B": 1, "C": 1}
+    assert shared({"A": 900, "B": 4}, 10) == {"A": 10, "B": 0}
+    assert sorted(shared(dict.fromkeys("ABCDEFGH", 5), 4).values()) == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert shared({"A": 3}, 9) == {"A": 2}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_near_copies_are_on_one_side(seed: int) -> None:
+    frames = crystals(40)
+    for atoms in crystals(40):  # three near copies of each, somewhere else in the file
+        for k in range(2):
+            frames.append(atoms.copy())
+            frames[-1].rattle(0.005, seed=seed + k)
+    aside, told = set_aside(named(frames, ["A"] * 120), 0.1, "stratified", seed)
+    of_sets = Counter(k if k < 40 else (k - 40) // 2 for k in aside)
+    assert len(aside) == 12
+    assert set(of_sets.values()) == {3}
+    assert told == "120 near copies are kept together"
+
+
+def test_a_trajectory_is_set_aside_in_blocks() -> None:
+    start, steps = crystals(1)[0], np.random.default_rng(1).normal(size=(300, 8, 3))
+    frames = [start.copy() for _ in range(300)]
+    for atoms, walk in zip(frames, 0.03 * np.cumsum(steps, axis=0), strict=True):
+        atoms.positions += walk
+    aside, told = set_aside(named(frames, [""] * 300), 0.1, "stratified", 0)
+    starts = [b for a, b in itertools.pairwise((-2, *aside)) if b != a + 1]
+    assert len(aside) == 30
+    assert len(starts) <= 3
+    assert "300 structures follow one another in small steps, and are divided by blocks" in told
+
+
+def test_a_chain_of_near_copies_that_is_too_long_is_divided_and_said() -> None:
+    start, way = crystals(1)[0], np.random.default_rng(1).normal(size=(8, 3))
+    frames = [start.copy() for _ in range(50)]
+    for k, atoms in enumerate(frames):
+        atoms.positions += 0.006 * k * way
+    aside, told = set_aside(named(frames, [""] * 50), 0.2, "stratified", 0)
+    assert len(aside) == aside[-1] - aside[0] + 1 == 10
+    assert told.startswith("50 near copies are too many to be kept together, and are on both sides")
+
+
+def test_what_is_written_many_times_stays_for_training() -> None:
+    frames = [*crystals(1) * 30, *crystals(30, seed=2)]
+    for seed in range(5):
+        aside, _ = set_aside(named(frames, [""] * 60), 0.2, "stratified", seed)
+        assert len(aside) == 12
+        assert min(aside) >= 30
+
+
+def test_types_of_one_structure_each_are_one_type() -> None:
+    groups = [f"run {k}" for k in range(20)]
+    aside, told = set_aside(named(crystals(20), groups), 0.25, "stratified", 0)
+    assert (len(aside), told) == (5, "")
+
+
+def test_the_stratified_choice_is_a_function_of_the_seed() -> None:
+    data = named(crystals(60), "AABBBB" * 10)
+    asides = [set_aside(data, 0.2, "stratified", seed).positions for seed in (0, 0, 1)]
+    assert asides[0] == asides[1] != asides[2]
