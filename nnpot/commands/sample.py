@@ -12,6 +12,8 @@ from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from nnpot.commands.unfinished import Reached, Unfinished, digest_of, restore, state_of
+from nnpot.label_names import is_possible
+from nnpot.labels import LABELS
 from nnpot.machine.locks import alone
 from nnpot.machine.progress import Counted
 from nnpot.reading import read_atoms
@@ -52,15 +54,15 @@ def sample(
     """Run molecular dynamics from start structures and label snapshots for training.
 
     One Langevin trajectory per structure, strain and temperature. Every snapshot is labelled with
-    energy, forces and, where the structure is periodic in 3 directions and the calculator has it,
-    stress. `info["config_type"]` says what it is, for example `Cu3Au_800K`: the start structure's
-    own `config_type` or else its formula, and the temperature. A trajectory ends where it blows up
-    (a force above 50 eV/Å, or a number that is not finite). Each frame is written when it is
-    labelled; whatever ends the run, the same command goes on behind the last of them, as
-    `OUT.unfinished` says how far it has come. The file is then that of one run: to the last bit if
-    the calculator keeps nothing from one structure to the next, else (neighbour lists, wave
-    functions) equal to rounding, which grows along the rest of the trajectory that was cut.
-    Constraints of the start structures are dropped.
+    energy, forces and, where the structure is periodic in 3 directions and the calculator has it, stress; with the
+    dipole of molecules and the charges of atoms too if the calculator gives them unasked. `info["config_type"]`
+    says what it is, for example `Cu3Au_800K`: the start structure's own `config_type` or else its formula, and the
+    temperature. A trajectory ends where it blows up (a force above 50 eV/Å, or a number that is not finite). Each
+    frame is written when it is labelled; whatever ends the run, the same command goes on behind the last of them,
+    as `OUT.unfinished` says how far it has come. The file is then that of one run: to the last bit if the
+    calculator keeps nothing from one structure to the next, else (neighbour lists, wave functions) equal to
+    rounding, which grows along the rest of the trajectory that was cut. Constraints of the start structures are
+    dropped.
 
     Args:
         start: Start structures, any file that ASE reads.
@@ -234,6 +236,10 @@ def _labelled(atoms: Atoms, run: _Run) -> Atoms:
     labels = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
     if all(atoms.pbc) and "stress" in atoms.calc.implemented_properties:
         labels["stress"] = atoms.get_stress()
+    known = atoms.calc.results
+    labels |= {
+        name: known[name] for name in LABELS if LABELS[name].has_head and name in known and is_possible(name, atoms)
+    }
     frame.calc = SinglePointCalculator(frame, **labels)
     return frame
 

@@ -241,7 +241,7 @@ def _problem(message: str, name: str, path: str) -> Finding:
     frame = re.search(r"frame (\d+)(?: \((line \d+)\))?", message)
     file = re.match(r"(.+?), frame \d+", message)
     if file and file[1] not in (path, path.rpartition("@")[0]):  # one of several
-        name = Path(file[1]).name
+        name = file[1]
     places = (Place(name, int(frame[1])),) if frame else ()
     seen = message.split(frame[0], 1)[1].lstrip(" :,") if frame else message
     seen = f"{frame[2]}: {seen}" if frame and frame[2] and not seen.startswith("line ") else seen

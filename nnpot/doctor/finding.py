@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
-from pathlib import Path
 
 
 class Level(IntEnum):
@@ -119,7 +118,7 @@ def named(places: Sequence[Place], most: int = 4) -> str:
     shown = list(numbers) if len(numbers) <= most else numbers[: most - 1]
     more = len(numbers) - len(shown)
     last = f"{more} more" if more else shown.pop() if len(shown) > 1 else ""
-    return f"{Path(places[0].file).name}, frame{'s' if len(numbers) > 1 else ''} {', '.join(shown)}" + (
+    return f"{places[0].file}, frame{'s' if len(numbers) > 1 else ''} {', '.join(shown)}" + (
         f" and {last}" if last else ""
     )
 

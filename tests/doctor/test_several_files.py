@@ -9,7 +9,7 @@ from planted import faults as f
 from planted.bases import frames
 from planted.case import file_of
 
-from nnpot.doctor import Finding, Level, examine
+from nnpot.doctor import Finding, Level, Place, examine
 from nnpot.doctor.consultation import consult
 from nnpot.structure import Structure
 
@@ -115,3 +115,18 @@ def test_an_error_of_reading_names_file_frame_and_line_once(tmp_path: Path) -> N
 def test_causes_are_told_before_what_follows_from_them(tmp_path: Path) -> None:
     diagnosis = examine(file_of(f.each(f.cell_in_bohr)(frames("rocksalt")), tmp_path / "a.xyz"))
     assert diagnosis.findings[0].kind == "length-unit"
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders() -> None:
+    places = (Place("a/OUTCAR", 1), Place("b/OUTCAR", 3))
+    assert (
+        Finding(Level.LOOK, "energy-outlier", "it is off", "", places).where == "a/OUTCAR, frame 1; b/OUTCAR, frame 3"
+    )
+
+
+def test_a_file_that_cannot_be_read_is_named_with_its_folder(tmp_path: Path) -> None:
+    for name, text in (("a", "1\n\nH 0 0 0\n"), ("b", "1\n\nH 0 0\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "h.xyz").write_text(text)
+    (finding,) = (f for f in examine([tmp_path / "*/h.xyz"]).findings if f.kind == "reading")
+    assert str(finding).startswith(f"{tmp_path / 'b/h.xyz'}, frame 0: "), str(finding)

