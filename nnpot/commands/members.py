@@ -44,7 +44,9 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
             continue
         started = folder if (folder / "last.ckpt").is_file() else None
         train(out=folder, seed=seed + k, **{**settings, "resume": started})
-    summary = {**read_summary(folders[0] / MODEL), "members": n}
+    of_one = {"validation errors", "errors on training structures"}
+    known = {name: told for name, told in read_summary(folders[0] / MODEL).items() if name not in of_one}
+    summary = {**known, "members": n}
     save(Committee([load(folder) for folder in folders]), out / MODEL, summary)
     print(f"{out / MODEL}: a committee of {n}, whose spread tells how far it can be trusted")
     return out / MODEL
