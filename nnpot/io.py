@@ -161,6 +161,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, str]:
         "elements": ", ".join(potential.elements),
         "cutoff": f"{potential.cutoff:.6g} Å",
         "parameters": f"{sum(p.numel() for p in potential.parameters()):,}",
+        **({"checksum": nnpot.short_checksum(path)} if format_of(path) == "model file" else {}),
         **summary,
         **(aot.read_rows(path) if isinstance(potential, aot.AOTPotential) else {}),
         "modules": str(potential),

@@ -47,7 +47,7 @@ COMMANDS = {
             "--potential.descriptor.init_args.cutoff Å": "reach of the potential, a key of the descriptor",
             "--loss.energy W": "weight of the energies; so for forces, stress, dipole, charges",
             "--trainer.max_epochs N": "an end before the training has found its own",
-            "--trainer.max_time H": "end after so many hours, to go on by --resume",
+            "--trainer.max_time 90m": "end after this time (90m, 2h, HH:MM:SS, hours), to go on by --resume",
             "--trainer.accelerator gpu": "train on a GPU",
             "--repulsion": "learn beside the ZBL repulsion of the nuclei, instead of a core put on afterwards",
             "--members N": "train a committee, whose spread estimates the uncertainty",
@@ -101,6 +101,7 @@ COMMANDS = {
         {
             "train.xyz --test test.xyz": "an eighth, a quarter, a half and all of the structures",
             "all.xyz --sizes [50,100,200] --max_epochs 50": "these numbers, shorter; a tenth is set aside as a test",
+            "all.xyz --plan": "only tell what would be trained, and how long it takes",
         },
         {
             "--test FILE…": "labelled structures to test on",

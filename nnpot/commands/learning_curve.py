@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from ase.io import write
@@ -11,7 +13,7 @@ from jsonargparse import ArgumentParser
 from nnpot.analysis.curves import against_data
 from nnpot.analysis.data_curve import table, to_json, verdict
 from nnpot.analysis.evaluate import evaluate_potential
-from nnpot.commands.runs import trained
+from nnpot.commands.runs import planned, trained
 from nnpot.io import MODEL, load
 from nnpot.label_names import LabelKeys
 from nnpot.machine.files import write_atomically
@@ -38,6 +40,8 @@ def learning_curve(
     out: Path = Path("runs/learning-curve"),
     seed: int = 0,
     keys: LabelKeys = LabelKeys(),
+    *,
+    plan: bool = False,
 ) -> dict[int, dict[str, float]]:
     """Train on growing parts of the data, test all on the same structures, and say whether more data would help.
 
@@ -52,6 +56,7 @@ def learning_curve(
         out: Folder for the trainings, `errors.json` and `learning-curve.png`.
         seed: Of the choice of structures, and of the trainings.
         keys: Names of the labels, if not ASE's own.
+        plan: Only tell what would be trained and how long that takes, by a few steps of each training; write nothing.
 
     Returns:
         Errors of the test structures by the number of training structures, as `nnpot evaluate --json` names them.
@@ -68,6 +73,9 @@ def learning_curve(
     numbers = sorted(set(sizes)) or sorted({max(1, round(part * len(known))) for part in PARTS})
     if not 0 < numbers[0] <= numbers[-1] <= len(known):
         raise ValueError(f"there are {len(known)} structures to train on, so sizes must be from 1 to that, got {sizes}")
+    if plan:
+        _tell_plan(known, numbers, len(tested), [recipe, max_epochs, seed])
+        return {}
     errors: dict[int, dict[str, float]] = {}
     title = f"{short_name(data)}, recipe {Path(recipe).stem}"
     for n in numbers:
@@ -107,9 +115,30 @@ def _trained(structures: Sequence[Structure], out: Path, recipe: str, max_epochs
         return folder
     if (folder / "last.ckpt").is_file():
         return trained(["--resume", str(folder)])
-    data = out / f"{len(structures)}.xyz"
     out.mkdir(parents=True, exist_ok=True)
+    return trained([*_arguments(structures, out, recipe, max_epochs, seed), "--out", str(folder)])
+
+
+def _arguments(
+    structures: Sequence[Structure], folder: Path, recipe: str, max_epochs: int | None, seed: int
+) -> list[str]:
+    """Those of a training on some structures, which are written into a folder."""
+    data = folder / f"{len(structures)}.xyz"
     write(data, [s.to_ase() for s in structures], format="extxyz")
     length = [] if max_epochs is None else ["--trainer.max_epochs", str(max_epochs)]
-    given = ["--recipe", recipe, "--data.train", str(data), "--data.doctor", "off"]
-    return trained([*given, "--out", str(folder), "--seed", str(seed), *length])
+    return ["--recipe", recipe, "--data.train", str(data), "--data.doctor", "off", "--seed", str(seed), *length]
+
+
+def _tell_plan(known: Sequence[Structure], numbers: Sequence[int], n_tested: int, how: Sequence[Any]) -> None:
+    """Print what would be trained, and how long each training and all of them take."""
+    print(f"{len(numbers)} trainings, each tested on the same {n_tested} structures:")
+    forecasts = []
+    with TemporaryDirectory() as folder:
+        for n in numbers:
+            forecasts.append(planned(_arguments(known[:n], Path(folder), *how)))
+            indented = str(forecasts[-1]).replace("\n", "\n  ")
+            print(f"{n} structures:\n  {indented}", flush=True)
+    first, last = (sum(forecast.likely[k] for forecast in forecasts) for k in (0, 1))
+    all_minutes = sum(forecast.minutes for forecast in forecasts)
+    likely = f", likely {first:.3g} to {last:.3g} min" if first < all_minutes else ""
+    print(f"all {len(numbers)} trainings together: at most {all_minutes:.3g} min{likely}")

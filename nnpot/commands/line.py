@@ -18,7 +18,7 @@ from nnpot.commands.given import Given
 from nnpot.commands.help import asked_for
 from nnpot.commands.kinds import OTHER_NAMES, with_values_of_switches
 from nnpot.commands.places import wrong_inputs, wrong_outputs
-from nnpot.commands.recipes import DEFAULT, has_default, spelled_out
+from nnpot.commands.recipes import DEFAULT, has_default, spelled_out, told_recipe
 from nnpot.commands.renamed import by_new_names
 from nnpot.commands.several import as_lists
 from nnpot.commands.topics import of_topic
@@ -64,7 +64,7 @@ def call(command: str, module: Any, arguments: Sequence[str]) -> None:
     """
     function = function_of(command, module)
     if topic := asked_for(arguments):
-        print(of_topic(command, function, topic))
+        print(of_topic(command, function, topic, told_recipe(arguments) if command == "train" else ""))
         return
     try:
         settings = settings_of(command, module, arguments)

@@ -5,6 +5,7 @@ There is one place for them, `configs/` of the source; the wheel holds them as `
 
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from nnpot.commands.guesses import did_you_mean
@@ -76,6 +77,15 @@ def spelled_out(arguments: Sequence[str]) -> list[str]:
     if has_default(arguments):
         written = ["--config", str(recipe_file(DEFAULT)), *written]
     return [*written, *(["--data.train", *data] if data else [])]
+
+
+def told_recipe(arguments: Sequence[str]) -> str:
+    """Return the recipe whose values help tells: the one that is named, or else the one of a training without any."""
+    for option, following in pairwise([*arguments, ""]):
+        name, equals, value = option.partition("=")
+        if name == "--recipe" and (value or following):
+            return value if equals else following
+    return DEFAULT
 
 
 def has_default(arguments: Sequence[str]) -> bool:

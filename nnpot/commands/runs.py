@@ -1,5 +1,6 @@
 """Trainings by their settings: started, or looked at again."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from nnpot.commands import train as command
 from nnpot.structure import Structure
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.data import Split
+from nnpot.training.plan import Forecast
+
+log = logging.getLogger("nnpot")
 
 
 def trained(arguments: Sequence[str]) -> Path:
@@ -17,6 +21,20 @@ def trained(arguments: Sequence[str]) -> Path:
         ValueError: If the arguments are refused, or as the command.
     """
     return command.train(**line.settings_of("train", command, arguments)).parent
+
+
+def planned(arguments: Sequence[str]) -> Forecast:
+    """Return what a training will take, by a few steps of it; nothing is written, and what it chooses is not told.
+
+    Raises:
+        ValueError: If the arguments are refused, or as the command.
+    """
+    settings, level = line.settings_of("train", command, arguments), log.level
+    log.setLevel(logging.ERROR)
+    try:
+        return command.prospects(settings)
+    finally:
+        log.setLevel(level)
 
 
 def tested_structures(folder: Path) -> list[Structure]:

@@ -3,11 +3,13 @@
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import docstring_parser
 
+from nnpot.commands.configuration import read_settings
 from nnpot.commands.guesses import did_you_mean
 from nnpot.commands.help import COMMANDS, entry
 from nnpot.commands.kinds import (
@@ -19,8 +21,10 @@ from nnpot.commands.kinds import (
     is_positional,
     parameters_of,
 )
+from nnpot.commands.recipes import recipe_file
 from nnpot.core import Core
 from nnpot.spec import Module
+from nnpot.training.settings import flat
 
 ALL = "all"
 """The topic of all settings."""
@@ -34,27 +38,74 @@ def topics(function: Callable[..., Any]) -> list[str]:
     return [ALL, *names, *_classes(function)]
 
 
-def of_topic(command: str, function: Callable[..., Any], topic: str) -> str:
+def of_topic(command: str, function: Callable[..., Any], topic: str, recipe: str = "") -> str:
     """Return all settings of a group or class, or of the command.
 
+    Args:
+        command: Its name.
+        function: That it calls.
+        topic: What is asked for.
+        recipe: Recipe, or configuration, whose values are told where they differ from those of the code; none if empty.
+
     Raises:
-        ValueError: If there is no such topic.
+        ValueError: If there is no such topic or recipe.
     """
     known = topics(function)
     if topic not in known:
         advice = did_you_mean(topic, known) or f"; there is {', '.join(known)}"
         raise ValueError(f"there is no help on {topic}{advice}")
-    classes = _classes(function)
+    classes, values = _classes(function), _Values.of(recipe)
     if topic in classes:
-        return "\n".join(_class(*classes[topic]))
+        return "\n".join(_class(*classes[topic], values))
     lines = [f"usage: nnpot {command} {COMMANDS[command].usage}"]
-    lines += _group(function, "", only=None if topic == ALL else topic)
+    if recipe:
+        lines += ["", f"Values are those of the recipe {values.recipe}; behind `else` stands what holds without it."]
+        lines += [f"Those of another recipe: nnpot {command} --recipe acsf --help {topic}"]
+    lines += _group(function, "", values, only=None if topic == ALL else topic)
     if topic == ALL:
         lines += ["", f"also: nnpot {command} --help {' | '.join(classes)}"] if classes else []
     return "\n".join(lines)
 
 
-def _group(of: Callable[..., Any], prefix: str, only: str | None = None) -> Iterator[str]:
+@dataclasses.dataclass(frozen=True)
+class _Values:
+    """Values of a recipe by the full names of the settings; those of a class are told only of that class."""
+
+    recipe: str
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, recipe: str) -> "_Values":
+        """Read them."""
+        if not recipe:
+            return cls("", {})
+        given = read_settings(str(recipe_file(recipe)))
+        found = {name.replace(".init_args", ""): value for name, value in flat(given) if name != "data.train"}
+        return cls(Path(recipe).stem, found)
+
+    def told(self, option: str, default: Any) -> str:
+        """What a setting is unless it is given, in words."""
+        code = (
+            ""
+            if default is inspect.Parameter.empty or default is None or default == ""
+            else f"default {_yaml(default)}"
+        )
+        value = self.settings.get(option.removeprefix("--").replace(".init_args", ""), default)
+        if value == default:
+            return code
+        return f"{_yaml(value)} by the recipe {self.recipe}" + (f", else {code}" if code else "")
+
+    def without_classes(self, kind: type, place: str) -> "_Values":
+        """The same, or nothing if they are of another class than this."""
+        return self if self.settings.get(f"{place}.class_path", kind.__name__) == kind.__name__ else _Values("", {})
+
+
+def _yaml(value: Any) -> str:
+    """A value as a configuration has it."""
+    return str(value).replace("True", "true").replace("False", "false")
+
+
+def _group(of: Callable[..., Any], prefix: str, values: _Values, only: str | None = None) -> Iterator[str]:
     """The settings of a function or of a class of options, those that are groups themselves at the end."""
     meanings, groups = meanings_of(of), list[tuple[str, Any]]()
     if only is None:
@@ -65,28 +116,29 @@ def _group(of: Callable[..., Any], prefix: str, only: str | None = None) -> Iter
             groups += [(name, inner)] if only in (None, name) else []
         elif only is None or (only == name and inner is not None):
             option = name.upper() if not prefix and is_positional(of, name) else f"--{prefix}{name}"
-            yield from _setting(option, kind, meanings.get(name, ""), _default(of, name))
+            yield from _setting(option, kind, meanings.get(name, ""), values.told(option, _default(of, name)))
     for name, kind in groups:
-        yield from _group(kind, f"{prefix}{name}.")
+        yield from _group(kind, f"{prefix}{name}.", values)
 
 
-def _setting(option: str, kind: Any, meaning: str, default: Any) -> list[str]:
+def _setting(option: str, kind: Any, meaning: str, default: str) -> list[str]:
     """An option or argument, what it means, what it may be, and what it is unless given."""
     meaning = re.sub(r" \(:\w+:`[^`]*`\)|:\w+:(?=`)", "", meaning)
-    told = "" if default is inspect.Parameter.empty or default is None or default == "" else f"; default {default}"
-    told = told.replace("True", "true").replace("False", "false")
+    told = f"; {default}" if default else ""
     kinds = " or ".join(part for part in map(described, alternatives(kind)) if part not in ("null", "something else"))
     option = next((other for other, own in OTHER_NAMES.items() if own == option), option)
     return entry(option, f"{meaning} ({kinds}{told})" if kinds else meaning)
 
 
-def _class(kind: type, place: str) -> Iterator[str]:
+def _class(kind: type, place: str, values: _Values) -> Iterator[str]:
     """What a class is, and the settings that it has in its place."""
+    values = values.without_classes(kind, place)
     yield f"{kind.__name__}: {_headline(kind)}"
     yield from ("", f"Settings of {place}, on the command line or in a configuration:")
     meanings = meanings_of(kind)
     for name, of in parameters_of(kind).items():
-        yield from _setting(f"--{place}.init_args.{name}", of, meanings.get(name, ""), _default(kind, name))
+        option = f"--{place}.init_args.{name}"
+        yield from _setting(option, of, meanings.get(name, ""), values.told(option, _default(kind, name)))
 
 
 def _classes(function: Callable[..., Any], prefix: str = "") -> dict[str, tuple[type, str]]:

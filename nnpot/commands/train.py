@@ -3,10 +3,11 @@
 import logging
 import shlex
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -29,12 +30,13 @@ from nnpot.training.data import Split, StructureData
 from nnpot.training.finite import NotFiniteError
 from nnpot.training.loss import LossOptions, check_heads, check_weights
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
-from nnpot.training.plan import forecast
+from nnpot.training.origin import origin_of
+from nnpot.training.plan import Forecast, forecast
 from nnpot.training.processes import check_launcher, is_child_of_launcher, is_first
 from nnpot.training.refresh import Refresh
 from nnpot.training.result import holds, model_of, result_of, save_result
 from nnpot.training.run import build_trainer, check_machine, checkpoint_of, fit, new_folder, same_folder
-from nnpot.training.settings import Settings, check_changes, plain, recipe_of
+from nnpot.training.settings import Settings, check_changes, for_other_data, plain, recipe_of
 from nnpot.training.stages import StageModel
 from nnpot.training.start import FINE_TUNING_RATE, Start, fresh_start, restart, start_from_model
 from nnpot.training.stop import Stop
@@ -78,7 +80,7 @@ def train(
             may change, such as `trainer.max_epochs`.
         from_model: Model, or folder of a run, to start from: its set-up, scales and networks are kept, its reference
             energies fitted to the data, and the learning rate is a tenth of `optimizer.lr`.  Settings that are not
-            given are the model's.
+            given are the model's, but for its length, which follows from the data.
         license: Licence under which the model may be used, such as `CC-BY-4.0`; it is kept in its file.
         members: Number of potentials, each from another seed; of more than one `out` holds a folder for each, and the
             model of the committee of all.  The same command once more goes on where it was interrupted.
@@ -131,7 +133,7 @@ def train(
             start.potential.compiled(training=start.record.length.is_compiled)
             served = StructureData(start.targets, start.potential, data, seed)
             if plan:
-                print(forecast(start.potential, served, loss, optimizer, start.record.length.max_epochs))
+                print(_forecast(start, served, loss, optimizer))
                 return folder / MODEL
 
             stop, validates = Stop(request, trainer.deadline(began)), bool(start.split.validation)
@@ -157,6 +159,30 @@ def train(
     return folder / MODEL
 
 
+def prospects(settings: Mapping[str, Any]) -> Forecast:
+    """Return what a new training will take, by a few steps of it; nothing is written.
+
+    Args:
+        settings: Arguments of :func:`train`.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If the data cannot be used.
+    """
+    potential, data, loss, optimizer, trainer = (
+        settings[name] for name in ("potential", "data", "loss", "optimizer", "trainer")
+    )
+    pl.seed_everything(settings["seed"], verbose=False)
+    start, _ = _first_start(potential, data, loss, trainer, None, plain(settings))
+    return _forecast(start, StructureData(start.targets, start.potential, data, settings["seed"]), loss, optimizer)
+
+
+def _forecast(start: Start, served: StructureData, loss: LossOptions, optimizer: OptimizerOptions) -> Forecast:
+    of_molecules = not any(any(s.pbc) for s in start.split.train)
+    epochs = start.record.length.max_epochs
+    return forecast(start.potential, served, loss, optimizer, epochs, of_molecules=of_molecules)
+
+
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of :func:`train` to a parser, which may name descriptors of other packages."""
     import_installed()
@@ -176,13 +202,12 @@ def inherited(resume: Path | None, from_model: Path | None) -> Settings:
         return {}
     result = result_of(from_model) if from_model.is_dir() else None
     if result is not None:
-        return recipe_of(result.record.settings)
+        return for_other_data(recipe_of(result.record.settings))
     format_of(model_at(from_model))
     try:
-        recipe: Settings = settings_by_new_names(read_summary(from_model).get("recipe", {}), {})
+        return for_other_data(settings_by_new_names(read_summary(from_model).get("recipe", {}), {}))
     except ValueError:  # whatever is wrong with it, or what else it is, is said where it is loaded
         return {}
-    return recipe
 
 
 def _first_start(
@@ -207,7 +232,9 @@ def _first_start(
     assert first is not None
     diagnosis = _look_at(split, first.cutoff, data, trainer)
     if model is not None:
-        return start_from_model(model, split, settings, trainer), diagnosis
+        start = start_from_model(model, split, settings, trainer)
+        assert from_model is not None
+        return replace(start, record=replace(start.record, origin=origin_of(from_model))), diagnosis
     assert potential is not None
     return fresh_start(potential, split, settings, trainer), diagnosis
 

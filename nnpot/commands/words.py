@@ -8,7 +8,7 @@ from typing import Any
 
 from nnpot.commands.guesses import OTHER_PROGRAMS, meant
 from nnpot.commands.help import COMMANDS
-from nnpot.commands.kinds import all_names, is_positional, parameters_of
+from nnpot.commands.kinds import OTHER_NAMES, all_names, is_positional, parameters_of
 from nnpot.commands.several import SEVERAL
 
 _TOO_MANY = "unrecognized arguments: "
@@ -44,6 +44,8 @@ def wrong_words(command: str, function: Callable[..., Any], arguments: Sequence[
     known = [*all_names(function, of_classes=True), "config", "recipe"]
     if {"--resume", "--from"} <= {word.partition("=")[0] for word in arguments}:
         return "--resume goes on with a run, --from starts a new one from a model: leave out one of them"
+    if repeated := _given_twice(command, arguments):
+        return repeated
     own = {name for name in parameters_of(function) if command != "train" and is_positional(function, name)}
     for before, word in pairwise(["", *arguments]):
         name = word[2:].partition("=")[0]
@@ -55,6 +57,32 @@ def wrong_words(command: str, function: Callable[..., Any], arguments: Sequence[
         elif found := _forgotten_dashes(word, before, known):
             return f"{word} is no file; an option begins with two dashes: --{found}"
     return None
+
+
+def _given_twice(command: str, arguments: Sequence[str]) -> str | None:
+    """What to say of an option that stands there twice, of which a parser would take the last without a word.
+
+    Configurations may be several, of which later ones override, and files, which are taken together.
+    """
+    values: dict[str, list[str]] = {}
+    for word, following in pairwise([*arguments, "--"]):
+        if not word.startswith("--") or word.partition("=")[0].endswith("+"):
+            continue
+        option, equals, value = word.partition("=")
+        value = value if equals else "" if following.startswith("--") else following
+        values.setdefault(OTHER_NAMES.get(option, option), []).append(value)
+    for option, given in values.items():
+        are_files = option in SEVERAL.get(command, ()) and not any(_is_share(value) for value in given)
+        if len(given) > 1 and option != "--config" and not are_files:
+            name = next((other for other, own in OTHER_NAMES.items() if own == option), option)
+            told = f", {' and '.join(given)}" if all(given) else ""
+            return f"{name} is given twice{told}; leave out one of them"
+    return None
+
+
+def _is_share(value: str) -> bool:
+    """Whether the value of an option for files is none, but `auto` or a fraction."""
+    return value == "auto" or re.fullmatch(r"[\d.]+", value) is not None
 
 
 def _of_another_command(option: str, command: str, known: Sequence[str]) -> str | None:

@@ -111,17 +111,18 @@ class ACE(Descriptor):
         if element_channels is not None and element_channels < 1:
             raise ValueError(f"element_channels must be positive, got {element_channels}")
         element_channels, channels = _channels(element_channels, channels, n_radial, len(elements))
-        if min(channels, n_radial) < 1 or not neighbors > 0:
-            raise ValueError(f"channels, n_radial, neighbors must be positive, got {channels}, {n_radial}, {neighbors}")
+        _check_positive(channels=channels, n_radial=n_radial, neighbors=neighbors)
         if weighted_channels == "auto":  # until it is fitted
             weighted_channels = 0
         if weighted_cutoff is None:
             weighted_cutoff = cutoff
-        if weighted_channels < 0 or min(weighted_layers, weighted_units) < 1 or not 0 < weighted_cutoff <= cutoff:
+        _check_positive(weighted_layers=weighted_layers, weighted_units=weighted_units)
+        if weighted_channels < 0:
+            raise ValueError(f"weighted_channels must not be negative, got {weighted_channels}; 0 is for none")
+        if not 0 < weighted_cutoff <= cutoff:
             raise ValueError(
-                "weighted_channels must not be negative, weighted_layers and weighted_units positive, "
-                "weighted_cutoff positive, at most cutoff; "
-                f"got {weighted_channels}, {weighted_layers}, {weighted_units}, {weighted_cutoff} Å"
+                f"weighted_cutoff must be positive and at most the cutoff, got {weighted_cutoff:g} Å with a cutoff of "
+                f"{cutoff:g} Å"
             )
         self.cutoff, self.elements, self.basis = cutoff, check_elements(elements), Basis(cutoff, n_radial, l_max)
         self.channels, self.n_radial, self.l_max, self.body_order = channels, n_radial, l_max, body_order
@@ -306,6 +307,13 @@ def _channels(
     if channels == "auto":
         channels = n_radial * (4 if element_channels is None and n_elements > FEW_ELEMENTS else 2)
     return element_channels, channels
+
+
+def _check_positive(**numbers: float) -> None:
+    """Check arguments by name."""
+    for name, value in numbers.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}")
 
 
 def _near_identity(degrees: int, channels: int) -> nn.Parameter:

@@ -33,6 +33,8 @@ log = logging.getLogger("nnpot")
 FORMAT = "3"
 """Number of the format of model files; raised whenever older files need a migration."""
 WITHOUT_CHECKSUM = {"1"}
+_SHOWN = 12
+"""Number of characters of a checksum that are shown."""
 
 
 def write(potential: Potential, path: Path, summary: Mapping[str, Any]) -> Path:
@@ -78,6 +80,20 @@ def read_summary(path: Path) -> dict[str, Any]:
         ValueError: As :func:`read`.
     """
     return dict(_read(path)[0]["summary"])
+
+
+def short_checksum(path: Path) -> str:
+    """Return the beginning of the checksum of a model file, by which it is told from others; empty if it has none.
+
+    Raises:
+        ValueError: If it is no complete file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            whole: str = (file.metadata() or {}).get("sha256", "")
+    except Exception as error:  # of many kinds, by where the damage is
+        raise ValueError(f"{path} is not a complete nnpot model file ({_first_words(error)})") from error
+    return whole[:_SHOWN]
 
 
 def checksum(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:

@@ -59,7 +59,10 @@ def activations(given: Activations, n_hidden: int) -> list[Activation]:
     """
     each: list[Any] = list(given) if isinstance(given, tuple | list) else [given] * n_hidden
     if len(each) != n_hidden:
-        raise ValueError(f"{n_hidden} hidden layers need one activation or {n_hidden}, got {', '.join(map(str, each))}")
+        raise ValueError(
+            f"activation must be one function or one for each of {n_hidden} hidden layers, got "
+            f"{', '.join(map(str, each)) or 'none'}"
+        )
     return [Activation(function) for function in each]
 
 

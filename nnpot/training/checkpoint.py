@@ -2,7 +2,8 @@
 
 import io
 import shlex
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -43,6 +44,7 @@ class Record:
         length: Number of epochs and what follows from it.
         command: By which it was started, without folders of the machine.
         core: Specification of the core of the model that it started from, or None.
+        origin: That model in words, empty if there is none.
     """
 
     potential: dict[str, Any]
@@ -54,6 +56,7 @@ class Record:
     length: Length
     command: str
     core: dict[str, Any] | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +74,7 @@ class Checkpoint:
         numerics: What its last bits depend on, beside the settings.
         schedule: State of the schedule.
         weights: Of the potential, averaged if the run averages.
+        errors: Of the last validation, by their names in `metrics.csv` without `val/`; empty without one.
     """
 
     path: Path
@@ -83,6 +87,7 @@ class Checkpoint:
     numerics: Numerics
     schedule: dict[str, Any]
     weights: dict[str, Tensor]
+    errors: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -123,7 +128,7 @@ class Checkpoint:
             _entry(content, name)
         if not content["optimizer_states"]:
             raise ValueError("it lacks optimizer_states")
-        progress |= {"steps": own["steps"], "numerics": own["numerics"]}
+        progress |= {"steps": own["steps"], "numerics": own["numerics"], "errors": own.get("errors", {})}
         begun = own["epochs"] if own["steps"] else own["epochs"] - 1
         if content["epoch"] != begun or own["epochs"] > record.length.max_epochs:
             raise ValueError(f"its epoch is {content['epoch']}, after {own['epochs']} of {record.length.max_epochs}")
@@ -171,7 +176,9 @@ class Checkpoint:
         return potential.to(dtype)
 
 
-def own_section(record: Record, trainer: pl.Trainer, error: float | None) -> dict[str, Any]:
+def own_section(
+    record: Record, trainer: pl.Trainer, error: float | None, errors: Mapping[str, float]
+) -> dict[str, Any]:
     """Return what a checkpoint holds under `KEY`, one after a step or after the last of an epoch and its validation."""
     steps = trainer.fit_loop.epoch_loop.batch_progress
     if steps.is_last_batch:
@@ -180,7 +187,7 @@ def own_section(record: Record, trainer: pl.Trainer, error: float | None) -> dic
         epochs, done = trainer.current_epoch, steps.current.ready
     stopped = trainer.should_stop
     finished = stopped or epochs >= (trainer.max_epochs or 0)
-    progress = {"epochs": epochs, "finished": finished, "stopped": stopped, "error": error}
+    progress = {"epochs": epochs, "finished": finished, "stopped": stopped, "error": error, "errors": dict(errors)}
     within = {"steps": done, "of_steps": int(trainer.num_training_batches)}
     return {"format": FORMAT, "record": asdict(record), **progress, **within, "numerics": numerics_of(trainer)}
 

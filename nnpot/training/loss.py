@@ -66,8 +66,12 @@ class LossOptions:
 
     def __post_init__(self) -> None:
         weights = self.weights()
-        if min(weights.values()) < 0 or max(weights.values()) == 0:
-            raise ValueError(f"loss weights must not be negative nor all 0, got {weights}")
+        units = {name: f"({label.unit}{'/atom' if label.is_extensive else ''})^-2" for name, label in LABELS.items()}
+        if negative := [f"{name} {weight:g} {units[name]}" for name, weight in weights.items() if weight < 0]:
+            raise ValueError(f"loss weights must not be negative, got {', '.join(negative)}; 0 leaves a label out")
+        if max(weights.values()) == 0:
+            some = " or ".join(f"--loss.{name} 1 (in {units[name]})" for name in ("energy", "forces"))
+            raise ValueError(f"loss weights must not all be 0: give one, such as {some}")
         if self.final_energy_weight is not None and min(self.final_energy_weight, weights["energy"]) <= 0:
             raise ValueError("final_energy_weight needs positive weights of the energy, at the start and at the end")
         if not 0 <= self.ramp_from <= 1:

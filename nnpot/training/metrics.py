@@ -1,10 +1,34 @@
 """Errors and losses accumulated over batches and processes."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+
+from nnpot.labels import LABELS
+
+
+def in_shown_units(errors: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Return errors by their names in tables, such as `force_rmse_mev_per_ang`, from those by label, `mae` and `rmse`.
+
+    Args:
+        errors: In the units of the labels; an empty one is left out.
+    """
+    return {
+        f"{LABELS[name].key}_{kind}_{LABELS[name].suffix}": of_label[kind] / LABELS[name].factor
+        for name, of_label in errors.items()
+        for kind in ("mae", "rmse")
+        if of_label
+    }
+
+
+def in_words(errors: Mapping[str, float]) -> str:
+    """Return the root mean square errors among such by name, as `energy 3.1 meV/atom, forces 92 meV/Å (RMSE)`."""
+    keys = {name: f"{label.key}_rmse_{label.suffix}" for name, label in LABELS.items()}
+    told = [f"{name} {errors[key]:.3g} {LABELS[name].shown}" for name, key in keys.items() if key in errors]
+    return f"{', '.join(told)} (RMSE)" if told else ""
 
 
 class LabelErrors(Metric):

@@ -159,8 +159,8 @@ class TrainerOptions:
         compile: Compile what no C++ kernel calculates of the trainable part of the potential, as on a GPU (half a
             minute at the start, then faster by a third or more): `on`, `off`, or `auto` for only if more than 3 million
             atoms will be seen.
-        max_time: End with a checkpoint after so many hours, or after `HH:MM:SS` or `D-HH:MM:SS` as SLURM writes it;
-            `--resume` goes on.  Empty for no limit.
+        max_time: End with a checkpoint after so many hours, after a time with units (`90m`, `2h`, `1d12h`), or after
+            `HH:MM:SS` or `D-HH:MM:SS` as SLURM writes it; `--resume` goes on.  Empty for no limit.
         loggers: Programs that follow the training besides `metrics.csv`: `tensorboard`, `wandb`.
 
     Raises:

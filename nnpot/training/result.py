@@ -9,18 +9,26 @@ from typing import Any
 import torch
 
 from nnpot.io import MODEL, load, save
+from nnpot.labels import LABELS
+from nnpot.neighbors import single_batch
 from nnpot.potential import Potential
 from nnpot.reading import short_name, sources_of
 from nnpot.spec import build, to_spec
 from nnpot.structure import Structure
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.core import sentence, with_core
+from nnpot.training.loss import error
+from nnpot.training.metrics import LabelErrors, in_shown_units, in_words
 from nnpot.training.settings import in_stages, recipe_of
 
 log = logging.getLogger("nnpot")
 
 MAX_EXCESS = 1.0
 """Relative excess of the last validation error over the best above which a run counts as diverged."""
+
+
+MOST_PREDICTED = 100
+"""Number of training structures whose errors are looked at, about, where none validate."""
 
 
 def result_of(folder: Path) -> Checkpoint | None:
@@ -83,7 +91,10 @@ def save_result(
     if holds(folder / MODEL, final):
         return load(folder / MODEL, final.dtype_and_device()[0])
     final = guarded(final, result, structures())
-    save(final, folder / MODEL, summary_of(result, began))
+    summary = summary_of(result, began)
+    if not result.errors:
+        summary |= {"errors on training structures": in_words(_errors_on(final, structures()))}
+    save(final, folder / MODEL, summary)
     return final
 
 
@@ -102,12 +113,26 @@ def summary_of(result: Checkpoint, began: float | None = None) -> dict[str, Any]
         "training files" if several else "training file": short_name(settings["data"]["train"]),
         "training structures": record.structures,
         "data fingerprint": record.data,
+        **({"started from": record.origin} if record.origin else {}),
         "epochs": result.epochs,
+        **({"validation errors": in_words(result.errors)} if result.errors else {}),
         **({} if began is None else {"minutes": round((time.perf_counter() - began) / 60, 2)}),
         "seed": settings["seed"],
         "command": record.command,
         "recipe": recipe_of(settings),
     }
+
+
+def _errors_on(potential: Potential, structures: Sequence[Structure]) -> dict[str, float]:
+    """Errors on structures, or on evenly picked ones, where there was no validation."""
+    picked = structures[:: -(-len(structures) // MOST_PREDICTED)]
+    errors = {name: LabelErrors() for name in LABELS}
+    for s in picked:
+        batch = single_batch(s, potential.cutoff)
+        prediction = potential.predict(s)
+        for name in LABELS.keys() & prediction.labels.keys() & s.labels.keys():
+            errors[name].update(*error(name, prediction, batch))
+    return in_shown_units({name: of_label.compute() for name, of_label in errors.items() if of_label.update_called})
 
 
 def _tell_of_later(folder: Path, result: Checkpoint) -> None:

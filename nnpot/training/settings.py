@@ -73,6 +73,18 @@ def recipe_of(settings: Settings) -> Settings:
     return {"data": data, "loss": settings["loss"], "optimizer": settings["optimizer"], "trainer": trainer}
 
 
+def for_other_data(recipe: Settings) -> Settings:
+    """Return a recipe without what is counted in epochs, which are of the data that it was for: `auto`, or none.
+
+    Args:
+        recipe: As :func:`recipe_of` returns it, or as a model file has it.
+    """
+    if "trainer" not in recipe:
+        return recipe
+    trainer = {name: value for name, value in recipe["trainer"].items() if name != "patience"}
+    return {**recipe, "trainer": {**trainer, "max_epochs": "auto", "validate_every": "auto"}}
+
+
 def in_stages(settings: Settings) -> bool:
     """Return whether a training with these settings has stages, after each of which there is a model to use."""
     return SCHEDULES[settings["optimizer"]["schedule"]].has_trunk

@@ -11,6 +11,10 @@ from nnpot.machine.signals import TIME_IS_OVER, Request
 MAX_HOURS = 3000.0
 """A longer time limit is a mistake: YAML reads 12:00:00 without quotes as a number of seconds."""
 
+_UNITS = {"d": 24.0, "h": 1.0, "m": 1 / 60, "min": 1 / 60, "s": 1 / 3600}
+"""Units of time that may stand behind a number, in hours."""
+
+_WITH_UNITS = re.compile(r"(?:\d+(?:\.\d+)?\s*(?:d|h|min|m|s)\s*)+")
 _SLURM = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>\d+):(?P<seconds>\d+)")
 
 
@@ -57,7 +61,8 @@ def hours_of(limit: str | float) -> float | None:
     """Return a time limit in hours, None for none.
 
     Args:
-        limit: Hours, or hours:minutes:seconds, with days and a hyphen in front or not, as SLURM writes it.
+        limit: Hours; or with units as `90m`, `2h`, `1h30m`, `1d`; or hours:minutes:seconds, with days and a hyphen in
+            front or not, as SLURM writes it.
 
     Raises:
         ValueError: If it is neither, or not a positive time.
@@ -67,7 +72,9 @@ def hours_of(limit: str | float) -> float | None:
     text = str(limit).strip()
     slurm = _SLURM.fullmatch(text)
     try:
-        if slurm is None:
+        if _WITH_UNITS.fullmatch(text):
+            hours = sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"([\d.]+)\s*([a-z]+)", text))
+        elif slurm is None:
             hours = float(text)
         else:
             days, h, minutes, seconds = (int(slurm[name] or 0) for name in ("days", "hours", "minutes", "seconds"))
@@ -76,7 +83,7 @@ def hours_of(limit: str | float) -> float | None:
         hours = 0.0
     if not 0 < hours <= MAX_HOURS:
         raise ValueError(
-            f"max_time must be a number of hours or 'HH:MM:SS', with 'D-' in front for days, got {text}"
-            + ("; in a configuration HH:MM:SS needs quotes" if hours > MAX_HOURS else "")
+            f"max_time must be a number of hours, a time such as 90m, 2h, 1d12h, or 'HH:MM:SS', with 'D-' in front for "
+            f"days, got {text}" + ("; in a configuration HH:MM:SS needs quotes" if hours > MAX_HOURS else "")
         )
     return hours

@@ -14,7 +14,7 @@ from nnpot.trainable_potential import TrainablePotential
 from nnpot.training.checkpoint import KEY, Record, own_section, steps_done
 from nnpot.training.finite import FiniteWatch, diverged
 from nnpot.training.loss import LossOptions, error, weighted
-from nnpot.training.metrics import LabelErrors
+from nnpot.training.metrics import LabelErrors, in_shown_units
 from nnpot.training.numerics import difference, numerics_of
 from nnpot.training.optimizers import at_rates, optimizer_of
 from nnpot.training.options import OptimizerOptions
@@ -24,6 +24,9 @@ from nnpot.training.schedules import Schedule
 log = logging.getLogger("nnpot")
 
 leave_out_advice()
+
+_NOTHING_KNOWN: dict[str, Any] = {"error": None, "errors": {}}
+"""What a checkpoint says of errors if there was no validation."""
 
 
 class PotentialTask(pl.LightningModule):
@@ -61,6 +64,7 @@ class PotentialTask(pl.LightningModule):
         self._schedule: Schedule | None = None
         self.errors = nn.ModuleDict({name: LabelErrors() for name in LABELS})
         self.error: float | None = None  # the last `val/error`
+        self.known: dict[str, float] = {}  # the last errors of each label
         self._watch = FiniteWatch(self)
 
     def on_train_epoch_start(self) -> None:
@@ -116,10 +120,10 @@ class PotentialTask(pl.LightningModule):
         """Log the loss, and the errors in the units of the field."""
         self._watch.check()
         known = {name: self._errors(name).compute() for name in LABELS}
-        for name, label in LABELS.items():
+        for name in LABELS:
             self._errors(name).reset()
-            for kind in ("mae", "rmse") if known[name] else ():
-                self.log(f"val/{label.key}_{kind}_{label.suffix}", known[name][kind] / label.factor)
+        self.known = in_shown_units(known)
+        self.log_dict({f"val/{name}": value for name, value in self.known.items()})
         trained = {name: errors for name, errors in known.items() if "loss" in errors}
         if not trained:
             return
@@ -144,12 +148,12 @@ class PotentialTask(pl.LightningModule):
             raise diverged(self.current_epoch + 1, "weights are not finite")
         checkpoint["schedule"] = self.schedule.state_dict()
         if self.record is not None:
-            checkpoint[KEY] = own_section(self.record, self.trainer, self.error)
+            checkpoint[KEY] = own_section(self.record, self.trainer, self.error, self.known)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it over again."""
         self.schedule.load_state_dict(checkpoint["schedule"])
-        self.error = checkpoint.get(KEY, {}).get("error")
+        self.error, self.known = (checkpoint.get(KEY, {}).get(name, none) for name, none in _NOTHING_KNOWN.items())
         told = difference(checkpoint.get(KEY, {}).get("numerics", {}), numerics_of(self.trainer))
         if told and self.trainer.is_global_zero:
             log.warning("%s", told)

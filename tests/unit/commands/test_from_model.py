@@ -12,6 +12,7 @@ from runs import refusal, weights
 from systems import acsf, network_potential
 
 from nnpot.__main__ import main
+from nnpot.commands.train import inherited
 from nnpot.committee import Committee
 from nnpot.formats import n2p2
 from nnpot.io import load, save
@@ -69,7 +70,8 @@ def test_an_element_that_does_not_occur_keeps_its_reference_energy(model: Path, 
 
 def test_the_recipe_is_the_model_s_and_the_rate_a_tenth(model: Path, tmp_path: Path) -> None:
     data = write(tmp_path / "new.xyz", labelled_alloys(10, 5))
-    main(["train", "--from", str(model), "--data.train", str(data), "--out", str(tmp_path / "o")])
+    given = ["--data.train", str(data), "--out", str(tmp_path / "o"), "--trainer.max_epochs", "6"]
+    main(["train", "--from", str(model), *given])
     found = yaml.safe_load((tmp_path / "o/config.yaml").read_text())
     assert (found["loss"]["forces"], found["data"]["batch_size"], found["trainer"]["max_epochs"]) == (7.0, 3, 6)
     assert found["data"]["validation"] == 0.25
@@ -81,6 +83,14 @@ def test_the_recipe_is_the_model_s_and_the_rate_a_tenth(model: Path, tmp_path: P
     rates = [float(line.split(",")[column]) for line in (tmp_path / "o/metrics.csv").read_text().splitlines()[1:]]
     assert rates[-1] == pytest.approx(0.1 * 0.002 * (0.01 + 0.99 * 0.5 * (1 + cosine)), rel=1e-6)
     assert first
+
+
+@pytest.mark.parametrize("source", ["folder", "model"])
+def test_the_length_of_its_training_is_not_taken_over(model: Path, source: str) -> None:
+    found = inherited(None, model if source == "model" else model.parent)["trainer"]
+    assert (found["max_epochs"], found["validate_every"]) == ("auto", "auto")
+    assert not {"patience", "max_time", "accelerator"} & found.keys()
+    assert found["atom_budget"] == 16.0
 
 
 def test_it_learns_more_of_new_data_than_the_model_knew(model: Path, tmp_path: Path) -> None:

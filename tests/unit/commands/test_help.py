@@ -59,7 +59,19 @@ def test_a_group_alone(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, "train", "--help", "loss")
     assert "--loss.forces" in text
     assert "--trainer" not in text
-    assert "(eV/atom)^-2. (a number; default 1.0)" in " ".join(text.split())
+    assert "(eV/atom)^-2. (a number; 2.0 by the recipe ace, else default 1.0)" in " ".join(text.split())
+
+
+def test_it_shows_the_values_that_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(shown(capsys, "train", "--help", "trainer").split())
+    assert "(a whole number or auto; auto by the recipe ace, else default 300)" in text
+    assert "(one of float32, float64; default float32)" in text
+    text = " ".join(shown(capsys, "train", "--recipe", "acsf", "--help", "trainer").split())
+    assert "(a whole number or auto; 500 by the recipe acsf, else default 300)" in text
+    text = " ".join(shown(capsys, "train", "--help", "ACE").split())
+    assert "for twice the time. (a whole number or auto; auto by the recipe ace, else default 0)" in text
+    assert "by the recipe" not in shown(capsys, "train", "--help", "ACSF")
+    assert "by the recipe" not in shown(capsys, "evaluate", "--help", "all")
 
 
 def test_the_keys_of_a_descriptor(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Trainings on parts of the data, and what they tell of more."""
 
+import re
 from pathlib import Path
 
 import ase.io
@@ -45,6 +46,21 @@ def test_without_a_test_set_some_are_set_aside(tmp_path: Path, capsys: pytest.Ca
     assert "sizes must be from 1" in refusal(capsys, "learning-curve", data, "--sizes", "[15]", *options)
     few = write(tmp_path / "few.xyz", labelled_alloys(5))
     assert "none can be set aside to test on; give others by --test" in refusal(capsys, "learning-curve", few, *options)
+
+
+def test_a_plan_tells_all_trainings_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, config = write(tmp_path / "all.xyz", labelled_alloys(24)), tiny_config(tmp_path)
+    options = ["--sizes", "[8,12]", "--recipe", str(config), "--max_epochs", "7", "--out", str(tmp_path / "c")]
+    main(["learning-curve", str(data), "--plan", *options])
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "2 trainings, each tested on the same 10 structures:"
+    assert "  4 structures per step, 3 steps per epoch, 7 epochs" in told  # 9 of 12, 3 are for validation
+    starts = [told.index(f"{n} structures:") for n in (8, 12)]
+    minutes = [float(re.search(r"([\d.e-]+) min in all", " ".join(told[k:]))[1]) for k in starts]
+    together = re.fullmatch(r"all 2 trainings together: at most ([\d.e-]+) min", told[-1])
+    assert together is not None
+    assert float(together[1]) == pytest.approx(sum(minutes), rel=0.02)
+    assert not (tmp_path / "c").exists()
 
 
 def test_a_rise_is_not_continued_and_axes_of_less_than_a_decade_have_round_numbers(

@@ -54,6 +54,9 @@ def test_words_behind_an_option_become_a_list() -> None:
     wanted = ["--data.train", train, "--seed", "1", "--data.validation", '["c.xyz", "d.xyz"]', "--plan"]
     assert as_lists("train", given) == wanted
     assert as_lists("train", wanted) == wanted
+    again = ["--data.train", "a b.xyz", "--seed", "1", f"--data.train={HEAVY}", "--data.validation=c.xyz", "--plan"]
+    again += ["--data.validation", "d.xyz"]
+    assert as_lists("train", again) == wanted
     assert as_lists("evaluate", given) == given
     assert as_lists("core", ["m.nnpot", "--data", "{a}.xyz", "{a: [}.xyz"]) == [
         "m.nnpot",

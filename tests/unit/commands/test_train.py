@@ -21,6 +21,7 @@ from nnpot.calculator import NNPotCalculator
 from nnpot.io import load, read_summary, save
 from nnpot.machine.files import NoSpaceError
 from nnpot.repulsion import ZBL
+from nnpot.training import plan
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.settings import flat
 
@@ -195,7 +196,7 @@ def test_a_folder_that_cannot_be_is_said_before_anything_is_read(
 )
 def test_every_key_can_be_overridden(tmp_path: Path, key: str, value: object) -> None:
     config = tiny_config(tmp_path)
-    short = ["--trainer.max_epochs", "1"]
+    short = [] if key == "trainer.max_epochs" else ["--trainer.max_epochs", "1"]
     main(["train", "--config", str(config), "--out", str(tmp_path / "o"), *short, f"--{key}", str(value)])
     found = yaml.safe_load((tmp_path / "o/config.yaml").read_text())
     for part in key.split("."):
@@ -256,6 +257,24 @@ def test_a_plan_tells_when_there_are_models_to_use(
     assert times is not None
     first, second, last = map(float, times[1].split(", "))
     assert (second / first, last / first) == pytest.approx((26 / 12, 50 / 12), rel=0.02)
+    assert f"likely all {times[1].split(', ')[-1]} min: it has few stages\n" in told
+    assert "steps per epoch, at most 50 epochs" in told
+    main(["train", "--config", str(config), "--out", str(tmp_path / "o"), *arguments[:-3], "0", *arguments[-2:]])
+    told = capsys.readouterr().out
+    assert "steps per epoch, 50 epochs" in told  # which no validation ends
+    assert "likely" not in told
+
+
+@pytest.mark.parametrize(
+    ("takes_all", "likely", "told"),
+    [
+        (False, (3.0, 6.0), "likely 3 to 6 min: most trainings on crystals and liquids are over after three or four"),
+        (True, (24.0, 24.0), "likely all 24 min: trainings on molecules have taken all stages"),
+    ],
+)
+def test_a_plan_tells_what_is_likely(*, takes_all: bool, likely: tuple[float, float], told: str) -> None:
+    assert plan._likely([0.7, 1.4, 3.0, 6.0, 12.0, 24.0], takes_all=takes_all) == likely
+    assert plan._likely_in_words(likely, of_molecules=takes_all).startswith(told)
 
 
 def test_a_disk_that_is_full_for_the_pictures_is_one_sentence_and_the_run_is_finished_later(

@@ -58,7 +58,20 @@ TRAIN = {
     "--trainer.max_epochs 1e3": "--trainer.max_epochs must be .*, got 1e3; write 1000",
     "--trainer.max_epochs 0": "--trainer.max_epochs must be at least 1, got 0",
     "--trainer.max_epochs 1e15": "--trainer.max_epochs must be .* got 1e15",
-    "--trainer.max_time 2h": "--trainer.max_time must be a number of hours or 'HH:MM:SS'",
+    "--trainer.max_time 2x": "--trainer.max_time must be a number of hours, a time such as 90m, 2h, 1d12h, or 'HH",
+    "--seed 1 --seed=2": "--seed is given twice, 1 and 2; leave out one of them",
+    "--plan --plan": "--plan is given twice; leave out one of them",
+    "--from runs/a --from_model runs/a": "--from is given twice, runs/a and runs/a; leave out one of them",
+    "--data.validation 0.1 --data.validation auto": "--data.validation is given twice, 0.1 and auto; leave out one",
+    "--loss.energy 0 --loss.forces 0 --loss.stress 0": (
+        r"loss weights must not all be 0: give one, such as --loss.energy 1 \(in \(eV/atom\)\^-2\) or --loss.forces 1 "
+    ),
+    "--loss.forces -1": r"loss weights must not be negative, got forces -1 \(eV/Å\)\^-2; 0 leaves a label out$",
+    "--potential.activation [tanh,silu,relu]": (
+        "--potential.activation must be one function or one for each of 2 hidden layers, got tanh, silu, relu"
+    ),
+    "--potential.descriptor.init_args.weighted_cutoff 99": r"weighted_cutoff must .*, got 99 Å with a cutoff of",
+    "--potential.descriptor.init_args.weighted_layers 0": "weighted_layers must be positive, got 0$",
     "--trainer.accelerator cpuu": r"--trainer.accelerator must be one of auto, cpu, .*; did you mean cpu\?",
     "--optimizer adam": r"--optimizer must be settings by name .* did you mean --optimizer.method adamw\?",
     "--optimizer lr=0.1": r"did you mean --optimizer.lr 0.1\?",

@@ -129,11 +129,11 @@ def test_the_number_of_features_is_told(body_order: int) -> None:
         ({"l_max": 5}, "l_max must lie in"),
         ({"body_order": 6}, "body_order must lie in"),
         ({"element_channels": 0}, "element_channels must be positive"),
-        ({"channels": 0}, "channels, n_radial, neighbors must be positive"),
+        ({"channels": 0}, "channels must be positive, got 0"),
         ({"weighted_channels": -1}, "weighted_channels must not be negative"),
-        ({"weighted_channels": 2, "weighted_units": 0}, "weighted_units positive"),
-        ({"weighted_channels": 2, "weighted_layers": 0}, "weighted_layers and weighted_units positive"),
-        ({"weighted_channels": 2, "weighted_cutoff": 6.0}, "weighted_cutoff positive, at most cutoff"),
+        ({"weighted_channels": 2, "weighted_units": 0}, "weighted_units must be positive, got 0"),
+        ({"weighted_channels": 2, "weighted_layers": 0}, "weighted_layers must be positive, got 0"),
+        ({"weighted_channels": 2, "weighted_cutoff": 6.0}, "weighted_cutoff must be positive and at most the cutoff"),
     ],
 )
 def test_senseless_arguments_are_refused(arguments: dict[str, float], message: str) -> None:

@@ -21,7 +21,7 @@ def test_an_activation_for_each_layer_is_used_there() -> None:
 @pytest.mark.parametrize(
     ("activation", "message"),
     [
-        (("tanh",), "2 hidden layers need one activation or 2, got tanh"),
+        (("tanh",), "activation must be one function or one for each of 2 hidden layers, got tanh"),
         (("tanh", "tan"), "activation must be one of .*, got 'tan'"),
         ("tan", "activation must be one of .*, got 'tan'"),
     ],

@@ -1,0 +1,43 @@
+"""Which model a training has started from, in words that its own model file keeps."""
+
+from pathlib import Path
+
+from nnpot.formats import nnpot
+from nnpot.io import MODEL, format_of, model_at, read_summary
+from nnpot.training.checkpoint import Checkpoint
+from nnpot.training.result import holds, model_of, result_of
+
+
+def origin_of(path: Path) -> str:
+    """Return a model in words: its file, checksum and date, and what it has learned from; no folders of the machine.
+
+    Args:
+        path: Model file, folder of a run, also of one that was killed, or potential of another program.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it cannot be read.
+    """
+    result = result_of(path) if path.is_dir() else None
+    if result is not None and not holds(path / MODEL, model_of(result)):
+        return _of_checkpoint(result)
+    model = model_at(path)
+    if format_of(model) != "model file":
+        return model.name
+    summary = read_summary(model)
+    checksum = nnpot.short_checksum(model)
+    told = [f"checksum {checksum}"] if checksum else []
+    told += [f"written {summary['written']}"] if "written" in summary else []
+    data, n = summary.get("training file") or summary.get("training files"), summary.get("training structures")
+    told += [f"trained on {data}" + (f", {n} structures" if n else "")] if data else []
+    return f"{_named(model)}" + (f" ({'; '.join(told)})" if told else "")
+
+
+def _of_checkpoint(result: Checkpoint) -> str:
+    """The same of a run whose model file does not hold what it has reached."""
+    return f"{_named(result.path)} (after {result.reached}; data {result.record.data})"
+
+
+def _named(path: Path) -> str:
+    """A file with the folder of its run, whose own name is the same in all."""
+    return f"{path.absolute().parent.name}/{path.name}"
