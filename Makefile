@@ -11,7 +11,7 @@ WORKERS ?= 2
 SHARED = -n $(WORKERS) --dist loadfile
 RUN = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(VENV)/bin/python
 
-.PHONY: setup demo lint test test-all mutants wheel clean
+.PHONY: setup demo lessons lint test test-all mutants wheel clean
 
 setup: $(VENV)/.ready
 
@@ -22,6 +22,11 @@ $(VENV)/.ready: pyproject.toml
 
 demo: setup
 	$(RUN) scripts/demo.py
+
+# examples/lessons/NAME.py to executed notebooks docs/lessons/NAME.ipynb: all, or LESSONS="lecture h2_curve"
+lessons: setup
+	$(VENV)/bin/pip install --quiet --editable ".[docs,lessons]"
+	$(RUN) scripts/lessons.py $(LESSONS)
 
 lint: setup
 	$(VENV)/bin/ruff check .
