@@ -4,7 +4,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -96,12 +96,18 @@ NOTHING = Labelled(np.zeros(0), np.zeros(0), (), (), np.zeros(0, np.int64))
 class Evaluation:
     """Labels and predictions by the name of the label, in the units in which errors are shown.
 
-    Energies are per atom and relative to their mean.
+    Energies are per atom and relative to their mean.  `sizes` has, by configuration type, the numbers of structures and
+    atoms.
     """
 
     labels: Mapping[str, Labelled]
     n_structures: int
     n_atoms: int
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def type_in_words(self, name: str) -> str:
+        """Return a configuration type with its size, `Surface (9 structures, 432 atoms)`."""
+        return (name or "(no type)") + (f" ({_in_words(*self.sizes[name])})" if name in self.sizes else "")
 
     def to_json(self) -> str:
         """Return the errors as JSON text."""
@@ -174,7 +180,21 @@ def evaluate_potential(
     labels = {name: _joined(found) for name, found in rows.items() if found}
     if "energy" in labels:
         labels["energy"] = labels["energy"].shifted()
-    return Evaluation(labels, len(structures), sum(len(s) for s in structures))
+    return Evaluation(labels, len(structures), sum(len(s) for s in structures), _sizes(structures))
+
+
+def _sizes(structures: Sequence[Structure]) -> dict[str, tuple[int, int]]:
+    """Numbers of structures and atoms of each configuration type."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for s in structures:
+        n, atoms = sizes.get(s.group, (0, 0))
+        sizes[s.group] = (n + 1, atoms + len(s))
+    return sizes
+
+
+def _in_words(n_structures: int, n_atoms: int) -> str:
+    counts = ((n_structures, "structure"), (n_atoms, "atom"))
+    return ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for n, what in counts)
 
 
 def table(result: Evaluation, title: str) -> str:
@@ -189,7 +209,7 @@ def table(result: Evaluation, title: str) -> str:
     for section in _sections(result):
         for k, (name, cells) in enumerate(section, start=1):
             view.add_row(name, *cells, end_section=k == len(section))
-    return printed(view, width=60 + 14 * len(shown))
+    return printed(view, width=80 + 14 * len(shown))
 
 
 def _shown(result: Evaluation) -> list[Label]:
@@ -201,7 +221,7 @@ def _sections(result: Evaluation) -> list[list[tuple[str, list[str]]]]:
     """The lines of a table, each a name and two numbers for each label, in sections: all, types, elements."""
     shown = _shown(result)
     found = [result.labels.get(label.name, NOTHING) for label in shown]
-    everything = f"all ({result.n_structures} structures, {result.n_atoms} atoms)"
+    everything = f"all ({_in_words(result.n_structures, result.n_atoms)})"
     groups = [kind.by(kind.groups) for kind in found]
     names = sorted({name for g in groups for name in g}, key=natural)
     of_elements = []
@@ -212,7 +232,7 @@ def _sections(result: Evaluation) -> list[list[tuple[str, list[str]]]]:
             of_elements.append((f"{label.name} on {element}", cells))
     return [
         [(everything, _cells([kind.errors for kind in found]))],
-        [(name or "(no type)", _cells([g.get(name) for g in groups])) for name in names if len(names) > 1],
+        [(result.type_in_words(name), _cells([g.get(name) for g in groups])) for name in names if len(names) > 1],
         of_elements,
     ]
 

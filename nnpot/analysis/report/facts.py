@@ -23,6 +23,9 @@ Array = NDArray[np.float64]
 
 _LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
+OF_A_TYPE = 3
+"""Number of structures of a configuration type, on average, from which the spread within types is known."""
+
 State = Literal["evaluated", "training", "cut short", "finished"]
 
 
@@ -110,13 +113,13 @@ def main_of(evaluation: Evaluation) -> str | None:
 def spread(facts: Facts, name: str) -> float:
     """Return the standard deviation of a label in the data, in the unit in which errors are shown.
 
-    Energies are less what the compositions explain, charges less the mean of their element; 0 where nothing varies, or
-    there are too few energies to tell.
+    Energies are less what compositions and configuration types explain, which a model hardly needs to learn, charges
+    less the mean of their element; 0 where nothing varies, or there are too few energies to tell.
     """
     labelled = facts.evaluation.labels[name]
     values, n_fitted = labelled.reference, 0
     if name == "energy":
-        explained, n_fitted = _explained_by_composition(facts)
+        explained, n_fitted = _explained(facts, types=True)
         values = values - explained
     elif name == "charges":
         symbols = np.array(labelled.symbols)
@@ -129,27 +132,61 @@ def spread(facts: Facts, name: str) -> float:
     return size if size > 1e-9 * float(np.abs(labelled.reference).max(initial=0.0)) else 0.0
 
 
+def spread_of_what(facts: Facts) -> str:
+    """Return which spread of the energies is meant, in words behind `spread`; empty if it is that of them all."""
+    if "energy" not in facts.evaluation.labels:
+        return ""
+    parts = ["within configuration types"] if _types(facts) else []
+    return " and ".join([*parts, *(["beyond compositions"] if have_compositions(facts) else [])])
+
+
 def apart_from_composition(facts: Facts) -> Labelled:
     """Return energies per atom less what the compositions explain of the reference, which is zero on the average."""
     energies = facts.evaluation.labels["energy"]
-    explained, _ = _explained_by_composition(facts)
+    explained, _ = _explained(facts, types=False)
     explained += (energies.reference - explained).mean()
     return replace(energies, reference=energies.reference - explained, predicted=energies.predicted - explained)
 
 
-def _explained_by_composition(facts: Facts) -> tuple[Array, int]:
-    """What one energy for each element explains of the energies, and how many were fitted to these very ones.
+def _explained(facts: Facts, *, types: bool) -> tuple[Array, int]:
+    """What one energy for each element, and for each type, explains of the energies, and how many are fitted to these.
 
-    It is fitted to the training structures where more of them are known.
+    They are fitted to the training structures where more of them are known.
     """
-    energies = facts.evaluation.labels["energy"]
+    energies, known = facts.evaluation.labels["energy"], _known_energies(facts)
+    own = [facts.structures[k] for k in energies.frames]
+    fitted = own if known is None else [facts.known_structures[k] for k in known.frames]
+    names = _types(facts) if types else ()
+    columns, rows = (
+        np.hstack([_shares(some, facts.potential.elements), _flags(some, names)]) for some in (fitted, own)
+    )
+    reference = energies.reference if known is None else known.reference
+    solution, _, rank, _ = np.linalg.lstsq(columns, reference, rcond=1e-10)
+    return rows @ solution, int(rank) - 1 if known is None else 0
+
+
+def _known_energies(facts: Facts) -> Labelled | None:
+    """Energies of training structures, where more of them are known than of others, and others are of their types."""
     known = None if facts.known is None else facts.known.labels.get("energy")
-    shares = _shares([facts.structures[k] for k in energies.frames], facts.potential.elements)
+    energies = facts.evaluation.labels["energy"]
     if known is None or len(known.reference) <= len(energies.reference) or not facts.known_structures:
-        fitted, _, rank, _ = np.linalg.lstsq(shares, energies.reference, rcond=1e-10)
-        return shares @ fitted, int(rank) - 1
-    others = _shares([facts.known_structures[k] for k in known.frames], facts.potential.elements)
-    return shares @ np.linalg.lstsq(others, known.reference, rcond=1e-10)[0], 0
+        return None
+    return known if set(energies.groups) <= set(known.groups) else None
+
+
+def _types(facts: Facts) -> tuple[str, ...]:
+    """Types within which the spread is meant; none where there is one, or most structures have one of their own."""
+    known = _known_energies(facts)
+    groups = (facts.evaluation.labels["energy"] if known is None else known).groups
+    names = tuple(sorted(set(groups)))
+    return names if 1 < len(names) <= len(groups) / OF_A_TYPE else ()
+
+
+def _flags(structures: Sequence[Structure], names: Sequence[str]) -> Array:
+    """Which of some types each structure is of, 1 or 0."""
+    return np.array([[float(s.group == name) for name in names] for s in structures]).reshape(
+        len(structures), len(names)
+    )
 
 
 def have_compositions(facts: Facts) -> bool:

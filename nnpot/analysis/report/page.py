@@ -26,6 +26,7 @@ from nnpot.analysis.report.facts import (
     have_compositions,
     of_finite,
     spread,
+    spread_of_what,
     worst_frames,
 )
 from nnpot.analysis.report.stylesheet import STYLE
@@ -153,8 +154,8 @@ def _errors(facts: Facts) -> str:
             row += [with_unit(known.labels[name].errors.rmse, label.shown) if there else "–"]
         rows.append(row)
     note = "Spread: the standard deviation of the reference values"
-    if "energy" in facts.evaluation.labels and have_compositions(facts):
-        note += "; of energies beyond what the composition explains"
+    if "energy" in facts.evaluation.labels and spread_of_what(facts):
+        note += f"; of energies {spread_of_what(facts)}"
     note += "; of charges about the mean of their element." if "charges" in facts.evaluation.labels else "."
     if known is not None:
         note += f" Training: the same weights on {counted(known.n_structures, 'training structure')}."
@@ -189,13 +190,18 @@ def _sizes(facts: Facts) -> str:
 
 
 def _groups(facts: Facts) -> str:
+    evaluation = facts.evaluation
+    names = {name for found in evaluation.labels.values() for name in found.groups}
+    told = {name: evaluation.type_in_words(name) for name in names}
     drawn = []
     for name, found in facts.evaluation.labels.items():
         label = LABELS[name]
         if label.per == "atom" and len(set(found.symbols)) > 1:
             drawn.append(bars_by(f"{label.title} by element", label, found, found.symbols))
         if len(set(found.groups)) > 1:
-            drawn.append(bars_by(f"{label.title} by configuration type", label, found, found.groups))
+            drawn.append(
+                bars_by(f"{label.title} by configuration type", label, found, [told[name] for name in found.groups])
+            )
     return _figures(drawn)
 
 

@@ -8,10 +8,10 @@ from enum import IntEnum
 import numpy as np
 
 from nnpot.analysis.history import FALL, Course, History
-from nnpot.analysis.overfitting import ALIKE, EXCESS, compared, diagnosis, gap, remedy
+from nnpot.analysis.overfitting import ALIKE, EXCESS, compared, diagnosis, remedy
 from nnpot.analysis.report.closeness import core_of, pairs_of
 from nnpot.analysis.report.committee import NORMAL, as_drawn, coverage, ranked, spread_and_error
-from nnpot.analysis.report.facts import Facts, have_compositions, outliers, spread
+from nnpot.analysis.report.facts import Facts, outliers, spread, spread_of_what
 from nnpot.analysis.report.inside import Inside
 from nnpot.analysis.wording import counted, two_digits, with_unit
 from nnpot.labels import LABELS
@@ -113,8 +113,8 @@ def _errors(facts: Facts) -> Iterator[Statement]:
             continue
         part = rmse / size
         mark = Mark.GOOD if part <= GOOD else Mark.LOOK if part <= POOR else Mark.BAD
-        apart = ", composition apart" if name == "energy" and have_compositions(facts) else ""
-        seen = f"{told}, {two_digits(100 * part)} % of the spread of the data ({with_unit(size, label.shown)}{apart})"
+        within = f" {spread_of_what(facts)}" if name == "energy" else ""
+        seen = f"{told}, {two_digits(100 * part)} % of the spread of the data{within} ({with_unit(size, label.shown)})"
         yield Statement(mark, seen, "" if mark == Mark.GOOD else _what_lowers(facts, name, rmse))
 
 
@@ -161,15 +161,16 @@ def _overfitting(facts: Facts) -> Iterator[Statement]:
     found = compared(facts.known, facts.evaluation)
     if found is None:
         return
-    label, here, there = found
-    if there > EXCESS * here:
+    label, words = found.label, found.in_words(facts.kind)
+    if found.times > EXCESS:
         course = _course(facts)
-        yield Statement(Mark.LOOK, f"{diagnosis(course)}: {gap(*found, facts.kind)}", remedy(course))
-    elif there > ALIKE * here:
-        yield Statement(Mark.GOOD, f"little overfitting: {gap(*found, facts.kind)}")
+        yield Statement(Mark.LOOK, f"{diagnosis(course)}: {words}", remedy(course))
+    elif found.times > ALIKE:
+        yield Statement(Mark.GOOD, f"little overfitting: {words}")
     else:
-        numbers = f"the {label.key} error is {with_unit(there, label.shown)} on {facts.kind} and "
-        yield Statement(Mark.GOOD, f"no overfitting: {numbers}{with_unit(here, label.shown)} on training structures")
+        here, there = (with_unit(error, label.shown) for error in (found.here, found.there))
+        seen = f"no overfitting: the {label.key} error is {there} on {facts.kind} and {here} on training structures"
+        yield Statement(Mark.GOOD, f"{seen}{found.relation}")
 
 
 def _progress(facts: Facts) -> Iterator[Statement]:

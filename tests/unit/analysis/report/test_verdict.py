@@ -369,3 +369,41 @@ def test_formulas_are_in_the_order_of_hill() -> None:
 def test_frames_are_named_once_with_their_file(names: list[str], words: str) -> None:
     one: Structure = structures(1)[0]
     assert frames_in_words([replace(one, name=name) for name in names]) == words
+
+
+def typed(own: Sequence[Structure], names: str, apart: float) -> Facts:
+    """Facts of energies that vary by 10 meV/atom within types, and by `apart` between them."""
+    own = [replace(s, group=names[k % len(names)]) for k, s in enumerate(own)]
+    n, chance = len(own), np.random.default_rng(0)
+    groups = tuple(s.group for s in own)
+    reference = apart * np.array([names.index(g) for g in groups]) + chance.normal(scale=10.0, size=n)
+    energies = Labelled(reference, reference + 5.0, groups, ("",) * n, np.arange(n))
+    return facts(own, evaluation=Evaluation({"energy": energies}, n, sum(map(len, own))))
+
+
+def test_energies_are_judged_by_their_spread_within_types() -> None:
+    given = typed(structures(60), "ABC", 1000.0)
+    assert spread(given, "energy") == pytest.approx(10.0, rel=0.3)
+    (found,) = said(given, "energy error")
+    assert found.mark == Mark.BAD
+    assert "% of the spread of the data within configuration types and beyond compositions (" in found.seen
+
+
+def test_types_of_one_structure_each_are_not_taken_apart() -> None:
+    given = typed(structures(12), "ABCDEFGHIJKL", 0.0)
+    assert spread(given, "energy") > 1.0
+    assert "within configuration types" not in said(given, "energy error")[0].seen
+
+
+def test_overfitting_is_judged_by_how_much_each_set_varies() -> None:
+    known = of_forces([25.0] * 20, size=500.0)
+    given = facts(structures(20), kind="validation", evaluation=of_forces([100.0] * 20, size=2000.0), known=known)
+    (found,) = said(given, "overfit")
+    assert found.seen == (
+        "no overfitting: the force error is 100 meV/Å on validation and 25.0 meV/Å on training structures; the forces "
+        "there vary 4.0 times as much, and relative to that the error is 1.0 times that on training structures"
+    )
+    (found,) = said(replace(given, evaluation=of_forces([60.0] * 20, size=300.0)), "overfit")
+    assert found.mark == Mark.LOOK
+    assert found.seen.startswith("overfitting: the force error on validation is 60.0 meV/Å, 2.4 times that on")
+    assert "vary 0.60 times as much, and relative to that the error is 4.0 times" in found.seen
