@@ -104,7 +104,7 @@ def test_broken_links_are_found(text: str, broken: list[str]) -> None:
     assert broken_links(text, Path("CHANGELOG.md")) == broken
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "RELEASING.md", "docs/kernels.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "RELEASING.md", "docs/notes/kernels.md"])
 def test_files_that_a_page_names_are_there(page: str) -> None:
     named = NAMED.findall((ROOT / page).read_text(encoding="utf-8"))
     assert [name for name in named if not (ROOT / name).exists()] == []

@@ -1,0 +1,167 @@
+"""Pages of the reference that are made of the code: settings, commands, Python."""
+
+import dataclasses
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import nnpot
+from nnpot.commands.help import COMMANDS, short
+from nnpot.commands.kinds import OTHER_NAMES, group_of, is_positional, parameters_of
+from nnpot.commands.topics import ALL, classes_in, default_of, in_words, meanings_of, of_topic
+from nnpot.commands.train import train
+
+GROUPS = {
+    "data": "Which structures are read, and how they are served.",
+    "data.keys": "Names under which files keep their labels, where these are not ASE's own.",
+    "loss": "Weights and form of the loss: [Weights of the loss](../loss.md).",
+    "optimizer": "The optimiser, the learning rate, averaged weights: [theory](../theory/training.md).",
+    "trainer": "How long, on what, and in which precision.",
+}
+"""What stands above the settings of each group."""
+
+PYTHON = {
+    "Train, evaluate, load, save": ["train", "evaluate", "load", "save", "export", "describe", "Run"],
+    "Potentials": ["Potential", "NeuralNetworkPotential", "SumPotential", "ZBL", "Committee", "Spread", "Prediction"],
+    "Descriptors": ["ACE", "ACSF", "ListedACSF", "descriptors.Descriptor", "descriptors.ListedFunction"],
+    "ASE": ["NNPotCalculator"],
+    "Structures": ["Structure", "Pairs", "Batch", "reading.read_structures", "reading.Source"],
+    "Data": ["doctor.examine"],
+    "Parts of networks": [
+        *("nn.Network", "nn.Function", "nn.MLP", "nn.Affine", "nn.Activation", "nn.PerElement"),
+        *("nn.FeatureScaling", "nn.GaussianBasis"),
+    ],
+    "Training with Lightning": [
+        *("training.prepare", "training.PotentialTask", "training.StructureData", "training.Split"),
+        *("training.DataOptions", "training.LossOptions", "training.OptimizerOptions", "training.TrainerOptions"),
+    ],
+    "Other programs": ["engines.torchsim.TorchSimModel", "engines.metatomic.export_metatomic", "formats.n2p2"],
+    "The same in NumPy": ["reference"],
+}
+"""What is public, by what it is for."""
+
+
+def settings() -> str:
+    """Return the page of all settings of a training."""
+    lines = [
+        "# Settings",
+        "",
+        "Every key of a configuration of `nnpot train`. On the command line a key is an option: `--trainer.max_epochs 100`. The",
+        "defaults are those of the code; a [recipe](../choosing.md) sets some of them to other values. `nnpot init train.xyz`",
+        "writes a configuration for your data, and `nnpot train --help all` shows the same list.",
+        "",
+        "```yaml",
+        "data: {train: train.xyz, validation: 0.1}",
+        "trainer: {max_epochs: 100}",
+        "```",
+        "",
+    ]
+    for place, classes in _by_place().items():
+        lines += [f"## {place}", ""]
+        for kind in classes:
+            prefix = f"{place}." if len(classes) == 1 else f"{place}.init_args."
+            lines += [f"### {kind.__name__}", "", f"{_headline(kind)}. Keys: `{prefix}…`", "", *_table(kind, prefix), ""]
+    lines += ["## The run", "", *_table(train, "", groups=False), ""]
+    for group, kind in _groups(train):
+        lines += [f"## {group}", "", f"{GROUPS[group]} Keys: `{group}.…`", "", *_table(kind, f"{group}.", groups=False), ""]
+    return "\n".join(lines)
+
+
+def commands() -> str:
+    """Return the page of all commands."""
+    lines = [
+        "# Commands",
+        "",
+        "`nnpot COMMAND --help` shows examples and what is used most, `nnpot COMMAND --help all` every option. All commands end",
+        "with the exit code 0, or 1 after an error and 2 after a mistake in the arguments, with one sentence that says what to do;",
+        "[`nnpot train`](../clusters.md#what-ends-a-run-before-its-last-epoch) has more.",
+        "",
+    ]
+    for name in COMMANDS:
+        function = getattr(importlib.import_module(f"nnpot.commands.{name.replace('-', '_')}"), name.replace("-", "_"))
+        lines += [f"## nnpot {name}", "", "```text", short(name).partition("\n\nevery option:")[0], "```", ""]
+        if name == "train":
+            lines += ["Every option is a [setting](settings.md).", ""]
+        else:
+            lines += ["??? note \"Every option\"", "", "    ```text"]
+            lines += [f"    {line}".rstrip() for line in of_topic(name, function, ALL).splitlines()]
+            lines += ["    ```", ""]
+    return "\n".join(lines)
+
+
+def python() -> str:
+    """Return the page of all that is public in Python, whose entries come from docstrings."""
+    lines = [
+        "# Python API",
+        "",
+        "Names without a module are those of `nnpot` itself, as in `from nnpot import load`. [Python](../python.md) is the",
+        "introduction; what may change is said in [Contributing](../contributing.md#what-is-public-and-how-it-may-change).",
+        "",
+    ]
+    for heading, names in PYTHON.items():
+        lines += [f"## {heading}", ""]
+        for name in names:
+            lines += [f"::: {_place(name)}", "    options:", f"      heading: nnpot.{name}", ""]
+    return "\n".join(lines)
+
+
+PAGES = {"reference/settings.md": settings, "reference/commands.md": commands, "reference/python.md": python}
+"""Generated pages, and what makes them."""
+
+
+def _place(name: str) -> str:
+    """The module path of a public name; of engines, whose programs need not be there, it is the name itself."""
+    if name.startswith("engines."):
+        return f"nnpot.{name}"
+    thing: Any = nnpot
+    for part in name.split("."):
+        thing = getattr(thing, part, None) or importlib.import_module(f"{thing.__name__}.{part}")
+    return thing.__name__ if inspect.ismodule(thing) else f"{thing.__module__}.{thing.__qualname__}"
+
+
+def _by_place() -> dict[str, list[type]]:
+    """Classes that are chosen by name, by the setting in which they stand."""
+    places: dict[str, list[type]] = {}
+    for kind, place in classes_in(train).values():
+        places.setdefault(place, []).append(kind)
+    return places
+
+
+def _groups(of: Callable[..., Any], prefix: str = "") -> Iterator[tuple[str, type]]:
+    """Groups of settings below a function or a class of options, with their names."""
+    for name, kind in parameters_of(of).items():
+        inner = group_of(kind)
+        if inner is not None and dataclasses.is_dataclass(inner):
+            yield prefix + name, inner
+            yield from _groups(inner, f"{prefix}{name}.")
+
+
+def _table(of: Callable[..., Any], prefix: str, *, groups: bool = True) -> Iterator[str]:
+    """The settings of a function or class, in rows."""
+    meanings = meanings_of(of)
+    yield from ("| key | meaning | may be | default |", "|---|---|---|---|")
+    for name, kind in parameters_of(of).items():
+        inner = group_of(kind)
+        if not groups and inner is not None and dataclasses.is_dataclass(inner):
+            continue
+        key = f"{prefix}{name}"  # its last part is shown, the others stand above the table
+        option = next((other.lstrip("-") for other, own in OTHER_NAMES.items() if own == f"--{key}"), "")
+        shown = f"`{name}`" + (f", `--{option}`" if option else "") + (" FILE…" if _is_file(of, name) else "")
+        meaning = re.sub(r" \(:\w+:`[^`]*`\)|:\w+:(?=`)", "", meanings.get(name, "")).replace("|", "\\|")
+        yield f'| <span id="{key}"></span>{shown} | {meaning} | {in_words(kind)} | {_shown(default_of(of, name))} |'
+
+
+def _is_file(of: Callable[..., Any], name: str) -> bool:
+    return inspect.isfunction(of) and is_positional(of, name)
+
+
+def _shown(default: Any) -> str:
+    if default is inspect.Parameter.empty or default is None or default in ("", ()):
+        return ""
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def _headline(of: Callable[..., Any]) -> str:
+    return (inspect.getdoc(of) or "").partition("\n")[0].removesuffix(".")
