@@ -1,4 +1,4 @@
-"""What MkDocs does besides its own for the site: generated pages, pages from the root, formulas, lessons that are there.
+"""What MkDocs does besides its own for the site: generated parts, pages of the root, formulas, lessons that are there.
 
 `mkdocs.yml` names this file; `make docs` builds the site.
 """

@@ -31,8 +31,12 @@ def with_mathml_of_notebook(page: str) -> str:
 
 def _formula(latex: str, *, is_block: bool) -> str:
     formula = convert(html.unescape(latex).strip(), display="block" if is_block else "inline")
-    formula = _STYLED.sub(lambda found: f'<mi mathvariant="normal">{_in_style(html.unescape(found[2]), found[1])}</mi>', formula)
+    formula = _STYLED.sub(_plain, formula)
     return f'<div class="formula">{formula}</div>' if is_block else formula
+
+
+def _plain(found: re.Match[str]) -> str:
+    return f'<mi mathvariant="normal">{_in_style(html.unescape(found[2]), found[1])}</mi>'
 
 
 def _in_style(letters: str, style: str) -> str:

@@ -3,9 +3,11 @@
 import dataclasses
 import importlib
 import inspect
+import os
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import nnpot
 from nnpot.commands.help import COMMANDS, short
@@ -50,26 +52,43 @@ def settings() -> str:
         lines += [f"## {place}", ""]
         for kind in classes:
             prefix = f"{place}." if len(classes) == 1 else f"{place}.init_args."
-            lines += [f"### {kind.__name__}", "", f"{_headline(kind)}. Keys: `{prefix}…`", "", *_table(kind, prefix), ""]
+            lines += [
+                f"### {kind.__name__}",
+                "",
+                f"{_headline(kind)}. Keys: `{prefix}…`",
+                "",
+                *_table(kind, prefix),
+                "",
+            ]
     lines += ["## The run", "", *_table(train, "", groups=False), ""]
     for group, kind in _groups(train):
-        lines += [f"## {group}", "", f"{GROUPS[group]} Keys: `{group}.…`", "", *_table(kind, f"{group}.", groups=False), ""]
+        lines += [
+            f"## {group}",
+            "",
+            f"{GROUPS[group]} Keys: `{group}.…`",
+            "",
+            *_table(kind, f"{group}.", groups=False),
+            "",
+        ]
     return "\n".join(lines)
 
 
 def commands() -> str:
     """Return what all commands say of themselves."""
-    lines = list[str]()
+    with mock.patch.dict(os.environ, COLUMNS="80"):  # so that lines fit into a page
+        return "\n".join(_commands())
+
+
+def _commands() -> Iterator[str]:
     for name in COMMANDS:
         function = getattr(importlib.import_module(f"nnpot.commands.{name.replace('-', '_')}"), name.replace("-", "_"))
-        lines += [f"## nnpot {name}", "", "```text", short(name).partition("\n\nevery option:")[0], "```", ""]
+        yield from [f"## nnpot {name}", "", "```text", short(name).partition("\n\nevery option:")[0], "```", ""]
         if name == "train":
-            lines += ["Every option is a [setting](settings.md).", ""]
+            yield from ["Every option is a [setting](settings.md).", ""]
         else:
-            lines += ["??? note \"Every option\"", "", "    ```text"]
-            lines += [f"    {line}".rstrip() for line in of_topic(name, function, ALL).splitlines()]
-            lines += ["    ```", ""]
-    return "\n".join(lines)
+            yield from ['??? note "Every option"', "", "    ```text"]
+            yield from [f"    {line}".rstrip() for line in of_topic(name, function, ALL).splitlines()]
+            yield from ["    ```", ""]
 
 
 def python() -> str:
