@@ -1,5 +1,6 @@
 # make demo: the main job on data of its own.  make test: lint and tests.  make wheel: a wheel with the kernels inside, in
-# dist/, for the platform that is here or PLATFORM (linux-x86_64, linux-aarch64, macos-arm64).  All set up .venv first.
+# dist/, for the platform that is here or PLATFORM (linux-x86_64, linux-aarch64, macos-arm64).  make docs: the documentation
+# as a site, in site/.  All set up .venv first.
 VENV ?= .venv
 PYTHON ?= python3
 # C++ that no script writes
@@ -11,7 +12,7 @@ WORKERS ?= 2
 SHARED = -n $(WORKERS) --dist loadfile
 RUN = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(VENV)/bin/python
 
-.PHONY: setup demo lessons lint test test-all mutants wheel clean
+.PHONY: setup demo docs lessons lint test test-all mutants wheel clean
 
 setup: $(VENV)/.ready
 
@@ -27,6 +28,11 @@ demo: setup
 lessons: setup
 	$(VENV)/bin/pip install --quiet --editable ".[docs,lessons]"
 	$(RUN) scripts/lessons.py $(LESSONS)
+
+# stops at any warning, such as a link that leads nowhere
+docs: setup
+	$(VENV)/bin/pip install --quiet --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 
 lint: setup
 	$(VENV)/bin/ruff check .
@@ -49,4 +55,4 @@ wheel: setup
 	$(VENV)/bin/python scripts/build_wheel.py $(PLATFORM)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info

@@ -35,7 +35,7 @@ def topics(function: Callable[..., Any]) -> list[str]:
     names = []
     for name, kind in parameters_of(function).items():
         names += [name] if group_of(kind) is not None else []
-    return [ALL, *names, *_classes(function)]
+    return [ALL, *names, *classes_in(function)]
 
 
 def of_topic(command: str, function: Callable[..., Any], topic: str, recipe: str = "") -> str:
@@ -54,7 +54,7 @@ def of_topic(command: str, function: Callable[..., Any], topic: str, recipe: str
     if topic not in known:
         advice = did_you_mean(topic, known) or f"; there is {', '.join(known)}"
         raise ValueError(f"there is no help on {topic}{advice}")
-    classes, values = _classes(function), _Values.of(recipe)
+    classes, values = classes_in(function), _Values.of(recipe)
     if topic in classes:
         return "\n".join(_class(*classes[topic], values))
     lines = [f"usage: nnpot {command} {COMMANDS[command].usage}"]
@@ -116,7 +116,7 @@ def _group(of: Callable[..., Any], prefix: str, values: _Values, only: str | Non
             groups += [(name, inner)] if only in (None, name) else []
         elif only is None or (only == name and inner is not None):
             option = name.upper() if not prefix and is_positional(of, name) else f"--{prefix}{name}"
-            yield from _setting(option, kind, meanings.get(name, ""), values.told(option, _default(of, name)))
+            yield from _setting(option, kind, meanings.get(name, ""), values.told(option, default_of(of, name)))
     for name, kind in groups:
         yield from _group(kind, f"{prefix}{name}.", values)
 
@@ -125,7 +125,7 @@ def _setting(option: str, kind: Any, meaning: str, default: str) -> list[str]:
     """An option or argument, what it means, what it may be, and what it is unless given."""
     meaning = re.sub(r" \(:\w+:`[^`]*`\)|:\w+:(?=`)", "", meaning)
     told = f"; {default}" if default else ""
-    kinds = " or ".join(part for part in map(described, alternatives(kind)) if part not in ("null", "something else"))
+    kinds = in_words(kind)
     option = next((other for other, own in OTHER_NAMES.items() if own == option), option)
     return entry(option, f"{meaning} ({kinds}{told})" if kinds else meaning)
 
@@ -138,19 +138,24 @@ def _class(kind: type, place: str, values: _Values) -> Iterator[str]:
     meanings = meanings_of(kind)
     for name, of in parameters_of(kind).items():
         option = f"--{place}.init_args.{name}"
-        yield from _setting(option, of, meanings.get(name, ""), values.told(option, _default(kind, name)))
+        yield from _setting(option, of, meanings.get(name, ""), values.told(option, default_of(kind, name)))
 
 
-def _classes(function: Callable[..., Any], prefix: str = "") -> dict[str, tuple[type, str]]:
-    """Classes that may be named in settings, by name, and where."""
+def classes_in(function: Callable[..., Any], prefix: str = "") -> dict[str, tuple[type, str]]:
+    """Return the classes that may be named in settings, by name, and where."""
     found: dict[str, tuple[type, str]] = {}
     for name, kind in parameters_of(function).items():
         inner = group_of(kind)
         if inner is None or not issubclass(inner, Module) or inner is Core:  # which data make
             continue
         for of in classes_of(inner).values():
-            found |= {of.__name__: (of, prefix + name), **_classes(of, f"{prefix}{name}.")}
+            found |= {of.__name__: (of, prefix + name), **classes_in(of, f"{prefix}{name}.")}
     return found
+
+
+def in_words(kind: Any) -> str:
+    """Return what a setting of some type may be; empty if nothing can be said."""
+    return " or ".join(part for part in map(described, alternatives(kind)) if part not in ("null", "something else"))
 
 
 def meanings_of(of: Callable[..., Any]) -> dict[str, str]:
@@ -163,6 +168,7 @@ def _headline(of: Callable[..., Any]) -> str:
     return (inspect.getdoc(of) or "").partition("\n")[0].removesuffix(".")
 
 
-def _default(of: Callable[..., Any], name: str) -> Any:
+def default_of(of: Callable[..., Any], name: str) -> Any:
+    """Return what a parameter is unless it is given; `inspect.Parameter.empty` if it must be or is made at the call."""
     default = inspect.signature(of).parameters[name].default
     return inspect.Parameter.empty if "factory" in repr(default) else default
