@@ -159,15 +159,31 @@ def between_files(facts: Facts) -> Iterator[Finding]:
     if leaks:
         places = sorted(facts.places[k] for k in leaks)
         pairs = ", ".join(f"{name_of(facts.places[b])} = {name_of(facts.places[a])}" for b, a in [*leaks.items()][:2])
-        seen = f"{len(places)} frames are in another file too ({pairs}{', …' if len(leaks) > 2 else ''})"
-        advice = "errors on them are those of the training; remove them from one of the files"
+        where, of = _elsewhere(facts), "files" if _are_files(facts) else "parts"
+        seen = f"{len(places)} frames are in {where} too ({pairs}{', …' if len(leaks) > 2 else ''})"
+        advice = f"errors on them are those of the training; remove them from one of the {of}"
         yield Finding(Level.LOOK, "leak", seen, advice, tuple(places))
     near = sorted({facts.places[t.second] for t in twins} - {facts.places[k] for k in leaks})
     if near:
-        seen = (
-            f"{len(near)} frames differ from one in another file by less than some 0.005 Å or by a crystal's symmetry"
-        )
+        seen = f"{len(near)} frames differ from one in {_elsewhere(facts)} by less than some 0.005 Å or by a crystal's "
+        seen += "symmetry"
         yield Finding(Level.NOTED, "leak", seen, "", tuple(near))
+
+
+def _are_files(facts: Facts) -> bool:
+    """Whether no file is in two parts of the data, as one that is split into training and validation is."""
+    parts: dict[str, set[int]] = {}
+    for place, n in zip(facts.places, facts.file, strict=True):
+        parts.setdefault(place.file, set()).add(int(n))
+    return all(len(own) == 1 for own in parts.values())
+
+
+def _elsewhere(facts: Facts) -> str:
+    """What the second part of the data is in relation to the first, in words."""
+    if _are_files(facts):
+        return "another file"
+    names = [source.name for source in facts.sources[1:]]
+    return f"the {names[0]} part of the same file" if len(names) == 1 else "another part of the same file"
 
 
 def name_of(place: Place) -> str:

@@ -42,6 +42,10 @@ MANY_TERMS = 300
 TELLING, AGAINST = 0.05, 20.0
 """Difference of correlations from which energies per atom are told from whole ones, and by how much it counts."""
 
+CERTAIN, EVIDENCE, LARGE = 0.92, 250.0, 5.0
+"""Correlation of energies with the integral of forces, and its square over what is left times the number of free frames
+(0.98 of a dozen frames, 0.92 of fifty), from which a sign or so large a factor is certainly wrong."""
+
 BETTER = 0.3
 """Difference of correlations from which energies are those per atom or formula unit though the slope is not clear."""
 
@@ -87,11 +91,20 @@ def _of_slope(facts: Facts, found: Slope, seen: str) -> Finding:
     if is_flipped and -3.0 < found.value < -1 / 3:
         if stiffness is not None and stiffness > STIFFNESS[0]:
             advice = "the energies are of opposite sign: are they energies that it takes to part the atoms?"
-            return Finding(Level.LOOK, "energy-sign", seen, advice)
-        return Finding(Level.LOOK, "force-sign", seen, "the forces look like gradients: change their sign")
+            return Finding(_level(found), "energy-sign", seen, advice)
+        return Finding(_level(found), "force-sign", seen, "the forces look like gradients: change their sign")
     names = _by_fit(facts, explanations(_evidence(facts, found, stiffness)))
     kind = "energy-per-atom" if names and names[0].shared else "units"
-    return Finding(Level.LOOK, kind, seen, _advice(names, "one of them is of opposite sign" if is_flipped else ""))
+    is_large = is_flipped or abs(np.log(abs(found.value))) > np.log(LARGE)
+    level = _level(found) if names and is_large else Level.LOOK
+    return Finding(level, kind, seen, _advice(names, "one of them is of opposite sign" if is_flipped else ""))
+
+
+def _level(found: Slope) -> Level:
+    """How bad a slope is that is not one: with it energies and forces cannot both be learnt, if it is certain."""
+    left = max(1.0 - found.correlation**2, 1e-12)
+    is_certain = abs(found.correlation) > CERTAIN and found.correlation**2 * found.n_free / left > EVIDENCE
+    return Level.STOP if is_certain else Level.LOOK
 
 
 def _by_fit(facts: Facts, names: list[Explanation]) -> list[Explanation]:

@@ -187,3 +187,30 @@ def test_suspicions_are_a_few_lines_with_frames_of_the_file(caplog: pytest.LogCa
     assert any("alloy.xyz, frames 4 and 5" in line for line in caplog.messages)
     assert "nnpot doctor FILE tells the rest" in caplog.messages
     assert any("not looked for" in line and "free-energy" in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    ("energy", "force", "kind"),
+    [(1.0, -1.0, "force-sign"), (1 / 27.2114, 1.0, "units"), (1.0, 0.0194, "units")],
+)
+def test_a_sign_or_unit_that_is_beyond_doubt_ends_a_training(energy: float, force: float, kind: str) -> None:
+    def scaled(structures: list[Structure]) -> list[Structure]:
+        labels = [(energy * (s.energy or 0.0), force * s.labels["forces"].numpy()) for s in structures]
+        return [s.with_labels(energy=e, forces=f) for s, (e, f) in zip(structures, labels, strict=True)]
+
+    assert examine(structures_of("argon")).of(Level.STOP) == []
+    assert [f.kind for f in examine(scaled(structures_of("argon"))).of(Level.STOP)] == [kind]
+    assert examine(scaled(structures_of("alloy"))).level == Level.LOOK  # whose correlation is 0.8
+    with pytest.raises(ValueError, match=rf"\[{kind}\].*go on all the same: --data\.doctor warn"):
+        consult({"training": scaled(structures_of("argon"))}, 5.0, "--data.doctor")
+
+
+def test_a_leak_of_a_split_is_into_a_part_of_the_same_file() -> None:
+    structures = structures_of("alloy")
+    (of_split,) = examine({"training": structures[4:], "validation": structures[2:6]}, budget=TINY).of(Level.LOOK)
+    assert "2 frames are in the validation part of the same file too" in of_split.seen
+    assert of_split.advice.endswith("remove them from one of the parts")
+    others = [replace(s, name=s.name.replace("alloy", "other")) for s in structures[2:6]]
+    (of_files,) = (f for f in examine({"a": structures[4:], "b": others}, budget=TINY).findings if f.kind == "leak")
+    assert "frames are in another file too" in of_files.seen
+    assert of_files.advice.endswith("remove them from one of the files")
