@@ -92,7 +92,8 @@ def _of_slope(facts: Facts, found: Slope, seen: str) -> Finding:
         if stiffness is not None and stiffness > STIFFNESS[0]:
             advice = "the energies are of opposite sign: are they energies that it takes to part the atoms?"
             return Finding(_level(found), "energy-sign", seen, advice)
-        return Finding(_level(found), "force-sign", seen, "the forces look like gradients: change their sign")
+        advice = "change the sign of the forces if they are gradients, else that of the energies"
+        return Finding(_level(found), "force-sign", seen, advice)
     names = _by_fit(facts, explanations(_evidence(facts, found, stiffness)))
     kind = "energy-per-atom" if names and names[0].shared else "units"
     is_large = is_flipped or abs(np.log(abs(found.value))) > np.log(LARGE)
