@@ -5,6 +5,7 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 from nnpot.analysis.panels import ParityPanel
 from nnpot.analysis.wording import natural, printed
 from nnpot.batch import Batch
+from nnpot.guesses import OF_EVALUATIONS, missing
 from nnpot.html import grid
 from nnpot.labels import LABELS, Label
 from nnpot.neighbors import single_batch
@@ -102,6 +104,9 @@ class Evaluation:
     labels: Mapping[str, Labelled]
     n_structures: int
     n_atoms: int
+
+    def __getattr__(self, name: str) -> Any:
+        raise missing("an evaluation", name, OF_EVALUATIONS)
 
     def to_json(self) -> str:
         """Return the errors as JSON text."""
