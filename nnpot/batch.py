@@ -232,6 +232,18 @@ class Batch:
     arrangement: Arrangement | None = None
     prepared: Prepared | None = None
 
+    def __new__(cls, *given: Any, **named: Any) -> Self:
+        """Make an empty one; where something is missing say how several structures are predicted.
+
+        Raises:
+            TypeError: If less than all tensors are given.
+        """
+        if 0 < len(given) + len(named) < 10:
+            raise TypeError(
+                "a nnpot.Batch holds tensors, pairs among them; structures are predicted by potential.predict([a, b])"
+            )
+        return super().__new__(cls)
+
     @property
     def energy(self) -> Tensor:
         """Energies in eV, shape (B,), if some structure has one."""

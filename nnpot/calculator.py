@@ -86,7 +86,7 @@ class NNPotCalculator(Calculator):
 
     def __init__(
         self,
-        potential: Member | Sequence[Member],
+        potential: Member | Sequence[Member] | None = None,
         device: str | torch.device = "cpu",
         dtype: str | torch.dtype = "float32",
         skin: float = 1.0,
@@ -94,6 +94,9 @@ class NNPotCalculator(Calculator):
         compile: Compilation = "auto",
         **kwargs: Any,
     ) -> None:
+        if potential is None or isinstance(potential, Atoms):
+            given = "" if potential is None else ", not atoms"
+            raise TypeError(f"a calculator needs a model first{given}: atoms.calc = nnpot.NNPotCalculator('runs/mine')")
         self._locks: dict[int, threading.RLock] = {}
         super().__init__(**kwargs)
         precision = dtype_of(dtype)

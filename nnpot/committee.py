@@ -5,7 +5,7 @@ J. Chem. Phys. 153, 104105 (2020).
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -99,13 +99,24 @@ class Committee(Potential):
         self.arguments.pop("more", None)
         self.arguments["members"] = known  # what is in the files
         if len(known) < 2:
-            raise ValueError("a committee needs at least two potentials")
+            raise ValueError(
+                "a committee needs at least two potentials; one that was trained is read by nnpot.load(path)"
+            )
         if len({m.elements for m in known}) > 1:
             elements = "; ".join(", ".join(m.elements) for m in known)
             raise ValueError(f"the potentials of a committee must have the same elements in one order, got {elements}")
         self.members = nn.ModuleList(known)
         self.elements, self.cutoff = known[0].elements, max(m.cutoff for m in known)
         self.heads = tuple(name for name in known[0].heads if all(name in m.heads for m in known))
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __iter__(self) -> Iterator[Potential]:
+        return iter(self._members)
+
+    def __getitem__(self, k: int) -> Potential:
+        return self._members[k]
 
     def with_core(self, core: Core | None) -> "Committee":
         """As of every potential: all members have the same."""

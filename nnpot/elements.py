@@ -33,7 +33,7 @@ def check_elements(elements: Sequence[str]) -> tuple[str, ...]:
         raise ValueError(f"elements are a list, such as ['H', 'O'], got {elements!r}")
     unknown = [e for e in elements if atomic_numbers.get(e, 0) < 1]
     if unknown:
-        raise ValueError(f"elements must be chemical symbols, got {', '.join(unknown)}")
+        raise ValueError(f"elements must be chemical symbols, got {', '.join(map(str, unknown))}")
     if len(set(elements)) < len(elements):
         raise ValueError(f"elements must differ, got {', '.join(elements)}")
     return tuple(elements)

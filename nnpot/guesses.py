@@ -3,11 +3,22 @@
 import difflib
 from collections.abc import Iterable, Mapping
 
+_DETAILS = "print(potential), or potential.elements, potential.cutoff, potential.parameters()"
 _CALCULATOR = "atoms.calc = nnpot.NNPotCalculator(potential)"
 
 OF_POTENTIALS: Mapping[str, str] = {
     **dict.fromkeys(("get_potential_energy", "get_potential_energies", "get_forces", "get_stress"), _CALCULATOR),
     **dict.fromkeys(("calculate", "get_property", "calculation_required"), _CALCULATOR),
+    **dict.fromkeys(("get_energy", "calculator", "as_calculator", "get_calculator", "calc", "to_ase"), _CALCULATOR),
+    **dict.fromkeys(("relax", "optimize", "run_md"), f"{_CALCULATOR}, and any optimiser of ASE"),
+    **dict.fromkeys(("load", "from_pretrained", "load_from_checkpoint"), "nnpot.load(path)"),
+    **dict.fromkeys(("summary", "num_parameters", "n_parameters", "info"), _DETAILS),
+    **dict.fromkeys(("device", "dtype"), "potential.dtype_and_device()"),
+    **dict.fromkeys(("predict_batch", "batch_predict"), "potential.predict([a, b]), which gives a list"),
+    **dict.fromkeys(("energy_and_forces", "virial"), "potential.predict(atoms), which has energy, forces and stress"),
+    **dict.fromkeys(("finetune", "fine_tune"), "nnpot.train(structures, from_model=path)"),
+    "embeddings": "potential.descriptor.features(atoms)",
+    "spread": "nnpot.Committee(a, b, …).spread(atoms)",
     **{name: f"potential.predict(atoms).{name}" for name in ("energy", "energies", "forces", "stress")},
     "features": "potential.descriptor.features(atoms)",
     "get_hessian": "potential.hessian(atoms)",
@@ -19,6 +30,35 @@ OF_POTENTIALS: Mapping[str, str] = {
     "uncertainty": "committee.spread(atoms)",
 }
 """By the name of the attribute."""
+
+OF_PREDICTIONS: Mapping[str, str] = {
+    **{f"{kind}_std": "committee.spread(atoms)" for kind in ("energy", "energies", "forces")},
+    **dict.fromkeys(("std", "uncertainty", "spread"), "committee.spread(atoms)"),
+    **dict.fromkeys(("keys", "items"), "prediction.labels"),
+    **dict.fromkeys(("numpy", "cpu", "tolist"), "prediction.forces.numpy(), say"),
+    **dict.fromkeys(("virial", "virials"), "prediction.stress, in eV/Å³"),
+    "total_energy": "prediction.energy",
+    "atomic_energies": "prediction.energies",
+}
+
+OF_STRUCTURES: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("atoms", "symbols", "write", "get_chemical_formula"), "structure.to_ase(), which gives atoms of ASE"
+    ),
+    **dict.fromkeys(("get_forces", "get_positions", "get_cell"), "structure.forces, .positions or .cell"),
+    **dict.fromkeys(("get_potential_energy",), "structure.energy"),
+    **dict.fromkeys(("atomic_numbers", "z"), "structure.numbers"),
+    "calc": "structure.to_ase().calc",
+}
+
+OF_EVALUATIONS: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("rmse", "mae", "energy_rmse", "forces_rmse", "force_rmse", "energy_mae", "forces_mae"), "evaluation.errors()"
+    ),
+    **dict.fromkeys(("keys", "items", "metrics"), "evaluation.errors()"),
+    "plot": "nnpot evaluate MODEL DATA --plots FOLDER in a terminal",
+    "report": "nnpot evaluate MODEL DATA --report test.html in a terminal",
+}
 
 OF_DESCRIPTORS: Mapping[str, str] = {
     **dict.fromkeys(("create", "compute", "transform", "predict"), "descriptor.features(atoms)"),
@@ -34,7 +74,30 @@ OF_NNPOT: Mapping[str, str] = {
     "Model": "nnpot.load(path)",
     "fit": "nnpot.train(structures)",
     "forces": "potential.predict(atoms).forces",
+    **dict.fromkeys(("finetune", "fine_tune"), "nnpot.train(structures, from_model=path)"),
+    **dict.fromkeys(
+        ("Trainer", "Dataset", "DataLoader", "DataModule"), "nnpot.train(structures), or nnpot.training.prepare"
+    ),
+    **dict.fromkeys(("NNPot", "NNP", "Net"), "nnpot.NeuralNetworkPotential(nnpot.ACE()), or nnpot.load(path)"),
+    **dict.fromkeys(("load_model", "from_pretrained", "load_potential"), "nnpot.load(path)"),
+    **dict.fromkeys(("Ensemble", "ensemble", "committee_of"), "nnpot.Committee(a, b, …)"),
+    **dict.fromkeys(("test", "validate", "errors"), "nnpot.evaluate(potential, structures)"),
+    **dict.fromkeys(("plot", "report"), "nnpot.train(…).plot(), or nnpot evaluate --report test.html in a terminal"),
+    **dict.fromkeys(("MLP", "Network", "Function"), "nnpot.nn.Network or nnpot.nn.Function for one of your own"),
+    "SOAP": "nnpot.ACE or nnpot.ACSF, the descriptors here",
+    "compare": "nnpot compare RUNS in a terminal",
+    "sample": "nnpot sample START OUT in a terminal",
+    "optimize": "atoms.calc = nnpot.NNPotCalculator(path), and any optimiser of ASE",
 }
+
+OF_ARGUMENTS: Mapping[str, str] = {
+    **dict.fromkeys(("rcut", "r_cut", "rc", "r_max", "rmax", "cutoff_radius", "radius"), "cutoff"),
+    **dict.fromkeys(("species", "symbols", "element", "types", "atomic_numbers"), "elements"),
+    **dict.fromkeys(("lmax", "max_ell", "l"), "l_max"),
+    **dict.fromkeys(("nmax", "n_max", "num_radial", "radial"), "n_radial"),
+    **dict.fromkeys(("hidden_layers", "layers", "n_hidden", "units"), "hidden"),
+}
+"""Of constructors, by the name of the argument elsewhere."""
 
 OF_RUNS: Mapping[str, str] = {
     "predict": "run.potential.predict(atoms)",

@@ -60,6 +60,11 @@ def load(
     """
     if isinstance(path, list | tuple):
         raise TypeError("nnpot.load reads one potential; several as one are nnpot.Committee([path, …])")
+    if not isinstance(path, str | os.PathLike):
+        what = "a potential, which needs no loading" if isinstance(path, Potential) else type(path).__name__
+        raise TypeError(
+            f"a model is read from its file or the folder of its training, nnpot.load('runs/mine'), got {what}"
+        )
     path, dtype, device = model_at(path), dtype_of(dtype), usable_device(device)
     match format_of(path):
         case "model file":
@@ -95,9 +100,15 @@ def save(potential: Potential, path: str | os.PathLike[str], summary: Mapping[st
         OSError: If the file cannot be written.
     """
     if not isinstance(potential, Potential):
+        if isinstance(potential, str | os.PathLike) and (Path(potential) / MODEL).is_file():
+            raise TypeError(
+                f"a run holds its model already: {Path(potential) / MODEL}; write nnpot.save(run.potential, path)"
+            )
         raise TypeError(f"what is saved is a potential: nnpot.save(potential, path), got {potential!r} first")
     if any(isinstance(part, aot.AOTPotential) for part in potential.modules()):
         raise TypeError("a potential read from a package cannot be saved; keep the model file that it was made from")
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give a file in it, such as {Path(path) / MODEL}")
     return nnpot.write(potential, Path(path), {**(summary or {}), **_circumstances()})
 
 

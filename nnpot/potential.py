@@ -9,7 +9,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, Self, overload
+from typing import Any, ClassVar, Self, overload
 
 import torch
 from ase import Atoms
@@ -124,6 +124,26 @@ class Potential(NotForTorchExports, Module, ABC):
         outputs, gradient = self.outputs_and_pair_gradient(pairs)
         return outputs["energies"], gradient
 
+    def __call__(self, *batch: Any, **named: Any) -> Any:
+        """Return :meth:`forward` of a batch.
+
+        Raises:
+            TypeError: If anything else is given beside it.
+        """
+        if len(batch) + len(named) != 1:
+            raise TypeError("a potential is called with one nnpot.Batch; for atoms of ASE: potential.predict(atoms)")
+        return super().__call__(*batch, **named)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:  # noqa: FBT001, FBT002  as PyTorch has it
+        """Move or convert it, as every module of PyTorch; where there is no such device say so."""
+        try:
+            return super()._apply(fn, recurse)  # type: ignore[no-any-return]
+        except (AssertionError, RuntimeError) as error:
+            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ValueError(
+                f"the potential cannot be moved there on this machine: {why}; 'cpu' always works"
+            ) from error
+
     def forward(self, batch: Batch) -> Prediction:
         """Predict energies, forces and stress of a batch whose pairs reach at least to the cutoff.
 
@@ -139,6 +159,9 @@ class Potential(NotForTorchExports, Module, ABC):
                 "for atoms of ASE and structures there is potential.predict(atoms)"
             )
         parameter = next(self.parameters(), batch.r_ij)
+        if parameter.dtype not in (torch.float32, torch.float64):
+            name = str(parameter.dtype).removeprefix("torch.")
+            raise TypeError(f"a potential calculates in float32 or float64, not in {name}; write potential.float()")
         if parameter.dtype != batch.r_ij.dtype:
             batch = batch.to(dtype=parameter.dtype)
         pairs = batch.pairs(self.elements)
@@ -286,7 +309,14 @@ class Potential(NotForTorchExports, Module, ABC):
         return torch.float64, torch.device("cpu")
 
     def __add__(self, other: "Potential") -> "SumPotential":
+        if not isinstance(other, Potential):
+            raise TypeError(f"a potential is added to a potential, a + b, got {type(other).__name__}")
         return SumPotential(self, other)
+
+    def __radd__(self, other: object) -> "Potential":
+        if other == 0:  # where `sum` begins
+            return self
+        raise TypeError(f"a potential is added to a potential, a + b, got {type(other).__name__}")
 
 
 class SumPotential(Potential):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nnpot.batch import Batch
 from nnpot.functional.segment import segment_sum
-from nnpot.guesses import missing
+from nnpot.guesses import OF_PREDICTIONS, missing
 from nnpot.html import table
 from nnpot.neighbors import too_close
 
@@ -53,11 +53,12 @@ class Prediction:
         """Return a label that a head predicts, such as `charges`."""
         labels: Mapping[str, Tensor] = self.__dict__.get("labels", {})
         if name not in labels:
-            instead = {f"{kind}_std": "committee.spread(atoms)" for kind in ("energy", "energies", "forces")}
-            raise missing("the prediction", name, instead, [*labels, "energies"])
+            raise missing("the prediction", name, OF_PREDICTIONS, [*labels, "energies"])
         return labels[name]
 
     def __getitem__(self, name: str) -> Tensor:
+        if name != "energies" and name not in self.labels:
+            raise KeyError(f"the prediction has no {name!r}; by name it has energies, {', '.join(self.labels)}")
         return self.energies if name == "energies" else self.labels[name]
 
     def detach(self) -> "Prediction":

@@ -97,6 +97,8 @@ def train(
             raise TypeError(f"{place} cannot be a potential; write nnpot.train(structures, potential=potential)")
     if isinstance(path := settings.get("potential"), str | os.PathLike) and os.path.exists(path):
         raise TypeError(f"potential cannot be a file; to go on from {path} write from_model={os.fspath(path)!r}")
+    if isinstance(recipe, int | float):
+        raise TypeError(f"a recipe is a name or a path, got {recipe}; a number of epochs is max_epochs={recipe}")
     with _told():
         given, modules = _nested(settings)
         if structures is not None:
@@ -138,11 +140,19 @@ def evaluate(potential: Potential | StrPath | Sequence[Potential | StrPath], str
     """
     if isinstance(potential, list | tuple):
         potential = Committee(potential)
+    if isinstance(structures, Potential):
+        raise TypeError("the potential comes first; write nnpot.evaluate(potential, structures)")
     own = potential if isinstance(potential, Potential) else load(potential)  # type: ignore[arg-type]
-    paths = [structures] if isinstance(structures, str | os.PathLike) else list(structures)
+    paths = [structures] if isinstance(structures, str | os.PathLike | Structure | Atoms) else list(structures)
     if all(isinstance(one, str | os.PathLike) for one in paths):
         return evaluate_potential(own, read_labelled([os.fspath(one) for one in paths])[0])  # type: ignore[arg-type]
-    return evaluate_potential(own, as_structures(paths))  # type: ignore[arg-type]
+    given = as_structures(paths)  # type: ignore[arg-type]
+    if given and not any(one.labels for one in given):
+        raise ValueError(
+            "there is nothing to compare with: the structures have no energy or forces, which are results of their "
+            "calculator, as ase.io.read(path, ':') leaves them"
+        )
+    return evaluate_potential(own, given)
 
 
 @dataclass(frozen=True)
@@ -186,6 +196,8 @@ class Run(os.PathLike[str]):
         Raises:
             FileNotFoundError: If nothing is reached yet, or the data are no longer there.
         """
+        if self._is_committee:
+            raise FileNotFoundError(f"{self.folder} holds a committee; write nnpot.evaluate(run, 'test.xyz').errors()")
         return tested_structures(self.folder)
 
     @cached_property
@@ -210,6 +222,10 @@ class Run(os.PathLike[str]):
             FileNotFoundError: If no epoch is over yet.
         """
         path = self.folder / "metrics.csv"
+        if self._is_committee:
+            raise FileNotFoundError(
+                f"{self.folder} holds a committee; write nnpot.Run({str(self.folder / 'member-0')!r}).history"
+            )
         if not path.is_file():
             raise FileNotFoundError(f"{path} is not there: no epoch is over yet")
         return dict(History.read(path).columns)
@@ -225,7 +241,13 @@ class Run(os.PathLike[str]):
             raise FileNotFoundError(f"{self.folder} holds no pictures yet")
         return Pictures(tuple(files))
 
+    @property
+    def _is_committee(self) -> bool:
+        return (self.folder / "member-0").is_dir() and not (self.folder / "last.ckpt").is_file()
+
     def _repr_html_(self) -> str:
+        if self._is_committee:
+            return self.plot()._repr_html_()
         return self.evaluation.to_html(f"Training in {self.folder}: errors") + self.plot()._repr_html_()
 
 

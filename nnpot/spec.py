@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type
 
 from torch import nn
 
-from nnpot.guesses import missing
+from nnpot.guesses import OF_ARGUMENTS, missing
 
 GROUP = "nnpot.modules"
 """Entry points of other packages: the name of a descriptor or potential, and where it is (`Name = "package:Name"`)."""
@@ -80,14 +80,27 @@ def _remembering(constructor: Callable[..., None]) -> Callable[..., None]:
             try:
                 bound = signature.bind(self, *args, **kwargs)
             except TypeError as error:
-                takes = ", ".join(list(signature.parameters)[1:])
-                raise TypeError(f"{type(self).__name__}({takes}): {error}") from None
+                known = list(signature.parameters)[1:]
+                meant = [OF_ARGUMENTS[name] for name in kwargs if OF_ARGUMENTS.get(name) in known and name not in known]
+                advice = f"; did you mean {meant[0]}?" if meant else ""
+                raise TypeError(f"{type(self).__name__}({', '.join(known)}): {error}{advice}") from None
             bound.apply_defaults()
+            _check_cutoff(type(self).__name__, bound.arguments.get("cutoff"))
             arguments = {k: v for k, v in bound.arguments.items() if k != "self"}
             object.__setattr__(self, "arguments", arguments)
         constructor(self, *args, **kwargs)
 
     return wrapper
+
+
+def _check_cutoff(kind: str, cutoff: Any) -> None:
+    """Refuse elements in the place of a cutoff, which often comes first.
+
+    Raises:
+        TypeError: If it is something other than a number or `auto`.
+    """
+    if isinstance(cutoff, list | tuple) or (isinstance(cutoff, str) and cutoff != "auto"):
+        raise TypeError(f"cutoff of {kind} is a number in Å, got {cutoff!r}; elements: {kind}(elements=['H', 'O'])")
 
 
 def to_spec(value: Any) -> Any:

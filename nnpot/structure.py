@@ -20,6 +20,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from nnpot.guesses import OF_STRUCTURES, missing
 from nnpot.labels import LABELS
 
 _NO_TENSORS = {"names", "cached", "arrangement", "prepared"}
@@ -52,6 +53,7 @@ class Structure:
 
     Raises:
         ValueError: If a number is not that of an element, nor 0.
+        TypeError: If something is missing, or is no number.
     """
 
     numbers: Tensor
@@ -64,7 +66,26 @@ class Structure:
     name: str = ""
     group: str = ""
 
+    def __new__(cls, *given: Any, **named: Any) -> Self:
+        """Make an empty one; where something is missing say how one is made of atoms of ASE.
+
+        Raises:
+            TypeError: If less than numbers, positions, cell and pbc are given.
+        """
+        if 0 < len(given) + len(named) < 4:
+            raise TypeError(
+                "a nnpot.Structure is made by nnpot.Structure.from_ase(atoms), or of numbers, positions, cell and pbc; "
+                "atoms of ASE can be given in place of one everywhere"
+            )
+        return super().__new__(cls)
+
+    def __getattr__(self, name: str) -> Any:
+        raise missing("a structure", name, OF_STRUCTURES)
+
     def __post_init__(self) -> None:
+        for name in ("numbers", "positions", "cell"):
+            if not isinstance(getattr(self, name), Tensor):
+                object.__setattr__(self, name, _tensor_of(name, getattr(self, name)))
         numbers = self.numbers.to(torch.int64)
         wrong = (numbers != self.numbers) | (numbers < 0) | (numbers >= len(chemical_symbols))
         if bool(wrong.any()):
@@ -118,6 +139,10 @@ class Structure:
         Where both `energy` and `free_energy` are known the latter is taken: it is the one that forces derive from.  A
         label that such a structure cannot have, as the stress of a molecule, is left out.
         """
+        if not isinstance(atoms, Atoms):
+            raise TypeError(
+                f"Structure.from_ase takes atoms of ASE, one structure at a time, got {type(atoms).__name__}"
+            )
         known = dict(atoms.calc.results) if atoms.calc is not None else {}
         known["energy"] = known.get("free_energy", known.get("energy"))
         if known.get("stress") is not None and np.shape(known["stress"]) == (3, 3):
@@ -213,6 +238,20 @@ def charge_of(atoms: Atoms) -> float:
     """Return the charge of a structure, in e: `charge` of its info, 0 if there is none, NaN if that is no number."""
     charge = np.asarray(atoms.info.get("charge", 0.0))
     return float(charge.item()) if charge.size == 1 and charge.dtype.kind in "iuf" else float("nan")
+
+
+def _tensor_of(name: str, values: Any) -> Tensor:
+    """A tensor of numbers that come otherwise.
+
+    Raises:
+        TypeError: If they are no numbers.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(
+            f"{name} of a structure are numbers, got {values!r}; nnpot.Structure.from_ase takes atoms of ASE"
+        )
+    return torch.as_tensor(array.copy())
 
 
 def _float64(values: ArrayLike) -> Tensor:

@@ -5,6 +5,7 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 from nnpot.analysis.panels import ParityPanel
 from nnpot.analysis.wording import natural, printed
 from nnpot.batch import Batch
+from nnpot.guesses import OF_EVALUATIONS, missing
 from nnpot.html import grid
 from nnpot.labels import LABELS, Label
 from nnpot.neighbors import single_batch
@@ -108,6 +110,9 @@ class Evaluation:
     def type_in_words(self, name: str) -> str:
         """Return a configuration type with its size, `Surface (9 structures, 432 atoms)`."""
         return (name or "(no type)") + (f" ({_in_words(*self.sizes[name])})" if name in self.sizes else "")
+
+    def __getattr__(self, name: str) -> Any:
+        raise missing("an evaluation", name, OF_EVALUATIONS)
 
     def to_json(self) -> str:
         """Return the errors as JSON text."""

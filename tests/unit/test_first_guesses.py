@@ -1,6 +1,8 @@
 """What somebody who knows ASE and PyTorch types first: it works, in three lines, or one sentence says what to type."""
 
+import pickle
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -230,9 +232,102 @@ SENTENCES: dict[str, tuple[Callable[[], Any], str]] = {
         r"nnpot\.reference\.of\(nnpot\.load\('a\.nnpot'\)\)",
     ),
     "reference of several": (lambda: nnpot.reference.of(POTENTIAL).predict([ATOMS]), r"one structure at a time"),
+    "structure of atoms": (lambda: nnpot.Structure(ATOMS), r"made by nnpot\.Structure\.from_ase\(atoms\)"),
+    "structure of symbols": (
+        lambda: nnpot.Structure(["Cu"], [[0, 0, 0]], np.eye(3), (True,) * 3),
+        r"got \['Cu'\]; nnpot",
+    ),
+    "from_ase of a file": (lambda: nnpot.Structure.from_ase("train.xyz"), r"takes atoms of ASE, .* got str"),
+    "structure.symbols": (lambda: nnpot.Structure.from_ase(ATOMS).symbols, r"no symbols; write structure\.to_ase\(\)"),
+    "batch of atoms": (lambda: nnpot.Batch([ATOMS, ATOMS]), r"predicted by potential\.predict\(\[a, b\]\)"),
+    "potential of tensors": (
+        lambda: POTENTIAL(BATCH.numbers, BATCH.positions),
+        r"for atoms of ASE: potential\.predict\(",
+    ),
+    "potential(atoms)": (lambda: POTENTIAL(ATOMS), r"there is potential\.predict\(atoms\)"),
+    "potential.calculator": (
+        lambda: POTENTIAL.calculator(),
+        r"write atoms\.calc = nnpot\.NNPotCalculator\(potential\)",
+    ),
+    "potential.device": (lambda: POTENTIAL.device, r"write potential\.dtype_and_device\(\)"),
+    "potential in float16": (
+        lambda: deepcopy(POTENTIAL).half().predict(ATOMS),
+        r"not in float16; write potential\.float",
+    ),
+    "a potential and a number": (lambda: POTENTIAL + 1, r"a \+ b, got int"),
+    "a number and a potential": (lambda: 1 + POTENTIAL, r"a \+ b, got int"),
+    "elements as arguments": (
+        lambda: nnpot.ACE("H", "O"),
+        r"number in Å, got 'H'; elements: ACE\(elements=\['H', 'O'\]\)",
+    ),
+    "elements first": (lambda: nnpot.ACSF(["H", "O"]), r"elements: ACSF\(elements="),
+    "elements by number": (lambda: nnpot.ACE(elements=[1, 8]), r"must be chemical symbols, got 1, 8"),
+    "rcut": (lambda: nnpot.ACE(rcut=5.0), r"'rcut'; did you mean cutoff\?"),
+    "epochs second": (lambda: nnpot.train("train.xyz", 10), r"a number of epochs is max_epochs=10"),
+    "load nothing": (lambda: nnpot.load(None), r"nnpot\.load\('runs/mine'\), got NoneType"),
+    "load a potential": (lambda: nnpot.load(POTENTIAL), r"got a potential, which needs no loading"),
+    "calculator of nothing": (lambda: nnpot.NNPotCalculator(), r"needs a model first: atoms\.calc = nnpot\.NNPotC"),
+    "calculator of model=": (lambda: nnpot.NNPotCalculator(model="a.nnpot"), r"needs a model first: atoms\.calc"),
+    "calculator of atoms": (lambda: nnpot.NNPotCalculator(ATOMS), r"needs a model first, not atoms: atoms\.calc"),
+    "one member": (lambda: nnpot.Committee(["a.nnpot"]), r"at least two potentials; .* by nnpot\.load\(path\)"),
+    "prediction.std": (lambda: POTENTIAL.predict(ATOMS).std, r"write committee\.spread\(atoms\)"),
+    "evaluate the wrong way round": (
+        lambda: nnpot.evaluate("train.xyz", POTENTIAL),
+        r"write nnpot\.evaluate\(potential,",
+    ),
+    "evaluate without labels": (lambda: nnpot.evaluate(POTENTIAL, ATOMS.copy()), r"there is nothing to compare with"),
+    "evaluation.rmse": (lambda: nnpot.evaluate("a.nnpot", "train.xyz").rmse, r"write evaluation\.errors\(\)"),
+    "nnpot.finetune": (lambda: nnpot.finetune, r"write nnpot\.train\(structures, from_model=path\)"),
+    "nnpot.Ensemble": (lambda: nnpot.Ensemble, r"write nnpot\.Committee\(a, b, …\)"),
     "prepare a descriptor": (lambda: prepare(ACE, "train.xyz"), r"prepare\(nnpot\.NeuralNetworkPotential\(nnpot\.ACE"),
     "prepare the wrong way round": (lambda: prepare("train.xyz", POTENTIAL), r"a potential, given first: .* got str"),
 }
+
+
+def test_what_is_not_predicted_or_no_file_or_no_device_is_answered_as_well(tmp_path: Path) -> None:
+    for ask in (lambda p: p["force"], lambda p: p[0], lambda p: [*p]):
+        with pytest.raises(KeyError, match="by name it has energies, energy, forces, stress"):
+            ask(POTENTIAL.predict(ATOMS))
+    with pytest.raises(IsADirectoryError, match=r"is a folder; give a file in it, such as .*model\.nnpot"):
+        nnpot.save(POTENTIAL, tmp_path)
+    (tmp_path / "member-0").mkdir()
+    nnpot.save(POTENTIAL, tmp_path / "model.nnpot")
+    run = nnpot.Run(tmp_path)
+    for ask_run in (lambda: run.errors, lambda: run.history):
+        with pytest.raises(FileNotFoundError, match=r"holds a committee; write nnpot\."):
+            ask_run()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("move", [lambda p: p.cuda(), lambda p: p.to("cuda:0")], ids=["cuda", "to"])
+def test_a_device_that_is_not_there_is_said_to_be_so(move: Callable[[Any], Any]) -> None:
+    with pytest.raises(
+        ValueError, match=r"^the potential cannot be moved there on this machine: .*'cpu' always works$"
+    ):
+        move(deepcopy(POTENTIAL))
+
+
+def test_what_python_and_pytorch_do_with_modules_works(atoms: Atoms, tmp_path: Path) -> None:
+    energy = float(POTENTIAL.predict(atoms).energy)
+    torch.save(POTENTIAL, tmp_path / "all.pt")
+    again = torch.load(tmp_path / "all.pt", weights_only=False)
+    for one in (deepcopy(POTENTIAL), pickle.loads(pickle.dumps(POTENTIAL)), again):
+        assert float(one.predict(atoms).energy) == energy
+    assert float(sum([POTENTIAL, POTENTIAL]).predict(atoms).energy) == pytest.approx(2 * energy)
+    committee = nnpot.Committee(POTENTIAL, again)
+    assert [*committee] == [committee[0], committee[1]]
+    assert len(committee) == 2
+
+
+def test_structures_of_numpy_arrays(atoms: Atoms) -> None:
+    own = nnpot.Structure(atoms.numbers, atoms.positions, atoms.cell.array, tuple(atoms.pbc))
+    assert float(POTENTIAL.predict(own).energy) == float(POTENTIAL.predict(atoms).energy)
+    assert deepcopy(own).numbers.tolist() == pickle.loads(pickle.dumps(own)).numbers.tolist() == atoms.numbers.tolist()
+
+
+def test_one_structure_is_evaluated_as_a_list_of_one() -> None:
+    one = labelled_alloys(1)[0]
+    assert nnpot.evaluate("a.nnpot", one).errors() == nnpot.evaluate("a.nnpot", [one]).errors()
 
 
 @pytest.mark.parametrize("name", SENTENCES)

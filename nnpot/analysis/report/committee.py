@@ -122,7 +122,7 @@ def _picture(label: Label, sigma: Array, error: Array) -> str:
     if len(middle) > 2:
         chart.line(middle, typical, "c1")
         chart.dots(middle, typical, "c1 large")
-        entries.append(("dots", "c1 large", f"RMS error of each {len(middle)}th part, by σ"))
+        entries.append(("dots", "c1 large", f"RMS error in {len(middle)} equal parts, by σ"))
     left = int(np.count_nonzero((sigma < x.low) | (error < y.low)))
     told += f"; {left} with smaller ones lie outside" if left else ""
     return figure(f"{label.name.capitalize()}: error against spread", chart, told, legend(entries))

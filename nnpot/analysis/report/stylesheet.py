@@ -17,7 +17,8 @@ h2{font-size:1.2rem;margin:2rem 0 .7rem;padding-bottom:.25rem;border-bottom:1px 
 h3{font-size:.95rem;margin:0 0 .3rem;overflow-wrap:anywhere}section>h3:not(:nth-child(2)){margin-top:1.1rem}
 p{margin:.3rem 0}
 .soft,figcaption{color:var(--soft)}figcaption{font-size:.85rem}
-.badge{display:inline-block;padding:.15rem .7rem;border-radius:1rem;font-weight:600;border:2px solid currentColor}
+.badge{display:inline-block;margin:.2rem 0 .5rem;padding:.15rem .7rem;
+border-radius:1rem;font-weight:600;border:2px solid currentColor}
 .good{color:var(--good)}.look{color:var(--look)}.bad{color:var(--bad)}
 .cards,.figures{display:grid;gap:1rem;grid-template-columns:repeat(auto-fill,minmax(min(100%,15rem),1fr))}
 .figures{grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr))}
