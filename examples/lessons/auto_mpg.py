@@ -211,12 +211,12 @@ show("auto_mpg")
 #
 # <details><summary><b>Solutions</b></summary>
 #
-# **1.** `np.mean([mae(members[:, k], test) for k in range(5)])` for the last split: single members are worse by a few
-# per cent. Errors of members that point in different directions cancel in the mean; common ones stay.
+# **1.** `[mae(members[:, k], test) for k in range(5)]` for the last split: 1.78 to 1.98 mpg, 1.87 in the mean, and 1.85
+# for the ensemble. Little is gained over the mean, but much over the worst, and nobody knows beforehand which is which.
 #
-# **2.** The squared loss asks for the mean of what is possible, the linear part of Huber's for its median. The mean
-# absolute error, which is a question about medians, is usually a little better with Huber; the largest error need not
-# be.
+# **2.** The last split, layers (32, 32): 1.88 mpg in place of 1.85, the largest error 7.2 in place of 7.1 mpg. The
+# squared loss asks for the mean of what is possible, the linear part of Huber's for its median, and so does the mean
+# absolute error. With few strange cars the difference is small.
 #
 # **3.** The test cars then had a say in the model, if a small one. With a step that looks at the labels, such as the
 # choice of features, the same mistake makes results much too good, so one never begins with it.
