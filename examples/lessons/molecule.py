@@ -234,11 +234,10 @@ masses = at_nnpot.get_masses()
 heavy = masses.copy()
 heavy[3] = 2.014
 for name, of in (("CH3OH", masses), ("CH3OD", heavy)):
-    print(name, "highest frequency that moves the atom of the OH group most:", end=" ")
     frequencies, modes = modes_of(own["hessian"], of)
-    share = (modes.reshape(len(masses), 3, -1) ** 2).sum(axis=1)[3]
-    print(f"{frequencies[share.argmax() if share[-1] < 0.5 else -1]:.0f} cm⁻¹")
-print(f"of a diatomic molecule O-H: a factor of {np.sqrt((16 * 1 / 17) / (16 * 2 / 18)):.3f}")
+    share = (modes.reshape(len(masses), 3, -1) ** 2).sum(axis=1)[3]  # of each mode, by the hydrogen of the OH group
+    print(f"{name}: OH stretching at {frequencies[share > 0.5].max():.0f} cm⁻¹")
+print(f"expected of two masses on a spring: a factor of {np.sqrt((1.008 / 17.007) / (2.014 / 18.013)):.3f}")
 
 # %% [markdown]
 # **2.** Charges are no observables; dipoles are.

@@ -218,7 +218,7 @@ def _set_aside(facts: Facts, found: Iterable[Finding]) -> None:
 
 
 def _read(paths: Sequence[str | Path], keys: LabelKeys, problems: list[Finding], told: list[str]) -> list[Source]:
-    sources = []
+    sources: list[Source] = []
     names = Counter(Path(path).name for path in paths)
     for path in paths:
         name = Path(path).name if names[Path(path).name] == 1 else str(path)
