@@ -218,7 +218,7 @@ def _set_aside(facts: Facts, found: Iterable[Finding]) -> None:
 
 
 def _read(paths: Sequence[str | Path], keys: LabelKeys, problems: list[Finding], told: list[str]) -> list[Source]:
-    sources = []
+    sources: list[Source] = []
     names = Counter(Path(path).name for path in paths)
     for path in paths:
         name = Path(path).name if names[Path(path).name] == 1 else str(path)
@@ -231,7 +231,10 @@ def _read(paths: Sequence[str | Path], keys: LabelKeys, problems: list[Finding],
         told.append(str(inventory))
         atoms = [a for file in files for a in file.frames]
         is_one = called(files) == str(path)
-        of_file = {file.path: name if is_one else file.name for file in files}
+        taken = {place.file for source in sources for place in source.places}
+        alone = len({file.path for file in files}) == 1
+        own = {file.path: str(file.path) if alone or file.name in taken else file.name for file in files}
+        of_file = {path: name if is_one else own[path] for path in own}
         places = [Place(of_file[file.path], number) for file in files for number in file.numbers]
         sources.append(Source(name, structures, atoms, inventory, places))
     return sources

@@ -11,6 +11,8 @@ from planted.case import file_of
 
 from nnpot.doctor import Finding, Level, Place, examine
 from nnpot.doctor.consultation import consult
+from nnpot.doctor.examination import _read
+from nnpot.label_names import LabelKeys
 from nnpot.structure import Structure
 
 
@@ -130,3 +132,12 @@ def test_a_file_that_cannot_be_read_is_named_with_its_folder(tmp_path: Path) -> 
         (tmp_path / name / "h.xyz").write_text(text)
     (finding,) = (f for f in examine([tmp_path / "*/h.xyz"]).findings if f.kind == "reading")
     assert str(finding).startswith(f"{tmp_path / 'b/h.xyz'}, frame 0: "), str(finding)
+
+
+def test_files_of_several_patterns_are_told_apart(tmp_path: Path) -> None:
+    for name in ("calc/a", "calc/b", "test/a", "test/d", "new/c"):
+        (tmp_path / name).mkdir(parents=True)
+        file_of([frames("rocksalt")[0]], tmp_path / name / "x.xyz")
+    sources = _read([tmp_path / f"{name}/*/x.xyz" for name in ("calc", "test", "new")], LabelKeys(), [], [])
+    names = [place.file for source in sources for place in source.places]
+    assert names == ["a/x.xyz", "b/x.xyz", f"{tmp_path}/test/a/x.xyz", "d/x.xyz", f"{tmp_path}/new/c/x.xyz"]
