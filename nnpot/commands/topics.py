@@ -117,6 +117,6 @@ def _headline(of: Callable[..., Any]) -> str:
 
 
 def default_of(of: Callable[..., Any], name: str) -> Any:
-    """Return what a parameter is unless it is given; `inspect.Parameter.empty` if it must be, or is made at the call."""
+    """Return what a parameter is unless it is given; `inspect.Parameter.empty` if it must be or is made at the call."""
     default = inspect.signature(of).parameters[name].default
     return inspect.Parameter.empty if "factory" in repr(default) else default

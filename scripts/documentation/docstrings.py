@@ -1,15 +1,14 @@
-"""Docstrings as Markdown: examples and tables of plain text as code, roles of Sphinx as names.
+"""An extension of griffe, which reads the docstrings of the Python API: `mkdocs.yml` names this file."""
 
-`mkdocs.yml` names this file as an extension of griffe, which reads the docstrings of the Python API.
-"""
-
-import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from griffe import Extension, Object
 
-_ROLE = re.compile(r":\w+:`~?([^`]*)`")
-_TABLE = re.compile(r"^={3,}[ =]*\n.*?\n={3,}[ =]*$(?!\n\S)", re.DOTALL | re.MULTILINE)
+sys.path.insert(0, str(Path(__file__).parent))
+
+from docstrings_text import as_markdown
 
 
 class Docstrings(Extension):
@@ -19,20 +18,3 @@ class Docstrings(Extension):
         """Rewrite the docstring of a module, class, function or attribute."""
         if obj.docstring is not None:
             obj.docstring.value = as_markdown(obj.docstring.value)
-
-
-def as_markdown(text: str) -> str:
-    """Return a docstring with fences around examples and tables of plain text, and names in the place of roles."""
-    lines: list[str] = []
-    fenced = False
-    for line in _ROLE.sub(r"`\1`", text).splitlines():
-        if line.startswith(">>>") and not fenced:
-            lines += [] if not lines or not lines[-1] else [""]
-            lines.append("```pycon")
-            fenced = True
-        elif fenced and not line.strip():
-            lines.append("```")
-            fenced = False
-        lines.append(line)
-    lines += ["```"] if fenced else []
-    return _TABLE.sub(lambda found: f"```text\n{found[0]}\n```", "\n".join(lines))

@@ -5,6 +5,7 @@ Curves come from the functions of nnpot, the comparison from the tables in docs/
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
@@ -92,8 +93,9 @@ def accuracy_against_cost(axes: Axes) -> None:
     """Force error and time of a step of other programs, relative to nnpot's on the same set or system."""
     for k, (name, (time, error, where)) in enumerate(compared().items()):
         axes.plot(time, error, "o", ms=8, color=COLORS[k])
-        axes.annotate(f"{name} ({where})" if where else name, (time, error), xytext=(-8, 9), textcoords="offset points",
-                      ha="left" if time < 50 else "right", fontsize=8)  # fmt: skip
+        label, beside = f"{name} ({where})" if where else name, (-8, 9 if error >= 1 else -16)
+        side = "left" if time < 50 else "right"
+        axes.annotate(label, (time, error), xytext=beside, textcoords="offset points", ha=side, fontsize=8)
     axes.axhline(1, color="#999", lw=0.5)
     axes.set(xlabel="time of a step of dynamics, relative to nnpot", ylabel="force error, relative to nnpot")
     axes.set(xscale="log", xlim=(0.7, 500), ylim=(0, 2.7))
@@ -103,7 +105,8 @@ def compared() -> dict[str, tuple[float, float, str]]:
     """Return time, error (both relative to nnpot) and set by program, from the tables of the documentation."""
     accuracy = (DOCS / "accuracy.md").read_text(encoding="utf-8")
     # of a table with one thread before one with two: that of performance.md is the first
-    times = "".join((DOCS / name).read_text(encoding="utf-8") for name in ("performance.md", "notes/performance-details.md"))
+    pages = ("performance.md", "notes/performance-details.md")
+    times = "".join((DOCS / name).read_text(encoding="utf-8") for name in pages)
     found = {"nnpot": (1.0, 1.0, "")}
     for name, row, published, timed in (
         ("NEP4", "mosi2n4, RMSE", "NEP4", r"NEP4 \(C\+\+\)"),
@@ -122,7 +125,7 @@ def network(axes: Axes) -> None:
     """A network of two hidden layers: what runs forwards and backwards through it."""
     rows = [3, 4, 4, 1]
     places = [[(x, y - (n - 1) / 2) for y in range(n)] for x, n in enumerate(rows)]
-    for left, right in zip(places, places[1:], strict=False):
+    for left, right in pairwise(places):
         for a in left:
             for b in right:
                 axes.plot(*zip(a, b, strict=True), color="#bbb", lw=0.7, zorder=0)
@@ -140,8 +143,10 @@ def network(axes: Axes) -> None:
 
 def from_pairs_to_forces(axes: Axes) -> None:
     """The steps from pairs of atoms to energies and back."""
-    boxes = [(0.0, 1.0, "pairs\nr_ij"), (1.2, 1.0, "density\nA"), (1.2, 0.0, "weighted\ndensity A′"), (2.4, 1.0, "features\nG"),
-             (3.6, 1.0, "energies\nE_i"), (3.6, 0.0, "charges\nq_i, …")]  # fmt: skip
+    boxes = [
+        *((0.0, 1.0, "pairs\nr_ij"), (1.2, 1.0, "density\nA"), (1.2, 0.0, "weighted\ndensity A′")),
+        *((2.4, 1.0, "features\nG"), (3.6, 1.0, "energies\nE_i"), (3.6, 0.0, "charges\nq_i, …")),
+    ]
     diagram(axes, boxes, [(0, 1), (0, 2), (1, 2), (1, 3), (2, 3), (3, 4), (3, 5)])
     axes.annotate("", (0.0, 1.42), (3.6, 1.42), arrowprops={"arrowstyle": "->", "ls": "--", "color": COLORS[1]})
     axes.text(1.8, 1.46, "pullback ∂E/∂r, step by step", ha="center", va="bottom", fontsize=8, color=COLORS[1])
@@ -150,8 +155,10 @@ def from_pairs_to_forces(axes: Axes) -> None:
 
 def from_labels_to_the_loss(axes: Axes) -> None:
     """The way of labels from a file to the loss."""
-    boxes = [(0.0, 1.0, "data\nfile"), (1.2, 1.0, "Structure\n.labels"), (2.4, 1.0, "Batch"), (2.4, 0.0, "Potential\n.forward"),
-             (3.6, 1.0, "loss.of"), (4.8, 1.0, "training\ntask")]  # fmt: skip
+    boxes = [
+        *((0.0, 1.0, "data\nfile"), (1.2, 1.0, "Structure\n.labels"), (2.4, 1.0, "Batch")),
+        *((2.4, 0.0, "Potential\n.forward"), (3.6, 1.0, "loss.of"), (4.8, 1.0, "training\ntask")),
+    ]
     diagram(axes, boxes, [(0, 1), (1, 2), (2, 3), (2, 4), (3, 4), (4, 5)])
     axes.set(ylim=(-0.4, 1.5))
 

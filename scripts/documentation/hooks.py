@@ -1,4 +1,4 @@
-"""What MkDocs does besides its own for the site: generated pages, pages from the root, formulas, lessons that are there.
+"""What MkDocs does besides its own for the site: generated parts, pages of the root, formulas, lessons that are there.
 
 `mkdocs.yml` names this file; `make docs` builds the site.
 """
@@ -14,7 +14,7 @@ from mkdocs.structure.files import File, Files
 sys.path.insert(0, str(Path(__file__).parent))
 
 from mathml import with_mathml, with_mathml_of_notebook
-from reference import PAGES
+from reference import GENERATED
 
 ROOT = Path(__file__).parents[2]
 FROM_ROOT = {"CONTRIBUTING.md": "contributing.md", "RELEASING.md": "releasing.md", "CHANGELOG.md": "changelog.md"}
@@ -22,7 +22,11 @@ FROM_ROOT = {"CONTRIBUTING.md": "contributing.md", "RELEASING.md": "releasing.md
 
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 _DIAGRAM = re.compile(r"^```mermaid\n.*?^```\n", re.DOTALL | re.MULTILINE)
-_OWN_LINE = re.compile(r"<!-- (?:not run|output|continues)[^>]*-->\n")
+_REASON = re.compile(r"<!-- not run: [^>]*-->\n")
+_FETCHING = re.compile(
+    r"<script\b(?:(?!</script>).)*?(?:cdnjs|unpkg|jsdelivr|MathJax)(?:(?!</script>).)*</script>", re.DOTALL
+)
+_GENERATED = re.compile(r"<!-- generated: (\w+) -->.*", re.DOTALL)
 
 
 def on_config(config: Any) -> Any:
@@ -36,23 +40,20 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages that are generated, and those of the root."""
-    for place, made in PAGES.items():
-        files.append(File.generated(config, place, content=made()))
+    """Add the pages of the root."""
     for name, place in FROM_ROOT.items():
         files.append(File.generated(config, place, content=(ROOT / name).read_text(encoding="utf-8")))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Lead links to files outside the documentation to their pages, or leave their text where there is none."""
+    """Fill in what is generated; lead links to files outside the documentation to their pages, or leave their text."""
     place = page.file.src_uri
+    markdown = _GENERATED.sub(lambda found: GENERATED[found[1]](), markdown)
     outside = {own: name for name, own in FROM_ROOT.items()}
-    markdown = _OWN_LINE.sub("", markdown)
+    markdown = _REASON.sub("", markdown)
     if place == "contributing.md":
         markdown = _with_figures(markdown)
-    if place == "lessons/index.md":
-        return markdown
     here = posixpath.dirname(posixpath.join("docs", place)) if place not in outside else ""
 
     def led(found: re.Match[str]) -> str:
@@ -74,9 +75,9 @@ def on_page_content(html: str, page: Any, **_: Any) -> str:
     return with_mathml_of_notebook(html) if page.file.src_uri.endswith(".ipynb") else with_mathml(html)
 
 
-def on_post_page(output: str, **_: Any) -> str:
-    """Take out the script that notebooks would fetch for their formulas, which are drawn already."""
-    return re.sub(r"<script[^>]*(?:cdnjs|unpkg|jsdelivr)[^>]*>.*?</script>", "", output, flags=re.DOTALL)
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """Take out scripts of notebooks that fetch others, for formulas and diagrams; formulas are drawn already."""
+    return _FETCHING.sub("", output) if page.file.src_uri.endswith(".ipynb") else output
 
 
 def _path(entry: Any) -> str:

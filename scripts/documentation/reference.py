@@ -1,11 +1,13 @@
-"""Pages of the reference that are made of the code: settings, commands, Python."""
+"""Parts of pages of the reference that are made of the code: settings, commands, Python."""
 
 import dataclasses
 import importlib
 import inspect
+import os
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import nnpot
 from nnpot.commands.help import COMMANDS, short
@@ -44,62 +46,54 @@ PYTHON = {
 
 
 def settings() -> str:
-    """Return the page of all settings of a training."""
-    lines = [
-        "# Settings",
-        "",
-        "Every key of a configuration of `nnpot train`. On the command line a key is an option: `--trainer.max_epochs 100`. The",
-        "defaults are those of the code; a [recipe](../choosing.md) sets some of them to other values. `nnpot init train.xyz`",
-        "writes a configuration for your data, and `nnpot train --help all` shows the same list.",
-        "",
-        "```yaml",
-        "data: {train: train.xyz, validation: 0.1}",
-        "trainer: {max_epochs: 100}",
-        "```",
-        "",
-    ]
+    """Return tables of all settings of a training."""
+    lines = list[str]()
     for place, classes in _by_place().items():
         lines += [f"## {place}", ""]
         for kind in classes:
             prefix = f"{place}." if len(classes) == 1 else f"{place}.init_args."
-            lines += [f"### {kind.__name__}", "", f"{_headline(kind)}. Keys: `{prefix}…`", "", *_table(kind, prefix), ""]
+            lines += [
+                f"### {kind.__name__}",
+                "",
+                f"{_headline(kind)}. Keys: `{prefix}…`",
+                "",
+                *_table(kind, prefix),
+                "",
+            ]
     lines += ["## The run", "", *_table(train, "", groups=False), ""]
     for group, kind in _groups(train):
-        lines += [f"## {group}", "", f"{GROUPS[group]} Keys: `{group}.…`", "", *_table(kind, f"{group}.", groups=False), ""]
+        lines += [
+            f"## {group}",
+            "",
+            f"{GROUPS[group]} Keys: `{group}.…`",
+            "",
+            *_table(kind, f"{group}.", groups=False),
+            "",
+        ]
     return "\n".join(lines)
 
 
 def commands() -> str:
-    """Return the page of all commands."""
-    lines = [
-        "# Commands",
-        "",
-        "`nnpot COMMAND --help` shows examples and what is used most, `nnpot COMMAND --help all` every option. All commands end",
-        "with the exit code 0, or 1 after an error and 2 after a mistake in the arguments, with one sentence that says what to do;",
-        "[`nnpot train`](../clusters.md#what-ends-a-run-before-its-last-epoch) has more.",
-        "",
-    ]
+    """Return what all commands say of themselves."""
+    with mock.patch.dict(os.environ, COLUMNS="80"):  # so that lines fit into a page
+        return "\n".join(_commands())
+
+
+def _commands() -> Iterator[str]:
     for name in COMMANDS:
         function = getattr(importlib.import_module(f"nnpot.commands.{name.replace('-', '_')}"), name.replace("-", "_"))
-        lines += [f"## nnpot {name}", "", "```text", short(name).partition("\n\nevery option:")[0], "```", ""]
+        yield from [f"## nnpot {name}", "", "```text", short(name).partition("\n\nevery option:")[0], "```", ""]
         if name == "train":
-            lines += ["Every option is a [setting](settings.md).", ""]
+            yield from ["Every option is a [setting](settings.md).", ""]
         else:
-            lines += ["??? note \"Every option\"", "", "    ```text"]
-            lines += [f"    {line}".rstrip() for line in of_topic(name, function, ALL).splitlines()]
-            lines += ["    ```", ""]
-    return "\n".join(lines)
+            yield from ['??? note "Every option"', "", "    ```text"]
+            yield from [f"    {line}".rstrip() for line in of_topic(name, function, ALL).splitlines()]
+            yield from ["    ```", ""]
 
 
 def python() -> str:
-    """Return the page of all that is public in Python, whose entries come from docstrings."""
-    lines = [
-        "# Python API",
-        "",
-        "Names without a module are those of `nnpot` itself, as in `from nnpot import load`. [Python](../python.md) is the",
-        "introduction; what may change is said in [Contributing](../contributing.md#what-is-public-and-how-it-may-change).",
-        "",
-    ]
+    """Return entries of all that is public in Python, which mkdocstrings fills in from docstrings."""
+    lines = list[str]()
     for heading, names in PYTHON.items():
         lines += [f"## {heading}", ""]
         for name in names:
@@ -107,8 +101,8 @@ def python() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"reference/settings.md": settings, "reference/commands.md": commands, "reference/python.md": python}
-"""Generated pages, and what makes them."""
+GENERATED = {"settings": settings, "commands": commands, "python": python}
+"""What stands in the place of `<!-- generated: NAME -->` on a page."""
 
 
 def _place(name: str) -> str:
