@@ -23,6 +23,9 @@ FROM_ROOT = {"CONTRIBUTING.md": "contributing.md", "RELEASING.md": "releasing.md
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 _DIAGRAM = re.compile(r"^```mermaid\n.*?^```\n", re.DOTALL | re.MULTILINE)
 _REASON = re.compile(r"<!-- not run: [^>]*-->\n")
+_FETCHING = re.compile(
+    r"<script\b(?:(?!</script>).)*?(?:cdnjs|unpkg|jsdelivr|MathJax)(?:(?!</script>).)*</script>", re.DOTALL
+)
 _GENERATED = re.compile(r"<!-- generated: (\w+) -->.*", re.DOTALL)
 
 
@@ -72,9 +75,9 @@ def on_page_content(html: str, page: Any, **_: Any) -> str:
     return with_mathml_of_notebook(html) if page.file.src_uri.endswith(".ipynb") else with_mathml(html)
 
 
-def on_post_page(output: str, **_: Any) -> str:
-    """Take out the script that notebooks would fetch for their formulas, which are drawn already."""
-    return re.sub(r"<script[^>]*(?:cdnjs|unpkg|jsdelivr)[^>]*>.*?</script>", "", output, flags=re.DOTALL)
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """Take out scripts of notebooks that fetch others, for formulas and diagrams; formulas are drawn already."""
+    return _FETCHING.sub("", output) if page.file.src_uri.endswith(".ipynb") else output
 
 
 def _path(entry: Any) -> str:

@@ -11,6 +11,7 @@ _DOLLARS = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?![\s$])([^$\n]+?)(?<![\s\\
 
 
 _STYLED = re.compile(r'<mi mathvariant="([\w-]+)">(.*?)</mi>')
+_MATRIX = re.compile(r"<mo>&#x0005B;</mo><mtable>(.*?)</mtable><mo>&#x0005D;</mo>")
 _FIRST = {"bold": (0x1D400, 0x1D41A, 0x1D6A8, 0x1D6C2), "bold-italic": (0x1D468, 0x1D482, 0x1D71C, 0x1D736)}
 """Where A, a, Α, α of each style begin in Unicode: browsers do not heed the style itself."""
 
@@ -31,7 +32,8 @@ def with_mathml_of_notebook(page: str) -> str:
 
 def _formula(latex: str, *, is_block: bool) -> str:
     formula = convert(html.unescape(latex).strip(), display="block" if is_block else "inline")
-    formula = _STYLED.sub(_plain, formula)
+    # brackets grow only where there is a font for formulas; borders do everywhere
+    formula = _MATRIX.sub(r'<mtable class="bracketed">\1</mtable>', _STYLED.sub(_plain, formula))
     return f'<div class="formula">{formula}</div>' if is_block else formula
 
 

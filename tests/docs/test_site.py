@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -128,9 +129,20 @@ def test_formulas_become_mathml() -> None:
     bold = with_mathml('a <span class="arithmatex">\\(\\mathbf W\\)</span>')
     assert "<math" in bold
     assert "𝐖" in bold
+    matrix = with_mathml('<div class="arithmatex">\\[\\begin{bmatrix}a\\\\ 1\\end{bmatrix}^T\\]</div>')
+    assert '<msup><mtable class="bracketed">' in matrix
     page = with_mathml_of_notebook("<p>$x^2$ costs 5$ or $6</p><pre>$a$</pre>")
     assert page.count("<math") == 1
     assert "<pre>$a$</pre>" in page
+
+
+def test_scripts_that_fetch_others_are_taken_out_of_notebooks() -> None:
+    pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install '.[docs]'")
+    from hooks import on_post_page
+
+    html = '<script src="a.js"></script><script>import "https://cdnjs.x/m"</script><script>1</script>'
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="lessons/a.ipynb"))
+    assert on_post_page(html, page=page) == '<script src="a.js"></script><script>1</script>'
 
 
 def test_figures_are_shown_somewhere() -> None:
