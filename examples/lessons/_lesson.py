@@ -1,18 +1,44 @@
-"""What these lessons share: a folder to work in, commands with their output, pictures."""
+"""What lessons share: colours, a folder to work in, pictures, commands with their output, the code of functions."""
 
+import ast
+import inspect
 import os
 import shutil
 import subprocess
 import sys
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 
-BLACK, BLUE, ORANGE, GREEN = "#222222", "#0072B2", "#D55E00", "#009E73"
-PALETTE = ((BLACK, "o"), (ORANGE, "s"), (BLUE, "^"), (GREEN, "D"), ("#CC79A7", "v"))
-"""Of Okabe and Ito: colours that colour-blind readers can tell apart, with markers."""
+BLACK, GREY = "#222222", "#666666"
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+"""Of Okabe and Ito: colours that colour-blind readers can tell apart."""
 
-plt.rcParams.update({"figure.dpi": 90, "font.size": 9, "axes.grid": True, "grid.alpha": 0.25, "legend.frameon": False})
+PALETTE = ((BLACK, "o"), (ORANGE, "s"), (BLUE, "^"), (GREEN, "D"), (PURPLE, "v"))
+"""Colours with markers."""
+
+DATA = Path(__file__).parent / "data"
+OUT = Path("lessons_out")
+
+plt.rcParams.update({"figure.dpi": 90, "font.size": 9, "axes.grid": True, "grid.alpha": 0.3})
+
+
+def show(name: str) -> None:
+    """Show the current picture below the cell of a notebook; a script saves it into its folder.
+
+    Args:
+        name: Of the file, without `.png`.
+    """
+    if _is_notebook():
+        plt.show()
+        return
+    folder = _folder(Path(sys.argv[0]).stem)
+    folder.mkdir(parents=True, exist_ok=True)
+    plt.savefig(folder / f"{name}.png", bbox_inches="tight", dpi=150)
+    plt.close()
 
 
 def work_folder(lesson: str) -> Path:
@@ -24,13 +50,11 @@ def work_folder(lesson: str) -> Path:
     Raises:
         FileExistsError: If the folder that is given is not empty.
     """
-    if len(sys.argv) > 1 and "ipykernel" not in sys.modules:
-        folder = Path(sys.argv[1])
-        if folder.is_dir() and any(folder.iterdir()):
-            raise FileExistsError(f"{folder} is not empty; give another folder")
-    else:
-        folder = Path("lessons_out") / lesson
+    folder = _folder(lesson)
+    if folder == OUT / lesson:
         shutil.rmtree(folder, ignore_errors=True)  # of an earlier run
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -73,15 +97,21 @@ def shell(command: str, folder: Path, last: int | None = None, shown: str = "") 
     return done.stdout
 
 
-def show(path: Path) -> None:
-    """Write the current picture to a PNG file, and show it in a notebook.
+def source(*functions: Callable[..., Any]) -> None:
+    """Print the code of functions as it stands in nnpot, without docstrings."""
+    for function in functions:
+        lines = textwrap.dedent(inspect.getsource(function)).splitlines()
+        (definition,) = ast.parse("\n".join(lines)).body
+        docstring = definition.body[0]  # type: ignore[attr-defined]
+        if isinstance(docstring, ast.Expr) and isinstance(docstring.value, ast.Constant):
+            del lines[docstring.lineno - 1 : docstring.end_lineno]
+        print("\n".join(line for line in lines if line), end="\n\n")
 
-    Args:
-        path: PNG file.
-    """
-    plt.savefig(path, bbox_inches="tight", dpi=110)
-    plt.close()
-    if "ipykernel" in sys.modules:
-        from IPython.display import Image, display
 
-        display(Image(filename=str(path)))
+def _is_notebook() -> bool:
+    return "ipykernel" in sys.modules
+
+
+def _folder(lesson: str) -> Path:
+    """The first argument of the script, or the folder of a lesson."""
+    return Path(sys.argv[1]) if len(sys.argv) > 1 and not _is_notebook() else OUT / lesson

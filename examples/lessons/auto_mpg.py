@@ -21,7 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from _show import BLUE, GREEN, GREY, ORANGE, show
+from _lesson import BLUE, GREEN, GREY, ORANGE, show
 from torch.utils.data import DataLoader
 
 from nnpot.nn import MLP

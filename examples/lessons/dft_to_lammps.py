@@ -135,7 +135,7 @@ for key, colour, label in (
 plt.xlabel("epoch")
 plt.ylabel("RMSE on validation structures")
 plt.legend()
-show(here / "learning.png")
+show("learning")
 
 # %% [markdown]
 # ## 7. A test that counts: `nnpot evaluate`
@@ -155,7 +155,7 @@ for ax, name, unit in zip(axes, ("energy", "forces", "stress"), ("meV/atom", "me
     ax.plot(found.reference, found.predicted, ".", markersize=3, color=BLUE)
     ax.set(title=f"{name}: RMSE {found.errors.rmse:.2g} {unit}", xlabel=f"reference ({unit})")
 axes[0].set_ylabel("nnpot (same units)")
-show(here / "parity.png")
+show("parity")
 
 # %% [markdown]
 # *Is that good enough?* It depends on what for. For most metals and oxides, some meV/atom and 20 to 100 meV/Å are

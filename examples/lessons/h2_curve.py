@@ -14,7 +14,7 @@ import re
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from _show import BLUE, DATA, GREEN, GREY, ORANGE, PURPLE, show
+from _lesson import BLUE, DATA, GREEN, GREY, ORANGE, PURPLE, show
 from ase import Atoms
 from ase.units import Bohr, Hartree, _amu, _c, _e
 from scipy.optimize import brentq

@@ -15,7 +15,7 @@ from itertools import pairwise
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from _show import BLUE, GREEN, GREY, ORANGE, show, source
+from _lesson import BLUE, GREEN, GREY, ORANGE, show, source
 from ase import Atoms
 
 import nnpot

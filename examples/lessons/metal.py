@@ -96,7 +96,7 @@ for (above, below), name, unit in zip(
     below.axhline(0, color=BLACK, linewidth=0.8)
     below.plot(label.reference, label.predicted - label.reference, ".", markersize=3, color=ORANGE, rasterized=True)
     below.set(xlabel=f"EMT ({unit})", ylabel="error")
-show(here / "parity.png")
+show("parity")
 
 # %% [markdown]
 # Energies of crystals at room temperature differ by tens of meV/atom, and forces at 500 K are some hundreds of meV/Å.
@@ -126,7 +126,7 @@ axes[0].set(
 axes[1].axvspan(-0.04, 0.04, color="0.92", label="strains of the training")
 axes[1].set(xlabel="strain of the cell's edges", ylabel="nnpot − EMT (meV/atom)", title="difference")
 axes[1].legend(ncols=2)
-show(here / "equations_of_state.png")
+show("equations_of_state")
 
 # %% [markdown]
 # The elastic constants of a cubic crystal are $C_{11}$, $C_{12}$, $C_{44}$: how the stress changes with a stretch and
@@ -209,7 +209,7 @@ axes[0].set(xlabel="time (ps)", ylabel="total energy − its start (µeV/atom)")
 axes[1].set(xlabel="r (Å)", ylabel="g(r)", title="Cu3Au, second half of 2 ps")
 axes[0].legend()
 axes[1].legend()
-show(here / "dynamics.png")
+show("dynamics")
 
 # %% [markdown]
 # The total energy of velocity Verlet fluctuates with the square of the time step, by the same amount for both; see

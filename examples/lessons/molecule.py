@@ -71,7 +71,7 @@ for ax, name, unit in zip(axes, ("energy", "forces", "dipole"), ("meV/atom", "me
     ax.plot(label.reference, label.predicted, ".", markersize=3, color=BLUE)
     ax.set(title=f"{name}: RMSE {label.errors.rmse:.2g} {unit}", xlabel=f"GFN2-xTB ({unit})")
 axes[0].set_ylabel("nnpot (same units)")
-show(here / "parity.png")
+show("parity")
 
 # %% [markdown]
 # (1000 me·Å are 4.8 debye.)
@@ -173,7 +173,7 @@ axes[0].legend()
 axes[1].axhline(0, color=BLACK, linewidth=0.8)
 axes[1].stem(xtb["frequencies"], deviations, linefmt=BLUE, markerfmt="o", basefmt=" ")
 axes[1].set(xlabel="wavenumber (cm⁻¹)", ylabel="nnpot − GFN2-xTB\n(cm⁻¹)", xlim=(4000, 0))
-show(here / "spectrum.png")
+show("spectrum")
 
 # %% [markdown]
 # ## 4. A spectrum from dynamics
@@ -210,7 +210,7 @@ ax.plot(wavenumbers, harmonic / harmonic.max(), "--", color=BLUE, label="harmoni
 ax.plot(wavenumbers, smooth / smooth[inside].max(), color=ORANGE, label="dynamics, 300 K, 3 × 2 ps")
 ax.set(xlim=(4000, 0), xlabel="wavenumber (cm⁻¹)", ylabel="absorption (largest = 1)")
 ax.legend()
-show(here / "dynamics.png")
+show("dynamics")
 
 # %% [markdown]
 # Below some 300 cm⁻¹ the molecule turns as a whole, which the harmonic spectrum knows nothing of. Intensities of so
