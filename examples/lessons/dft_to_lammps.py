@@ -52,10 +52,9 @@ from _lesson import BLACK, BLUE, ORANGE, shell, show, work_folder
 from ase import units
 from ase.calculators.emt import EMT
 from ase.io.lammpsdata import write_lammps_data
-from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
 import nnpot
+from nnpot.simulation import langevin
 
 here = work_folder("dft_to_lammps")
 outcars = next(path for path in (Path("data"), Path("examples/lessons/data")) if path.is_dir()) / "outcars.py"
@@ -171,8 +170,7 @@ show("parity")
 # %%
 atoms = ase.io.read(here / "test/AgPd-600K/OUTCAR", 0).repeat((2, 2, 2))
 atoms.calc = nnpot.NNPotCalculator(here / "runs/agpd")
-MaxwellBoltzmannDistribution(atoms, temperature_K=600, rng=np.random.default_rng(0))
-dynamics = Langevin(atoms, 2 * units.fs, temperature_K=600, friction=0.02 / units.fs, rng=np.random.default_rng(1))
+dynamics = langevin(atoms, 600.0, timestep_fs=2.0, friction_per_ps=20.0, generator=np.random.default_rng(0))
 for _ in range(5):
     dynamics.run(40)
     energy = atoms.get_potential_energy() / len(atoms)
