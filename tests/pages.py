@@ -148,18 +148,29 @@ def run_of(words: list[str]) -> str:
     return told.getvalue()
 
 
-def differences(shown: str, told: str) -> Iterator[str]:
-    """What a page shows that was not printed, line by line and in this order; `…` stands for anything."""
+def differences(shown: str, told: str, *, of_other_data: bool = False) -> Iterator[str]:
+    """What a page shows that was not printed, line by line and in this order; `…` stands for anything.
+
+    Args:
+        shown: On the page.
+        told: By the commands.
+        of_other_data: Whether numbers may be others, since the page shows what is said of other data.
+    """
     rest = told.splitlines()
     for line in shown.splitlines():
         if line.strip() in ("", "…"):
             continue
-        pattern = re.compile(".*".join(re.escape(part.rstrip()) for part in line.split("…")))
+        pattern = re.compile(".*".join(_pattern(part.rstrip(), of_other_data) for part in line.split("…")))
         places = [k for k, other in enumerate(rest) if pattern.match(other)]
         if not places:
             yield line
         else:
             rest = rest[places[0] + 1 :]
+
+
+def _pattern(text: str, any_number: bool) -> str:
+    words = re.split(r"(\s*\d+(?:[.:]\d+)*)", text) if any_number else [text]
+    return "".join(r"\s*\d+(?:[.:]\d+)*" if re.fullmatch(r"\s*\d.*", word) else re.escape(word) for word in words)
 
 
 def keys_of(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:

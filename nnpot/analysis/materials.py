@@ -13,6 +13,9 @@ from nnpot.simulation import deformed
 
 FloatArray = NDArray[np.float64]
 
+ROUNDING, SMALLEST_STEP = 1e-3, 1e-6
+"""Pressure, in GPa, that rounding may leave, and relative change of the cell's edge below which it is rounding."""
+
 
 @dataclass(frozen=True)
 class EquationOfState:
@@ -116,7 +119,8 @@ def relax_cubic_cell(atoms: Atoms, calculator: BaseCalculator, tolerance: float 
     Args:
         atoms: A crystal near its minimum; left as it is.
         calculator: Any ASE calculator with stresses.
-        tolerance: Largest remaining pressure, in GPa.
+        tolerance: Largest remaining pressure, in GPa. Up to `ROUNDING` remains where a single-precision calculator
+            leaves no smaller one.
         max_steps: Stress evaluations before giving up.
 
     Returns:
@@ -132,7 +136,8 @@ def relax_cubic_cell(atoms: Atoms, calculator: BaseCalculator, tolerance: float 
     for _ in range(max_steps):
         scaled = deformed(atoms, np.exp(current) * np.eye(3))
         pressure = _pressure(scaled, calculator)
-        if abs(pressure) < tolerance:
+        is_as_good_as_can_be = abs(pressure) < ROUNDING and abs(current - previous) < SMALLEST_STEP
+        if abs(pressure) < tolerance or is_as_good_as_can_be:
             return scaled
         slope = (pressure - previous_pressure) / (current - previous)
         # A slope that is not negative means an unstable crystal: go where the pressure pushes.

@@ -44,6 +44,19 @@ def test_relaxation_that_does_not_end_says_so() -> None:
         relax_cubic_cell(bulk("Cu", a=4.2), EMT(), max_steps=2)
 
 
+def test_a_cell_is_relaxed_as_far_as_single_precision_goes(copper: Atoms) -> None:
+    class Single(EMT):
+        def get_stress(self, atoms: Atoms | None = None) -> np.ndarray:  # type: ignore[override]
+            noise = np.random.default_rng(int(1e9 * atoms.cell[0, 0]) % 2**32).uniform(-2e-5, 2e-5, 6)
+            return super().get_stress(atoms) + noise * units.GPa
+
+    relaxed = relax_cubic_cell(bulk("Cu", cubic=True, a=3.65), Single(), tolerance=1e-9)
+    assert relaxed.cell[0, 0] == pytest.approx(copper.cell[0, 0], abs=1e-5)
+    assert cubic_elastic_constants(copper, Single()).c11 == pytest.approx(
+        cubic_elastic_constants(copper, EMT()).c11, rel=1e-3
+    )
+
+
 @pytest.mark.parametrize(
     ("mode", "combination"),
     [
