@@ -82,7 +82,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 def workspace(folder: Path) -> None:
     """Write the files that pages speak of: labelled structures, models, runs."""
-    frames = _alloys(16)
+    frames = alloys(16)
     names = ["train", "test", "new", "more", "bulk", "md", "hot", "cold", "all", "structures", "a", "b"]
     for name in (*names, "test/300K", "test/600K", "train/one"):
         (folder / name).parent.mkdir(exist_ok=True)
@@ -101,7 +101,7 @@ def workspace(folder: Path) -> None:
         shutil.copy(folder / "runs/mine/model.nnpot", folder / f"{name}.nnpot")
 
 
-def _alloys(n: int) -> list[Atoms]:
+def alloys(n: int) -> list[Atoms]:
     """Cells of copper and Cu–Au about their lattice constants, labelled by EMT."""
     frames, random = labelled_alloys(n), np.random.RandomState(0)
     for k, frame in enumerate(frames):

@@ -244,6 +244,22 @@ class Facts:
         return None
 
     @cached_property
+    def are_small_cells(self) -> bool:
+        """Whether most cells are so small that atoms see their own images, which pull equally from both sides.
+
+        Forces then say little of what a change of the cell does.
+        """
+        return 2 * len(self.through_images) > len(self.structures)
+
+    @cached_property
+    def through_images(self) -> list[int]:
+        """Frames with a cell smaller than the cutoff."""
+        return [
+            k for k, s in enumerate(self.structures)
+            if len(s) and any(s.pbc) and (heights(s) < self.cutoff).any()
+        ]  # fmt: skip
+
+    @cached_property
     def looked_at(self) -> Integers:
         """Frames whose neighbours are looked at, evenly over all of them."""
         return within(np.flatnonzero(self.can_be_seen), self.n_atoms, self.budget.atoms)

@@ -215,7 +215,7 @@ def is_bulk(positions: Array, cell: Array, numbers: np.ndarray, along: Sequence[
 
 def through_images(facts: Facts) -> Iterator[Finding]:
     """Cells smaller than the cutoff, so that atoms see images of themselves."""
-    small = [k for k, s in enumerate(facts.structures) if len(s) and any(s.pbc) and (heights(s) < facts.cutoff).any()]
+    small = facts.through_images
     if small:
         seen = (
             f"in {len(small)} of {len(facts)} frames the cell is smaller than a cutoff of {facts.cutoff:g} Å, so that "

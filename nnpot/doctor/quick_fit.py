@@ -34,6 +34,9 @@ MAX_SLOPE = 300
 MISFIT = 10.0
 """By how much errors of a fit that is not perfect exceed those of noise, as a factor of the variance."""
 
+IN_SMALL_CELLS = 0.72
+"""Correlation of energies and integrated forces that tells something where most cells are smaller than the cutoff."""
+
 FOLLOWS = 0.5
 """Part of the variance of forces that a fit must explain in frames that it has not seen, to be trusted."""
 
@@ -131,6 +134,8 @@ class QuickFit:
             if distance > 6.0:
                 slopes.append(slope_between(x, y, np.hstack([fractions, upper[:, None].astype(float)]), whitening))
         best = max(slopes, key=lambda s: abs(s.correlation))
+        if self.facts.are_small_cells and abs(best.correlation) < IN_SMALL_CELLS:
+            return replace(best, correlation=0.0)
         order = rank_correlation(*(less_composition(values, fractions)[0] for values in (x, y)))
         return replace(best, correlation=0.0) if best.value * order < -CONTRARY * abs(best.value) else best
 

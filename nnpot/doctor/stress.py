@@ -16,6 +16,9 @@ NAMES = ("yz", "xz", "xy")
 PROGRAMS: dict[tuple[int, ...], str] = {(2, 0, 1): " as VASP writes it", (2, 1, 0): " as LAMMPS writes it"}
 """Who writes shear in some orders."""
 
+AGREED = 0.2
+"""Misfit of a unit, a logarithm, up to which it is named where most cells are smaller than the cutoff."""
+
 MIXED = 0.08
 """Part of the telling frames that must have the other sign for the signs to be called mixed."""
 
@@ -34,6 +37,8 @@ def sizes(facts: Facts) -> Iterator[Finding]:
     parts = comparison.parts
     for part in parts:
         if RIGHT_SIZE in part.sizes or _is_of_energies(facts, part):
+            continue
+        if facts.are_small_cells and part.misfit > AGREED:
             continue
         sign = "−" if _is_negative(comparison, part.chosen).mean() > 0.5 else ""
         where = "" if len(parts) == 1 else f"in {_share(len(part.chosen), len(comparison.telling))} "

@@ -11,6 +11,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk
+from pages import alloys
 from planted.bases import frames, with_labels
 from planted.case import file_of
 
@@ -37,6 +38,12 @@ def mixed(n_elements: int) -> Atoms:
     atoms.symbols[:] = rng.choice(["Cu", "Au", "Ni", "Pt", "Ag"][:n_elements], len(atoms))
     atoms.positions += rng.normal(scale=0.1, size=atoms.positions.shape)
     return atoms
+
+
+@pytest.mark.parametrize("n", [16, 60])
+def test_nothing_is_said_of_right_labels_of_small_cells_of_many_volumes(n: int) -> None:
+    found = examine([Structure.from_ase(atoms) for atoms in alloys(n)])
+    assert [finding.seen for finding in found.findings if finding.level > Level.NOTED] == []
 
 
 @pytest.mark.parametrize("n_elements", [1, 2, 5])
