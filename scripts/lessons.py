@@ -19,7 +19,8 @@ ROOT = Path(__file__).parent.parent
 LESSONS, NOTEBOOKS = ROOT / "examples" / "lessons", ROOT / "docs" / "lessons"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LIMIT_S = 1800
-COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+COLORS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+BARS = re.compile(r"(?:^.*━━━.*\n)+(?=.*━━━.*$)", re.MULTILINE)
 FOLDERS = (str(ROOT), str(Path.home()), "/tmp/")
 
 
@@ -65,7 +66,7 @@ def clean(output: Any) -> None:
     """Take colours of the terminal and repainted lines of progress bars out of what a cell has printed."""
     if output.output_type == "stream":
         lines = COLORS.sub("", output.text).split("\n")
-        output.text = "\n".join(line.rpartition("\r")[2] for line in lines)
+        output.text = BARS.sub("", "\n".join(line.rpartition("\r")[2] for line in lines))
 
 
 def texts(output: Any) -> list[str]:

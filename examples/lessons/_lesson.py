@@ -76,8 +76,9 @@ def shell(command: str, folder: Path, last: int | None = None, shown: str = "") 
     """
     print(f"$ {shown or command}", flush=True)
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "CLICOLOR_FORCE")},
         "COLUMNS": "110",
+        "TERM": "dumb",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     of_this_python = f'nnpot() {{ "{sys.executable}" -m nnpot "$@"; }}; {command}'
@@ -90,7 +91,7 @@ def shell(command: str, folder: Path, last: int | None = None, shown: str = "") 
         stderr=subprocess.STDOUT,
     )
     lines = done.stdout.rstrip().split("\n")
-    left_out = [f"… {len(lines) - last} lines before"] if last is not None and len(lines) > last else []
+    left_out = ["…"] if last is not None and len(lines) > last else []
     print("\n".join([*left_out, *(lines if last is None else lines[-last:])]), end="\n\n", flush=True)
     if done.returncode != 0:
         raise RuntimeError(f"{command} ends with exit status {done.returncode}:\n{done.stdout}")

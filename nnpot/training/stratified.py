@@ -18,8 +18,11 @@ REPRESENTED = 5
 """Number of structures of a type from which one of them is set aside, if that leaves half of the places to others."""
 
 BLOCK, MAX_BLOCKS = 10, 5
-"""Blocks of a trajectory or a file have at least so many structures, where that many are set aside; and how many there
-are at most."""
+"""Blocks of a file have at least so many structures, where that many are set aside; and how many there are at most."""
+
+LONGEST, FEWEST = 10, 5
+"""Number of structures of a block of a trajectory at most, and into how many blocks the places are divided at least, so
+that they are not all of one trajectory."""
 
 MOST_ATOMS_IN_ALL = 20_000_000
 """Number of atoms of all structures from which near copies are not looked for: that would take minutes."""
@@ -108,7 +111,7 @@ def shared_out(sizes: Counter[str], n: int, chance: torch.Generator) -> dict[str
 
 def _units(members: Sequence[int], alike: Likeness, room: int) -> Iterator[Unit]:
     """What of a type is set aside together, if there is room for so many: near copies, blocks of a trajectory."""
-    block = max(min(room, BLOCK), room // MAX_BLOCKS)
+    block = min(max(room // FEWEST, 1), LONGEST)
     for chain in _sets(members, alike.following):
         for piece in _packed(_sets(chain, alike.near), block):
             if len(piece) <= room:
@@ -162,7 +165,7 @@ def _found(alike: Likeness, chosen: set[int], n: int) -> list[str]:
         aside = sum(k in chosen for k in near)
         if len(near) > 1:
             kinds["divided" if 0 < aside < len(near) else "together"] += len(near)
-    chains = [chain for chain in _sets(range(n), alike.following) if len(chain) > BLOCK]
+    chains = [chain for chain in _sets(range(n), alike.following) if len(chain) > LONGEST]
     in_a_row = sum(len(chain) for chain in chains if len(_sets(chain, alike.near)) > 1)
     told = []
     if kinds["together"]:

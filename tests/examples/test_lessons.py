@@ -126,6 +126,6 @@ def test_the_curve_of_the_hydrogen_molecule_can_be_calculated_again():
 def test_repainted_lines_and_colours_are_taken_out_of_what_a_notebook_shows():
     pytest.importorskip("jupytext", reason="jupytext is not installed")
     nbformat = pytest.importorskip("nbformat")
-    output = nbformat.v4.new_output("stream", text="10 %\r100 %\n\x1b[32mgreen\x1b[0m\n")
+    output = nbformat.v4.new_output("stream", text="10 %\r100 %\n\x1b[32mgreen\x1b[0m\n\x1b[?25l\n1 ━━━\n2 ━━━ 9 s\n")
     loaded("scripts/lessons.py").clean(output)
-    assert output.text == "100 %\ngreen\n"
+    assert output.text == "100 %\ngreen\n\n2 ━━━ 9 s\n"

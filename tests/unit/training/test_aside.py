@@ -228,8 +228,20 @@ def test_a_trajectory_is_set_aside_in_blocks() -> None:
     aside, told = set_aside(named(frames, [""] * 300), 0.1, "stratified", 0)
     starts = [b for a, b in itertools.pairwise((-2, *aside)) if b != a + 1]
     assert len(aside) == 30
-    assert len(starts) <= 3
+    assert 2 <= len(starts) <= 5  # of six each
     assert "300 structures follow one another in small steps, and are divided by blocks" in told
+
+
+def test_few_places_are_divided_among_several_trajectories() -> None:
+    frames, rng = [], np.random.default_rng(1)
+    for start in crystals(10):
+        for walk in 0.03 * np.cumsum(rng.normal(size=(12, 8, 3)), axis=0):
+            frames.append(start.copy())
+            frames[-1].positions += walk
+    for seed in range(5):
+        aside, _ = set_aside(named(frames, [""] * 120), 10 / 120, "stratified", seed)
+        assert len(aside) == 10
+        assert len({k // 12 for k in aside}) >= 3
 
 
 def test_a_chain_of_near_copies_that_is_too_long_is_divided_and_said() -> None:
@@ -238,7 +250,8 @@ def test_a_chain_of_near_copies_that_is_too_long_is_divided_and_said() -> None:
     for k, atoms in enumerate(frames):
         atoms.positions += 0.006 * k * way
     aside, told = set_aside(named(frames, [""] * 50), 0.2, "stratified", 0)
-    assert len(aside) == aside[-1] - aside[0] + 1 == 10
+    assert len(aside) == 10
+    assert {aside[k + 1] - aside[k] for k in range(0, 10, 2)} == {1}  # five blocks of two
     assert told.startswith("50 near copies are too many to be kept together, and are on both sides")
 
 
