@@ -55,11 +55,18 @@ def executed(source: Path) -> nbformat.NotebookNode:
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
     for number, cell in enumerate(notebook.cells):
         cell.id, cell.metadata = f"{source.stem}-{number}", nbformat.from_dict({})
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not is_echo(output)]
         for output in cell.get("outputs", []):
             clean(output)
             if any(folder in text for text in texts(output) for folder in FOLDERS):
                 raise ValueError(f"{source.name}: the output of cell {number} names a folder of this machine")
     return notebook
+
+
+def is_echo(output: Any) -> bool:
+    """Whether an output is only the value of the last expression, a text that has been printed already."""
+    return output.output_type == "execute_result" and output.data.get("text/plain", "")[:1] in ("'", '"')
 
 
 def clean(output: Any) -> None:

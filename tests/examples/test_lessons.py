@@ -53,6 +53,8 @@ def test_a_notebook_was_executed_in_one_go_without_an_error_and_says_nothing_of_
     assert any("image/png" in output.get("data", {}) for output in outputs)
     assert {output["output_type"] for output in outputs} <= {"stream", "display_data", "execute_result"}
     texts = ["".join(output.get("text", "")) for output in outputs]
+    echoes = [output for output in outputs if output["output_type"] == "execute_result"]
+    assert not any("".join(output["data"]["text/plain"])[:1] in "'\"" for output in echoes)
     assert not re.search(r"/home/|/root/|/tmp/|\x1b|\r", "".join(texts))
 
 
