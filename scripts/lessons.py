@@ -65,8 +65,8 @@ def executed(source: Path) -> nbformat.NotebookNode:
 
 
 def is_echo(output: Any) -> bool:
-    """Whether an output is only the value of the last expression, a text that has been printed already."""
-    return output.output_type == "execute_result" and output.data.get("text/plain", "")[:1] in ("'", '"')
+    """Whether an output is only the value of a last expression: a text that has been printed already, or a number."""
+    return output.output_type == "execute_result" and "text/html" not in output.data
 
 
 def clean(output: Any) -> None:

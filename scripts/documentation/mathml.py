@@ -7,7 +7,7 @@ from latex2mathml.converter import convert
 
 _MARKED = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 _CODE = re.compile(r"(<(pre|code|script|style|svg|math)\b.*?</\2>|<[^>]+>)", re.DOTALL)
-_DOLLARS = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?![\s$])([^$\n]+?)(?<![\s\\])\$(?![\w$])", re.DOTALL)
+_DOLLARS = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?![\s$])((?:[^$\n]|\n(?!\n))+?)(?<![\s\\])\$(?![\w$])", re.DOTALL)
 
 
 _STYLED = re.compile(r'<mi mathvariant="([\w-]+)">(.*?)</mi>')

@@ -131,7 +131,7 @@ def test_formulas_become_mathml() -> None:
     assert "𝐖" in bold
     matrix = with_mathml('<div class="arithmatex">\\[\\begin{bmatrix}a\\\\ 1\\end{bmatrix}^T\\]</div>')
     assert '<msup><mtable class="bracketed">' in matrix
-    page = with_mathml_of_notebook("<p>$x^2$ costs 5$ or $6</p><pre>$a$</pre>")
+    page = with_mathml_of_notebook("<p>$x\n^2$ costs 5$ or $6</p><pre>$a$</pre>")
     assert page.count("<math") == 1
     assert "<pre>$a$</pre>" in page
 
