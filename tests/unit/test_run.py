@@ -76,7 +76,7 @@ def test_the_command_trains_the_same(folder: Path, capsys: pytest.CaptureFixture
     capsys.readouterr()
     run = nnpot.train(recipe=config, out=folder / "by-python")
     assert torch.equal(weights(run.folder / "model.nnpot"), weights(folder / "by-command/model.nnpot"))
-    assert "split: at random" in capsys.readouterr().out
+    assert "split: by configuration type" in capsys.readouterr().out
 
 
 def test_structures_may_be_given_and_the_run_goes_on_from_them(folder: Path) -> None:

@@ -292,7 +292,7 @@ def test_a_disk_that_is_full_for_the_pictures_is_one_sentence_and_the_run_is_fin
     )
     assert line.endswith(f"nnpot train --resume '{tmp_path / 'a run'}'")
     main(["train", "--resume", str(tmp_path / "a run")])
-    assert (tmp_path / "a run/report.txt").read_text().startswith("split: at random, seed 0")
+    assert (tmp_path / "a run/report.txt").read_text().startswith("split: by configuration type")
 
 
 def test_the_page_is_refreshed_while_the_training_goes_on_and_changes_no_weight(
