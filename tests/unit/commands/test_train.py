@@ -139,7 +139,14 @@ def with_settings(config: Path, values: dict[str, float]) -> Path:
     return config
 
 
-@pytest.mark.parametrize("place", ["configuration", "command line", "model"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "configuration",
+        pytest.param("command line", marks=pytest.mark.slow),
+        pytest.param("model", marks=pytest.mark.slow),
+    ],
+)
 def test_old_names_of_settings_are_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture, place: str) -> None:
     old = {name: value for name, (_, value) in OLD_NAMES.items()}
     config = with_settings(tiny_config(tmp_path), old if place == "configuration" else {})
@@ -184,14 +191,19 @@ def test_a_folder_that_cannot_be_is_said_before_anything_is_read(
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("trainer.max_epochs", 2),
         ("optimizer.lr", 0.02),
-        ("data.batch_size", 3),
-        ("loss.forces", 0.5),
-        ("potential.hidden", [3, 3]),
-        ("potential.activation", "tanh"),
         ("potential.descriptor.init_args.cutoff", 3.5),
-        ("seed", 7),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in (
+                ("trainer.max_epochs", 2),
+                ("data.batch_size", 3),
+                ("loss.forces", 0.5),
+                ("potential.hidden", [3, 3]),
+                ("potential.activation", "tanh"),
+                ("seed", 7),
+            )
+        ),
     ],
 )
 def test_every_key_can_be_overridden(tmp_path: Path, key: str, value: object) -> None:
@@ -204,7 +216,9 @@ def test_every_key_can_be_overridden(tmp_path: Path, key: str, value: object) ->
     assert found == value
 
 
-@pytest.mark.parametrize("missing", ["forces", "stress", "validation", "ema"])
+@pytest.mark.parametrize(
+    "missing", ["forces", *(pytest.param(name, marks=pytest.mark.slow) for name in ("stress", "validation", "ema"))]
+)
 def test_training_goes_without(tmp_path: Path, missing: str) -> None:
     frames = labelled_alloys()
     for atoms in frames:
