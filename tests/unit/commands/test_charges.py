@@ -62,7 +62,8 @@ def run(folder: Path, *more: str, frames: list[Atoms] | None = None) -> Path:
     data = write(folder / "water.xyz", waters() if frames is None else frames)
     (folder / "config.yaml").write_text(CONFIG)
     out = folder / "run"
-    options = ["--config", folder / "config.yaml", "--data.train", data, "--data.validation", data, "--out", out]
+    options = ["--config", folder / "config.yaml", "--data.train", data, "--out", out]
+    options += [] if "--data.validation" in more else ["--data.validation", data]
     main(["train", *map(str, options), *more])
     return out
 
