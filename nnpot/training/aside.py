@@ -9,7 +9,7 @@ from ase.data import chemical_symbols
 
 from nnpot.elements import is_free_atom
 from nnpot.structure import Structure
-from nnpot.training.stratified import BLOCK, MAX_BLOCKS, stratified, types_of
+from nnpot.training.stratified import stratified, types_of
 
 SplitName = Literal["stratified", "random", "blocks", "groups"]
 """How structures are set aside."""
@@ -26,6 +26,9 @@ FEW_STRUCTURES = 100
 
 SHARE, LEAST = 0.05, 10
 """Of more this part is set aside, at least so many."""
+
+BLOCK, MAX_BLOCKS = 10, 5
+"""Blocks of a file have at least so many structures, where that many are set aside; and how many there are at most."""
 
 _MOST = 4
 """Number of structures, or types, that are named."""

@@ -17,9 +17,6 @@ RARE = 2
 REPRESENTED = 5
 """Number of structures of a type from which one of them is set aside, if that leaves half of the places to others."""
 
-BLOCK, MAX_BLOCKS = 10, 5
-"""Blocks of a file have at least so many structures, where that many are set aside; and how many there are at most."""
-
 LONGEST, FEWEST = 10, 5
 """Number of structures of a block of a trajectory at most, and into how many blocks the places are divided at least, so
 that they are not all of one trajectory."""
