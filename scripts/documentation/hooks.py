@@ -13,8 +13,8 @@ from mkdocs.structure.files import File, Files
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from generated_parts import GENERATED
 from mathml import with_mathml, with_mathml_of_notebook
-from reference import GENERATED
 
 ROOT = Path(__file__).parents[2]
 FROM_ROOT = {"CONTRIBUTING.md": "contributing.md", "RELEASING.md": "releasing.md", "CHANGELOG.md": "changelog.md"}

@@ -20,7 +20,7 @@ from nnpot.commands.train import train
 sys.path.insert(0, str(ROOT / "scripts/documentation"))
 
 from docstrings_text import as_markdown
-from reference import GENERATED, PYTHON
+from generated_parts import GENERATED, PYTHON
 
 FROM_ROOT = {"contributing.md", "releasing.md", "changelog.md"}
 """Pages that are not files of docs/ but at the root."""
