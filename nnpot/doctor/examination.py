@@ -248,7 +248,7 @@ def _problem(message: str, name: str, path: str) -> Finding:
     places = (Place(name, int(frame[1])),) if frame else ()
     seen = message.split(frame[0], 1)[1].lstrip(" :,") if frame else message
     seen = f"{frame[2]}: {seen}" if frame and frame[2] and not seen.startswith("line ") else seen
-    kinds = {"NaN": "not-finite", "*": "not-finite", "no atoms": "no-atoms"}
+    kinds = {"NaN": "not-finite", "**": "not-finite", "no atoms": "no-atoms"}
     kind = next((kind for word, kind in kinds.items() if word in message), "reading")
     return Finding(Level.STOP, kind, seen, "", places)
 

@@ -181,7 +181,8 @@ def check_weights(options: LossOptions, structures: Sequence[Structure], source:
                 f"no training structure of {source} has {label.phrase}{why}, to which the loss gives a weight of "
                 f"{weight:g}: leave out --loss.{name}{advice}"
             )
-        log.warning(
-            "the loss gives %s a weight of %g, but no training structure has %s%s: it counts for nothing",
-            name, weight, "one" if label.phrase.startswith("a") else "any", why,
-        )  # fmt: skip
+        if is_possible:  # else there is nothing to look for, and the count of labels says so
+            log.warning(
+                "the loss gives %s a weight of %g, but no training structure has %s: it counts for nothing",
+                name, weight, "one" if label.phrase.startswith("a") else "any",
+            )  # fmt: skip

@@ -134,6 +134,14 @@ def test_a_file_that_cannot_be_read_is_named_with_its_folder(tmp_path: Path) -> 
     assert str(finding).startswith(f"{tmp_path / 'b/h.xyz'}, frame 0: "), str(finding)
 
 
+def test_a_pattern_that_is_advised_is_no_overflown_number(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    file_of(frames("rocksalt")[:1], tmp_path / "a/x.xyz")
+    (finding,) = examine(tmp_path).findings
+    assert finding.kind == "reading"
+    assert "*/x.xyz" in finding.seen
+
+
 def test_files_of_several_patterns_are_told_apart(tmp_path: Path) -> None:
     for name in ("calc/a", "calc/b", "test/a", "test/d", "new/c"):
         (tmp_path / name).mkdir(parents=True)

@@ -11,7 +11,7 @@ from nnpot.batch import Batch
 from nnpot.neighbors import single_batch
 from nnpot.prediction import Prediction
 from nnpot.structure import Structure
-from nnpot.training.loss import LOSSES, LossOptions, weighted
+from nnpot.training.loss import LOSSES, LossOptions, check_weights, weighted
 
 
 @pytest.fixture
@@ -106,3 +106,13 @@ def test_the_energy_weight_rises_geometrically(progress: float, weight: float) -
 def test_senseless_weights_are_refused(weights: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"loss weights|ramp_from|final_energy|loss\.(scale|function|required)"):
         LossOptions(**weights)
+
+
+def test_a_weight_for_what_no_structure_can_have_needs_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    bulk = replace(Structure.from_ase(labelled_alloys(1)[0]), labels={})
+    molecule = replace(bulk, pbc=(False, False, False))
+    check_weights(LossOptions(stress=1.0), [molecule], "a.xyz")
+    assert "stress" not in caplog.text
+    assert "energy" in caplog.text
+    check_weights(LossOptions(stress=1.0), [bulk], "a.xyz")
+    assert "the loss gives stress a weight of 1, but no training structure has one: it counts" in caplog.text
