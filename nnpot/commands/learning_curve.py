@@ -14,11 +14,13 @@ from nnpot.analysis.curves import against_data
 from nnpot.analysis.data_curve import table, to_json, verdict
 from nnpot.analysis.evaluate import evaluate_potential
 from nnpot.commands.runs import planned, trained
+from nnpot.elements import is_free_atom
 from nnpot.io import MODEL, load
 from nnpot.label_names import LabelKeys
 from nnpot.machine.files import write_atomically
 from nnpot.reading import Sources, read_labelled, require_labels, short_name
 from nnpot.structure import Structure
+from nnpot.training.aside import set_aside
 from nnpot.training.data import NAMING
 from nnpot.training.options import Given
 
@@ -49,7 +51,8 @@ def learning_curve(
 
     Args:
         data: Labelled structures: files, folders, patterns such as `data/*.xyz`.
-        test: Labelled structures to test on; otherwise a tenth of the data, at least ten, chosen at random.
+        test: Labelled structures to test on; otherwise a tenth of the data, at least ten, chosen as those for
+            validation are: in proportion to the configuration types, near copies on one side, free atoms never.
         sizes: Numbers of training structures; an eighth, a quarter, a half and all of them if none are given.
         recipe: Recipe by its name, or a configuration.
         max_epochs: An end before a training has found its own.
@@ -68,8 +71,9 @@ def learning_curve(
     structures, found = read_labelled(data, keys, NAMING.replace("data.", ""))
     log.info("%s", found)
     require_labels(structures, found.source, found)
-    order = [structures[k] for k in np.random.default_rng(seed).permutation(len(structures))]
-    tested, known = _tested(order, test, keys)
+    tested, rest = _tested(structures, test, keys, seed)
+    order = [rest[k] for k in np.random.default_rng(seed).permutation(len(rest))]
+    known = sorted(order, key=is_free_atom, reverse=True)  # each part knows the free atoms
     numbers = sorted(set(sizes)) or sorted({max(1, round(part * len(known))) for part in PARTS})
     if not 0 < numbers[0] <= numbers[-1] <= len(known):
         raise ValueError(f"there are {len(known)} structures to train on, so sizes must be from 1 to that, got {sizes}")
@@ -95,17 +99,21 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def _tested(
-    order: Sequence[Structure], test: Given | None, keys: LabelKeys
+    structures: Sequence[Structure], test: Given | None, keys: LabelKeys, seed: int
 ) -> tuple[Sequence[Structure], Sequence[Structure]]:
     """Structures to test on, and those to train on."""
     if test is not None:
         others, found = read_labelled(test, keys, NAMING.replace("data.", ""))
         require_labels(others, found.source, found)
-        return others, order
-    n = max(FEWEST, round(TESTED * len(order)))
-    if len(order) < 2 * n:
-        raise ValueError(f"of {len(order)} structures none can be set aside to test on; give others by --test")
-    return order[:n], order[n:]
+        return others, structures
+    n = max(FEWEST, round(TESTED * len(structures)))
+    if len(structures) < 2 * n:
+        raise ValueError(f"of {len(structures)} structures none can be set aside to test on; give others by --test")
+    aside = set_aside(structures, n / len(structures), "stratified", seed)
+    if aside.told:
+        log.info("test structures: %s", aside.told)
+    chosen = set(aside.positions)
+    return [structures[k] for k in aside.positions], [s for k, s in enumerate(structures) if k not in chosen]
 
 
 def _trained(structures: Sequence[Structure], out: Path, recipe: str, max_epochs: int | None, seed: int) -> Path:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import ase.io
 import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from datasets import labelled_alloys, tiny_config, write
 from matplotlib.figure import Figure
 from runs import refusal
@@ -46,6 +48,15 @@ def test_without_a_test_set_some_are_set_aside(tmp_path: Path, capsys: pytest.Ca
     assert "sizes must be from 1" in refusal(capsys, "learning-curve", data, "--sizes", "[15]", *options)
     few = write(tmp_path / "few.xyz", labelled_alloys(5))
     assert "none can be set aside to test on; give others by --test" in refusal(capsys, "learning-curve", few, *options)
+
+
+def test_free_atoms_are_in_every_part_and_never_tested(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    atom = Atoms("Cu")
+    atom.calc = SinglePointCalculator(atom, energy=0.5, forces=[[0, 0, 0]])
+    data = write(tmp_path / "all.xyz", [*labelled_alloys(20), atom])
+    out = tmp_path / "c"
+    learning_curve(data, sizes=(5, 9), recipe=str(tiny_config(tmp_path)), max_epochs=1, out=out)
+    assert [[len(a) for a in ase.io.read(out / f"{n}.xyz", ":")].count(1) for n in (5, 9)] == [1, 1]
 
 
 def test_a_plan_tells_all_trainings_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
