@@ -27,7 +27,7 @@ def _seeded() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _as_users_compile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests of compiling start without the variables that choose another processor for all the others."""
-    if {"native", "test_compiler", "test_plugin"} & {*request.path.parts, request.path.stem}:
+    if {"native", "test_compiler"} & {*request.path.parts, request.path.stem}:
         for name in ("NNPOT_TARGET", "NNPOT_REGISTER", "NNPOT_CXXFLAGS"):
             monkeypatch.delenv(name, raising=False)
 
