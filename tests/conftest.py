@@ -27,9 +27,17 @@ def _seeded() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _as_users_compile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests of compiling start without the variables that choose another processor for all the others."""
-    if {"native", "test_compiler"} & {*request.path.parts, request.path.stem}:
+    if {"native", "test_build"} & {*request.path.parts, request.path.stem}:
         for name in ("NNPOT_TARGET", "NNPOT_REGISTER", "NNPOT_CXXFLAGS"):
             monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _pictures_where_they_are_looked_at(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings draw in tests marked `pictures` only: it takes longer than they do."""
+    if "commands" in request.path.parts and request.node.get_closest_marker("pictures") is None:
+        for name in ("parity", "learning_curves"):
+            monkeypatch.setattr(f"nnpot.commands.report.{name}", lambda path, *_: path.write_bytes(b"not drawn"))
 
 
 @pytest.fixture

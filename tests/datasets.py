@@ -37,12 +37,12 @@ TINY_CONFIG = """
 potential:
   descriptor: {class_path: ACSF, init_args: {cutoff: 4.0, size: 40}}
   hidden: [8]
-data: {train: TRAIN, validation: 0.25, batch_size: 4}
+data: {train: TRAIN, validation: 0.25, batch_size: 4, doctor: "off"}
 loss: {energy: 1.0, stress: 1.0}
 trainer: {max_epochs: 4, accelerator: cpu}
 repulsion: false
 """
-"""Without a core, which would take longer than the training: tests of it ask for one."""
+"""Without a core and without the doctor, which would take longer than the training: tests of them ask for these."""
 
 
 def tiny_config(folder: Path, frames: list[Atoms] | None = None) -> Path:

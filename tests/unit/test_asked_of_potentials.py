@@ -127,7 +127,7 @@ def test_as_many_positions_as_atoms_are_needed() -> None:
         POTENTIALS["ZBL"]().energy_at(SYSTEMS["water"](), torch.zeros(2, 3))
 
 
-@pytest.mark.parametrize("system", ["alloy", "water", "slab"])
+@pytest.mark.parametrize("system", ["water", *(pytest.param(s, marks=pytest.mark.slow) for s in ("alloy", "slab"))])
 @pytest.mark.parametrize("name", CURVED)
 def test_the_hessian_is_that_by_differences(name: str, system: str) -> None:
     potential, atoms = POTENTIALS[name](), SYSTEMS[system]()

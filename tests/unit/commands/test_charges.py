@@ -63,6 +63,7 @@ def run(folder: Path, *more: str, frames: list[Atoms] | None = None) -> Path:
     (folder / "config.yaml").write_text(CONFIG)
     out = folder / "run"
     options = ["--config", folder / "config.yaml", "--data.train", data, "--out", out]
+    options += [] if "--data.doctor" in more else ["--data.doctor", "off"]
     options += [] if "--data.validation" in more else ["--data.validation", data]
     main(["train", *map(str, options), *more])
     return out

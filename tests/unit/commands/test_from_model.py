@@ -93,6 +93,7 @@ def test_the_length_of_its_training_is_not_taken_over(model: Path, source: str) 
     assert found["atom_budget"] == 16.0
 
 
+@pytest.mark.slow
 def test_it_learns_more_of_new_data_than_the_model_knew(model: Path, tmp_path: Path) -> None:
     frames = shifted(24, 5, Cu=0.3)
     data = write(tmp_path / "new.xyz", frames)

@@ -43,7 +43,10 @@ def evaluated(scripted: Callable[..., Tensor], pairs: Pairs, numbers: Tensor) ->
     return energies, gradient
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+LARGE, *SMALL = SYSTEMS
+
+
+@pytest.mark.parametrize("name", [pytest.param(LARGE, marks=pytest.mark.slow), *SMALL])
 def test_energies_and_derivatives_are_those_of_the_potential(kind: str, scripted: Callable, name: str) -> None:
     pairs, numbers = pairs_of(name)
     for ours, wanted in zip(
