@@ -19,7 +19,8 @@ from nnpot.functional.networks import Networks, NetworksKernel
 from nnpot.functional.segment import forces_from_pairs
 from nnpot.functional.tape import Sum, Tape, scaled
 from nnpot.neighbors import single_batch
-from nnpot.network_potential import NeuralNetworkPotential, network_outputs
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.nn.outputs import network_outputs
 from nnpot.nn.per_element import PerElement
 from nnpot.nn.scaling import standardized
 from nnpot.potential import CENTERS_AT_ONCE, Potential

@@ -1,5 +1,6 @@
 """Potentials of a descriptor and one network per element."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -27,14 +28,16 @@ from nnpot.functional.tape import Sum, Tape, Value
 from nnpot.heads import HeadNetworks, check_heads
 from nnpot.native import serves
 from nnpot.neighbors import single_batch
-from nnpot.nn.layers import Activation, Affine
+from nnpot.nn.layers import Affine
 from nnpot.nn.mlp import activations, check_hidden, network_of
+from nnpot.nn.outputs import arrays_of, last_hidden, network_outputs
 from nnpot.nn.own import Function, Network
 from nnpot.nn.per_element import PerElement
 from nnpot.nn.scaling import FeatureScaling
 from nnpot.structure import Structure, as_structures, subsample
 from nnpot.torch_compile import CompiledGraph
 from nnpot.trainable_potential import ParameterGroup, TrainablePotential
+from nnpot.uncertainty import Uncertainty
 from nnpot.units import dtype_of
 
 Stage = Literal["values", "features"]
@@ -63,6 +66,7 @@ class NeuralNetworkPotential(TrainablePotential):
         heads: What else to predict from the same features, each by networks of its own: `charges`, which gives
             dipoles as well.
         core: What replaces all of it where atoms are closer than in the training data; put on after the training.
+        uncertainty: What it does not know, made after the training.
         linear: Whether the linear term w_s is there.
 
     Raises:
@@ -80,6 +84,7 @@ class NeuralNetworkPotential(TrainablePotential):
         min_feature_scale: float = 1e-3,
         heads: tuple[str, ...] = (),
         core: Core | None = None,
+        uncertainty: Uncertainty | None = None,
         *,
         linear: bool = True,
     ) -> None:
@@ -106,6 +111,7 @@ class NeuralNetworkPotential(TrainablePotential):
         self.energy_scale = energy_scale
         self.reference = reference_energies(atomic_energies, self.elements)
         self.guard = _suitable(core, self)
+        self.uncertainty = copy.deepcopy(uncertainty)
         self.graphs: dict[tuple[Stage, bool], CompiledGraph] = {}  # the latter: whether it is differentiated again
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
@@ -139,7 +145,27 @@ class NeuralNetworkPotential(TrainablePotential):
         else:
             outputs = tape.add(kernel, *[values] * len(kernel.outputs))
         named = {name: ((1.0, value),) for name, value in zip(("energies", *self.heads), outputs, strict=True)}
-        return {**named, "energies": named["energies"] + repulsion}
+        return {**named, "energies": named["energies"] + repulsion, **self._unknown(tape, values, pairs, stage)}
+
+    def _unknown(self, tape: Tape, values: Value, pairs: Pairs, stage: Stage) -> dict[str, Sum]:
+        """What is not known of the atoms, if that is asked for: nothing is differentiated by it."""
+        if self.uncertainty is None or tape.is_trained:
+            return {}
+        unknown = self.uncertainty(*self.hidden_of(values.tensor, pairs, stage))
+        return {name: tape.beside(x) for name, x in unknown.items()}
+
+    def hidden_of(self, x: Tensor, pairs: Pairs, stage: Stage) -> tuple[Tensor, ElementBlocks]:
+        """Return the last hidden layer of atoms by element, shape (S, R, H), and which atom is in which row.
+
+        Args:
+            x: What `record_features` records.
+            pairs: Of the atoms.
+            stage: What x is.
+        """
+        rows = ElementBlocks.of_centers(pairs, len(self.elements), x.dtype)
+        with torch.no_grad():
+            features = x if stage == "features" else self.descriptor.features_of(x, rows)
+            return last_hidden(self.networks, self.scaling(features, pairs.center_species), rows), rows
 
     def record_core(self, tape: Tape, pairs: Pairs) -> tuple[Tape, Pairs, Sum]:
         """Record the core: return the tape and the pairs that the descriptor is to see, and energies to be added."""
@@ -305,6 +331,15 @@ class NeuralNetworkPotential(TrainablePotential):
         """As of every potential."""
         return self._rebuilt(core=core).train(self.training)
 
+    def with_uncertainty(self, uncertainty: Uncertainty | None) -> Self:
+        """Return the same potential with another uncertainty, or without any."""
+        new: Self = self.replaced(uncertainty=uncertainty)
+        dtype, device = self.dtype_and_device()
+        given = {} if uncertainty is None else {f"uncertainty.{n}": x for n, x in uncertainty.state_dict().items()}
+        own = {name: x for name, x in self.state_dict().items() if not name.startswith("uncertainty.")}
+        new.to(device, dtype).load_state_dict({**own, **given})
+        return new.train(self.training)
+
     def with_references(self, shifts: Mapping[str, float]) -> Self:
         """Return the same potential, its reference energies shifted, in eV by symbol."""
         energies = {e: old + shifts.get(e, 0.0) for e, old in zip(self.elements, self.reference, strict=True)}
@@ -348,28 +383,6 @@ class NeuralNetworkPotential(TrainablePotential):
                         "Correct or remove this frame"
                     )
         self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["min_feature_scale"])
-
-
-def arrays_of(
-    networks: PerElement, linear: PerElement, scaling: FeatureScaling, offset: Tensor, factor: float
-) -> Networks:
-    """Return networks as kernels take them, with offset (S,), float64, and factor of what comes out."""
-    parts = (networks, linear) if len(linear) > 0 else (networks,)
-    return Networks(
-        weights=[[p for part in of_element for p in part.parameters()] for of_element in zip(*parts, strict=True)],
-        functions=tuple(layer.name for layer in networks[0].modules() if isinstance(layer, Activation)),
-        mean=scaling.mean,
-        scale=scaling.scale,
-        offset=offset,
-        factor=factor,
-    )
-
-
-def network_outputs(networks: PerElement, linear: PerElement, x: Tensor, rows: ElementBlocks) -> Tensor:
-    """Return MLP_s(x̂_i) + w_s · x̂_i, shape (N,), from standardised features x̂, shape (N, D); `linear` may be empty."""
-    by_element = rows.scatter(x)  # (S, R, D)
-    outputs = networks(by_element) + linear(by_element) if len(linear) > 0 else networks(by_element)
-    return rows.gather(outputs.squeeze(dim=2))
 
 
 class _WithSlopes(nn.Module):

@@ -30,6 +30,7 @@ from nnpot.prediction import Prediction
 from nnpot.spec import Module
 from nnpot.structure import Structure, as_structure, as_structures, moved_to
 from nnpot.torch_exports import NotForTorchExports
+from nnpot.uncertainty import of_batch
 
 log = logging.getLogger("nnpot")
 
@@ -184,6 +185,7 @@ class Potential(NotForTorchExports, Module, ABC):
                 "stress": stress_of(strain, batch.volumes.unsqueeze(dim=1)),
                 **(predictions(outputs, batch) if self.heads else {}),
             },
+            of_batch(outputs, batch.numbers, batch.structure_of, batch.n_structures),
         )
 
     def evaluate_in_chunks(self, pairs: Pairs) -> tuple[dict[str, Tensor], Tensor]:

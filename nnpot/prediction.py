@@ -1,7 +1,7 @@
 """What a potential says of structures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -28,11 +28,15 @@ class Prediction:
     labels              these three and what heads predict, by the names of
                         :data:`nnpot.labels.LABELS`; `prediction.charges` and
                         `prediction["charges"]` are `labels["charges"]`
+    unknown             what a calibrated model says of its own errors, by
+                        the names of :func:`nnpot.uncertainty.of_batch`,
+                        such as `prediction.extrapolation`; else empty
     =========  =======  ===================================================  ======
     """
 
     energies: Tensor
     labels: Mapping[str, Tensor]
+    unknown: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def energy(self) -> Tensor:
@@ -51,23 +55,29 @@ class Prediction:
 
     def __getattr__(self, name: str) -> Tensor:
         """Return a label that a head predicts, such as `charges`."""
-        labels: Mapping[str, Tensor] = self.__dict__.get("labels", {})
+        labels: dict[str, Tensor] = {**self.__dict__.get("labels", {}), **self.__dict__.get("unknown", {})}
         if name not in labels:
             raise missing("the prediction", name, OF_PREDICTIONS, [*labels, "energies"])
         return labels[name]
 
     def __getitem__(self, name: str) -> Tensor:
-        if name != "energies" and name not in self.labels:
-            raise KeyError(f"the prediction has no {name!r}; by name it has energies, {', '.join(self.labels)}")
-        return self.energies if name == "energies" else self.labels[name]
+        known = {"energies": self.energies, **self.labels, **self.unknown}
+        if name not in known:
+            raise KeyError(f"the prediction has no {name!r}; by name it has {', '.join(known)}")
+        return known[name]
 
     def detach(self) -> "Prediction":
         """Return the same numbers without their graph."""
-        return Prediction(self.energies.detach(), {name: value.detach() for name, value in self.labels.items()})
+        labels, unknown = ({name: x.detach() for name, x in of.items()} for of in (self.labels, self.unknown))
+        return Prediction(self.energies.detach(), labels, unknown)
 
     def _repr_html_(self) -> str:
         rows = {"energy": ", ".join(f"{float(e):.6g} eV" for e in self.energy)}
-        rows |= {name: f"shape {tuple(value.shape)}" for name, value in self.labels.items() if name != "energy"}
+        rows |= {
+            name: f"shape {tuple(value.shape)}"
+            for name, value in [*self.labels.items(), *self.unknown.items()]
+            if name != "energy"
+        }
         return table(f"Prediction of {len(self.energies)} atoms", rows)
 
     def is_finite(self, batch: Batch) -> Tensor:

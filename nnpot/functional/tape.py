@@ -141,6 +141,10 @@ class Tape:
         same.r = vectors
         return same
 
+    def beside(self, x: Tensor) -> Sum:
+        """Return a tensor as a sum of values that nothing is differentiated by: it only appears among the results."""
+        return ((1.0, Value(-1, 0, x.detach())),)
+
     def autograd(
         self, function: Callable[..., Tensor | Sequence[Tensor]], inputs: Sequence[Value], parameters: Iterable[Tensor]
     ) -> tuple[Value, ...]:

@@ -1,6 +1,6 @@
 """One network for each element."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,15 @@ class PerElement(nn.ModuleList):
         Returns:
             Shape (S, R, n_out).
         """
-        for layers in zip(*map(_layers, self), strict=True):
+        return self._applied(x, [*zip(*map(_layers, self), strict=True)])
+
+    def before_last(self, x: Tensor) -> Tensor:
+        """Return what goes into the last layer of each network, shape (S, R, H), as `forward` what comes out of it."""
+        return self._applied(x, [*zip(*map(_layers, self), strict=True)][:-1])
+
+    @staticmethod
+    def _applied(x: Tensor, of_each: Sequence[tuple[nn.Module, ...]]) -> Tensor:
+        for layers in of_each:
             weights: list[Tensor] = [layer.weight for layer in layers if isinstance(layer, Affine)]
             if weights:
                 x = affine(x, torch.stack(weights))

@@ -1,0 +1,115 @@
+"""What a potential does not know: how far an atom is from the training data, and how large errors are likely to be.
+
+Both are taken from the last hidden layer h of the networks, which says what they tell apart:
+
+    γ_i = min_c |A_sc [h_i; 1]|                    the extrapolation grade: 1 at the edge of the training data
+    σ_i = |R_s [h_i; 1]|                           of the energy of an atom
+    σ   = |(R_s Σ_(i of s) [h_i; 1])_s|            of the energy of a structure, over all elements s
+
+A_sc maps to the deviation from the c-th of some clusters of training atoms of the element s, in units of what is usual
+there: Mahalanobis' distance, as the grade of Y. Lysogorskiy, A. Bochkarev, M. Mrovec, R. Drautz, Phys. Rev. Materials 7,
+043801 (2023), is a distance.  R_sᵀ R_s = f² (Σ [h; 1] [h; 1]ᵀ + ε)⁻¹ over training atoms is the covariance of the last
+layer's weights: F. Bigi, S. Chong, M. Ceriotti, F. Grasselli, Mach. Learn.: Sci. Technol. 5, 045018 (2024); the factor
+f makes it agree with the errors of structures that were not trained on.  :mod:`nnpot.calibration` makes all of this.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from nnpot.elements import check_elements
+from nnpot.functional.blocks import ElementBlocks
+from nnpot.functional.segment import segment_sum
+from nnpot.spec import Module
+
+EDGE = 1.0
+"""Grade of an atom at the edge of the training data."""
+
+
+GRADE, DEVIATIONS, FORCES = "extrapolation", "energy_deviations", "forces_uncertainty"
+"""Names of what an :class:`Uncertainty` gives of atoms."""
+
+
+class Uncertainty(Module):
+    """Grades and standard deviations, from what the networks of a potential make of an atom.
+
+    Args:
+        elements: Chemical symbols.
+        width: Number of units of the last hidden layer, H.
+        directions: In how many directions deviations from a cluster are looked at.
+        clusters: Number of clusters of training atoms, for each element.
+
+    Raises:
+        ValueError: If a number is less than one.
+    """
+
+    grade: Tensor
+    root: Tensor
+    force: Tensor
+
+    def __init__(self, elements: tuple[str, ...], width: int, directions: int = 32, clusters: int = 6) -> None:
+        super().__init__()
+        self.elements = check_elements(elements)
+        if min(width, directions, clusters) < 1:
+            raise ValueError(f"width, directions and clusters must be positive, got {width}, {directions}, {clusters}")
+        self.width, self.directions, self.clusters = width, directions, clusters
+        n = len(elements)
+        self.register_buffer("grade", torch.zeros(n, clusters * directions, width + 1))
+        self.register_buffer("root", torch.zeros(n, width + 1, width + 1))
+        self.register_buffer("force", torch.ones(n))
+
+    def forward(self, hidden: Tensor, rows: ElementBlocks) -> dict[str, Tensor]:
+        """Return what is unknown of atoms, by name.
+
+        =================  ======  ===================================================================  ====
+        extrapolation      (N,)    γ
+        energy_deviations  (N, W)  R_s [h_i; 1]: the norm of a sum over atoms is that of its energy     eV
+        forces_uncertainty (N,)    standard deviation of the vector of the force: its norm              eV/Å
+        =================  ======  ===================================================================  ====
+
+        Args:
+            hidden: h of atoms sorted by element, shape (S, R, H).
+            rows: Which atom is in which row.
+        """
+        weights = torch.cat([self.grade, self.root], dim=1)  # (S, C K + H + 1, H + 1)
+        mapped = torch.baddbmm(weights[:, :, -1].unsqueeze(dim=1), hidden, weights[:, :, :-1].transpose(1, 2))
+        distances, energies = mapped.split([self.clusters * self.directions, self.width + 1], dim=2)
+        by_cluster = distances.unflatten(2, (self.clusters, self.directions)).square().sum(dim=3)
+        forces = self.force.unsqueeze(dim=1) * energies.norm(dim=2)
+        return {
+            GRADE: rows.gather(by_cluster.amin(dim=2).sqrt()),
+            DEVIATIONS: rows.gather(energies),
+            FORCES: rows.gather(forces),
+        }
+
+
+def of_batch(
+    outputs: Mapping[str, Tensor], numbers: Tensor, structure_of: Tensor, n_structures: int
+) -> dict[str, Tensor]:
+    """Return what is unknown of the atoms and structures of a batch, by name; nothing if there is nothing.
+
+    =================  ====  =================================================  ====
+    energy_uncertainty  (B,)  standard deviation of the energy of a structure  eV
+    energies_uncertainty (N,) the same of an atom                               eV
+    forces_uncertainty  (N,)  of the vector of the force, its norm              eV/Å
+    extrapolation       (N,)  γ
+    =================  ====  =================================================  ====
+
+    Args:
+        outputs: What the potential gives of atoms, by name.
+        numbers: Atomic number of each atom, shape (N,).
+        structure_of: Structure of each atom, shape (N,).
+        n_structures: B.
+    """
+    if GRADE not in outputs:
+        return {}
+    deviations = outputs[DEVIATIONS].double()
+    kinds, species = torch.unique(numbers, return_inverse=True)
+    sums = segment_sum(deviations, structure_of * len(kinds) + species, n_structures * len(kinds))
+    return {
+        "energy_uncertainty": sums.view(n_structures, -1).norm(dim=1),
+        "energies_uncertainty": deviations.norm(dim=1),
+        FORCES: outputs[FORCES],
+        GRADE: outputs[GRADE],
+    }
