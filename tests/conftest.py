@@ -1,17 +1,25 @@
 """Shared fixtures: seeded random numbers, float64 where derivatives are tested."""
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from packages import keep_packages_in
 
 # examples are the same at every run, and no slow machine fails for being slow
 settings.register_profile(
     "nnpot", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("nnpot")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _packages_of_all_processes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    own = tmp_path_factory.getbasetemp()
+    keep_packages_in(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
 
 
 @pytest.fixture(autouse=True)

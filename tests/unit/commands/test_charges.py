@@ -127,6 +127,7 @@ def test_the_loss_weighs_dipoles_and_charges(tmp_path: Path) -> None:
     assert float(row["val/loss"]) == pytest.approx(np.mean(losses), rel=1e-6)  # logged in float32
 
 
+@pytest.mark.slow
 def test_validation_and_training_have_one_loss(tmp_path: Path) -> None:
     still = ["--optimizer.lr", "1e-12", "--trainer.max_epochs", "1", "--data.batch_size", "10", "--data.cache", "off"]
     frames = waters()

@@ -90,7 +90,7 @@ ARGUMENTS = {
 @pytest.mark.parametrize(
     ("descriptor", "schedule", "validation"),
     [
-        ("ACE", "staged", "auto"),
+        pytest.param("ACE", "staged", "auto", marks=pytest.mark.slow),
         pytest.param("ACE", "staged", "0.25", marks=pytest.mark.slow),
         pytest.param("ACSF", "cosine", "0.25", marks=pytest.mark.slow),
         pytest.param("ACE", "cosine", "0.25", marks=pytest.mark.slow),
