@@ -136,8 +136,9 @@ def run_of(words: list[str]) -> str:
     quick = (
         [*quick, "--repulsion", "false"] if words[0] == "train" and not {"--from", "--resume"} & set(words) else quick
     )
-    if words[0] == "train" and "--out" in words:  # as if it were the first run
-        shutil.rmtree(words[words.index("--out") + 1], ignore_errors=True)
+    if words[0] in ("train", "init") and "--out" in words:  # as if it were the first run
+        out = Path(words[words.index("--out") + 1])
+        out.unlink(missing_ok=True) if out.is_file() else shutil.rmtree(out, ignore_errors=True)
     handler = logging.StreamHandler(told)
     logging.getLogger("nnpot").addHandler(handler)
     try:

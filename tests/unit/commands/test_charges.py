@@ -18,6 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Debye
 from ase.vibrations import Infrared
 from datasets import labelled_alloys, write
+from pictures import drawn
 from runs import refusal
 from systems import acsf, network_potential, rattled
 
@@ -76,7 +77,8 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(tmp_path_factory.mktemp("charges"))
+    with drawn():
+        return run(tmp_path_factory.mktemp("charges"))
 
 
 def test_their_errors_are_logged(trained: Path) -> None:
