@@ -1,17 +1,28 @@
 """Shared fixtures: seeded random numbers, float64 where derivatives are tested."""
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from packages import keep_packages_in
+from pictures import where_wanted
+
+from nnpot.commands import report
 
 # examples are the same at every run, and no slow machine fails for being slow
 settings.register_profile(
     "nnpot", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("nnpot")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _packages_of_all_processes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    own = tmp_path_factory.getbasetemp()
+    keep_packages_in(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
 
 
 @pytest.fixture(autouse=True)
@@ -32,12 +43,12 @@ def _as_users_compile(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
             monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(autouse=True)
-def _pictures_where_they_are_looked_at(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trainings draw in tests marked `pictures` only: it takes longer than they do."""
-    if "commands" in request.path.parts and request.node.get_closest_marker("pictures") is None:
+@pytest.fixture(scope="session", autouse=True)
+def _pictures_where_they_are_looked_at() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
         for name in ("parity", "learning_curves"):
-            monkeypatch.setattr(f"nnpot.commands.report.{name}", lambda path, *_: path.write_bytes(b"not drawn"))
+            patch.setattr(report, name, where_wanted(getattr(report, name)))
+        yield
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from filelock import FileLock
 from systems import ELEMENTS, ace, acsf, core, network_potential
 
 from nnpot.formats import aot
@@ -23,19 +23,23 @@ EXPORTED: dict[str, Callable[[], Potential]] = {
 }
 """Trainable densities with another term that counts the elements otherwise, and a fixed descriptor with a core."""
 
-_folder = TemporaryDirectory()
+_folders: list[Path] = []
+
+
+def keep_packages_in(folder: Path) -> None:
+    """Say where packages are kept, for all processes of a run of tests."""
+    _folders[:] = [folder]
 
 
 @cache
 def package_of(name: str) -> Path:
-    """Return the float64 package of one of them; some 20 s at the first call."""
+    """Return the float64 package of one of them; some 20 s at the first call of any process."""
     logging.getLogger("nnpot").setLevel(logging.WARNING)
-    return aot.write(
-        EXPORTED[name](),
-        Path(_folder.name) / f"{list(EXPORTED).index(name)}.pt2",
-        "float64",
-        summary={"level of theory": "PBE"},
-    )
+    path = _folders[0] / f"{list(EXPORTED).index(name)}.pt2"
+    with FileLock(f"{path}.lock"):
+        return (
+            path if path.exists() else aot.write(EXPORTED[name](), path, "float64", summary={"level of theory": "PBE"})
+        )
 
 
 def with_metadata(path: Path, old: str, new: str) -> Path:

@@ -133,11 +133,15 @@ def run_of(words: list[str]) -> str:
     written = [word for given in words for word in (sorted(glob.glob(given)) if "*" in given else []) or [given]]
     told = io.StringIO()
     quick = ["--trainer.max_epochs", "51"] if "--resume" in words else _QUICK.get(words[0], [])
-    quick = (
-        [*quick, "--repulsion", "false"] if words[0] == "train" and not {"--from", "--resume"} & set(words) else quick
-    )
-    if words[0] == "train" and "--out" in words:  # as if it were the first run
-        shutil.rmtree(words[words.index("--out") + 1], ignore_errors=True)
+    if words[0] == "train" and not {"--from", "--resume"} & set(words):
+        quick = [*quick, "--repulsion", "false"]
+    for option in quick[::2]:  # shorter than the page says
+        if option in written:
+            k = written.index(option)
+            del written[k : k + 2]
+    if words[0] in ("train", "init") and "--out" in words:  # as if it were the first run
+        out = Path(words[words.index("--out") + 1])
+        out.unlink(missing_ok=True) if out.is_file() else shutil.rmtree(out, ignore_errors=True)
     handler = logging.StreamHandler(told)
     logging.getLogger("nnpot").addHandler(handler)
     try:

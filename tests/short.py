@@ -24,7 +24,7 @@ RADIAL: Settings = {"class_path": "ACSF", "init_args": {"cutoff": 4.0, "g2": [[0
 
 BASE: Settings = {
     **{"optimizer.method": "adamw", "optimizer.schedule": "cosine", "optimizer.warm_up": 0.0, "optimizer.ema": 0.0},
-    **{"optimizer.lr": 0.01, "optimizer.weight_decay": 0.0},
+    **{"optimizer.lr": 0.01, "optimizer.weight_decay": 0.0, "data.doctor": "off"},
     **{"trainer.max_epochs": 4, "trainer.gradient_clip": 0.0, "data.batch_size": 3},
     **{"loss.energy": 2.0, "loss.forces": 1.0, "loss.stress": 20.0, "loss.final_energy_weight": None},
 }

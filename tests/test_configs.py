@@ -11,7 +11,14 @@ from nnpot.__main__ import main
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+each_config = pytest.mark.parametrize(
+    "config",
+    [pytest.param(path, marks=() if path.stem == "ace" else pytest.mark.slow) for path in CONFIGS],
+    ids=lambda path: path.stem,
+)
+
+
+@each_config
 def test_it_trains(config: Path, tmp_path: Path) -> None:
     data = write(tmp_path / "train.xyz", labelled_alloys())
     quick = ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--out", str(tmp_path / "run")]

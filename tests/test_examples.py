@@ -67,6 +67,7 @@ def check_path_integral(rows: np.ndarray, start: Atoms) -> None:
     assert np.ptp(rows[:, 2]) < 0.02 * len(start), "the conserved energy drifts"
 
 
+@pytest.mark.slow
 def test_ipi_with_a_client(folder: Path) -> None:
     check_path_integral(path_integral(folder, "input.xml", with_client=True), alloy(1))
 
@@ -122,6 +123,7 @@ def test_openmm_knows_no_slab() -> None:
             make(slab)
 
 
+@pytest.mark.slow
 def test_dynamics_in_openmm(folder: Path) -> None:
     pytest.importorskip("openmm", reason="openmm is not installed")
     shutil.copy(EXAMPLES / "openmm/md.py", folder)

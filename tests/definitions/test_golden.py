@@ -29,7 +29,9 @@ def check(name: str, folder: Path) -> None:
 
 
 @each_training
-@pytest.mark.parametrize("by", [pytest.param(nullcontext, id="kernels"), pytest.param(without_kernels, id="tensors")])
+@pytest.mark.parametrize(
+    "by", [pytest.param(nullcontext, id="kernels"), pytest.param(without_kernels, id="tensors", marks=pytest.mark.slow)]
+)
 def test_a_training_comes_to_the_same_numbers(name: str, by: type, tmp_path: Path) -> None:
     with by():
         check(name, tmp_path)
@@ -44,6 +46,7 @@ def test_a_training_comes_to_the_same_numbers_by_registers_of(register: int, nam
         check(name, tmp_path)
 
 
+@pytest.mark.slow
 @each_training
 def test_every_setting_is_pinned(name: str, tmp_path: Path) -> None:
     settings = TRAININGS[name].settings

@@ -162,8 +162,8 @@ KEPT = "features of 8 structures are calculated once and kept"
     ("settings", "said"),
     [
         ({"data.cache": "on", "data.cache_gib": 1e-9}, KEPT),
-        ({"data.cache": "auto"}, KEPT),
-        ({"data.cache": "off"}, ""),
+        pytest.param({"data.cache": "auto"}, KEPT, marks=pytest.mark.slow),
+        pytest.param({"data.cache": "off"}, "", marks=pytest.mark.slow),
         ({"data.cache": "auto", "data.cache_gib": 1e-9}, "more than data.cache_gib = 0.0: not kept"),
         ({"data.cache": "off", "data.pairs_gib": 1e-9}, "they are kept in temporary files"),
     ],
@@ -360,6 +360,7 @@ def test_averages_are_of_as_many_steps_as_is_said(tmp_path: Path) -> None:
     assert one.column("val/loss") != two.column("val/loss")
 
 
+@pytest.mark.slow
 @effect_of("optimizer.ema_growth")
 def test_an_average_that_grows_may_be_longer_than_a_tenth_of_all_steps(tmp_path: Path) -> None:
     settings = {"optimizer.ema": 0.95, "trainer.max_epochs": 20, "data.batch_size": 6}
@@ -420,7 +421,7 @@ def test_the_budget_sets_the_number_of_epochs(
 
 
 @effect_of("trainer.dtype")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_weights_are_of_the_dtype_from_the_start_from_a_model_and_resumed(tmp_path: Path, dtype: str) -> None:
     chosen = {**ONE_STEP, "trainer.dtype": dtype}
     first = short_training(tmp_path, **chosen)

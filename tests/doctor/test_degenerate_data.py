@@ -67,7 +67,7 @@ LABELS: dict[str, Callable[[Atoms], Atoms]] = {
 }
 
 
-@pytest.mark.parametrize("name", [*SETS])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if k % 2 else ()) for k, n in enumerate(SETS)])
 def test_the_doctor_always_comes_to_an_end(name: str) -> None:
     for labels, change in LABELS.items():
         structures = [Structure.from_ase(change(a), f"{name}, frame {k}") for k, a in enumerate(SETS[name]())]

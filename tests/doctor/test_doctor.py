@@ -40,7 +40,7 @@ def mixed(n_elements: int) -> Atoms:
     return atoms
 
 
-@pytest.mark.parametrize("n", [16, 60])
+@pytest.mark.parametrize("n", [16, pytest.param(60, marks=pytest.mark.slow)])
 def test_nothing_is_said_of_right_labels_of_small_cells_of_many_volumes(n: int) -> None:
     found = examine([Structure.from_ase(atoms) for atoms in alloys(n)])
     assert [finding.seen for finding in found.findings if finding.level > Level.NOTED] == []

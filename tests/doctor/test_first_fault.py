@@ -34,7 +34,9 @@ WHOLE = {
 }
 
 
-@pytest.mark.parametrize("name", [*WHOLE])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if k % 2 else ()) for k, n in enumerate(WHOLE)]
+)
 def test_a_fault_of_all_labels_is_the_only_one_told(name: str) -> None:
     fault, kind = WHOLE[name]
     diagnosis = diagnosed("alloy", fault)
@@ -48,7 +50,7 @@ def test_shuffled_forces_judge_neither_energies_nor_stress() -> None:
     assert found.not_looked_for["stress-unit"] == "first see forces-unexplained"
 
 
-@pytest.mark.parametrize("base", ["alloy", "water"])
+@pytest.mark.parametrize("base", ["alloy", pytest.param("water", marks=pytest.mark.slow)])
 def test_a_frame_that_is_certainly_wrong_is_told_once(base: str) -> None:
     assert suspicions(diagnosed(base, f.part(f.energy_is(1e30), [7]))) == {"huge-label"}
     assert suspicions(diagnosed(base, f.part(f.brought_together(0.1), [7]))) == {"too-close"}

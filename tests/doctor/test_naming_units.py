@@ -88,19 +88,22 @@ def seen(base: str, change: Change) -> str:
 @pytest.mark.parametrize(
     ("base", "change", "advice"),
     [
-        ("ethanol", f.scaled(1 / HARTREE), "perhaps energies in hartree"),
+        pytest.param("ethanol", f.scaled(1 / HARTREE), "perhaps energies in hartree", marks=pytest.mark.slow),
         ("alloy", f.scaled(forces=1 / f.KCAL), "perhaps forces in kcal/mol/Å"),
         ("molecules", f.in_hartree, "perhaps energies in hartree and forces in hartree/bohr"),
         ("alloy", f.scaled(1 / RYDBERG, BOHR / RYDBERG), "perhaps energies in Ry and forces in Ry/bohr"),
         ("aluminium", f.per_atom, "perhaps energies per atom"),
-        ("ethanol", f.scaled(1 / f.KCAL, 1 / f.KCAL), "perhaps energies in kcal/mol and forces in kcal/mol/Å"),
+        pytest.param(
+            *("ethanol", f.scaled(1 / f.KCAL, 1 / f.KCAL), "perhaps energies in kcal/mol and forces in kcal/mol/Å"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_advice_names_the_unit_first(base: str, change: Change, advice: str) -> None:
     assert seen(base, change).startswith(advice)
 
 
-@pytest.mark.parametrize("base", ["alloy", "ethanol", "rocksalt"])
+@pytest.mark.parametrize("base", ["alloy", pytest.param("ethanol", marks=pytest.mark.slow), "rocksalt"])
 def test_bonds_have_the_stiffness_of_matter_and_push_with_the_other_sign(base: str) -> None:
     for sign in (1.0, -1.0):
         structures = [Structure.from_ase(f.scaled(forces=sign)(a)) for a in frames(base)[::3]]

@@ -45,6 +45,7 @@ def test_a_fault_of_one_file_is_said_of_it(change: f.Change, kind: str, wrong: s
     assert all(other not in words for words in blamed), blamed
 
 
+@pytest.mark.slow
 def test_a_few_frames_are_compared_with_a_fit_to_the_first_file(tmp_path: Path) -> None:
     structures = frames("rocksalt")
     findings = suspicious(structures[:30], f.each(f.scaled(forces=-1.0))(structures[30:36]), tmp_path)
@@ -60,11 +61,13 @@ def test_what_is_wrong_in_all_files_is_said_once(tmp_path: Path) -> None:
     assert "train.xyz" not in str(findings[0])
 
 
+@pytest.mark.slow
 def test_right_files_stay_right_together(tmp_path: Path) -> None:
     structures = frames("rocksalt")
     assert suspicious(structures[:24], structures[24:], tmp_path) == []
 
 
+@pytest.mark.slow
 def test_an_offset_between_files_that_are_each_right_is_still_seen(tmp_path: Path) -> None:
     structures = frames("rocksalt")
     findings = suspicious(structures[:24], f.each(f.shifted(0.5))(structures[24:]), tmp_path)

@@ -82,6 +82,7 @@ def test_a_virial_under_the_name_of_a_stress_is_called_so(change, kind: str, wor
     assert re.search(words, str(findings[kind])), str(findings[kind])
 
 
+@pytest.mark.slow
 def test_a_part_of_the_frames_is_named(tmp_path: Path) -> None:
     findings = found(f.part(f.scaled(stress=1 / KBAR), range(20, 30))(frames("alloy")), tmp_path)
     assert {p.frame for p in findings["stress-unit"].places} == set(range(20, 30))

@@ -58,6 +58,7 @@ def test_copies_are_compared_where_no_neighbors_are_looked_at(tmp_path: Path) ->
     assert [p.frame for p in found("noise", again, folder=tmp_path, budget=few)[0].places] == [17, 30]
 
 
+@pytest.mark.slow
 def test_free_atoms_have_one_energy_unless_they_are_charged(tmp_path: Path) -> None:
     atoms = [with_labels(Atoms("Cu"), energy=e) for e in (-3.0, -3.2)]
     assert len(found("noise", frames("alloy") + atoms, folder=tmp_path)[0].places) == 2
@@ -65,6 +66,7 @@ def test_free_atoms_have_one_energy_unless_they_are_charged(tmp_path: Path) -> N
     assert found("noise", frames("alloy") + atoms, folder=tmp_path) == []
 
 
+@pytest.mark.slow
 def test_the_same_labels_are_no_noise(tmp_path: Path) -> None:
     structures = frames("alloy")
     assert found("noise", structures, [f.disguised(a) for a in structures[:4]], folder=tmp_path) == []

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.parametrize(
     ("part", "which"),
     [
-        ("harness", "not slow"),
+        pytest.param("harness", "not slow", marks=pytest.mark.slow),
         ("potentials", "not slow"),
         pytest.param("dynamics", "not slow", marks=pytest.mark.slow),
         pytest.param("training", "not slow", marks=pytest.mark.slow),

@@ -70,12 +70,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 LOAD = "import nnpot; print(nnpot.load({path!r}).descriptor.n_features)"
 
 
+@pytest.mark.slow
 def test_a_model_loads_without_an_import(folder: Path) -> None:
     environment = {**ONE_THREAD, "PYTHONPATH": f"{folder}:{Path(__file__).parents[2]}"}
     done = run(LOAD.format(path=str(folder / "out/model.nnpot")), environment)
     assert (done.stdout, done.stderr, done.returncode) == ("4\n", "", 0)
 
 
+@pytest.mark.slow
 def test_without_the_package_a_model_is_refused_in_a_sentence(folder: Path) -> None:
     environment = {**ONE_THREAD, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = run(LOAD.format(path=str(folder / "out/model.nnpot")), environment)
@@ -92,6 +94,7 @@ def test_a_module_that_is_no_entry_point_is_never_imported(folder: Path, tmp_pat
     assert "imported" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_package_that_cannot_be_imported_is_named(folder: Path, tmp_path: Path) -> None:
     environment = installed(tmp_path, "Powers", "raise RuntimeError('half installed')")
     done = run(LOAD.format(path=str(folder / "out/model.nnpot")), environment)

@@ -18,7 +18,10 @@ from planted_data import CASES
 NOTHING_DONE = {36, 40}
 """Kinds that the sets have of themselves."""
 
-every_base = pytest.mark.parametrize("name", BASES)
+LARGE = ("large alloy", "ethanol")
+every_base = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in BASES]
+)
 
 
 def slope(name: str, change, step: float = 1e-4) -> float:

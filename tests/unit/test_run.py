@@ -79,6 +79,7 @@ def test_the_command_trains_the_same(folder: Path, capsys: pytest.CaptureFixture
     assert "split: by configuration type" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_structures_may_be_given_and_the_run_goes_on_from_them(folder: Path) -> None:
     frames = labelled_alloys(4)
     ready = nnpot.NeuralNetworkPotential(nnpot.ACE(4.0, channels=2, n_radial=3, l_max=1), hidden=(3,))

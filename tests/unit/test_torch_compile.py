@@ -44,11 +44,20 @@ def compiled(kind: str) -> NeuralNetworkPotential:
 
 @pytest.mark.parametrize(
     ("kind", "stage"),
-    [("", "values"), ("", "features"), ("weighted density", "values"), ("learned elements", "values")],
+    [
+        ("", "features"),
+        ("weighted density", "values"),
+        pytest.param("", "values", marks=pytest.mark.slow),
+        pytest.param("learned elements", "values", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize(
     "names",
-    [("alloy",), pytest.param(("water", "alloy", "triclinic"), marks=pytest.mark.slow), ("slab", "alloy")],
+    [
+        ("alloy",),
+        pytest.param(("water", "alloy", "triclinic"), marks=pytest.mark.slow),
+        pytest.param(("slab", "alloy"), marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_gradients_of_the_loss_are_those_without_compilation(

@@ -18,6 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Debye
 from ase.vibrations import Infrared
 from datasets import labelled_alloys, write
+from pictures import drawn
 from runs import refusal
 from systems import acsf, network_potential, rattled
 
@@ -76,7 +77,8 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(tmp_path_factory.mktemp("charges"))
+    with drawn():
+        return run(tmp_path_factory.mktemp("charges"))
 
 
 def test_their_errors_are_logged(trained: Path) -> None:
@@ -127,6 +129,7 @@ def test_the_loss_weighs_dipoles_and_charges(tmp_path: Path) -> None:
     assert float(row["val/loss"]) == pytest.approx(np.mean(losses), rel=1e-6)  # logged in float32
 
 
+@pytest.mark.slow
 def test_validation_and_training_have_one_loss(tmp_path: Path) -> None:
     still = ["--optimizer.lr", "1e-12", "--trainer.max_epochs", "1", "--data.batch_size", "10", "--data.cache", "off"]
     frames = waters()

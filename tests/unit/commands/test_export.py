@@ -23,6 +23,7 @@ def model(tmp_path: Path) -> Path:
     return save(network_potential(acsf(g4=(), g5=())), tmp_path / "model.nnpot")
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_package(model: Path, tmp_path: Path) -> None:
     main(["export", str(model), "--to", "package", str(tmp_path / "out" / "model.pt2"), "--dtype", "float64"])

@@ -59,6 +59,7 @@ def test_networks_and_scales_are_kept_and_only_reference_energies_are_fitted(mod
     assert new.reference[1] - level.reference[1] == pytest.approx(-2.25, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_an_element_that_does_not_occur_keeps_its_reference_energy(model: Path, tmp_path: Path) -> None:
     copper = [atoms for atoms in shifted(20, 5, Cu=1.5) if set(atoms.symbols) == {"Cu"}]
     data = write(tmp_path / "new.xyz", copper)
@@ -108,6 +109,7 @@ def test_it_learns_more_of_new_data_than_the_model_knew(model: Path, tmp_path: P
     assert force_error(tmp_path / "o/model.nnpot") < 0.8 * force_error(model)
 
 
+@pytest.mark.slow
 def test_a_run_from_a_model_is_resumed_without_it(model: Path, tmp_path: Path) -> None:
     kept = tmp_path / "m.nnpot"
     kept.write_bytes(model.read_bytes())
@@ -119,6 +121,7 @@ def test_a_run_from_a_model_is_resumed_without_it(model: Path, tmp_path: Path) -
     assert (tmp_path / "o/metrics.csv").read_text().count("\n") == 4
 
 
+@pytest.mark.slow
 def test_repulsion_stays_part_of_the_model(tmp_path: Path) -> None:
     config = str(tiny_config(tmp_path))
     main(["train", "--config", config, "--out", str(tmp_path / "o"), "--repulsion", "true"])

@@ -50,6 +50,7 @@ def test_without_a_test_set_some_are_set_aside(tmp_path: Path, capsys: pytest.Ca
     assert "none can be set aside to test on; give others by --test" in refusal(capsys, "learning-curve", few, *options)
 
 
+@pytest.mark.slow
 def test_free_atoms_are_in_every_part_and_never_tested(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     atom = Atoms("Cu")
     atom.calc = SinglePointCalculator(atom, energy=0.5, forces=[[0, 0, 0]])

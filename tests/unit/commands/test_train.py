@@ -12,6 +12,7 @@ import torch
 import yaml
 from ase import Atoms
 from datasets import labelled_alloys, tiny_config, write
+from pictures import drawn
 from runs import nnpot, refusal, started, wait_for, weights
 
 from nnpot.__main__ import main
@@ -30,7 +31,8 @@ from nnpot.training.settings import flat
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of one finished run of four epochs."""
     folder = tmp_path_factory.mktemp("run")
-    main(["train", "--config", str(tiny_config(folder)), "--out", str(folder / "out")])
+    with drawn():
+        main(["train", "--config", str(tiny_config(folder)), "--out", str(folder / "out")])
     return folder / "out"
 
 
@@ -90,7 +92,7 @@ ARGUMENTS = {
 @pytest.mark.parametrize(
     ("descriptor", "schedule", "validation"),
     [
-        ("ACE", "staged", "auto"),
+        pytest.param("ACE", "staged", "auto", marks=pytest.mark.slow),
         pytest.param("ACE", "staged", "0.25", marks=pytest.mark.slow),
         pytest.param("ACSF", "cosine", "0.25", marks=pytest.mark.slow),
         pytest.param("ACE", "cosine", "0.25", marks=pytest.mark.slow),

@@ -44,8 +44,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {kind: export_metatomic(trained(kind), folder / f"{kind}.pt", "float64") for kind in KINDS}
 
 
+FIRST, *OTHERS = KINDS
+
+
 @pytest.mark.parametrize("name", SYSTEMS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [FIRST, *(pytest.param(kind, marks=pytest.mark.slow) for kind in OTHERS)])
 def test_results_are_those_of_ase(models: dict[str, Path], kind: str, name: str) -> None:
     calculator = metatomic_ase.MetatomicCalculator(models[kind], device="cpu", check_consistency=True)
     found = differences(SYSTEMS[name](), calculator, trained(kind))

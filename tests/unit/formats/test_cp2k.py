@@ -25,7 +25,12 @@ SAME = 1e-11
 
 RANKS = pytest.mark.parametrize(
     "ranks",
-    [1, pytest.param(2, marks=pytest.mark.skipif(cp2k.LAUNCHER is None, reason="MPI is not installed"))],
+    [
+        1,
+        pytest.param(
+            2, marks=[pytest.mark.slow, pytest.mark.skipif(cp2k.LAUNCHER is None, reason="MPI is not installed")]
+        ),
+    ],
     ids=["1 rank", "2 ranks"],
 )
 

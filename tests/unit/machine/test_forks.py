@@ -57,6 +57,7 @@ def test_children_of_a_process_with_threads_calculate_the_same_with_as_many() ->
     assert len({tuple(results) for _, _, *results in lines}) == 1
 
 
+@pytest.mark.slow
 def test_where_threads_do_not_end_a_child_has_one_which_is_said_once() -> None:
     lines = lines_of("forks.threads_are_ended = lambda: False\n" + FAMILY)
     said = [line for line in lines if line.startswith("said:")]
@@ -71,6 +72,7 @@ def test_where_threads_do_not_end_a_child_has_one_which_is_said_once() -> None:
     assert len({tuple(results) for _, _, *results in others}) == 1
 
 
+@pytest.mark.slow
 def test_a_process_of_one_thread_is_left_alone() -> None:
     lines = lines_of("forks.threads_are_ended = lambda: print('ended')\n" + FAMILY, threads=1)
     assert len(lines) == 6

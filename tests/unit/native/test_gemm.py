@@ -18,7 +18,7 @@ FEW = "x86-64" if platform.machine() in ("x86_64", "AMD64") else "native"
 @pytest.mark.parametrize(
     ("register", "target"),
     [
-        (64, "native"),
+        pytest.param(64, "native", marks=pytest.mark.slow),
         pytest.param(32, FEW, marks=pytest.mark.slow),
         pytest.param(16, FEW, marks=pytest.mark.slow),
         pytest.param(64, FEW, marks=pytest.mark.slow),

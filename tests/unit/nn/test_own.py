@@ -159,9 +159,9 @@ repulsion: false
 @pytest.mark.parametrize(
     ("own", "shown"),
     [
-        ("activation: own_parts.Ramp", "Ramp"),
+        pytest.param("activation: own_parts.Ramp", "Ramp", marks=pytest.mark.slow),
         ("activation: {class_path: own_parts.Ramp, init_args: {depth: 0.5}}", "Ramp"),
-        ("activation: [silu, {class_path: own_parts.Ramp}]", "Ramp"),
+        pytest.param("activation: [silu, {class_path: own_parts.Ramp}]", "Ramp", marks=pytest.mark.slow),
         ("hidden: {class_path: own_parts.Tall, init_args: {width: 2}}", "Tanh"),
     ],
     ids=lambda text: text[:34],

@@ -38,8 +38,8 @@ def alloy(n: int = 3) -> Atoms:
     ("case", "ranks"),
     [
         ("alloy", 1),
-        ("triclinic", 1),
-        ("slab", 1),
+        pytest.param("triclinic", 1, marks=pytest.mark.slow),
+        pytest.param("slab", 1, marks=pytest.mark.slow),
         pytest.param("alloy", 2, marks=needs_mpi4py),
         pytest.param("triclinic", 2, marks=[needs_mpi4py, pytest.mark.slow]),
         pytest.param("slab", 2, marks=[needs_mpi4py, pytest.mark.slow]),
@@ -54,7 +54,8 @@ def test_energies_forces_and_virial(case: str, ranks: int, model: Path, tmp_path
     assert_as_in_ase(result, atoms)
 
 
-@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=[needs_mpi4py, pytest.mark.slow])])
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=needs_mpi4py)])
 def test_energy_is_conserved_while_neighbours_change(ranks: int, model: Path, tmp_path: Path) -> None:
     dynamics = "velocity all create 2000 1 loop geom\nneighbor 0.3 bin\nfix 1 all nve\nthermo 10\nrun 100\n"
     done = with_external(write_input(tmp_path, alloy(2), model, dynamics), ranks)
@@ -64,6 +65,7 @@ def test_energy_is_conserved_while_neighbours_change(ranks: int, model: Path, tm
     assert np.ptp(rows["TotEng"][2:]) / 32 < 1e-4, "eV/atom"
 
 
+@pytest.mark.slow
 def test_loops_in_the_input_work(model: Path, tmp_path: Path) -> None:
     loop = "variable k loop 3\nlabel again\nrun 0\nnext k\njump SELF again\n"
     done = with_external(write_input(tmp_path, alloy(1), model, loop))
@@ -81,6 +83,7 @@ def test_a_rank_without_atoms_and_atoms_without_neighbours(model: Path, tmp_path
     assert_as_in_ase(result, atoms)
 
 
+@pytest.mark.slow
 def test_bonds_take_no_neighbour_away(model: Path, tmp_path: Path) -> None:
     atoms = alloy(2)
     exclusion = "group one id 1\nneigh_modify exclude group one all\n"
@@ -92,6 +95,7 @@ def test_bonds_take_no_neighbour_away(model: Path, tmp_path: Path) -> None:
     assert_as_in_ase(result, atoms)
 
 
+@pytest.mark.slow
 def test_the_reach_of_ghosts_is_not_made_shorter(model: Path, tmp_path: Path) -> None:
     """Neither by `comm_modify` nor by a skin, whose value may stand anywhere; and words may be variables."""
     atoms = alloy(2)
@@ -105,7 +109,10 @@ def test_the_reach_of_ghosts_is_not_made_shorter(model: Path, tmp_path: Path) ->
     assert_as_in_ase(result, atoms)
 
 
-@pytest.mark.parametrize("case", REFUSED)
+FIRST, *OTHERS = REFUSED
+
+
+@pytest.mark.parametrize("case", [FIRST, *(pytest.param(case, marks=pytest.mark.slow) for case in OTHERS)])
 def test_what_every_way_into_lammps_refuses(case: str, model: Path, tmp_path: Path) -> None:
     change, complaint = REFUSED[case]
     done = with_external(write_input(tmp_path, alloy(2), model, **change))
@@ -117,11 +124,18 @@ def test_what_every_way_into_lammps_refuses(case: str, model: Path, tmp_path: Pa
     ("old", "new", "complaint"),
     [
         ("pair_style nnpot", "pair_style zero 5", "one line `pair_style nnpot`"),
-        ("H O Cu Au", "H O Cu", "the elements of all 4 atom types"),
-        ("H O Cu Au", "H O Cu Ag", "knows the elements H, O, Cu, Au, not Ag"),
-        ("model.nnpot", "nothing.nnpot", "there is no model"),
-        ("pair_style", "fix still all setforce 0 0 0\npair_style", "before all fixes"),
-        ("run 0", "run_style respa 2 2 pair 1\nrun 0", "run_style respa leaves out the forces"),
+        pytest.param("H O Cu Au", "H O Cu", "the elements of all 4 atom types", marks=pytest.mark.slow),
+        pytest.param("H O Cu Au", "H O Cu Ag", "knows the elements H, O, Cu, Au, not Ag", marks=pytest.mark.slow),
+        pytest.param("model.nnpot", "nothing.nnpot", "there is no model", marks=pytest.mark.slow),
+        pytest.param(
+            "pair_style", "fix still all setforce 0 0 0\npair_style", "before all fixes", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "run 0",
+            "run_style respa 2 2 pair 1\nrun 0",
+            "run_style respa leaves out the forces",
+            marks=pytest.mark.slow,
+        ),
         ("H O Cu Au", "H O Cu ${gold}", "there is no variable gold"),
     ],
 )

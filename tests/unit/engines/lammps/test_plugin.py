@@ -79,7 +79,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("ranks", [1, 2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", EXPORTED)
 @pytest.mark.parametrize("case", CASES)
 def test_energies_forces_and_virial(case: str, name: str, ranks: int, tmp_path: Path) -> None:
