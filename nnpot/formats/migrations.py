@@ -92,5 +92,14 @@ def _to_3(description: Description, tensors: Tensors) -> tuple[Description, Tens
     return new, tensors
 
 
-MIGRATIONS: dict[str, Migration] = {"1": _to_2, "2": _to_3}
+def _to_4(description: Description, tensors: Tensors) -> tuple[Description, Tensors]:
+    """A potential may say what it does not know; none did."""
+    new = copy.deepcopy(description)
+    for part, _ in parts_of(new["spec"]):
+        if part["class"] == "NeuralNetworkPotential":
+            part["arguments"] = {**part["arguments"], "uncertainty": None}
+    return new, tensors
+
+
+MIGRATIONS: dict[str, Migration] = {"1": _to_2, "2": _to_3, "3": _to_4}
 """By the number of a format: from a description and tensors of that format to those of the next."""
