@@ -284,6 +284,11 @@ def file_of(name: str) -> str:
     return name.rpartition(", frame ")[0] or name
 
 
+def some_of(files: Sequence[str], most: int = 3) -> str:
+    """Name files, of many the first ones and how many there are."""
+    return ", ".join(files) if len(files) <= most else f"{len(files)} files: {', '.join(files[:most])}, …"
+
+
 def formula(structure: Structure) -> str:
     """Return the numbers of the elements in Hill's order, as `C₂H₆O`."""
     text: str = Symbols(structure.numbers.numpy()).get_chemical_formula()
