@@ -105,7 +105,7 @@ def atomic_volume(number: int) -> float:
 
 CHECKS = (
     Check(("rare-element",), rare_elements),
-    Check(("unseen-element",), unseen_elements, lambda f: "" if len(f.sources) > 1 else "there is one file only"),
+    Check(("unseen-element",), unseen_elements, lambda f: "" if len(f.sources) > 1 else "there is one part only"),
     Check(("composition-rank",), rank),
     Check(("exchanged-elements",), exchanged),
 )

@@ -118,6 +118,39 @@ def test_frames_are_named_as_they_are_counted_in_their_files() -> None:
     assert Finding(Level.LOOK, "units", "a", places=tuple(places[:2])).where == "train.xyz, frames 3 and 17"
 
 
+@pytest.mark.parametrize(
+    ("n_files", "where"),
+    [
+        (4, "0/OUTCAR, frames 2 and 5; 1/OUTCAR, frames 2 and 5; 2/OUTCAR, frames 2 and 5; 3/OUTCAR, frames 2 and 5"),
+        (28, "56 frames of 28 files (0/OUTCAR, frames 2 and 5; 1/OUTCAR, frame 2; …)"),
+    ],
+)
+def test_of_many_files_the_first_frames_are_named(n_files: int, where: str) -> None:
+    places = tuple(Place(f"{n}/OUTCAR", k) for n in range(n_files) for k in (2, 5))
+    finding = Finding(Level.NOTED, "through-images", "small", places=places)
+    assert finding.where == where
+    assert len(json.loads(Diagnosis((), (finding,)).to_json())["findings"][0]["places"]) == 2 * n_files
+
+
+def test_small_cells_everywhere_are_told_without_names_of_frames() -> None:
+    structures = structures_of("alloy")
+    large = replace(structures[0], cell=3 * structures[0].cell, positions=3 * structures[0].positions)
+
+    def told(structures: list[Structure]) -> Finding:
+        (small,) = (f for f in examine(structures, budget=TINY).findings if f.kind == "through-images")
+        return small
+
+    assert told(structures).places == ()
+    assert told(structures).seen.startswith("in all 30 frames the cell is smaller than a cutoff of 5 Å")
+    assert told([large, *structures[1:3]]).where == "alloy.xyz, frames 1 and 2"
+    assert told([large, *structures[1:3]]).seen.startswith("in 2 of 3 frames")
+
+
+def test_what_two_parts_are_needed_for_is_not_looked_for_in_one() -> None:
+    gaps = examine(structures_of("alloy"), budget=TINY).not_looked_for
+    assert gaps["leak"] == gaps["unseen-element"] == "there is one part only"
+
+
 def test_the_report_has_everything_and_json_too() -> None:
     finding = Finding(Level.STOP, "flat-cell", "no volume", "correct it", (Place("a.xyz", 3),))
     diagnosis = Diagnosis(
