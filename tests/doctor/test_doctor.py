@@ -22,6 +22,7 @@ from nnpot.doctor.examination import facts_of
 from nnpot.doctor.facts import within
 from nnpot.doctor.moments import Moments, Neighbors
 from nnpot.doctor.quick_fit import QuickFit
+from nnpot.label_names import LabelKeys
 from nnpot.structure import Structure
 
 TINY = Budget(atoms=64, fitted=64, predicted=64)
@@ -194,6 +195,41 @@ def test_nothing_to_look_at_is_an_error() -> None:
         doctor([])
     with pytest.raises(FileNotFoundError, match=r"nowhere\.xyz"):
         examine("nowhere.xyz")
+
+
+def test_atoms_of_ase_are_looked_at_as_a_file_of_them_is(tmp_path: Path) -> None:
+    atoms = frames("alloy")
+    atoms[5] = with_labels(atoms[5], energy=1e30)
+    (of_file,) = examine(file_of(atoms, tmp_path / "a.xyz"), budget=TINY).of(Level.STOP)
+    mixed_with_structures = [Structure.from_ase(atoms[0]), *atoms[1:]]
+    for data in (atoms, mixed_with_structures, {"a.xyz": atoms}):
+        diagnosis = examine(data, budget=TINY)
+        (found,) = diagnosis.of(Level.STOP)
+        name = "a.xyz" if isinstance(data, dict) else "structures"
+        assert found.places == (Place(name, 5),)
+        assert (found.kind, found.seen) == (of_file.kind, of_file.seen)
+        assert f"{name}: 30 frames, 240 atoms" in diagnosis.counts[0]
+    assert f"labels of {name}: energy 30/30" in diagnosis.counts[1]
+
+
+def test_labels_of_atoms_of_ase_may_have_other_names() -> None:
+    atoms = frames("alloy")[:8]
+    for one in atoms:
+        one.info["REF"] = float(one.calc.results["energy"])
+        one.calc = None
+    keys = LabelKeys(energy="REF")
+    assert "unused-label" not in {f.kind for f in examine(atoms, keys=keys, budget=TINY).findings}
+    assert examine(atoms, keys=keys, budget=TINY).counts[1].startswith("labels of structures: energy 8/8 (REF)")
+    assert examine(atoms[0]).counts[0].startswith("structures: 1 frames, 8 atoms")
+
+
+def test_what_cannot_be_looked_at_is_named() -> None:
+    atoms = frames("alloy")[:3]
+    atoms[1].positions[0, 0] = np.nan
+    (found,) = examine(atoms).of(Level.STOP)
+    assert (found.kind, found.places) == ("not-finite", (Place("structures", 1),))
+    with pytest.raises(TypeError, match=r"atoms of ASE or a nnpot\.Structure are needed, got int"):
+        examine([*frames("alloy")[:3], 7])  # type: ignore[list-item]
 
 
 def test_a_file_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
