@@ -101,7 +101,7 @@ def test_a_signal_to_the_second_while_it_starts_ends_both_with_a_sentence(
 def test_with_another_number_of_processes_a_line_says_that_the_steps_are_others(
     straight: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
-    given = [*straight[1][:-4], "--trainer.max_epochs", "1"]
+    given = [*straight[1][:-6], "--trainer.max_epochs", "1"]  # in one process
     assert nnpot(*given, "--out", tmp_path / "run").returncode == 0
     for devices, before in (("2", "1"), ("1", "2")):
         parts = ["--trainer.devices", devices, "--trainer.strategy", "ddp" if devices == "2" else "auto"]
