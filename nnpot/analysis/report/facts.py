@@ -1,6 +1,6 @@
 """What a report tells of: the numbers, gathered once, without words or pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -287,6 +287,11 @@ def file_of(name: str) -> str:
 def some_of(files: Sequence[str], most: int = 3) -> str:
     """Name files, of many the first ones and how many there are."""
     return ", ".join(files) if len(files) <= most else f"{len(files)} files: {', '.join(files[:most])}, …"
+
+
+def files_of(structures: Iterable[Structure]) -> str:
+    """Name the files that structures are from, as `some_of` does."""
+    return some_of(list(dict.fromkeys(file_of(s.name) for s in structures)))
 
 
 def formula(structure: Structure) -> str:

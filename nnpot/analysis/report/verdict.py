@@ -182,9 +182,9 @@ def _beside_earlier(facts: Facts) -> Iterator[Statement]:
         return
     label, rmse = LABELS[facts.main], facts.evaluation.labels[facts.main].errors.rmse
     for known in earlier(facts.summary, facts.main):
-        there, here = with_unit(rmse, label.shown), with_unit(known.rmse, label.shown)
-        seen = f"the {label.key} error on these data is {there}, {two_digits(rmse / known.rmse)} times the model's "
-        seen += f"error on its {known.kind} structures ({here})"
+        here, there = with_unit(rmse, label.shown), with_unit(known.rmse, label.shown)
+        seen = f"the {label.key} error on these data is {here}, {two_digits(rmse / known.rmse)} times the model's "
+        seen += f"error on its {known.kind} structures ({there})"
         if rmse > EXCESS * known.rmse:
             yield Statement(Mark.LOOK, seen, "more structures like these in the training would help")
         else:
