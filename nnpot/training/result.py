@@ -128,7 +128,7 @@ def summary_of(result: Checkpoint, began: float | None = None) -> dict[str, Any]
 def _errors_on(potential: Potential, structures: Sequence[Structure]) -> dict[str, float]:
     """Errors on structures, or on evenly picked ones, where there was no validation."""
     picked = structures[:: -(-len(structures) // MOST_PREDICTED)]
-    errors = {name: LabelErrors() for name in LABELS}
+    errors = {name: LabelErrors(of_all_processes=False) for name in LABELS}  # the first saves alone
     for s in picked:
         batch = single_batch(s, potential.cutoff)
         prediction = potential.predict(s)
