@@ -44,6 +44,7 @@ OTHERWISE = (
     "the training cannot be set up",
     "data.xyz",
     "seed must",
+    "loss weights must",
     "no potential",
     "there is no file",
 )

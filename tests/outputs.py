@@ -1,5 +1,10 @@
 """What electronic structure programs print, as short as their readers allow."""
 
+from collections.abc import Mapping
+
+EDIFF_REACHED = "------------ aborting loop because EDIFF is reached ------------"
+EDIFF_NOT_REACHED = "------------ aborting loop EDIFF was not reached (unconverged) ------------"
+
 ESPRESSO = """
      Program PWSCF v.7.0 starts on  1Jan2024 at  0: 0: 0
      lattice parameter (alat)  =      10.0000  a.u.
@@ -145,11 +150,19 @@ def vasprun(n: int) -> str:
     )
 
 
-def outcar(n: int) -> str:
+def outcar(n: int, limit: int | None = None, ends: Mapping[int, tuple[int, str]] = {}) -> str:
+    """An OUTCAR of n ionic steps.
+
+    Args:
+        n: Their number.
+        limit: NELM; not written if None.
+        ends: By number of a step, its last electronic iteration and the line by which these end.
+    """
     head = " POTCAR:    PAW_PBE Cu 22Jun2005\n POTCAR:    PAW_PBE Au 04Oct2007\n" * 2
     head += "   ions per type =               1   1\n   ISPIN  =      1    spin polarized calculation?\n"
+    head += "" if limit is None else f"   NELM   =    {limit:3d};   NELMIN=  2; NELMDL= -5     # of ELM steps\n"
     steps = "".join(
-        f"--------- Iteration      {k + 1}(   1)  ---------\n      direct lattice vectors\n"
+        _iterations(k + 1, *ends.get(k, (1, EDIFF_REACHED))) + "      direct lattice vectors\n"
         "     4.0  0.0  0.0     0.25  0.0  0.0\n     0.0  4.0  0.0     0.0  0.25  0.0\n"
         "     0.0  0.0  4.0     0.0  0.0  0.25\n\n POSITION                TOTAL-FORCE (eV/Angst)\n ------------\n"
         "      0.0      0.0      0.0         0.1      0.2      0.3\n"
@@ -160,3 +173,7 @@ def outcar(n: int) -> str:
         for k in range(n)
     )
     return head + steps + " General timing and accounting informations for this job:\n"
+
+
+def _iterations(step: int, last: int, end: str) -> str:
+    return "".join(f"--------- Iteration {step:6d}({k:4d})  ---------\n" for k in range(1, last + 1)) + f"{end}\n"

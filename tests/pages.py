@@ -5,6 +5,7 @@ import glob
 import io
 import logging
 import re
+import runpy
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -41,6 +42,9 @@ N2P2 = {
     },
 }
 """Descriptors of the models of these pages; the second such as n2p2 has."""
+
+_OUTCAR = runpy.run_path(str(ROOT / "examples/lessons/data/outcars.py"))["outcar"]
+"""Makes the text of a file of VASP from atoms."""
 
 _QUICK = {
     "train": ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"],
@@ -88,6 +92,10 @@ def workspace(folder: Path) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
         write(folder / f"{name}.xyz", frames)
     write(folder / "start.xyz", Atoms(frames[4], calculator=None))
+    for k, frame in enumerate(frames[:14]):
+        path = folder / ("calc" if k < 12 else "test") / f"{k:03d}/OUTCAR"
+        path.parent.mkdir(parents=True)
+        path.write_text(_OUTCAR([_of_one_step(frame)]))
     for name in ("slabs/one.traj", "data/one.cif"):
         (folder / name).parent.mkdir(exist_ok=True)
         write(folder / name, frames if name.endswith("traj") else Atoms(frames[0], calculator=None))
@@ -112,6 +120,13 @@ def alloys(n: int) -> list[Atoms]:
         frame.calc = SinglePointCalculator(frame, **results)
         frame.info |= {"config_type": "bulk" if k % 2 else "alloy", "REF_energy": results["energy"]}
     return frames
+
+
+def _of_one_step(frame: Atoms) -> Atoms:
+    """Labelled atoms in the order of their elements, as VASP has them."""
+    atoms = Atoms(frame, calculator=None)[np.argsort(frame.numbers, kind="stable")]
+    atoms.calc = EMT()
+    return atoms
 
 
 def _train(folder: Path, name: str, descriptor: dict[str, Any], *, epochs: int = 50, **potential: Any) -> None:

@@ -217,9 +217,9 @@ show("dynamics")
 #
 # ## 5. The same in LAMMPS
 #
-# `nnpot export` compiles the potential for LAMMPS. It also writes `lammps/example.in`, the lines of an input that
-# concern it. We take double precision here, since we want to compare digits; leave it out for production, which is
-# faster.
+# `nnpot export` compiles the potential for LAMMPS. It also writes `lammps/in.lammps`, an input for a first run with
+# the atoms in `data.lammps`. We take double precision here, since we want to compare digits; leave it out for
+# production, which is faster.
 
 # %%
 shell("nnpot export run/model.nnpot --to lammps lammps --dtype float64", here)

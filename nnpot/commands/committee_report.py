@@ -12,7 +12,7 @@ from nnpot.analysis.evaluate import evaluate_potential, table
 from nnpot.analysis.plots import parity
 from nnpot.analysis.report.closeness import closest_in
 from nnpot.analysis.report.committee import by_member
-from nnpot.analysis.report.facts import Facts, file_of, main_of
+from nnpot.analysis.report.facts import Facts, file_of, files_of, main_of
 from nnpot.analysis.report.inside import inside_core
 from nnpot.analysis.report.page import page
 from nnpot.analysis.speed import measured
@@ -69,7 +69,7 @@ def report_of_committee(
         kind=kind,
         structures=structures,
         evaluation=evaluation,
-        data=", ".join(dict.fromkeys(file_of(s.name) for s in structures)),
+        data=files_of(structures),
         known=evaluate_potential(committee, known, quiet=True) if known else None,
         known_structures=known,
         closest=closest_in(trained_on, committee.elements, committee.cutoff),

@@ -12,7 +12,7 @@ from nnpot.analysis.evaluate import Evaluation, evaluate_potential, table
 from nnpot.analysis.plots import parity
 from nnpot.analysis.report.closeness import closest_in
 from nnpot.analysis.report.committee import by_member
-from nnpot.analysis.report.facts import Facts, main_of
+from nnpot.analysis.report.facts import Facts, main_of, some_of
 from nnpot.analysis.report.inside import inside_core
 from nnpot.analysis.report.page import page
 from nnpot.analysis.speed import measured
@@ -121,7 +121,7 @@ def _facts(
         kind="test",
         structures=structures,
         evaluation=result,
-        data=as_words(data),
+        data=some_of(shlex.split(as_words(data))),
         closest=closest_in(structures, potential.elements, potential.cutoff),
         closest_of="these structures",
         inside=inside_core(potential, structures, result, main_of(result)),

@@ -2,13 +2,14 @@
 
 import importlib
 import logging
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from nnpot.engines.lammps import plugin
+from nnpot.engines.lammps import inputs, plugin
 from nnpot.formats import aot, n2p2
 from nnpot.heads import say_what_stays
 from nnpot.io import load, read_summary
@@ -18,14 +19,6 @@ from nnpot.machine.processor import instructions_of
 from nnpot.potential import Potential
 
 log = logging.getLogger("nnpot")
-
-LAMMPS_INPUT = """\
-# The part of a LAMMPS input that concerns the potential: one element for each atom type, in their order.
-units metal
-newton on
-pair_style nnpot
-pair_coeff * * {path} {elements}
-"""
 
 
 def export(
@@ -37,8 +30,8 @@ def export(
 ) -> Path:
     """Write a potential for another program.
 
-    - `lammps`: a folder with `model.pt2` for the pair style `nnpot`, and an example of its input; the pair style itself
-      is compiled, once, for the installed LAMMPS;
+    - `lammps`: a folder with `model.pt2` for the pair style `nnpot`, and `in.lammps`, an input that runs once there are
+      atoms in `data.lammps`; the pair style itself is compiled, once, for the installed LAMMPS;
     - `aot` (`package` until 0.1): one file `*.pt2`, compiled ahead of time by AOTInductor, for `NNPotCalculator`,
       `nnpot predict` and programs without Python;
     - `metatomic`: one file `*.pt` for ASE, i-PI and whatever reads metatomic models, on CPU and GPU;
@@ -82,6 +75,8 @@ def export(
         case _:
             raise ValueError(f"to must be lammps, aot, metatomic or n2p2, got {to}; there is nothing else")
     log.info("written: %s", written)
+    if to == "lammps":
+        _say_how_to_run(written / inputs.NAME, potential.elements)
     return written
 
 
@@ -91,14 +86,16 @@ def _lammps(potential: Potential, folder: Path, dtype: str, target: str, summary
         instructions_of(compiler, target)  # complains about a wrong name before anything is compiled
     plugin.build()
     path = aot.write(potential, folder / "model.pt2", dtype, target, summary)
-    text = LAMMPS_INPUT.format(path=_quoted(path.resolve()), elements=" ".join(potential.elements))
-    write_atomically(folder / "example.in", text)
+    write_atomically(folder / inputs.NAME, inputs.first_input(path.resolve(), potential.elements))
     return folder
 
 
-def _quoted(path: Path) -> str:
-    """A path as a word of a LAMMPS input, which does not end at a space nor begin a comment or a variable."""
-    return f"'{path}'" if '"' in str(path) else f'"{path}"'
+def _say_how_to_run(script: Path, elements: Sequence[str]) -> None:
+    """Say how the file of atoms is made, in an order that nothing checks, and what runs then."""
+    lines = inputs.first_data(elements).replace("\n\n", "\n").replace("\n", "\n  ")
+    told = "it runs with the atoms in %s, which Python writes, with the types in this order:\n  %s"
+    log.info(told, inputs.DATA, lines)
+    log.info("then: %s", shlex.join(["lmp", "-in", str(script)]))
 
 
 def _metatomic() -> Any:

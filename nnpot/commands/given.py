@@ -16,6 +16,9 @@ NO_VALUE = object()
 OPTION = "--"
 """In the place of the file that a setting is from, if it is an option."""
 
+_LONGEST = 100
+"""Number of characters of a value that are shown."""
+
 _MARK = "\0"
 _OPTIONS = {name.removeprefix("--"): option for option, name in OTHER_NAMES.items()}
 
@@ -109,12 +112,12 @@ def option(name: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as the user would write it."""
+    """Return a value as the user would write it, or how a long one begins."""
     if value is NO_VALUE or value == "":
         return "nothing"
-    if isinstance(value, str):
-        return value
-    return str(yaml.safe_dump(value, default_flow_style=True, width=10**6)).removesuffix("\n...\n").strip()
+    whole = value if isinstance(value, str) else str(yaml.safe_dump(value, default_flow_style=True, width=10**6))
+    text = whole.removesuffix("\n...\n").strip()
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _given(arguments: Sequence[str], switches: Collection[str], *, joined: bool) -> Iterator[tuple[str, Any, str]]:

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -134,7 +135,8 @@ def _has_length(kind: Any) -> bool:
 def _is_number(value: Any, kind: Any) -> bool:
     if isinstance(value, str):
         value = loaded(value)
-    return isinstance(value, int | kind) and not isinstance(value, bool)
+    is_too_large = isinstance(value, int) and abs(value) > sys.float_info.max
+    return isinstance(value, int | kind) and not isinstance(value, bool) and not is_too_large
 
 
 def described(kind: Any, *, several: bool = False) -> str:

@@ -12,7 +12,7 @@ from nnpot.analysis.history import History
 from nnpot.analysis.overfitting import overfitting
 from nnpot.analysis.plots import learning_curves, parity
 from nnpot.analysis.report.closeness import Closest, closest_in
-from nnpot.analysis.report.facts import Facts, State, file_of, main_of
+from nnpot.analysis.report.facts import Facts, State, files_of, main_of
 from nnpot.analysis.report.inside import inside_core
 from nnpot.analysis.report.page import page
 from nnpot.analysis.speed import measured
@@ -110,7 +110,7 @@ class RunReport:
             kind="validation" if self.split.validation else "training",
             structures=self._structures,
             evaluation=evaluation,
-            data=", ".join(dict.fromkeys(file_of(s.name) for s in self._structures)),
+            data=files_of(self._structures),
             known=known,
             known_structures=self._known,
             closest=self._closest(potential),

@@ -34,7 +34,7 @@ from nnpot.training.origin import origin_of
 from nnpot.training.plan import Forecast, forecast
 from nnpot.training.processes import check_launcher, is_child_of_launcher, is_first
 from nnpot.training.refresh import Refresh
-from nnpot.training.result import holds, model_of, result_of, save_result
+from nnpot.training.result import holds, model_of, result_of, save_result, weights_in_words
 from nnpot.training.run import build_trainer, check_machine, checkpoint_of, fit, new_folder, same_folder
 from nnpot.training.settings import Settings, check_changes, for_other_data, plain, recipe_of
 from nnpot.training.stages import StageModel
@@ -296,14 +296,14 @@ def _saved_all_the_same(report: RunReport, began: float, error: BaseException) -
     """Save what a training has reached that an error or somebody has ended, and say where it is."""
     folder = report.folder
     try:
-        final = save_result(folder, lambda: report.split.train, began)
+        final = save_result(folder, lambda: report.split.train, began, quiet=True)
         if final is None:
             return "nothing is saved yet" + (
                 ", since no step was over" if isinstance(error, InterruptedRunError) else ""
             )
         if isinstance(error, InterruptedRunError):
             report.finish(final)
-        reached = f"{folder / MODEL} holds the best weights so far"
+        reached = f"{folder / MODEL} holds {weights_in_words(folder)}"
     except (OSError, ValueError) as another:
         reached = f"no model is written ({another})"
     if isinstance(error, NotFiniteError):  # it would come to the same again

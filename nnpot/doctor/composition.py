@@ -1,9 +1,10 @@
 """Compositions: rare elements, elements that only another file has, energies of elements that nothing determines."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from ase.data import chemical_symbols, covalent_radii
+from ase.data import chemical_symbols, covalent_radii, reference_states
 
 from nnpot.doctor.check import Check
 from nnpot.doctor.facts import Facts
@@ -11,6 +12,9 @@ from nnpot.doctor.finding import Finding, Level
 
 FEW_FRAMES, FEW_ATOMS = 3, 12
 """Numbers below which an element is too rare to learn from."""
+
+SIZES_DIFFER = 0.03
+"""Difference of the logarithms of lengths from which one element is larger than another."""
 
 
 def rare_elements(facts: Facts) -> Iterator[Finding]:
@@ -63,22 +67,45 @@ def exchanged(facts: Facts) -> Iterator[Finding]:
     full = np.array([k for k in facts.looked_at if all(facts.pbc[k]) and facts.geometry[int(k)].ratio < 1.5], np.int64)
     if len(full) < 10 or (facts.counts[full].sum(axis=0) > 0).sum() != 2:
         return
-    a, b = np.flatnonzero(facts.counts[full].sum(axis=0) > 0)
-    share = facts.counts[full, a] / facts.n_atoms[full]
-    radii = covalent_radii[facts.elements[[a, b]]]
-    volume = facts.volume[full] / facts.n_atoms[full]
-    if np.std(share) < 0.1 or abs(np.log(radii[0] / radii[1])) < 0.03 or np.std(volume) == 0:
+    both = np.flatnonzero(facts.counts[full].sum(axis=0) > 0)
+    larger = _larger(*(int(z) for z in facts.elements[both]))
+    if larger is None:
         return
-    correlation = float(np.corrcoef(share, volume)[0, 1]) * float(np.sign(radii[0] - radii[1]))
+    share = facts.counts[full, both[larger]] / facts.n_atoms[full]
+    volume = facts.volume[full] / facts.n_atoms[full]
+    if np.std(share) < 0.1 or np.std(volume) == 0:
+        return
+    correlation = float(np.corrcoef(share, volume)[0, 1])
     if correlation < -0.7:
-        names = [chemical_symbols[z] for z in facts.elements[[a, b]]]
-        seen = f"volumes fall with the share of the larger of {names[0]} and {names[1]} (correlation {correlation:.2f})"
+        large, small = facts.elements[both[larger]], facts.elements[both[1 - larger]]
+        sizes = f"{atomic_volume(large):.3g} and {atomic_volume(small):.3g} Å³ per atom in the elements"
+        seen = (
+            f"volumes fall with the share of {chemical_symbols[large]} (correlation {correlation:.2f}), which is "
+            f"larger than {chemical_symbols[small]} ({sizes}, and by covalent radius)"
+        )
         yield Finding(Level.LOOK, "exchanged-elements", seen, "look whether the two elements have been exchanged")
+
+
+def _larger(first: int, second: int) -> int | None:
+    """Which of two atomic numbers, 0 or 1, is that of the larger element; None if its measures do not agree."""
+    of_volumes = np.log(atomic_volume(first) / atomic_volume(second)) / 3.0
+    of_radii = np.log(covalent_radii[first] / covalent_radii[second])
+    if min(of_volumes, of_radii) > SIZES_DIFFER:
+        return 0
+    return 1 if max(of_volumes, of_radii) < -SIZES_DIFFER else None
+
+
+def atomic_volume(number: int) -> float:
+    """Return the volume in Å³ per atom of the crystal of an element, NaN if it is none of the simple ones."""
+    state: dict[str, Any] = reference_states[number] or {}
+    hexagonal = 4.0 / np.sqrt(3.0) / float(state.get("c/a", np.nan))
+    in_cube = {"fcc": 4.0, "bcc": 2.0, "sc": 1.0, "diamond": 8.0, "hcp": hexagonal}.get(state.get("symmetry", ""))
+    return np.nan if in_cube is None else float(state["a"] ** 3 / in_cube)
 
 
 CHECKS = (
     Check(("rare-element",), rare_elements),
-    Check(("unseen-element",), unseen_elements, lambda f: "" if len(f.sources) > 1 else "there is one file only"),
+    Check(("unseen-element",), unseen_elements, lambda f: "" if len(f.sources) > 1 else "there is one part only"),
     Check(("composition-rank",), rank),
     Check(("exchanged-elements",), exchanged),
 )

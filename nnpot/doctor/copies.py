@@ -193,5 +193,5 @@ def name_of(place: Place) -> str:
 
 CHECKS = (
     Check(("copies",), within_files),
-    Check(("leak",), between_files, lambda facts: "" if len(facts.sources) > 1 else "there is one file only"),
+    Check(("leak",), between_files, lambda facts: "" if len(facts.sources) > 1 else "there is one part only"),
 )

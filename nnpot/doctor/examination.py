@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from ase import Atoms
 from ase.data import chemical_symbols
 
 from nnpot.doctor import (
@@ -28,8 +29,8 @@ from nnpot.doctor.facts import Budget, Facts, Source, evenly
 from nnpot.doctor.finding import Diagnosis, Finding, Level, Place
 from nnpot.doctor.quick_fit import QuickFit
 from nnpot.label_names import LabelKeys
-from nnpot.reading import called, labelled, read_files
-from nnpot.structure import Structure
+from nnpot.reading import FileFrames, called, labelled, read_files
+from nnpot.structure import Structure, as_structure
 
 CHECKS: tuple[Check, ...] = (
     *values.CHECKS,
@@ -81,8 +82,15 @@ PER_FRAME = ("copies and leaks that are turned, shifted or renumbered", "distanc
 """What a short look finds only in the frames whose neighbours it looks at."""
 
 
+Atomic = Structure | Atoms
+"""One structure, with its labels."""
+
+Data = str | Path | Atomic | Sequence[str | Path] | Sequence[Atomic] | Mapping[str, Sequence[Atomic]]
+"""What may be looked at."""
+
+
 def examine(
-    data: str | Path | Sequence[str | Path] | Sequence[Structure] | Mapping[str, Sequence[Structure]],
+    data: Data,
     *,
     keys: LabelKeys | None = None,
     cutoff: float = 5.0,
@@ -91,8 +99,8 @@ def examine(
     """Look at labelled data for what is wrong with them.
 
     Args:
-        data: Files, folders or patterns, the first of which is trained on; or structures; or structures by the name of
-            their file.
+        data: Files, folders or patterns, the first of which is trained on; or structures, also as atoms of ASE; or
+            these by the name of their file.
         keys: Where the labels are, if not under ASE's own names.
         cutoff: Of the potential that is to be trained, in Å.
         budget: How much is looked at where looking takes time.
@@ -102,13 +110,14 @@ def examine(
 
     Raises:
         FileNotFoundError: If a file is not there.
+        TypeError: If something is neither a path nor a structure.
         ValueError: If there is nothing to look at.
     """
     return diagnosis_of(*facts_of(data, keys=keys, cutoff=cutoff, budget=budget))
 
 
 def facts_of(
-    data: str | Path | Sequence[str | Path] | Sequence[Structure] | Mapping[str, Sequence[Structure]],
+    data: Data,
     *,
     keys: LabelKeys | None = None,
     cutoff: float = 5.0,
@@ -116,15 +125,14 @@ def facts_of(
 ) -> tuple[Facts, list[Finding], list[str]]:
     """Return the table of facts about data, what was found while reading, and what labels there are; as `examine`."""
     problems, told = list[Finding](), list[str]()
+    keys = keys or LabelKeys()
     if isinstance(data, Mapping):
-        sources = [Source(name, structures) for name, structures in data.items()]
-    elif isinstance(data, str | Path):
-        sources = _read([data], keys or LabelKeys(), problems, told)
+        sources = [_given(list(of_name), name, keys, problems, told) for name, of_name in data.items()]
     else:
-        paths = [item for item in data if isinstance(item, str | Path)]
-        structures = [item for item in data if isinstance(item, Structure)]
-        sources = _read(paths, keys or LabelKeys(), problems, told)
-        sources += [Source("structures", structures)] if structures else []
+        items = [data] if isinstance(data, str | Path | Structure | Atoms) else list(data)
+        structures = [item for item in items if not isinstance(item, str | Path)]
+        sources = _read([item for item in items if isinstance(item, str | Path)], keys, problems, told)
+        sources += [_given(structures, "structures", keys, problems, told)] if structures else []
     if not any(source.structures for source in sources) and not problems:
         raise ValueError("there are no structures to look at; give files or structures")
     return Facts(sources, budget or Budget(), cutoff), problems, told
@@ -238,6 +246,22 @@ def _read(paths: Sequence[str | Path], keys: LabelKeys, problems: list[Finding],
         places = [Place(of_file[file.path], number) for file in files for number in file.numbers]
         sources.append(Source(name, structures, atoms, inventory, places))
     return sources
+
+
+def _given(
+    structures: Sequence[Atomic], name: str, keys: LabelKeys, problems: list[Finding], told: list[str]
+) -> Source:
+    """Take structures as they are, and atoms of ASE with the labels that a file of them would have."""
+    if all(isinstance(one, Structure) for one in structures):
+        return Source(name, [one for one in structures if isinstance(one, Structure)])
+    atoms = [one if isinstance(one, Atoms) else as_structure(one).to_ase() for one in structures]
+    try:
+        found, inventory = labelled([FileFrames(Path(name), name, atoms, range(len(atoms)))], keys)
+    except ValueError as error:
+        problems.append(_problem(str(error), name, name))
+        return Source(name, [])
+    told.append(str(inventory))
+    return Source(name, found, atoms, inventory)
 
 
 def _problem(message: str, name: str, path: str) -> Finding:

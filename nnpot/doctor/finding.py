@@ -21,6 +21,10 @@ class Level(IntEnum):
         return self.name.lower()
 
 
+MOST_FILES = 4
+"""Number of files up to which frames of each are named."""
+
+
 @dataclass(frozen=True, order=True)
 class Place:
     """A frame of a file, counted from 0."""
@@ -49,8 +53,16 @@ class Finding:
 
     @property
     def where(self) -> str:
-        """The frames in words, `train.xyz, frames 3, 17 and 4 more`; empty if it is about all of them."""
-        return "; ".join(named(places) for places in by_file(self.places))
+        """The frames in words, `train.xyz, frames 3, 17 and 4 more`; empty if it is about all of them.
+
+        Of frames of many files the first three are named, with how many there are; `places` has all.
+        """
+        files = by_file(self.places)
+        if len(files) <= MOST_FILES:
+            return "; ".join(named(places) for places in files)
+        first = [p for places in files for p in places][:3]
+        n = len(set(self.places))
+        return f"{n} frames of {len(files)} files ({'; '.join(named(places) for places in by_file(first))}; …)"
 
     def __str__(self) -> str:
         where = f"{self.where}: " if self.places else ""

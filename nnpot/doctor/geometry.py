@@ -217,11 +217,13 @@ def through_images(facts: Facts) -> Iterator[Finding]:
     """Cells smaller than the cutoff, so that atoms see images of themselves."""
     small = facts.through_images
     if small:
+        is_all = len(small) == len(facts)
+        number = f"all {len(facts)}" if is_all else f"{len(small)} of {len(facts)}"
         seen = (
-            f"in {len(small)} of {len(facts)} frames the cell is smaller than a cutoff of {facts.cutoff:g} Å, so that "
-            "atoms see their own images, which move with them"
+            f"in {number} frames the cell is smaller than a cutoff of {facts.cutoff:g} Å, so that atoms see their own "
+            "images, which move with them"
         )
-        yield Finding(Level.NOTED, "through-images", seen, "", facts.at(small))
+        yield Finding(Level.NOTED, "through-images", seen, "", () if is_all else facts.at(small))
 
 
 UNITS = (Check(("length-unit",), length_unit), Check(("length-unit",), cell_unit))

@@ -64,17 +64,20 @@ class Slope:
         value: d(label) / d(integrated), 1 if the units agree.
         correlation: Of both, less what the composition explains.
         n_free: Number of frames less that of compositions.
+        is_doubtful: Whether it tells nothing although there is a correlation.
     """
 
     value: float
     correlation: float
     n_free: int
+    is_doubtful: bool = False
 
     @property
     def is_clear(self) -> bool:
         """Whether it can be told from noise."""
         left = max(1.0 - self.correlation**2, 1e-12)
-        return self.n_free >= 4 and abs(self.correlation) > 0.5 and self.correlation**2 * self.n_free / left > 16.0
+        is_there = abs(self.correlation) > 0.5 and self.correlation**2 * self.n_free / left > 16.0
+        return is_there and self.n_free >= 4 and not self.is_doubtful
 
     @property
     def error(self) -> float:

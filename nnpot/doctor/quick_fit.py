@@ -135,7 +135,7 @@ class QuickFit:
                 slopes.append(slope_between(x, y, np.hstack([fractions, upper[:, None].astype(float)]), whitening))
         best = max(slopes, key=lambda s: abs(s.correlation))
         if self.facts.are_small_cells and abs(best.correlation) < IN_SMALL_CELLS:
-            return replace(best, correlation=0.0)
+            return replace(best, is_doubtful=True)
         order = rank_correlation(*(less_composition(values, fractions)[0] for values in (x, y)))
         return replace(best, correlation=0.0) if best.value * order < -CONTRARY * abs(best.value) else best
 

@@ -49,6 +49,9 @@ CERTAIN, EVIDENCE, LARGE = 0.92, 250.0, 5.0
 BETTER = 0.3
 """Difference of correlations from which energies are those per atom or formula unit though the slope is not clear."""
 
+FITTED = 0.8
+"""Residual of a fit of energies and forces over that of another from which the one is better."""
+
 VARIED = 1.4
 """Largest over smallest number of atoms from which whole energies and those per atom differ in more than a factor."""
 
@@ -62,11 +65,26 @@ def slope(facts: Facts) -> Iterator[Finding]:
     seen = f"energies change by {found.value:.3g} times what the forces integrate to"
     if not found.is_one:
         yield _of_slope(facts, found, f"{seen} (correlation {found.correlation:.2f})")
-    elif each is not None and _sizes_vary(facts) and each.is_clear and each.correlation > found.correlation + BETTER:
+    elif each is not None and _are_per_atom(facts, found, each):
         seen = f"energies times the number of atoms change by {each.value:.3g} times what the forces integrate to"
         yield _of_slope(facts, replace(found, correlation=0.0), f"{seen} (correlation {each.correlation:.2f})")
     else:
         yield from _bohr(facts, found)
+
+
+def _are_per_atom(facts: Facts, found: Slope, each: Slope) -> bool:
+    """Whether energies times the number of atoms go clearly better with forces than energies as they are.
+
+    Among structures of few sizes, whole energies times these still follow forces, with a slope of a size: a fit of
+    energies and forces together must be better, too.
+    """
+    if not (_sizes_vary(facts) and each.is_clear and each.correlation > abs(found.correlation) + BETTER):
+        return False
+    fit, names = QuickFit.of(facts), explanations(_evidence(facts, replace(found, correlation=0.0), None))
+    shared = next((e for e in names if e.shared), None)
+    if fit.energies is None or len(fit.coefficients) > MANY_TERMS:
+        return each.correlation > CERTAIN
+    return shared is not None and fit.energy_scale(shared.factors(facts.n_atoms)) < FITTED * fit.energy_scale(1.0)
 
 
 def _bohr(facts: Facts, found: Slope) -> Iterator[Finding]:
@@ -118,7 +136,7 @@ def _by_fit(facts: Facts, names: list[Explanation]) -> list[Explanation]:
         return names
     scales = {e: fit.energy_scale(e.factors(facts.n_atoms)) for e in firsts if e is not None}
     better, worse = sorted(scales, key=scales.__getitem__)
-    if scales[better] > 0.8 * scales[worse]:
+    if scales[better] > FITTED * scales[worse]:
         return names
     return [better, *(e for e in names if e != better and bool(e.shared) == bool(better.shared))]
 

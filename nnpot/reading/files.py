@@ -17,7 +17,7 @@ from ase.db.row import AtomsRow
 from ase.io.formats import UnknownFileTypeError, filetype, iread
 
 from nnpot.machine.files import beside
-from nnpot.reading import cp2k, deepmd, npz
+from nnpot.reading import cp2k, deepmd, npz, vasp
 from nnpot.reading.checks import check_atoms
 from nnpot.reading.extxyz import extxyz_frames
 from nnpot.reading.folders import EXTXYZ
@@ -153,7 +153,8 @@ def _of_ase(path: Path, source: str) -> Content:
     if not frames:
         raise ValueError(f"{source} holds no structures of the format {kind}, which it is by its name or first lines")
     of_reader = dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning))
-    return Content(frames, remark(kind), "; ".join(filter(None, [complaint(path, kind), *of_reader])))
+    of_steps = vasp.not_converged(alone.getvalue(), len(frames)) if isinstance(alone, _Alone) else ""
+    return Content(frames, remark(kind), "; ".join(filter(None, [complaint(path, kind), of_steps, *of_reader])))
 
 
 def _collected(frames: Iterable[Atoms], source: str, kind: str) -> list[Atoms]:

@@ -34,7 +34,8 @@ def in_words(errors: Mapping[str, float]) -> str:
 class LabelErrors(Metric):
     """Mean absolute and root mean square error of a label that comes in batches, and its mean loss.
 
-    The sums run over all processes.
+    Args:
+        of_all_processes: Whether the sums run over all processes, which then all have to ask for them.
     """
 
     absolute: Tensor
@@ -43,8 +44,8 @@ class LabelErrors(Metric):
     loss: Tensor
     structures: Tensor
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, of_all_processes: bool = True) -> None:
+        super().__init__(sync_on_compute=of_all_processes)
         for name in ("absolute", "square", "count", "loss", "structures"):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 

@@ -76,18 +76,20 @@ def guarded(potential: Potential, result: Checkpoint, structures: Sequence[Struc
 
 
 def save_result(
-    folder: Path, structures: Callable[[], Sequence[Structure]], began: float | None = None
+    folder: Path, structures: Callable[[], Sequence[Structure]], began: float | None = None, *, quiet: bool = False
 ) -> Potential | None:
     """Make the model file of what was reached; None where there is nothing yet.
 
     It comes from the checkpoints and the training structures, so that a run that was killed just before gives the very
-    same one.  A file with these weights in it is left as it is.
+    same one.  A file with these weights in it is left as it is.  The log says of which epoch the weights are
+    if they are not those of the last, unless `quiet`.
     """
     result = result_of(folder)
     if result is None:
         return None
     final = model_of(result)
-    _tell_of_later(folder, result)
+    if not quiet and (which := _which(folder, result)):
+        log.info("%s holds %s", folder / MODEL, which)
     if holds(folder / MODEL, final):
         return load(folder / MODEL, final.dtype_and_device()[0])
     final = guarded(final, result, structures())
@@ -126,7 +128,7 @@ def summary_of(result: Checkpoint, began: float | None = None) -> dict[str, Any]
 def _errors_on(potential: Potential, structures: Sequence[Structure]) -> dict[str, float]:
     """Errors on structures, or on evenly picked ones, where there was no validation."""
     picked = structures[:: -(-len(structures) // MOST_PREDICTED)]
-    errors = {name: LabelErrors() for name in LABELS}
+    errors = {name: LabelErrors(of_all_processes=False) for name in LABELS}  # the first saves alone
     for s in picked:
         batch = single_batch(s, potential.cutoff)
         prediction = potential.predict(s)
@@ -135,16 +137,22 @@ def _errors_on(potential: Potential, structures: Sequence[Structure]) -> dict[st
     return in_shown_units({name: of_label.compute() for name, of_label in errors.items() if of_label.update_called})
 
 
-def _tell_of_later(folder: Path, result: Checkpoint) -> None:
-    """Say why the result is not the last that was trained, if it is not."""
+def weights_in_words(folder: Path) -> str:
+    """Return which weights the model of a training that was ended before its time holds."""
+    result = result_of(folder)
+    return (_which(folder, result) if result is not None else "") or "the best weights so far"
+
+
+def _which(folder: Path, result: Checkpoint) -> str:
+    """Of which epoch the weights are and why, if it is not the last that was trained."""
     last = _readable(folder / "last.ckpt")
     if last is None or last.epochs <= result.epochs:
-        return
+        return ""
     why = "the best on validation"
     if in_stages(last.record.settings):
         over = last.schedule["is_over"]
         why = "forces of a longer stage are no better" if over else "the last stage that is over"
-    log.info("%s holds the weights of epoch %d: %s", folder / MODEL, result.epochs, why)
+    return f"the weights of epoch {result.epochs}: {why}"
 
 
 def holds(path: Path, potential: Potential) -> bool:

@@ -22,6 +22,7 @@ from nnpot.doctor.examination import facts_of
 from nnpot.doctor.facts import within
 from nnpot.doctor.moments import Moments, Neighbors
 from nnpot.doctor.quick_fit import QuickFit
+from nnpot.label_names import LabelKeys
 from nnpot.structure import Structure
 
 TINY = Budget(atoms=64, fitted=64, predicted=64)
@@ -118,6 +119,39 @@ def test_frames_are_named_as_they_are_counted_in_their_files() -> None:
     assert Finding(Level.LOOK, "units", "a", places=tuple(places[:2])).where == "train.xyz, frames 3 and 17"
 
 
+@pytest.mark.parametrize(
+    ("n_files", "where"),
+    [
+        (4, "0/OUTCAR, frames 2 and 5; 1/OUTCAR, frames 2 and 5; 2/OUTCAR, frames 2 and 5; 3/OUTCAR, frames 2 and 5"),
+        (28, "56 frames of 28 files (0/OUTCAR, frames 2 and 5; 1/OUTCAR, frame 2; …)"),
+    ],
+)
+def test_of_many_files_the_first_frames_are_named(n_files: int, where: str) -> None:
+    places = tuple(Place(f"{n}/OUTCAR", k) for n in range(n_files) for k in (2, 5))
+    finding = Finding(Level.NOTED, "through-images", "small", places=places)
+    assert finding.where == where
+    assert len(json.loads(Diagnosis((), (finding,)).to_json())["findings"][0]["places"]) == 2 * n_files
+
+
+def test_small_cells_everywhere_are_told_without_names_of_frames() -> None:
+    structures = structures_of("alloy")
+    large = replace(structures[0], cell=3 * structures[0].cell, positions=3 * structures[0].positions)
+
+    def told(structures: list[Structure]) -> Finding:
+        (small,) = (f for f in examine(structures, budget=TINY).findings if f.kind == "through-images")
+        return small
+
+    assert told(structures).places == ()
+    assert told(structures).seen.startswith("in all 30 frames the cell is smaller than a cutoff of 5 Å")
+    assert told([large, *structures[1:3]]).where == "alloy.xyz, frames 1 and 2"
+    assert told([large, *structures[1:3]]).seen.startswith("in 2 of 3 frames")
+
+
+def test_what_two_parts_are_needed_for_is_not_looked_for_in_one() -> None:
+    gaps = examine(structures_of("alloy"), budget=TINY).not_looked_for
+    assert gaps["leak"] == gaps["unseen-element"] == "there is one part only"
+
+
 def test_the_report_has_everything_and_json_too() -> None:
     finding = Finding(Level.STOP, "flat-cell", "no volume", "correct it", (Place("a.xyz", 3),))
     diagnosis = Diagnosis(
@@ -161,6 +195,41 @@ def test_nothing_to_look_at_is_an_error() -> None:
         doctor([])
     with pytest.raises(FileNotFoundError, match=r"nowhere\.xyz"):
         examine("nowhere.xyz")
+
+
+def test_atoms_of_ase_are_looked_at_as_a_file_of_them_is(tmp_path: Path) -> None:
+    atoms = frames("alloy")
+    atoms[5] = with_labels(atoms[5], energy=1e30)
+    (of_file,) = examine(file_of(atoms, tmp_path / "a.xyz"), budget=TINY).of(Level.STOP)
+    mixed_with_structures = [Structure.from_ase(atoms[0]), *atoms[1:]]
+    for data in (atoms, mixed_with_structures, {"a.xyz": atoms}):
+        diagnosis = examine(data, budget=TINY)
+        (found,) = diagnosis.of(Level.STOP)
+        name = "a.xyz" if isinstance(data, dict) else "structures"
+        assert found.places == (Place(name, 5),)
+        assert (found.kind, found.seen) == (of_file.kind, of_file.seen)
+        assert f"{name}: 30 frames, 240 atoms" in diagnosis.counts[0]
+    assert f"labels of {name}: energy 30/30" in diagnosis.counts[1]
+
+
+def test_labels_of_atoms_of_ase_may_have_other_names() -> None:
+    atoms = frames("alloy")[:8]
+    for one in atoms:
+        one.info["REF"] = float(one.calc.results["energy"])
+        one.calc = None
+    keys = LabelKeys(energy="REF")
+    assert "unused-label" not in {f.kind for f in examine(atoms, keys=keys, budget=TINY).findings}
+    assert examine(atoms, keys=keys, budget=TINY).counts[1].startswith("labels of structures: energy 8/8 (REF)")
+    assert examine(atoms[0]).counts[0].startswith("structures: 1 frames, 8 atoms")
+
+
+def test_what_cannot_be_looked_at_is_named() -> None:
+    atoms = frames("alloy")[:3]
+    atoms[1].positions[0, 0] = np.nan
+    (found,) = examine(atoms).of(Level.STOP)
+    assert (found.kind, found.places) == ("not-finite", (Place("structures", 1),))
+    with pytest.raises(TypeError, match=r"atoms of ASE or a nnpot\.Structure are needed, got int"):
+        examine([*frames("alloy")[:3], 7])  # type: ignore[list-item]
 
 
 def test_a_file_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:

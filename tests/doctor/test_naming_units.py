@@ -1,15 +1,18 @@
 """Which units are named for a slope of energies against forces and a stiffness of bonds."""
 
+from dataclasses import replace
+
 import pytest
 from planted import faults as f
 from planted.bases import frames
 from planted.faults import Change
+from planted.harmless import relaxations
 
-from nnpot.doctor import examine
+from nnpot.doctor import SHORT, Level, examine
 from nnpot.doctor.conversions import ENERGY_UNITS, FORCE_UNITS, TYPICAL_STIFFNESS, Evidence, Known, explanations
 from nnpot.doctor.examination import facts_of
 from nnpot.doctor.quick_fit import QuickFit
-from nnpot.doctor.scales import STIFFNESS, bond_stiffness
+from nnpot.doctor.scales import STIFFNESS, bond_stiffness, slope
 from nnpot.structure import Structure
 
 BOHR, HARTREE, RYDBERG = f.BOHR, f.HARTREE, f.RYDBERG
@@ -101,6 +104,31 @@ def seen(base: str, change: Change) -> str:
 )
 def test_the_advice_names_the_unit_first(base: str, change: Change, advice: str) -> None:
     assert seen(base, change).startswith(advice)
+
+
+@pytest.mark.parametrize("seed", [16, 22])
+def test_whole_energies_of_two_sizes_are_not_taken_for_those_per_atom(seed: int) -> None:
+    structures = [Structure.from_ase(a) for a in relaxations(("Cu", "Au"), (3.62, 4.06), 14, seed)]
+    facts, _, _ = facts_of(structures, budget=SHORT)
+    fit = QuickFit.of(facts)
+    assert fit.slope is not None
+    assert fit.slope_per_atom is not None
+    assert fit.slope.is_doubtful  # the cells are small
+    assert not fit.slope.is_clear
+    assert fit.slope_per_atom.is_clear  # since there are two sizes, whole energies follow forces too, by a size
+    assert fit.slope_per_atom.value > 8.0
+    assert [finding.seen for finding in slope(facts)] == []
+
+
+def test_energies_per_atom_are_seen_where_the_slope_of_whole_ones_tells_nothing() -> None:
+    facts, _, _ = facts_of([Structure.from_ase(f.per_atom(a)) for a in frames("large alloy")[::4]], budget=SHORT)
+    fit = QuickFit.of(facts)
+    assert fit.slope is not None
+    fit.slope = replace(fit.slope, correlation=0.3, is_doubtful=True)
+    (finding,) = slope(facts)
+    assert finding.kind == "energy-per-atom"
+    assert finding.level == Level.LOOK
+    assert finding.advice == "perhaps energies per atom: multiply energies by the number of atoms"
 
 
 @pytest.mark.parametrize("base", ["alloy", pytest.param("ethanol", marks=pytest.mark.slow), "rocksalt"])

@@ -9,6 +9,7 @@ from planted import faults as f
 from planted.bases import frames
 from planted.case import file_of
 
+from nnpot.commands.doctor import doctor
 from nnpot.doctor import Finding, Level, Place, examine
 from nnpot.doctor.consultation import consult
 from nnpot.doctor.examination import _read
@@ -152,3 +153,29 @@ def test_files_of_several_patterns_are_told_apart(tmp_path: Path) -> None:
     sources = _read([tmp_path / f"{name}/*/x.xyz" for name in ("calc", "test", "new")], LabelKeys(), [], [])
     names = [place.file for source in sources for place in source.places]
     assert names == ["a/x.xyz", "b/x.xyz", f"{tmp_path}/test/a/x.xyz", "d/x.xyz", f"{tmp_path}/new/c/x.xyz"]
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        ([f"calc/{k}/train.xyz" for k in range(6)], "calc/*/train.xyz"),
+        ([f"{k}/train.xyz" for k in range(6)], "*/train.xyz"),
+        ([f"calc/{'deep/' * (k % 2)}{k}/train.xyz" for k in range(6)], "calc/**/train.xyz"),
+    ],
+)
+def test_many_files_of_one_name_are_told_to_be_parts(
+    names: list[str], pattern: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    structures = frames("alloy")
+    for k, name in enumerate(names):
+        Path(name).parent.mkdir(parents=True)
+        file_of(structures[k : k + 1], Path(name))
+    doctor([Path(name) for name in names])
+    (advice,) = (line for line in caplog.messages if "parts of the data" in line)
+    assert advice.startswith("6 files train.xyz are 6 parts of the data; if they are one, give their pattern in")
+    assert advice.endswith(f"quotation marks, '{pattern}'")
+    caplog.clear()
+    doctor([Path(pattern)])
+    doctor([Path(name) for name in names[:5]])
+    assert not [line for line in caplog.messages if "parts of the data" in line]

@@ -310,3 +310,29 @@ def large_cells() -> list[Atoms]:
 def several_sizes_of_one_method() -> list[Atoms]:
     """Return alloys of 4 to 16 atoms."""
     return alloys(40, ("Ag", "Pd"), [(1, 1, 1), (2, 1, 1), (2, 2, 1)], 31)
+
+
+def relaxations(symbols: tuple[str, str], lattice: tuple[float, float], n: int, seed: int) -> list[Atoms]:
+    """Return two steps from each of n strained and rattled alloys of 8 or 16 atoms towards the minimum.
+
+    Args:
+        symbols: The two elements.
+        lattice: Their lattice constants in Å; an alloy is of one in between.
+        n: Number of alloys.
+        seed: Of strains and places.
+    """
+    rng, steps = np.random.default_rng(seed), []
+    for k in range(n):
+        share = (k % 5) / 4
+        atoms = bulk("Cu", cubic=True, a=lattice[0] * (1 - share) + lattice[1] * share)
+        atoms = atoms.repeat((2, 2, 1) if k % 3 else (2, 1, 1))
+        others = rng.permutation(len(atoms))[: int(share * len(atoms))]
+        atoms.symbols[:] = [symbols[i in others] for i in range(len(atoms))]
+        strain = rng.normal(0, 0.02, (3, 3))
+        strain = (strain + strain.T) / 2 + np.eye(3) * rng.uniform(-0.04, 0.05)
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+        atoms.positions += rng.normal(0, 0.05 + 0.1 * (k % 4) / 3, (len(atoms), 3))
+        for _ in range(2):
+            steps.append(labelled(atoms.copy(), EMT()))
+            atoms.positions += np.clip(0.05 * steps[-1].calc.results["forces"], -0.08, 0.08)
+    return steps

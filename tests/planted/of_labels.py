@@ -59,6 +59,7 @@ UNITS: list[Case] = [
     *planted(5, "energies per formula unit of two", ("large alloy", "rocksalt"), f.each(f.per_atom_times(2.0))),
     *harmless(5, "one size", lambda: frames("alloy")),
     *harmless(5, "several sizes", h.several_sizes_of_one_method),
+    *harmless(5, "relaxations of two sizes", lambda: h.relaxations(("Cu", "Au"), (3.62, 4.06), 14, 16)),
 ]
 
 FORCES: list[Case] = [

@@ -161,6 +161,7 @@ ELEMENTS: list[Case] = [
         33, "elements exchanged in a tenth", "large alloy", f.part(f.renamed(NI_PT), slice(2, None, 10)), short=False
     ),
     *planted(33, "elements exchanged in all", "large alloy", f.each(f.renamed(NI_PT)), short=False),
+    *harmless(33, "alloys of aluminium and copper", lambda: h.relaxations(("Al", "Cu"), (4.02, 3.62), 14, 0)),
     *planted(
         33,
         "elements permuted in a tenth",

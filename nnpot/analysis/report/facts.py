@@ -1,6 +1,6 @@
 """What a report tells of: the numbers, gathered once, without words or pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -282,6 +282,16 @@ def of_finite(evaluation: Evaluation) -> tuple[Evaluation, dict[str, int]]:
 def file_of(name: str) -> str:
     """Return the file in the name of a structure, `train.xyz, frame 12`."""
     return name.rpartition(", frame ")[0] or name
+
+
+def some_of(files: Sequence[str], most: int = 3) -> str:
+    """Name files, of many the first ones and how many there are."""
+    return ", ".join(files) if len(files) <= most else f"{len(files)} files: {', '.join(files[:most])}, …"
+
+
+def files_of(structures: Iterable[Structure]) -> str:
+    """Name the files that structures are from, as `some_of` does."""
+    return some_of(list(dict.fromkeys(file_of(s.name) for s in structures)))
 
 
 def formula(structure: Structure) -> str:

@@ -127,13 +127,13 @@ def _epochs_in_words(facts: Facts) -> str:
 
 
 def _cards(facts: Facts) -> str:
-    cards = ""
+    cards, on = "", " on training structures" if facts.are_on_training else ""
     for name, labelled in facts.evaluation.labels.items():
         label, size = LABELS[name], spread(facts, name)
         rmse = labelled.errors.rmse
         part = f"{two_digits(100 * rmse / size)} % of the spread of the data" if size > 0 else "these data do not vary"
         cards += (
-            f'<div><div>{label.title}, RMSE</div><div class="big">{with_unit(rmse, label.shown)}</div>'
+            f'<div><div>{label.title}, RMSE{on}</div><div class="big">{with_unit(rmse, label.shown)}</div>'
             f'<div class="soft">{part}</div></div>'
         )
     return f'<div class="cards">{cards}</div>'
@@ -141,12 +141,12 @@ def _cards(facts: Facts) -> str:
 
 def _errors(facts: Facts) -> str:
     known = facts.known if not facts.are_on_training else None
-    head = ["", "MAE", "RMSE", "spread of the data", "RMSE / spread", "values"]
+    head = ["", "RMSE", "MAE", "spread of the data", "RMSE / spread", "values"]
     head += ["RMSE on training structures"] if known is not None else []
     rows = []
     for name, labelled in facts.evaluation.labels.items():
         label, errors, size = LABELS[name], labelled.errors, spread(facts, name)
-        row = [label.title, with_unit(errors.mae, label.shown), with_unit(errors.rmse, label.shown)]
+        row = [label.title, with_unit(errors.rmse, label.shown), with_unit(errors.mae, label.shown)]
         row += [with_unit(size, label.shown), f"{two_digits(100 * errors.rmse / size)} %"] if size > 0 else ["–", "–"]
         row += [thousands(errors.n)]
         if known is not None:

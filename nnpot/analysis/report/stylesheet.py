@@ -1,10 +1,11 @@
 """The look of a report: light, dark and printed, wide and narrow; no font or picture from anywhere else."""
 
 STYLE = """
-:root{--ink:#1c2024;--soft:#565d66;--paper:#fff;--card:#f5f6f8;--edge:#d4d8dd;--grid:#e6e8eb;--cell:#0072b2;
+:root{--shade:#0005;--ink:#1c2024;--soft:#565d66;--paper:#fff;--card:#f5f6f8;--edge:#d4d8dd;--grid:#e6e8eb;--cell:#0072b2;
 --c0:#0072b2;--c1:#c24d00;--c2:#00785a;--c3:#a8527f;--c4:#a06a00;--c5:#3d8fc4;
 --good:#00694f;--look:#8a5a00;--bad:#b3261e;color-scheme:light dark}
-@media (prefers-color-scheme:dark){:root{--ink:#e7e9ec;--soft:#a6adb6;--paper:#15181c;--card:#1e2227;--edge:#3a4048;
+@media (prefers-color-scheme:dark){:root{--shade:#fff6;
+--ink:#e7e9ec;--soft:#a6adb6;--paper:#15181c;--card:#1e2227;--edge:#3a4048;
 --grid:#2b3037;--cell:#63b8f0;--c0:#58b0ec;--c1:#ff8a4c;--c2:#35c49a;--c3:#e69bc4;--c4:#f0b43c;--c5:#8ccbf5;
 --good:#4fd0a5;--look:#f0b43c;--bad:#ff8a80}}
 *{box-sizing:border-box}
@@ -37,12 +38,17 @@ user-select:all;-webkit-user-select:all}
 .verdict pre{padding:.25rem .5rem}
 pre.text{white-space:pre-wrap;overflow-wrap:anywhere;user-select:auto;-webkit-user-select:auto}
 code{font:.9em ui-monospace,"Liberation Mono","DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
-.scroll{overflow-x:auto;max-width:100%}.figures+.scroll{margin-top:.8rem}
+.scroll{--under:var(--paper);overflow-x:auto;max-width:100%;background:
+linear-gradient(to right,var(--under) 30%,transparent) left/2.2rem 100% no-repeat local,
+linear-gradient(to left,var(--under) 30%,transparent) right/2.2rem 100% no-repeat local,
+linear-gradient(to right,var(--shade),transparent) left/.7rem 100% no-repeat scroll,
+linear-gradient(to left,var(--shade),transparent) right/.7rem 100% no-repeat scroll}
+.cards .scroll,figure .scroll{--under:var(--card)}.figures+.scroll{margin-top:.8rem}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .6rem;text-align:right;border-bottom:1px solid var(--grid);white-space:nowrap}
 th{font-weight:600}th[scope=row],td.text{text-align:left}
 td.text,table.rows td{white-space:normal;overflow-wrap:anywhere}table.rows td{text-align:left}
-table.rows th{white-space:normal}
+table.rows th{white-space:nowrap;vertical-align:top}
 table.bars{width:100%}table.bars th[scope=row]{white-space:normal;overflow-wrap:anywhere;width:99%;font-weight:400}
 thead th:first-child{text-align:left}
 .meter{display:block;margin:.15rem 0}.meter span{display:block;height:.45rem;min-width:1px;margin-bottom:1px}
@@ -61,6 +67,8 @@ figure svg.atoms{width:auto;max-width:100%;max-height:15rem;margin:auto}
 .disc{stroke:#444;stroke-width:.8}
 .ink{stroke:var(--soft)}.c0{stroke:var(--c0)}.c1{stroke:var(--c1)}.c2{stroke:var(--c2)}.c3{stroke:var(--c3)}
 .c4{stroke:var(--c4)}.c5{stroke:var(--c5)}.bar{stroke:none}.bar.c5{fill:var(--c5)}
+@media (max-width:40rem){table{font-size:.82rem}th,td{padding:.25rem .35rem}th[scope=row],thead th{white-space:normal}
+thead th+th{min-width:4.8rem}table.rows th{min-width:6.5rem}table.bars thead th{white-space:nowrap}}
 details summary{cursor:pointer}
 a{color:var(--c0)}
 @page{margin:14mm}
@@ -68,7 +76,7 @@ a{color:var(--c0)}
 --c1:#c24d00;--c2:#00785a;--c3:#a8527f;--c4:#a06a00;--c5:#3d8fc4;--good:#00694f;--look:#8a5a00;--bad:#b3261e;
 color-scheme:light}
 body{padding:0;max-width:none;font-size:10pt}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}
-h2,h3{break-after:avoid}.figures{grid-template-columns:1fr 1fr}.scroll{overflow:visible}
+h2,h3{break-after:avoid}.figures{grid-template-columns:1fr 1fr}.scroll{overflow:visible;background:none}
 pre{white-space:pre-wrap;overflow-wrap:anywhere}
 table{font-size:8.5pt}th,td{padding:.2rem .35rem}tr{break-inside:avoid}}
 """

@@ -5,10 +5,9 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from ase.data import atomic_masses, atomic_numbers
-
 from nnpot.analysis.speed import STEPS
 from nnpot.committee import Committee
+from nnpot.engines.lammps.inputs import first_data, first_input
 from nnpot.potential import Potential
 
 
@@ -16,12 +15,10 @@ def ways(model: Path, potential: Potential) -> dict[str, str]:
     """Return what to type or write, by the program."""
     path = str(model.absolute())
     exported = str(model.absolute().with_name(f"{model.stem}-lammps"))
-    elements = " ".join(potential.elements)
     step = STEPS["H" in potential.elements]
     spread = """
 print(atoms.calc.results["energy_std"], "eV, the spread of the members")
 print(atoms.calc.results["forces_std"], "eV/Å, for each atom")"""
-    masses = "\n".join(f"mass {k} {_mass(symbol):g}" for k, symbol in enumerate(potential.elements, start=1))
     return {
         "ASE": f"""from ase.io import read
 from nnpot import NNPotCalculator
@@ -31,18 +28,10 @@ atoms.calc = NNPotCalculator({path!r})
 print(atoms.get_potential_energy(), "eV")
 print(atoms.get_forces(), "eV/Å"){spread if isinstance(potential, Committee) else ""}""",
         "LAMMPS: export once": shlex.join(["nnpot", "export", path, "--to", "lammps", exported]),
-        "LAMMPS: input": f"""units metal
-atom_style atomic
-newton on
-read_data start.data            # atom types in the order {elements}
-{masses}
-pair_style nnpot
-pair_coeff * * "{exported}/model.pt2" {elements}
-timestep {step / 1000:g}               # ps
-velocity all create 300 1
-fix 1 all nvt temp 300 300 0.1
-thermo 100
-run 1000""",
+        "LAMMPS: the atoms, as data.lammps": first_data(potential.elements),
+        "LAMMPS: input, which the export writes as in.lammps": first_input(
+            Path(exported) / "model.pt2", potential.elements
+        ).rstrip("\n"),
         "TorchSim": f"""import torch
 import torch_sim as ts
 from ase.io import read
@@ -55,11 +44,6 @@ final = ts.integrate(
 )""",
         "Test on other structures": shlex.join(["nnpot", "evaluate", path, "test.xyz", "--report", "test.html"]),
     }
-
-
-def _mass(symbol: str) -> float:
-    """In atomic mass units."""
-    return float(atomic_masses[atomic_numbers[symbol]])
 
 
 def citations(potential: Potential, summary: Mapping[str, object]) -> tuple[str, list[str]]:

@@ -11,6 +11,7 @@ from nnpot.analysis.history import FALL, Course, History
 from nnpot.analysis.overfitting import ALIKE, EXCESS, compared, diagnosis, remedy
 from nnpot.analysis.report.closeness import core_of, pairs_of
 from nnpot.analysis.report.committee import NORMAL, as_drawn, coverage, ranked, spread_and_error
+from nnpot.analysis.report.earlier import earlier
 from nnpot.analysis.report.facts import Facts, outliers, spread, spread_of_what
 from nnpot.analysis.report.inside import Inside
 from nnpot.analysis.wording import counted, two_digits, with_unit
@@ -156,6 +157,8 @@ def _costly(facts: Facts) -> Inside | None:
 
 
 def _overfitting(facts: Facts) -> Iterator[Statement]:
+    if facts.kind == "test" and facts.known is None:
+        yield from _beside_earlier(facts)
     if facts.known is None or facts.are_on_training:
         return
     found = compared(facts.known, facts.evaluation)
@@ -171,6 +174,21 @@ def _overfitting(facts: Facts) -> Iterator[Statement]:
         here, there = (with_unit(error, label.shown) for error in (found.here, found.there))
         seen = f"no overfitting: the {label.key} error is {there} on {facts.kind} and {here} on training structures"
         yield Statement(Mark.GOOD, f"{seen}{found.relation}")
+
+
+def _beside_earlier(facts: Facts) -> Iterator[Statement]:
+    """How much larger the error is than what the model file states of its training."""
+    if facts.main is None:
+        return
+    label, rmse = LABELS[facts.main], facts.evaluation.labels[facts.main].errors.rmse
+    for known in earlier(facts.summary, facts.main):
+        here, there = with_unit(rmse, label.shown), with_unit(known.rmse, label.shown)
+        seen = f"the {label.key} error on these data is {here}, {two_digits(rmse / known.rmse)} times the model's "
+        seen += f"error on its {known.kind} structures ({there})"
+        if rmse > EXCESS * known.rmse:
+            yield Statement(Mark.LOOK, seen, "more structures like these in the training would help")
+        else:
+            yield Statement(Mark.GOOD, seen)
 
 
 def _progress(facts: Facts) -> Iterator[Statement]:
@@ -230,14 +248,23 @@ def _validation(facts: Facts) -> Iterator[Statement]:
     n = len(facts.structures)
     if facts.kind == "training":
         seen = "no structures were set aside: all errors here are on training structures, those on others are larger"
-        yield Statement(Mark.LOOK, seen, "set some aside by --data.validation, or evaluate on a test set")
+        advice = "set some aside by --data.validation, or evaluate on a test set"
+        yield Statement(Mark.LOOK, seen, advice, _evaluation_of(facts))
     elif facts.is_partly_known:
         seen = "what validated one member was among the training structures of others: on new structures errors and "
-        command = f"{shlex.join(['nnpot', 'evaluate', str(facts.model)])} TEST.xyz --report test.html"
-        yield Statement(Mark.LOOK, f"{seen}spread are larger", "test the committee on structures of no member", command)
+        advice = "test the committee on structures of no member"
+        yield Statement(Mark.LOOK, f"{seen}spread are larger", advice, _evaluation_of(facts))
     elif n < FEW:
         what = counted(n, f"{facts.kind} structure")
-        yield Statement(Mark.LOOK, f"only {what}: their errors are known roughly", "evaluate on more structures")
+        seen = f"only {what}: their errors are known roughly"
+        yield Statement(Mark.LOOK, seen, "evaluate on more structures", _evaluation_of(facts))
+
+
+def _evaluation_of(facts: Facts) -> str:
+    """The command that tests the model, once it is there, on structures of which the report knows nothing."""
+    if facts.state == "training":
+        return ""
+    return f"{shlex.join(['nnpot', 'evaluate', str(facts.model)])} TEST.xyz --report test.html"
 
 
 def _labels(facts: Facts) -> Iterator[Statement]:

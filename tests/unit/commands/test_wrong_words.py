@@ -134,6 +134,7 @@ OTHERS = {
     "info runs": r"holds no model, .* did you mean runs/a\?",
     "info runs/a runs/b": "runs/b is one word too many; usage: nnpot info",
     "doctor runs/a": "runs/a is a model, not data",
+    f"train train.xyz --optimizer.lr {10**400}": r"--optimizer.lr must be .* got 1000+…",
     "doctor train.xyz --cutoff -3": "--cutoff must be positive, got -3",
     "doctor train.xyz --plot new.docx": "--plot must be a picture .* write new.png",
     "core runs/a train.xyz": "train.xyz is one word too many; usage: nnpot core MODEL --data FILE",

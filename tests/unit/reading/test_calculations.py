@@ -9,7 +9,7 @@ import ase.test
 import numpy as np
 import pytest
 from ase import units
-from outputs import AIMS, ESPRESSO, GAUSSIAN, ORCA, outcar, vasprun
+from outputs import AIMS, EDIFF_NOT_REACHED, EDIFF_REACHED, ESPRESSO, GAUSSIAN, ORCA, outcar, vasprun
 
 from nnpot.reading import read_structures
 
@@ -86,6 +86,34 @@ def test_a_calculation_that_did_not_converge_is_said(tmp_path: Path, caplog: pyt
     (tmp_path / "orca.out").write_text(ORCA.replace("****ORCA TERMINATED NORMALLY****", ""))
     with pytest.raises(ValueError, match=r"orca\.out, frame 0 cannot be read as orca-output"):
         read_structures(tmp_path / "orca.out")
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ({1: (4, EDIFF_NOT_REACHED)}, "frame 1 did not converge"),  # VASP 6
+        ({0: (4, ""), 2: (4, "")}, "frames 0 and 2 did not converge"),  # VASP 5 ends without a word
+        ({0: (3, EDIFF_NOT_REACHED), 1: (4, ""), 2: (4, EDIFF_REACHED)}, "frames 0 and 1 did not converge"),
+        (dict.fromkeys(range(6), (4, "")), "frames 0, 1, 2 and 3 more did not converge"),
+    ],
+)
+def test_steps_of_vasp_that_did_not_converge_are_named(
+    tmp_path: Path, ends: dict[int, tuple[int, str]], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "OUTCAR").write_text(outcar(6, 4, ends))
+    assert len(read_structures(tmp_path / "OUTCAR")) == 6
+    (told,) = [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
+    assert told.startswith(f"{tmp_path}/OUTCAR: {said} (EDIFF was not reached within NELM iterations)")
+    assert told.endswith("calculate them again, or leave them out")
+
+
+@pytest.mark.parametrize(("limit", "last", "end"), [(4, 3, ""), (4, 4, EDIFF_REACHED), (None, 60, "")])
+def test_steps_of_vasp_of_which_nothing_tells_that_they_did_not_converge(
+    tmp_path: Path, limit: int | None, last: int, end: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "OUTCAR").write_text(outcar(2, limit, {0: (last, end)}))
+    read_structures(tmp_path / "OUTCAR")
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
 
 
 def test_the_output_of_something_else_is_no_calculation(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from nnpot.analysis.evaluate import Evaluation, Labelled, evaluate_potential
 from nnpot.analysis.history import History
 from nnpot.analysis.report.charts import error_against_size, parity
 from nnpot.analysis.report.committee import by_member
-from nnpot.analysis.report.facts import Facts
+from nnpot.analysis.report.facts import Facts, some_of
 from nnpot.analysis.report.page import page
 from nnpot.analysis.speed import Speed
+from nnpot.analysis.wording import with_unit
 from nnpot.committee import Committee
 from nnpot.labels import LABELS
 
@@ -147,6 +148,27 @@ def test_what_is_not_known_is_not_told() -> None:
     for heading in ("Learning curves", "Speed", "All settings", "The doctor on the data", "How close atoms come"):
         assert heading in known
         assert heading not in bare
+
+
+@pytest.mark.parametrize("kind", ["training", "validation", "test"])
+def test_cards_say_if_they_hold_errors_on_training_structures(kind: str) -> None:
+    text = page(facts(structures(4), kind=kind))
+    assert text.count(", RMSE on training structures</div>") == (3 if kind == "training" else 0)
+    assert text.count(", RMSE</div>") == (0 if kind == "training" else 3)
+
+
+def test_the_root_mean_square_stands_first_as_in_the_cards() -> None:
+    text = page(facts(structures(4)))
+    errors = facts(structures(4)).evaluation.labels["forces"].errors
+    assert text.index('<th scope="col">RMSE</th>') < text.index('<th scope="col">MAE</th>')
+    assert f"<td>{with_unit(errors.rmse, 'meV/Å')}</td><td>{with_unit(errors.mae, 'meV/Å')}</td>" in text
+
+
+@pytest.mark.parametrize(
+    ("files", "told"), [("abc", "a, b, c"), ("abcd", "4 files: a, b, c, …"), (["calc/*/OUTCAR"], "calc/*/OUTCAR")]
+)
+def test_of_many_files_three_are_named(files: list[str], told: str) -> None:
+    assert some_of(list(files)) == told
 
 
 def test_speed_is_told_as_of_this_machine() -> None:

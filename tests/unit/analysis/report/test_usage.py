@@ -1,4 +1,4 @@
-"""What a report gives to copy runs as it is copied, in the folder of `start.xyz` or `start.data`."""
+"""What a report gives to copy runs as it is copied, in the folder of `start.xyz`."""
 
 import importlib.util
 import shlex
@@ -9,7 +9,6 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from ase.io import write
-from ase.io.lammpsdata import write_lammps_data
 from lammps_runs import thermo, with_plugin
 from systems import acsf, network_potential, rattled
 
@@ -38,7 +37,6 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     save(potential, path)
     monkeypatch.chdir(tmp_path)
     write("start.xyz", water(), format="extxyz")
-    write_lammps_data("start.data", water(), specorder=list(ELEMENTS))
     return ways(path, potential)
 
 
@@ -78,12 +76,14 @@ def test_lammps(given: dict[str, str], tmp_path: Path) -> None:
     program, *arguments = shlex.split(given["LAMMPS: export once"])
     assert program == "nnpot"
     main(arguments)
-    script = tmp_path / "in.lammps"
-    script.write_text(given["LAMMPS: input"] + "\n")
-    done = with_plugin(script)
+    exec(given["LAMMPS: the atoms, as data.lammps"], {})
+    script = tmp_path / "my run/model-lammps/in.lammps"
+    assert script.read_text() == given["LAMMPS: input, which the export writes as in.lammps"] + "\n"
+    shutil.copy(script, tmp_path)
+    done = with_plugin(tmp_path / "in.lammps")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = thermo(tmp_path / "log")
     atoms = water()
     atoms.calc = NNPotCalculator(tmp_path / "my run/model.nnpot")
-    assert rows["E_pair"][0] == pytest.approx(atoms.get_potential_energy(), abs=1e-3)
+    assert rows["PotEng"][0] == pytest.approx(atoms.get_potential_energy(), abs=1e-3)
     assert rows["Step"][-1] == 1000

@@ -19,6 +19,7 @@ from nnpot.analysis.report.facts import Facts, formula, outliers, spread, worst_
 from nnpot.analysis.report.inside import inside_core
 from nnpot.analysis.report.verdict import Mark, Statement, frames_in_words, overall, verdict
 from nnpot.structure import Structure
+from nnpot.training.metrics import in_words
 
 FORCE = "val/force_rmse_mev_per_ang"
 
@@ -97,6 +98,35 @@ def test_overfitting_is_told_by_errors_of_the_same_weights(inside: float, mark: 
     (found,) = said(given, "overfit")
     assert found.mark == mark
     assert found.seen.startswith(words)
+
+
+@pytest.mark.parametrize(("before", "times", "mark"), [(20.0, "5.0", Mark.LOOK), (50.0, "2.0", Mark.GOOD)])
+@pytest.mark.parametrize(
+    ("key", "kind"), [("errors on training structures", "training"), ("validation errors", "validation")]
+)
+def test_errors_of_a_test_are_compared_with_those_that_the_model_file_states(
+    key: str, kind: str, before: float, times: str, mark: Mark
+) -> None:
+    summary = {key: in_words({"energy_rmse_mev_per_atom": 3.0, "force_rmse_mev_per_ang": before})}
+    given = facts(structures(4), evaluation=of_forces([100.0] * 4), summary=summary)
+    (found,) = said(given, "times the model's error")
+    words = f"100 meV/Å, {times} times the model's error on its {kind} structures ({before:.1f} meV/Å)"
+    assert found.seen.endswith(words)
+    assert found.mark == mark
+    assert bool(found.advice) == (mark == Mark.LOOK)
+
+
+@pytest.mark.parametrize("told", ["", "forces ? meV/Å (RMSE)", "forces 0 meV/Å (RMSE)", "stress 2 GPa (RMSE)"])
+def test_of_errors_that_a_model_file_does_not_state_nothing_is_said(told: str) -> None:
+    given = facts(structures(4), evaluation=of_forces([100.0] * 4), summary={"errors on training structures": told})
+    assert said(given, "times the model's error") == []
+
+
+@pytest.mark.parametrize("kind", ["training", "validation", "test"])
+def test_few_or_no_structures_that_test_are_said_with_the_command_that_tests_on_more(kind: str) -> None:
+    given = facts(structures(4), kind=kind, model=Path("runs/a b/model.nnpot"))
+    (found,) = said(given, "no structures were set aside" if kind == "training" else "are known roughly")
+    assert found.command == "nnpot evaluate 'runs/a b/model.nnpot' TEST.xyz --report test.html"
 
 
 @pytest.mark.parametrize(
