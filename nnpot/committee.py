@@ -123,6 +123,10 @@ class Committee(Potential):
         """As of every potential: all members have the same."""
         return Committee(tuple(m.with_core(core) for m in self._members)).train(self.training)
 
+    def bare(self) -> "Committee":
+        """As of every potential."""
+        return Committee(tuple(m.bare() for m in self._members)).train(self.training)
+
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the mean, in eV, shape (N,)."""
         return torch.stack([m.atomic_energies(pairs) for m in self._members]).mean(dim=0)

@@ -54,6 +54,18 @@ class Core(Module):
         distances = torch.tensor(self.distances, dtype=torch.float64)
         return torch.stack([distances, strength, inverse_length(z_i, z_j)]).numpy()
 
+    def check_for(self, elements: tuple[str, ...], cutoff: float) -> None:
+        """Check that it suits a potential.
+
+        Raises:
+            ValueError: If it is for other elements, or reaches beyond the cutoff, in Å.
+        """
+        if self.elements != elements:
+            known = f"{', '.join(self.elements)}, the potential for {', '.join(elements)}"
+            raise ValueError(f"the core is for {known}; give one for the same elements in the same order")
+        if self.reach > cutoff:
+            raise ValueError(f"the core reaches to {self.reach:g} Å, beyond the cutoff of {cutoff:g} Å")
+
     def forward(self, pairs: Pairs) -> tuple[Pairs, Tensor]:
         """Return the pairs that a descriptor is to see, and atomic energies, in eV, float64, shape (N,)."""
         vectors, energies = lengthened(pairs, self._table(pairs))

@@ -34,6 +34,7 @@ from nnpot.nn.outputs import arrays_of, last_hidden, network_outputs
 from nnpot.nn.own import Function, Network
 from nnpot.nn.per_element import PerElement
 from nnpot.nn.scaling import FeatureScaling
+from nnpot.nn.slopes import WithSlopes
 from nnpot.structure import Structure, as_structures, subsample
 from nnpot.torch_compile import CompiledGraph
 from nnpot.trainable_potential import ParameterGroup, TrainablePotential
@@ -42,6 +43,8 @@ from nnpot.units import dtype_of
 
 Stage = Literal["values", "features"]
 """What energies are calculated from: what `Descriptor.record` records, or features."""
+_UNKNOWN = "uncertainty."
+"""How names of numbers that belong to the uncertainty begin."""
 
 
 class NeuralNetworkPotential(TrainablePotential):
@@ -110,7 +113,9 @@ class NeuralNetworkPotential(TrainablePotential):
         )
         self.energy_scale = energy_scale
         self.reference = reference_energies(atomic_energies, self.elements)
-        self.guard = _suitable(core, self)
+        if core is not None:
+            core.check_for(self.elements, self.cutoff)
+        self.guard = core
         self.uncertainty = copy.deepcopy(uncertainty)
         self.graphs: dict[tuple[Stage, bool], CompiledGraph] = {}  # the latter: whether it is differentiated again
 
@@ -216,6 +221,11 @@ class NeuralNetworkPotential(TrainablePotential):
         return not isinstance(self.arguments["hidden"], Network) and all(isinstance(one, str) for one in functions)
 
     @property
+    def has_hidden_layers(self) -> bool:
+        """Whether what goes into the last layers is known: what its uncertainty is taken from."""
+        return not isinstance(self.arguments["hidden"], Network) and len(self.arguments["hidden"]) > 0
+
+    @property
     def arrays(self) -> list[Networks]:
         """The networks of the energies, then those of each head, as kernels take them."""
         offset = numbers(self.reference, self.scaling.mean, torch.float64)
@@ -237,12 +247,12 @@ class NeuralNetworkPotential(TrainablePotential):
         stages: tuple[Stage, ...] = ("values", "features")
         uses = [keep for keep, use in ((True, training), (False, evaluation)) if use]
         self.graphs = {
-            (stage, keep): CompiledGraph(_WithSlopes(self, stage, keep_graph=keep)) for stage in stages for keep in uses
+            (stage, keep): CompiledGraph(WithSlopes(self, stage, keep_graph=keep)) for stage in stages for keep in uses
         }
         return self
 
     def _example(self, values: Tensor) -> tuple[Tensor, ...]:
-        """Inputs of `_WithSlopes` whose numbers of atoms and rows are no size of anything else."""
+        """Inputs of `WithSlopes` whose numbers of atoms and rows are no size of anything else."""
         n_rows = max(max(p.shape, default=0) for p in self.parameters()) + max(values.shape[1:]) + 1
         species = torch.zeros(n_rows + 3 * len(self.elements) - 3, dtype=torch.int64, device=values.device)
         for s in range(1, len(self.elements)):
@@ -331,14 +341,13 @@ class NeuralNetworkPotential(TrainablePotential):
         """As of every potential."""
         return self._rebuilt(core=core).train(self.training)
 
+    def bare(self) -> Self:
+        """As of every potential."""
+        return self._rebuilt(core=None, uncertainty=None).train(self.training)
+
     def with_uncertainty(self, uncertainty: Uncertainty | None) -> Self:
         """Return the same potential with another uncertainty, or without any."""
-        new: Self = self.replaced(uncertainty=uncertainty)
-        dtype, device = self.dtype_and_device()
-        given = {} if uncertainty is None else {f"uncertainty.{n}": x for n, x in uncertainty.state_dict().items()}
-        own = {name: x for name, x in self.state_dict().items() if not name.startswith("uncertainty.")}
-        new.to(device, dtype).load_state_dict({**own, **given})
-        return new.train(self.training)
+        return self._rebuilt(uncertainty=uncertainty).train(self.training)
 
     def with_references(self, shifts: Mapping[str, float]) -> Self:
         """Return the same potential, its reference energies shifted, in eV by symbol."""
@@ -352,7 +361,7 @@ class NeuralNetworkPotential(TrainablePotential):
         places = [self.elements.index(e) for e in (*self.elements, *alike)]
         energies = {e: self.reference[place] for e, place in zip(every, places, strict=True)}
         descriptor = self.descriptor.with_elements(every, places)
-        new: Self = self.replaced(descriptor=descriptor, atomic_energies=energies, core=None)
+        new: Self = self.replaced(descriptor=descriptor, atomic_energies=energies, core=None, uncertainty=None)
         dtype, device = self.dtype_and_device()
         new.to(device, dtype)
         for (networks, linear), (old_networks, old_linear) in zip(new.network_terms, self.network_terms, strict=True):
@@ -366,7 +375,8 @@ class NeuralNetworkPotential(TrainablePotential):
         """A new potential with some arguments changed that no weight depends on."""
         new: Self = self.replaced(**changes)
         dtype, device = self.dtype_and_device()
-        new.to(device, dtype).load_state_dict(self.state_dict())
+        own = {n: x for n, x in self.state_dict().items() if not ("uncertainty" in changes and n.startswith(_UNKNOWN))}
+        new.to(device, dtype).load_state_dict({**new.state_dict(), **own})
         return new
 
     def _fit_features(self, structures: Sequence[Structure], n_atoms: int = 10_000) -> None:
@@ -383,29 +393,3 @@ class NeuralNetworkPotential(TrainablePotential):
                         "Correct or remove this frame"
                     )
         self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["min_feature_scale"])
-
-
-class _WithSlopes(nn.Module):
-    """Atomic energies after a given stage, with their derivative with respect to its input: what is compiled."""
-
-    def __init__(self, potential: NeuralNetworkPotential, stage: Stage, *, keep_graph: bool) -> None:
-        super().__init__()
-        self.potential, self.stage, self.keep_graph = potential, stage, keep_graph
-
-    def forward(self, x: Tensor, species: Tensor, atom_of_row: Tensor, row_of_atom: Tensor, mask: Tensor) -> Any:
-        """Return atomic energies, shape (N,), and their derivative, of the shape of `x`."""
-        with torch.enable_grad():
-            energies = self.potential.energies_behind(
-                self.stage, x, species, ElementBlocks(atom_of_row, row_of_atom, mask)
-            )
-            (slopes,) = torch.autograd.grad(energies.sum(), x, create_graph=self.keep_graph)
-        return (energies if self.keep_graph else energies.detach()), slopes
-
-
-def _suitable(core: Core | None, potential: NeuralNetworkPotential) -> Core | None:
-    if core is not None and core.elements != potential.elements:
-        known = f"{', '.join(core.elements)}, the potential for {', '.join(potential.elements)}"
-        raise ValueError(f"the core is for {known}; give one for the same elements in the same order")
-    if core is not None and core.reach > potential.cutoff:
-        raise ValueError(f"the core reaches to {core.reach:g} Å, beyond the cutoff of {potential.cutoff:g} Å")
-    return core

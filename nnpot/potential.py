@@ -185,7 +185,7 @@ class Potential(NotForTorchExports, Module, ABC):
                 "stress": stress_of(strain, batch.volumes.unsqueeze(dim=1)),
                 **(predictions(outputs, batch) if self.heads else {}),
             },
-            of_batch(outputs, batch.numbers, batch.structure_of, batch.n_structures),
+            of_batch(outputs, batch),
         )
 
     def evaluate_in_chunks(self, pairs: Pairs) -> tuple[dict[str, Tensor], Tensor]:
@@ -204,6 +204,10 @@ class Potential(NotForTorchExports, Module, ABC):
         if core is None:
             return self
         raise ValueError(f"a {type(self).__name__} can have no core; give a model of nnpot train or a committee")
+
+    def bare(self) -> "Potential":
+        """Return the same potential as it was trained: without what is put on afterwards, core and uncertainty."""
+        return self
 
     @property
     def core(self) -> Core | None:
@@ -362,6 +366,10 @@ class SumPotential(Potential):
         if self._has_repulsion:
             raise ValueError("the model repels the nuclei by ZBL, a core would do so once more; leave it as it is")
         return super().with_core(core)
+
+    def bare(self) -> "Potential":
+        """As of every potential."""
+        return SumPotential(self.first.bare(), self.second.bare())
 
     def atomic_energies(self, pairs: Pairs) -> Tensor:
         """Return the sum of both, shape (N,)."""

@@ -7,17 +7,19 @@ Both are taken from the last hidden layer h of the networks, which says what the
     σ   = |(R_s Σ_(i of s) [h_i; 1])_s|            of the energy of a structure, over all elements s
 
 A_sc maps to the deviation from the c-th of some clusters of training atoms of the element s, in units of what is usual
-there: Mahalanobis' distance, as the grade of Y. Lysogorskiy, A. Bochkarev, M. Mrovec, R. Drautz, Phys. Rev. Materials 7,
-043801 (2023), is a distance.  R_sᵀ R_s = f² (Σ [h; 1] [h; 1]ᵀ + ε)⁻¹ over training atoms is the covariance of the last
-layer's weights: F. Bigi, S. Chong, M. Ceriotti, F. Grasselli, Mach. Learn.: Sci. Technol. 5, 045018 (2024); the factor
-f makes it agree with the errors of structures that were not trained on.  :mod:`nnpot.calibration` makes all of this.
+there: Mahalanobis' distance, as the grade of Y. Lysogorskiy, A. Bochkarev, M. Mrovec, R. Drautz, Phys. Rev. Materials
+7, 043801 (2023), is a distance.  R_sᵀ R_s = f² (Σ [h; 1] [h; 1]ᵀ + ε)⁻¹ over training atoms is the covariance of the
+last layer's weights: F. Bigi, S. Chong, M. Ceriotti, F. Grasselli, Mach. Learn.: Sci. Technol. 5, 045018 (2024); the
+factor f makes it agree with the errors of structures that were not trained on (:mod:`nnpot.training.calibration`).
 """
 
 from collections.abc import Mapping
 
 import torch
+from ase.data import chemical_symbols
 from torch import Tensor
 
+from nnpot.batch import Batch
 from nnpot.elements import check_elements
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.segment import segment_sum
@@ -27,7 +29,7 @@ EDGE = 1.0
 """Grade of an atom at the edge of the training data."""
 
 
-GRADE, DEVIATIONS, FORCES = "extrapolation", "energy_deviations", "forces_uncertainty"
+GRADE, DEVIATIONS, FORCES, VIRIAL = "extrapolation", "energy_deviations", "forces_uncertainty", "virial_factor"
 """Names of what an :class:`Uncertainty` gives of atoms."""
 
 
@@ -47,6 +49,7 @@ class Uncertainty(Module):
     grade: Tensor
     root: Tensor
     force: Tensor
+    virial: Tensor
 
     def __init__(self, elements: tuple[str, ...], width: int, directions: int = 32, clusters: int = 6) -> None:
         super().__init__()
@@ -58,6 +61,7 @@ class Uncertainty(Module):
         self.register_buffer("grade", torch.zeros(n, clusters * directions, width + 1))
         self.register_buffer("root", torch.zeros(n, width + 1, width + 1))
         self.register_buffer("force", torch.ones(n))
+        self.register_buffer("virial", torch.full((), torch.nan))
 
     def forward(self, hidden: Tensor, rows: ElementBlocks) -> dict[str, Tensor]:
         """Return what is unknown of atoms, by name.
@@ -66,6 +70,7 @@ class Uncertainty(Module):
         extrapolation      (N,)    γ
         energy_deviations  (N, W)  R_s [h_i; 1]: the norm of a sum over atoms is that of its energy     eV
         forces_uncertainty (N,)    standard deviation of the vector of the force: its norm              eV/Å
+        virial_factor      (N,)    of a component of the virial, relative to that of the energy
         =================  ======  ===================================================================  ====
 
         Args:
@@ -81,35 +86,36 @@ class Uncertainty(Module):
             GRADE: rows.gather(by_cluster.amin(dim=2).sqrt()),
             DEVIATIONS: rows.gather(energies),
             FORCES: rows.gather(forces),
+            VIRIAL: self.virial.expand(len(rows.row_of_atom)),
         }
 
 
-def of_batch(
-    outputs: Mapping[str, Tensor], numbers: Tensor, structure_of: Tensor, n_structures: int
-) -> dict[str, Tensor]:
+def of_batch(outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
     """Return what is unknown of the atoms and structures of a batch, by name; nothing if there is nothing.
 
-    =================  ====  =================================================  ====
-    energy_uncertainty  (B,)  standard deviation of the energy of a structure  eV
-    energies_uncertainty (N,) the same of an atom                               eV
-    forces_uncertainty  (N,)  of the vector of the force, its norm              eV/Å
-    extrapolation       (N,)  γ
-    =================  ====  =================================================  ====
+    ====================  =====  =====================================================  =====
+    energy_uncertainty    (B,)   standard deviation of the energy of a structure        eV
+    energies_uncertainty  (N,)   the same of the energy of an atom                      eV
+    forces_uncertainty    (N,)   of the vector of a force: its norm                     eV/Å
+    stress_uncertainty    (B,)   of a component of the stress; NaN without a volume or  eV/Å³
+                                 where no stress was known
+    extrapolation         (N,)   γ
+    ====================  =====  =====================================================  =====
 
     Args:
         outputs: What the potential gives of atoms, by name.
-        numbers: Atomic number of each atom, shape (N,).
-        structure_of: Structure of each atom, shape (N,).
-        n_structures: B.
+        batch: The atoms.
     """
     if GRADE not in outputs:
         return {}
-    deviations = outputs[DEVIATIONS].double()
-    kinds, species = torch.unique(numbers, return_inverse=True)
-    sums = segment_sum(deviations, structure_of * len(kinds) + species, n_structures * len(kinds))
+    deviations, kinds = outputs[DEVIATIONS].double(), len(chemical_symbols)
+    sums = segment_sum(deviations, batch.structure_of * kinds + batch.numbers, batch.n_structures * kinds)
+    energy = sums.view(batch.n_structures, -1).norm(dim=1)
+    virial = outputs[VIRIAL].double()[:1].sum()  # the same for all atoms
     return {
-        "energy_uncertainty": sums.view(n_structures, -1).norm(dim=1),
+        "energy_uncertainty": energy,
         "energies_uncertainty": deviations.norm(dim=1),
         FORCES: outputs[FORCES],
+        "stress_uncertainty": virial * energy / batch.volumes,
         GRADE: outputs[GRADE],
     }

@@ -41,6 +41,7 @@ data: {train: TRAIN, validation: 0.25, batch_size: 4, doctor: "off"}
 loss: {energy: 1.0, stress: 1.0}
 trainer: {max_epochs: 4, accelerator: cpu}
 repulsion: false
+uncertainty: false
 """
 """Without a core and without the doctor, which would take longer than the training: tests of them ask for these."""
 

@@ -37,7 +37,7 @@ LAYERS = (
     ("descriptors", "nn", "copies"),
     (
         *("potential", "prediction", "hessian", "heads", "tables", "trainable_potential"),
-        *("network_potential", "core", "repulsion", "committee"),
+        *("network_potential", "core", "repulsion", "committee", "uncertainty"),
     ),
     ("formats", "io"),
     ("training", "analysis", "engines", "calculator", "doctor"),

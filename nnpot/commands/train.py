@@ -59,6 +59,7 @@ def train(
     members: int = 1,
     *,
     repulsion: Literal["auto"] | bool = "auto",
+    uncertainty: bool = True,
     plan: bool = False,
 ) -> Path:
     """Train a potential on energies, forces, stresses, dipoles and charges.
@@ -87,6 +88,8 @@ def train(
         repulsion: What holds atoms apart that are closer than in the data: `auto` for a core that is put on after the
             training and changes nothing else, `true` for the ZBL repulsion of the nuclei, trained on what remains,
             `false` for nothing.
+        uncertainty: Whether the model is to know, after the training, how large its errors are likely to be and how
+            far an atom is from the training data, made with the validation structures.
         plan: Only estimate time and memory, by a few steps; write nothing.
 
     Returns:
@@ -103,7 +106,8 @@ def train(
     if members != 1:
         of_each = {"data": data, "loss": loss, "optimizer": optimizer, "trainer": trainer, "license": license}
         of_each |= {"potential": potential, "from_model": from_model, "resume": resume}
-        return train_members(members, train, out, seed, **of_each, repulsion=repulsion, plan=plan)
+        of_each |= {"repulsion": repulsion, "uncertainty": uncertainty, "plan": plan}
+        return train_members(members, train, out, seed, **of_each)
     pl.seed_everything(seed, verbose=False)
     check_launcher(trainer)
     check_machine(trainer)
@@ -112,7 +116,7 @@ def train(
     options = {"potential": potential, "data": _found_from_anywhere(data), "loss": loss, "optimizer": optimizer}
     model = None if from_model is None else from_model.absolute()
     run = {"trainer": trainer, "out": out, "seed": seed, "from_model": model, "license": license}
-    settings = plain({**options, **run, "repulsion": repulsion})
+    settings = plain({**options, **run, "repulsion": repulsion, "uncertainty": uncertainty})
     if from_model is not None:
         optimizer = replace(optimizer, lr=FINE_TUNING_RATE * optimizer.lr)
     request = Request(is_patient=is_child_of_launcher())
@@ -140,8 +144,8 @@ def train(
             engine = build_trainer(trainer, optimizer, folder, start.record, stop, validates=validates)
             task = PotentialTask(start.potential, loss, optimizer, start.record)
             if optimizer.in_stages:
-                structures = start.split.train
-                engine.callbacks.append(StageModel(folder, lambda: save_result(folder, lambda: structures, began)))  # type: ignore[attr-defined]
+                parts = start.split
+                engine.callbacks.append(StageModel(folder, lambda: save_result(folder, lambda: parts, began)))  # type: ignore[attr-defined]
             report = RunReport(folder, start.split)
             engine.callbacks.append(Refresh(report.refresh))  # type: ignore[attr-defined]
             if diagnosis is not None and engine.is_global_zero:
@@ -286,7 +290,7 @@ def _found_from_anywhere(data: DataOptions) -> DataOptions:
 def _conclude(report: RunReport, began: float) -> None:
     """Write model and report of a training that has ended by itself."""
     try:
-        report.finish(save_result(report.folder, lambda: report.split.train, began))
+        report.finish(save_result(report.folder, lambda: report.split, began))
     except (KeyboardInterrupt, OSError) as error:
         error.add_note(f"the training is over; for model and report: {_again(report.folder)}")
         raise
@@ -296,7 +300,7 @@ def _saved_all_the_same(report: RunReport, began: float, error: BaseException) -
     """Save what a training has reached that an error or somebody has ended, and say where it is."""
     folder = report.folder
     try:
-        final = save_result(folder, lambda: report.split.train, began, quiet=True)
+        final = save_result(folder, lambda: report.split, began, quiet=True)
         if final is None:
             return "nothing is saved yet" + (
                 ", since no step was over" if isinstance(error, InterruptedRunError) else ""
@@ -324,7 +328,7 @@ def _nothing_to_do(checkpoint: Checkpoint, data: DataOptions) -> Path:
     """Say that a run has done all of its epochs; make what is missing if it was killed right after the last of them."""
     folder = checkpoint.path.parent
     model, report = folder / MODEL, folder / "report.txt"
-    final = save_result(folder, lambda: Split.read(data, 0, checkpoint.record.aside).train)
+    final = save_result(folder, lambda: Split.read(data, 0, checkpoint.record.aside))
     if not report.is_file() or report.stat().st_mtime < model.stat().st_mtime:
         split = Split.read(data, checkpoint.record.settings["seed"], checkpoint.record.aside)
         RunReport(folder, split).finish(final)

@@ -1,16 +1,18 @@
 """Make the uncertainty of a trained potential: from its training structures, and from some that it has not seen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nnpot.batch import species_index
 from nnpot.functional.clusters import Clusters
 from nnpot.functional.tape import Tape
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.potential import Potential, SumPotential
 from nnpot.structure import Structure, subsample
 from nnpot.uncertainty import Uncertainty
 
@@ -25,6 +27,10 @@ FOLDS = 5
 """Into how many parts the structures are divided, each of which is judged by the others."""
 OUTSIDE = 0.002
 """Fraction of the atoms of such parts that lie beyond the edge."""
+MOST_UNSEEN = 20_000
+"""Number of atoms of unseen structures, about, that it is calibrated with."""
+FEWEST = 5
+"""Number of unseen structures from which on a mean of their errors says something."""
 ENOUGH = 50
 """Number of unseen atoms of an element from which its forces are judged by themselves."""
 
@@ -68,28 +74,43 @@ def _hidden(potential: NeuralNetworkPotential, structure: Structure) -> tuple[Ar
     return atoms.double().cpu().numpy(), pairs.center_species.cpu().numpy()
 
 
-def calibrated(
-    potential: NeuralNetworkPotential, known: Sequence[Structure], unseen: Sequence[Structure]
-) -> NeuralNetworkPotential:
-    """Return the potential with an uncertainty.
+def calibrated(potential: Potential, known: Sequence[Structure], unseen: Sequence[Structure]) -> Potential:
+    """Return a trained potential with an uncertainty.
 
     Args:
-        potential: A trained one.
+        potential: With networks of nnpot, alone or beside a repulsion that is not trained.
         known: Structures that it was trained on.
-        unseen: Labelled structures that it was not trained on, of the same kind.
+        unseen: Structures that it was not trained on, of the same kind, with energies and forces.
 
     Raises:
-        ValueError: If it has networks of another kind, or there is nothing to calibrate with.
+        ValueError: If it has no such networks, or there is nothing to calibrate with.
     """
-    plain = potential.with_uncertainty(None).eval()
-    some = subsample(known, MOST_ATOMS)
-    hidden = Hidden.of(plain, some)
-    uncertainty = Uncertainty(plain.elements, hidden.values.shape[1], DIRECTIONS, CLUSTERS)
-    for s in range(len(plain.elements)):
+    trained = potential.first if isinstance(potential, SumPotential) else potential
+    if not isinstance(trained, NeuralNetworkPotential) or not trained.has_hidden_layers:
+        raise ValueError(f"a {type(trained).__name__} without hidden layers of nnpot has nothing to take it from")
+    judges = [s for s in subsample(unseen, MOST_UNSEEN) if {"energy", "forces"} <= s.labels.keys()]
+    if len(judges) < FEWEST:
+        raise ValueError(
+            f"{len(judges)} structures with energies and forces that it was not trained on are fewer than {FEWEST}; "
+            "nnpot calibrate MODEL DATA makes it from others"
+        )
+    hidden = Hidden.of(trained.with_uncertainty(None).eval(), subsample(known, MOST_ATOMS))
+    uncertainty = Uncertainty(trained.elements, hidden.values.shape[1], DIRECTIONS, CLUSTERS)
+    for s in range(len(trained.elements)):
         _fill(uncertainty, s, hidden)
-    result = plain.with_uncertainty(uncertainty)
-    _scale(result, unseen)
-    return result
+
+    def whole(uncertainty: Uncertainty) -> Potential:
+        new = trained.with_uncertainty(uncertainty)
+        return SumPotential(new, potential.second) if isinstance(potential, SumPotential) else new
+
+    _scale(uncertainty, whole(uncertainty), judges)
+    return whole(uncertainty)
+
+
+def in_words(unseen: Sequence[Structure]) -> str:
+    """Return what an uncertainty was made to agree with."""
+    n = len(subsample(unseen, MOST_UNSEEN))
+    return f"calibrated with {n} structures that it was not trained on"
 
 
 def _fill(uncertainty: Uncertainty, s: int, hidden: Hidden) -> None:
@@ -121,31 +142,55 @@ def _edged(points: Array, structures: NDArray[np.int64]) -> Clusters:
     return clusters.scaled(1 / np.quantile(np.concatenate(outside), 1 - OUTSIDE)) if outside else clusters
 
 
-def _scale(potential: NeuralNetworkPotential, unseen: Sequence[Structure]) -> None:
-    """Make energies and forces agree with the errors of structures that were not trained on."""
-    uncertainty = potential.uncertainty
-    assert uncertainty is not None
-    energies, forces = zip(*_errors(potential, unseen), strict=True)
-    found, expected = np.concatenate(energies).T
-    factor = float(np.sqrt((found**2).sum() / (expected**2).sum()))
-    squares, variances, species = np.concatenate(forces).T
-    overall = squares.sum() / variances.sum()
-    for s in range(len(potential.elements)):
-        own = species == s
-        ratio = squares[own].sum() / variances[own].sum() if own.sum() >= ENOUGH else overall
-        uncertainty.force[s] = float(np.sqrt(ratio)) / factor
-    uncertainty.root.mul_(factor)
+def _scale(uncertainty: Uncertainty, potential: Potential, unseen: Sequence[Structure]) -> None:
+    """Make energies, forces and stresses agree with the errors of structures that were not trained on."""
+    found = [_Errors.of(potential, uncertainty.elements, s) for s in unseen]
+    energy = _ratio([e.energy for e in found])
+    forces = np.concatenate([e.forces for e in found])
+    species = np.concatenate([e.species for e in found])
+    for s in range(len(uncertainty.elements)):
+        own = forces[species == s] if np.count_nonzero(species == s) >= ENOUGH else forces
+        uncertainty.force[s] = _ratio(own) / energy
+    stresses = [e.virial for e in found if e.virial is not None]
+    if stresses:
+        uncertainty.virial.fill_(_ratio(np.concatenate(stresses)) / energy)
+    uncertainty.root.mul_(energy)
 
 
-def _errors(potential: NeuralNetworkPotential, structures: Sequence[Structure]) -> Iterator[tuple[Array, Array]]:
-    """Of each structure: error and uncertainty of its energy; squared errors and variances of forces, and elements."""
-    for s in structures:
+def _ratio(pairs: Sequence[Array] | Array) -> float:
+    """Root mean square of errors over that of what was expected, from pairs of both, shape (n, 2)."""
+    squares = (np.asarray(pairs) ** 2).sum(axis=0)
+    return float(np.sqrt(squares[0] / max(squares[1], 1e-300)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Errors:
+    """Errors of a structure beside what the uncertainty expects of them.
+
+    Attributes:
+        energy: In eV, shape (2,).
+        forces: Of the vectors, in eV/Å, shape (N, 2).
+        species: Element of each atom, shape (N,).
+        virial: Of the components, in eV, shape (6, 2); what is expected is as of the energy.
+    """
+
+    energy: Array
+    forces: Array
+    species: NDArray[np.int64]
+    virial: Array | None
+
+    @classmethod
+    def of(cls, potential: Potential, elements: Sequence[str], s: Structure) -> "_Errors":
         prediction = potential.predict(s)
-        species = [potential.elements.index(e) for e in s.to_ase().get_chemical_symbols()]
-        energy = float(s.labels["energy"]) - float(prediction.energy)
-        squares = (s.labels["forces"] - prediction.forces).square().sum(dim=1)
-        variances = prediction["forces_uncertainty"].square()
-        yield (
-            np.array([[energy, float(prediction["energy_uncertainty"])]]),
-            np.stack([squares.numpy(), variances.numpy(), np.array(species)], axis=1),
+        expected = float(prediction["energy_uncertainty"])
+        forces = (s.labels["forces"] - prediction.forces.cpu()).norm(dim=1)
+        virial = None
+        if "stress" in s.labels and s.has_volume:
+            off = (s.labels["stress"] - prediction.stress[0].cpu()).double().numpy() * abs(float(s.cell.det()))
+            virial = np.stack([off, np.full(6, expected)], axis=1)
+        return cls(
+            np.array([float(s.labels["energy"]) - float(prediction.energy), expected]),
+            torch.stack([forces, prediction["forces_uncertainty"].cpu()], dim=1).double().numpy(),
+            species_index(s.numbers, elements).numpy(),
+            virial,
         )

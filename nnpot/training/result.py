@@ -15,8 +15,11 @@ from nnpot.potential import Potential
 from nnpot.reading import short_name, sources_of
 from nnpot.spec import build, to_spec
 from nnpot.structure import Structure
+from nnpot.training.calibration import calibrated
+from nnpot.training.calibration import in_words as calibration_in_words
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.core import sentence, with_core
+from nnpot.training.data import Split
 from nnpot.training.loss import error
 from nnpot.training.metrics import LabelErrors, in_shown_units, in_words
 from nnpot.training.settings import in_stages, recipe_of
@@ -75,12 +78,25 @@ def guarded(potential: Potential, result: Checkpoint, structures: Sequence[Struc
     return potential
 
 
+def with_error_bars(potential: Potential, result: Checkpoint, split: Split) -> Potential:
+    """Return the potential of a run with an uncertainty, if its settings ask for one and structures were set aside."""
+    if not result.record.settings.get("uncertainty", False):
+        return potential
+    try:
+        potential = calibrated(potential, split.train, split.validation)
+    except ValueError as error:
+        log.info("the model does not know how large its errors are: %s", error)
+    else:
+        log.info("the model knows how large its errors are likely to be: %s", calibration_in_words(split.validation))
+    return potential
+
+
 def save_result(
-    folder: Path, structures: Callable[[], Sequence[Structure]], began: float | None = None, *, quiet: bool = False
+    folder: Path, split: Callable[[], Split], began: float | None = None, *, quiet: bool = False
 ) -> Potential | None:
     """Make the model file of what was reached; None where there is nothing yet.
 
-    It comes from the checkpoints and the training structures, so that a run that was killed just before gives the very
+    It comes from the checkpoints and the structures, so that a run that was killed just before gives the very
     same one.  A file with these weights in it is left as it is.  The log says of which epoch the weights are
     if they are not those of the last, unless `quiet`.
     """
@@ -92,10 +108,11 @@ def save_result(
         log.info("%s holds %s", folder / MODEL, which)
     if holds(folder / MODEL, final):
         return load(folder / MODEL, final.dtype_and_device()[0])
-    final = guarded(final, result, structures())
+    structures = split()
+    final = with_error_bars(guarded(final, result, structures.train), result, structures)
     summary = summary_of(result, began)
     if not result.errors:
-        summary |= {"errors on training structures": in_words(_errors_on(final, structures()))}
+        summary |= {"errors on training structures": in_words(_errors_on(final, structures.train))}
     save(final, folder / MODEL, summary)
     return final
 
@@ -156,9 +173,9 @@ def _which(folder: Path, result: Checkpoint) -> str:
 
 
 def holds(path: Path, potential: Potential) -> bool:
-    """Whether a model file holds this potential to the last bit, with a core or without."""
+    """Whether a model file holds this potential to the last bit, whatever was put on afterwards."""
     try:
-        kept = load(path, potential.dtype_and_device()[0]).with_core(None)
+        kept = load(path, potential.dtype_and_device()[0]).bare()
     except (FileNotFoundError, ValueError):
         return False
     ours, theirs = potential.state_dict(), kept.state_dict()

@@ -97,7 +97,7 @@ def start_from_model(model: Potential, split: Split, settings: Settings, trainer
     shifts = _shifts(model, split.train)
     told = ", ".join(f"{e} {1000 * shift:+.3g}" for e, shift in shifts.items())
     log.info("reference energies are shifted to the data, in meV: %s", told or "not at all, there are no energies")
-    bare = trained.with_core(None)
+    bare = trained.bare()
     assert isinstance(bare, TrainablePotential)
     potential = bare.with_references(shifts)
     record = record_of(potential, baseline, split, settings, trainer)

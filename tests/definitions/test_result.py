@@ -9,6 +9,7 @@ import torch
 from short import Short, finished, short_training
 
 from nnpot.training.checkpoint import DurableCheckpointIO
+from nnpot.training.data import Split
 from nnpot.training.result import save_result
 
 BEST = 10.0
@@ -49,5 +50,5 @@ def test_the_result_of_a_training_that_ended(run: Short, tmp_path: Path, end: st
         "best": rewritten(folder / "best.ckpt", 2.0, error=BEST),
         "last": rewritten(folder / "last.ckpt", 3.0, **progress),
     }
-    save_result(folder, list)
+    save_result(folder, lambda: Split([], []))
     assert torch.equal(finished(folder).weights("networks"), weights[wanted])

@@ -36,6 +36,7 @@ ELSEWHERE = {
     "trainer.num_nodes": "unit/training/test_run.py::test_on_several_nodes_slurm_does",
     "trainer.strategy": "unit/training/test_run.py::test_on_several_nodes_slurm_does",
     "trainer.max_time": "unit/commands/test_stop.py::test_a_time_limit_ends_a_run",
+    "uncertainty": "unit/commands/test_calibrate.py::test_a_training_leaves_a_model_that_knows_its_errors",
     "repulsion": "unit/commands/test_train.py::test_repulsion_becomes_part_of_the_model",
     "out": "unit/commands/test_train.py::test_a_run_leaves_its_files",
     "data.doctor": "doctor/test_doctor.py::test_a_training_may_go_on_all_the_same",

@@ -1,0 +1,30 @@
+"""Atomic energies with their derivative by autograd, as one module."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnpot.functional.blocks import ElementBlocks
+
+
+class WithSlopes(nn.Module):
+    """Atomic energies after a stage of a potential, with their derivative by its input: what is compiled.
+
+    Args:
+        potential: Its `energies_behind` is called.
+        stage: What the input is.
+        keep_graph: Whether the derivative is to be differentiated again.
+    """
+
+    def __init__(self, potential: Any, stage: str, *, keep_graph: bool) -> None:
+        super().__init__()
+        self.potential, self.stage, self.keep_graph = potential, stage, keep_graph
+
+    def forward(self, x: Tensor, species: Tensor, atom_of_row: Tensor, row_of_atom: Tensor, mask: Tensor) -> Any:
+        """Return atomic energies, shape (N,), and their derivative, of the shape of `x`."""
+        blocks = ElementBlocks(atom_of_row, row_of_atom, mask)
+        with torch.enable_grad():
+            energies = self.potential.energies_behind(self.stage, x, species, blocks)
+            (slopes,) = torch.autograd.grad(energies.sum(), x, create_graph=self.keep_graph)
+        return (energies if self.keep_graph else energies.detach()), slopes
