@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nnpot.commands.export import export
     from nnpot.committee import Committee, Spread
     from nnpot.descriptors import ACE, ACSF, ListedACSF
+    from nnpot.extrapolation import ExtrapolationError, OnExtrapolation
     from nnpot.io import describe, load, save
     from nnpot.network_potential import NeuralNetworkPotential
     from nnpot.potential import Potential, SumPotential
@@ -60,9 +61,11 @@ __all__ = [
     "ZBL",
     "Batch",
     "Committee",
+    "ExtrapolationError",
     "ListedACSF",
     "NNPotCalculator",
     "NeuralNetworkPotential",
+    "OnExtrapolation",
     "Pairs",
     "Potential",
     "Prediction",
@@ -84,9 +87,11 @@ _ROOM_OF = {
     "ZBL": "repulsion",
     "Batch": "batch",
     "Committee": "io",  # which reads its members
+    "ExtrapolationError": "extrapolation",
     "ListedACSF": "descriptors",
     "NNPotCalculator": "calculator",
     "NeuralNetworkPotential": "network_potential",
+    "OnExtrapolation": "extrapolation",
     "Pairs": "batch",
     "Potential": "potential",
     "Prediction": "prediction",

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from nnpot.batch import Batch
 from nnpot.committee import Committee, Member
+from nnpot.extrapolation import OnExtrapolation, Policy, as_policy
 from nnpot.io import load_for_evaluation, usable_device
 from nnpot.labels import LABELS
 from nnpot.neighbors import check_places, moved_beyond_skin, neighbor_pairs
@@ -26,6 +27,7 @@ from nnpot.prediction import Prediction
 from nnpot.structure import Structure, charge_of
 from nnpot.tables import arranged, needs_in_dynamics, with_tables
 from nnpot.torch_compile import Compilation, worth_compiling
+from nnpot.uncertainty import GRADE, OF_ATOMS
 from nnpot.units import dtype_of
 
 SPREAD = ("energy_std", "energies_std", "forces_std")
@@ -58,6 +60,10 @@ class NNPotCalculator(Calculator):
     Of a committee the results hold how far its members are apart as well: `energy_std` in eV, `energies_std` in eV and
     `forces_std` in eV/Å, shape (N,) each, as :class:`nnpot.Spread` has them.
 
+    A model of `nnpot train` knows how large its errors are likely to be: the results hold `energy_uncertainty` in eV,
+    `energies_uncertainty` in eV and `forces_uncertainty` in eV/Å, shape (N,) each, `stress_uncertainty` in eV/Å³, and
+    γ, how far each atom is from the training data, as `extrapolation`: 1 at the edge of them.
+
     The neighbour list is found with a skin and used again until an atom has moved by half of it (Verlet), or the cell,
     the periodicity or the elements change.
 
@@ -74,11 +80,14 @@ class NNPotCalculator(Calculator):
         skin: In Å; 0 finds the neighbours anew at each step.
         compile: Compile what no C++ kernel calculates, as on a GPU, which takes about half a minute: `on` at the first
             call, `off` never, `auto` once 3 million atoms have been calculated, so in long runs only.
+        on_extrapolation: What to do where an atom is outside of the training data: `ignore`, `warn` in the log, or
+            `stop`: keep the frame in `extrapolation.xyz` and raise :class:`nnpot.ExtrapolationError`.  Or
+            `nnpot.OnExtrapolation("stop", limit=3.0)`, with another γ from which on that is done than 2.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the model file is not complete, the dtype or `compile` is not known, there is no such device, or
-            the skin is negative or infinite.
+        ValueError: If the model file is not complete, the dtype or `compile` is not known, there is no such device,
+            the skin is negative or infinite, or the model is to stop where it extrapolates and does not know it.
         TypeError: If there is a setting that it does not have.
     """
 
@@ -92,6 +101,7 @@ class NNPotCalculator(Calculator):
         skin: float = 1.0,
         *,
         compile: Compilation = "auto",
+        on_extrapolation: Policy | OnExtrapolation = "warn",
         **kwargs: Any,
     ) -> None:
         if potential is None or isinstance(potential, Atoms):
@@ -110,6 +120,11 @@ class NNPotCalculator(Calculator):
         self.implemented_properties = ["free_energy", "energies", *self.potential.predicts]
         if isinstance(self.potential, Committee):
             self.implemented_properties += SPREAD
+        self.on_extrapolation = as_policy(on_extrapolation)
+        if self.potential.is_calibrated:
+            self.implemented_properties += OF_ATOMS
+        elif self.on_extrapolation.policy == "stop":
+            raise ValueError("the model does not know where it extrapolates; nnpot calibrate MODEL DATA lets it")
         self._n_atoms: int | None = 0
         self._kept: _Kept | None = None
 
@@ -141,7 +156,8 @@ class NNPotCalculator(Calculator):
         batch = self._batch(structure)
         self._compile_if_it_pays(len(structure))
         prediction, spread = self._predicted(batch)
-        on_host = self._downloaded({"energies": prediction.energies, **prediction.labels, **spread})
+        told = {**prediction.labels, **spread, **prediction.unknown}
+        on_host = self._downloaded({"energies": prediction.energies, **told})
         if not (np.isfinite(on_host["energy"]).all() and np.isfinite(on_host["forces"]).all()):
             raise ValueError(prediction.complaints(batch)[0])
         energy = float(on_host["energy"][0])
@@ -150,7 +166,10 @@ class NNPotCalculator(Calculator):
             if LABELS[name].is_possible(structure.pbc, has_volume=structure.has_volume):
                 self.results[name] = on_host[name] if LABELS[name].per == "atom" else on_host[name][0]
         self.results |= {name: on_host[name] if on_host[name].ndim else float(on_host[name]) for name in spread}
+        self.results |= _told_of(on_host)
         self.results["energy"] = energy
+        if GRADE in self.results:
+            self.on_extrapolation.look(cast(Atoms, self.atoms), on_host[GRADE])
 
     def get_hessian(self, atoms: Atoms | None = None) -> NDArray[np.float64]:
         """Return second derivatives of the energy by the positions, in eV/Å², shape (3N, 3N).
@@ -247,6 +266,12 @@ class NNPotCalculator(Calculator):
             and np.array_equal(old.cell.numpy(), new.cell.numpy())
         )
         return same and not bool(moved_beyond_skin(old.positions, new.positions, self.skin).any())
+
+
+def _told_of(results: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
+    """How large errors are likely to be, as far as it is known."""
+    known = [name for name in OF_ATOMS if name in results and not np.isnan(results[name]).all()]
+    return {name: results[name] if OF_ATOMS[name] else float(results[name][0]) for name in known}
 
 
 @dataclass(frozen=True, eq=False)

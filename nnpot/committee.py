@@ -123,6 +123,11 @@ class Committee(Potential):
         """As of every potential: all members have the same."""
         return Committee(tuple(m.with_core(core) for m in self._members)).train(self.training)
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether it knows how large its errors are likely to be: what its members know of theirs is not used."""
+        return False
+
     def bare(self) -> "Committee":
         """As of every potential."""
         return Committee(tuple(m.bare() for m in self._members)).train(self.training)

@@ -30,7 +30,7 @@ from nnpot.prediction import Prediction
 from nnpot.spec import Module
 from nnpot.structure import Structure, as_structure, as_structures, moved_to
 from nnpot.torch_exports import NotForTorchExports
-from nnpot.uncertainty import of_batch
+from nnpot.uncertainty import Uncertainty, of_batch
 
 log = logging.getLogger("nnpot")
 
@@ -218,6 +218,11 @@ class Potential(NotForTorchExports, Module, ABC):
     def has_core(self) -> bool:
         """Whether it, or a part of it, has a core; a package only says so."""
         return self.core is not None
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether it knows how large its errors are likely to be (:mod:`nnpot.uncertainty`)."""
+        return any(isinstance(part, Uncertainty) for part in self.modules())
 
     @overload
     def predict(self, structure: Sequence[Structure | Atoms]) -> list[Prediction]: ...

@@ -10,7 +10,7 @@ A_sc maps to the deviation from the c-th of some clusters of training atoms of t
 there: Mahalanobis' distance, as the grade of Y. Lysogorskiy, A. Bochkarev, M. Mrovec, R. Drautz, Phys. Rev. Materials
 7, 043801 (2023), is a distance.  R_sᵀ R_s = f² (Σ [h; 1] [h; 1]ᵀ + ε)⁻¹ over training atoms is the covariance of the
 last layer's weights: F. Bigi, S. Chong, M. Ceriotti, F. Grasselli, Mach. Learn.: Sci. Technol. 5, 045018 (2024); the
-factor f makes it agree with the errors of structures that were not trained on (:mod:`nnpot.training.calibration`).
+factor f makes it agree with the errors of structures that were not trained on (:mod:`nnpot.calibration`).
 """
 
 from collections.abc import Mapping
@@ -31,6 +31,15 @@ EDGE = 1.0
 
 GRADE, DEVIATIONS, FORCES, VIRIAL = "extrapolation", "energy_deviations", "forces_uncertainty", "virial_factor"
 """Names of what an :class:`Uncertainty` gives of atoms."""
+
+OF_ATOMS = {
+    "energy_uncertainty": False,
+    "energies_uncertainty": True,
+    FORCES: True,
+    "stress_uncertainty": False,
+    GRADE: True,
+}
+"""Names of what :func:`of_batch` gives, and whether there is one number for each atom, or for each structure."""
 
 
 class Uncertainty(Module):

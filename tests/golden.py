@@ -78,7 +78,7 @@ ACSF: Settings = {
 }
 NETWORKS: Settings = {
     **{"hidden": [6, 5], "activation": "silu", "atomic_energies": "least_squares"},
-    **{"energy_scale": 1.0, "min_feature_scale": 0.1, "heads": [], "linear": True, "core": None},
+    **{"energy_scale": 1.0, "min_feature_scale": 0.1, "heads": [], "linear": True, "core": None, "uncertainty": None},
 }
 
 

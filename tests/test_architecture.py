@@ -9,7 +9,8 @@ layer  packages and modules                                                     
 1      functional/, neighbors, reading/                                         layer 0
 2      descriptors/, nn/, copies                                                layers 0–1
 3      potential, prediction, hessian, heads, tables, trainable_potential,       layers 0–2, each other
-       network_potential, core, repulsion, committee
+       network_potential, core, repulsion, committee, uncertainty, calibration,
+       extrapolation
 4      formats/, io                                                             layers 0–3, see BESIDE
 5      training/, analysis/, engines/, calculator, doctor/                      layers 0–4, see BESIDE
 6      commands/, run, __main__                                                 layers 0–5
@@ -37,7 +38,7 @@ LAYERS = (
     ("descriptors", "nn", "copies"),
     (
         *("potential", "prediction", "hessian", "heads", "tables", "trainable_potential"),
-        *("network_potential", "core", "repulsion", "committee", "uncertainty"),
+        *("network_potential", "core", "repulsion", "committee", "uncertainty", "calibration", "extrapolation"),
     ),
     ("formats", "io"),
     ("training", "analysis", "engines", "calculator", "doctor"),

@@ -50,6 +50,7 @@ COMMANDS = {
             "--trainer.max_time 90m": "end after this time (90m, 2h, HH:MM:SS, hours), to go on by --resume",
             "--trainer.accelerator gpu": "train on a GPU",
             "--repulsion": "learn beside the ZBL repulsion of the nuclei, instead of a core put on afterwards",
+            "--uncertainty false": "do not let the model know how large its errors are likely to be",
             "--members N": "train a committee, whose spread estimates the uncertainty",
             "--out FOLDER": "of this run",
             "--seed N": "of the split, the first weights and the order of the structures",
@@ -135,6 +136,15 @@ COMMANDS = {
         "MODEL --data FILE [options]",
         {"old.nnpot --data train.xyz": "writes old-core.nnpot, the same but for atoms closer than in train.xyz"},
         {"--out FILE": "model file to write"},
+    ),
+    "calibrate": Short(
+        "let a finished model know how large its errors are likely to be",
+        "MODEL FILE… [options]",
+        {"old.nnpot test.xyz --train train.xyz": "writes old-calibrated.nnpot, with the same energies and forces"},
+        {
+            "--train FILE": "what it was trained on; otherwise γ says how far an atom is from the other structures",
+            "--out FILE": "model file to write",
+        },
     ),
     "info": Short(
         "what a model file holds; --system: what nnpot runs on",

@@ -15,6 +15,7 @@ FILES = {
     **{(command, "plot"): "picture.png" for command in ("doctor", "compare")},
     **{(command, "out"): "structures.xyz" for command in ("predict", "sample")},
     ("core", "out"): "core.nnpot",
+    ("calibrate", "out"): "calibrated.nnpot",
     ("evaluate", "report"): "report.html",
 }
 """Those that are a file to write, and how one may be called."""
@@ -22,7 +23,7 @@ FILES = {
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 OTHER_FORMATS = (".traj", ".db", ".json", ".cif", ".npz", ".npy", ".pdb", ".vasp", ".html", ".png")
 
-BEFORE_DATA = ("evaluate", "predict", "core")
+BEFORE_DATA = ("evaluate", "predict", "core", "calibrate")
 """Commands whose first word is a model."""
 OF_DATA = ("train", "init", "doctor", "learning-curve")
 """Commands whose first words are data."""

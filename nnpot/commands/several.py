@@ -9,6 +9,7 @@ import yaml
 SEVERAL = {
     "train": ("--data.train", "--data.validation"),
     "core": ("--data",),
+    "calibrate": ("--train",),
     "compare": ("--data",),
     "learning-curve": ("--test",),
 }

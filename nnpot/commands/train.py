@@ -143,10 +143,9 @@ def train(
             stop, validates = Stop(request, trainer.deadline(began)), bool(start.split.validation)
             engine = build_trainer(trainer, optimizer, folder, start.record, stop, validates=validates)
             task = PotentialTask(start.potential, loss, optimizer, start.record)
-            if optimizer.in_stages:
-                parts = start.split
-                engine.callbacks.append(StageModel(folder, lambda: save_result(folder, lambda: parts, began)))  # type: ignore[attr-defined]
             report = RunReport(folder, start.split)
+            if optimizer.in_stages:
+                engine.callbacks.append(StageModel(folder, lambda: save_result(folder, lambda: report.split, began)))  # type: ignore[attr-defined]
             engine.callbacks.append(Refresh(report.refresh))  # type: ignore[attr-defined]
             if diagnosis is not None and engine.is_global_zero:
                 write_atomically(folder / "doctor.txt", f"{diagnosis}\n")

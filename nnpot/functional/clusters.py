@@ -11,6 +11,8 @@ FEW = 3
 """Number of points of a cluster, for each direction, from which its own covariance counts as much as that of all."""
 MAD = 1.4826
 """Standard deviation of a normal distribution in units of the median absolute deviation."""
+TRIES = 4
+"""How often k-means begins, with other centres: it ends in the nearest minimum."""
 LEAST = 1e-8
 """Smallest variance of a direction, in units of the largest."""
 
@@ -77,7 +79,8 @@ def _parted(white: Array, n: int, seed: int) -> tuple[Array, NDArray[np.int64]]:
     n = max(1, min(n, len(white) // (FEW * white.shape[1])))
     if n == 1 or white.shape[1] == 0:
         return white.mean(axis=0, keepdims=True), np.zeros(len(white), np.int64)
-    _, labels = kmeans2(white, n, minit="++", rng=np.random.default_rng(seed), missing="warn")
+    tried = [kmeans2(white, n, minit="++", rng=np.random.default_rng(seed + k), missing="warn") for k in range(TRIES)]
+    labels = min(tried, key=lambda found: float(((white - found[0][found[1]]) ** 2).sum()))[1]
     kept = [c for c in range(n) if np.count_nonzero(labels == c) > 1]
     centers = np.stack([white[labels == c].mean(axis=0) for c in kept])
     nearest = np.argmin(((white[:, None] - centers) ** 2).sum(axis=2), axis=1)

@@ -2,8 +2,8 @@
 
 One short function per equation, in float64, every derivative written by hand: the network and its
 backpropagation, the radial-basis layer, Behler's symmetry functions, the atomic cluster expansion, the
-potential made of them, its core, and charges with their dipole. `loss` and `loss_gradient` are those of the
-potential, `network.loss` that of a network.
+potential made of them, its core, charges with their dipole, and what it does not know. `loss` and
+`loss_gradient` are those of the potential, `network.loss` that of a network.
 
 `of(potential)` states a model of one's own: `nnpot.reference.of(potential).predict(atoms)`.
 """
@@ -39,6 +39,7 @@ from nnpot.reference.potential import (
 )
 from nnpot.reference.rbf import rbf_backward, rbf_value
 from nnpot.reference.reading import of
+from nnpot.reference.uncertainty import energy_uncertainty, extrapolation
 
 __all__ = [
     "ACTIVATIONS",
@@ -58,6 +59,8 @@ __all__ = [
     "core",
     "deltas",
     "energy",
+    "energy_uncertainty",
+    "extrapolation",
     "feature_gradient",
     "features",
     "forces",

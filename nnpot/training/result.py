@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from nnpot import calibration
 from nnpot.io import MODEL, load, save
 from nnpot.labels import LABELS
 from nnpot.neighbors import single_batch
@@ -15,8 +16,6 @@ from nnpot.potential import Potential
 from nnpot.reading import short_name, sources_of
 from nnpot.spec import build, to_spec
 from nnpot.structure import Structure
-from nnpot.training.calibration import calibrated
-from nnpot.training.calibration import in_words as calibration_in_words
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.core import sentence, with_core
 from nnpot.training.data import Split
@@ -83,11 +82,11 @@ def with_error_bars(potential: Potential, result: Checkpoint, split: Split) -> P
     if not result.record.settings.get("uncertainty", False):
         return potential
     try:
-        potential = calibrated(potential, split.train, split.validation)
+        potential = calibration.calibrated(potential, split.train, split.validation)
     except ValueError as error:
         log.info("the model does not know how large its errors are: %s", error)
     else:
-        log.info("the model knows how large its errors are likely to be: %s", calibration_in_words(split.validation))
+        log.info("the model knows how large its errors are likely to be: %s", calibration.in_words(split.validation))
     return potential
 
 

@@ -95,7 +95,7 @@ def calibrated(potential: Potential, known: Sequence[Structure], unseen: Sequenc
             "nnpot calibrate MODEL DATA makes it from others"
         )
     hidden = Hidden.of(trained.with_uncertainty(None).eval(), subsample(known, MOST_ATOMS))
-    uncertainty = Uncertainty(trained.elements, hidden.values.shape[1], DIRECTIONS, CLUSTERS)
+    uncertainty = Uncertainty(trained.elements, hidden.values.shape[1], DIRECTIONS, CLUSTERS).double()
     for s in range(len(trained.elements)):
         _fill(uncertainty, s, hidden)
 

@@ -1,0 +1,43 @@
+"""State what a potential does not know of an atom, from the last hidden layer of its network.
+
+References:
+    Lysogorskiy, Bochkarev, Mrovec, Drautz, Phys. Rev. Materials 7, 043801 (2023).
+    Bigi, Chong, Ceriotti, Grasselli, Mach. Learn.: Sci. Technol. 5, 045018 (2024).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nnpot.reference.arrays import Floats
+
+
+def extrapolation(maps: Sequence[Floats], h: Floats) -> np.float64:
+    """State γ = min_c |A_c [h; 1]|.
+
+    Args:
+        maps: A_c of each cluster of training atoms, shape (K, H + 1).
+        h: Last hidden layer of an atom, shape (H,).
+
+    Returns:
+        γ, dimensionless.
+    """
+    return min(np.float64(np.linalg.norm(a @ np.append(h, 1.0))) for a in maps)
+
+
+def energy_uncertainty(roots: Sequence[Floats], hs: Sequence[Floats], species: Sequence[int]) -> np.float64:
+    """State σ² = Σ_s |R_s Σ_(i of s) [h_i; 1]|².
+
+    Args:
+        roots: R_s of each element, in eV, shape (H + 1, H + 1).
+        hs: Last hidden layers of the atoms, shape (H,) each.
+        species: Element of each atom.
+
+    Returns:
+        σ of the energy of all atoms together, in eV.
+    """
+    variance = np.float64(0.0)
+    for s, root in enumerate(roots):
+        own = [np.append(h, 1.0) for h, k in zip(hs, species, strict=True) if k == s]
+        variance += np.sum((root @ np.sum(own, axis=0)) ** 2) if own else 0.0
+    return np.float64(np.sqrt(variance))

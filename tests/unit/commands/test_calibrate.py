@@ -1,0 +1,94 @@
+"""`nnpot calibrate`, and what a training lets its model know of its errors."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from ase.io import read
+from datasets import labelled_alloys, tiny_config, write
+from runs import refusal
+
+from nnpot.__main__ import main
+from nnpot.io import Committee, load, read_summary, save
+from nnpot.structure import Structure
+from nnpot.uncertainty import OF_ATOMS
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A training by default, one whose model is to know nothing, and their data in two files."""
+    folder = tmp_path_factory.mktemp("runs")
+    config = tiny_config(folder, labelled_alloys(16))
+    validation = write(folder / "validation.xyz", labelled_alloys(8, 5))
+    config.write_text(config.read_text().replace("uncertainty: false\n", ""))
+    quick = ["train", "--config", str(config), "--data.validation", str(validation), "--trainer.max_epochs", "1"]
+    main([*quick, "--out", str(folder / "known")])
+    main([*quick, "--uncertainty", "false", "--out", str(folder / "unknown")])
+    return {name: folder / name for name in ("known", "unknown")} | {
+        "train": folder / "train.xyz",
+        "unseen": validation,
+    }
+
+
+def test_a_training_leaves_a_model_that_knows_its_errors(runs: dict[str, Path]) -> None:
+    known, unknown = (load(runs[name]) for name in ("known", "unknown"))
+    assert known.is_calibrated
+    assert not unknown.is_calibrated
+    s = Structure.from_ase(labelled_alloys(1, 9)[0])
+    assert torch.equal(known.predict(s).forces, unknown.predict(s).forces)
+    assert known.predict(s).unknown.keys() == OF_ATOMS.keys()
+
+
+def test_a_finished_model_gets_the_same(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out = tmp_path / "new.nnpot"
+    model = runs["unknown"] / "model.nnpot"
+    main(["calibrate", str(model), str(runs["unseen"]), "--train", str(runs["train"]), "--out", str(out)])
+    assert capsys.readouterr().out.splitlines()[0] == "calibrated with 8 structures that it was not trained on"
+    ours, theirs = load(out).state_dict(), load(runs["known"]).state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert read_summary(out)["uncertainty"] == "of validation.xyz, trained on train.xyz"
+
+
+def test_by_default_beside_the_model_and_of_the_structures_alone(runs: dict[str, Path], tmp_path: Path) -> None:
+    model = save(load(runs["unknown"]), tmp_path / "a.nnpot")
+    main(["calibrate", str(model), str(runs["unseen"])])
+    assert load(tmp_path / "a-calibrated.nnpot").is_calibrated
+
+
+def test_a_run_that_goes_on_makes_it_anew(runs: dict[str, Path], tmp_path: Path) -> None:
+    before = load(runs["known"]).state_dict()
+    assert main(["train", "--resume", str(runs["known"])]) is None  # nothing to do: the file stays
+    after = load(runs["known"]).state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_predictions_hold_it(runs: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "p.xyz"
+    main(["predict", str(runs["known"]), str(runs["unseen"]), str(out)])
+    frame = read(out)
+    assert {"energies_uncertainty", "forces_uncertainty", "extrapolation"} <= frame.arrays.keys()
+    assert {"energy_uncertainty", "stress_uncertainty"} <= frame.info.keys()
+    told = load(runs["known"]).predict(frame)
+    assert frame.info["energy_uncertainty"] == pytest.approx(float(told.energy_uncertainty), rel=1e-4)
+
+
+def test_without_structures_that_validate_a_line_says_so(
+    runs: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = tiny_config(tmp_path, labelled_alloys(6))
+    config.write_text(config.read_text().replace("uncertainty: false\n", ""))
+    with caplog.at_level(logging.INFO):
+        main(["train", "--config", str(config), "--data.validation", "0", "--trainer.max_epochs", "1",
+              "--out", str(tmp_path / "run")])  # fmt: skip
+    assert [
+        m for m in caplog.messages if m.startswith("the model does not know how large its errors are: 0 structures")
+    ]
+    assert not load(tmp_path / "run").is_calibrated
+
+
+def test_a_committee_is_refused(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    both = save(Committee([load(runs["known"]), load(runs["unknown"])]), tmp_path / "c.nnpot")
+    line = refusal(capsys, "calibrate", both, runs["unseen"])
+    assert "a Committee without hidden layers of nnpot" in line

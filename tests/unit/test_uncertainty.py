@@ -1,0 +1,189 @@
+"""What a potential does not know: the formulas, one by one in NumPy, and how they become results."""
+
+import logging
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.io import read
+from systems import ELEMENTS, SYSTEMS, ace, acsf, network_potential
+
+from nnpot import ExtrapolationError, NNPotCalculator, OnExtrapolation, Structure, load, reference, save
+from nnpot.batch import Batch
+from nnpot.neighbors import single_batch
+from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.reference.activations import ACTIVATIONS
+from nnpot.repulsion import ZBL
+from nnpot.uncertainty import OF_ATOMS, Uncertainty
+
+DIRECTIONS, CLUSTERS = 3, 2
+
+
+@cache
+def calibrated() -> NeuralNetworkPotential:
+    """A potential whose uncertainty holds random numbers."""
+    plain = network_potential(acsf())
+    uncertainty = Uncertainty(ELEMENTS, plain.arguments["hidden"][-1], DIRECTIONS, CLUSTERS).double()
+    random = torch.Generator().manual_seed(0)
+    for x in uncertainty.buffers():
+        x.copy_(torch.rand(x.shape, generator=random, dtype=torch.float64) + 0.1)
+    return plain.with_uncertainty(uncertainty).eval()
+
+
+def hidden_of(potential: NeuralNetworkPotential, atoms: Atoms) -> tuple[list[np.ndarray], list[int]]:
+    """The last hidden layer of every atom, by the NumPy statement of its network, and the element of each."""
+    species, rows = [ELEMENTS.index(e) for e in atoms.symbols], []
+    for x, s in zip(potential.descriptor.features(atoms).numpy(), species, strict=True):
+        scaled = (x - potential.scaling.mean[s].numpy()) / potential.scaling.scale[s].numpy()
+        weights = [w.detach().numpy() for w in potential.networks[s].parameters()]
+        rows.append(reference.forward(weights, scaled[np.newaxis], ACTIVATIONS["tanh"])[1][-2][0])
+    return rows, species
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_they_are_what_the_reference_states(name: str) -> None:
+    potential, atoms = calibrated(), SYSTEMS[name]()
+    uncertainty, told = potential.uncertainty, potential.predict(atoms)
+    assert uncertainty is not None
+    hidden, species = hidden_of(potential, atoms)
+    maps = uncertainty.grade.unflatten(1, (CLUSTERS, DIRECTIONS)).numpy()
+    roots = uncertainty.root.numpy()
+    grades = [reference.extrapolation(maps[s], h) for h, s in zip(hidden, species, strict=True)]
+    of_atoms = [reference.energy_uncertainty(roots, [h], [s]) for h, s in zip(hidden, species, strict=True)]
+    np.testing.assert_allclose(told.extrapolation, grades, rtol=1e-10)
+    np.testing.assert_allclose(told.energies_uncertainty, of_atoms, rtol=1e-10)
+    np.testing.assert_allclose(
+        told.forces_uncertainty, uncertainty.force[species].numpy() * np.array(of_atoms), rtol=1e-10
+    )
+    whole = reference.energy_uncertainty(roots, hidden, species)
+    np.testing.assert_allclose(told.energy_uncertainty, [whole], rtol=1e-10)
+    if all(atoms.pbc):
+        wanted = float(uncertainty.virial) * whole / atoms.get_volume()
+        np.testing.assert_allclose(told.stress_uncertainty, [wanted], rtol=1e-10)
+
+
+def test_structures_of_a_batch_are_told_as_each_alone() -> None:
+    potential = calibrated()
+    structures = [Structure.from_ase(SYSTEMS[name]()) for name in ("alloy", "water", "triclinic", "one atom")]
+    together = potential(Batch.join([single_batch(s, potential.cutoff) for s in structures]))
+    for name in OF_ATOMS:
+        alone = torch.cat([potential.predict(s)[name] for s in structures])
+        torch.testing.assert_close(together[name], alone, rtol=1e-12, atol=0, equal_nan=True)
+
+
+def test_energies_and_forces_stay_as_they_are() -> None:
+    atoms = SYSTEMS["alloy"]()
+    ours, wanted = calibrated().predict(atoms), network_potential(acsf()).predict(atoms)
+    for name in ("energies", "energy", "forces", "stress"):
+        assert torch.equal(ours[name], wanted[name])
+
+
+def test_while_training_there_are_none() -> None:
+    potential = calibrated().with_core(None).train()
+    batch = single_batch(Structure.from_ase(SYSTEMS["alloy"]()), potential.cutoff)
+    assert potential(batch).unknown == {}
+    assert not [name for name, _ in potential.named_parameters() if "uncertainty" in name]
+
+
+def test_a_file_keeps_them(tmp_path: Path) -> None:
+    kept = load(save(calibrated(), tmp_path / "a.nnpot"), "float64")
+    ours, theirs = (p.predict(SYSTEMS["alloy"]()) for p in (calibrated(), kept))
+    for name in OF_ATOMS:
+        assert torch.equal(ours[name], theirs[name])
+
+
+def test_beside_a_repulsion_they_are_the_same() -> None:
+    atoms = SYSTEMS["alloy"]()
+    both = calibrated() + ZBL(ELEMENTS)
+    assert both.is_calibrated
+    for name in OF_ATOMS:
+        assert torch.equal(both.predict(atoms)[name], calibrated().predict(atoms)[name])
+    assert not both.bare().is_calibrated
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda p: p.with_references({"Cu": 1.0}),
+        lambda p: p.with_core(None),
+        lambda p: p.with_uncertainty(p.uncertainty),
+    ],
+    ids=["references", "core", "uncertainty"],
+)
+def test_a_changed_potential_keeps_them(changed: object) -> None:
+    atoms, new = SYSTEMS["alloy"](), changed(calibrated())  # type: ignore[operator]
+    assert torch.equal(new.predict(atoms).extrapolation, calibrated().predict(atoms).extrapolation)
+
+
+def test_one_that_knows_more_elements_or_is_trained_again_has_none() -> None:
+    of_ace = network_potential(ace(element_channels=2))
+    uncertainty = Uncertainty(ELEMENTS, of_ace.arguments["hidden"][-1])
+    assert not of_ace.with_uncertainty(uncertainty).with_elements(["Ag"]).is_calibrated
+    assert not calibrated().bare().is_calibrated
+
+
+# as results of ASE ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["alloy", "water", "one atom"])
+def test_a_calculator_tells_them(name: str) -> None:
+    atoms = SYSTEMS[name]()
+    atoms.calc = NNPotCalculator(calibrated(), dtype="float64", on_extrapolation="ignore")
+    atoms.get_potential_energy()
+    told, results = calibrated().predict(atoms), atoms.calc.results
+    for key, is_of_atoms in OF_ATOMS.items():
+        if key == "stress_uncertainty" and not all(atoms.pbc):
+            assert key not in results
+            continue
+        assert key in atoms.calc.implemented_properties
+        wanted = told[key].numpy() if is_of_atoms else float(told[key])
+        np.testing.assert_allclose(results[key], wanted, rtol=1e-9)
+        assert np.ndim(results[key]) == int(is_of_atoms)
+
+
+def test_a_potential_without_tells_nothing() -> None:
+    atoms = SYSTEMS["alloy"]()
+    atoms.calc = NNPotCalculator(network_potential(acsf()))
+    atoms.get_potential_energy()
+    assert not OF_ATOMS.keys() & {*atoms.calc.results, *atoms.calc.implemented_properties}
+
+
+def test_it_warns_once_and_again_at_twice_the_grade(caplog: pytest.LogCaptureFixture) -> None:
+    atoms = SYSTEMS["alloy"]()
+    policy, grades = OnExtrapolation("warn", limit=1.5), np.array([0.1, 1.6, 0.2, 2.0])
+    with caplog.at_level(logging.WARNING):
+        for factor in (0.1, 1.0, 1.9, 2.1, 2.2):
+            policy.look(atoms, factor * grades)
+    assert [m.split(" are")[0] for m in caplog.messages] == [
+        "atoms 3 (Cu, γ = 2), 1 (Cu, γ = 1.6)",
+        "atoms 3 (Cu, γ = 4.2), 1 (Cu, γ = 3.36)",
+    ]
+
+
+def test_it_stops_and_keeps_the_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    atoms = SYSTEMS["alloy"]()
+    largest = float(calibrated().predict(atoms).extrapolation.max())
+    atoms.calc = NNPotCalculator(calibrated(), on_extrapolation=OnExtrapolation("stop", limit=0.999 * largest))
+    with pytest.raises(ExtrapolationError, match=r"atoms \d \((Cu|Au), γ = .* are outside of") as stopped:
+        atoms.get_potential_energy()
+    kept = read("extrapolation.xyz")
+    np.testing.assert_allclose(kept.arrays["extrapolation"], stopped.value.atoms.arrays["extrapolation"], rtol=1e-6)
+    np.testing.assert_allclose(kept.positions, atoms.positions, atol=1e-7)
+    assert atoms.calc.results["extrapolation"].max() > 0.999 * largest  # what has been calculated is there
+    atoms.calc = NNPotCalculator(calibrated(), on_extrapolation=OnExtrapolation("stop", limit=1.001 * largest))
+    atoms.get_potential_energy()
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="on_extrapolation must be one of ignore, warn, stop, got 'halt'"):
+        NNPotCalculator(calibrated(), on_extrapolation="halt")
+    with pytest.raises(ValueError, match="limit of the extrapolation must be positive, got 0"):
+        OnExtrapolation("stop", limit=0)
+    with pytest.raises(ValueError, match="does not know where it extrapolates; nnpot calibrate"):
+        NNPotCalculator(network_potential(acsf()), on_extrapolation="stop")
+    with pytest.raises(ValueError, match="must be positive, got 5, 0, 2"):
+        Uncertainty(ELEMENTS, 5, 0, 2)
