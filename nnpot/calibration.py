@@ -1,13 +1,13 @@
 """Make the uncertainty of a trained potential: from its training structures, and from some that it has not seen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nnpot.batch import species_index
+from nnpot.batch import Batch, species_index
 from nnpot.functional.clusters import Clusters
 from nnpot.functional.tape import Tape
 from nnpot.neighbors import single_batch
@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 
 MOST_ATOMS = 100_000
 """Number of atoms of training structures, about, from which it is made."""
+ATOMS_AT_ONCE = 500
+"""Number of atoms that are evaluated at a time, about."""
 DIRECTIONS, CLUSTERS = 32, 6
 REGULAR = 1e-6
 """ε of the covariance, in units of the mean of its diagonal."""
@@ -52,7 +54,7 @@ class Hidden:
     @classmethod
     def of(cls, potential: NeuralNetworkPotential, structures: Sequence[Structure]) -> "Hidden":
         """Evaluate structures, without forces."""
-        parts = [_hidden(potential, s) for s in structures]
+        parts = [_hidden(potential, some) for some in _by_size(structures)]
         values, species = (np.concatenate(list(of_all)) for of_all in zip(*parts, strict=True))
         structure = np.repeat(np.arange(len(structures)), [len(s) for s in structures])
         return cls(values, species, structure)
@@ -63,9 +65,22 @@ class Hidden:
         return np.hstack([self.values, np.ones((len(self.values), 1))])
 
 
-def _hidden(potential: NeuralNetworkPotential, structure: Structure) -> tuple[Array, NDArray[np.int64]]:
+def _by_size(structures: Sequence[Structure]) -> Iterator[list[Structure]]:
+    """The structures in groups of some hundred atoms."""
+    group: list[Structure] = []
+    for s in structures:
+        if group and sum(map(len, group)) + len(s) > ATOMS_AT_ONCE:
+            yield group
+            group = []
+        group.append(s)
+    if group:
+        yield group
+
+
+def _hidden(potential: NeuralNetworkPotential, structures: Sequence[Structure]) -> tuple[Array, NDArray[np.int64]]:
     dtype, device = potential.dtype_and_device()
-    pairs = single_batch(structure, potential.cutoff).to(device, dtype).pairs(potential.elements)
+    batch = Batch.join([single_batch(s, potential.cutoff) for s in structures]).to(device, dtype)
+    pairs = batch.pairs(potential.elements)
     with torch.no_grad():
         tape, pairs, _ = potential.record_core(Tape(pairs.r_ij, is_trained=False), pairs)
         value, stage = potential.record_features(tape, pairs)

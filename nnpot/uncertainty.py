@@ -70,7 +70,7 @@ class Uncertainty(Module):
         self.register_buffer("grade", torch.zeros(n, clusters * directions, width + 1))
         self.register_buffer("root", torch.zeros(n, width + 1, width + 1))
         self.register_buffer("force", torch.ones(n))
-        self.register_buffer("virial", torch.full((), torch.nan))
+        self.register_buffer("virial", torch.zeros(()))
 
     def forward(self, hidden: Tensor, rows: ElementBlocks) -> dict[str, Tensor]:
         """Return what is unknown of atoms, by name.
@@ -121,10 +121,11 @@ def of_batch(outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
     sums = segment_sum(deviations, batch.structure_of * kinds + batch.numbers, batch.n_structures * kinds)
     energy = sums.view(batch.n_structures, -1).norm(dim=1)
     virial = outputs[VIRIAL].double()[:1].sum()  # the same for all atoms
+    known = torch.where(virial > 0, virial, torch.nan)
     return {
         "energy_uncertainty": energy,
         "energies_uncertainty": deviations.norm(dim=1),
         FORCES: outputs[FORCES],
-        "stress_uncertainty": virial * energy / batch.volumes,
+        "stress_uncertainty": known * energy / batch.volumes,
         GRADE: outputs[GRADE],
     }

@@ -100,6 +100,8 @@ def workspace(folder: Path) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
         write(folder / name, frames if name.endswith("traj") else Atoms(frames[0], calculator=None))
     _train(folder, "mine", ACE, hidden=[8])
+    own, files = str(folder / "runs/mine/model.nnpot"), [str(folder / f"{name}.xyz") for name in ("test", "train")]
+    main(["calibrate", own, files[0], "--train", files[1], "--out", own])
     _train(folder, "a", ACE, hidden=[8], epochs=1)
     _train(folder, "train", N2P2, hidden=[8], activation="tanh", linear=False, epochs=1)
     n2p2.write(load(folder / "runs/train"), folder / "published")

@@ -15,6 +15,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from nnpot.analysis.error_bars import ErrorBars, Grades, all_error_bars, error_bars_of, sentences
 from nnpot.analysis.panels import ParityPanel
 from nnpot.analysis.wording import natural, printed
 from nnpot.batch import Batch
@@ -99,13 +100,16 @@ class Evaluation:
     """Labels and predictions by the name of the label, in the units in which errors are shown.
 
     Energies are per atom and relative to their mean.  `sizes` has, by configuration type, the numbers of structures and
-    atoms.
+    atoms.  Where the model knows how large its errors are likely to be, `error_bars` has these beside the errors, by
+    the name of the label, and `grades` γ of every atom.
     """
 
     labels: Mapping[str, Labelled]
     n_structures: int
     n_atoms: int
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    error_bars: Mapping[str, ErrorBars] = field(default_factory=dict)
+    grades: Grades = field(default_factory=Grades)
 
     def type_in_words(self, name: str) -> str:
         """Return a configuration type with its size, `Surface (9 structures, 432 atoms)`."""
@@ -124,6 +128,10 @@ class Evaluation:
         for name, found in self.labels.items():
             key = rmse_key(LABELS[name])
             values |= {key.replace("rmse", "mae"): found.errors.mae, key: found.errors.rmse}
+        for name, bars in self.error_bars.items():
+            values[f"{LABELS[name].key}_found_to_expected"] = bars.ratio
+        if self.error_bars:
+            values["beyond_training_data"] = self.grades.beyond
         return {**values, "n_structures": self.n_structures, "n_atoms": self.n_atoms}
 
     def _repr_html_(self) -> str:
@@ -165,6 +173,7 @@ def evaluate_potential(
             one are not finite; it is named.
     """
     rows: dict[str, list[Labelled]] = {name: [] for name in LABELS}
+    bars: list[tuple[dict[str, ErrorBars], Grades]] = []
     dtype, device = potential.dtype_and_device()
     batches, wrong, done = list(_by_size(structures, atoms_per_batch)), list[str](), 0
     is_hidden = quiet or len(batches) < 20 or not sys.stdout.isatty()
@@ -179,13 +188,15 @@ def evaluate_potential(
             parts = values.split([len(s) for s in group]) if per_atom else values.unbind()
             pairs = enumerate(zip(group, parts, strict=True), start=done)
             rows[name] += [_labelled(name, k, s, part) for k, (s, part) in pairs if name in s.labels]
+        bars.append(error_bars_of(batch, prediction, group, done))
         done += len(group)
     if wrong:
         raise ValueError(wrong[0] + (f"; the same is true of {len(wrong) - 1} other structures" if wrong[1:] else ""))
     labels = {name: _joined(found) for name, found in rows.items() if found}
     if "energy" in labels:
         labels["energy"] = labels["energy"].shifted()
-    return Evaluation(labels, len(structures), sum(len(s) for s in structures), _sizes(structures))
+    n_atoms = sum(len(s) for s in structures)
+    return Evaluation(labels, len(structures), n_atoms, _sizes(structures), *all_error_bars(bars))
 
 
 def _sizes(structures: Sequence[Structure]) -> dict[str, tuple[int, int]]:
@@ -214,7 +225,8 @@ def table(result: Evaluation, title: str) -> str:
     for section in _sections(result):
         for k, (name, cells) in enumerate(section, start=1):
             view.add_row(name, *cells, end_section=k == len(section))
-    return printed(view, width=80 + 14 * len(shown))
+    told = sentences(result.error_bars, result.grades)
+    return "\n".join([printed(view, width=80 + 14 * len(shown)), *told])
 
 
 def _shown(result: Evaluation) -> list[Label]:

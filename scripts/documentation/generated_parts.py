@@ -28,7 +28,7 @@ PYTHON = {
     "Train, evaluate, load, save": ["train", "evaluate", "load", "save", "export", "describe", "Run"],
     "Potentials": ["Potential", "NeuralNetworkPotential", "SumPotential", "ZBL", "Committee", "Spread", "Prediction"],
     "Descriptors": ["ACE", "ACSF", "ListedACSF", "descriptors.Descriptor", "descriptors.ListedFunction"],
-    "ASE": ["NNPotCalculator"],
+    "ASE": ["NNPotCalculator", "OnExtrapolation", "ExtrapolationError"],
     "Structures": ["Structure", "Pairs", "Batch", "reading.read_structures", "reading.Source"],
     "Data": ["doctor.examine"],
     "Parts of networks": [

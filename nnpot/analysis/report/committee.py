@@ -4,22 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nnpot.analysis.error_bars import rank_correlation
 from nnpot.analysis.evaluate import Evaluation, evaluate_potential
-from nnpot.analysis.report.charts import DECADES, FEW_POINTS, figure
+from nnpot.analysis.report.error_bars import NORMAL, against
 from nnpot.analysis.report.facts import Array, Facts
-from nnpot.analysis.report.svg import Chart, legend, logarithmic
 from nnpot.analysis.report.tables import table
-from nnpot.analysis.wording import counted, thousands, with_unit
+from nnpot.analysis.wording import thousands, with_unit
 from nnpot.committee import Committee
-from nnpot.labels import LABELS, Label
+from nnpot.labels import LABELS
 from nnpot.potential import Potential
 from nnpot.structure import Structure
-
-NORMAL = (0.683, 0.954, 0.997)
-"""Parts of a normal distribution within one, two and three standard deviations."""
-
-PARTS, FEWEST = 10, 5
-"""Into how many parts of equal size errors are divided by the spread, and how many there are in each at least."""
 
 
 def by_member(potential: Potential, structures: Sequence[Structure]) -> dict[str, Evaluation]:
@@ -51,11 +45,15 @@ def spreads(facts: Facts) -> str:
     found = {name: both for name in facts.evaluation.labels if (both := spread_and_error(facts, name)) is not None}
     if not found:
         return ""
-    drawn = [_picture(LABELS[name], *as_drawn(name, *found[name])) for name in ("energy", "forces") if name in found]
+    drawn = [
+        against(LABELS[name], *as_drawn(name, *found[name]), "spread", "spread of the members")
+        for name in ("energy", "forces")
+        if name in found
+    ]
     head = ["part of the errors", "within 1 σ", "within 2 σ", "within 3 σ", "rank correlation", "values"]
     rows = []
     for name, (sigma, error) in found.items():
-        ordered = ranked(*as_drawn(name, sigma, error))
+        ordered = rank_correlation(*as_drawn(name, sigma, error))
         parts = [f"{100 * part:.0f} %" for part in coverage(sigma, error)]
         there = "–" if ordered is None else f"{ordered:.2f}".replace("-", "−")
         rows.append([LABELS[name].title, *parts, there, thousands(len(error))])
@@ -87,52 +85,8 @@ def coverage(sigma: Array, error: Array) -> list[float]:
     return [float(np.mean(error <= k * sigma)) for k in (1, 2, 3)]
 
 
-def ranked(sigma: Array, error: Array) -> float | None:
-    """Return the rank correlation of spread and error (Spearman's); None where there are fewer than three."""
-    if len(sigma) < 3:
-        return None
-    a, b = (np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(float) for values in (sigma, error))
-    return float(np.corrcoef(a, b)[0, 1])
-
-
 def as_drawn(name: str, sigma: Array, error: Array) -> tuple[Array, Array]:
     """Return spread and error as they are compared: of forces the sizes of the vectors, as in ASE's results."""
     if name != "forces":
         return sigma, error
     return np.linalg.norm(sigma.reshape(-1, 3), axis=1), np.linalg.norm(error.reshape(-1, 3), axis=1)
-
-
-def _picture(label: Label, sigma: Array, error: Array) -> str:
-    of_atoms = label.per == "atom"
-    symbol = "F" if of_atoms else "E"
-    x = logarithmic(f"spread σ of {symbol} ({label.shown})", sigma, DECADES)
-    y = logarithmic(f"|Δ{symbol}| ({label.shown})", error, DECADES)
-    what = counted(len(error), "atom" if of_atoms else "structure")
-    told = f"error of the mean against the spread of the members, {what}"
-    chart = Chart(x, y, f"{label.title}: {told}", height=330)
-    ends = np.array([x.low, x.high])
-    chart.line(ends, ends, "ink")
-    chart.line(ends, 3 * ends, "ink dashed")
-    if len(sigma) > FEW_POINTS:
-        chart.cells(sigma, error)
-    else:
-        chart.dots(sigma, error, "c5")
-    entries = [("line", "ink", "|error| = σ"), ("line", "ink dashed", "|error| = 3 σ")]
-    middle, typical = _in_parts(sigma, error)
-    if len(middle) > 2:
-        chart.line(middle, typical, "c1")
-        chart.dots(middle, typical, "c1 large")
-        entries.append(("dots", "c1 large", f"RMS error in {len(middle)} equal parts, by σ"))
-    left = int(np.count_nonzero((sigma < x.low) | (error < y.low)))
-    told += f"; {left} with smaller ones lie outside" if left else ""
-    return figure(f"{label.name.capitalize()}: error against spread", chart, told, legend(entries))
-
-
-def _in_parts(sigma: Array, error: Array) -> tuple[Array, Array]:
-    """The median spread and the root mean square error in parts of equal size, from the least spread to the largest."""
-    n = min(PARTS, len(sigma) // FEWEST)
-    if n < 1:
-        return np.zeros(0), np.zeros(0)
-    parts = np.array_split(np.argsort(sigma, kind="stable"), n)
-    middle = [float(np.median(sigma[part])) for part in parts]
-    return np.array(middle), np.array([float(np.sqrt(np.mean(error[part] ** 2))) for part in parts])

@@ -19,6 +19,7 @@ from nnpot.analysis.report.charts import (
 )
 from nnpot.analysis.report.closeness import core_of, dimers, pairs_of
 from nnpot.analysis.report.committee import members, spreads
+from nnpot.analysis.report.error_bars import error_bars
 from nnpot.analysis.report.facts import (
     Facts,
     apart_from_composition,
@@ -61,6 +62,7 @@ def page(facts: Facts) -> str:
         ("Errors", _errors),
         ("Members of the committee", members),
         ("Spread of the members against the error", spreads),
+        ("How well it knows its errors", error_bars),
         ("Learning curves", _learning),
         ("Predicted against reference", _parity),
         ("Size of errors", _sizes),

@@ -7,11 +7,13 @@ from enum import IntEnum
 
 import numpy as np
 
+from nnpot.analysis.error_bars import rank_correlation
 from nnpot.analysis.history import FALL, Course, History
 from nnpot.analysis.overfitting import ALIKE, EXCESS, compared, diagnosis, remedy
 from nnpot.analysis.report.closeness import core_of, pairs_of
-from nnpot.analysis.report.committee import NORMAL, as_drawn, coverage, ranked, spread_and_error
+from nnpot.analysis.report.committee import as_drawn, coverage, spread_and_error
 from nnpot.analysis.report.earlier import earlier
+from nnpot.analysis.report.error_bars import NORMAL
 from nnpot.analysis.report.facts import Facts, outliers, spread, spread_of_what
 from nnpot.analysis.report.inside import Inside
 from nnpot.analysis.wording import counted, two_digits, with_unit
@@ -318,7 +320,7 @@ def _types(facts: Facts) -> Iterator[Statement]:
 def _spread(facts: Facts) -> Iterator[Statement]:
     """Whether the spread of a committee tells where it errs, and that it is no error bar."""
     both = None if facts.main is None or not facts.members else spread_and_error(facts, facts.main)
-    ordered = None if both is None or facts.main is None else ranked(*as_drawn(facts.main, *both))
+    ordered = None if both is None or facts.main is None else rank_correlation(*as_drawn(facts.main, *both))
     if both is None or ordered is None or facts.main is None:
         return
     key, within = LABELS[facts.main].key, f"{100 * coverage(*both)[0]:.0f} %"

@@ -1,0 +1,91 @@
+"""Errors beside what the model expects of them: by literals, and from an evaluation."""
+
+import numpy as np
+import pytest
+import torch
+from datasets import labelled_alloys
+from systems import acsf, network_potential
+
+from nnpot import NeuralNetworkPotential, Structure
+from nnpot.analysis.error_bars import ErrorBars, Grades, rank_correlation
+from nnpot.analysis.evaluate import Evaluation, evaluate_potential, table
+from nnpot.calibration import calibrated
+from nnpot.labels import LABELS
+
+
+@pytest.fixture(scope="module")
+def structures() -> list[Structure]:
+    return [Structure.from_ase(atoms) for atoms in labelled_alloys(10, 4)]
+
+
+@pytest.fixture(scope="module")
+def model(structures: list[Structure]) -> NeuralNetworkPotential:
+    new = calibrated(network_potential(acsf(("Cu", "Au"))), structures, structures)
+    assert isinstance(new, NeuralNetworkPotential)
+    return new
+
+
+@pytest.fixture(scope="module")
+def result(model: NeuralNetworkPotential, structures: list[Structure]) -> Evaluation:
+    return evaluate_potential(model, structures, atoms_per_batch=12)
+
+
+BARS = ErrorBars(np.array([1.0, 1.0, 2.0, 4.0]), np.array([0.5, 1.5, 3.0, 13.0]), ("b", "b", "a", "a"), np.arange(4))
+
+
+def test_ratio_rank_and_parts() -> None:
+    assert BARS.ratio == pytest.approx(np.sqrt((0.25 + 2.25 + 9 + 169) / (1 + 1 + 4 + 16)))
+    assert BARS.ratios() == pytest.approx({"a": np.sqrt(178 / 20), "b": np.sqrt(2.5 / 2)})
+    assert [BARS.within(k) for k in (1, 2, 3)] == [0.25, 0.75, 0.75]
+    assert BARS.rank == pytest.approx(1.0)
+    assert rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0])) == pytest.approx(-1.0)
+    assert rank_correlation(np.ones(5), np.arange(5.0)) is None
+    assert rank_correlation(np.array([1.0, 2.0]), np.array([1.0, 2.0])) is None
+
+
+def test_frames_beyond_the_data_are_named_the_farthest_first() -> None:
+    grades = Grades(np.array([0.5, 1.2, 0.1, 3.0, 1.0]), ("",) * 5, np.array([0, 0, 1, 2, 2]))
+    assert grades.beyond == pytest.approx(0.4)
+    assert grades.in_words() == "2 of 5 atoms are beyond the training data (γ > 1): frames 2 (3.00), 0 (1.20)"
+    many = Grades(np.full(9, 2.0), ("",) * 9, np.arange(9))
+    assert many.in_words().endswith("frames 8 (2.00), 7 (2.00), 6 (2.00), 5 (2.00), 4 (2.00) and 4 more")
+    assert Grades(np.full(3, 0.9), ("",) * 3, np.arange(3)).in_words().endswith("(γ > 1)")
+
+
+def test_an_evaluation_has_them_in_the_units_of_its_errors(
+    result: Evaluation, model: NeuralNetworkPotential, structures: list[Structure]
+) -> None:
+    told = [model.predict(s) for s in structures]
+    energy, forces, stress = (result.error_bars[name] for name in ("energy", "forces", "stress"))
+    expected = [1000 * float(p.energy_uncertainty) / len(s) for p, s in zip(told, structures, strict=True)]
+    np.testing.assert_allclose(energy.expected, expected, rtol=1e-9)
+    off = [1000 * abs(float(p.energy - s.labels["energy"])) / len(s) for p, s in zip(told, structures, strict=True)]
+    np.testing.assert_allclose(energy.error, off, rtol=1e-7)
+    np.testing.assert_allclose(forces.expected, 1000 * torch.cat([p.forces_uncertainty for p in told]), rtol=1e-9)
+    vectors = [(p.forces - s.labels["forces"]).norm(dim=1) for p, s in zip(told, structures, strict=True)]
+    np.testing.assert_allclose(forces.error, 1000 * torch.cat(vectors), rtol=1e-7)
+    gpa = torch.cat([p.stress_uncertainty for p in told]).repeat_interleave(6) / LABELS["stress"].factor
+    np.testing.assert_allclose(stress.expected, gpa, rtol=1e-9)
+    np.testing.assert_allclose(result.grades.values, torch.cat([p.extrapolation for p in told]), rtol=1e-9)
+    assert (
+        forces.frames.tolist()
+        == result.grades.frames.tolist()
+        == [k for k, s in enumerate(structures) for _ in s.numbers]
+    )
+
+
+def test_the_text_and_the_json_tell_the_ratios(result: Evaluation) -> None:
+    lines = table(result, "t").splitlines()
+    assert lines[-2].startswith("error found / expected by the model (RMS): energy ")
+    assert lines[-1] == result.grades.in_words()
+    errors = result.errors()
+    assert errors["energy_found_to_expected"] == pytest.approx(result.error_bars["energy"].ratio)
+    assert errors["force_found_to_expected"] == pytest.approx(result.error_bars["forces"].ratio)
+    assert errors["beyond_training_data"] == result.grades.beyond
+
+
+def test_a_model_that_knows_nothing_tells_nothing(structures: list[Structure]) -> None:
+    result = evaluate_potential(network_potential(acsf(("Cu", "Au"))), structures)
+    assert not result.error_bars
+    assert "expected" not in table(result, "t")
+    assert not [key for key in result.errors() if "expected" in key or "beyond" in key]
