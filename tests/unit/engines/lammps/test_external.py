@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from lammps_runs import REFUSED, assert_as_in_ase, read_result, thermo, with_bonds, with_external, write_input
+from lammps_runs import MASSES, REFUSED, assert_as_in_ase, read_result, thermo, with_bonds, with_external, write_input
 from systems import ELEMENTS, SYSTEMS, acsf, network_potential, rattled
 
 from nnpot.calculator import NNPotCalculator
@@ -107,6 +107,17 @@ def test_the_reach_of_ghosts_is_not_made_shorter(model: Path, tmp_path: Path) ->
     result = read_result(tmp_path, atoms)
     atoms.calc = NNPotCalculator(potential(), dtype="float64")
     assert_as_in_ase(result, atoms)
+
+
+@pytest.mark.parametrize("case", MASSES)
+def test_a_type_with_the_mass_of_another_element_is_warned_of(case: str, model: Path, tmp_path: Path) -> None:
+    before, elements, warning = MASSES[case]
+    script = write_input(tmp_path, alloy(1), model, elements=elements)
+    script.write_text(script.read_text().replace("pair_style", before + "pair_style"))
+    done = with_external(script)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ("has the mass of" in done.stderr) is bool(warning)
+    assert warning in done.stderr
 
 
 FIRST, *OTHERS = REFUSED

@@ -11,7 +11,17 @@ import torch
 from ase import Atoms, units
 from ase.build import bulk
 from ase.md.verlet import VelocityVerlet
-from lammps_runs import REFUSED, assert_as_in_ase, in_folders, read_result, thermo, with_bonds, with_plugin, write_input
+from lammps_runs import (
+    MASSES,
+    REFUSED,
+    assert_as_in_ase,
+    in_folders,
+    read_result,
+    thermo,
+    with_bonds,
+    with_plugin,
+    write_input,
+)
 from packages import EXPORTED, package_of, with_metadata
 from systems import ELEMENTS, SYSTEMS, rattled
 
@@ -187,6 +197,17 @@ def test_no_pair_may_be_excluded(exclusion: str, is_refused: bool, tmp_path: Pat
     done = with_plugin(write_input(tmp_path, alloy(2), package_of("ACSF"), before=exclusion + "\n"))
     assert (done.returncode != 0) is is_refused
     assert ("neigh_modify exclude drops pairs of atoms" in done.stdout) is is_refused
+
+
+@pytest.mark.parametrize("case", MASSES)
+def test_a_type_with_the_mass_of_another_element_is_warned_of_once(case: str, tmp_path: Path) -> None:
+    before, elements, warning = MASSES[case]
+    more = {"before": before, "elements": elements}
+    done = with_plugin(write_input(tmp_path, alloy(1), package_of("ACSF"), "run 0\n", **more), ranks=2)
+    assert done.returncode == 0, done.stdout
+    warnings = [line for line in done.stdout.splitlines() if "has the mass of" in line]
+    assert len(warnings) == bool(warning)
+    assert warning in "".join(warnings)
 
 
 @pytest.mark.slow
