@@ -178,7 +178,10 @@ KEPT = "features of 8 structures are calculated once and kept"
         ({"data.cache": "on", "data.cache_gib": 1e-9}, KEPT),
         pytest.param({"data.cache": "auto"}, KEPT, marks=pytest.mark.slow),
         pytest.param({"data.cache": "off"}, "", marks=pytest.mark.slow),
-        ({"data.cache": "auto", "data.cache_gib": 1e-9}, "more than data.cache_gib = 0.0: not kept"),
+        pytest.param(
+            *({"data.cache": "auto", "data.cache_gib": 1e-9}, "more than data.cache_gib = 0.0: not kept"),
+            marks=pytest.mark.slow,
+        ),
         ({"data.cache": "off", "data.pairs_gib": 1e-9}, "they are kept in temporary files"),
     ],
     ids=str,
