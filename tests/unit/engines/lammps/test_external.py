@@ -40,7 +40,7 @@ def alloy(n: int = 3) -> Atoms:
         ("alloy", 1),
         pytest.param("triclinic", 1, marks=pytest.mark.slow),
         pytest.param("slab", 1, marks=pytest.mark.slow),
-        pytest.param("alloy", 2, marks=needs_mpi4py),
+        pytest.param("alloy", 2, marks=[needs_mpi4py, pytest.mark.slow]),
         pytest.param("triclinic", 2, marks=[needs_mpi4py, pytest.mark.slow]),
         pytest.param("slab", 2, marks=[needs_mpi4py, pytest.mark.slow]),
     ],
@@ -134,7 +134,7 @@ def test_what_every_way_into_lammps_refuses(case: str, model: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("pair_style nnpot", "pair_style zero 5", "one line `pair_style nnpot`"),
+        pytest.param("pair_style nnpot", "pair_style zero 5", "one line `pair_style nnpot`", marks=pytest.mark.slow),
         pytest.param("H O Cu Au", "H O Cu", "the elements of all 4 atom types", marks=pytest.mark.slow),
         pytest.param("H O Cu Au", "H O Cu Ag", "knows the elements H, O, Cu, Au, not Ag", marks=pytest.mark.slow),
         pytest.param("model.nnpot", "nothing.nnpot", "there is no model", marks=pytest.mark.slow),
