@@ -7,9 +7,9 @@ PYTHON ?= python3
 FORMATTED = $(filter-out nnpot/native/api.h nnpot/native/gaunt.h,$(wildcard nnpot/native/*.cpp nnpot/native/*.h)) \
             $(filter-out nnpot/engines/lammps/operators.cpp,$(wildcard nnpot/engines/lammps/*.cpp nnpot/engines/lammps/*.h)) \
             $(wildcard tests/*/*.cpp tests/unit/native/*.cpp tests/unit/engines/lammps/*.cpp)
-# tests are shared out to so many processes, file by file
+# tests are shared out to so many processes, file by file, in the order of tests/conftest.py
 WORKERS ?= 2
-SHARED = -n $(WORKERS) --dist loadfile
+SHARED = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 RUN = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(VENV)/bin/python
 
 .PHONY: setup demo docs lessons lint test test-all mutants wheel clean

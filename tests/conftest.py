@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,35 @@ settings.register_profile(
     "nnpot", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("nnpot")
+
+
+LONGEST = (
+    "unit/engines/lammps/test_plugin.py",
+    "definitions/test_settings.py",
+    "unit/commands/test_train.py",
+    "unit/commands/test_resume.py",
+    "unit/engines/test_torchscript.py",
+    "doctor/test_planted_faults.py",
+    "unit/engines/lammps/test_external.py",
+    "laws/test_gradients.py",
+    "unit/native/test_library.py",
+    "unit/commands/test_charges.py",
+    "unit/commands/test_stop.py",
+    "unit/engines/test_metatomic.py",
+    "unit/commands/test_from_model.py",
+    "laws/test_another_device.py",
+    "unit/test_torch_compile.py",
+    "unit/commands/test_several.py",
+    "unit/commands/test_learning_curve.py",
+)
+"""Files that take longest; they begin first, so that at the end no process waits for one of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring tests of long files to the front; all others stay in their order."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    assert all(path.is_file() for path in places), "a file of LONGEST is not there"
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session", autouse=True)

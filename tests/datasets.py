@@ -1,5 +1,7 @@
 """A small labelled data set, made on the spot."""
 
+import copy
+from functools import cache
 from pathlib import Path
 
 import ase.io
@@ -12,6 +14,11 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 def labelled_alloys(n: int = 12, seed: int = 0) -> list[Atoms]:
     """Return n rattled and strained Cu–Au cells of 4 atoms, several compositions, labelled by EMT."""
+    return copy.deepcopy(_labelled_alloys(n, seed))
+
+
+@cache
+def _labelled_alloys(n: int, seed: int) -> list[Atoms]:
     rng = np.random.default_rng(seed)
     frames = []
     for k in range(n):

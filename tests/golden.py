@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -84,6 +85,11 @@ NETWORKS: Settings = {
 
 def alloys() -> list[Atoms]:
     """Return rattled and strained cells of copper and gold, of four compositions."""
+    return copy.deepcopy(_alloys())
+
+
+@cache
+def _alloys() -> list[Atoms]:
     rng, frames = np.random.RandomState(5), []
     for k in range(16):
         atoms = bulk("Cu", cubic=True, a=3.8)

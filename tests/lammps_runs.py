@@ -62,6 +62,13 @@ REFUSED = {
 }
 """What every way into LAMMPS refuses, in the same words."""
 
+MASSES = {
+    "those of the types": ("", "H O Cu Au", ""),
+    "of another element": ("", "H O Au Cu", "atom type 3 has the mass of Cu, but pair_coeff makes it Au: give"),
+    "of isotopes and the user's own": ("mass 1 2.014\nmass 2 17.999\nmass 3 1.0e3\nmass 4 50\n", "H O Cu Au", ""),
+}
+"""Masses in an input beside those in the data, elements in `pair_coeff`, and what both ways warn of."""
+
 
 @dataclass(frozen=True)
 class Result:

@@ -22,7 +22,7 @@ Modules import freely within their own package.  `nnpot/__init__` re-exports and
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -67,13 +67,40 @@ MODULES = {
     for path in sorted((ROOT / "nnpot").rglob("*.py"))
 }
 INSIDE = [name for name in MODULES if name != "nnpot"]
-every_module = pytest.mark.parametrize("name", MODULES)
-every_inner_module = pytest.mark.parametrize("name", INSIDE)
+
+Rule = Callable[[str], None]
+
+
+def of_each(names: Iterable[str]) -> Callable[[Rule], Callable[[], None]]:
+    """Let one test ask something of each module: to run a thousand tests of a millisecond takes much longer."""
+
+    def decorated(rule: Rule) -> Callable[[], None]:
+        def of_all() -> None:
+            wrong = []
+            for name in names:
+                try:
+                    rule(name)
+                except AssertionError as error:
+                    wrong.append(f"{name}: {error}")
+            assert wrong == []
+
+        return of_all
+
+    return decorated
+
+
+every_module = of_each(MODULES)
+every_inner_module = of_each(INSIDE)
 
 
 @cache
 def tree_of(name: str) -> ast.Module:
     return ast.parse(MODULES[name].read_text(encoding="utf-8"))
+
+
+@cache
+def imports_of(name: str) -> list[str]:
+    return list(imports_in(tree_of(name)))
 
 
 def imports_in(tree: ast.AST) -> Iterator[str]:
@@ -87,7 +114,7 @@ def imports_in(tree: ast.AST) -> Iterator[str]:
 
 
 def own_imports(name: str) -> set[str]:
-    return {m for m in imports_in(tree_of(name)) if m == "nnpot" or m.startswith("nnpot.")}
+    return {m for m in imports_of(name) if m == "nnpot" or m.startswith("nnpot.")}
 
 
 def part_of(name: str) -> str:
@@ -106,6 +133,7 @@ def allowed(importer: str, imported: str) -> bool:
     return above in OPEN_LAYERS or imported in BESIDE.get(importer, set())
 
 
+@cache
 def functions_of(name: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [n for n in ast.walk(tree_of(name)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
 
@@ -131,33 +159,33 @@ def test_no_module_imports_the_whole_package(name: str) -> None:
 
 @every_module
 def test_imports_are_absolute(name: str) -> None:
-    assert [m for m in imports_in(tree_of(name)) if m.startswith(".")] == []
+    assert [m for m in imports_of(name) if m.startswith(".")] == []
 
 
-@pytest.mark.parametrize("name", [n for n in INSIDE if part_of(n) in FREE_OF_NNPOT])
+@of_each([n for n in INSIDE if part_of(n) in FREE_OF_NNPOT])
 def test_the_reference_stands_on_numpy_alone(name: str) -> None:
-    foreign = {m.split(".")[0] for m in imports_in(tree_of(name))} - {"nnpot"}
+    foreign = {m.split(".")[0] for m in imports_of(name)} - {"nnpot"}
     assert foreign - {"collections", "dataclasses", "functools", "itertools", "math", "typing", "numpy"} == set()
 
 
-@pytest.mark.parametrize("name", [n for n in INSIDE if part_of(n) in FREE_OF_NNPOT])
+@of_each([n for n in INSIDE if part_of(n) in FREE_OF_NNPOT])
 def test_the_reference_imports_no_other_part(name: str) -> None:
     assert {part_of(m) for m in own_imports(name)} <= FREE_OF_NNPOT
 
 
-@pytest.mark.parametrize("name", [n for n in INSIDE if part_of(n) != "training"])
+@of_each([n for n in INSIDE if part_of(n) != "training"])
 def test_only_training_and_its_commands_import_lightning(name: str) -> None:
-    lightning = [m for m in imports_in(tree_of(name)) if m.startswith(("pytorch_lightning", "lightning"))]
+    lightning = [m for m in imports_of(name) if m.startswith(("pytorch_lightning", "lightning"))]
     assert lightning == [] or name == "nnpot.commands.train"
 
 
-@pytest.mark.parametrize("name", [n for n in INSIDE if part_of(n) == "analysis"])
+@of_each([n for n in INSIDE if part_of(n) == "analysis"])
 def test_numbers_need_no_drawing(name: str) -> None:
     drawing = {"nnpot.analysis.drawing", "nnpot.analysis.plots", "nnpot.analysis.curves"}
-    assert name in drawing or not {m for m in imports_in(tree_of(name)) if m in drawing or m.startswith("matplotlib")}
+    assert name in drawing or not {m for m in imports_of(name) if m in drawing or m.startswith("matplotlib")}
 
 
-@pytest.mark.parametrize("name", [n for n in INSIDE if part_of(n) == "training"])
+@of_each([n for n in INSIDE if part_of(n) == "training"])
 def test_training_knows_no_architecture(name: str) -> None:
     assert {part_of(m) for m in own_imports(name)} & {"descriptors", "nn", "network_potential"} == set()
 

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import fuzz
 from fuzzing.kinds import KINDS
 
-SHORT = {"models": 150, "n2p2": 80, "data": 40, "configurations": 4, "checkpoints": 6}
+SHORT = {"models": 150, "n2p2": 80, "data": 40, "configurations": 4, "checkpoints": 3}
 LONG = {"models": 2000, "n2p2": 500, "data": 300, "configurations": 150, "checkpoints": 60, "packages": 60}
 
 

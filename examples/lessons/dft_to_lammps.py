@@ -188,7 +188,7 @@ shell("nnpot export runs/agpd/model.nnpot --to lammps lammps", here)
 # %% [markdown]
 # LAMMPS wants a file of the atoms, and an input. In the file atoms have types 1, 2, …; `pair_coeff` says which
 # element each type is, **in the order of the types**. The wrong order is the most common mistake: silver would be
-# palladium, and nothing would warn you. So write both by the same list.
+# palladium. So write both by the same list, and masses into the file: by these LAMMPS notices and warns.
 
 # %%
 ELEMENTS = ["Ag", "Pd"]
@@ -256,11 +256,11 @@ print(f"energy(sigma->0) − TOTEN: {1000 * min(apart):.2f} to {1000 * max(apart
 # start says so, the energy RMSE is tens of meV/atom while forces, which a constant does not touch, are as good as
 # before, and the structures of `AgPd-old` head the list of the worst.
 #
-# **3.** LAMMPS says nothing: both are valid. The energies differ:
+# **3.** LAMMPS runs, and warns, since the masses in the data are not those of the elements. The energies differ:
 
 # %%
 (here / "in.swapped").write_text((here / "in.npt").read_text().replace("Ag Pd", "Pd Ag").replace("run 500", "run 0"))
-swapped = shell("lmp -in in.swapped -log swapped.log", here, last=25)
+swapped = shell("lmp -in in.swapped -log swapped.log | grep -oe 'atom type .* types' -e '^ *Step.*' -e '^ *0 .*'", here)
 wrong = next(float(r[2]) for r in map(str.split, swapped.splitlines()) if len(r) == 5 and r[0] == "0")
 print(f"swapped: {(wrong - in_ase) / len(atoms):+.3f} eV/atom from ASE")
 

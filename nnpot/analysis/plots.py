@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 POINTS_FOR_DENSITY = 2000
 """Number of points from which a panel shows their density instead of their groups."""
 
-LONGEST = 18
+LONGEST = 20
 """Letters of a name in a legend."""
 
 MAX_POINTS = 200_000
@@ -56,7 +56,8 @@ def parity(path: Path, panels: Sequence[ParityPanel], title: str = "") -> Path:
     """
     if not panels:
         raise ValueError("panels must hold at least one quantity, got none")
-    figure = new_figure(3.6 * len(panels), 5.5)
+    figure = new_figure(3.6 * len(panels), 5.6)
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)  # titles of four lines stand close to that of all
     figure.suptitle(_literal(title), fontsize=11)
     axes = figure.subplots(2, len(panels), squeeze=False, height_ratios=(3.6, 1.0))
     for (above, below), panel in zip(axes.T, panels, strict=True):

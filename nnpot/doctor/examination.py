@@ -29,7 +29,7 @@ from nnpot.doctor.facts import Budget, Facts, Source, evenly
 from nnpot.doctor.finding import Diagnosis, Finding, Level, Place
 from nnpot.doctor.quick_fit import QuickFit
 from nnpot.label_names import LabelKeys
-from nnpot.reading import FileFrames, called, labelled, read_files
+from nnpot.reading import FileFrames, UnreadableFiles, called, labelled, read_files
 from nnpot.structure import Structure, as_structure
 
 CHECKS: tuple[Check, ...] = (
@@ -233,6 +233,9 @@ def _read(paths: Sequence[str | Path], keys: LabelKeys, problems: list[Finding],
         try:
             files = read_files(path)
             structures, inventory = labelled(files, keys, "--keys.{label} {name}")
+        except UnreadableFiles as error:
+            problems.append(Finding(Level.STOP, "reading", str(error)))
+            continue
         except ValueError as error:
             problems.append(_problem(str(error), name, str(path)))
             continue

@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from ase.data import atomic_masses, atomic_numbers
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -102,6 +103,7 @@ def write(
         "nnpot": FORMAT,
         "torch": pytorch_release(),
         "elements": " ".join(potential.elements),
+        "masses": " ".join(repr(float(atomic_masses[atomic_numbers[s]])) for s in potential.elements),
         "cutoff": repr(float(potential.cutoff)),
         "core": "yes" if potential.has_core else "no",
         "dtype": dtype,

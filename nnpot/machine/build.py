@@ -25,7 +25,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from nnpot.machine.cache import folders, is_whole, put, remove_old
+from nnpot.machine.cache import folders, is_whole, objects_of, put, remove_old
 from nnpot.machine.threads import cores
 
 log = logging.getLogger("nnpot")
@@ -114,7 +114,13 @@ def version_of(compiler: str) -> str:
 
 
 def compile_library(
-    compiler: str, sources: Sequence[Path], path: Path, *more_flags: str, what: str, seconds: float = 50.0
+    compiler: str,
+    sources: Sequence[Path],
+    path: Path,
+    *more_flags: str,
+    what: str,
+    seconds: float = 50.0,
+    keeps_objects: bool = False,
 ) -> None:
     """Compile a library unless it is there and whole; of several processes one does it, and the others wait.
 
@@ -122,11 +128,12 @@ def compile_library(
 
     Args:
         compiler: The program.
-        sources: C++ files.
+        sources: C++ files, and objects (`*.o`), which are only linked.
         path: Of the library.
         more_flags: What the sources need beside :func:`flags`.
         what: Is compiled, for the log.
         seconds: That it takes one core, about.
+        keeps_objects: Whether the objects are kept with it: :func:`nnpot.machine.cache.objects_of`.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -147,6 +154,8 @@ def compile_library(
             unfinished = Path(folder) / path.name
             command = [compiler, *flags()]
             build([*command, *more_flags], command, sources, unfinished, *more_flags)
+            if keeps_objects:
+                _keep_objects(command, _objects(sources, unfinished), path)
             put(unfinished, path)
         for some in folders():
             remove_old(some)
@@ -160,7 +169,7 @@ def build(
     Args:
         compile_one: The program and its options for a source.
         link: The same for the library.
-        sources: C++ files.
+        sources: C++ files, and objects (`*.o`), which are only linked.
         path: Of the library; others are written beside it.
         libraries: Options of the linker that have to stand behind the objects: what these need is looked for in them.
 
@@ -168,15 +177,31 @@ def build(
         OSError: If a program cannot be run.
         subprocess.SubprocessError: If it fails, with what it printed as `stderr`.
     """
-
-    def run(command: Sequence[str], *arguments: Path | str) -> None:
-        subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=True)
-
-    objects = [path.with_name(f"{source.stem}.o") for source in sources]
+    objects = _objects(sources, path)
+    to_compile = [(source, made) for source, made in zip(sources, objects, strict=True) if source != made]
     with ThreadPoolExecutor(cores().allowed) as pool:
-        largest_first = sorted(zip(sources, objects, strict=True), key=lambda pair: -pair[0].stat().st_size)
-        list(pool.map(lambda pair: run(compile_one, "-c", pair[0], "-o", pair[1]), largest_first))
-    run(link, "-shared", *objects, "-o", path, *libraries)
+        largest_first = sorted(to_compile, key=lambda pair: -pair[0].stat().st_size)
+        list(pool.map(lambda pair: _run(compile_one, "-c", pair[0], "-o", pair[1]), largest_first))
+    _run(link, "-shared", *objects, "-o", path, *libraries)
+
+
+def _objects(sources: Sequence[Path], library: Path) -> list[Path]:
+    """Where the objects of a library are when it is linked."""
+    return [s if s.suffix == ".o" else library.with_name(f"{s.stem}.o") for s in sources]
+
+
+def _keep_objects(link: Sequence[str], objects: Sequence[Path], library: Path) -> None:
+    """Join objects to one and keep it; to have none is no reason not to have the library."""
+    joined = objects[0].with_name("joined.o")
+    try:
+        _run(link, "-r", "-nostdlib", *objects, "-o", joined)
+        put(joined, objects_of(library))
+    except (OSError, subprocess.SubprocessError) as error:
+        log.info("the objects of %s are not kept: %s", library, complaint(error))
+
+
+def _run(command: Sequence[str], *arguments: Path | str) -> None:
+    subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=True)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Where compiled libraries are kept, which of them may be loaded, and when they go.
 
 To load a library is to run its code.  So it is loaded only if nobody but the user and root can have written it, and if
-it is whole: beside it is the digest of what it was when it was made, `*.so.sha256`.
+it is whole: beside it is the digest of what it was when it was made, `*.so.sha256`.  The objects that it was linked
+from, joined to one, may be kept with it, `*.so.o`, for other libraries with the same code: the same holds for them.
 """
 
 import fnmatch
@@ -25,7 +26,7 @@ LEFT_BEHIND = DAY
 """Time in seconds after which unfinished files of a compilation are removed: the process was killed."""
 ROOT = 0
 OWN = re.compile(
-    r"(?P<library>kernels-[0-9a-f]{16}(-[0-9a-f]{8})?\.so)(\.lock|\.sha256)?|(?P<folder>lammps-[0-9a-f]{16})"
+    r"(?P<library>kernels-[0-9a-f]{16}(-[0-9a-f]{8})?\.so)(\.o)?(\.lock|\.sha256)?|(?P<folder>lammps-[0-9a-f]{16})"
     r"|(?P<unfinished>kernels-[0-9a-f-]+\.so-\w+)"
 )
 """Names of nnpot's own files: everything else in the folder is left alone."""
@@ -113,6 +114,11 @@ def put(unfinished: Path, path: Path) -> None:
     sealed.chmod(0o644)
     unfinished.replace(path)
     sealed.replace(_seal(path))
+
+
+def objects_of(library: Path) -> Path:
+    """Return where the objects of a library are, if they are kept; they are removed with it."""
+    return library.with_name(library.name + ".o")
 
 
 def remove_old(folder: Path) -> None:

@@ -5,7 +5,6 @@ from the source, compiles one at first use and keeps it (:mod:`nnpot.machine.cac
 """
 
 import ctypes
-import hashlib
 import logging
 import os
 import subprocess
@@ -17,14 +16,13 @@ from pathlib import Path
 import torch
 
 from nnpot.machine import processor
-from nnpot.machine.build import STANDARD, compile_library, complaint, find_compiler, fingerprint, version_of
+from nnpot.machine.build import STANDARD, compile_library, complaint, find_compiler
 from nnpot.machine.cache import folder_to_write, folders, is_usable, libraries_in, objection
+from nnpot.machine.kernels import SOURCES, name_of_library
 
 log = logging.getLogger("nnpot")
 
 HERE = Path(__file__).parent
-SOURCES = sorted(HERE.glob("*.cpp"))
-HEADERS = sorted(HERE.glob("*.h"))
 SHIPPED = HERE / "shipped"
 """Folder of the libraries in a wheel."""
 SECONDS = 60
@@ -103,8 +101,7 @@ def shipped() -> Path | None:
 def _kept_or_compiled() -> Path:
     """A library by the compiler that is there, by any if there is none."""
     compiler = find_compiler()
-    of_compiler = "*" if compiler is None else hashlib.sha256(version_of(compiler).encode()).hexdigest()[:8]
-    name = f"kernels-{fingerprint([*SOURCES, *HEADERS], STANDARD)}-{of_compiler}.so"
+    name = name_of_library(compiler)
     found = [path for folder in folders() for path in libraries_in(folder, name)]
     usable = next((path for path in found if is_usable(path)), None)
     if usable is not None:
@@ -115,7 +112,7 @@ def _kept_or_compiled() -> Path:
     path = folder_to_write() / name
     if objection(path):
         log.warning("%s, so it is not loaded", objection(path))
-    compile_library(compiler, SOURCES, path, STANDARD, what="the C++ kernels", seconds=SECONDS)
+    compile_library(compiler, SOURCES, path, STANDARD, what="the C++ kernels", seconds=SECONDS, keeps_objects=True)
     return path
 
 

@@ -16,6 +16,13 @@ log = logging.getLogger("nnpot")
 _MOST = 4
 """Number of files that are listed."""
 
+_NAMED = 3
+"""Number of files that are named of those that cannot be read."""
+
+
+class UnreadableFiles(ValueError):
+    """Several files cannot be read."""
+
 
 @dataclass(frozen=True, eq=False)
 class FileFrames:
@@ -50,16 +57,14 @@ def read_files(given: Sources) -> list[FileFrames]:
         FileNotFoundError: If a file is not there.
         ValueError: If one cannot be read or holds no structures, a folder or pattern none of them, or no frames are
             among those that are chosen; it names the file.
+        UnreadableFiles: If several cannot be read; it names three of them, and says what is wrong with the first.
     """
     chosen = [file for source in sources_of(given) for file in chosen_files(source)]
-    contents = dict[Path, Content]()
+    contents = _contents(chosen)
     found = []
     names = _names([c.path for c in chosen])
     for c in chosen:
-        key = c.path.resolve()
-        if key not in contents:
-            contents[key] = content_of(c.path)
-        frames = contents[key].frames
+        frames = contents[c.path.resolve()].frames
         numbers = c.numbers(len(frames))
         atoms = [frames[n] for n in numbers]
         found.append(FileFrames(c.path, names[c.path], atoms, numbers, c.source.weight, c.source.group))
@@ -79,6 +84,29 @@ def read_atoms(given: Sources) -> list[Atoms]:
         ValueError: As `read_files`.
     """
     return [atoms for file in read_files(given) for atoms in file.frames]
+
+
+def _contents(chosen: Sequence[Chosen]) -> dict[Path, Content]:
+    """What the files hold, each read once; all are read before one is complained about."""
+    paths = dict[Path, Path]()
+    for c in chosen:
+        paths.setdefault(c.path.resolve(), c.path)
+    contents, wrong = dict[Path, Content](), dict[Path, ValueError | FileNotFoundError]()
+    for key, path in paths.items():
+        try:
+            contents[key] = content_of(path)
+        except (ValueError, FileNotFoundError) as error:
+            wrong[path] = error
+    if not wrong:
+        return contents
+    first = next(iter(wrong.values()))
+    if len(wrong) == 1:
+        raise first
+    are_missing = all(isinstance(error, FileNotFoundError) for error in wrong.values())
+    verb = "are not there" if are_missing else "cannot be read, leave them out or mend them"
+    named, more = ", ".join(map(str, [*wrong][:_NAMED])), len(wrong) - _NAMED
+    said = f"{len(wrong)} of {len(paths)} files {verb}: {named}{f' and {more} more' if more > 0 else ''}; {first}"
+    raise (FileNotFoundError if are_missing else UnreadableFiles)(said) from first
 
 
 def called(files: Sequence[FileFrames]) -> str:

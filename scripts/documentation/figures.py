@@ -25,6 +25,8 @@ FIGURES = DOCS / "figures"
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 """Distinguishable to colour-blind readers (Okabe and Ito)."""
 STYLE = {"axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "nnpot", "font.size": 9}
+SHOWN = {"mosi2n4": "MoSi$_2$N$_4$", "water_pbe0ts": "water", "ethanol": "ethanol"}
+"""Sets of data, by their names in the tables."""
 Box = tuple[float, float, str]
 """Place of a box of a diagram, and its text."""
 
@@ -51,9 +53,9 @@ def symmetry_functions(axes: Axes) -> None:
     f_c = cutoff_function("cosine").value(r, 6.0)
     for eta, r_s in ((0.05, 0.0), (0.5, 0.0), (4.0, 2.0), (4.0, 3.0)):
         value = shifted_gaussians(r, torch.tensor([eta]).double(), torch.tensor([r_s]).double())[..., 0] * f_c
-        axes.plot(r, value, label=f"η = {eta:g} Å$^{{-2}}$, r$_s$ = {r_s:g} Å")
-    axes.plot(r, f_c, "k--", lw=1, label="f_c, cosine")
-    axes.set(xlabel="distance, Å", ylabel="contribution to G2", ylim=(0, 1.02), xlim=(0.5, 6))
+        axes.plot(r, value, label=f"$\\eta$ = {eta:g} Å$^{{-2}}$, $r_s$ = {r_s:g} Å")
+    axes.plot(r, f_c, "k--", lw=1, label="$f_c$, cosine")
+    axes.set(xlabel="distance, Å", ylabel="contribution to $G^2$", ylim=(0, 1.02), xlim=(0.5, 6))
     axes.legend(frameon=False, fontsize=8)
 
 
@@ -64,7 +66,7 @@ def radial_basis(axes: Axes) -> None:
     for k in range(4):
         axes.plot(r, values[:, k], label=f"k = {k + 1}")
     axes.axhline(0, color="#999", lw=0.5)
-    axes.set(xlabel="distance, Å", ylabel="R_k(r)", xlim=(0.6, 5))
+    axes.set(xlabel="distance, Å", ylabel="$R_k(r)$", xlim=(0.6, 5))
     axes.legend(frameon=False, fontsize=8)
 
 
@@ -84,8 +86,8 @@ def core(axes: Axes) -> None:
     axes.plot(r, [clamped_distance(x, 2.2) for x in r], label="with the core")
     axes.plot(r, r, "--", color="#777", lw=1, label="without")
     axes.axvline(2.2, color="#999", lw=0.5)
-    axes.annotate("d", (2.2, 1.25), xytext=(4, 0), textcoords="offset points")
-    axes.set(xlabel="distance r, Å", ylabel="r̃, Å", xlim=(1.2, 3), ylim=(1.2, 3))
+    axes.annotate("$d$", (2.2, 1.25), xytext=(4, 0), textcoords="offset points")
+    axes.set(xlabel="distance $r$, Å", ylabel="$\\tilde{r}$, Å", xlim=(1.2, 3), ylim=(1.2, 3))
     axes.legend(frameon=False, fontsize=8)
 
 
@@ -117,7 +119,7 @@ def compared() -> dict[str, tuple[float, float, str]]:
         own = float(re.match(r" ?([\d.]+)", cells[1])[1])
         other = float(re.search(rf"{published} [\d.]+ / ([\d.]+)", cells[3])[1])
         time = float(re.search(rf"MD water1536 \| {timed} \| [^|]*\| ([\d.]+)", times)[1])
-        found[name] = (time, other / own, row.split(",")[0].replace("_pbe0ts", ""))
+        found[name] = (time, other / own, SHOWN[row.split(",")[0]])
     return found
 
 
@@ -144,8 +146,8 @@ def network(axes: Axes) -> None:
 def from_pairs_to_forces(axes: Axes) -> None:
     """The steps from pairs of atoms to energies and back."""
     boxes = [
-        *((0.0, 1.0, "pairs\nr_ij"), (1.2, 1.0, "density\nA"), (1.2, 0.0, "weighted\ndensity A′")),
-        *((2.4, 1.0, "features\nG"), (3.6, 1.0, "energies\nE_i"), (3.6, 0.0, "charges\nq_i, …")),
+        *((0.0, 1.0, "pairs\n$r_{ij}$"), (1.2, 1.0, "density\nA"), (1.2, 0.0, "weighted\ndensity A′")),
+        *((2.4, 1.0, "features\nG"), (3.6, 1.0, "energies\n$E_i$"), (3.6, 0.0, "charges\n$q_i$, …")),
     ]
     diagram(axes, boxes, [(0, 1), (0, 2), (1, 2), (1, 3), (2, 3), (3, 4), (3, 5)])
     axes.annotate("", (0.0, 1.42), (3.6, 1.42), arrowprops={"arrowstyle": "->", "ls": "--", "color": COLORS[1]})

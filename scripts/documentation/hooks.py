@@ -26,6 +26,8 @@ _REASON = re.compile(r"<!-- not run: [^>]*-->\n")
 _FETCHING = re.compile(
     r"<script\b(?:(?!</script>).)*?(?:cdnjs|unpkg|jsdelivr|MathJax)(?:(?!</script>).)*</script>", re.DOTALL
 )
+_CODE = re.compile(r"<code>[^<]+</code>")
+_OPTION = re.compile(r"(?<![\w/-])-{1,2}[a-z][\w.-]{0,30}(?![\w.-])")
 _GENERATED = re.compile(r"<!-- generated: (\w+) -->.*", re.DOTALL)
 
 
@@ -71,8 +73,14 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, page: Any, **_: Any) -> str:
-    """Draw formulas as MathML."""
-    return with_mathml_of_notebook(html) if page.file.src_uri.endswith(".ipynb") else with_mathml(html)
+    """Draw formulas as MathML; keep options of commands on one line."""
+    html = with_mathml_of_notebook(html) if page.file.src_uri.endswith(".ipynb") else with_mathml(html)
+    return with_whole_options(html)
+
+
+def with_whole_options(html: str) -> str:
+    """Mark options in code within text, `--resume`, which browsers would break behind their dashes."""
+    return _CODE.sub(lambda code: _OPTION.sub(r'<span class="option">\g<0></span>', code[0]), html)
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:

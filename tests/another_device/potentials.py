@@ -11,8 +11,9 @@ from nnpot.potential import Potential
 from nnpot.prediction import Prediction
 
 NAMES = ("dimer", "water", "primitive cell", "one atom")
+FAST = ("ACE", "ACE with weighted densities, learned elements", "ACSF radial only", "ZBL")
 every_potential = pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if "ACSF" in n and "radial" not in n else ()) for n in POTENTIALS]
+    "name", [pytest.param(n, marks=() if n in FAST else pytest.mark.slow) for n in POTENTIALS]
 )
 
 

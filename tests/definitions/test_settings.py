@@ -48,6 +48,18 @@ ELSEWHERE = {
 ONE_STEP = {"data.batch_size": 6, "trainer.max_epochs": 1}
 
 
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Short:
+    """A training in which nothing is changed."""
+    return short_training(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Short:
+    """One that ends with the weights of its start."""
+    return short_training(tmp_path_factory.mktemp("still"), **ONE_STEP, **STILL)
+
+
 def effect_of(*settings: str) -> Callable[[Any], Any]:
     """Mark a test as one of the effect of settings."""
     CHECKED.update(settings)
@@ -75,7 +87,9 @@ def mean_squares(run: Short, frames: list[Atoms]) -> np.ndarray:
 
 
 @effect_of("data.train", "data.validation")
-@pytest.mark.parametrize(("fraction", "n_validation"), [(0.0, 0), (0.25, 2), (0.5, 4)])
+@pytest.mark.parametrize(
+    ("fraction", "n_validation"), [(0.0, 0), (0.25, 2), pytest.param(0.5, 4, marks=pytest.mark.slow)]
+)
 def test_a_fraction_is_set_aside(tmp_path: Path, fraction: float, n_validation: int) -> None:
     run = short_training(tmp_path, **ONE_STEP, **{"data.validation": fraction})
     train, validation = split(run)
@@ -116,13 +130,12 @@ def under_other_names(frames: list[Atoms], stress: str) -> list[Atoms]:
 
 @effect_of("data.keys.energy", "data.keys.forces", "data.keys.stress", "data.keys.virial")
 @pytest.mark.parametrize("stress", ["my_stress", "my_virial"])
-def test_labels_are_those_under_the_names_that_are_given(tmp_path: Path, stress: str) -> None:
+def test_labels_are_those_under_the_names_that_are_given(base: Short, tmp_path: Path, stress: str) -> None:
     keys = {"data.keys.energy": "my_energy", "data.keys.forces": "my_forces", f"data.keys.{stress[3:]}": stress}
-    right = short_training(tmp_path)
     named = short_training(tmp_path, frames=under_other_names(alloys()[:8], stress), **keys)
     for column in ("train/loss", "val/energy_rmse_mev_per_atom", "val/force_rmse_mev_per_ang", "val/stress_rmse_gpa"):
         # a file holds 8 digits after the point
-        np.testing.assert_allclose(named.column(column), right.column(column), rtol=1e-5)
+        np.testing.assert_allclose(named.column(column), base.column(column), rtol=1e-5)
 
 
 @effect_of("data.keys.group")
@@ -142,10 +155,11 @@ def test_errors_are_listed_by_the_group_that_is_named(tmp_path: Path) -> None:
     ("settings", "steps"),
     [
         ({"data.batch_size": 1}, 6),
-        ({"data.batch_size": 2}, 3),
+        pytest.param({"data.batch_size": 2}, 3, marks=pytest.mark.slow),
         ({"data.batch_size": 4}, 2),
-        ({"data.batch_size": 6}, 1),
-        ({"data.batch_size": "auto", "data.batch_atoms": 4}, 6),  # 6 structures of 4 atoms
+        pytest.param({"data.batch_size": 6}, 1, marks=pytest.mark.slow),
+        # 6 structures of 4 atoms
+        pytest.param({"data.batch_size": "auto", "data.batch_atoms": 4}, 6, marks=pytest.mark.slow),
         ({"data.batch_size": "auto", "data.batch_atoms": 8}, 5),  # five steps or more
     ],
     ids=str,
@@ -165,19 +179,21 @@ KEPT = "features of 8 structures are calculated once and kept"
         ({"data.cache": "on", "data.cache_gib": 1e-9}, KEPT),
         pytest.param({"data.cache": "auto"}, KEPT, marks=pytest.mark.slow),
         pytest.param({"data.cache": "off"}, "", marks=pytest.mark.slow),
-        ({"data.cache": "auto", "data.cache_gib": 1e-9}, "more than data.cache_gib = 0.0: not kept"),
+        pytest.param(
+            *({"data.cache": "auto", "data.cache_gib": 1e-9}, "more than data.cache_gib = 0.0: not kept"),
+            marks=pytest.mark.slow,
+        ),
         ({"data.cache": "off", "data.pairs_gib": 1e-9}, "they are kept in temporary files"),
     ],
     ids=str,
 )
 def test_what_is_kept_changes_no_number(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, settings: dict[str, Any], said: str
+    base: Short, tmp_path: Path, caplog: pytest.LogCaptureFixture, settings: dict[str, Any], said: str
 ) -> None:
     run = short_training(tmp_path, **settings)
     assert said in caplog.text
     assert (KEPT in caplog.text) == (said == KEPT)
     assert ("temporary files" in caplog.text) == ("data.pairs_gib" in settings)
-    base = short_training(tmp_path)
     # the same sums in another order, float64
     np.testing.assert_allclose(run.column("train/loss"), base.column("train/loss"), rtol=1e-9)
 
@@ -186,7 +202,16 @@ def test_what_is_kept_changes_no_number(
 
 
 @effect_of("loss.energy", "loss.forces", "loss.stress")
-@pytest.mark.parametrize("weights", [(2.0, 3.0, 500.0), (0.0, 0.7, 0.0), (5.0, 0.0, 0.0), (0.0, 0.0, 30.0)], ids=str)
+@pytest.mark.parametrize(
+    "weights",
+    [
+        (2.0, 3.0, 500.0),
+        (0.0, 0.7, 0.0),
+        pytest.param((5.0, 0.0, 0.0), marks=pytest.mark.slow),
+        pytest.param((0.0, 0.0, 30.0), marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_the_losses_are_sums_of_weighted_squared_errors(tmp_path: Path, weights: tuple[float, float, float]) -> None:
     names = dict(zip(("loss.energy", "loss.forces", "loss.stress"), weights, strict=True))
     run = short_training(tmp_path, **ONE_STEP, **STILL, **names)
@@ -197,7 +222,7 @@ def test_the_losses_are_sums_of_weighted_squared_errors(tmp_path: Path, weights:
 
 
 @effect_of("loss.function", "loss.scale")
-@pytest.mark.parametrize("scale", [0.3, 0.01])
+@pytest.mark.parametrize("scale", [0.3, pytest.param(0.01, marks=pytest.mark.slow)])
 def test_far_errors_count_linearly(tmp_path: Path, scale: float) -> None:
     weights = {"loss.energy": 2.0, "loss.forces": 3.0, "loss.stress": 500.0, "loss.function": "huber"}
     run = short_training(tmp_path, **ONE_STEP, **STILL, **weights, **{"loss.scale": scale})
@@ -215,7 +240,15 @@ def test_far_errors_count_linearly(tmp_path: Path, scale: float) -> None:
         assert run.column(column) == pytest.approx([np.mean(losses)], rel=1e-6)
 
 
-@pytest.mark.parametrize("weights", [(1.0, 2.0, 3.0), (1.0, 0.0, 3.0), (0.0, 2.0, 0.0)], ids=str)
+@pytest.mark.parametrize(
+    "weights",
+    [
+        pytest.param((1.0, 2.0, 3.0), marks=pytest.mark.slow),
+        (1.0, 0.0, 3.0),
+        pytest.param((0.0, 2.0, 0.0), marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_the_error_is_the_geometric_mean_of_what_is_trained_on(
     tmp_path: Path, weights: tuple[float, float, float]
 ) -> None:
@@ -234,7 +267,7 @@ def test_the_error_is_the_geometric_mean_of_what_is_trained_on(
     ("schedule", "at_start", "weights"),
     [
         ("cosine", 0.5, [2, 2, 2, 20]),
-        ("cosine", 0.0, [2, 6.32455532, 20, 63.2455532]),
+        pytest.param("cosine", 0.0, [2, 6.32455532, 20, 63.2455532], marks=pytest.mark.slow),
         ("adaptive", 0.0, [2, 2, 2, 6.32455532]),
     ],
 )
@@ -268,12 +301,11 @@ def test_a_required_label_must_be_there(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 @effect_of("optimizer.lr", "optimizer.weight_decay")
-@pytest.mark.parametrize(("lr", "decay"), [(0.01, 0.0), (0.002, 0.5)])
-def test_a_first_step_of_adam_is_the_rate_and_the_decay(tmp_path: Path, lr: float, decay: float) -> None:
-    before = short_training(tmp_path, **ONE_STEP, **STILL)
+@pytest.mark.parametrize(("lr", "decay"), [pytest.param(0.01, 0.0, marks=pytest.mark.slow), (0.002, 0.5)])
+def test_a_first_step_of_adam_is_the_rate_and_the_decay(still: Short, tmp_path: Path, lr: float, decay: float) -> None:
     after = short_training(tmp_path, **ONE_STEP, **{"optimizer.lr": lr, "optimizer.weight_decay": decay})
     for part, decays in (("networks.", True), ("linear.", False)):
-        steps = after.weights(part) - before.weights(part) * (1 - lr * decay * decays)
+        steps = after.weights(part) - still.weights(part) * (1 - lr * decay * decays)
         moved = steps[steps != 0].abs()
         assert len(moved) > 0
         # |g| / (|g| + 1e-8), for gradients that are not tiny themselves
@@ -282,7 +314,7 @@ def test_a_first_step_of_adam_is_the_rate_and_the_decay(tmp_path: Path, lr: floa
 
 
 @effect_of("optimizer.rates")
-@pytest.mark.parametrize("method", ["adamw", "soap"])
+@pytest.mark.parametrize("method", [pytest.param("adamw", marks=pytest.mark.slow), "soap"])
 def test_parts_move_at_their_own_rates(tmp_path: Path, method: str) -> None:
     ace = {"descriptor": {"class_path": "ACE", "init_args": ACE}, **ONE_STEP}
     before, together = (short_training(tmp_path, **ace, **more) for more in (STILL, {"optimizer.method": method}))
@@ -317,11 +349,10 @@ def test_wrong_rates_are_told(
 
 
 @effect_of("optimizer.method")
-def test_a_first_step_of_soap_is_the_rate_in_every_direction(tmp_path: Path) -> None:
-    before = short_training(tmp_path, **ONE_STEP, **STILL)
+def test_a_first_step_of_soap_is_the_rate_in_every_direction(still: Short, tmp_path: Path) -> None:
     after = short_training(tmp_path, **ONE_STEP, **{"optimizer.method": "soap"})
-    names = [name for name, p in before.model.named_parameters() if name.startswith("networks.") and min(p.shape) > 1]
-    old, new = (dict(run.model.named_parameters()) for run in (before, after))
+    names = [name for name, p in still.model.named_parameters() if name.startswith("networks.") and min(p.shape) > 1]
+    old, new = (dict(run.model.named_parameters()) for run in (still, after))
     for name in names:
         lengths = torch.linalg.svdvals((new[name] - old[name]).detach())
         torch.testing.assert_close(lengths, torch.full_like(lengths, 0.01), rtol=1e-3, atol=0)
@@ -332,9 +363,9 @@ def test_a_first_step_of_soap_is_the_rate_in_every_direction(tmp_path: Path) -> 
     ("settings", "rates"),
     [
         ({"schedule": "cosine"}, [1.0, 0.85501786, 0.505, 0.15498214]),
-        ({"schedule": "cosine", "warm_up": 0.5}, [1e-3, 0.5, 1.0, 0.505]),
+        pytest.param({"schedule": "cosine", "warm_up": 0.5}, [1e-3, 0.5, 1.0, 0.505], marks=pytest.mark.slow),
         ({"schedule": "cosine", "final_lr": 0.2}, [1.0, 0.88284271, 0.6, 0.31715729]),
-        ({"schedule": "adaptive"}, [1e-3, 1.0, 1.0, 0.505]),
+        pytest.param({"schedule": "adaptive"}, [1e-3, 1.0, 1.0, 0.505], marks=pytest.mark.slow),
         ({"schedule": "adaptive", "warm_up": 0.5}, [1e-3, 0.5, 1.0, 0.505]),
         ({"schedule": "adaptive", "final_lr": 0.2}, [1e-3, 1.0, 1.0, 0.6]),
     ],
@@ -438,8 +469,8 @@ def weights_of(run: Short) -> set[torch.dtype]:
 
 
 @effect_of("trainer.gradient_clip")
-def test_a_gradient_is_shortened(tmp_path: Path) -> None:
-    before = short_training(tmp_path, **ONE_STEP, **STILL).weights()
+def test_a_gradient_is_shortened(still: Short, tmp_path: Path) -> None:
+    before = still.weights()
     free, held = (
         (short_training(tmp_path, **ONE_STEP, **{"trainer.gradient_clip": norm}).weights() - before).abs().max()
         for norm in (0.0, 1e-12)
@@ -462,7 +493,9 @@ def test_validations_are_so_many_epochs_apart(tmp_path: Path) -> None:
 
 
 @effect_of("trainer.compile")
-@pytest.mark.parametrize(("choice", "is_compiled"), [("on", True), ("off", False), ("auto", False)])
+@pytest.mark.parametrize(
+    ("choice", "is_compiled"), [("on", True), pytest.param("off", False, marks=pytest.mark.slow), ("auto", False)]
+)
 def test_what_no_kernel_calculates_is_compiled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str, is_compiled: bool
 ) -> None:
@@ -487,11 +520,10 @@ def test_the_seed_is_of_the_split_the_weights_and_the_order(tmp_path: Path) -> N
 
 
 @effect_of("from_model")
-def test_a_training_from_a_model_starts_with_it_at_a_tenth_of_the_rate(tmp_path: Path) -> None:
-    first = short_training(tmp_path)
-    second = short_training(tmp_path, **ONE_STEP, from_model=str(first.folder / "model.nnpot"))
+def test_a_training_from_a_model_starts_with_it_at_a_tenth_of_the_rate(base: Short, tmp_path: Path) -> None:
+    second = short_training(tmp_path, **ONE_STEP, from_model=str(base.folder / "model.nnpot"))
     assert second.column("lr") == pytest.approx([0.001], rel=1e-6)
-    moved = (second.weights() - first.weights()).abs().max()
+    moved = (second.weights() - base.weights()).abs().max()
     assert float(moved) == pytest.approx(0.001, rel=1e-3)
 
 
@@ -502,8 +534,8 @@ def names_of(settings: Any, prefix: str = "") -> set[str]:
     return {name for key, of in settings.items() for name in names_of(of, f"{prefix}{key}.")}
 
 
-def test_every_setting_has_a_test_of_its_effect(tmp_path: Path) -> None:
-    settings = yaml.safe_load((short_training(tmp_path, **ONE_STEP).folder / "config.yaml").read_text())
+def test_every_setting_has_a_test_of_its_effect(base: Short) -> None:
+    settings = yaml.safe_load((base.folder / "config.yaml").read_text())
     assert names_of({k: v for k, v in settings.items() if k != "potential"}) == CHECKED | ELSEWHERE.keys()
 
 

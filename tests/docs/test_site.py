@@ -142,6 +142,17 @@ def test_docstrings_become_markdown(text: str, markdown: str) -> None:
     assert as_markdown(text) == markdown
 
 
+def test_options_in_text_are_not_broken_behind_their_dashes() -> None:
+    pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install '.[docs]'")
+    pytest.importorskip("latex2mathml")
+    from hooks import with_whole_options
+
+    marked = '<code>nnpot train <span class="option">--resume</span> runs/a-b -</code>'
+    assert with_whole_options("<code>nnpot train --resume runs/a-b -</code>") == marked
+    long = f"<code>--{'a.' * 20}b</code>"
+    assert with_whole_options(f"{long}<p>--resume</p><code><b>--resume</b></code>").count("span") == 0
+
+
 def test_formulas_become_mathml() -> None:
     pytest.importorskip("latex2mathml", reason="latex2mathml is not installed: pip install '.[docs]'")
     from mathml import with_mathml, with_mathml_of_notebook

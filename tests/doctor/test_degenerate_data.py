@@ -67,7 +67,12 @@ LABELS: dict[str, Callable[[Atoms], Atoms]] = {
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if k % 2 else ()) for k, n in enumerate(SETS)])
+LONG = "one over and over"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if k % 2 or n == LONG else ()) for k, n in enumerate(SETS)]
+)
 def test_the_doctor_always_comes_to_an_end(name: str) -> None:
     for labels, change in LABELS.items():
         structures = [Structure.from_ase(change(a), f"{name}, frame {k}") for k, a in enumerate(SETS[name]())]

@@ -267,7 +267,11 @@ def test_suspicions_are_a_few_lines_with_frames_of_the_file(caplog: pytest.LogCa
 
 @pytest.mark.parametrize(
     ("energy", "force", "kind"),
-    [(1.0, -1.0, "force-sign"), (1 / 27.2114, 1.0, "units"), (1.0, 0.0194, "units")],
+    [
+        (1.0, -1.0, "force-sign"),
+        pytest.param(1 / 27.2114, 1.0, "units", marks=pytest.mark.slow),
+        pytest.param(1.0, 0.0194, "units", marks=pytest.mark.slow),
+    ],
 )
 def test_a_sign_or_unit_that_is_beyond_doubt_ends_a_training(energy: float, force: float, kind: str) -> None:
     def scaled(structures: list[Structure]) -> list[Structure]:

@@ -93,7 +93,10 @@ def seen(base: str, change: Change) -> str:
     [
         pytest.param("ethanol", f.scaled(1 / HARTREE), "perhaps energies in hartree", marks=pytest.mark.slow),
         ("alloy", f.scaled(forces=1 / f.KCAL), "perhaps forces in kcal/mol/Å"),
-        ("molecules", f.in_hartree, "perhaps energies in hartree and forces in hartree/bohr"),
+        pytest.param(
+            *("molecules", f.in_hartree, "perhaps energies in hartree and forces in hartree/bohr"),
+            marks=pytest.mark.slow,
+        ),
         ("alloy", f.scaled(1 / RYDBERG, BOHR / RYDBERG), "perhaps energies in Ry and forces in Ry/bohr"),
         ("aluminium", f.per_atom, "perhaps energies per atom"),
         pytest.param(

@@ -40,10 +40,11 @@ def named_virial(value: Callable[[np.ndarray, float], np.ndarray]) -> f.Change:
     ("value", "kind", "words"),
     [
         (lambda s, v: s * v, "stress-sign", "virials have the opposite sign.*a virial is −volume·stress"),
-        (
+        pytest.param(
             lambda s, v: s,
             "stress-unit",
             "virials are −0.00.*stresses under the name of virials: call them stress in the file$",
+            marks=pytest.mark.slow,
         ),
         (lambda s, v: -s, "stress-unit", "call them stress in the file and change their sign$"),
         (
@@ -51,7 +52,12 @@ def named_virial(value: Callable[[np.ndarray, float], np.ndarray]) -> f.Change:
             "stress-unit",
             r"virials are 1\d\d\d times.*kbar times the volume: divide .* 1602",
         ),
-        (lambda s, v: -s * v / HARTREE, "stress-unit", "virials are 0.03.*hartree: divide them by 0.0367"),
+        pytest.param(
+            lambda s, v: -s * v / HARTREE,
+            "stress-unit",
+            "virials are 0.03.*hartree: divide them by 0.0367",
+            marks=pytest.mark.slow,
+        ),
         (lambda s, v: -s * v**2, "stress-virial", "virials that have been multiplied by the volume: divide them by it"),
     ],
     ids=["sign", "a stress", "a stress of the other sign", "kbar", "hartree", "volume twice"],

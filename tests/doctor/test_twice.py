@@ -25,16 +25,21 @@ def found(kind: str, *parts: list[Atoms], folder: Path, budget: Budget | None = 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (
+        pytest.param(
             f.shifted(0.5),
             r"different energies \(by up to 500 meV/atom\), such as train.xyz frame 0 and test.xyz frame 0, the second "
             r"always by \+0.5 eV/atom: another reference",
+            id="another reference",
         ),
-        (f.scaled(forces=-1.0), "different forces, such as"),
-        (f.scaled(stress=-1.0), "different stresses, such as"),
-        (f.scaled(0.98, 0.9), "different energies .* and forces, such as"),
+        pytest.param(f.scaled(forces=-1.0), "different forces, such as", id="gradients", marks=pytest.mark.slow),
+        pytest.param(f.scaled(stress=-1.0), "different stresses, such as", id="stress"),
+        pytest.param(
+            f.scaled(0.98, 0.9),
+            "different energies .* and forces, such as",
+            id="another functional",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["another reference", "gradients", "stress", "another functional"],
 )
 def test_other_labels_in_another_file_are_named(change: f.Change, words: str, tmp_path: Path) -> None:
     structures = frames("alloy")

@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from crossed import crossed
 from proofs import assert_close, by_tensors, compare_loss_gradients, labelled, loss_gradients, wanted_loss_gradients
 from reference_of import environment_of_batch
 from systems import DESCRIPTORS, SYSTEMS, network_potential, pairs_of, structure
@@ -150,8 +151,7 @@ def test_weight_gradient_of_an_input_gradient(case: Case, layer: int) -> None:
 # the descriptor -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("system", PAIRED)
-@pytest.mark.parametrize("name", ACSFS)
+@pytest.mark.parametrize(("name", "system"), crossed(ACSFS, PAIRED, "triclinic"))
 def test_descriptor_values(name: str, system: str) -> None:
     descriptor, pairs = DESCRIPTORS[name](), pairs_of(structure(system))
     env = environment(pairs)
@@ -159,8 +159,7 @@ def test_descriptor_values(name: str, system: str) -> None:
     assert_close(descriptor(pairs), wanted[:, descriptor.selected], SAME)
 
 
-@pytest.mark.parametrize("system", PAIRED)
-@pytest.mark.parametrize("name", ACSFS)
+@pytest.mark.parametrize(("name", "system"), crossed(ACSFS, PAIRED, "triclinic"))
 def test_descriptor_jacobians(name: str, system: str) -> None:
     descriptor, pairs = DESCRIPTORS[name](), pairs_of(structure(system))
     env = environment(pairs)
@@ -206,15 +205,13 @@ def pair_gradient_of_reference(name: str, system: str) -> np.ndarray:
 
 
 @PATHS
-@pytest.mark.parametrize("system", PAIRED)
-@pytest.mark.parametrize("name", ACSFS)
+@pytest.mark.parametrize(("name", "system"), crossed(ACSFS, PAIRED, "triclinic"))
 def test_energy(name: str, system: str, path: str) -> None:
     assert_close(energy_and_pair_gradient(name, system, path)[0], energy_of_reference(name, system), SAME)
 
 
 @PATHS
-@pytest.mark.parametrize("system", PAIRED)
-@pytest.mark.parametrize("name", ACSFS)
+@pytest.mark.parametrize(("name", "system"), crossed(ACSFS, PAIRED, "triclinic"))
 def test_pair_gradient(name: str, system: str, path: str) -> None:
     assert_close(energy_and_pair_gradient(name, system, path)[1], pair_gradient_of_reference(name, system), SAME)
 
@@ -275,8 +272,7 @@ def check_loss_gradient(
 
 
 @PATHS
-@pytest.mark.parametrize("system", PAIRED)
-@pytest.mark.parametrize("name", ACSFS)
+@pytest.mark.parametrize(("name", "system"), crossed(ACSFS, PAIRED, "triclinic"))
 def test_loss_gradient(name: str, system: str, path: str) -> None:
     check_loss_gradient(path, name, system)
 

@@ -4,6 +4,7 @@ from functools import cache
 
 import pytest
 import torch
+from crossed import potentials
 from proofs import assert_close
 from systems import DESCRIPTORS, ELEMENTS, POTENTIALS, SYSTEMS, acsf, network_potential, structure
 from torch import Tensor
@@ -21,7 +22,7 @@ SAME = 1e-12
 
 RESULTS = ["energies", "energy", "forces", "stress"]
 CACHEABLE = [name for name, make in DESCRIPTORS.items() if make().is_cacheable]
-each_potential = pytest.mark.parametrize("name", POTENTIALS)
+each_potential = pytest.mark.parametrize("name", potentials())
 each_result = pytest.mark.parametrize("result", RESULTS)
 
 
@@ -160,7 +161,7 @@ def from_kept_features(name: str) -> Prediction:
 
 
 @each_result
-@pytest.mark.parametrize("name", CACHEABLE)
+@pytest.mark.parametrize("name", potentials(CACHEABLE))
 def test_kept_features_change_nothing(name: str, result: str) -> None:
     same(getattr(from_kept_features(name), result), getattr(together(name), result))
 

@@ -122,8 +122,17 @@ def steep() -> Core:
     return Core(ELEMENTS, core().distances, ones)
 
 
-@each_path
-@pytest.mark.parametrize("make", [ace, acsf, DESCRIPTORS["ACE with weighted densities"]])
+@pytest.mark.parametrize(
+    ("path", "make"),
+    [
+        ("kernels", ace),
+        ("kernels", acsf),
+        ("kernels", DESCRIPTORS["ACE with weighted densities"]),
+        ("tensors", ace),
+        pytest.param("tensors", acsf, marks=pytest.mark.slow),
+        pytest.param("tensors", DESCRIPTORS["ACE with weighted densities"], marks=pytest.mark.slow),
+    ],
+)
 def test_two_atoms_only_rise_inwards(path: str, make: Callable[[], object]) -> None:
     potential = network_potential(make(), core=steep())  # type: ignore[arg-type]
     with PATHS[path]():

@@ -7,6 +7,7 @@ import pytest
 import torch
 from ase.build import fcc100
 from ase.calculators.lj import LennardJones
+from crossed import crossed
 from proofs import (
     DIFFERENCE,
     assert_close,
@@ -46,37 +47,32 @@ def force_scale(name: str, system: str) -> float:
     return float(potential.energies_and_pair_gradient(pairs)[1].norm())
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("name", POTENTIALS)
+@pytest.mark.parametrize(("name", "system"), crossed(POTENTIALS, SYSTEMS, "triclinic"))
 def test_forces_are_minus_the_gradient_of_the_energy(name: str, system: str) -> None:
     compare_forces_with_differences(POTENTIALS[name](), structure(system), force_scale(name, system))
 
 
-@pytest.mark.parametrize("system", PERIODIC)
-@pytest.mark.parametrize("name", POTENTIALS)
+@pytest.mark.parametrize(("name", "system"), crossed(POTENTIALS, PERIODIC, "triclinic"))
 def test_stress_is_the_strain_derivative_by_the_volume(name: str, system: str) -> None:
     wanted = central_stress(POTENTIALS[name](), structure(system))
     assert_close(prediction_of(name, system).stress, wanted, DIFFERENCE)
 
 
-@pytest.mark.parametrize("system", ["water", "slab", "alloy"])
-@pytest.mark.parametrize("name", TRAINABLE)
+@pytest.mark.parametrize(("name", "system"), crossed(TRAINABLE, ["water", "slab", "alloy"]))
 def test_the_loss_has_the_derivative_that_training_uses(name: str, system: str) -> None:
     potential = POTENTIALS[name]()
     batch = single_batch(labelled(structure(system)), potential.cutoff)
     compare_parameter_gradient_with_differences(potential, batch, w_e=0.7, w_f=1.3, w_s=2.0)
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("name", POTENTIALS)
+@pytest.mark.parametrize(("name", "system"), crossed(POTENTIALS, SYSTEMS, "triclinic"))
 def test_forces_sum_to_zero(name: str, system: str) -> None:
     total = prediction_of(name, system).forces.sum(dim=0)
     # a sum of some hundred terms that cancel in pairs, float64
     assert_close(total, torch.zeros(3), 1e-13, force_scale(name, system))
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("name", POTENTIALS)
+@pytest.mark.parametrize(("name", "system"), crossed(POTENTIALS, SYSTEMS, "triclinic"))
 def test_there_is_a_stress_exactly_where_there_is_a_volume(name: str, system: str) -> None:
     assert torch.isfinite(prediction_of(name, system).stress).tolist() == [[system in PERIODIC] * 6]
 
@@ -104,8 +100,7 @@ def test_the_stress_of_a_slab_is_that_of_ase(pbc: tuple[bool, bool, bool]) -> No
     assert_close(stress, atoms.get_stress(), 1e-12)
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("name", EXPLICIT)
+@pytest.mark.parametrize(("name", "system"), crossed(EXPLICIT, SYSTEMS, "triclinic"))
 def test_explicit_derivatives_of_descriptors_are_those_of_autograd(name: str, system: str) -> None:
     descriptor, pairs = DESCRIPTORS[name](), pairs_of(structure(system))
     r_ij = pairs.r_ij.clone().requires_grad_()
@@ -117,8 +112,7 @@ def test_explicit_derivatives_of_descriptors_are_those_of_autograd(name: str, sy
     assert_close(descriptor.jacobian(pairs), wanted.transpose(0, 1), 1e-12)
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("name", POTENTIALS)
+@pytest.mark.parametrize(("name", "system"), crossed(POTENTIALS, SYSTEMS, "triclinic"))
 def test_the_pair_gradient_is_that_of_autograd_alone(name: str, system: str) -> None:
     potential = POTENTIALS[name]().eval()
     pairs = single_batch(structure(system), 1.2 * CUTOFF).pairs(potential.elements)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from crossed import crossed
 from proofs import check_first, check_second, with_parameters
 from systems import DESCRIPTORS, SYSTEMS, pairs_of, structure
 from torch import Tensor, nn
@@ -101,8 +102,7 @@ NEIGHBORED = [name for name in SYSTEMS if name not in TWINS and len(pairs_of(str
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("system", NEIGHBORED)
-@pytest.mark.parametrize("descriptor", DESCRIPTORS)
+@pytest.mark.parametrize(("descriptor", "system"), crossed(DESCRIPTORS, NEIGHBORED, "triclinic"))
 def test_descriptors(descriptor: str, system: str, check: Check) -> None:
     pairs = pairs_of(structure(system))
     function, parameters = with_parameters(DESCRIPTORS[descriptor]())

@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 
 from nnpot.machine.build import compile_library
-from nnpot.native.library import HEADERS, SOURCES, STANDARD
+from nnpot.machine.kernels import HEADERS, SOURCES, STANDARD
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from crossed import potentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from proofs import assert_close
@@ -23,7 +24,7 @@ SAME = 1e-10
 a condition number of some hundred."""
 
 few = settings(max_examples=6)
-each_potential = pytest.mark.parametrize("name", POTENTIALS)
+each_potential = pytest.mark.parametrize("name", potentials())
 systems = st.sampled_from([name for name in SYSTEMS if len(pairs_of(structure(name)).pair_i) > 0])
 periodic = st.sampled_from([name for name in SYSTEMS if any(SYSTEMS[name]().pbc)])
 seeds = st.integers(0, 2**32 - 1)

@@ -112,7 +112,19 @@ def by_autograd_alone(name: str) -> tuple[Tensor, Tensor, list[Tensor]]:
     return energies.detach(), gradient.detach(), loss_gradients(potential, energies, gradient)
 
 
-@pytest.mark.parametrize(("name", "off"), OFF, ids=str)
+def is_slow(name: str, off: tuple[str, ...]) -> bool:
+    """In fast tests of long chains either one of their kernels is off or all of them."""
+    n_kernels = len(CHAINS[name][1])
+    return n_kernels > 3 and len(off) not in (0, 1, n_kernels)
+
+
+CHOICES = [
+    pytest.param(name, off, marks=pytest.mark.slow if is_slow(name, off) else (), id=f"{name}-{off}")
+    for name, off in OFF
+]
+
+
+@pytest.mark.parametrize(("name", "off"), CHOICES)
 def test_a_chain_gives_what_autograd_alone_gives(name: str, off: tuple[str, ...]) -> None:
     potential = CHAINS[name][0]()
     pairs = pairs_for(potential)

@@ -18,7 +18,7 @@ import pytest
 import torch
 from recorded_calls import Call, differing, ragged_calls, write_calls
 
-from nnpot.machine import build
+from nnpot.machine import build, kernels
 from nnpot.native import are_compiled, library
 from nnpot.native.table import OPERATORS
 
@@ -43,7 +43,7 @@ class Toolchain:
     def compile(self, source: Path, made: Path, *flags: str) -> Path:
         """Compile a source with the flags of nnpot, but for those of the processor that is here."""
         ours = [flag for flag in build.flags() if not flag.startswith(OF_THIS_PROCESSOR)]
-        include = f"-I{library.HEADERS[0].parent}"
+        include = f"-I{kernels.HEADERS[0].parent}"
         self._run(*self.command, library.STANDARD, *ours, include, *flags, "-c", str(source), "-o", str(made))
         return made
 
@@ -109,7 +109,7 @@ def test_the_driver_gives_what_python_gets(
 
 @needs_compiler
 def test_a_wrong_sign_is_seen(calls: list[Call], written: Path, native_driver: Path, tmp_path: Path) -> None:
-    right = next(source for source in library.SOURCES if "of_j[x] -= g" in source.read_text())
+    right = next(source for source in kernels.SOURCES if "of_j[x] -= g" in source.read_text())
     wrong = tmp_path / right.name
     wrong.write_text(right.read_text().replace("of_j[x] -= g", "of_j[x] += g"))
     made = NATIVE.compile(wrong, tmp_path / "wrong.o", "-O0")
@@ -134,7 +134,7 @@ def test_aarch64(name: str, flags: Sequence[str], calls: list[Call], written: Pa
     toolchain = AARCH64[name]
     if not shutil.which(toolchain.command[0]):
         pytest.skip(f"no {toolchain.command[0]}, which compiles for the processor")
-    sources = [*library.SOURCES, DRIVER]
+    sources = [*kernels.SOURCES, DRIVER]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(
             pool.map(lambda source: toolchain.compile(source, tmp_path / f"{source.stem}.o", TABLE, *flags), sources)
@@ -146,7 +146,7 @@ def test_aarch64(name: str, flags: Sequence[str], calls: list[Call], written: Pa
 
 @pytest.mark.slow
 @needs_zig
-@pytest.mark.parametrize("source", library.SOURCES, ids=lambda path: path.name)
+@pytest.mark.parametrize("source", kernels.SOURCES, ids=lambda path: path.name)
 def test_it_compiles_for_macos_without_a_warning(source: Path, tmp_path: Path) -> None:
     toolchain = Toolchain((*ZIG, "-target", "aarch64-macos"))
     made = toolchain.compile(source, tmp_path / "made.o", "-Wall", "-Wextra", "-Werror")

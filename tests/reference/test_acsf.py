@@ -41,7 +41,10 @@ def of_the_center(by_pairs: Floats, env: Environment) -> Floats:
 
 @pytest.mark.parametrize(
     ("derivative", "tolerance"),
-    [pytest.param(complex_step, COMPLEX, id="complex"), pytest.param(central_difference, CENTRAL, id="central")],
+    [
+        pytest.param(complex_step, COMPLEX, id="complex"),
+        pytest.param(central_difference, CENTRAL, id="central", marks=pytest.mark.slow),
+    ],
 )
 @CUTOFF_NAMES
 def test_derivatives_are_the_derivative_of_values(four_atoms, cutoff_function, derivative, tolerance) -> None:

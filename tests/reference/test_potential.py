@@ -23,7 +23,7 @@ METHODS = pytest.mark.parametrize(
         pytest.param("tanh", complex_step, COMPLEX, id="tanh-complex"),
         pytest.param("gaussian", complex_step, COMPLEX, id="gaussian-complex"),
         pytest.param("silu", central_difference, CENTRAL, id="silu-central"),
-        pytest.param("softplus", central_difference, CENTRAL, id="softplus-central"),
+        pytest.param("softplus", central_difference, CENTRAL, id="softplus-central", marks=pytest.mark.slow),
     ],
 )
 

@@ -57,8 +57,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trainer = {"max_epochs": 1, "accelerator": "cpu"}
     settings = {
         "potential": {"descriptor": descriptor, "hidden": [3]},
-        "data": {"train": str(data)},
+        "data": {"train": str(data), "doctor": "off"},
         "trainer": trainer,
+        "repulsion": False,
     }
     config.write_text(yaml.safe_dump(settings))
     arguments = ["train", "--config", str(config), "--out", str(folder / "out")]

@@ -45,7 +45,7 @@ def compiled(kind: str) -> NeuralNetworkPotential:
 @pytest.mark.parametrize(
     ("kind", "stage"),
     [
-        ("", "features"),
+        pytest.param("", "features", marks=pytest.mark.slow),
         ("weighted density", "values"),
         pytest.param("", "values", marks=pytest.mark.slow),
         pytest.param("learned elements", "values", marks=pytest.mark.slow),

@@ -8,6 +8,7 @@ neighbours itself, whatever pairs LAMMPS' own list lacks (`special_bonds`, `neig
 
 import ctypes
 import importlib.util
+import logging
 import re
 import shlex
 import tempfile
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnpot.batch import Pairs
-from nnpot.engines.lammps.guards import check_finite, check_places, check_units
+from nnpot.engines.lammps.guards import check_finite, check_places, check_units, mass_of_another
 from nnpot.functional.segment import forces_from_pairs
 from nnpot.heads import say_what_stays
 from nnpot.io import load
@@ -33,6 +34,8 @@ from nnpot.neighbors import NeighborPairs, moved_beyond_skin, neighbor_pairs
 from nnpot.potential import Potential
 from nnpot.structure import Structure
 from nnpot.units import dtype_of
+
+log = logging.getLogger("nnpot")
 
 FIX = "nnpot"
 SKIN = 2.0
@@ -125,6 +128,7 @@ class External:
             raise ValueError(f"{words[3]} knows the elements {known}, not {', '.join(unknown)}")
         say_what_stays(self.potential.predicts, "LAMMPS")
         self.element_of_type = torch.tensor([0, *(self.potential.elements.index(name) for name in words[4:])])
+        self.named = list(words[4:])
         self._known: _Known | None = None
 
     def attach(self) -> None:
@@ -154,6 +158,8 @@ class External:
     def _calculate(self, n_local: int, forces: NDArray[np.float64]) -> None:
         """Set forces on the local atoms; energies and virial are handed over as sums over all ranks."""
         program = self.program
+        if self._known is None:
+            self._compare_masses()
         n_atoms = n_local + program.extract_global("nghost")
         positions, types, tags = (
             np.array(program.numpy.extract_atom(name, nelem=n_atoms, dim=dim), copy=True).reshape(n_atoms, *shape)
@@ -177,6 +183,15 @@ class External:
         own = pairs.i < n_local
         virial = -(vectors[own].T @ gradient[own])
         self._set(outputs["energies"][:n_local], 0.5 * (virial + virial.T))
+
+    def _compare_masses(self) -> None:
+        """Warn of types that have the mass of another element."""
+        masses = self.program.extract_atom("mass")  # none if each atom has its own
+        if not masses:
+            return
+        said = mass_of_another([masses[k + 1] for k in range(len(self.named))], self.named, self.potential.elements)
+        if said and (self.comm is None or self.comm.rank == 0):
+            log.warning("%s", said)
 
     def _set(self, energies: Tensor, virial: Tensor) -> None:
         """Hand over energies of the local atoms and the sums over all ranks of energy and virial, in eV."""

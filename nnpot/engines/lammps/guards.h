@@ -1,11 +1,14 @@
 // Settings of a LAMMPS input by which its neighbour list lacks pairs of atoms of the potential.  The energy of an atom
-// depends on all its neighbours, so that one pair less is another potential, of which no message would tell.
+// depends on all its neighbours, so that one pair less is another potential, of which no message would tell.  And
+// elements in another order than that of the types in the data, which masses tell.
 
 #pragma once
 
 #include "atom.h"
 #include "neighbor.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -69,6 +72,25 @@ inline std::string lacks_pairs(LAMMPS_NS::Atom& atom, const LAMMPS_NS::Neighbor&
         return "special_bonds drops pairs of bonded atoms, which the potential needs: give special_bonds lj/coul 1 1 1";
     if (lists.exclude && drops_excluded(ours, lists))
         return "neigh_modify exclude drops pairs of atoms, which the potential needs: take it out of the input";
+    return {};
+}
+
+// What is said of the first atom type with the mass of another element of the potential than pair_coeff gives it, as in
+// nnpot/engines/lammps/guards.py; nothing if there is none.  Isotopes and masses of the user's own are of no other.
+inline std::string mass_of_another(const LAMMPS_NS::Atom& atom, const std::vector<int64_t>& element_of,
+                                   const std::vector<std::string>& elements, const std::vector<double>& masses) {
+    constexpr double OFF = 0.2, NEAR = 0.5, CLOSER = 0.2;  // so far from its own element, in u, so near to the other
+    if (!atom.mass || masses.size() != elements.size()) return {};
+    for (int type = 1; type <= atom.ntypes; ++type) {
+        const int64_t own = element_of[type];
+        if (own < 0 || !atom.mass_setflag[type]) continue;
+        const double mass = atom.mass[type], off = std::abs(mass - masses[own]);
+        for (size_t other = 0; off > OFF && other < elements.size(); ++other)
+            if (std::abs(mass - masses[other]) < std::min(NEAR, CLOSER * off))
+                return "atom type " + std::to_string(type) + " has the mass of " + elements[other] +
+                       ", but pair_coeff makes it " + elements[own] +
+                       ": give the elements in the order of the atom types";
+    }
     return {};
 }
 

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 
 import torch
+from ase.data import atomic_masses, atomic_numbers
 from torch import Tensor
 
 from nnpot.neighbors import at_one_place
 
 _LOOKED_AT = 20
 """Atoms of whose neighbours it is checked whether they see each other."""
+
+_OFF, _NEAR, _CLOSER = 0.2, 0.5, 0.2
+"""A mass is of another element if it is so far from its own's, in u, so near to the other's, and that much closer."""
 
 
 def check_units(units: str) -> None:
@@ -59,6 +63,27 @@ def check_elements(species: Tensor, elements: Sequence[str]) -> None:
         raise ValueError(
             f"pair_coeff must give every atom type an element of the potential ({', '.join(elements)}), NULL is none"
         )
+
+
+def mass_of_another(masses: Sequence[float], named: Sequence[str], elements: Sequence[str]) -> str:
+    """Return a sentence on the first atom type that has the mass of another element than its own, empty if none has.
+
+    Isotopes and masses of the user's own are of no other element.
+
+    Args:
+        masses: Of the atom types, in u.
+        named: Their elements, by `pair_coeff`.
+        elements: Of the potential.
+    """
+    for k, (mass, own) in enumerate(zip(masses, named, strict=True), start=1):
+        away = {name: abs(mass - atomic_masses[atomic_numbers[name]]) for name in {own, *elements}}
+        other = min(away, key=lambda name: away[name])
+        if away[own] > _OFF and away[other] < min(_NEAR, _CLOSER * away[own]):
+            return (
+                f"atom type {k} has the mass of {other}, but pair_coeff makes it {own}: give the elements in the order "
+                "of the atom types"
+            )
+    return ""
 
 
 def check_complete(vectors: Tensor, i: Tensor, j: Tensor, n_local: int, cutoff: float) -> None:

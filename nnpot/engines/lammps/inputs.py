@@ -14,13 +14,14 @@ _INPUT = """\
 #   from ase.io import read
 #   from ase.io.lammpsdata import write_lammps_data
 #   write_lammps_data("{data}", read("start.xyz"), specorder={order}, masses=True)
-# Atom types are numbers: specorder, mass and pair_coeff must have the elements in one order. In another order LAMMPS
-# runs with wrong energies and says nothing: compare PotEng of step 0 with that of NNPotCalculator for the same atoms.
+# Atom types are numbers: specorder and pair_coeff must have the elements in one order, else energies are wrong, which
+# only masses in the data tell. Compare PotEng of step 0 with that of NNPotCalculator for the same atoms.
 units metal
 atom_style atomic
 boundary p p p                # f in directions that are not periodic
 newton on
 read_data {data}
+# if the data have no masses:
 {masses}
 pair_style nnpot
 pair_coeff * * {path} {elements}
@@ -46,7 +47,7 @@ def first_input(path: Path, elements: Sequence[str]) -> str:
     return _INPUT.format(
         data=DATA,
         order=_order(elements),
-        masses="\n".join(f"mass {k} {atomic_masses[z]:g}" for k, z in enumerate(numbers, start=1)),
+        masses="\n".join(f"# mass {k} {atomic_masses[z]:g}" for k, z in enumerate(numbers, start=1)),
         path=_quoted(path),
         elements=" ".join(elements),
         timestep=0.0005 if 1 in numbers else 0.001,

@@ -9,6 +9,7 @@
 // `newton on`.
 
 #include "atom.h"
+#include "comm.h"
 #include "error.h"
 #include "force.h"
 #include "lammps.h"
@@ -137,6 +138,7 @@ class PairNNPot : public Pair {
         open(words[2]);
         if (!allocated) allocate();
         element_of.assign(n + 1, NO_ELEMENT);
+        masses_are_compared = false;
         for (int type = 1; type <= n; ++type) {
             const std::string name = words[2 + type];
             if (name == "NULL") continue;
@@ -154,6 +156,7 @@ class PairNNPot : public Pair {
             error->all(FLERR, "pair_style nnpot calculates in eV and Angstrom: it needs units metal, not {}",
                        update->unit_style);
         if (!force->newton_pair) error->all(FLERR, "pair_style nnpot needs newton on");
+        compare_masses();
         neighbor->add_request(this, NeighConst::REQ_FULL);
     }
 
@@ -176,6 +179,8 @@ class PairNNPot : public Pair {
   private:
     std::unique_ptr<Package> package;
     std::vector<std::string> elements;
+    std::vector<double> masses;  // of the elements, in u
+    bool masses_are_compared = false;
     std::string known;
     double cutoff = 0;
     at::ScalarType dtype = at::kFloat;
@@ -220,6 +225,8 @@ class PairNNPot : public Pair {
         package = std::make_unique<Package>(path);
         known = metadata["elements"];
         elements = words_of(known);
+        masses.clear();
+        for (const auto& word : words_of(metadata["masses"])) masses.push_back(std::stod(word));
         cutoff = std::stod(metadata["cutoff"]);
         dtype = metadata["dtype"] == "float64" ? at::kDouble : at::kFloat;
     }
@@ -245,6 +252,13 @@ class PairNNPot : public Pair {
         if (!missing.empty())
             throw std::runtime_error("it was made for another processor (" + metadata["processor"] +
                                      "), this one has no" + missing);
+    }
+
+    // Warns, once for a pair_coeff, of types that have the mass of another element.
+    void compare_masses() {
+        const std::string wrong = nnpot::mass_of_another(*atom, element_of, elements, masses);
+        if (!wrong.empty() && !masses_are_compared && comm->me == 0) error->warning(FLERR, "{}", wrong);
+        masses_are_compared = true;
     }
 
     // Complains if the lists that have just been made lack pairs.

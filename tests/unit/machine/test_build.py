@@ -1,6 +1,7 @@
 """Compilation: once for all processes, however long it takes; what went wrong in one sentence."""
 
 import logging
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nnpot.machine import build
+from nnpot.machine.cache import is_there, is_usable, objects_of
 from nnpot.machine.threads import Cores
 
 COMPILE = """
@@ -44,10 +46,11 @@ def fake(tmp_path: Path) -> FakeCompiler:
     return written
 
 
-def compiled(folder: Path) -> Path:
+def compiled(folder: Path, *objects: Path, keeps_objects: bool = False) -> Path:
     path = folder / "library.so"
-    sources = [folder / "a.cpp", folder / "b.cpp"]
-    build.compile_library(str(folder / "compiler"), sources, path, what="it", seconds=30)
+    sources = [folder / "a.cpp", folder / "b.cpp", *objects]
+    compiler = str(folder / "compiler")
+    build.compile_library(compiler, sources, path, what="it", seconds=30, keeps_objects=keeps_objects)
     return path
 
 
@@ -65,6 +68,31 @@ def test_sources_are_compiled_and_linked_once(tmp_path: Path, fake: FakeCompiler
         assert compiled(tmp_path).read_text() == "made\n"
     assert n_calls(tmp_path) == 3  # two sources and the library
     assert not [p for p in tmp_path.iterdir() if p.is_dir()]
+
+
+def test_objects_are_kept_for_who_asks_for_them(tmp_path: Path, fake: FakeCompiler) -> None:
+    fake("")
+    objects = objects_of(compiled(tmp_path))
+    assert not objects.exists()
+    (tmp_path / "library.so").unlink()
+    compiled(tmp_path, keeps_objects=True)
+    assert is_usable(objects)
+    assert re.search(r" -r -nostdlib \S+/a\.o \S+/b\.o -o ", (tmp_path / "calls").read_text())
+
+
+def test_a_library_is_there_without_objects_that_cannot_be_joined(tmp_path: Path, fake: FakeCompiler) -> None:
+    fake('case "$*" in *nostdlib*) exit 1;; esac')
+    assert is_usable(compiled(tmp_path, keeps_objects=True))
+    assert not is_there(objects_of(tmp_path / "library.so"))
+
+
+def test_objects_are_linked_and_not_compiled(tmp_path: Path, fake: FakeCompiler) -> None:
+    fake("")
+    compiled(tmp_path, tmp_path / "kept.so.o")
+    *sources, library = (tmp_path / "calls").read_text().splitlines()
+    assert len(sources) == 2
+    assert "kept" not in "".join(sources)
+    assert f"b.o {tmp_path / 'kept.so.o'} -o" in library
 
 
 def test_how_long_it_takes_is_said_in_one_line(

@@ -138,10 +138,10 @@ def test_a_library_without_a_seal_is_not(folder: Path) -> None:
 
 @needs_users
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
-@pytest.mark.parametrize("part", ["library", "folder"])
-def test_a_library_that_others_may_write_is_not(folder: Path, part: str, mode: int) -> None:
-    path = kept(folder)
-    spoilt = path if part == "library" else folder
+@pytest.mark.parametrize("part", ["library", "objects", "folder"])
+def test_what_others_may_write_is_not(folder: Path, part: str, mode: int) -> None:
+    path = kept(folder, f"{NAME}.o" if part == "objects" else NAME)
+    spoilt = folder if part == "folder" else path
     spoilt.chmod(mode)
     assert not cache.is_usable(path)
     assert cache.objection(path) == f"others may write to {spoilt} (chmod go-w forbids it)"
@@ -165,6 +165,8 @@ def test_a_library_of_another_user_is_not_but_one_of_root_is(
 
 def test_what_nobody_used_for_long_is_removed_and_nothing_else(folder: Path) -> None:
     recent, old = kept(folder, days=20), kept(folder, "kernels-fedcba9876543210.so", days=40)
+    objects = kept(folder, cache.objects_of(recent).name, days=40)  # stay and go with the library
+    kept(folder, cache.objects_of(old).name, days=20)
     lock, used = aged(touched(folder / f"{old.name}.lock"), 40), aged(touched(folder / f"{NAME}.lock"), 40)
     aged(folder / f"{NAME}.sha256", 40)  # goes with the library, which is used
     plugin = touched(folder / "lammps-0123456789abcdef" / "nnpotplugin.so")
@@ -174,6 +176,7 @@ def test_what_nobody_used_for_long_is_removed_and_nothing_else(folder: Path) -> 
     foreign = aged(touched(folder / "kernels-of-mine.so"), 40)
     cache.remove_old(folder)
     stays = {recent, folder / f"{NAME}.sha256", used, plugin.parent, foreign}
+    stays |= {objects, folder / f"{objects.name}.sha256"}
     assert set(folder.iterdir()) == stays
     assert not lock.exists()
 

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from nnpot.machine.build import compile_library, find_compiler
-from nnpot.native.library import HEADERS, STANDARD
+from nnpot.machine.kernels import HEADERS, STANDARD
 
 Numbers = NDArray[np.floating]
 

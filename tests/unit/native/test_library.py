@@ -1,5 +1,6 @@
 """Compiled code is optional: without a compiler there is a word in the log and nothing else changes."""
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnpot.machine.cache import put
+from nnpot.machine import kernels
+from nnpot.machine.cache import objects_of, put
 from nnpot.native import kernel, library
 
 CPU = torch.device("cpu")
@@ -72,6 +74,22 @@ def test_the_library_is_compiled_once_and_kept(full: Path, tmp_path: Path) -> No
     assert said.startswith("kept in the cache, compiled by g++ ")
     assert f"bytes: {libraries(full)[0]}" in said
     assert len(said.splitlines()) == 1
+
+
+def test_its_objects_are_kept_for_the_plugin_of_lammps(
+    full: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kernels.kept_objects("g++") is None
+    shutil.copytree(full, cache)
+    objects = kernels.kept_objects("g++")
+    assert objects == objects_of(*libraries(cache))
+    subprocess.run(["g++", "-shared", str(objects), "-pthread", "-o", str(tmp_path / "other.so")], check=True)
+    assert ctypes.CDLL(str(tmp_path / "other.so")).nnpot_register() in (16, 32, 64)
+    with monkeypatch.context() as other:
+        other.setenv("NNPOT_CXXFLAGS", "-O1")
+        assert kernels.kept_objects("g++") is None, "made by other options"
+    objects.write_bytes(objects.read_bytes()[:1000])
+    assert kernels.kept_objects("g++") is None, "half of it"
 
 
 def test_a_library_of_any_compiler_is_used_where_there_is_none(

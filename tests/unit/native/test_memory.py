@@ -20,8 +20,8 @@ from systems import CUTOFF, ELEMENTS, acsf, structure
 from torch import Tensor
 
 from nnpot.machine.build import compile_library, find_compiler
+from nnpot.machine.kernels import SOURCES, STANDARD
 from nnpot.native import library, registry
-from nnpot.native.library import SOURCES, STANDARD
 from nnpot.native.table import OPERATORS
 from nnpot.neighbors import single_batch
 

@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 
 from nnpot.machine.build import REGISTERS, flags
-from nnpot.native.library import SOURCES, STANDARD
+from nnpot.machine.kernels import SOURCES, STANDARD
 
 COMPILERS = [name for name in ("g++", "clang++") if shutil.which(name)]
 STRICT = ("-Wall", "-Wextra", "-Werror", "-fsyntax-only")

@@ -12,6 +12,7 @@ import pytest
 from ase import Atoms
 from datasets import labelled_alloys, write
 
+from nnpot.doctor import Level, examine
 from nnpot.label_names import LabelKeys
 from nnpot.labels import LABELS
 from nnpot.reading import Source, as_words, plain_sources, read_atoms, read_labelled, read_structures, short_name
@@ -58,6 +59,19 @@ def test_a_pattern_takes_files_by_name(folder: Path) -> None:
     assert energies("*/[ab].*") == of(0, 1, 2, 3)
     assert energies(["data/*.traj", "data/a*"]) == of(2, 3, 0, 1)
     assert "there is no file of the pattern data/*.extxyz" in refusal("data/*.extxyz")
+
+
+def test_files_that_cannot_be_read_are_named_together(folder: Path) -> None:
+    Path("data/b.traj").write_bytes(b"")
+    assert refusal("data/*") == "data/b.traj holds no structures"
+    assert refusal(["x.xyz", "data/a.xyz", "y.xyz"]).startswith("2 of 3 files are not there: x.xyz, y.xyz; there is no")
+    Path("data/a.xyz").write_text("2\n\n")
+    said = refusal(["data/*", "data/b.traj", "x.xyz", "y.xyz"])
+    assert said.startswith("4 of 5 files cannot be read, leave them out or mend them: data/a.xyz, data/b.traj, x.xyz ")
+    assert " and 1 more; data/a.xyz, frame 0" in said
+    (finding,) = examine(["data/*"]).findings
+    assert (finding.kind, finding.level, finding.places) == ("reading", Level.STOP, ())
+    assert str(finding).count("2 of 3 files cannot be read") == 1
 
 
 def test_a_pattern_through_all_folders(folder: Path) -> None:

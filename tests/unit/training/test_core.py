@@ -19,7 +19,7 @@ from nnpot.training.core import UNSEEN, Distances, Finding, sentence, with_core
 from nnpot.training.pushes import CLOSEST, dimers, energies_of, largest_fall, pushes
 
 ELEMENTS = ("H", "O", "Cu", "Au")
-ALLOYS = [Structure.from_ase(atoms) for atoms in labelled_alloys()]
+ALLOYS = [Structure.from_ase(atoms) for atoms in labelled_alloys(6)]
 
 
 def radii(a: str, b: str) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from lammps_runs import REFUSED, assert_as_in_ase, read_result, thermo, with_bonds, with_external, write_input
+from lammps_runs import MASSES, REFUSED, assert_as_in_ase, read_result, thermo, with_bonds, with_external, write_input
 from systems import ELEMENTS, SYSTEMS, acsf, network_potential, rattled
 
 from nnpot.calculator import NNPotCalculator
@@ -40,7 +40,7 @@ def alloy(n: int = 3) -> Atoms:
         ("alloy", 1),
         pytest.param("triclinic", 1, marks=pytest.mark.slow),
         pytest.param("slab", 1, marks=pytest.mark.slow),
-        pytest.param("alloy", 2, marks=needs_mpi4py),
+        pytest.param("alloy", 2, marks=[needs_mpi4py, pytest.mark.slow]),
         pytest.param("triclinic", 2, marks=[needs_mpi4py, pytest.mark.slow]),
         pytest.param("slab", 2, marks=[needs_mpi4py, pytest.mark.slow]),
     ],
@@ -109,6 +109,17 @@ def test_the_reach_of_ghosts_is_not_made_shorter(model: Path, tmp_path: Path) ->
     assert_as_in_ase(result, atoms)
 
 
+@pytest.mark.parametrize("case", MASSES)
+def test_a_type_with_the_mass_of_another_element_is_warned_of(case: str, model: Path, tmp_path: Path) -> None:
+    before, elements, warning = MASSES[case]
+    script = write_input(tmp_path, alloy(1), model, elements=elements)
+    script.write_text(script.read_text().replace("pair_style", before + "pair_style"))
+    done = with_external(script)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ("has the mass of" in done.stderr) is bool(warning)
+    assert warning in done.stderr
+
+
 FIRST, *OTHERS = REFUSED
 
 
@@ -123,7 +134,7 @@ def test_what_every_way_into_lammps_refuses(case: str, model: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("pair_style nnpot", "pair_style zero 5", "one line `pair_style nnpot`"),
+        pytest.param("pair_style nnpot", "pair_style zero 5", "one line `pair_style nnpot`", marks=pytest.mark.slow),
         pytest.param("H O Cu Au", "H O Cu", "the elements of all 4 atom types", marks=pytest.mark.slow),
         pytest.param("H O Cu Au", "H O Cu Ag", "knows the elements H, O, Cu, Au, not Ag", marks=pytest.mark.slow),
         pytest.param("model.nnpot", "nothing.nnpot", "there is no model", marks=pytest.mark.slow),

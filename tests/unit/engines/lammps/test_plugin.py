@@ -2,7 +2,10 @@
 
 import importlib.util
 import shutil
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import lammps_runs
 import numpy as np
@@ -11,13 +14,24 @@ import torch
 from ase import Atoms, units
 from ase.build import bulk
 from ase.md.verlet import VelocityVerlet
-from lammps_runs import REFUSED, assert_as_in_ase, in_folders, read_result, thermo, with_bonds, with_plugin, write_input
+from lammps_runs import (
+    MASSES,
+    REFUSED,
+    assert_as_in_ase,
+    in_folders,
+    read_result,
+    thermo,
+    with_bonds,
+    with_plugin,
+    write_input,
+)
 from packages import EXPORTED, package_of, with_metadata
 from systems import ELEMENTS, SYSTEMS, rattled
 
 from nnpot.calculator import NNPotCalculator
 from nnpot.engines.lammps import plugin
 from nnpot.formats import aot
+from nnpot.machine import kernels
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="LAMMPS is not installed"),
@@ -79,12 +93,22 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("ranks", [1, 2, pytest.param(4, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", EXPORTED)
-@pytest.mark.parametrize("case", CASES)
+ON_RANKS = ("alloy, 256 atoms", "triclinic", "empty ranks")
+"""On several ranks as well: of other cases one rank suffices."""
+
+
+def runs() -> Iterator[Any]:
+    """All cases; fast ones are those of one potential on one rank, two of the other, and each on two ranks."""
+    fast = {(case, "ACSF", 1) for case in CASES} | {(case, "ACE + ZBL", 1) for case in ON_RANKS[:2]}
+    fast |= {("alloy, 256 atoms", "ACSF", 2), ("triclinic", "ACE + ZBL", 2), ("empty ranks", "ACSF", 2)}
+    for case, name, ranks in product(CASES, EXPORTED, (1, 2, 4)):
+        if ranks == 1 or case in ON_RANKS:
+            marks = () if (case, name, ranks) in fast else pytest.mark.slow
+            yield pytest.param(case, name, ranks, marks=marks, id=f"{case}-{name}-{ranks}")
+
+
+@pytest.mark.parametrize(("case", "name", "ranks"), list(runs()))
 def test_energies_forces_and_virial(case: str, name: str, ranks: int, tmp_path: Path) -> None:
-    if ranks > 1 and case not in ("alloy, 256 atoms", "triclinic", "empty ranks"):
-        pytest.skip("one rank suffices")
     atoms = CASES[case]()
     script = write_input(tmp_path, atoms, package_of(name), before=lammps_runs.ATOMIC_VIRIALS)
     done = with_plugin(script, ranks)
@@ -105,7 +129,7 @@ def run(folder: Path, atoms: Atoms, commands: str, ranks: int = 1, name: str = "
     return thermo(folder / "log")
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_atoms_move_as_in_ase(ranks: int, tmp_path: Path) -> None:
     atoms, steps = alloy(3), 100
     state = "dump s all custom {n} state xu yu zu vx vy vz\ndump_modify s sort id format float %.17g\n"
@@ -189,6 +213,17 @@ def test_no_pair_may_be_excluded(exclusion: str, is_refused: bool, tmp_path: Pat
     assert ("neigh_modify exclude drops pairs of atoms" in done.stdout) is is_refused
 
 
+@pytest.mark.parametrize("case", MASSES)
+def test_a_type_with_the_mass_of_another_element_is_warned_of_once(case: str, tmp_path: Path) -> None:
+    before, elements, warning = MASSES[case]
+    more = {"before": before, "elements": elements}
+    done = with_plugin(write_input(tmp_path, alloy(1), package_of("ACSF"), "run 0\n", **more), ranks=2)
+    assert done.returncode == 0, done.stdout
+    warnings = [line for line in done.stdout.splitlines() if "has the mass of" in line]
+    assert len(warnings) == bool(warning)
+    assert warning in "".join(warnings)
+
+
 @pytest.mark.slow
 def test_results_that_are_no_numbers_end_the_run(tmp_path: Path) -> None:
     potential = EXPORTED["ACSF"]()
@@ -210,7 +245,7 @@ def test_results_that_are_no_numbers_end_the_run(tmp_path: Path) -> None:
         *REFUSED.values(),
         ({"newton": "off"}, "needs newton on"),
         ({"elements": "H O Cu Ag"}, "knows the elements H O Cu Au, not Ag of atom type 4"),
-        ({"model": "nothing.pt2"}, "cannot use nothing.pt2"),
+        pytest.param({"model": "nothing.pt2"}, "cannot use nothing.pt2", marks=pytest.mark.slow),
         ({"model": "in.lammps"}, "cannot use in.lammps"),
     ],
 )
@@ -239,7 +274,9 @@ def test_packages_that_do_not_run_here_are_refused(old: str, new: str, complaint
     assert "export the model again" in error
 
 
-@pytest.mark.parametrize("place", [0.0, 0.5, 0.9999, 1.0])
+@pytest.mark.parametrize(
+    "place", [pytest.param(0.0, marks=pytest.mark.slow), 0.5, pytest.param(0.9999, marks=pytest.mark.slow), 1.0]
+)
 def test_a_changed_byte_is_found_before_anything_is_loaded(place: float, tmp_path: Path) -> None:
     path = with_metadata(
         tmp_path / "other.pt2", '"machine": "', '"machine": "moon_'
@@ -252,7 +289,7 @@ def test_a_changed_byte_is_found_before_anything_is_loaded(place: float, tmp_pat
     assert "it has changed since it was written: its checksum differs; export the model again" in error
 
 
-@pytest.mark.parametrize("size", [0, 50, 71, 5000])
+@pytest.mark.parametrize("size", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (50, 71)), 5000])
 def test_a_truncated_package_is_refused(size: int, tmp_path: Path) -> None:
     path = tmp_path / "other.pt2"
     path.write_bytes(package_of("ACSF").read_bytes()[:size])
@@ -300,6 +337,19 @@ def test_a_compiler_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("nnpot.engines.lammps.plugin.find_compiler", lambda: None)
     with pytest.raises(FileNotFoundError, match=r"install g\+\+"):
         plugin.build()
+
+
+@pytest.mark.parametrize("are_kept", [True, False])
+def test_kernels_that_are_kept_are_not_compiled_again(
+    are_kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, objects = list[Path](), tmp_path / "kernels.so.o"
+    monkeypatch.setattr("nnpot.machine.kernels.kept_objects", lambda _: objects if are_kept else None)
+    monkeypatch.setattr(plugin, "compile_library", lambda _, sources, *__, **___: asked.extend(sources))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    plugin.build()
+    own, compiled = {"operators.cpp", "pair_nnpot.cpp"}, {path.name for path in kernels.SOURCES}
+    assert {path.name for path in asked} == own | ({objects.name} if are_kept else compiled)
 
 
 def test_lammps_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
