@@ -156,21 +156,29 @@ class NeuralNetworkPotential(TrainablePotential):
         """What is not known of the atoms, if that is asked for: nothing is differentiated by it."""
         if self.uncertainty is None or tape.is_trained:
             return {}
-        unknown = self.uncertainty(*self.hidden_of(values.tensor, pairs, stage))
-        return {name: tape.beside(x) for name, x in unknown.items()}
+        hidden, rows = self.hidden_of(values.tensor, pairs, stage, tape.asked)
+        unknown = self.uncertainty(hidden)
+        return {name: tape.beside(rows.gather(x) if tape.asked is None else x) for name, x in unknown.items()}
 
-    def hidden_of(self, x: Tensor, pairs: Pairs, stage: Stage) -> tuple[Tensor, ElementBlocks]:
+    def hidden_of(
+        self, x: Tensor, pairs: Pairs, stage: Stage, asked: ElementBlocks | None = None
+    ) -> tuple[Tensor, ElementBlocks]:
         """Return the last hidden layer of atoms by element, shape (S, R, H), and which atom is in which row.
 
         Args:
             x: What `record_features` records.
             pairs: Of the atoms.
             stage: What x is.
+            asked: Which of them, in the rows in which they are to be; None for all.
         """
-        rows = ElementBlocks.of_centers(pairs, len(self.elements), x.dtype)
+        species, rows = pairs.center_species, asked
+        if rows is None:
+            rows = ElementBlocks.of_centers(pairs, len(self.elements), x.dtype)
+        else:
+            x, species, rows = rows.taken(x)
         with torch.no_grad():
             features = x if stage == "features" else self.descriptor.features_of(x, rows)
-            return last_hidden(self.networks, self.scaling(features, pairs.center_species), rows), rows
+            return last_hidden(self.networks, self.scaling(features, species), rows), rows
 
     def record_core(self, tape: Tape, pairs: Pairs) -> tuple[Tape, Pairs, Sum]:
         """Record the core: return the tape and the pairs that the descriptor is to see, and energies to be added."""

@@ -21,7 +21,6 @@ from torch import Tensor
 
 from nnpot.batch import Batch
 from nnpot.elements import check_elements
-from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.segment import segment_sum
 from nnpot.spec import Module
 
@@ -72,19 +71,18 @@ class Uncertainty(Module):
         self.register_buffer("force", torch.ones(n))
         self.register_buffer("virial", torch.zeros(()))
 
-    def forward(self, hidden: Tensor, rows: ElementBlocks) -> dict[str, Tensor]:
-        """Return what is unknown of atoms, by name.
+    def forward(self, hidden: Tensor) -> dict[str, Tensor]:
+        """Return what is unknown of atoms sorted by element, by name.
 
         =================  ======  ===================================================================  ====
-        extrapolation      (N,)    γ
-        energy_deviations  (N, W)  R_s [h_i; 1]: the norm of a sum over atoms is that of its energy     eV
-        forces_uncertainty (N,)    standard deviation of the vector of the force: its norm              eV/Å
-        virial_factor      (N,)    of a component of the virial, relative to that of the energy
+        extrapolation      (S, R)  γ
+        energy_deviations  (S,R,W) R_s [h_i; 1]: the norm of a sum over atoms is that of its energy     eV
+        forces_uncertainty (S, R)  standard deviation of the vector of the force: its norm              eV/Å
+        virial_factor      (S, R)  of a component of the virial, relative to that of the energy
         =================  ======  ===================================================================  ====
 
         Args:
-            hidden: h of atoms sorted by element, shape (S, R, H).
-            rows: Which atom is in which row.
+            hidden: h, shape (S, R, H).
         """
         weights = torch.cat([self.grade, self.root], dim=1)  # (S, C K + H + 1, H + 1)
         mapped = torch.baddbmm(weights[:, :, -1].unsqueeze(dim=1), hidden, weights[:, :, :-1].transpose(1, 2))
@@ -92,10 +90,10 @@ class Uncertainty(Module):
         by_cluster = distances.unflatten(2, (self.clusters, self.directions)).square().sum(dim=3)
         forces = self.force.unsqueeze(dim=1) * energies.norm(dim=2)
         return {
-            GRADE: rows.gather(by_cluster.amin(dim=2).sqrt()),
-            DEVIATIONS: rows.gather(energies),
-            FORCES: rows.gather(forces),
-            VIRIAL: self.virial.expand(len(rows.row_of_atom)),
+            GRADE: by_cluster.amin(dim=2).sqrt(),
+            DEVIATIONS: energies,
+            FORCES: forces,
+            VIRIAL: self.virial.expand(forces.shape),
         }
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from filelock import FileLock
-from systems import ELEMENTS, ace, acsf, core, network_potential
+from systems import ELEMENTS, ace, acsf, core, knowing, network_potential
 
 from nnpot.formats import aot
 from nnpot.formats.seal import sealed
@@ -16,12 +16,13 @@ from nnpot.repulsion import ZBL
 
 EXPORTED: dict[str, Callable[[], Potential]] = {
     "ACE + ZBL": lambda: (
-        network_potential(ace(n_radial=4, weighted_channels=3, weighted_layers=2, weighted_units=5))
+        knowing(network_potential(ace(n_radial=4, weighted_channels=3, weighted_layers=2, weighted_units=5)))
         + ZBL(ELEMENTS[::-1])
     ),
     "ACSF": lambda: network_potential(acsf(), core=core()),
 }
-"""Trainable densities with another term that counts the elements otherwise, and a fixed descriptor with a core."""
+"""Trainable densities with an uncertainty and another term that counts the elements otherwise, and a fixed descriptor
+with a core."""
 
 _folders: list[Path] = []
 

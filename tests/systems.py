@@ -15,6 +15,7 @@ from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 from nnpot.structure import Structure
+from nnpot.uncertainty import Uncertainty
 
 CUTOFF = 3.6
 ELEMENTS = ("H", "O", "Cu", "Au")
@@ -164,6 +165,15 @@ def network_potential(
         torch.nn.init.normal_(potential.scaling.mean, std=0.2)
         torch.nn.init.uniform_(potential.scaling.scale, 0.5, 2.0)
     return potential.eval()
+
+
+def knowing(potential: NeuralNetworkPotential) -> NeuralNetworkPotential:
+    """Return the potential with random numbers as its uncertainty: three directions, two clusters."""
+    uncertainty = Uncertainty(potential.elements, potential.arguments["hidden"][-1], 3, 2).double()
+    random = torch.Generator().manual_seed(0)
+    for x in uncertainty.buffers():
+        x.copy_(torch.rand(x.shape, generator=random, dtype=torch.float64) + 0.1)
+    return potential.with_uncertainty(uncertainty).eval()
 
 
 def core(elements: tuple[str, ...] = ELEMENTS, size: float = 1.0) -> Core:

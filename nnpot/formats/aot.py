@@ -15,9 +15,14 @@ centers      (N,)    element of each centre
 atom_of_row  (S, R)  centres of element s in row s, any in the places left over (`functional/blocks.py`)
 row_of_atom  (N,)    where each centre is among those S·R places
 mask         (S, R)  1 for a place that is taken, 0 for one left over
+asked        (S, Q)  centres of which it is asked what is unknown, as `atom_of_row`
+asked_mask   (S, Q)  as `mask`
 ===========  ======  ==========================================================================  =====
 
 Outputs: atomic energies (N,), float64, in eV; ∂E/∂r_ij (P, 3), in eV/Å.  Pairs beyond the cutoff have no influence.
+The last two inputs are those of a package that knows how large its errors are likely to be, as its metadata say, and
+these further outputs (:mod:`nnpot.uncertainty`): γ (S, Q); deviations of energies (S, Q, W), in eV; the uncertainty of
+forces (S, Q), in eV/Å.
 
 The file is a zip archive whose comment is its checksum (:mod:`nnpot.formats.seal`), which is compared before anything
 in the file is loaded, by LAMMPS as well.
@@ -28,7 +33,6 @@ import io
 import json
 import logging
 import platform
-import shlex
 import tempfile
 import warnings
 import zipfile
@@ -43,6 +47,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from nnpot.batch import Pairs
 from nnpot.elements import check_elements
+from nnpot.formats.aot_compiler import settings_of_compiler
 from nnpot.formats.described import check_cutoff
 from nnpot.formats.seal import check_members, is_intact, sealed
 from nnpot.functional.blocks import ElementBlocks
@@ -54,18 +59,21 @@ from nnpot.machine.files import write_atomically
 from nnpot.native import are_compiled
 from nnpot.native.library import state
 from nnpot.potential import Potential
+from nnpot.uncertainty import DEVIATIONS, FORCES, GRADE, VIRIAL, Uncertainty
 from nnpot.units import dtype_of
 
 log = logging.getLogger("nnpot")
 
-FORMAT = "7"
+FORMAT = "8"
 """Number of the format of packages; raised whenever a package calls other operators or has other metadata."""
 SUFFIX = ".pt2"
 SHOWN = {"dtype": "dtype", "torch": "PyTorch", "processor": "processor", "instructions": "instructions"}
 """Metadata of the code of a package, by the names of the rows of `nnpot info`."""
 _NAMES = ("torch", "elements", "cutoff", "dtype", "machine", "processor", "instructions", "register", "summary")
 """What the metadata hold beside the format."""
-_DYNAMIC = ({0: "P"}, {0: "P"}, {0: "P"}, {0: "A"}, {0: "N"}, {1: "R"}, {0: "N"}, {1: "R"})
+_DYNAMIC = ({0: "P"}, {0: "P"}, {0: "P"}, {0: "A"}, {0: "N"}, {1: "R"}, {0: "N"}, {1: "R"}, {1: "Q"}, {1: "Q"})
+UNKNOWN = (GRADE, DEVIATIONS, FORCES)
+"""What a package tells of what is unknown, in the order of its outputs."""
 _LEAST = 2
 """Smallest size of an input: a compiler may treat sizes 0 and 1 as special cases."""
 
@@ -97,7 +105,7 @@ def write(
         raise FileNotFoundError(f"a package calls the C++ kernels, and they do not run here: {state().sentence}")
     if Path(path).suffix != SUFFIX:
         raise ValueError(f"the name of a package ends in {SUFFIX}, that of {path} does not")
-    instructions = processor.instructions_of(compiler, target)
+    instructions, uncertainty = processor.instructions_of(compiler, target), _uncertainty_of(potential)
     function = _PairFunction(copy.deepcopy(potential).to("cpu", precision).eval().requires_grad_(False))
     metadata = {
         "nnpot": FORMAT,
@@ -106,6 +114,9 @@ def write(
         "masses": " ".join(repr(float(atomic_masses[atomic_numbers[s]])) for s in potential.elements),
         "cutoff": repr(float(potential.cutoff)),
         "core": "yes" if potential.has_core else "no",
+        "uncertainty": "no" if uncertainty is None else "yes",
+        "width": "0" if uncertainty is None else str(uncertainty.width + 1),
+        "virial": "0.0" if uncertainty is None else repr(float(uncertainty.virial)),
         "dtype": dtype,
         "machine": platform.machine(),
         "processor": processor.name() if target == NATIVE else target,
@@ -114,10 +125,10 @@ def write(
         "summary": json.dumps(dict(summary or {})),
     }
     log.info("compiling the potential into %s, about half a minute", path)
-    exported = _recorded(function, _example(len(potential.elements), precision))
+    exported = _recorded(function, _example(len(potential.elements), precision, with_asked=uncertainty is not None))
     with warnings.catch_warnings(action="ignore"), tempfile.TemporaryDirectory() as folder:  # compilers' warnings
         unfinished = str(Path(folder) / Path(path).name)
-        configs = {"aot_inductor.metadata": metadata, **_settings_of_compiler(compiler, target, Path(folder))}
+        configs = {"aot_inductor.metadata": metadata, **settings_of_compiler(compiler, target, Path(folder))}
         torch._inductor.aoti_compile_and_package(exported, package_path=unfinished, inductor_configs=configs)
         return write_atomically(Path(path), sealed(Path(unfinished).read_bytes()))
 
@@ -197,32 +208,6 @@ def _check_processor(path: str | Path, metadata: dict[str, str]) -> None:
         )
 
 
-def _settings_of_compiler(compiler: str, target: str, folder: Path) -> dict[str, Any]:
-    """What has PyTorch compile for a processor: a setting, in older releases a compiler that reads another name."""
-    if target == NATIVE:
-        return {"cpp.cxx": (None, compiler)}
-    # with vectors of 64 bytes PyTorch also takes what else this processor has; with these it takes AVX2 alone
-    width = {"cpp.simdlen": 256 if "avx2" in processor.instructions_of(compiler, target) else 1}
-    if _pytorch_takes_targets():
-        return {"cpp.cxx": (None, compiler), "cpp.march": target, **width}
-    return {"cpp.cxx": (None, str(_compiler_for(compiler, target, folder / Path(compiler).name))), **width}
-
-
-def _pytorch_takes_targets() -> bool:
-    return hasattr(torch._inductor.config.cpp, "march")
-
-
-def _compiler_for(compiler: str, target: str, path: Path) -> Path:
-    """Write a program that is the compiler, but takes the processor that is here for the target."""
-    option = shlex.quote(f"-march={target}")
-    path.write_text(
-        f'#!/bin/sh\nfor a do shift; [ "$a" = -march={NATIVE} ] && a={option}; set -- "$@" "$a"; done\n'
-        f'exec {shlex.quote(compiler)} "$@"\n'
-    )
-    path.chmod(0o755)
-    return path
-
-
 class AOTPotential(Potential):
     """A potential read from a package.  Its results have no history: it can be evaluated, not trained.
 
@@ -239,12 +224,18 @@ class AOTPotential(Potential):
         self.elements = tuple(metadata["elements"].split())
         self.cutoff = float(metadata["cutoff"])
         self.dtype = dtype_of(metadata["dtype"])
-        self._has_core = metadata.get("core") == "yes"
+        self._has_core, self._is_calibrated = (metadata.get(name) == "yes" for name in ("core", "uncertainty"))
+        self._virial = float(metadata.get("virial", 0.0))
 
     @property
     def has_core(self) -> bool:
         """As the package says of itself."""
         return self._has_core
+
+    @property
+    def is_calibrated(self) -> bool:
+        """As the package says of itself."""
+        return self._is_calibrated
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -276,7 +267,7 @@ class AOTPotential(Potential):
 
     def record(self, tape: Tape, pairs: Pairs) -> dict[str, Sum]:
         """As of every potential, in one step."""
-        energies, gradient = self._run(pairs)
+        energies, gradient, unknown = self._run(pairs)
 
         def pull(bar: Tensor) -> list[Tensor]:  # a pair has influence on the energy of its centre alone
             return [gradient * bar.to(gradient.dtype).index_select(0, pairs.pair_i).unsqueeze(dim=1)]
@@ -284,10 +275,11 @@ class AOTPotential(Potential):
         def push(direction: Tensor) -> list[Tensor]:
             raise RuntimeError("a package can be evaluated, not trained")
 
-        return {"energies": ((1.0, tape.add(Fixed([energies], pull, push), tape.r)[0]),)}
+        told = {name: tape.beside(x) for name, x in unknown.items()}
+        return {"energies": ((1.0, tape.add(Fixed([energies], pull, push), tape.r)[0]),), **told}
 
-    def _run(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
-        """Return atomic energies (N,) in eV and ∂E/∂r_ij (P, 3) in eV/Å.
+    def _run(self, pairs: Pairs) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return atomic energies (N,) in eV, ∂E/∂r_ij (P, 3) in eV/Å, and what is unknown of atoms, by name.
 
         Sizes that are too small are filled up with atoms of the first element and pairs beyond the cutoff.
         """
@@ -297,7 +289,8 @@ class AOTPotential(Potential):
         )
         centers = _filled_up(pairs.center_species, 0)
         sorted_by_element = ElementBlocks.of(centers, len(self.elements), self.dtype, min_width=_LEAST)
-        energies, gradient = self.loader.run(
+        asked = [sorted_by_element.atom_of_row, sorted_by_element.mask] if self.is_calibrated else []
+        energies, gradient, *unknown = self.loader.run(
             [
                 _filled_up(r_ij.detach().to(self.dtype), 2 * self.cutoff).contiguous(),
                 _filled_up(pair_i, len(centers) - 1),
@@ -307,12 +300,17 @@ class AOTPotential(Potential):
                 sorted_by_element.atom_of_row,
                 sorted_by_element.row_of_atom,
                 sorted_by_element.mask,
+                *asked,
             ]
         )
         gradient = gradient[: len(r_ij)]
         if order is not None:
             gradient = torch.empty_like(gradient).index_copy(0, order, gradient)
-        return energies[: len(pairs.center_species)], gradient
+        n = len(pairs.center_species)
+        told = {name: sorted_by_element.gather(x)[:n] for name, x in zip(UNKNOWN, unknown, strict=False)}
+        if told:
+            told[VIRIAL] = gradient.new_full((n,), self._virial)
+        return energies[:n], gradient, told
 
     def dtype_and_device(self) -> tuple[torch.dtype, torch.device]:
         """Return the dtype that the package calculates in, and the CPU."""
@@ -339,12 +337,16 @@ class _PairFunction(nn.Module):
         super().__init__()
         self.potential = potential
 
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        r_ij, pair_i, pair_j, species, centers, atom_of_row, row_of_atom, mask = inputs
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        r_ij, pair_i, pair_j, species, centers, atom_of_row, row_of_atom, mask, *of_asked = inputs
         pairs = Pairs(r_ij, pair_i, pair_j, species, centers, assume_sorted=True)
         pairs.cache[ElementBlocks, len(self.potential.elements)] = ElementBlocks(atom_of_row, row_of_atom, mask)
+        asked = ElementBlocks(of_asked[0], row_of_atom, of_asked[1]) if of_asked else None
         with torch.no_grad():
-            return self.potential.energies_and_pair_gradient(pairs)
+            tape = Tape(r_ij, is_trained=False, asked=asked)
+            outputs, gradient = tape.results(self.potential.record(tape, pairs))
+        unknown = [outputs[name].contiguous() for name in UNKNOWN] if of_asked else []
+        return outputs["energies"], gradient, *unknown
 
 
 def _recorded(function: _PairFunction, inputs: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
@@ -354,8 +356,9 @@ def _recorded(function: _PairFunction, inputs: tuple[Tensor, ...]) -> torch.expo
         ValueError: If what it does depends on the numbers in its inputs.
     """
     function(*inputs)  # fills the caches of constants, which must not happen while recording
-    sizes = {name: torch.export.Dim(name, min=_LEAST) for name in {n for d in _DYNAMIC for n in d.values()}}
-    shapes = tuple({d: sizes[name] for d, name in dynamic.items()} for dynamic in _DYNAMIC)
+    names = {n for d in _DYNAMIC[: len(inputs)] for n in d.values()}
+    sizes = {name: torch.export.Dim(name, min=_LEAST) for name in names}
+    shapes = tuple({d: sizes[name] for d, name in dynamic.items()} for dynamic in _DYNAMIC[: len(inputs)])
     try:
         graph = make_fx(function, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*inputs)
         return torch.export.export(graph, inputs, dynamic_shapes=shapes, strict=False)
@@ -363,7 +366,14 @@ def _recorded(function: _PairFunction, inputs: tuple[Tensor, ...]) -> torch.expo
         raise ValueError(f"this potential cannot be recorded as one graph: {complaint(error)}") from error
 
 
-def _example(n_elements: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
+def _uncertainty_of(potential: Potential) -> Uncertainty | None:
+    """What knows how large its errors are likely to be, if it counts the elements as the whole potential does."""
+    known = (part for part in potential.modules() if isinstance(part, Uncertainty))
+    found = next(known, None) if potential.is_calibrated else None
+    return found if found is not None and found.elements == potential.elements else None
+
+
+def _example(n_elements: int, dtype: torch.dtype, *, with_asked: bool) -> tuple[Tensor, ...]:
     """Inputs of which no two sizes are equal, nor a usual size of anything in a potential."""
     centers = torch.zeros(1009 + 3 * (n_elements - 1), dtype=torch.int64)
     for s in range(1, n_elements):
@@ -373,7 +383,8 @@ def _example(n_elements: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
     pair_i = torch.sort(torch.arange(n_pairs) % len(centers)).values
     vectors = 1 + torch.rand(n_pairs, 3, dtype=dtype, generator=torch.Generator().manual_seed(0))
     species = torch.cat([centers, centers[:37]])
-    return vectors, pair_i, pair_i.flip(0), species, centers, rows.atom_of_row, rows.row_of_atom, rows.mask
+    asked = [x[:, :61].contiguous() for x in (rows.atom_of_row, rows.mask)] if with_asked else []
+    return vectors, pair_i, pair_i.flip(0), species, centers, rows.atom_of_row, rows.row_of_atom, rows.mask, *asked
 
 
 def _filled_up(x: Tensor, value: float) -> Tensor:

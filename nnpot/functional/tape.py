@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from nnpot.functional.autograd import Autograd
+from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.linear import Bars
 
 Adjoints = list[list[Tensor | None]]
@@ -110,14 +111,16 @@ class Tape:
     Args:
         r_ij: Pair vectors, in Å, shape (P, 3).
         is_trained: Whether forces will be differentiated with respect to parameters.
+        asked: As the attribute.
 
     Attributes:
         r: The pair vectors, as an input of steps.
         is_trained: As given.
+        asked: Atoms by element of which alone it is asked what is unknown, in their rows; None for all atoms.
     """
 
-    def __init__(self, r_ij: Tensor, *, is_trained: bool) -> None:
-        self.r, self.is_trained = Value(-1, 0, r_ij.detach()), is_trained
+    def __init__(self, r_ij: Tensor, *, is_trained: bool, asked: ElementBlocks | None = None) -> None:
+        self.r, self.is_trained, self.asked = Value(-1, 0, r_ij.detach()), is_trained, asked
         self._r_ij = r_ij
         self._steps: list[_Step] = []
         self._shared: dict[Hashable, tuple[Value, ...]] = {}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.io import read
-from systems import ELEMENTS, SYSTEMS, ace, acsf, network_potential
+from systems import ELEMENTS, SYSTEMS, ace, acsf, knowing, network_potential
 
 from nnpot import ExtrapolationError, NNPotCalculator, OnExtrapolation, Structure, load, reference, save
 from nnpot.batch import Batch
@@ -25,12 +25,7 @@ DIRECTIONS, CLUSTERS = 3, 2
 @cache
 def calibrated() -> NeuralNetworkPotential:
     """A potential whose uncertainty holds random numbers."""
-    plain = network_potential(acsf())
-    uncertainty = Uncertainty(ELEMENTS, plain.arguments["hidden"][-1], DIRECTIONS, CLUSTERS).double()
-    random = torch.Generator().manual_seed(0)
-    for x in uncertainty.buffers():
-        x.copy_(torch.rand(x.shape, generator=random, dtype=torch.float64) + 0.1)
-    return plain.with_uncertainty(uncertainty).eval()
+    return knowing(network_potential(acsf()))
 
 
 def hidden_of(potential: NeuralNetworkPotential, atoms: Atoms) -> tuple[list[np.ndarray], list[int]]:

@@ -7,6 +7,10 @@
 // E_i and their derivatives with respect to the pair vectors, dE/dr_ij.  An atom i and its neighbour j get them as
 // forces with opposite signs; what ghost atoms get goes back to their owners by LAMMPS' reverse communication, hence
 // `newton on`.
+//
+// A model that knows how large its errors are likely to be tells it of each atom to `fix pair` (gamma, energy_uncertainty
+// and forces_uncertainty, each with the flag 1), and of the whole system, at steps with thermodynamic output, to
+// `compute pair`: the uncertainty of the energy, the largest gamma, and the number of atoms beyond the training data.
 
 #include "atom.h"
 #include "comm.h"
@@ -20,7 +24,9 @@
 #include "update.h"
 
 #include "guards.h"
+#include "inputs.h"
 #include "sha256.h"
+#include "unknown.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
@@ -45,45 +51,19 @@
 #include <vector>
 
 using namespace LAMMPS_NS;
+using nnpot::Inputs;
+using nnpot::MIN_SIZE;
+using nnpot::Unknown;
 
 namespace {
 
-constexpr char FORMAT[] = "7";         // of packages, see nnpot/formats/aot.py
+constexpr char FORMAT[] = "8";         // of packages, see nnpot/formats/aot.py
 constexpr size_t DIGITS = 64;          // of the checksum that a package ends with
 constexpr int CENTERS_AT_ONCE = 4096;  // so that memory stays bounded
-constexpr int64_t MIN_SIZE = 2;        // smallest size of an input of a package
 constexpr int64_t NO_ELEMENT = -1;
 constexpr double AT_ONE_PLACE = 1e-3;  // in Angstrom, as in nnpot/neighbors.py
 
 using Package = torch::inductor::AOTIModelPackageLoader;
-
-// The inputs of a package, see nnpot/formats/aot.py.
-struct Inputs {
-    std::vector<double> vectors, filled;
-    std::vector<int64_t> i, j, centers, order, place;
-
-    void clear() { vectors.clear(), i.clear(), j.clear(), centers.clear(); }
-
-    void add_pair(int64_t center, int64_t neighbor, const double* r) {
-        i.push_back(center), j.push_back(neighbor), vectors.insert(vectors.end(), r, r + 3);
-    }
-
-    // Fills sizes up to the smallest with atoms of the first element and pairs beyond the cutoff; sorts by element.
-    void complete(int64_t n_elements, double cutoff) {
-        const double far[3] = {2 * cutoff, 0, 0};
-        while (int64_t(centers.size()) < MIN_SIZE) centers.push_back(0);
-        while (int64_t(i.size()) < MIN_SIZE) add_pair(int64_t(centers.size()) - 1, 0, far);
-        std::vector<int64_t> count(n_elements, 0);
-        for (int64_t element : centers) ++count[element];
-        const int64_t width = std::max(MIN_SIZE, *std::max_element(count.begin(), count.end()));
-        order.assign(n_elements * width, 0), filled.assign(n_elements * width, 0), place.resize(centers.size());
-        std::fill(count.begin(), count.end(), 0);
-        for (size_t center = 0; center < centers.size(); ++center) {
-            const int64_t row = centers[center] * width + count[centers[center]]++;
-            order[row] = int64_t(center), filled[row] = 1, place[center] = row;
-        }
-    }
-};
 
 template <class T>
 at::Tensor tensor(std::vector<T>& x, at::IntArrayRef shape) {
@@ -171,13 +151,36 @@ class PairNNPot : public Pair {
         const int n_atoms = atom->nlocal + atom->nghost;
         species.assign(std::max<int64_t>(n_atoms, MIN_SIZE), 0);
         for (int k = 0; k < n_atoms; ++k) species[k] = std::max<int64_t>(element_of[atom->type[k]], 0);
+        const bool is_asked = is_calibrated && (unknown.is_asked() || eflag_global);
+        if (is_asked) unknown.begin(atom->nmax);
         for (int first = 0; first < list->inum; first += CENTERS_AT_ONCE)
-            compute_part(first, std::min(first + CENTERS_AT_ONCE, list->inum));
+            compute_part(first, std::min(first + CENTERS_AT_ONCE, list->inum), is_asked);
+        if (is_asked) unknown.finish(int(elements.size()) * width, world);
         if (vflag_fdotr) virial_fdotr_compute();
+    }
+
+    void* extract(const char* name, int& dimension) override {
+        dimension = 0;
+        std::string word = name;
+        const size_t end = word.size() - std::min<size_t>(word.size(), std::strlen("_flag"));
+        if (!is_calibrated || word.compare(end, std::string::npos, "_flag") != 0) return nullptr;
+        const int place = Unknown::place_of(word.substr(0, end));
+        return place < Unknown::N ? &unknown.flags[place] : nullptr;
+    }
+
+    void* extract_peratom(const char* name, int& columns) override {
+        columns = 0;
+        const int place = Unknown::place_of(name);
+        if (!is_calibrated || place == Unknown::N) return nullptr;
+        if (unknown.of_atoms[place].empty()) unknown.begin(atom->nmax);
+        return unknown.of_atoms[place].data();
     }
 
   private:
     std::unique_ptr<Package> package;
+    Unknown unknown;
+    bool is_calibrated = false;
+    int width = 0;  // of the deviations of energies; the same on all ranks
     std::vector<std::string> elements;
     std::vector<double> masses;  // of the elements, in u
     bool masses_are_compared = false;
@@ -229,6 +232,10 @@ class PairNNPot : public Pair {
         for (const auto& word : words_of(metadata["masses"])) masses.push_back(std::stod(word));
         cutoff = std::stod(metadata["cutoff"]);
         dtype = metadata["dtype"] == "float64" ? at::kDouble : at::kFloat;
+        is_calibrated = metadata["uncertainty"] == "yes";
+        width = is_calibrated ? std::stoi(metadata["width"]) : 0;
+        nextra = is_calibrated ? Unknown::N : 0;
+        pvector = unknown.told;
     }
 
     // Compares the checksum of a package, its last digits, before anything of it is loaded.
@@ -270,16 +277,27 @@ class PairNNPot : public Pair {
     int64_t id_of(int k) const { return atom->tag ? atom->tag[k] : k + 1; }
 
     // Energies and forces of the centres first ... last - 1 of the neighbour list.
-    void compute_part(int first, int last) {
+    void compute_part(int first, int last, bool is_asked) {
         gather(first, last);
         const int64_t n = inputs.centers.size(), n_pairs = inputs.i.size(), n_elements = elements.size();
-        const int64_t width = inputs.order.size() / n_elements;
+        const int64_t rows = inputs.order.size() / n_elements;
         std::vector<at::Tensor> results;
         try {
-            results = package->run({tensor(inputs.vectors, {n_pairs, 3}).to(dtype), tensor(inputs.i, {n_pairs}),
-                                    tensor(inputs.j, {n_pairs}), tensor(species, {int64_t(species.size())}),
-                                    tensor(inputs.centers, {n}), tensor(inputs.order, {n_elements, width}),
-                                    tensor(inputs.place, {n}), tensor(inputs.filled, {n_elements, width}).to(dtype)});
+            std::vector<at::Tensor> given{tensor(inputs.vectors, {n_pairs, 3}).to(dtype),
+                                          tensor(inputs.i, {n_pairs}),
+                                          tensor(inputs.j, {n_pairs}),
+                                          tensor(species, {int64_t(species.size())}),
+                                          tensor(inputs.centers, {n}),
+                                          tensor(inputs.order, {n_elements, rows}),
+                                          tensor(inputs.place, {n}),
+                                          tensor(inputs.filled, {n_elements, rows}).to(dtype)};
+            if (is_calibrated) {
+                inputs.ask(is_asked, n_elements);
+                const int64_t asked = inputs.asked.size() / n_elements;
+                given.push_back(tensor(inputs.asked, {n_elements, asked}));
+                given.push_back(tensor(inputs.filled_asked, {n_elements, asked}).to(dtype));
+            }
+            results = package->run(given);
         } catch (const std::exception& problem) {
             error->one(FLERR, "pair_style nnpot: {}", problem.what());
         }
@@ -287,6 +305,22 @@ class PairNNPot : public Pair {
         check_results(first, last, energies.const_data_ptr<double>(), gradient.const_data_ptr<double>());
         add_energies(first, last, energies.const_data_ptr<double>());
         add_forces(first, gradient.const_data_ptr<double>());
+        if (is_asked) add_unknown(first, last, results);
+    }
+
+    // What the package tells of the centres first ... last - 1 beside energies and forces.
+    void add_unknown(int first, int last, const std::vector<at::Tensor>& results) {
+        const auto gamma = results[2].to(at::kDouble).contiguous(),
+                   deviations = results[3].to(at::kDouble).contiguous(),
+                   force = results[4].to(at::kDouble).contiguous();
+        unknown.sums.resize(elements.size() * width);
+        for (int n = first; n < last; ++n) {
+            const int64_t center = n - first, row = inputs.place[center];
+            double* sum = unknown.sums.data() + inputs.centers[center] * width;
+            unknown.add(list->ilist[n], gamma.const_data_ptr<double>()[row],
+                        deviations.const_data_ptr<double>() + row * width, width, force.const_data_ptr<double>()[row],
+                        sum);
+        }
     }
 
     void gather(int first, int last) {

@@ -1,5 +1,6 @@
 """Configurations from strangers: plain values alone, and no module is imported that cannot be meant."""
 
+import functools
 import logging
 import sys
 from pathlib import Path
@@ -128,7 +129,11 @@ TEXTS = {
 
 
 @pytest.mark.parametrize(("text", "message"), TEXTS.values(), ids=TEXTS.keys())
-def test_a_configuration_is_plain_values(text: str, message: str, tmp_path: Path) -> None:
+def test_a_configuration_is_plain_values(
+    text: str, message: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(functools.partial(sys.setrecursionlimit, sys.getrecursionlimit()))
+    sys.setrecursionlimit(1000)  # which libraries raise
     path = tmp_path / "c.yaml"
     path.write_text(text)
     for arguments in (["--config", str(path)], [f"--config={path}"], ["--seed", "1", "--config", str(path)]):

@@ -19,7 +19,7 @@ from systems import ELEMENTS, SYSTEMS, pairs_of, structure
 
 from nnpot.batch import Pairs
 from nnpot.calculator import NNPotCalculator
-from nnpot.formats import aot
+from nnpot.formats import aot, aot_compiler
 from nnpot.formats.aot import AOTPotential, read_metadata, read_summary
 from nnpot.formats.seal import sealed
 from nnpot.io import load
@@ -28,9 +28,20 @@ from nnpot.machine.build import NATIVE, find_compiler, pytorch_release
 from nnpot.native import are_compiled, library
 from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
+from nnpot.uncertainty import OF_ATOMS
 
 pytestmark = pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler")
 each_potential = pytest.mark.parametrize("name", EXPORTED)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_it_tells_the_same_of_what_is_unknown(system: str) -> None:
+    model, packaged = EXPORTED["ACE + ZBL"](), load(package_of("ACE + ZBL"))
+    assert packaged.is_calibrated
+    ours, theirs = (p.predict(structure(system)) for p in (packaged, model))
+    for name in OF_ATOMS:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-9, atol=0, equal_nan=True)
+    assert not load(package_of("ACSF")).is_calibrated
 
 
 @each_potential
@@ -268,7 +279,7 @@ needs_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), re
 def test_a_compiler_for_another_processor(tmp_path: Path) -> None:
     compiler = find_compiler()
     assert compiler is not None
-    other = aot._compiler_for(compiler, "x86-64-v3", tmp_path / "other")
+    other = aot_compiler.compiler_for(compiler, "x86-64-v3", tmp_path / "other")
     assert processor.instructions_of(str(other), NATIVE) == processor.instructions_of(compiler, "x86-64-v3")
     assert processor.instructions_of(str(other), "x86-64-v2") == processor.instructions_of(compiler, "x86-64-v2")
 
@@ -280,7 +291,7 @@ def test_a_compiler_for_another_processor(tmp_path: Path) -> None:
 def test_a_package_for_a_named_processor_uses_nothing_more(
     by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnpot.formats.aot._pytorch_takes_targets", lambda: by == "setting")
+    monkeypatch.setattr("nnpot.formats.aot_compiler.pytorch_takes_targets", lambda: by == "setting")
     path = aot.write(EXPORTED["ACSF"](), tmp_path / "model.pt2", "float64", target="x86-64-v3")
     assert read_metadata(path)["processor"] == "x86-64-v3"
     assert read_metadata(path)["register"] == "32"

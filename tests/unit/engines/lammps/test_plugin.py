@@ -123,6 +123,57 @@ def test_energies_forces_and_virial(case: str, name: str, ranks: int, tmp_path: 
     np.testing.assert_allclose(virials[6:12], -total, atol=1e-9 * np.abs(total).max())
 
 
+ASKED = """\
+fix g all pair 10 nnpot gamma 1 energy_uncertainty 1 forces_uncertainty 1
+compute u all pair nnpot
+compute largest all reduce max f_g[1]
+thermo_style custom step pe c_u[1] c_u[2] c_u[3] c_largest
+thermo_modify format float %.17g
+dump u all custom 10 unknown.* id f_g[1] f_g[2] f_g[3]
+dump_modify u format float %.17g sort id
+run 0
+"""
+"""What is unknown of atoms and of the whole system, at every tenth step."""
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("case", ["alloy, 256 atoms", "empty ranks", "slab", "one atom"])
+def test_what_is_unknown_is_what_the_calculator_tells(case: str, ranks: int, tmp_path: Path) -> None:
+    if ranks > 1 and case not in ("alloy, 256 atoms", "empty ranks"):
+        pytest.skip("one rank suffices")
+    atoms = CASES[case]()
+    done = with_plugin(write_input(tmp_path, atoms, package_of("ACE + ZBL"), ASKED), ranks)
+    assert done.returncode == 0, done.stdout + done.stderr
+    atoms.calc = NNPotCalculator(EXPORTED["ACE + ZBL"](), dtype="float64", on_extrapolation="ignore")
+    atoms.get_potential_energy()
+    told = atoms.calc.results
+    per_atom = np.loadtxt(tmp_path / "unknown.0", skiprows=9, ndmin=2)[:, 1:]
+    wanted = [told[name] for name in ("extrapolation", "energies_uncertainty", "forces_uncertainty")]
+    np.testing.assert_allclose(per_atom, np.transpose(wanted), rtol=1e-6)
+    log = tmp_path / "log"
+    log.write_text(log.read_text().split("dump_modify u")[-1])  # the run that has them
+    rows = thermo(log)
+    np.testing.assert_allclose(rows["c_u[1]"], told["energy_uncertainty"], rtol=1e-6)
+    np.testing.assert_allclose(rows["c_u[2]"], told["extrapolation"].max(), rtol=1e-6)
+    np.testing.assert_allclose(rows["c_u[3]"], np.count_nonzero(told["extrapolation"] > 1))
+    np.testing.assert_allclose(rows["c_largest"], told["extrapolation"].max(), rtol=1e-6)
+
+
+def test_dynamics_are_ended_where_the_model_extrapolates(tmp_path: Path) -> None:
+    halt = ASKED.replace(
+        "run 0\n", "variable far equal c_largest>1e-3\nfix h all halt 10 v_far > 0 error hard\nrun 20\n"
+    )
+    done = with_plugin(write_input(tmp_path, alloy(2), package_of("ACE + ZBL"), halt))
+    assert done.returncode != 0
+    assert "Fix halt condition for fix-id h met on step 10" in done.stdout + done.stderr
+
+
+def test_a_model_that_knows_nothing_says_so(tmp_path: Path) -> None:
+    done = with_plugin(write_input(tmp_path, alloy(1), package_of("ACSF"), ASKED))
+    assert done.returncode != 0
+    assert "gamma" in done.stdout + done.stderr
+
+
 def run(folder: Path, atoms: Atoms, commands: str, ranks: int = 1, name: str = "ACE + ZBL") -> dict[str, np.ndarray]:
     done = with_plugin(write_input(folder, atoms, package_of(name), commands), ranks)
     assert done.returncode == 0, done.stdout + done.stderr
