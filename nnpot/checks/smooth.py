@@ -30,9 +30,9 @@ value and slope zero leaves 10⁻⁶ times some eV/Å²; 0.01 eV/Å is what sing
 FACTORS = np.concatenate([np.arange(0.5, 1.1, 0.05), np.arange(1.1, 2.01, 0.1)])
 """Lengths of stretched bonds over that in the structure."""
 
-FALL = Limits(1.0, 3.0, "eV")
-"""Energy by which a structure falls when one bond is squeezed or stretched and all else is kept: less than kT to some
-0.5 eV where a thermal structure relaxes. More is a hole beside the training data."""
+FALL = Limits(1.5, 4.0, "eV")
+"""Energy by which a structure falls when one bond is squeezed or stretched and all else is kept: 0.1 to 0.8 eV
+where a thermal structure or a liquid relaxes. More is a hole beside the training data."""
 
 N_BONDS = 5
 """Number of bonds of a structure that are squeezed and stretched."""

@@ -48,6 +48,9 @@ goes back by 0.15; 0.6 is a collapse or a gas."""
 FEWEST = 8
 """Number of atoms up to which periodic cells are repeated for dynamics."""
 
+FARTHEST = 1.5
+"""Distance over the shortest one up to which atoms are looked for."""
+
 SAMPLED = 10.0
 """Time between samples, in fs."""
 
@@ -206,16 +209,18 @@ def _hot_run(
 
 
 def nearest(subject: Subject, atoms: Atoms) -> float:
-    """Return the shortest distance over that of its pair of elements in the structures; infinite without pairs."""
-    structure = Structure.from_ase(atoms)
-    shortest = {tuple(sorted(pair)): d for pair, d in subject.shortest.items()}
-    reach = min(max(shortest.values(), default=1.0), subject.potential.cutoff)
-    pairs = neighbor_pairs(structure, reach)
-    symbols, ratio = atoms.get_chemical_symbols(), np.inf
-    lengths = pairs.vectors(structure.positions, structure.cell).norm(dim=1).tolist()
-    for i, j, r in zip(pairs.i.tolist(), pairs.j.tolist(), lengths, strict=True):
-        ratio = min(ratio, r / shortest[tuple(sorted((symbols[i], symbols[j])))])
-    return min(float(ratio), 2.0)
+    """Return the shortest distance over that of its pair of elements in the structures, `FARTHEST` at most."""
+    structure, elements = Structure.from_ase(atoms), subject.elements
+    table = np.array(
+        [[subject.shortest.get((a, b), subject.shortest.get((b, a), 1.0)) for b in elements] for a in elements]
+    )
+    pairs = neighbor_pairs(structure, min(FARTHEST * float(table.max()), subject.potential.cutoff))
+    if not len(pairs.i):
+        return FARTHEST
+    place = np.array([elements.index(symbol) for symbol in atoms.get_chemical_symbols()])
+    lengths = pairs.vectors(structure.positions, structure.cell).norm(dim=1).numpy()
+    ratio = lengths / table[place[pairs.i.numpy()], place[pairs.j.numpy()]]
+    return min(float(ratio.min()), FARTHEST)
 
 
 def constant_pressure(subject: Subject, temperature: float, picoseconds: float) -> Found:
