@@ -11,7 +11,7 @@ from scipy.signal import find_peaks
 from nnpot.analysis.report.closeness import Pair
 from nnpot.batch import Batch
 from nnpot.checks.line import Found, Limits, Line
-from nnpot.checks.subject import Subject
+from nnpot.checks.subject import CLOSE, Subject, radii_of
 from nnpot.potential import Potential
 from nnpot.structure import Structure
 
@@ -33,6 +33,9 @@ FORCE_JUMP = Limits(1e-4, 0.1, "eV/Å")
 BARRIER = Limits(20.0, 2.0, "eV", "≥")
 """Height in energy of what keeps atoms out of a hole at short distances: 2 eV are crossed in dynamics at some 1000 K
 (10 kT at 2300 K), 20 eV in cascades of radiation alone."""
+
+INNER = 0.85
+"""Distance over the shortest one of the structures from which a lower energy may be a bond."""
 
 DEPTH = 0.1
 """How much lower in eV than everywhere else the energy at short distances must be for a hole."""
@@ -70,6 +73,11 @@ class Curve:
     energy: Array
     force: Array
     shortest: float
+
+    @property
+    def inner(self) -> float:
+        """Distance in Å within which no bond is: free atoms may be closer than any in the structures, as in C2."""
+        return min(INNER * self.shortest, CLOSE * radii_of(self.pair))
 
     @property
     def name(self) -> str:
@@ -136,16 +144,16 @@ def barrier_of(curve: Curve) -> tuple[float, float]:
     """
     if not np.isfinite(curve.energy).all():
         return float("nan"), float(curve.r[~np.isfinite(curve.energy)][-1])
-    outside = curve.r >= curve.shortest
+    outside = curve.r >= curve.inner
     if outside.all() or not outside.any():
         return float("inf"), 0.0
-    bottom = min(float(curve.energy[outside].min()), 0.0)
-    inside = curve.energy[~outside][::-1]  # from the shortest usual distance inwards
-    below = np.flatnonzero(inside < bottom - DEPTH)
+    bottom = int(np.argmin(np.where(outside, curve.energy, np.inf)))
+    lowest = min(float(curve.energy[bottom]), 0.0)
+    below = np.flatnonzero(~outside & (curve.energy < lowest - DEPTH))
     if not len(below):
         return float("inf"), 0.0
-    barrier = float(inside[: below[0] + 1].max()) - bottom
-    return max(barrier, 0.0), float(curve.r[~outside][::-1][below[0]])
+    hole = int(below[-1])
+    return max(float(curve.energy[hole : bottom + 1].max()) - lowest, 0.0), float(curve.r[hole])
 
 
 def minima(curve: Curve) -> list[float]:

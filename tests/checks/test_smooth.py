@@ -101,6 +101,13 @@ def test_the_barrier_before_a_hole_is_measured() -> None:
     assert at < 0.6
 
 
+def test_a_bond_shorter_than_those_of_the_structures_is_no_hole() -> None:
+    r = np.linspace(0.1, 5.0, 491)
+    morse = (1 - np.exp(-2 * (r - 1.24))) ** 2 - 1
+    carbon = Curve(("C", "C"), r, 6 * morse, np.zeros_like(r), shortest=1.4)
+    assert barrier_of(carbon)[0] == float("inf")
+
+
 def test_minima_are_counted_from_the_shortest_distance_on() -> None:
     r = np.linspace(0.1, 5.0, 491)
     assert [round(x, 1) for x in minima(curve(np.cos(2 * np.pi * r / 2), r))] == [3.0]
