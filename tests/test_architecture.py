@@ -11,13 +11,14 @@ layer  packages and modules                                                     
 3      potential, prediction, hessian, heads, tables, trainable_potential,       layers 0–2, each other
        network_potential, core, repulsion, committee
 4      formats/, io                                                             layers 0–3, see BESIDE
-5      training/, analysis/, engines/, calculator, doctor/                      layers 0–4, see BESIDE
+5      training/, analysis/, engines/, calculator, doctor/, checks/             layers 0–4, see BESIDE
 6      commands/, run, __main__                                                 layers 0–5
 —      reference/                                                               NumPy only: no torch, no nnpot
 =====  =======================================================================  ================================
 
 Modules import freely within their own package.  `nnpot/__init__` re-exports and belongs to no layer; whoever imports
-`nnpot.descriptors` imports its `__init__`.  The reference is for tests and for `analysis/`.
+`nnpot.descriptors` imports its `__init__`.  The reference is for tests, `analysis/` and
+`checks/`.
 """
 
 import ast
@@ -40,7 +41,7 @@ LAYERS = (
         *("network_potential", "core", "repulsion", "committee"),
     ),
     ("formats", "io"),
-    ("training", "analysis", "engines", "calculator", "doctor"),
+    ("training", "analysis", "engines", "calculator", "doctor", "checks"),
     ("commands", "run", "__main__"),
 )
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
@@ -53,9 +54,10 @@ BESIDE = {
     "run": {"commands"},
     "analysis": {"calculator", "engines"},
     "doctor": {"analysis"},
+    "checks": {"analysis", "calculator"},
 }
 """What the parts of layers 4 to 6 may import of their own layer: `io` loads and saves all formats, engines never import
-training, the report imports engines, the doctor draws."""
+training, the report imports engines, the doctor draws, checks run dynamics."""
 
 FREE_OF_NNPOT = {"reference"}
 NO_NAMES = {"utils", "util", "misc", "helpers", "helper", "common", "tools"}
@@ -125,7 +127,7 @@ def allowed(importer: str, imported: str) -> bool:
     if importer == imported:
         return True
     if imported in FREE_OF_NNPOT:
-        return importer == "analysis"
+        return importer in {"analysis", "checks"}
     above, below = LAYER_OF[importer], LAYER_OF[imported]
     if above != below:
         return above > below
@@ -255,6 +257,10 @@ def test_squeeze_names_its_dimension(name: str) -> None:
         ("training", "doctor", False),
         ("commands", "training", True),
         ("analysis", "reference", True),
+        ("checks", "reference", True),
+        ("checks", "calculator", True),
+        ("checks", "training", False),
+        ("training", "checks", False),
         ("potential", "reference", False),
     ],
 )
