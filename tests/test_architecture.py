@@ -12,13 +12,14 @@ layer  packages and modules                                                     
        network_potential, core, repulsion, committee, uncertainty, calibration,
        extrapolation
 4      formats/, io                                                             layers 0–3, see BESIDE
-5      training/, analysis/, engines/, calculator, doctor/                      layers 0–4, see BESIDE
+5      training/, analysis/, engines/, calculator, doctor/, checks/             layers 0–4, see BESIDE
 6      commands/, run, __main__                                                 layers 0–5
 —      reference/                                                               NumPy only: no torch, no nnpot
 =====  =======================================================================  ================================
 
 Modules import freely within their own package.  `nnpot/__init__` re-exports and belongs to no layer; whoever imports
-`nnpot.descriptors` imports its `__init__`.  The reference is for tests and for `analysis/`.
+`nnpot.descriptors` imports its `__init__`.  The reference is for tests, `analysis/` and
+`checks/`.
 """
 
 import ast
@@ -41,7 +42,7 @@ LAYERS = (
         *("network_potential", "core", "repulsion", "committee", "uncertainty", "calibration", "extrapolation"),
     ),
     ("formats", "io"),
-    ("training", "analysis", "engines", "calculator", "doctor"),
+    ("training", "analysis", "engines", "calculator", "doctor", "checks"),
     ("commands", "run", "__main__"),
 )
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
@@ -54,9 +55,10 @@ BESIDE = {
     "run": {"commands"},
     "analysis": {"calculator", "engines"},
     "doctor": {"analysis"},
+    "checks": {"analysis", "calculator"},
 }
 """What the parts of layers 4 to 6 may import of their own layer: `io` loads and saves all formats, engines never import
-training, the report imports engines, the doctor draws."""
+training, the report imports engines, the doctor draws, checks run dynamics."""
 
 FREE_OF_NNPOT = {"reference"}
 NO_NAMES = {"utils", "util", "misc", "helpers", "helper", "common", "tools"}
@@ -126,7 +128,7 @@ def allowed(importer: str, imported: str) -> bool:
     if importer == imported:
         return True
     if imported in FREE_OF_NNPOT:
-        return importer == "analysis"
+        return importer in {"analysis", "checks"}
     above, below = LAYER_OF[importer], LAYER_OF[imported]
     if above != below:
         return above > below
@@ -256,6 +258,10 @@ def test_squeeze_names_its_dimension(name: str) -> None:
         ("training", "doctor", False),
         ("commands", "training", True),
         ("analysis", "reference", True),
+        ("checks", "reference", True),
+        ("checks", "calculator", True),
+        ("checks", "training", False),
+        ("training", "checks", False),
         ("potential", "reference", False),
     ],
 )

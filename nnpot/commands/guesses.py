@@ -38,7 +38,8 @@ OTHER_PROGRAMS = {
 COMMANDS = {
     "train": "fit learn resume finetune fine_tune restart continue run",
     "evaluate": "test validate error errors plot",
-    "doctor": "check inspect analyze",
+    "doctor": "inspect analyze",
+    "check": "verify prove stability stable sanity trust",
     "export": "deploy convert freeze compile lammps",
     "sample": "generate label",
     "info": "show describe summary system",

@@ -87,6 +87,24 @@ COMMANDS = {
         },
         {"--report test.html": "a page with a verdict, pictures, the worst structures", **_KEYS, **_DEVICE},
     ),
+    "check": Short(
+        "what a model is good for: exact, smooth, stable, physical; a verdict",
+        "MODEL [FILE…] [options]",
+        {
+            "runs/mine test.xyz": "lines that have passed or failed, each with its limit, and a verdict in words",
+            "runs/mine test.xyz --temperature 600 --plot check.png": "for dynamics at 600 K, and a picture",
+            "runs/mine test.xyz --exports [mine.pt2,lammps]": "exported files beside the model",
+        },
+        {
+            "--temperature K": "of its use; otherwise from the spread of the energies",
+            "--structures FILE": "what it is to be used on; otherwise the labelled structures",
+            "--exports LIST": "files and folders that nnpot export wrote",
+            "--short": "only what takes a minute",
+            "--json FILE": "everything for other programs",
+            "--plot FILE": "a picture",
+            **_KEYS,
+        },
+    ),
     "compare": Short(
         "trainings side by side: errors, time, speed, learning curves",
         "RUN… [options]",

@@ -11,8 +11,8 @@ FOLDERS = {("evaluate", "plots"), ("learning-curve", "out")}
 """Commands and settings that are a folder to write into."""
 
 FILES = {
-    **{(command, "json"): "errors.json" for command in ("evaluate", "doctor", "compare")},
-    **{(command, "plot"): "picture.png" for command in ("doctor", "compare")},
+    **{(command, "json"): "errors.json" for command in ("evaluate", "doctor", "compare", "check")},
+    **{(command, "plot"): "picture.png" for command in ("doctor", "compare", "check")},
     **{(command, "out"): "structures.xyz" for command in ("predict", "sample")},
     ("core", "out"): "core.nnpot",
     ("calibrate", "out"): "calibrated.nnpot",
@@ -23,7 +23,7 @@ FILES = {
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 OTHER_FORMATS = (".traj", ".db", ".json", ".cif", ".npz", ".npy", ".pdb", ".vasp", ".html", ".png")
 
-BEFORE_DATA = ("evaluate", "predict", "core", "calibrate")
+BEFORE_DATA = ("evaluate", "check", "predict", "core", "calibrate")
 """Commands whose first word is a model."""
 OF_DATA = ("train", "init", "doctor", "learning-curve")
 """Commands whose first words are data."""

@@ -1,0 +1,99 @@
+"""All that was found about a model, as a page for the terminal and as JSON."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from nnpot.checks.dimers import Curve
+from nnpot.checks.line import GROUPS, Line, NotLooked, Status
+from nnpot.checks.stable import HotRun
+from nnpot.checks.verdict import verdict
+
+WIDTH = 100
+"""Columns of the page."""
+
+MARKS = {Status.PASSED: "passed", Status.LOOK: "look  ", Status.FAILED: "FAILED"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """What was found.
+
+    Attributes:
+        title: What was looked at.
+        told: Lines about it: structures, temperature.
+        lines: What was found, by group.
+        not_looked: What was not looked at, and why.
+        temperature: Of the dynamics that was run, in K; None if none was.
+        seconds: How long it took.
+        curves: Of dimers, for the picture.
+        runs: Of hot dynamics, for the picture.
+    """
+
+    title: str
+    told: tuple[str, ...]
+    lines: tuple[Line, ...]
+    not_looked: tuple[NotLooked, ...] = ()
+    temperature: float | None = None
+    seconds: float = 0.0
+    curves: tuple[Curve, ...] = ()
+    runs: tuple[HotRun, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """The worst of all lines."""
+        return max((line.status for line in self.lines), default=Status.PASSED)
+
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """The verdict in words, by the rule of :mod:`nnpot.checks.verdict`."""
+        return verdict(self.lines, self.temperature)
+
+    def line(self, name: str) -> Line | None:
+        """Return the line of a name, None if that was not looked at."""
+        return next((line for line in self.lines if line.name == name), None)
+
+    def to_json(self) -> str:
+        """Return everything as JSON; a figure that is no finite number is null."""
+        lines = [{**asdict(line), "status": str(line.status), "figure": _finite(line.figure)} for line in self.lines]
+        whole = {
+            "title": self.title,
+            "status": str(self.status),
+            "verdict": self.verdict,
+            "temperature": self.temperature,
+            "told": self.told,
+            "lines": lines,
+            "not_looked_at": [asdict(one) for one in self.not_looked],
+            "seconds": round(self.seconds, 1),
+        }
+        return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+
+    def __str__(self) -> str:
+        width = max((len(line.name) for line in self.lines), default=0)
+        figures = max((len(line.measured) for line in self.lines), default=0)
+        shown = [self.title, *self.told]
+        for group in GROUPS:
+            of_group = [line for line in self.lines if line.group == group]
+            shown += ["", group] if of_group else []
+            for line in of_group:
+                shown.append(f"  {MARKS[line.status]}  {line.name:{width}}  {line.measured:>{figures}}  {line.wanted}")
+                shown += [f"          {line.sentence}"] if line.status > Status.PASSED else []
+        shown += ["", *(f"not looked at: {text}" for text in self.gaps())] if self.not_looked else []
+        return "\n".join([*shown, "", *(f"verdict: {sentence}" for sentence in self.verdict)])
+
+    def gaps(self) -> list[str]:
+        """Return what was not looked at, names with the same reason together."""
+        reasons = dict.fromkeys(one.why for one in self.not_looked)
+        return [
+            f"{', '.join(one.name for one in self.not_looked if one.why == reason)} ({reason})" for reason in reasons
+        ]
+
+
+def counts(lines: Sequence[Line]) -> dict[Status, int]:
+    """Return how many lines have each status."""
+    return {status: sum(line.status == status for line in lines) for status in Status}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

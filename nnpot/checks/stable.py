@@ -1,0 +1,282 @@
+"""Stable: whether dynamics keeps its energy, and stays where matter is."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import BaseCalculator
+from ase.md.nptberendsen import NPTBerendsen
+from numpy.typing import NDArray
+
+from nnpot.calculator import NNPotCalculator
+from nnpot.checks.line import Found, Limits, Line, NotLooked
+from nnpot.checks.subject import Subject
+from nnpot.checks.verdict import DYNAMICS
+from nnpot.neighbors import neighbor_pairs
+from nnpot.simulation import langevin, nve, thermal_momenta
+from nnpot.structure import Structure
+
+Array = NDArray[np.float64]
+
+HOTTER = 1.5
+"""Temperature of the hot dynamics over that of the data: what is stable there is so with a margin at the latter."""
+
+DRIFT = Limits(1.0, 20.0, "meV/atom/ps")
+"""Drift of the energy at constant energy: 1 meV/atom/ps heats by 4 K in a picosecond; consistent forces leave some
+0.01, and 20 are 80 K a picosecond."""
+
+ORDER = Limits(0.5, 1.0)
+"""Difference to 2 of the power of the time step by which the energy fluctuates: velocity Verlet keeps it to Δt²
+(a power of 2) if forces are the slope of the energy; forces of another energy give a power of 0."""
+
+CLOSEST = Limits(0.8, 0.65, "", "≥")
+"""Shortest distance in hot dynamics over that in the structures, or usual: a few per cent less are thermal."""
+
+HEAT = Limits(6.0, 20.0, "σ")
+"""Temperature above that of the thermostat, in standard deviations √(2/3N) of that of N atoms, averaged over 50 fs."""
+
+FALL = Limits(0.3, 1.5, "eV/atom")
+"""Fall of the potential energy in hot dynamics below the lowest structure of the same composition: nothing falls in
+thermal matter, a combustion gives 1 eV/atom, and no chemistry gives more than 1.5."""
+
+VOLUME = Limits(0.25, 0.6)
+"""Change of the volume, as a logarithm, at zero pressure: melting is 0.1, and a start whose edges are strained by 5 %
+goes back by 0.15; 0.6 is a collapse or a gas."""
+
+FEWEST = 8
+"""Number of atoms up to which periodic cells are repeated for dynamics."""
+
+FARTHEST = 1.5
+"""Distance over the shortest one up to which atoms are looked for."""
+
+SAMPLED = 10.0
+"""Time between samples, in fs."""
+
+NVE_DRIFT, NVE_ORDER = "energy kept (drift at constant energy)", "fluctuation grows as Δt²"
+HOT_DISTANCE, HOT_HEAT, HOT_ENERGY = "hot: shortest distance", "hot: temperature", "hot: fall of the energy"
+CONSTANT_PRESSURE = "volume kept at zero pressure"
+PRESSURE = "dynamics at constant pressure"
+
+
+@dataclass(frozen=True, eq=False)
+class HotRun:
+    """What was seen along hot dynamics of one structure.
+
+    Attributes:
+        name: Of the structure.
+        n_atoms: Its number of atoms.
+        times: In fs, shape (n,).
+        temperatures: In K, shape (n,).
+        energies: Potential energy less that of the start, in eV/atom, shape (n,).
+        closest: Shortest distance over that of its pair in the structures, shape (n,).
+        end: Why it ended before its time; empty if it did not.
+    """
+
+    name: str
+    n_atoms: int
+    times: Array
+    temperatures: Array
+    energies: Array
+    closest: Array
+    end: str = ""
+
+
+def starts(subject: Subject, n: int) -> list[Structure]:
+    """Return up to n structures for dynamics: periodic cells of few atoms are repeated."""
+    return [_repeated(structure) for structure in subject.picked(n)]
+
+
+def _repeated(structure: Structure) -> Structure:
+    atoms, times = structure.to_ase(), np.array([1, 1, 1])
+    if not any(structure.pbc):
+        return structure
+    while len(atoms) * times.prod() < FEWEST:
+        lengths = np.where(atoms.pbc, atoms.cell.lengths() * times, np.inf)
+        times[int(np.argmin(lengths))] += 1
+    return Structure.from_ase(atoms.repeat(tuple(int(k) for k in times)), name=structure.name)
+
+
+def timestep_of(structure: Structure | Atoms) -> float:
+    """Return a time step in fs by the lightest atom: 0.5 with hydrogen, 1 with what is lighter than sodium, else 2."""
+    lightest = int(structure.numbers.min())
+    return 0.5 if lightest < 3 else 1.0 if lightest < 11 else 2.0
+
+
+def constant_energy(subject: Subject, temperature: float, picoseconds: float) -> Found:
+    """Run at constant energy, and shortly with two time steps."""
+    structures = starts(subject, 1)
+    if not structures:
+        yield from _none(NVE_DRIFT, NVE_ORDER)
+        return
+    atoms = structures[0].to_ase()
+    atoms.calc = NNPotCalculator(subject.potential, dtype="float64")
+    step = 0.5 * timestep_of(structures[0])
+    try:
+        run = nve(atoms, temperature, picoseconds, timestep_fs=2 * step, seed=subject.seed)
+        fluctuations = [_fluctuation(atoms, temperature, dt, subject.seed) for dt in (step, step / 2)]
+    except ValueError as error:  # no finite forces
+        seen = f"dynamics at constant energy ends: {error}"
+        yield Line.judged("stable", NVE_DRIFT, DRIFT, float("inf"), seen, DYNAMICS)
+        return
+    drift = 1e3 * run.drift / picoseconds
+    seen = f"the energy drifts by {drift:.2g} meV/atom in a picosecond, with steps of {2 * step:g} fs"
+    yield Line.judged("stable", NVE_DRIFT, DRIFT, drift, seen, DYNAMICS)
+    power = float(np.log2(fluctuations[0] / fluctuations[1])) if min(fluctuations) > 0 else float("nan")
+    seen = f"the energy fluctuates by Δt to the power of {power:.1f}: forces are not the slope of the energy"
+    yield Line.judged("stable", NVE_ORDER, ORDER, abs(power - 2.0), seen, DYNAMICS)
+
+
+def _fluctuation(atoms: Atoms, temperature: float, timestep: float, seed: int) -> float:
+    """Root mean square deviation of the total energy in 60 fs, in eV/atom."""
+    run = nve(atoms, temperature, 0.06, timestep_fs=timestep, seed=seed, sample_every=max(1, round(2.0 / timestep)))
+    return float(np.std(run.energies))
+
+
+def hot(
+    subject: Subject, temperature: float, picoseconds: float, n_runs: int
+) -> tuple[list[Line | NotLooked], list[HotRun]]:
+    """Run hot dynamics from some structures.
+
+    Returns:
+        Lines, and what was seen along the runs.
+    """
+    structures = starts(subject, n_runs)
+    if not structures:
+        return list(_none(HOT_DISTANCE, HOT_HEAT, HOT_ENERGY)), []
+    calculator = NNPotCalculator(subject.single)
+    lowest = _lowest_energies(subject)
+    runs, falls = list[HotRun](), list[float]()
+    for k, structure in enumerate(structures):
+        if runs and subject.clock.left <= 0:
+            break
+        run, start = _hot_run(subject, structure, calculator, (HOTTER * temperature, picoseconds, k))
+        runs.append(run)
+        below = min(start, lowest.get(_composition(structure), start))
+        falls.append((below - start) - float(np.min(run.energies)))
+    return list(_judged(runs, falls, HOTTER * temperature)), runs
+
+
+def _judged(runs: Sequence[HotRun], falls: Sequence[float], temperature: float) -> Found:
+    ended = [run for run in runs if run.end]
+    closest = min(runs, key=lambda run: float(run.closest.min()))
+    figure = float(closest.closest.min())
+    seen = (
+        f"at {temperature:.0f} K atoms come to {figure:.2f} of the shortest distance of the structures ({closest.name})"
+    )
+    yield Line.judged("stable", HOT_DISTANCE, CLOSEST, figure, seen, DYNAMICS)
+    figures = {run.name: _heat(run, temperature) for run in runs}
+    hottest = max(figures, key=lambda name: figures[name])
+    figure, seen = figures[hottest], f"at {temperature:.0f} K the dynamics of {hottest} runs away in temperature"
+    if ended:
+        figure, seen = float("inf"), f"at {temperature:.0f} K the dynamics of {ended[0].name} ends: {ended[0].end}"
+    yield Line.judged("stable", HOT_HEAT, HEAT, figure, seen, DYNAMICS)
+    k = int(np.argmax(falls))
+    seen = f"at {temperature:.0f} K the energy of {runs[k].name} falls {falls[k]:.2g} eV/atom below the lowest known"
+    yield Line.judged("stable", HOT_ENERGY, FALL, max(float(falls[k]), 0.0), seen, DYNAMICS)
+
+
+def _hot_run(
+    subject: Subject, structure: Structure, calculator: BaseCalculator, how: tuple[float, float, int]
+) -> tuple[HotRun, float]:
+    """Run one structure at a temperature in K for some ps; return also the energy of its start in eV/atom."""
+    temperature, picoseconds, k = how
+    atoms = structure.to_ase()
+    atoms.calc = calculator
+    every = max(1, round(SAMPLED / timestep_of(structure)))
+    rows, end, n = list[tuple[float, float, float, float]](), "", len(atoms)
+    start = float("nan")
+    try:
+        start = atoms.get_potential_energy() / n
+        dynamics = langevin(atoms, temperature, timestep_of(structure), 5.0, subject.generator(80 + k))
+        for sample in range(round(1e3 * picoseconds / SAMPLED) + 1):
+            if sample:
+                dynamics.run(every)
+            kelvin = float(atoms.get_temperature())
+            energy = atoms.get_potential_energy() / n - start
+            rows.append((sample * SAMPLED, kelvin, energy, nearest(subject, atoms)))
+            if kelvin > 30 * temperature:
+                end = f"{kelvin:.0f} K after {sample * SAMPLED:.0f} fs"
+                break
+            if subject.clock.left <= 0 and sample * SAMPLED >= 100:
+                break
+    except ValueError as error:  # no finite forces, or atoms out of reach
+        end = str(error)
+    times, kelvins, energies, closest = np.array(rows or [(0.0, np.nan, np.nan, 0.0)]).T
+    name = structure.name or structure.group or atoms.get_chemical_formula()
+    return HotRun(name, n, times, kelvins, energies, closest, end), start
+
+
+def nearest(subject: Subject, atoms: Atoms) -> float:
+    """Return the shortest distance over that of its pair of elements in the structures, `FARTHEST` at most."""
+    structure, elements = Structure.from_ase(atoms), subject.elements
+    table = np.array(
+        [[subject.shortest.get((a, b), subject.shortest.get((b, a), 1.0)) for b in elements] for a in elements]
+    )
+    pairs = neighbor_pairs(structure, min(FARTHEST * float(table.max()), subject.potential.cutoff))
+    if not len(pairs.i):
+        return FARTHEST
+    place = np.array([elements.index(symbol) for symbol in atoms.get_chemical_symbols()])
+    lengths = pairs.vectors(structure.positions, structure.cell).norm(dim=1).numpy()
+    ratio = lengths / table[place[pairs.i.numpy()], place[pairs.j.numpy()]]
+    return min(float(ratio.min()), FARTHEST)
+
+
+def constant_pressure(subject: Subject, temperature: float, picoseconds: float) -> Found:
+    """Run a crystal or liquid at zero pressure."""
+    structures = [s for s in starts(subject, 6) if all(s.pbc)]
+    if not structures:
+        yield NotLooked("stable", CONSTANT_PRESSURE, "no structure is periodic in three directions")
+        return
+    structure = max(structures, key=len)
+    atoms = structure.to_ase()
+    atoms.calc = NNPotCalculator(subject.single)
+    step, volume = timestep_of(structure), atoms.get_volume()
+    atoms.set_momenta(thermal_momenta(atoms.get_masses(), temperature, subject.generator(90)))
+    changes = [0.0]
+    try:
+        dynamics = NPTBerendsen(
+            atoms,
+            step * units.fs,
+            temperature_K=temperature,
+            pressure_au=0.0,
+            taut=100 * units.fs,
+            taup=500 * units.fs,
+            compressibility_au=0.02 / units.GPa,
+        )
+        for _ in itertools.islice(dynamics.irun(round(1e3 * picoseconds / step)), None):
+            changes.append(abs(float(np.log(atoms.get_volume() / volume))))
+            if changes[-1] > 3 * VOLUME.failed:
+                break
+    except ValueError:  # no finite forces, or a cell without volume
+        changes.append(float("inf"))
+    figure = float(np.max(changes))
+    seen = f"at zero pressure and {temperature:.0f} K the volume changes by {100 * np.expm1(figure):.0f} %"
+    yield Line.judged("stable", CONSTANT_PRESSURE, VOLUME, figure, seen, PRESSURE)
+
+
+def _heat(run: HotRun, temperature: float) -> float:
+    """Highest temperature, averaged over 50 fs, above that of the thermostat, in standard deviations."""
+    width = min(5, len(run.temperatures))
+    averaged = np.convolve(run.temperatures, np.ones(width) / width, mode="valid")
+    return float((averaged.max() / temperature - 1.0) / np.sqrt(2.0 / (3.0 * run.n_atoms)))
+
+
+def _composition(structure: Structure) -> tuple[tuple[int, float], ...]:
+    numbers, counts = np.unique(structure.numbers.numpy(), return_counts=True)
+    return tuple(zip(numbers.tolist(), np.round(counts / len(structure), 6).tolist(), strict=True))
+
+
+def _lowest_energies(subject: Subject) -> dict[tuple[tuple[int, float], ...], float]:
+    """Lowest energy that the model gives any structure, in eV/atom, by composition."""
+    lowest: dict[tuple[tuple[int, float], ...], float] = {}
+    for structure in subject.known[:: max(1, len(subject.known) // 200)]:
+        key, energy = _composition(structure), float(subject.single.predict(structure).energy) / len(structure)
+        lowest[key] = min(lowest.get(key, energy), energy)
+    return lowest
+
+
+def _none(*names: str) -> Found:
+    for name in names:
+        yield NotLooked("stable", name, "no structures given; --structures FILE")

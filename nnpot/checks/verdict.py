@@ -1,0 +1,54 @@
+"""The rule by which lines become a verdict in words.
+
+1. Is there a line of the group *exact* that has failed: "do not use". What is calculated is then not what the model
+   is, whatever it was trained on.
+2. Otherwise the model is "fit for dynamics at T near the training data" if dynamics was run and neither a line of the
+   group *stable* that bears on it nor one of *smooth* nor one of *data* has failed; it is "not fit for dynamics" if one
+   has, with the worst of them; and nothing is said of dynamics that was not run.
+3. Whatever a line that has not passed bars is named, "not for …", with the sentence of the line: first what has
+   failed, then "look before" with what is to be looked at.
+"""
+
+from collections.abc import Sequence
+
+from nnpot.checks.line import Line, Status
+
+DYNAMICS = "dynamics"
+"""What lines bar that bear on dynamics at the temperature that was looked at."""
+
+NEVER = "do not use"
+
+
+def verdict(lines: Sequence[Line], temperature: float | None) -> tuple[str, ...]:
+    """Return the verdict, in sentences.
+
+    Args:
+        lines: All that was looked at.
+        temperature: Of the dynamics, in K; None if none was run.
+    """
+    failed = [line for line in lines if line.status == Status.FAILED]
+    wrong = [line for line in failed if line.group == "exact"]
+    if wrong:
+        named = "; ".join(f"{line.name}: {line.sentence}" for line in wrong)
+        return (f"{NEVER}: {named}",)
+    sentences = [*_of_dynamics(failed, temperature)]
+    for status, beginning in ((Status.FAILED, "not for"), (Status.LOOK, "look before")):
+        of_status = [line for line in lines if line.status == status and line.bars not in ("", DYNAMICS)]
+        for what in dict.fromkeys(line.bars for line in of_status):
+            because = "; ".join(line.sentence for line in of_status if line.bars == what)
+            sentences.append(f"{beginning} {what}, because {because}")
+    doubtful = [line for line in lines if line.status == Status.LOOK and line.bars == DYNAMICS]
+    if doubtful:
+        sentences.append(f"look before {DYNAMICS}: {'; '.join(line.sentence for line in doubtful)}")
+    if not sentences:
+        sentences = ["nothing speaks against it in what was looked at"]
+    return tuple(sentences)
+
+
+def _of_dynamics(failed: Sequence[Line], temperature: float | None) -> list[str]:
+    against = [line for line in failed if line.bars == DYNAMICS]
+    if against:
+        return [f"not for {DYNAMICS}, because {'; '.join(line.sentence for line in against)}"]
+    if temperature is None:
+        return []
+    return [f"fit for {DYNAMICS} at {temperature:.0f} K near the training data"]

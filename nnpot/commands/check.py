@@ -1,0 +1,91 @@
+"""`nnpot check`: what a model is good for, each figure beside its limit, and a verdict in words."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jsonargparse import ArgumentParser
+
+from nnpot.checks import Clock, Page, Status, Subject, examine, examine_shortly
+from nnpot.checks.picture import picture
+from nnpot.formats.aot import AOTPotential
+from nnpot.io import load
+from nnpot.label_names import LabelKeys
+from nnpot.machine.files import write_atomically
+from nnpot.reading import Sources, read_labelled, read_structures
+from nnpot.structure import Structure
+
+log = logging.getLogger("nnpot")
+
+
+def check(
+    model: Path,
+    data: Sources = (),
+    temperature: float | None = None,
+    structures: Path | None = None,
+    exports: tuple[Path, ...] = (),
+    json: Path | None = None,
+    plot: Path | None = None,
+    keys: LabelKeys = LabelKeys(),
+    *,
+    short: bool = False,
+) -> Page:
+    """Look at a model: is it exact, smooth, stable, physical, and how well does it describe data?
+
+    Each line has passed, is to be looked at, or has failed, by a limit that stands beside it. The verdict follows by a
+    rule. If a line has failed the exit code is 1.
+
+    Args:
+        model: Model file, or folder of a training.
+        data: Labelled structures: files, folders, patterns; what the model was trained or tested on.
+        temperature: Of its use, in K; by default from the spread of the energies of the data.
+        structures: File of structures that it is to be used on; by default the data.
+        exports: Files that were exported from the model, to be compared with it: packages, folders for LAMMPS and
+            n2p2, models of metatomic.
+        json: File to write everything to, for other programs.
+        plot: PNG file for a picture.
+        keys: Names of the labels, if not ASE's own.
+        short: Only look at what takes a minute, as at the end of a training.
+
+    Returns:
+        What was found.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If a file cannot be read, the temperature is not positive, or the model is a package.
+        SystemExit: With code 1 if a line has failed.
+    """
+    if temperature is not None and not 0 < temperature < 1e5:
+        raise ValueError(f"temperature must be positive and below 100000 K, got {temperature}")
+    potential = load(model, torch.float64)
+    if any(isinstance(part, AOTPotential) for part in potential.modules()):
+        raise ValueError(f"{model} is a package; check the model file that it was made from, with --exports {model}")
+    labelled: Sequence[Structure] = read_labelled(data, keys, "--keys.{label} {name}")[0] if data else ()
+    used = read_structures(structures) if structures is not None else labelled
+    if short:
+        page = examine_shortly(potential, labelled or used, temperature=temperature)
+    else:
+        subject = Subject(potential, tuple(used), tuple(labelled), tuple(exports), Clock())
+        page = examine(subject, temperature, str(model), _tell if sys.stderr.isatty() else (lambda name: None))
+    print(page)
+    if json is not None:
+        write_atomically(json, page.to_json())
+    if plot is not None:
+        picture(plot, page)
+    if page.status == Status.FAILED:
+        raise SystemExit(1)
+    return page
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of :func:`check` to a parser: as many files of data as are given."""
+    parser.add_argument("model", type=Path, help="model file, or folder of a training")
+    parser.add_argument("data", nargs="*", type=Path, default=[], help="labelled structures: files, folders, patterns")
+    parser.add_function_arguments(check, as_positional=False, skip={"model", "data"}, sub_configs=False)
+
+
+def _tell(name: str) -> None:
+    """Show what was looked at last."""
+    print(f"\r\033[K{name}", end="\r", file=sys.stderr, flush=True)

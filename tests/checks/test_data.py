@@ -1,0 +1,93 @@
+"""Each line on data finds the fault that it is for, and says nothing of a good model."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from systems import POTENTIALS, SYSTEMS, rattled
+
+from nnpot.checks import Line, NotLooked, Status, Subject
+from nnpot.checks.data import ELEMENT, FRAME, TYPE, data
+from nnpot.potential import Potential
+from nnpot.structure import Structure
+
+
+def model() -> Potential:
+    return POTENTIALS["ACSF cosine"]().double()
+
+
+def labelled(n: int = 12) -> list[Structure]:
+    """Structures with the labels that the model itself gives, and a little noise."""
+    noise, found = np.random.default_rng(0), []
+    for seed in range(n):
+        one = Structure.from_ase(rattled(SYSTEMS["alloy"](), seed=seed), name=f"train.xyz, frame {seed}")
+        said = model().predict(one)
+        forces = said.forces.numpy() + noise.normal(scale=1e-3, size=(len(one), 3))
+        one = one.with_labels(energy=float(said.energy), forces=forces, stress=said.stress[0])
+        found.append(replace(one, group=("a", "b", "c")[seed % 3]))
+    return found
+
+
+def lines_of(potential: Potential, structures: list[Structure]) -> dict[str, Line]:
+    found = data(Subject(potential, tuple(structures), tuple(structures)))
+    return {line.name: line for line in found if isinstance(line, Line)}
+
+
+def test_a_good_model_passes() -> None:
+    lines = lines_of(model(), labelled())
+    names = {"energy error / spread", "force error / spread", "stress error / spread", ELEMENT, TYPE, FRAME}
+    assert set(lines) == names
+    assert {line.status for line in lines.values()} == {Status.PASSED}, lines
+
+
+def test_scrambled_weights_of_one_element_are_found() -> None:
+    scrambled = copy.deepcopy(model())
+    with torch.no_grad():
+        place = scrambled.elements.index("Cu")
+        for weight in (*scrambled.networks[place].parameters(), *scrambled.linear[place].parameters()):
+            weight.copy_(weight.flatten()[torch.randperm(weight.numel())].view_as(weight))
+    line = lines_of(scrambled, labelled())[ELEMENT]
+    assert line.status > Status.PASSED
+    assert "on Au" in line.sentence or "on Cu" in line.sentence
+
+
+def test_a_wrong_structure_is_named() -> None:
+    structures = labelled()
+    structures[4] = structures[4].with_labels(forces=structures[4].forces + 0.3)
+    line = lines_of(model(), structures)[FRAME]
+    assert line.status == Status.LOOK
+    assert "train.xyz, frame 4" in line.sentence
+
+
+def test_a_wrong_type_is_named() -> None:
+    structures = [s.with_labels(forces=s.forces + 0.05 * (s.group == "b")) for s in labelled()]
+    line = lines_of(model(), structures)[TYPE]
+    assert line.status == Status.LOOK
+    assert "on b " in line.sentence
+
+
+def test_a_model_that_knows_no_better_than_the_mean_has_failed() -> None:
+    noise = np.random.default_rng(1)
+    structures = [s.with_labels(forces=noise.normal(scale=0.1, size=(4, 3))) for s in labelled()]
+    assert lines_of(model(), structures)["force error / spread"].status == Status.FAILED
+
+
+def test_only_some_structures_are_looked_at_where_time_is_short() -> None:
+    structures = labelled()
+    structures[1] = structures[1].with_labels(forces=structures[1].forces + 0.3)
+    found = data(Subject(model(), tuple(structures), tuple(structures)), most_structures=6)
+    assert all(line.status == Status.PASSED for line in found if isinstance(line, Line))
+
+
+def test_without_labels_it_says_so() -> None:
+    assert [type(one) for one in data(Subject(model()))] == [NotLooked]
+
+
+@pytest.mark.parametrize("element", ["Ni"])
+def test_structures_of_other_elements_are_left_out(element: str) -> None:
+    atoms = SYSTEMS["alloy"]()
+    atoms.symbols[:] = element
+    other = Structure.from_ase(atoms).with_labels(energy=1.0, forces=np.zeros((4, 3)))
+    assert all(line.status == Status.PASSED for line in lines_of(model(), [*labelled(), other]).values())

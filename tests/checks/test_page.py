@@ -1,0 +1,201 @@
+"""The page, its verdict, and the command that shows it."""
+
+import json
+import math
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+import torch
+from ase.calculators.singlepoint import SinglePointCalculator
+from planted_models import MorsePairs, Wrong
+from systems import SYSTEMS, rattled
+
+from nnpot import save
+from nnpot.__main__ import main
+from nnpot.checks import Line, NotLooked, Page, Status, Subject, examination, examine_shortly, seconds_after
+from nnpot.checks.derivatives import FORCES, STRESS
+from nnpot.checks.line import Limits, number
+from nnpot.checks.picture import margin, picture
+from nnpot.checks.verdict import DYNAMICS, verdict
+from nnpot.potential import Potential
+from nnpot.structure import Structure
+
+SMALL, LARGE = Limits(1.0, 10.0, "eV"), Limits(5.0, 2.0, "GPa", "≥")
+
+
+def line(figure: float, group: str = "smooth", bars: str = "", name: str = "a line") -> Line:
+    return Line.judged(group, name, SMALL, figure, f"it is {figure:g}", bars)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("limits", "figure", "status"),
+    [
+        (SMALL, 1.0, Status.PASSED), (SMALL, 1.1, Status.LOOK), (SMALL, 11.0, Status.FAILED),
+        (SMALL, math.inf, Status.FAILED), (SMALL, math.nan, Status.FAILED),
+        (LARGE, 5.0, Status.PASSED), (LARGE, 4.0, Status.LOOK), (LARGE, 1.0, Status.FAILED),
+        (LARGE, math.inf, Status.PASSED), (Limits(1.0, math.inf), 1e9, Status.LOOK),
+    ],
+)  # fmt: skip
+def test_figures_are_judged_by_their_limits(limits: Limits, figure: float, status: Status) -> None:
+    assert limits.status(figure) == status
+
+
+# the rule -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_exact_line_is_the_whole_verdict() -> None:
+    said = verdict([line(20, "exact", name="forces"), line(20, bars=DYNAMICS)], 300.0)
+    assert said == ("do not use: forces: it is 20",)
+
+
+def test_an_exact_line_to_be_looked_at_forbids_nothing() -> None:
+    assert verdict([line(2, "exact")], 300.0) == ("fit for dynamics at 300 K near the training data",)
+
+
+def test_what_a_line_bars_is_named_with_the_reason() -> None:
+    said = verdict([line(20, bars="collisions"), line(2, bars="phonons"), line(3, bars="phonons")], 600.0)
+    assert said == (
+        "fit for dynamics at 600 K near the training data",
+        "not for collisions, because it is 20",
+        "look before phonons, because it is 2; it is 3",
+    )
+
+
+def test_dynamics_that_failed_is_barred() -> None:
+    said = verdict([line(20, "stable", DYNAMICS), line(2, "stable", DYNAMICS)], 600.0)
+    assert said == ("not for dynamics, because it is 20", "look before dynamics: it is 2")
+
+
+def test_nothing_is_said_of_dynamics_that_was_not_run() -> None:
+    assert verdict([line(0.1)], None) == ("nothing speaks against it in what was looked at",)
+
+
+# the page -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_has_every_line_with_its_limit() -> None:
+    lines = (line(0.5), line(20, "data", name="another"))
+    text = str(Page("model", ("told",), lines, (NotLooked("physics", "modes", "no crystal"),), 300.0))
+    assert "passed  a line   0.5 eV  ≤ 1 eV" in text
+    assert "FAILED  another   20 eV  ≤ 1 eV\n          it is 20" in text
+    assert "not looked at: modes (no crystal)" in text
+    assert "verdict: fit for dynamics at 300 K" in text
+
+
+def test_the_page_as_json_has_no_infinite_numbers() -> None:
+    page = Page("model", (), (line(math.inf), line(0.5)), (), None, 1.23)
+    whole = json.loads(page.to_json())
+    assert [one["figure"] for one in whole["lines"]] == [None, 0.5]
+    assert whole["status"] == "failed"
+    assert whole["verdict"] == list(page.verdict)
+    assert page.line("a line") == page.lines[0]
+    assert page.line("none") is None
+
+
+def test_numbers_are_short() -> None:
+    assert [number(x) for x in (0.0, 0.123456, 123.4, 2.5e-9, -3.0, math.inf, math.nan)] == [
+        "0", "0.123", "123", "2.5e−9", "−3", "∞", "no number",
+    ]  # fmt: skip
+
+
+def test_a_bar_is_on_the_side_of_its_status(tmp_path: Path) -> None:
+    for figure in (0.0, 0.5, 5.0, 50.0, math.inf, math.nan):
+        one = line(figure)
+        assert (margin(one) > 0) == (one.status > Status.PASSED)
+        other = Line.judged("physics", "elastic", LARGE, figure, "")
+        assert (margin(other) > 0) == (other.status > Status.PASSED)
+    picture(tmp_path / "page.png", Page("model", (), (line(0.5), line(math.nan))))
+    assert (tmp_path / "page.png").stat().st_size > 10_000
+
+
+# the command ----------------------------------------------------------------------------------------------------------
+
+
+def data(path: Path, potential: Potential, n: int = 6) -> Path:
+    """Structures with the labels of the model and some noise."""
+    noise, frames = np.random.default_rng(0), []
+    for seed in range(n):
+        atoms = rattled(SYSTEMS["primitive cell"]().repeat(2), 0.05, seed)
+        said = potential.predict(atoms)
+        forces = said.forces.detach().numpy() + noise.normal(scale=1e-3, size=(len(atoms), 3))
+        atoms.calc = SinglePointCalculator(atoms, energy=float(said.energy), forces=forces)
+        frames.append(atoms)
+    ase.io.write(path, frames)
+    return path
+
+
+@pytest.fixture
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("PICOSECONDS", 0.04),
+        ("RUNS", 1),
+        ("AT_CONSTANT_ENERGY", 0.04),
+        ("AT_CONSTANT_PRESSURE", 0.02),
+    ):
+        monkeypatch.setattr(examination, name, value)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("short_runs")
+def test_the_command_shows_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = save(MorsePairs(), tmp_path / "good.nnpot")
+    train = data(tmp_path / "train.xyz", MorsePairs())
+    found, plot = tmp_path / "check.json", tmp_path / "check.png"
+    options = ["--temperature", "300", "--json", str(found), "--plot", str(plot), "--exports", f"[{model}]"]
+    main(["check", str(model), str(train), *options])
+    text = capsys.readouterr().out
+    assert "verdict: fit for dynamics at 300 K near the training data" in text
+    whole = json.loads(found.read_text())
+    assert whole["status"] != "failed"
+    assert {one["group"] for one in whole["lines"]} == {"exact", "smooth", "stable", "physics", "data"}
+    assert plot.stat().st_size > 10_000
+
+
+@pytest.mark.usefixtures("short_runs")
+def test_a_model_that_has_failed_ends_with_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = save(Wrong(MorsePairs(), "broken derivative"), tmp_path / "bad.nnpot")
+    with pytest.raises(SystemExit, match="1"):
+        main(["check", str(model)])
+    assert "verdict: do not use: forces" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(["--temperature", "-3"], "temperature must be positive"), (["--plot", "new.docx"], "must be a picture")],
+)
+def test_wrong_settings_are_refused(
+    options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = save(MorsePairs(), tmp_path / "good.nnpot")
+    with pytest.raises(SystemExit):
+        main(["check", str(model), *options])
+    assert said in capsys.readouterr().err
+
+
+# the short form -------------------------------------------------------------------------------------------------------
+
+
+def test_the_short_form_says_what_there_was_no_time_for(tmp_path: Path) -> None:
+    structures = [Structure.from_ase(atoms) for atoms in ase.io.read(data(tmp_path / "t.xyz", MorsePairs()), ":")]
+    page = examine_shortly(MorsePairs().double(), structures, seconds=0.0)
+    assert {one.name for one in page.lines} <= {FORCES, STRESS}
+    assert page.verdict == ("nothing speaks against it in what was looked at",)
+    assert [one.name for one in page.not_looked][-1] == "hot dynamics"
+    assert page.temperature is None
+    page = examine_shortly(MorsePairs().double(), structures, seconds=4.0, temperature=300.0)
+    assert {one.group for one in page.lines} >= {"exact", "smooth"}
+    assert page.status == Status.PASSED
+
+
+def test_the_short_form_takes_a_part_of_a_training() -> None:
+    assert [seconds_after(t) for t in (10.0, 600.0, 1e5)] == [20.0, 30.0, 60.0]
+
+
+def test_a_subject_is_of_what_the_model_knows() -> None:
+    structures = [Structure.from_ase(SYSTEMS[name]()) for name in ("primitive cell", "water")]
+    one = Subject(MorsePairs().double(), tuple(structures))
+    assert [len(s) for s in one.known] == [1]
+    assert one.single.dtype_and_device()[0] == torch.float32
+    assert one.shortest == {("Cu", "Cu"): pytest.approx(2.553, abs=0.01)}

@@ -1,0 +1,120 @@
+"""Each line on smoothness finds the fault that it is for, and says nothing of a good model."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from planted_models import BOND, DEPTH, MorsePairs
+from systems import SYSTEMS, rattled
+
+from nnpot.checks import Line, Status, Subject
+from nnpot.checks.dimers import EXTREMA, FORCE_JUMPS, HOLES, JUMPS, Curve, along, barrier_of, curves, minima, narrowed
+from nnpot.checks.smooth import AT_CUTOFF, ATOMS, BONDS, bonds_of, free_atoms, smooth
+from nnpot.checks.symmetry import atom
+from nnpot.potential import Potential
+from nnpot.structure import Structure
+
+
+def crystal() -> Structure:
+    return Structure.from_ase(rattled(SYSTEMS["primitive cell"]().repeat(2)))
+
+
+def lines_of(potential: Potential, *data: Structure) -> dict[str, Line]:
+    subject = Subject(potential.double(), data or (crystal(),), data)
+    return {line.name: line for line in smooth(subject, curves(subject)) if isinstance(line, Line)}
+
+
+def test_a_good_model_passes() -> None:
+    lines = lines_of(MorsePairs())
+    assert set(lines) == {JUMPS, FORCE_JUMPS, HOLES, EXTREMA, AT_CUTOFF, BONDS, ATOMS}
+    assert {line.status for line in lines.values()} == {Status.PASSED}, lines
+
+
+@pytest.mark.parametrize(
+    ("fault", "name", "status"),
+    [
+        ("cutoff cut off", JUMPS, Status.FAILED),
+        ("cutoff cut off", AT_CUTOFF, Status.FAILED),
+        ("kink at the cutoff", FORCE_JUMPS, Status.LOOK),
+        ("hole", HOLES, Status.LOOK),
+        ("hole", BONDS, Status.FAILED),
+        ("waves", EXTREMA, Status.LOOK),
+        ("free atoms", ATOMS, Status.LOOK),
+    ],
+)
+def test_planted_faults_are_found_by_the_right_line(fault: str, name: str, status: Status) -> None:
+    assert lines_of(MorsePairs(fault=fault))[name].status >= status
+
+
+def test_a_kink_is_no_jump_of_the_energy() -> None:
+    assert lines_of(MorsePairs(fault="kink at the cutoff"))[JUMPS].status == Status.PASSED
+
+
+def test_an_energy_that_is_no_number_has_failed() -> None:
+    model = MorsePairs().double()
+    with torch.no_grad():
+        model.scale.fill_(float("nan"))
+    assert lines_of(model)[HOLES].status == Status.FAILED
+
+
+def test_free_atoms_of_the_data_are_compared() -> None:
+    def subject(free: Structure) -> Subject:
+        return Subject(MorsePairs().double(), (crystal(), free), (crystal(), free))
+
+    free = atom("Cu").with_labels(energy=-3.0)
+    line = free_atoms(subject(free))
+    assert line.status == Status.LOOK
+    assert line.figure == pytest.approx(3.0)
+    assert free_atoms(subject(atom("Cu").with_labels(energy=0.0))).status == Status.PASSED
+
+
+def test_a_curve_is_that_of_two_atoms() -> None:
+    model, r = MorsePairs().double(), np.array([2.0, BOND, 4.0, 5.5])
+    energy, force = along(model, ("Cu", "Cu"), r)
+    for k, distance in enumerate(r):
+        two = replace(atom("Cu"), numbers=torch.tensor([29, 29]), positions=torch.tensor([[0, 0, 0], [distance, 0, 0]]))
+        said = model.predict(two)
+        assert energy[k] == pytest.approx(float(said.energy), abs=1e-12)
+        assert force[k] == pytest.approx(float(said.forces[1, 0]), abs=1e-12)
+
+
+def test_the_size_of_a_jump_is_found() -> None:
+    model = MorsePairs(fault="cutoff cut off").double()
+    x = np.exp(-1.6 * (5.0 - BOND))
+    size, at = narrowed(model, ("Cu", "Cu"), 4.98, of_force=False)
+    assert size == pytest.approx(DEPTH * (2 * x - x * x), rel=1e-3)
+    assert at == pytest.approx(5.0, abs=1e-5)
+
+
+def curve(energy: np.ndarray, r: np.ndarray) -> Curve:
+    return Curve(("H", "H"), r, energy, np.zeros_like(r), shortest=1.0)
+
+
+def test_the_barrier_before_a_hole_is_measured() -> None:
+    r = np.linspace(0.1, 5.0, 491)
+    well = -np.exp(-((r - 1.5) ** 2))
+    wall = 7.0 * np.exp(-(((r - 0.7) / 0.1) ** 2))
+    assert barrier_of(curve(well + wall, r))[0] == float("inf")
+    height, at = barrier_of(curve(well + wall - 50 * np.exp(-((r / 0.2) ** 2)), r))
+    assert height == pytest.approx(7.5, abs=0.5)
+    assert at < 0.6
+
+
+def test_a_bond_shorter_than_those_of_the_structures_is_no_hole() -> None:
+    r = np.linspace(0.1, 5.0, 491)
+    morse = (1 - np.exp(-2 * (r - 1.24))) ** 2 - 1
+    carbon = Curve(("C", "C"), r, 6 * morse, np.zeros_like(r), shortest=1.4)
+    assert barrier_of(carbon)[0] == float("inf")
+
+
+def test_minima_are_counted_from_the_shortest_distance_on() -> None:
+    r = np.linspace(0.1, 5.0, 491)
+    assert [round(x, 1) for x in minima(curve(np.cos(2 * np.pi * r / 2), r))] == [3.0]
+    assert minima(curve(1e-3 * np.cos(2 * np.pi * r / 2), r)) == []
+
+
+def test_bonds_of_all_pairs_of_elements_come_first() -> None:
+    water = Structure.from_ase(SYSTEMS["water"]())
+    names = [bond.name for bond in bonds_of(water, 2)]
+    assert {"".join(sorted(name.split("–"))) for name in names} == {"HO", "HH"}

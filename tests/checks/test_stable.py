@@ -1,0 +1,123 @@
+"""Each line on dynamics finds the fault that it is for, and says nothing of a good model."""
+
+import pytest
+from ase import units
+from planted_models import MorsePairs, Wrong
+from systems import SYSTEMS, rattled
+
+from nnpot.checks import Clock, Line, NotLooked, Status, Subject
+from nnpot.checks.stable import (
+    CONSTANT_PRESSURE,
+    HOT_DISTANCE,
+    HOT_ENERGY,
+    HOT_HEAT,
+    NVE_DRIFT,
+    NVE_ORDER,
+    constant_energy,
+    constant_pressure,
+    hot,
+    nearest,
+    timestep_of,
+)
+from nnpot.checks.temperature import temperature_of
+from nnpot.potential import Potential
+from nnpot.structure import Structure
+
+
+def crystal(size: int = 2, scale: float = 0.97) -> Structure:
+    atoms = SYSTEMS["primitive cell"]().repeat(size)
+    atoms.set_cell(scale * atoms.cell, scale_atoms=True)
+    return Structure.from_ase(rattled(atoms, size=0.05), name="crystal")
+
+
+def subject(potential: Potential, *structures: Structure, **more: Clock) -> Subject:
+    return Subject(potential.double(), structures or (crystal(),), **more)
+
+
+def by_name(lines: list[Line | NotLooked]) -> dict[str, Line]:
+    return {line.name: line for line in lines if isinstance(line, Line)}
+
+
+def test_a_good_model_passes() -> None:
+    one = subject(MorsePairs())
+    found = [*constant_energy(one, 300.0, 0.06), *hot(one, 300.0, 0.06, 1)[0], *constant_pressure(one, 300.0, 0.06)]
+    lines = by_name(found)
+    assert set(lines) == {NVE_DRIFT, NVE_ORDER, HOT_DISTANCE, HOT_HEAT, HOT_ENERGY, CONSTANT_PRESSURE}
+    assert {line.status for line in lines.values()} == {Status.PASSED}, lines
+
+
+@pytest.mark.parametrize(
+    ("potential", "name"),
+    [
+        pytest.param(lambda: Wrong(MorsePairs(), "swirl"), NVE_ORDER, id="swirl"),
+        pytest.param(lambda: MorsePairs(fault="rough"), NVE_ORDER, id="rough"),
+        pytest.param(lambda: Wrong(MorsePairs(), "not a number"), NVE_DRIFT, id="not a number"),
+    ],
+)
+def test_forces_that_are_not_the_slope_are_found(potential: object, name: str) -> None:
+    lines = by_name(list(constant_energy(subject(potential()), 300.0, 0.06)))  # type: ignore[operator]
+    assert lines[name].status > Status.PASSED, lines
+
+
+def test_a_hole_is_found_in_hot_dynamics() -> None:
+    near = Structure.from_ase(SYSTEMS["primitive cell"]().repeat(2))
+    near = Structure(near.numbers, 0.6 * near.positions, 0.6 * near.cell, near.pbc, name="squeezed")
+    lines, runs = hot(Subject(MorsePairs(fault="hole").double(), (near,)), 2000.0, 0.2, 1)
+    found = by_name(lines)
+    assert found[HOT_DISTANCE].status == Status.FAILED
+    assert found[HOT_HEAT].status == Status.FAILED
+    assert found[HOT_ENERGY].status == Status.FAILED
+    assert runs[0].name == "squeezed"
+
+
+def test_dynamics_that_ends_has_failed() -> None:
+    lines, runs = hot(subject(Wrong(MorsePairs(), "not a number")), 300.0, 0.1, 1)
+    assert by_name(lines)[HOT_HEAT].status == Status.FAILED
+    assert "finite" in runs[0].end
+
+
+def test_what_flies_apart_does_not_keep_its_volume() -> None:
+    found = by_name(list(constant_pressure(subject(MorsePairs(fault="repulsive")), 300.0, 0.3)))
+    assert found[CONSTANT_PRESSURE].status == Status.FAILED
+
+
+def test_without_structures_there_is_no_dynamics() -> None:
+    one = Subject(MorsePairs().double())
+    found = [*constant_energy(one, 300.0, 0.1), *hot(one, 300.0, 0.1, 1)[0], *constant_pressure(one, 300.0, 0.1)]
+    assert all(isinstance(line, NotLooked) for line in found)
+
+
+def test_dynamics_ends_when_there_is_no_time() -> None:
+    _, runs = hot(subject(MorsePairs(), clock=Clock(0.0)), 300.0, 5.0, 2)
+    assert len(runs) == 1
+    assert runs[0].times[-1] == 100.0
+
+
+def test_distances_are_relative_to_the_shortest_of_their_elements() -> None:
+    one = subject(MorsePairs())
+    atoms = one.known[0].to_ase()
+    assert nearest(one, atoms) == pytest.approx(1.0)
+    atoms.set_cell(0.9 * atoms.cell, scale_atoms=True)
+    assert nearest(one, atoms) == pytest.approx(0.9)
+
+
+def test_time_steps_are_for_the_lightest_atom() -> None:
+    steps = [timestep_of(Structure.from_ase(SYSTEMS[name]())) for name in ("water", "triclinic", "primitive cell")]
+    assert steps == [0.5, 1.0, 2.0]
+
+
+def thermal(kelvin: float, n: int = 8) -> list[Structure]:
+    above = [0.0, 0.75, 1.0, 1.25, 2.0]
+    return [crystal().with_labels(energy=n * (-3.0 + 1.5 * units.kB * kelvin * x)) for x in above]
+
+
+@pytest.mark.parametrize(("kelvin", "taken"), [(600.0, 600.0), (20_000.0, 2000.0), (1.0, 100.0)])
+def test_the_temperature_follows_from_the_spread(kelvin: float, taken: float) -> None:
+    found, said = temperature_of(thermal(kelvin))
+    assert found == taken
+    assert ("limited" in said) == (kelvin != taken)
+
+
+def test_without_a_spread_it_is_room_temperature() -> None:
+    assert temperature_of([crystal()])[0] == 300.0
+    assert "no composition" in temperature_of([])[1]
