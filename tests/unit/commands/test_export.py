@@ -71,7 +71,9 @@ def test_the_input_for_lammps_runs_with_the_atoms_that_the_output_tells_how_to_w
     atoms = read("data.lammps", format="lammps-data", atom_style="atomic")
     assert set(atoms.symbols) == {"Au"}
     script = Path("out/in.lammps").read_text()
-    order = [line.split() for line in script.splitlines() if line.startswith(("mass", "pair_coeff"))]
+    order = [
+        line.removeprefix("# ").split() for line in script.splitlines() if line.startswith(("# mass", "pair_coeff"))
+    ]
     assert [words[:2] for words in order[:-1]] == [["mass", str(k)] for k in (1, 2, 3, 4)]
     assert [float(words[2]) for words in order[:-1]] == pytest.approx([1.008, 15.999, 63.546, 196.967], abs=1e-3)
     assert order[-1][-4:] == ["H", "O", "Cu", "Au"]
