@@ -12,6 +12,7 @@ from nnpot.functional.clusters import Clusters
 from nnpot.functional.tape import Tape
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.nn.own import Network
 from nnpot.potential import Potential, SumPotential
 from nnpot.structure import Structure, subsample
 from nnpot.uncertainty import Uncertainty
@@ -101,7 +102,7 @@ def calibrated(potential: Potential, known: Sequence[Structure], unseen: Sequenc
         ValueError: If it has no such networks, or there is nothing to calibrate with.
     """
     trained = potential.first if isinstance(potential, SumPotential) else potential
-    if not isinstance(trained, NeuralNetworkPotential) or not trained.has_hidden_layers:
+    if not isinstance(trained, NeuralNetworkPotential) or not _has_hidden_layers(trained):
         raise ValueError(f"a {type(trained).__name__} without hidden layers of nnpot has nothing to take it from")
     judges = [s for s in subsample(unseen, MOST_UNSEEN) if {"energy", "forces"} <= s.labels.keys()]
     if len(judges) < FEWEST:
@@ -120,6 +121,12 @@ def calibrated(potential: Potential, known: Sequence[Structure], unseen: Sequenc
 
     _scale(uncertainty, whole(uncertainty), judges)
     return whole(uncertainty)
+
+
+def _has_hidden_layers(potential: NeuralNetworkPotential) -> bool:
+    """Whether what goes into the last layers is known: the networks are those of nnpot, and have some."""
+    hidden = potential.arguments["hidden"]
+    return not isinstance(hidden, Network) and len(hidden) > 0
 
 
 def in_words(unseen: Sequence[Structure]) -> str:

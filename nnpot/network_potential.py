@@ -28,13 +28,13 @@ from nnpot.functional.tape import Sum, Tape, Value
 from nnpot.heads import HeadNetworks, check_heads
 from nnpot.native import serves
 from nnpot.neighbors import single_batch
-from nnpot.nn.layers import Affine
+from nnpot.nn.layers import Activation, Affine
 from nnpot.nn.mlp import activations, check_hidden, network_of
-from nnpot.nn.outputs import arrays_of, last_hidden, network_outputs
+from nnpot.nn.outputs import last_hidden, network_outputs
 from nnpot.nn.own import Function, Network
 from nnpot.nn.per_element import PerElement
 from nnpot.nn.scaling import FeatureScaling
-from nnpot.nn.slopes import WithSlopes
+from nnpot.nn.slopes import WithSlopes, example_of
 from nnpot.structure import Structure, as_structures, subsample
 from nnpot.torch_compile import CompiledGraph
 from nnpot.trainable_potential import ParameterGroup, TrainablePotential
@@ -43,8 +43,6 @@ from nnpot.units import dtype_of
 
 Stage = Literal["values", "features"]
 """What energies are calculated from: what `Descriptor.record` records, or features."""
-_UNKNOWN = "uncertainty."
-"""How names of numbers that belong to the uncertainty begin."""
 
 
 class NeuralNetworkPotential(TrainablePotential):
@@ -166,16 +164,14 @@ class NeuralNetworkPotential(TrainablePotential):
         """Return the last hidden layer of atoms by element, shape (S, R, H), and which atom is in which row.
 
         Args:
-            x: What `record_features` records.
+            x: What `record_features` records of the pairs, at a stage.
             pairs: Of the atoms.
             stage: What x is.
-            asked: Which of them, in the rows in which they are to be; None for all.
+            asked: Which atoms alone, in the rows in which they are to be.
         """
-        species, rows = pairs.center_species, asked
-        if rows is None:
-            rows = ElementBlocks.of_centers(pairs, len(self.elements), x.dtype)
-        else:
-            x, species, rows = rows.taken(x)
+        species, rows = pairs.center_species, ElementBlocks.of_centers(pairs, len(self.elements), x.dtype)
+        if asked is not None:
+            x, species, rows = asked.taken(x)
         with torch.no_grad():
             features = x if stage == "features" else self.descriptor.features_of(x, rows)
             return last_hidden(self.networks, self.scaling(features, species), rows), rows
@@ -205,11 +201,11 @@ class NeuralNetworkPotential(TrainablePotential):
             return tape.autograd(lambda x: self.outputs_behind(stage, x, species, blocks), [values], self.parameters())
         x = values.tensor.detach().requires_grad_()
         inputs = (x, species, blocks.atom_of_row, blocks.row_of_atom, blocks.mask)
-        energies, slopes = graph(inputs, lambda: self._example(x))
+        energies, slopes = graph(inputs, lambda: example_of(self, x))
         return tape.add(AtomByAtom(x, energies, slopes, [*self.parameters()] if tape.is_trained else ()), values)
 
     def energies_behind(self, stage: Stage, x: Tensor, species: Tensor, blocks: ElementBlocks) -> Tensor:
-        """Return atomic energies, in eV, shape (N,), from what `Descriptor.record` records, or from features."""
+        """Return atomic energies, in eV, shape (N,), from what is recorded at a stage."""
         return self.outputs_behind(stage, x, species, blocks)[0]
 
     def outputs_behind(self, stage: Stage, x: Tensor, species: Tensor, blocks: ElementBlocks) -> list[Tensor]:
@@ -229,17 +225,12 @@ class NeuralNetworkPotential(TrainablePotential):
         return not isinstance(self.arguments["hidden"], Network) and all(isinstance(one, str) for one in functions)
 
     @property
-    def has_hidden_layers(self) -> bool:
-        """Whether what goes into the last layers is known: what its uncertainty is taken from."""
-        return not isinstance(self.arguments["hidden"], Network) and len(self.arguments["hidden"]) > 0
-
-    @property
     def arrays(self) -> list[Networks]:
         """The networks of the energies, then those of each head, as kernels take them."""
         offset = numbers(self.reference, self.scaling.mean, torch.float64)
         outputs = [(offset, self.energy_scale), *[(torch.zeros_like(offset), 1.0)] * len(self.heads)]
         terms = zip(self.network_terms, outputs, strict=True)
-        return [arrays_of(*modules, self.scaling, *rest) for modules, rest in terms]
+        return [_arrays_of(*modules, self.scaling, *rest) for modules, rest in terms]
 
     @property
     def network_terms(self) -> list[tuple[PerElement, PerElement]]:
@@ -258,16 +249,6 @@ class NeuralNetworkPotential(TrainablePotential):
             (stage, keep): CompiledGraph(WithSlopes(self, stage, keep_graph=keep)) for stage in stages for keep in uses
         }
         return self
-
-    def _example(self, values: Tensor) -> tuple[Tensor, ...]:
-        """Inputs of `WithSlopes` whose numbers of atoms and rows are no size of anything else."""
-        n_rows = max(max(p.shape, default=0) for p in self.parameters()) + max(values.shape[1:]) + 1
-        species = torch.zeros(n_rows + 3 * len(self.elements) - 3, dtype=torch.int64, device=values.device)
-        for s in range(1, len(self.elements)):
-            species[n_rows + 3 * s - 3 : n_rows + 3 * s] = s
-        rows = ElementBlocks.of(species, len(self.elements), values.dtype)
-        zeros = values.new_zeros(len(species), *values.shape[1:]).requires_grad_()
-        return zeros, species, rows.atom_of_row, rows.row_of_atom, rows.mask
 
     @property
     def relative_cost(self) -> float:
@@ -383,7 +364,11 @@ class NeuralNetworkPotential(TrainablePotential):
         """A new potential with some arguments changed that no weight depends on."""
         new: Self = self.replaced(**changes)
         dtype, device = self.dtype_and_device()
-        own = {n: x for n, x in self.state_dict().items() if not ("uncertainty" in changes and n.startswith(_UNKNOWN))}
+        own = {
+            n: x
+            for n, x in self.state_dict().items()
+            if not ("uncertainty" in changes and n.startswith("uncertainty."))
+        }
         new.to(device, dtype).load_state_dict({**new.state_dict(), **own})
         return new
 
@@ -401,3 +386,18 @@ class NeuralNetworkPotential(TrainablePotential):
                         "Correct or remove this frame"
                     )
         self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["min_feature_scale"])
+
+
+def _arrays_of(
+    networks: PerElement, linear: PerElement, scaling: FeatureScaling, offset: Tensor, factor: float
+) -> Networks:
+    """Return networks as kernels take them, with offset (S,), float64, and factor of what comes out."""
+    parts = (networks, linear) if len(linear) > 0 else (networks,)
+    return Networks(
+        weights=[[p for part in of_element for p in part.parameters()] for of_element in zip(*parts, strict=True)],
+        functions=tuple(layer.name for layer in networks[0].modules() if isinstance(layer, Activation)),
+        mean=scaling.mean,
+        scale=scaling.scale,
+        offset=offset,
+        factor=factor,
+    )

@@ -30,7 +30,7 @@ from nnpot.prediction import Prediction
 from nnpot.spec import Module
 from nnpot.structure import Structure, as_structure, as_structures, moved_to
 from nnpot.torch_exports import NotForTorchExports
-from nnpot.uncertainty import Uncertainty, of_batch
+from nnpot.uncertainty import GRADE, Uncertainty, of_batch
 
 log = logging.getLogger("nnpot")
 
@@ -185,7 +185,7 @@ class Potential(NotForTorchExports, Module, ABC):
                 "stress": stress_of(strain, batch.volumes.unsqueeze(dim=1)),
                 **(predictions(outputs, batch) if self.heads else {}),
             },
-            of_batch(outputs, batch),
+            of_batch(outputs, batch) if GRADE in outputs else {},
         )
 
     def evaluate_in_chunks(self, pairs: Pairs) -> tuple[dict[str, Tensor], Tensor]:

@@ -98,7 +98,7 @@ class Uncertainty(Module):
 
 
 def of_batch(outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-    """Return what is unknown of the atoms and structures of a batch, by name; nothing if there is nothing.
+    """Return what is unknown of the atoms and structures of a batch, by name.
 
     ====================  =====  =====================================================  =====
     energy_uncertainty    (B,)   standard deviation of the energy of a structure        eV
@@ -113,8 +113,6 @@ def of_batch(outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         outputs: What the potential gives of atoms, by name.
         batch: The atoms.
     """
-    if GRADE not in outputs:
-        return {}
     deviations, kinds = outputs[DEVIATIONS].double(), len(chemical_symbols)
     sums = segment_sum(deviations, batch.structure_of * kinds + batch.numbers, batch.n_structures * kinds)
     energy = sums.view(batch.n_structures, -1).norm(dim=1)

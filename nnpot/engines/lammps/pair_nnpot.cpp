@@ -8,9 +8,10 @@
 // forces with opposite signs; what ghost atoms get goes back to their owners by LAMMPS' reverse communication, hence
 // `newton on`.
 //
-// A model that knows how large its errors are likely to be tells it of each atom to `fix pair` (gamma, energy_uncertainty
-// and forces_uncertainty, each with the flag 1), and of the whole system, at steps with thermodynamic output, to
-// `compute pair`: the uncertainty of the energy, the largest gamma, and the number of atoms beyond the training data.
+// A model that knows how large its errors are likely to be tells it of each atom to `fix pair` (gamma,
+// energy_uncertainty and forces_uncertainty, each with the flag 1), and of the whole system, at steps with
+// thermodynamic output, to `compute pair`: the uncertainty of the energy, the largest gamma, and the number of atoms
+// beyond the training data.
 
 #include "atom.h"
 #include "comm.h"
@@ -25,6 +26,7 @@
 
 #include "guards.h"
 #include "inputs.h"
+#include "processor.h"
 #include "sha256.h"
 #include "unknown.h"
 
@@ -32,7 +34,6 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>
 #include <mpi.h>
-#include <sys/utsname.h>
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 #include <climits>
 
@@ -44,16 +45,16 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
-#include <set>
-#include <sstream>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 using namespace LAMMPS_NS;
 using nnpot::Inputs;
+using nnpot::lacking;
 using nnpot::MIN_SIZE;
 using nnpot::Unknown;
+using nnpot::words_of;
 
 namespace {
 
@@ -68,28 +69,6 @@ using Package = torch::inductor::AOTIModelPackageLoader;
 template <class T>
 at::Tensor tensor(std::vector<T>& x, at::IntArrayRef shape) {
     return at::from_blob(x.data(), shape, at::TensorOptions().dtype(c10::CppTypeToScalarType<T>::value));
-}
-
-std::vector<std::string> words_of(const std::string& text) {
-    std::istringstream words(text);
-    return {std::istream_iterator<std::string>(words), {}};
-}
-
-// What the processor has not of what a package needs: its kind, or sets of instructions by Linux's names for them, as
-// in nnpot/machine/processor.py; nothing on systems that do not tell.
-std::string lacking(const std::string& machine, const std::string& instructions) {
-    utsname system{};
-    uname(&system);
-    if (machine != system.machine) return ' ' + machine;
-    std::set<std::string> there;
-    std::ifstream cpuinfo("/proc/cpuinfo");
-    for (std::string line; there.empty() && std::getline(cpuinfo, line);)
-        if (line.rfind("flags", 0) == 0 || line.rfind("Features", 0) == 0)
-            for (const auto& word : words_of(line.substr(line.find(':') + 1))) there.insert(word);
-    std::string names;
-    for (const auto& word : words_of(instructions))
-        if (!there.empty() && !there.count(word)) names += ' ' + word;
-    return names;
 }
 
 class PairNNPot : public Pair {
