@@ -161,13 +161,13 @@ class NeuralNetworkPotential(TrainablePotential):
     def hidden_of(
         self, x: Tensor, pairs: Pairs, stage: Stage, asked: ElementBlocks | None = None
     ) -> tuple[Tensor, ElementBlocks]:
-        """Return the last hidden layer of atoms by element, shape (S, R, H), and which atom is in which row.
+        """Return the last hidden layer of atoms, or of those that are asked for, shape (S, R, H), and their rows.
 
         Args:
-            x: What `record_features` records of the pairs, at a stage.
-            pairs: Of the atoms.
+            x: What `record_features` records.
+            pairs: Of what.
             stage: What x is.
-            asked: Which atoms alone, in the rows in which they are to be.
+            asked: Some atoms, in the rows in which they are to be.
         """
         species, rows = pairs.center_species, ElementBlocks.of_centers(pairs, len(self.elements), x.dtype)
         if asked is not None:
@@ -364,12 +364,9 @@ class NeuralNetworkPotential(TrainablePotential):
         """A new potential with some arguments changed that no weight depends on."""
         new: Self = self.replaced(**changes)
         dtype, device = self.dtype_and_device()
-        own = {
-            n: x
-            for n, x in self.state_dict().items()
-            if not ("uncertainty" in changes and n.startswith("uncertainty."))
-        }
-        new.to(device, dtype).load_state_dict({**new.state_dict(), **own})
+        own = self.state_dict().items()
+        kept = {n: x for n, x in own if "uncertainty" not in changes or not n.startswith("uncertainty.")}
+        new.to(device, dtype).load_state_dict({**new.state_dict(), **kept})
         return new
 
     def _fit_features(self, structures: Sequence[Structure], n_atoms: int = 10_000) -> None:
