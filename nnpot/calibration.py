@@ -167,7 +167,7 @@ def _edged(points: Array, structures: NDArray[np.int64]) -> Clusters:
 def _scale(uncertainty: Uncertainty, potential: Potential, unseen: Sequence[Structure]) -> None:
     """Make energies, forces and stresses agree with the errors of structures that were not trained on."""
     found = [_Errors.of(potential, uncertainty.elements, s) for s in unseen]
-    energy = _ratio([e.energy for e in found])
+    energy = max(_ratio([e.energy for e in found]), 1e-12)  # there may be no error at all
     forces = np.concatenate([e.forces for e in found])
     species = np.concatenate([e.species for e in found])
     for s in range(len(uncertainty.elements)):

@@ -27,6 +27,14 @@ OF_FRAME = Limits(10.0, np.inf)
 LEAST_ATOMS = 10
 """Number of atoms of an element from which its error is judged."""
 
+KNOWN = Limits(2.0, np.inf)
+"""Errors found over those that the model expects, or the other way round: a factor of 1.4 is usual for data like those
+of the training, 2 for hotter ones."""
+
+OUTSIDE = Limits(0.05, np.inf)
+"""Part of the atoms beyond the training data: of data like those of the training it is 0.002 to 0.01."""
+
+EXPECTED, BEYOND = "errors found / expected", "atoms beyond the training data"
 ELEMENT, TYPE, FRAME = "forces, worst element", "forces, worst configuration type", "forces, worst structure"
 
 
@@ -55,6 +63,19 @@ def data(subject: Subject, most_structures: int | None = None) -> Found:
         yield from _of_elements(result.labels["forces"])
         yield from _of_types(result.labels["forces"])
         yield from _of_frames(result.labels["forces"], known)
+    yield from _of_error_bars(result)
+
+
+def _of_error_bars(result: Evaluation) -> Found:
+    """Whether the model knows its errors, and how much of the data is beyond its training."""
+    if not result.error_bars:
+        yield NotLooked("data", EXPECTED, "the model does not know how large its errors are; nnpot calibrate lets it")
+        return
+    for name, bars in result.error_bars.items():
+        ratio = max(bars.ratio, 1 / max(bars.ratio, 1e-12))
+        seen = f"errors of {name} are {bars.ratio:.2g} times what the model expects"
+        yield Line.judged("data", f"{name}: {EXPECTED}", KNOWN, ratio, seen, "its own error bars")
+    yield Line.judged("data", BEYOND, OUTSIDE, result.grades.beyond, result.grades.in_words(), "structures like these")
 
 
 def _of_label(name: str, result: Evaluation, structures: Sequence[Structure]) -> Line:

@@ -14,9 +14,11 @@ from nnpot.calculator import NNPotCalculator
 from nnpot.checks.line import Found, Limits, Line, NotLooked
 from nnpot.checks.subject import Subject
 from nnpot.checks.verdict import DYNAMICS
+from nnpot.extrapolation import FAR
 from nnpot.neighbors import neighbor_pairs
 from nnpot.simulation import langevin, nve, thermal_momenta
 from nnpot.structure import Structure
+from nnpot.uncertainty import GRADE
 
 Array = NDArray[np.float64]
 
@@ -45,6 +47,10 @@ VOLUME = Limits(0.25, 0.6)
 """Change of the volume, as a logarithm, at zero pressure: melting is 0.1, and a start whose edges are strained by 5 %
 goes back by 0.15; 0.6 is a collapse or a gas."""
 
+OUTSIDE = Limits(FAR, np.inf, "γ")
+"""Largest γ of an atom in hot dynamics: from 2 on it is outside of the training data (`nnpot.extrapolation`), where
+the model may still be right."""
+
 FEWEST = 8
 """Number of atoms up to which periodic cells are repeated for dynamics."""
 
@@ -56,6 +62,7 @@ SAMPLED = 10.0
 
 NVE_DRIFT, NVE_ORDER = "energy kept (drift at constant energy)", "fluctuation grows as Δt²"
 HOT_DISTANCE, HOT_HEAT, HOT_ENERGY = "hot: shortest distance", "hot: temperature", "hot: fall of the energy"
+HOT_GRADE = "hot: largest γ"
 CONSTANT_PRESSURE = "volume kept at zero pressure"
 PRESSURE = "dynamics at constant pressure"
 
@@ -71,6 +78,7 @@ class HotRun:
         temperatures: In K, shape (n,).
         energies: Potential energy less that of the start, in eV/atom, shape (n,).
         closest: Shortest distance over that of its pair in the structures, shape (n,).
+        grades: Largest γ of an atom, shape (n,); NaN of a model that does not know it.
         end: Why it ended before its time; empty if it did not.
     """
 
@@ -80,6 +88,7 @@ class HotRun:
     temperatures: Array
     energies: Array
     closest: Array
+    grades: Array
     end: str = ""
 
 
@@ -111,7 +120,7 @@ def constant_energy(subject: Subject, temperature: float, picoseconds: float) ->
         yield from _none(NVE_DRIFT, NVE_ORDER)
         return
     atoms = structures[0].to_ase()
-    atoms.calc = NNPotCalculator(subject.potential, dtype="float64")
+    atoms.calc = NNPotCalculator(subject.potential, dtype="float64", on_extrapolation="ignore")
     step = 0.5 * timestep_of(structures[0])
     try:
         run = nve(atoms, temperature, picoseconds, timestep_fs=2 * step, seed=subject.seed)
@@ -144,8 +153,8 @@ def hot(
     """
     structures = starts(subject, n_runs)
     if not structures:
-        return list(_none(HOT_DISTANCE, HOT_HEAT, HOT_ENERGY)), []
-    calculator = NNPotCalculator(subject.single)
+        return list(_none(HOT_DISTANCE, HOT_HEAT, HOT_ENERGY, HOT_GRADE)), []
+    calculator = NNPotCalculator(subject.single, on_extrapolation="ignore")
     lowest = _lowest_energies(subject)
     runs, falls = list[HotRun](), list[float]()
     for k, structure in enumerate(structures):
@@ -175,6 +184,13 @@ def _judged(runs: Sequence[HotRun], falls: Sequence[float], temperature: float) 
     k = int(np.argmax(falls))
     seen = f"at {temperature:.0f} K the energy of {runs[k].name} falls {falls[k]:.2g} eV/atom below the lowest known"
     yield Line.judged("stable", HOT_ENERGY, FALL, max(float(falls[k]), 0.0), seen, DYNAMICS)
+    farthest = max(runs, key=lambda run: float(np.nan_to_num(run.grades).max()))
+    if np.isnan(farthest.grades).all():
+        yield NotLooked("stable", HOT_GRADE, "the model does not know where it extrapolates; nnpot calibrate lets it")
+        return
+    figure = float(np.nanmax(farthest.grades))
+    seen = f"at {temperature:.0f} K atoms of {farthest.name} get outside of the training data, to γ = {figure:.2g}"
+    yield Line.judged("stable", HOT_GRADE, OUTSIDE, figure, seen, f"dynamics at {temperature:.0f} K")
 
 
 def _hot_run(
@@ -185,7 +201,7 @@ def _hot_run(
     atoms = structure.to_ase()
     atoms.calc = calculator
     every = max(1, round(SAMPLED / timestep_of(structure)))
-    rows, end, n = list[tuple[float, float, float, float]](), "", len(atoms)
+    rows, end, n = list[tuple[float, float, float, float, float]](), "", len(atoms)
     start = float("nan")
     try:
         start = atoms.get_potential_energy() / n
@@ -195,7 +211,8 @@ def _hot_run(
                 dynamics.run(every)
             kelvin = float(atoms.get_temperature())
             energy = atoms.get_potential_energy() / n - start
-            rows.append((sample * SAMPLED, kelvin, energy, nearest(subject, atoms)))
+            grade = float(np.max(calculator.results.get(GRADE, np.nan)))
+            rows.append((sample * SAMPLED, kelvin, energy, nearest(subject, atoms), grade))
             if kelvin > 30 * temperature:
                 end = f"{kelvin:.0f} K after {sample * SAMPLED:.0f} fs"
                 break
@@ -203,9 +220,9 @@ def _hot_run(
                 break
     except ValueError as error:  # no finite forces, or atoms out of reach
         end = str(error)
-    times, kelvins, energies, closest = np.array(rows or [(0.0, np.nan, np.nan, 0.0)]).T
+    times, kelvins, energies, closest, grades = np.array(rows or [(0.0, np.nan, np.nan, 0.0, np.nan)]).T
     name = structure.name or structure.group or atoms.get_chemical_formula()
-    return HotRun(name, n, times, kelvins, energies, closest, end), start
+    return HotRun(name, n, times, kelvins, energies, closest, grades, end), start
 
 
 def nearest(subject: Subject, atoms: Atoms) -> float:
@@ -231,7 +248,7 @@ def constant_pressure(subject: Subject, temperature: float, picoseconds: float) 
         return
     structure = max(structures, key=len)
     atoms = structure.to_ase()
-    atoms.calc = NNPotCalculator(subject.single)
+    atoms.calc = NNPotCalculator(subject.single, on_extrapolation="ignore")
     step, volume = timestep_of(structure), atoms.get_volume()
     atoms.set_momenta(thermal_momenta(atoms.get_masses(), temperature, subject.generator(90)))
     changes = [0.0]

@@ -8,8 +8,9 @@ import pytest
 import torch
 from systems import POTENTIALS, SYSTEMS, rattled
 
+from nnpot.calibration import calibrated
 from nnpot.checks import Line, NotLooked, Status, Subject
-from nnpot.checks.data import ELEMENT, FRAME, TYPE, data
+from nnpot.checks.data import BEYOND, ELEMENT, EXPECTED, FRAME, TYPE, data
 from nnpot.potential import Potential
 from nnpot.structure import Structure
 
@@ -40,6 +41,22 @@ def test_a_good_model_passes() -> None:
     names = {"energy error / spread", "force error / spread", "stress error / spread", ELEMENT, TYPE, FRAME}
     assert set(lines) == names
     assert {line.status for line in lines.values()} == {Status.PASSED}, lines
+
+
+def test_a_model_that_knows_its_errors_is_compared_with_them() -> None:
+    noisy = [s.with_labels(energy=float(s.energy) + 1e-3 * (k % 3 - 1)) for k, s in enumerate(labelled())]
+    known = calibrated(model(), noisy, noisy)
+    lines = lines_of(known, noisy)
+    found = [lines[f"{name}: {EXPECTED}"] for name in ("energy", "forces")]
+    assert {line.status for line in [*found, lines[BEYOND]]} == {Status.PASSED}
+    assert found[0].figure == pytest.approx(1.0, rel=1e-3)
+    others = [s.with_labels(forces=s.forces + 0.05) for s in labelled()]
+    line = lines_of(known, others)[f"forces: {EXPECTED}"]
+    assert line.status == Status.LOOK
+    assert "times what the model expects" in line.sentence
+    squeezed = [Structure.from_ase(s.to_ase()) for s in labelled(3)]
+    far = [replace(s, positions=0.8 * s.positions, cell=0.8 * s.cell).with_labels(energy=0.0) for s in squeezed]
+    assert lines_of(known, far)[BEYOND].status == Status.LOOK
 
 
 def test_scrambled_weights_of_one_element_are_found() -> None:

@@ -3,13 +3,14 @@
 import pytest
 from ase import units
 from planted_models import MorsePairs, Wrong
-from systems import SYSTEMS, rattled
+from systems import SYSTEMS, acsf, knowing, network_potential, rattled
 
 from nnpot.checks import Clock, Line, NotLooked, Status, Subject
 from nnpot.checks.stable import (
     CONSTANT_PRESSURE,
     HOT_DISTANCE,
     HOT_ENERGY,
+    HOT_GRADE,
     HOT_HEAT,
     NVE_DRIFT,
     NVE_ORDER,
@@ -44,6 +45,17 @@ def test_a_good_model_passes() -> None:
     lines = by_name(found)
     assert set(lines) == {NVE_DRIFT, NVE_ORDER, HOT_DISTANCE, HOT_HEAT, HOT_ENERGY, CONSTANT_PRESSURE}
     assert {line.status for line in lines.values()} == {Status.PASSED}, lines
+
+
+@pytest.mark.parametrize(("size", "status"), [(1e-6, Status.PASSED), (1e6, Status.LOOK)])
+def test_hot_dynamics_that_leaves_the_training_data_is_told(size: float, status: Status) -> None:
+    potential = knowing(network_potential(acsf()))
+    assert potential.uncertainty is not None
+    potential.uncertainty.grade.mul_(size)
+    lines, runs = hot(subject(potential, crystal(1)), 300.0, 0.02, 1)
+    line = by_name(lines)[HOT_GRADE]
+    assert line.status == status
+    assert line.figure == pytest.approx(runs[0].grades.max())
 
 
 @pytest.mark.parametrize(
