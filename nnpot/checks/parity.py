@@ -65,7 +65,7 @@ def kernels(subject: Subject, structures: Sequence[Structure]) -> Found:
 
 def calculator(subject: Subject, structures: Sequence[Structure]) -> Found:
     """Compare with the calculator of ASE, at the first step and at one that uses its neighbours again."""
-    own = NNPotCalculator(subject.potential, dtype=torch.float64)
+    own = NNPotCalculator(subject.potential, dtype=torch.float64, on_extrapolation="ignore")
     figures, generator = [], subject.generator(40)
     for structure in structures:
         for moved in (structure, rattled(structure, WITHIN_SKIN, generator)):
@@ -100,7 +100,7 @@ def _opened(path: Path) -> tuple[BaseCalculator, torch.dtype]:
         engine = importlib.import_module("metatomic_ase")
         of_engine = engine.MetatomicCalculator(path, device="cpu")
         return of_engine, dtype_of(of_engine._model.capabilities().dtype)
-    opened = NNPotCalculator(path, dtype=torch.float64)
+    opened = NNPotCalculator(path, dtype=torch.float64, on_extrapolation="ignore")
     return opened, opened.dtype
 
 

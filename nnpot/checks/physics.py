@@ -68,7 +68,7 @@ def physics(subject: Subject) -> Found:
     structures = subject.picked(40)
     crystals = [s for s in structures if all(s.pbc)]
     molecules = [s for s in structures if not any(s.pbc) and len(s) > 2]
-    calculator = NNPotCalculator(subject.potential, dtype="float64")
+    calculator = NNPotCalculator(subject.potential, dtype="float64", on_extrapolation="ignore")
     if crystals:
         yield from _crystal(subject, calmest(subject.potential, crystals), calculator)
     else:

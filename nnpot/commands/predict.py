@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ase.io
+import numpy as np
 import torch
 from jsonargparse import ArgumentParser
+from numpy.typing import NDArray
 
+from nnpot.analysis.error_bars import Grades
 from nnpot.calculator import NNPotCalculator
 from nnpot.io import load
 from nnpot.label_names import LabelKeys, total_charge_of
@@ -18,6 +21,7 @@ from nnpot.machine.files import written_by_and_by
 from nnpot.machine.progress import Counted
 from nnpot.reading import FileFrames, Sources, called, read_files
 from nnpot.structure import keep_results
+from nnpot.uncertainty import GRADE
 
 log = logging.getLogger("nnpot")
 
@@ -59,7 +63,8 @@ def predict(
             is named, or a frame holds an element that the model does not know, a charge that is no number, or results
             that are not finite.
     """
-    calculator = NNPotCalculator(load(model, torch.float32, check_device(device)), device=device)
+    potential = load(model, torch.float32, check_device(device))
+    calculator = NNPotCalculator(potential, device=device, on_extrapolation="ignore")
     files = read_files(structures)
     if out.exists() and any(out.samefile(file.path) for file in files):
         raise ValueError(f"{out} is the file to predict, whose labels would be lost; give another one to write to")
@@ -68,6 +73,7 @@ def predict(
     charges = _total_charges(files, keys.total_charge) if has_charges else [0.0] * len(frames)
     if keys != PredictionKeys() and not has_charges:
         log.warning("--keys.total_charge changes nothing, since %s predicts neither charges nor dipoles", model)
+    grades: list[NDArray[np.float64]] = []
     with written_by_and_by(out) as add, _counted(len(frames)) as counted:
         for k, (atoms, place) in enumerate(frames):
             charged = atoms.copy()
@@ -77,11 +83,15 @@ def predict(
             except ValueError as error:
                 raise ValueError(f"{place}: {error}") from error
             keep_results(atoms, calculator.results)
+            grades.append(calculator.results.get(GRADE, np.zeros(0)))
             text = io.StringIO()
             ase.io.write(text, atoms, format="extxyz")
             add(text.getvalue())
             counted.advance()
     print(f"{len(frames)} structures written to {out}")
+    if calculator.potential.is_calibrated:
+        frame_of = np.repeat(np.arange(len(grades)), [len(of_atoms) for of_atoms in grades])
+        print(Grades(np.concatenate([np.zeros(0), *grades]), ("",) * len(frame_of), frame_of).in_words())
     return out
 
 

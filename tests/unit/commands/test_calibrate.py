@@ -1,6 +1,7 @@
 """`nnpot calibrate`, and what a training lets its model know of its errors."""
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -64,9 +65,10 @@ def test_a_run_that_goes_on_makes_it_anew(runs: dict[str, Path], tmp_path: Path)
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_predictions_hold_it(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_predictions_hold_it(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "p.xyz"
     main(["predict", str(runs["known"]), str(runs["unseen"]), str(out)])
+    assert re.search(r"\d of \d+ atoms are beyond the training data \(γ > 1\)", capsys.readouterr().out)
     frame = read(out)
     assert {"energies_uncertainty", "forces_uncertainty", "extrapolation"} <= frame.arrays.keys()
     assert {"energy_uncertainty", "stress_uncertainty"} <= frame.info.keys()
