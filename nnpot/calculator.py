@@ -62,7 +62,9 @@ class NNPotCalculator(Calculator):
 
     A model of `nnpot train` knows how large its errors are likely to be: the results hold `energy_uncertainty` in eV,
     `energies_uncertainty` in eV and `forces_uncertainty` in eV/Å, shape (N,) each, `stress_uncertainty` in eV/Å³, and
-    γ, how far each atom is from the training data, as `extrapolation`: 1 at the edge of them.
+    γ, how far each atom is from the training data, as `extrapolation`: 1 at the edge of them.  That takes time: while
+    atoms move by less than half the skin, as in dynamics, the results hold them at every tenth step only, and
+    `calculator.get_property("extrapolation", atoms)` at any.
 
     The neighbour list is found with a skin and used again until an atom has moved by half of it (Verlet), or the cell,
     the periodicity or the elements change.
@@ -82,7 +84,8 @@ class NNPotCalculator(Calculator):
             call, `off` never, `auto` once 3 million atoms have been calculated, so in long runs only.
         on_extrapolation: What to do where an atom is outside of the training data: `ignore`, `warn` in the log, or
             `stop`: keep the frame in `extrapolation.xyz` and raise :class:`nnpot.ExtrapolationError`.  Or
-            `nnpot.OnExtrapolation("stop", limit=3.0)`, with another γ from which on that is done than 2.
+            `nnpot.OnExtrapolation("stop", limit=3.0, every=1)`, with another γ from which on that is done than 2, at
+            other steps of dynamics than every tenth.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -127,6 +130,7 @@ class NNPotCalculator(Calculator):
             raise ValueError("the model does not know where it extrapolates; nnpot calibrate MODEL DATA lets it")
         self._n_atoms: int | None = 0
         self._kept: _Kept | None = None
+        self._steps = 0  # since the neighbours were found
 
     get_property = _one_thread_at_a_time(Calculator.get_property)
     calculate_properties = _one_thread_at_a_time(Calculator.calculate_properties)
@@ -154,6 +158,9 @@ class NNPotCalculator(Calculator):
                 "the total charge, atoms.info['charge'], must be one finite number; correct it, or leave it out for 0"
             )
         batch = self._batch(structure)
+        is_asked = self._steps % self.on_extrapolation.every == 0 or not OF_ATOMS.keys().isdisjoint(properties or ())
+        if is_asked != self.potential.tells_unknown:
+            self.potential.telling_unknown(is_asked)
         self._compile_if_it_pays(len(structure))
         prediction, spread = self._predicted(batch)
         told = {**prediction.labels, **spread, **prediction.unknown}
@@ -245,7 +252,8 @@ class NNPotCalculator(Calculator):
     def _batch(self, structure: Structure) -> Batch:
         """The structure with the pairs kept from an earlier step where they still hold every neighbour, else new."""
         if self._kept is None or not self._still_holds(self._kept.structure, structure):
-            self._kept = self._with_neighbors(structure)
+            self._kept, self._steps = self._with_neighbors(structure), -1
+        self._steps += 1
         return self._kept.at(structure.positions)
 
     def _with_neighbors(self, structure: Structure) -> "_Kept":

@@ -48,13 +48,15 @@ class OnExtrapolation:
     Args:
         policy: `ignore` them, `warn` in the log, or `stop`: keep the frame and raise an :class:`ExtrapolationError`.
         limit: γ from which on that is done.
+        every: At which steps of dynamics a calculator looks: γ changes slowly, and takes some time.
 
     Raises:
-        ValueError: If the policy is not known, or the limit not positive.
+        ValueError: If the policy is not known, or a number not positive.
     """
 
     policy: Policy = "warn"
     limit: float = FAR
+    every: int = 10
     told: float = field(default=0.0, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -63,6 +65,8 @@ class OnExtrapolation:
             raise ValueError(f"on_extrapolation must be one of {known}, got {self.policy!r}")
         if not self.limit > 0:
             raise ValueError(f"the limit of the extrapolation must be positive, got {self.limit}")
+        if self.every < 1:
+            raise ValueError(f"the extrapolation can be looked at every 1, 2, … steps, got {self.every}")
 
     def look(self, atoms: Atoms, grades: NDArray[np.float64]) -> None:
         """Do what is to be done about a frame; of a warning only the first, and again at twice its grade.

@@ -152,7 +152,7 @@ class NeuralNetworkPotential(TrainablePotential):
 
     def _unknown(self, tape: Tape, values: Value, pairs: Pairs, stage: Stage) -> dict[str, Sum]:
         """What is not known of the atoms, if that is asked for: nothing is differentiated by it."""
-        if self.uncertainty is None or tape.is_trained:
+        if self.uncertainty is None or tape.is_trained or not self.tells_unknown:
             return {}
         hidden, rows = self.hidden_of(values.tensor, pairs, stage, tape.asked)
         unknown = self.uncertainty(hidden)
@@ -169,12 +169,12 @@ class NeuralNetworkPotential(TrainablePotential):
             stage: What x is.
             asked: Some atoms, in the rows in which they are to be.
         """
-        species, rows = pairs.center_species, ElementBlocks.of_centers(pairs, len(self.elements), x.dtype)
+        rows = ElementBlocks.of_centers(pairs, len(self.elements), x.dtype)
         if asked is not None:
-            x, species, rows = asked.taken(x)
+            x, rows = asked.taken(x)
         with torch.no_grad():
             features = x if stage == "features" else self.descriptor.features_of(x, rows)
-            return last_hidden(self.networks, self.scaling(features, species), rows), rows
+            return last_hidden(self.networks, self.scaling, features, rows), rows
 
     def record_core(self, tape: Tape, pairs: Pairs) -> tuple[Tape, Pairs, Sum]:
         """Record the core: return the tape and the pairs that the descriptor is to see, and energies to be added."""

@@ -5,7 +5,6 @@ every potential.  Potentials add: `a + b`.
 """
 
 import copy
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -32,8 +31,6 @@ from nnpot.structure import Structure, as_structure, as_structures, moved_to
 from nnpot.torch_exports import NotForTorchExports
 from nnpot.uncertainty import GRADE, Uncertainty, of_batch
 
-log = logging.getLogger("nnpot")
-
 CENTERS_AT_ONCE = 4096
 """Number of atoms evaluated at a time outside of training, which bounds memory."""
 
@@ -48,6 +45,7 @@ class Potential(NotForTorchExports, Module, ABC):
         publication: Where it was published, for files that are handed on; empty if unknown.
         repels_nuclei: Whether it is a repulsion of the nuclei, beside which there is none of a core.
         has_second_derivatives: Whether `atomic_energies` can be differentiated; not in a package.
+        tells_unknown: Whether predictions say how large their errors are likely to be, if that is known.
     """
 
     elements: tuple[str, ...]
@@ -56,6 +54,7 @@ class Potential(NotForTorchExports, Module, ABC):
     publication: ClassVar[str] = ""
     repels_nuclei: ClassVar[bool] = False
     has_second_derivatives: ClassVar[bool] = True
+    tells_unknown: bool = True
     instead = OF_POTENTIALS
 
     @property
@@ -214,6 +213,12 @@ class Potential(NotForTorchExports, Module, ABC):
         """What replaces it, or a part of it, where atoms are closer than in its training data."""
         return next((part for part in self.modules() if isinstance(part, Core)), None)
 
+    def telling_unknown(self, tells: bool) -> Self:  # noqa: FBT001
+        """Say from now on, or do not, how large errors are likely to be, which costs time; return the potential."""
+        for part in (m for m in self.modules() if isinstance(m, Potential)):
+            part.tells_unknown = tells
+        return self
+
     @property
     def has_core(self) -> bool:
         """Whether it, or a part of it, has a core; a package only says so."""
@@ -238,10 +243,7 @@ class Potential(NotForTorchExports, Module, ABC):
         12.009 eV, forces of shape (1, 3)
 
         Args:
-            structure: Atoms of ASE or a :class:`nnpot.Structure`, or a list of them.
-
-        Returns:
-            The prediction of a single one, or a list with the prediction of each.
+            structure: Atoms of ASE or a :class:`nnpot.Structure`, or a list of them for a list of predictions.
 
         Raises:
             TypeError: If it is something else.

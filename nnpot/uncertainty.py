@@ -54,8 +54,7 @@ class Uncertainty(Module):
         ValueError: If a number is less than one.
     """
 
-    grade: Tensor
-    root: Tensor
+    table: Tensor
     force: Tensor
     virial: Tensor
 
@@ -66,10 +65,19 @@ class Uncertainty(Module):
             raise ValueError(f"width, directions and clusters must be positive, got {width}, {directions}, {clusters}")
         self.width, self.directions, self.clusters = width, directions, clusters
         n = len(elements)
-        self.register_buffer("grade", torch.zeros(n, clusters * directions, width + 1))
-        self.register_buffer("root", torch.zeros(n, width + 1, width + 1))
+        self.register_buffer("table", torch.zeros(n, width + 1, clusters * directions + width + 1))
         self.register_buffer("force", torch.ones(n))
         self.register_buffer("virial", torch.zeros(()))
+
+    @property
+    def grade(self) -> Tensor:
+        """A_sc, those of all clusters below each other, shape (S, C K, H + 1): a view that may be written to."""
+        return self.table[:, :, : self.clusters * self.directions].transpose(1, 2)
+
+    @property
+    def root(self) -> Tensor:
+        """R_s, in eV, shape (S, H + 1, H + 1): a view that may be written to."""
+        return self.table[:, :, self.clusters * self.directions :].transpose(1, 2)
 
     def forward(self, hidden: Tensor) -> dict[str, Tensor]:
         """Return what is unknown of atoms sorted by element, by name.
@@ -84,8 +92,7 @@ class Uncertainty(Module):
         Args:
             hidden: h, shape (S, R, H).
         """
-        weights = torch.cat([self.grade, self.root], dim=1)  # (S, C K + H + 1, H + 1)
-        mapped = torch.baddbmm(weights[:, :, -1].unsqueeze(dim=1), hidden, weights[:, :, :-1].transpose(1, 2))
+        mapped = torch.baddbmm(self.table[:, -1:], hidden, self.table[:, :-1])
         distances, energies = mapped.split([self.clusters * self.directions, self.width + 1], dim=2)
         by_cluster = distances.unflatten(2, (self.clusters, self.directions)).square().sum(dim=3)
         forces = self.force.unsqueeze(dim=1) * energies.norm(dim=2)

@@ -211,7 +211,8 @@ def _hot_run(
                 dynamics.run(every)
             kelvin = float(atoms.get_temperature())
             energy = atoms.get_potential_energy() / n - start
-            grade = float(np.max(calculator.results.get(GRADE, np.nan)))
+            knows = GRADE in calculator.implemented_properties
+            grade = float(np.max(calculator.get_property(GRADE, atoms))) if knows else np.nan
             rows.append((sample * SAMPLED, kelvin, energy, nearest(subject, atoms), grade))
             if kelvin > 30 * temperature:
                 end = f"{kelvin:.0f} K after {sample * SAMPLED:.0f} fs"

@@ -61,6 +61,7 @@ class TorchSimModel(ModelInterface):
         self.potential, self._dtype, self._device = load_for_evaluation(
             potential, dtype_of(dtype), usable_device(device)
         )
+        self.potential.telling_unknown(False)
         self._neighbors = _VerletLists(self.potential, self._dtype, skin)
         if self.potential.heads and "charge" not in SimState.__dataclass_fields__:
             log.warning("states of this release of TorchSim have no total charge: charges are those of neutral systems")

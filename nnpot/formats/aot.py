@@ -289,7 +289,8 @@ class AOTPotential(Potential):
         )
         centers = _filled_up(pairs.center_species, 0)
         sorted_by_element = ElementBlocks.of(centers, len(self.elements), self.dtype, min_width=_LEAST)
-        asked = [sorted_by_element.atom_of_row, sorted_by_element.mask] if self.is_calibrated else []
+        of_all = (sorted_by_element.atom_of_row, sorted_by_element.mask)
+        asked = [x if self.tells_unknown else torch.zeros_like(x[:, :_LEAST]) for x in of_all if self.is_calibrated]
         energies, gradient, *unknown = self.loader.run(
             [
                 _filled_up(r_ij.detach().to(self.dtype), 2 * self.cutoff).contiguous(),
@@ -307,8 +308,9 @@ class AOTPotential(Potential):
         if order is not None:
             gradient = torch.empty_like(gradient).index_copy(0, order, gradient)
         n = len(pairs.center_species)
-        told = {name: sorted_by_element.gather(x)[:n] for name, x in zip(UNKNOWN, unknown, strict=False)}
-        if told:
+        told = {}
+        if self.tells_unknown and unknown:
+            told = {name: sorted_by_element.gather(x)[:n] for name, x in zip(UNKNOWN, unknown, strict=True)}
             told[VIRIAL] = gradient.new_full((n,), self._virial)
         return energies[:n], gradient, told
 

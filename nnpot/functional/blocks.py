@@ -73,15 +73,15 @@ class ElementBlocks:
             mask=self.mask.repeat(n, 1),
         )
 
-    def taken(self, x: Tensor) -> tuple[Tensor, Tensor, "ElementBlocks"]:
-        """Return what is in the rows as atoms of their own, any in the empty rows, their elements, and their blocks.
+    def taken(self, x: Tensor) -> tuple[Tensor, "ElementBlocks"]:
+        """Return what is in the rows as atoms of their own, any in the empty rows, and their blocks.
 
         Args:
             x: Of all atoms, shape (N, …).
         """
         n_elements, width = self.atom_of_row.shape
         k = torch.arange(n_elements * width, device=x.device)
-        return x.index_select(0, self.atom_of_row.flatten()), k // width, ElementBlocks(k.view(-1, width), k, self.mask)
+        return x.index_select(0, self.atom_of_row.flatten()), ElementBlocks(k.view(-1, width), k, self.mask)
 
     def scatter(self, x: Tensor, dim: int = 0) -> Tensor:
         """Put atoms into their rows, dimension `dim` from N to (S, R); zero in the empty rows."""

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.nn.per_element import PerElement
+from nnpot.nn.scaling import FeatureScaling
 
 
 def network_outputs(networks: PerElement, linear: PerElement, x: Tensor, rows: ElementBlocks) -> Tensor:
@@ -13,6 +14,11 @@ def network_outputs(networks: PerElement, linear: PerElement, x: Tensor, rows: E
     return rows.gather(outputs.squeeze(dim=2))
 
 
-def last_hidden(networks: PerElement, x: Tensor, rows: ElementBlocks) -> Tensor:
-    """Return what goes into the last layers, by element, shape (S, R, H), from standardised features, shape (N, D)."""
-    return networks.before_last(rows.scatter(x))
+def last_hidden(networks: PerElement, scaling: FeatureScaling, x: Tensor, rows: ElementBlocks) -> Tensor:
+    """Return what goes into the last layers, by element, shape (S, R, H), from features, shape (N, D).
+
+    Rows without an atom hold anything.
+    """
+    by_element = x.index_select(0, rows.atom_of_row.flatten()).view(*rows.atom_of_row.shape, -1)
+    standardised = (by_element - scaling.mean.unsqueeze(dim=1)) / scaling.scale.unsqueeze(dim=1)
+    return networks.before_last(standardised)

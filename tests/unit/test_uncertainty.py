@@ -182,3 +182,30 @@ def test_what_cannot_be_is_refused() -> None:
         NNPotCalculator(network_potential(acsf()), on_extrapolation="stop")
     with pytest.raises(ValueError, match="must be positive, got 5, 0, 2"):
         Uncertainty(ELEMENTS, 5, 0, 2)
+
+
+def test_in_dynamics_it_looks_at_every_tenth_step_and_whenever_it_is_asked() -> None:
+    atoms = SYSTEMS["alloy"]()
+    atoms.calc = NNPotCalculator(calibrated(), dtype="float64", on_extrapolation="ignore")
+    there = []
+    for _ in range(12):
+        atoms.positions[0, 0] += 0.01
+        forces = atoms.get_forces()
+        there.append("extrapolation" in atoms.calc.results)
+    assert [k for k, is_there in enumerate(there) if is_there] == [0, 10]
+    asked = atoms.calc.get_property("extrapolation", atoms)
+    np.testing.assert_allclose(asked, calibrated().predict(atoms).extrapolation, rtol=1e-9)
+    np.testing.assert_array_equal(atoms.get_forces(), forces)
+    atoms.calc = NNPotCalculator(calibrated(), on_extrapolation=OnExtrapolation("ignore", every=1))
+    for _ in range(2):
+        atoms.positions[0, 0] += 0.01
+        atoms.get_forces()
+        assert "extrapolation" in atoms.calc.results
+    with pytest.raises(ValueError, match="every 1, 2, … steps, got 0"):
+        OnExtrapolation(every=0)
+
+
+def test_a_potential_may_be_told_not_to_tell() -> None:
+    both = (calibrated().with_core(None) + ZBL(ELEMENTS)).telling_unknown(False)
+    assert both.predict(SYSTEMS["alloy"]()).unknown == {}
+    assert both.telling_unknown(True).predict(SYSTEMS["alloy"]()).unknown.keys() == OF_ATOMS.keys()
