@@ -230,7 +230,7 @@ class NeuralNetworkPotential(TrainablePotential):
         offset = numbers(self.reference, self.scaling.mean, torch.float64)
         outputs = [(offset, self.energy_scale), *[(torch.zeros_like(offset), 1.0)] * len(self.heads)]
         terms = zip(self.network_terms, outputs, strict=True)
-        return [_arrays_of(*modules, self.scaling, *rest) for modules, rest in terms]
+        return [arrays_of(*modules, self.scaling, *rest) for modules, rest in terms]
 
     @property
     def network_terms(self) -> list[tuple[PerElement, PerElement]]:
@@ -385,7 +385,7 @@ class NeuralNetworkPotential(TrainablePotential):
         self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["min_feature_scale"])
 
 
-def _arrays_of(
+def arrays_of(
     networks: PerElement, linear: PerElement, scaling: FeatureScaling, offset: Tensor, factor: float
 ) -> Networks:
     """Return networks as kernels take them, with offset (S,), float64, and factor of what comes out."""
