@@ -161,7 +161,8 @@ def _edged(points: Array, structures: NDArray[np.int64]) -> Clusters:
         if (fold == k).any() and (fold != k).sum() > 1
     ]
     clusters = Clusters.of(points, DIRECTIONS, CLUSTERS)
-    return clusters.scaled(1 / np.quantile(np.concatenate(outside), 1 - OUTSIDE)) if outside else clusters
+    edge = float(np.quantile(np.concatenate(outside), 1 - OUTSIDE)) if outside else 1.0
+    return clusters.scaled(1 / max(edge, 1e-12))  # atoms that are all alike have no edge
 
 
 def _scale(uncertainty: Uncertainty, potential: Potential, unseen: Sequence[Structure]) -> None:

@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from ase.build import bulk
 from datasets import labelled_alloys
 from systems import acsf, network_potential
 
@@ -102,6 +103,12 @@ def test_an_element_that_no_training_structure_has_is_beyond_everything() -> Non
     new, atoms = calibrated(wide, structures(20, 0), structures(12, 7)), labelled_alloys(1, 0)[0]
     atoms.symbols[0] = "Ag"
     assert float(new.predict(atoms).extrapolation[0]) > 1e5
+
+
+def test_atoms_that_are_all_alike_leave_finite_numbers() -> None:
+    same = Structure.from_ase(bulk("CuAu", "cesiumchloride", a=3.0))
+    new = calibrated(potential(), [same] * 8, structures(12, 7))
+    assert all(bool(torch.isfinite(x).all()) for x in new.state_dict().values())
 
 
 def test_what_it_cannot_be_made_of_is_told() -> None:
