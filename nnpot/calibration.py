@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from nnpot.batch import Batch, species_index
-from nnpot.functional.clusters import Clusters
+from nnpot.functional.clusters import LEAST_EDGE, Clusters
 from nnpot.functional.tape import Tape
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
@@ -162,7 +162,7 @@ def _edged(points: Array, structures: NDArray[np.int64]) -> Clusters:
     ]
     clusters = Clusters.of(points, DIRECTIONS, CLUSTERS)
     edge = float(np.quantile(np.concatenate(outside), 1 - OUTSIDE)) if outside else 1.0
-    return clusters.scaled(1 / max(edge, 1e-12))  # atoms that are all alike have no edge
+    return clusters.scaled(1 / max(edge, LEAST_EDGE))
 
 
 def _scale(uncertainty: Uncertainty, potential: Potential, unseen: Sequence[Structure]) -> None:

@@ -15,6 +15,10 @@ TRIES = 4
 """How often k-means begins, with other centres: it ends in the nearest minimum."""
 LEAST = 1e-8
 """Smallest variance of a direction, in units of the largest."""
+ROUNDED = 1e-6
+"""Smallest deviation of points, in units of their size: less is what single precision rounds."""
+LEAST_EDGE = 1e-3
+"""Smallest edge of a cluster, in standard deviations of all points: there are some of points that are all alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +48,10 @@ class Clusters:
         """
         mean = points.mean(axis=0)
         _, sizes, axes = np.linalg.svd(points - mean, full_matrices=False)
-        some = sizes[:directions] > LEAST**0.5 * max(float(sizes[0]), 1e-300)
+        noise = max(LEAST**0.5 * float(sizes[0]), ROUNDED * float(np.linalg.norm(points)), 1e-300)
+        some = sizes[:directions] > noise
+        if not some.any():  # whatever differs from points that are all alike is far away
+            some, sizes, n = np.ones_like(some), np.full_like(sizes, noise), 1
         whitening = axes[:directions][some].T * (len(points) ** 0.5 / sizes[:directions][some])  # (D, K)
         white = (points - mean) @ whitening
         centers, labels = _parted(white, n, seed)
@@ -57,10 +64,10 @@ class Clusters:
             inner = np.linalg.inv(np.linalg.cholesky(mixed))  # |inner x| is Mahalanobis' distance
             distances = np.linalg.norm(own @ inner.T, axis=1)
             middle = np.median(distances)
-            edge = middle + 3 * MAD * np.median(np.abs(distances - middle))
+            edge = max(middle + 3 * MAD * np.median(np.abs(distances - middle)), LEAST_EDGE)
             k = white.shape[1]
-            maps[c, :k] = inner @ whitening.T / max(edge, 1e-12)
-            offsets[c, :k] = -(inner @ (mean @ whitening + center)) / max(edge, 1e-12)
+            maps[c, :k] = inner @ whitening.T / edge
+            offsets[c, :k] = -(inner @ (mean @ whitening + center)) / edge
         return cls(maps, offsets)
 
     def distances(self, points: Array) -> Array:

@@ -109,6 +109,9 @@ def test_atoms_that_are_all_alike_leave_finite_numbers() -> None:
     same = Structure.from_ase(bulk("CuAu", "cesiumchloride", a=3.0))
     new = calibrated(potential(), [same] * 8, structures(12, 7))
     assert all(bool(torch.isfinite(x).all()) for x in new.state_dict().values())
+    assert (
+        float(new.predict(same).extrapolation.max()) < 1 < float(new.predict(structures(1, 0)[0]).extrapolation.min())
+    )
 
 
 def test_what_it_cannot_be_made_of_is_told() -> None:
