@@ -43,12 +43,11 @@
 
 # %%
 import json
-from pathlib import Path
 
 import ase.io
 import matplotlib.pyplot as plt
 import numpy as np
-from _lesson import BLACK, BLUE, ORANGE, shell, show, work_folder
+from _lesson import BLACK, BLUE, DATA, ORANGE, shell, show, work_folder
 from ase import units
 from ase.calculators.emt import EMT
 from ase.io.lammpsdata import write_lammps_data
@@ -57,8 +56,7 @@ import nnpot
 from nnpot.simulation import langevin
 
 here = work_folder("dft_to_lammps")
-outcars = next(path for path in (Path("data"), Path("examples/lessons/data")) if path.is_dir()) / "outcars.py"
-shell(f"python {outcars.resolve()} .", here, shown="python outcars.py .")
+shell(f"python {(DATA / 'outcars.py').resolve()} .", here, shown="python outcars.py .")
 shell("ls calc", here)
 shell("grep -A 2 'TOTEN' calc/AgPd-300K/OUTCAR | head -3", here)
 
