@@ -1,6 +1,6 @@
 """Make the uncertainty of a trained potential: from its training structures, and from some that it has not seen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.nn.own import Network
 from nnpot.potential import Potential, SumPotential
-from nnpot.structure import Structure, subsample
+from nnpot.structure import Structure, in_groups, subsample
 from nnpot.uncertainty import Uncertainty
 
 Array = NDArray[np.float64]
@@ -55,7 +55,7 @@ class Hidden:
     @classmethod
     def of(cls, potential: NeuralNetworkPotential, structures: Sequence[Structure]) -> "Hidden":
         """Evaluate structures, without forces."""
-        parts = [_hidden(potential, some) for some in _by_size(structures)]
+        parts = [_hidden(potential, some) for some in in_groups(structures, ATOMS_AT_ONCE)]
         values, species = (np.concatenate(list(of_all)) for of_all in zip(*parts, strict=True))
         structure = np.repeat(np.arange(len(structures)), [len(s) for s in structures])
         return cls(values, species, structure)
@@ -64,18 +64,6 @@ class Hidden:
     def augmented(self) -> Array:
         """[h; 1], shape (N, H + 1)."""
         return np.hstack([self.values, np.ones((len(self.values), 1))])
-
-
-def _by_size(structures: Sequence[Structure]) -> Iterator[list[Structure]]:
-    """The structures in groups of some hundred atoms."""
-    group: list[Structure] = []
-    for s in structures:
-        if group and sum(map(len, group)) + len(s) > ATOMS_AT_ONCE:
-            yield group
-            group = []
-        group.append(s)
-    if group:
-        yield group
 
 
 def _hidden(potential: NeuralNetworkPotential, structures: Sequence[Structure]) -> tuple[Array, NDArray[np.int64]]:
@@ -204,6 +192,7 @@ class _Errors:
 
     @classmethod
     def of(cls, potential: Potential, elements: Sequence[str], s: Structure) -> "_Errors":
+        """Predict a structure with energy and forces, and compare."""
         prediction = potential.predict(s)
         expected = float(prediction["energy_uncertainty"])
         forces = (s.labels["forces"] - prediction.forces.cpu()).norm(dim=1)

@@ -4,7 +4,7 @@ Units are eV, Å, eV/Å and eV/Å³ throughout.  A pair vector `r_ij = r_j − r
 the neighbour j; every pair is there twice, once from each side.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -261,3 +261,15 @@ def _float64(values: ArrayLike) -> Tensor:
 def subsample(structures: Sequence[Structure], n_atoms: int) -> Sequence[Structure]:
     """Return every n-th structure, such that they have about a number of atoms together; all if there are fewer."""
     return structures[:: max(1, sum(len(s) for s in structures) // n_atoms)]
+
+
+def in_groups(structures: Sequence[Structure], n_atoms: int) -> Iterator[list[Structure]]:
+    """Return structures one after another in groups of at most a number of atoms, or of a single structure."""
+    group: list[Structure] = []
+    for s in structures:
+        if group and sum(map(len, group)) + len(s) > n_atoms:
+            yield group
+            group = []
+        group.append(s)
+    if group:
+        yield group

@@ -73,7 +73,10 @@ class Grades:
 
     def by_frame(self) -> dict[int, float]:
         """The largest γ of each structure."""
-        return {int(k): float(self.values[self.frames == k].max()) for k in np.unique(self.frames)}
+        numbers, places = np.unique(self.frames, return_inverse=True)
+        largest = np.zeros(len(numbers))
+        np.maximum.at(largest, places, self.values)
+        return dict(zip(numbers.tolist(), largest.tolist(), strict=True))
 
     def in_words(self) -> str:
         """Say how many atoms are beyond the training data, and in which frames."""

@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from nnpot.html import grid
 from nnpot.labels import LABELS, Label
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential
-from nnpot.structure import Structure
+from nnpot.structure import Structure, in_groups
 
 Array = NDArray[np.float64]
 
@@ -175,7 +175,7 @@ def evaluate_potential(
     rows: dict[str, list[Labelled]] = {name: [] for name in LABELS}
     bars: list[tuple[dict[str, ErrorBars], Grades]] = []
     dtype, device = potential.dtype_and_device()
-    batches, wrong, done = list(_by_size(structures, atoms_per_batch)), list[str](), 0
+    batches, wrong, done = list(in_groups(structures, atoms_per_batch)), list[str](), 0
     is_hidden = quiet or len(batches) < 20 or not sys.stdout.isatty()
     for group in track(batches, description="evaluating", transient=True, disable=is_hidden):
         batch = Batch.join([_checked_batch(potential, s) for s in group]).to(device, dtype)
@@ -259,17 +259,6 @@ def _cells(errors: Sequence[Errors | None]) -> list[str]:
     for e in errors:
         cells += ["–", "–"] if e is None or e.n == 0 else [f"{e.mae:.4g}", f"{e.rmse:.4g}"]
     return cells
-
-
-def _by_size(structures: Sequence[Structure], atoms_per_batch: int) -> Iterable[list[Structure]]:
-    group: list[Structure] = []
-    for s in structures:
-        if group and sum(map(len, group)) + len(s) > atoms_per_batch:
-            yield group
-            group = []
-        group.append(s)
-    if group:
-        yield group
 
 
 def _checked_batch(potential: Potential, structure: Structure) -> Batch:
