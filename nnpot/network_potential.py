@@ -24,10 +24,9 @@ from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.constants import numbers
 from nnpot.functional.linear import Fixed
 from nnpot.functional.networks import Networks, NetworksKernel
-from nnpot.functional.tape import Sum, Tape, Value
+from nnpot.functional.tape import Sum, Tape, Value, total
 from nnpot.heads import HeadNetworks, check_heads
 from nnpot.native import serves
-from nnpot.neighbors import single_batch
 from nnpot.nn.layers import Activation, Affine
 from nnpot.nn.mlp import activations, check_hidden, network_of
 from nnpot.nn.outputs import last_hidden, network_outputs
@@ -35,10 +34,10 @@ from nnpot.nn.own import Function, Network
 from nnpot.nn.per_element import PerElement
 from nnpot.nn.scaling import FeatureScaling
 from nnpot.nn.slopes import WithSlopes, example_of
-from nnpot.structure import Structure, as_structures, subsample
+from nnpot.structure import Structure, as_structures
 from nnpot.torch_compile import CompiledGraph
 from nnpot.trainable_potential import ParameterGroup, TrainablePotential
-from nnpot.uncertainty import Uncertainty
+from nnpot.uncertainty import GRADE, Uncertainty, with_core
 from nnpot.units import dtype_of
 
 Stage = Literal["values", "features"]
@@ -139,24 +138,33 @@ class NeuralNetworkPotential(TrainablePotential):
         """As of every potential; autograd goes only where no derivative is written out."""
         tape, pairs, repulsion = self.record_core(tape, pairs)
         values, stage = self.record_features(tape, pairs)
+        tells = self.uncertainty is not None and not tape.is_trained and self.tells_unknown
         kernel = None
         if stage == "features" and self.has_plain_networks and serves("networks", values.tensor):
-            sets = self.arrays
-            kernel = NetworksKernel.of([values.tensor] * len(sets), pairs.center_species, sets)
+            sets, with_hidden = self.arrays, tells and serves("uncertainty", values.tensor)
+            kernel = NetworksKernel.of([values.tensor] * len(sets), pairs.center_species, sets, with_hidden=with_hidden)
         if kernel is None:
             outputs = self._by_autograd(tape, values, pairs, stage)
         else:
             outputs = tape.add(kernel, *[values] * len(kernel.outputs))
-        named = {name: ((1.0, value),) for name, value in zip(("energies", *self.heads), outputs, strict=True)}
-        return {**named, "energies": named["energies"] + repulsion, **self._unknown(tape, values, pairs, stage)}
+        sums = [((1.0, value),) for value in outputs]
+        unknown = self._unknown(tape, values, pairs, stage, kernel) if tells else {}
+        if unknown and repulsion:
+            unknown[GRADE] = with_core(unknown[GRADE], total(repulsion), tape.asked)
+        told = {name: tape.beside(x) for name, x in unknown.items()}
+        return {"energies": sums[0] + repulsion, **dict(zip(self.heads, sums[1:], strict=True)), **told}
 
-    def _unknown(self, tape: Tape, values: Value, pairs: Pairs, stage: Stage) -> dict[str, Sum]:
-        """What is not known of the atoms, if that is asked for: nothing is differentiated by it."""
-        if self.uncertainty is None or tape.is_trained or not self.tells_unknown:
-            return {}
+    def _unknown(
+        self, tape: Tape, values: Value, pairs: Pairs, stage: Stage, kernel: NetworksKernel | None
+    ) -> dict[str, Tensor]:
+        """What is not known of all atoms, or of those that are asked for: nothing is differentiated by it."""
+        assert self.uncertainty is not None
+        if kernel is not None and kernel.hidden is not None:
+            species = pairs.center_species
+            return self.uncertainty.of_atoms(kernel.hidden[: species.shape[0]], species, tape.asked)
         hidden, rows = self.hidden_of(values.tensor, pairs, stage, tape.asked)
-        unknown = self.uncertainty(hidden)
-        return {name: tape.beside(rows.gather(x) if tape.asked is None else x) for name, x in unknown.items()}
+        unknown: dict[str, Tensor] = self.uncertainty(hidden)
+        return {name: rows.gather(x) for name, x in unknown.items()} if tape.asked is None else unknown
 
     def hidden_of(
         self, x: Tensor, pairs: Pairs, stage: Stage, asked: ElementBlocks | None = None
@@ -322,7 +330,7 @@ class NeuralNetworkPotential(TrainablePotential):
         reference = reference_energies(kind, descriptor.elements)
         scale = energy_scale_of(structures, reference, descriptor.elements)
         new: Self = self.replaced(descriptor=descriptor, atomic_energies=kind, energy_scale=scale)
-        new.double()._fit_features(structures)
+        new.double().scaling.fit(*new.descriptor.features_of_some(structures), self.arguments["min_feature_scale"])
         new.to(dtype_of(dtype))
         return new
 
@@ -368,21 +376,6 @@ class NeuralNetworkPotential(TrainablePotential):
         kept = {n: x for n, x in own if "uncertainty" not in changes or not n.startswith("uncertainty.")}
         new.to(device, dtype).load_state_dict({**new.state_dict(), **kept})
         return new
-
-    def _fit_features(self, structures: Sequence[Structure], n_atoms: int = 10_000) -> None:
-        """Standardise the features over at most about `n_atoms` atoms, evenly picked structures."""
-        rows, species = [], []
-        with torch.no_grad():
-            for structure in subsample(structures, n_atoms):
-                pairs = single_batch(structure, self.cutoff).pairs(self.elements)
-                species.append(pairs.species)
-                rows.append(self.descriptor(pairs))
-                if not bool(torch.isfinite(rows[-1]).all()):
-                    raise ValueError(
-                        f"{structure.name or 'a structure'}: its features are not finite; are two atoms at one place? "
-                        "Correct or remove this frame"
-                    )
-        self.scaling.fit(torch.cat(rows), torch.cat(species), self.arguments["min_feature_scale"])
 
 
 def arrays_of(

@@ -2,7 +2,8 @@
 
 Both are taken from the last hidden layer h of the networks, which says what they tell apart:
 
-    γ_i = min_c |A_sc [h_i; 1]|                    the extrapolation grade: 1 at the edge of the training data
+    γ_i = min_c |A_sc [h_i; 1]|                    the extrapolation grade: 1 at the edge of the training data, and
+    γ_i ≥ 1 + E_core,i / 1 eV                      where atoms are closer than any in training (:mod:`nnpot.core`)
     σ_i = |R_s [h_i; 1]|                           of the energy of an atom
     σ   = |(R_s Σ_(i of s) [h_i; 1])_s|            of the energy of a structure, over all elements s
 
@@ -21,19 +22,23 @@ from torch import Tensor
 
 from nnpot.batch import Batch
 from nnpot.elements import check_elements
+from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.segment import segment_sum
 from nnpot.spec import Module
 
 EDGE = 1.0
 """Grade of an atom at the edge of the training data."""
+OF_CORE = 1.0
+"""Energy of the core of an atom at which its grade is one larger than at the edge, in eV."""
 
 
-GRADE, DEVIATIONS, FORCES, VIRIAL = "extrapolation", "energy_deviations", "forces_uncertainty", "virial_factor"
+GRADE, ATOMS, FORCES = "extrapolation", "energies_uncertainty", "forces_uncertainty"
+DEVIATIONS, VIRIAL = "energy_deviations", "virial_factor"
 """Names of what an :class:`Uncertainty` gives of atoms."""
 
 OF_ATOMS = {
     "energy_uncertainty": False,
-    "energies_uncertainty": True,
+    ATOMS: True,
     FORCES: True,
     "stress_uncertainty": False,
     GRADE: True,
@@ -82,12 +87,13 @@ class Uncertainty(Module):
     def forward(self, hidden: Tensor) -> dict[str, Tensor]:
         """Return what is unknown of atoms sorted by element, by name.
 
-        =================  ======  ===================================================================  ====
-        extrapolation      (S, R)  γ
-        energy_deviations  (S,R,W) R_s [h_i; 1]: the norm of a sum over atoms is that of its energy     eV
-        forces_uncertainty (S, R)  standard deviation of the vector of the force: its norm              eV/Å
-        virial_factor      (S, R)  of a component of the virial, relative to that of the energy
-        =================  ======  ===================================================================  ====
+        ====================  ======  ===================================================================  ====
+        extrapolation         (S, R)  γ
+        energy_deviations     (S,R,W) R_s [h_i; 1]: the norm of a sum over atoms is that of its energy     eV
+        energies_uncertainty  (S, R)  standard deviation of the energy of an atom                          eV
+        forces_uncertainty    (S, R)  of the vector of the force: its norm                                 eV/Å
+        virial_factor         (S, R)  of a component of the virial, relative to that of the energy
+        ====================  ======  ===================================================================  ====
 
         Args:
             hidden: h, shape (S, R, H).
@@ -95,13 +101,44 @@ class Uncertainty(Module):
         mapped = torch.baddbmm(self.table[:, -1:], hidden, self.table[:, :-1])
         distances, energies = mapped.split([self.clusters * self.directions, self.width + 1], dim=2)
         by_cluster = distances.unflatten(2, (self.clusters, self.directions)).square().sum(dim=3)
-        forces = self.force.unsqueeze(dim=1) * energies.norm(dim=2)
-        return {
-            GRADE: by_cluster.amin(dim=2).sqrt(),
-            DEVIATIONS: energies,
-            FORCES: forces,
-            VIRIAL: self.virial.expand(forces.shape),
-        }
+        norms = energies.norm(dim=2)
+        return self._named(by_cluster.amin(dim=2).sqrt(), norms, energies, self.force.unsqueeze(dim=1))
+
+    def of_atoms(self, hidden: Tensor, species: Tensor, asked: ElementBlocks | None = None) -> dict[str, Tensor]:
+        """Return the same of atoms in any order, by a kernel: for tensors that `uncertainty` serves.
+
+        Args:
+            hidden: h, shape (N, H).
+            species: Element of each atom, shape (N,).
+            asked: Some of them, in the rows in which they are to be; None: all, shape (N,) and (N, W).
+        """
+        if asked is not None:
+            hidden, rows = asked.taken(hidden)
+            n_elements, width = rows.atom_of_row.shape
+            species = torch.div(rows.row_of_atom, width, rounding_mode="floor")
+            return {name: x.unflatten(0, (n_elements, width)) for name, x in self.of_atoms(hidden, species).items()}
+        n, sizes = hidden.shape[0], (len(self.elements), self.clusters, self.directions)
+        made = torch.ops.nnpot.uncertainty(hidden.contiguous(), species, self.table, *sizes)
+        grade, norms, energies = made.split([n, n, n * (self.width + 1)])
+        return self._named(grade, norms, energies.view(n, -1), self.force.index_select(0, species))
+
+    def _named(self, grade: Tensor, norms: Tensor, energies: Tensor, force: Tensor) -> dict[str, Tensor]:
+        virial = self.virial.expand(norms.shape)
+        return {GRADE: grade, DEVIATIONS: energies, ATOMS: norms, FORCES: force * norms, VIRIAL: virial}
+
+
+def with_core(grade: Tensor, energies: Tensor, asked: ElementBlocks | None = None) -> Tensor:
+    """Return γ of atoms of which some are closer than any in training: the network sees them at the distance d.
+
+    Args:
+        grade: Of atoms, or of those that are asked for in their rows.
+        energies: Of the core, of all atoms, in eV, shape (N,).
+        asked: The atoms that are asked for.
+    """
+    if asked is not None:
+        energies = energies.index_select(0, asked.atom_of_row.flatten()).view(grade.shape)
+    beyond = torch.where(energies > 0, EDGE + energies / OF_CORE, 0.0)
+    return torch.maximum(grade, beyond.to(grade.dtype))
 
 
 def of_batch(outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -127,7 +164,7 @@ def of_batch(outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
     known = torch.where(virial > 0, virial, torch.nan)
     return {
         "energy_uncertainty": energy,
-        "energies_uncertainty": deviations.norm(dim=1),
+        ATOMS: outputs[ATOMS],
         FORCES: outputs[FORCES],
         "stress_uncertainty": known * energy / batch.volumes,
         GRADE: outputs[GRADE],

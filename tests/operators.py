@@ -93,21 +93,40 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 def _networks(g: dict[str, Any], features: Tensor, weights: Tensor) -> Tensor:
     """Outputs h of every atom."""
-    sizes, outputs = g["sizes"].tolist(), []
+    return _with_hidden(g, features, weights)[0]
+
+
+def _with_hidden(g: dict[str, Any], features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Outputs h of every atom, and what goes into the last layers."""
+    sizes, outputs, inputs = g["sizes"].tolist(), [], []
     for i, s in enumerate(g["species"].tolist()):
         place = s * len(weights) // g["n_elements"]
         x = standard = (features[i] - g["mean"][s]) * g["inverse"][s]
         for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
             matrix = weights[place : place + n_out * (n_in + 1)].view(n_out, n_in + 1)
             place += n_out * (n_in + 1)
-            x = matrix[:, :-1] @ x + matrix[:, -1]
+            before, x = x, matrix[:, :-1] @ x + matrix[:, -1]
             if layer < len(sizes) - 2:
                 x = _ACTIVATIONS[COMPILED[int(g["functions"][layer])]](x)
         if g["linear"]:
             matrix = weights[place : place + sizes[0] + 1]
             x = x + matrix[:-1] @ standard + matrix[-1]
         outputs.append(x[0])
-    return torch.stack(outputs) if outputs else features.sum(dim=1)
+        inputs.append(before)
+    return (torch.stack(outputs), torch.stack(inputs)) if outputs else (features.sum(dim=1), features[:0])
+
+
+def _networks_with_hidden(g: dict[str, Any]) -> Tensor:
+    hidden = _with_hidden(g, g["features"], g["weights"])[1]
+    return _flat([_BY_TENSORS["networks"](g), hidden])
+
+
+def _uncertainty(g: dict[str, Any]) -> Tensor:
+    n, width = g["hidden"].shape
+    mapped = [torch.cat([h, h.new_ones(1)]) @ g["table"][s] for h, s in zip(g["hidden"], g["species"], strict=True)]
+    distances, deviations = torch.stack(mapped).split([g["clusters"] * g["directions"], width + 1], dim=1)
+    grades = distances.reshape(n, g["clusters"], g["directions"]).norm(dim=2).amin(dim=1)
+    return _flat([grades, deviations.norm(dim=1), deviations])
 
 
 def _invariants(g: dict[str, Any], values: Tensor, *weights: Tensor) -> Tensor:
@@ -231,7 +250,9 @@ _BY_TENSORS: dict[str, Callable[[dict[str, Any]], Tensor]] = {
             *_pulled(lambda x: _networks(g, x, g["weights"]), torch.ones(1).double(), g["features"]),
         ]
     ),
+    "networks_with_hidden": _networks_with_hidden,
     "networks_gradient": _networks_gradient,
+    "uncertainty": _uncertainty,
     "invariants": lambda g: _invariants(g, *(g[n] for n in ("values", "channels", "pair", "product", "product_pair"))),
     "invariants_tangent": lambda g: _pushed(
         lambda a: _invariants(g, a, g["channels"], g["pair"], g["product"], g["product_pair"]),
@@ -296,6 +317,10 @@ def random_arguments(name: str, generator: torch.Generator, dtype: torch.dtype) 
         known |= {"features": random(n, sizes[0]), "species": species, "weights": random(n_elements * of_element)}
         known |= {"sizes": torch.tensor(sizes), "n_layers": len(sizes) - 1, "linear": linear}
         known["functions"] = torch.randint(0, len(COMPILED), (len(sizes) - 2,), generator=generator)
+        known["n_hidden"] = sizes[-2]
+    elif family == "uncertainty":
+        known |= {"hidden": random(n, among(1, 12)), "species": species}
+        known |= {"clusters": among(1, 4), "directions": among(1, 9)}
     elif family == "invariants":
         known |= {"values": random(n, (l_max + 1) ** 2, n_radial), "species": species, "n_in": n_radial}
         known |= {"body_order": among(2, 5), "with_values": among(0, 1)}

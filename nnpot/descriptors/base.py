@@ -17,7 +17,7 @@ from nnpot.guesses import OF_DESCRIPTORS
 from nnpot.neighbors import single_batch, table_slots
 from nnpot.prepared import CachedFeatures
 from nnpot.spec import Module
-from nnpot.structure import Structure, as_structure, as_structures, moved_to
+from nnpot.structure import Structure, as_structure, as_structures, moved_to, subsample
 
 
 class Descriptor(Module, ABC):
@@ -102,6 +102,25 @@ class Descriptor(Module, ABC):
         pairs = single_batch(structure, self.cutoff).to(parameter.device, parameter.dtype).pairs(self.elements)
         with torch.set_grad_enabled(structure.positions.requires_grad):
             return self(pairs)  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def features_of_some(self, structures: Sequence[Structure], n_atoms: int = 10_000) -> tuple[Tensor, Tensor]:
+        """Return the features of at most about `n_atoms` atoms of evenly picked structures, (N, D), and their elements.
+
+        Raises:
+            ValueError: If they are not finite.
+        """
+        rows, species = [], []
+        for structure in subsample(structures, n_atoms):
+            pairs = single_batch(structure, self.cutoff).pairs(self.elements)
+            species.append(pairs.species)
+            rows.append(self(pairs))
+            if not bool(torch.isfinite(rows[-1]).all()):
+                raise ValueError(
+                    f"{structure.name or 'a structure'}: its features are not finite; are two atoms at one place? "
+                    "Correct or remove this frame"
+                )
+        return torch.cat(rows), torch.cat(species)
 
     @property
     def is_complete(self) -> bool:

@@ -59,7 +59,7 @@ from nnpot.machine.files import write_atomically
 from nnpot.native import are_compiled
 from nnpot.native.library import state
 from nnpot.potential import Potential
-from nnpot.uncertainty import DEVIATIONS, FORCES, GRADE, VIRIAL, Uncertainty
+from nnpot.uncertainty import ATOMS, DEVIATIONS, FORCES, GRADE, VIRIAL, Uncertainty
 from nnpot.units import dtype_of
 
 log = logging.getLogger("nnpot")
@@ -311,6 +311,7 @@ class AOTPotential(Potential):
         told = {}
         if self.tells_unknown and unknown:
             told = {name: sorted_by_element.gather(x)[:n] for name, x in zip(UNKNOWN, unknown, strict=True)}
+            told[ATOMS] = told[DEVIATIONS].norm(dim=1)
             told[VIRIAL] = gradient.new_full((n,), self._virial)
         return energies[:n], gradient, told
 

@@ -55,6 +55,7 @@ class NetworksKernel:
         outputs: y for each potential, float64, shape (N,).
         slopes: ∂h/∂G, shape (M·N, D).
         factors: f of each potential.
+        hidden: What goes into the last layers, one potential after the other, shape (M·N, H), if it is asked for.
     """
 
     arguments: tuple[Any, ...]
@@ -62,9 +63,12 @@ class NetworksKernel:
     outputs: tuple[Tensor, ...]
     slopes: Tensor
     factors: tuple[float, ...]
+    hidden: Tensor | None = None
 
     @classmethod
-    def of(cls, features: Sequence[Tensor], species: Tensor, networks: Sequence[Networks]) -> Self | None:
+    def of(
+        cls, features: Sequence[Tensor], species: Tensor, networks: Sequence[Networks], *, with_hidden: bool = False
+    ) -> Self | None:
         """Return None where there is no kernel for it: on a GPU, without a compiler, for rare activations.
 
         Network s of potential m becomes network m S + s of one set, for M N atoms.
@@ -73,6 +77,7 @@ class NetworksKernel:
             features: G for each potential, shape (N, D).
             species: Element of each atom, shape (N,).
             networks: One set of networks for each, all of one architecture.
+            with_hidden: Whether to keep what goes into the last layers, of which there are at least two then.
         """
         first, n = networks[0], species.shape[0]
         if not (serves("networks", features[0]) and set(first.functions) <= set(COMPILED)):
@@ -92,13 +97,21 @@ class NetworksKernel:
             len(layers),
             int(first.has_linear_term),
         )
-        made = torch.ops.nnpot.networks(*arguments)
-        h, slopes = made.split([arguments[0].shape[0], arguments[0].numel()])
+        sizes = [arguments[0].shape[0], arguments[0].numel()]
+        hidden = None
+        if with_hidden:
+            width = len(layers[-2])
+            made = torch.ops.nnpot.networks_with_hidden(*arguments, width)
+            h, slopes, hidden = made.split([*sizes, sizes[0] * width])
+            hidden = hidden.view(-1, width)
+        else:
+            h, slopes = torch.ops.nnpot.networks(*arguments).split(sizes)
         outputs = tuple(
             one.offset.index_select(0, species) + one.factor * part.double()
             for one, part in zip(networks, h.split([n] * len(networks)), strict=True)
         )
-        return cls(arguments, parameters, outputs, slopes.view(arguments[0].shape), tuple(o.factor for o in networks))
+        factors = tuple(one.factor for one in networks)
+        return cls(arguments, parameters, outputs, slopes.view(arguments[0].shape), factors, hidden)
 
     def pullback(self, bars: Bars) -> Sequence[Tensor]:
         """Return Ḡ for each potential, shape (N, D), from ȳ."""

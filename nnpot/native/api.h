@@ -29,6 +29,10 @@ constexpr int NNPOT_MOST_BODY_ORDER = 5;
     const int64_t* species, const void* mean, const void* inverse, const void* weights, const int64_t* sizes,          \
     const int64_t* functions, int64_t n_elements, int64_t n_layers, int64_t linear
 
+#define NNPOT_UNCERTAINTY                                                                                              \
+    int64_t bytes, int64_t threads, int64_t n_atoms, int64_t width, const void* hidden, const int64_t* species,        \
+    const void* table, int64_t n_elements, int64_t clusters, int64_t directions
+
 #define NNPOT_INVARIANTS                                                                                               \
     int64_t bytes, int64_t threads, int64_t n_atoms, const void* values, const int64_t* species,                       \
     const void* channels, const void* pair, const void* product, const void* product_pair, int64_t n_elements,         \
@@ -60,7 +64,9 @@ int nnpot_acsf(NNPOT_ACSF, void* out);
 int nnpot_acsf_tangent(NNPOT_ACSF, const void* direction, void* out);
 int nnpot_acsf_pullback(NNPOT_ACSF, const void* bar, void* out);
 int nnpot_networks(NNPOT_NETWORKS, void* out);
+int nnpot_networks_with_hidden(NNPOT_NETWORKS, int64_t n_hidden, void* out);
 int nnpot_networks_gradient(NNPOT_NETWORKS, const void* h_bar, const void* direction, void* out);
+int nnpot_uncertainty(NNPOT_UNCERTAINTY, void* out);
 int nnpot_invariants(NNPOT_INVARIANTS, void* out);
 int nnpot_invariants_tangent(NNPOT_INVARIANTS, const void* direction, void* out);
 int nnpot_invariants_pullback(NNPOT_INVARIANTS, const void* features_bar, void* out);

@@ -124,6 +124,13 @@ class Network {
         }
     }
 
+    // What goes into the last layer, after `forward`.
+    void write_hidden(const Tile& tile, T* to) const {
+        const int n = shape.n_in(shape.n_layers - 1);
+        for (int q = 0; q < registers_of<T>(tile.count); ++q)
+            scatter(part_of<T>(tile, q), a.back().data() + q * (n + 1), n, to);
+    }
+
     // The adjoint of the features from those of h and, with D = 2, of its change, 1 if not given, after `forward`; adds
     // up gradients.
     void backward(const Tile& tile, const T* const (&of_h)[D], Gradients<T>* gradients, T* features_bar) {
@@ -237,12 +244,13 @@ struct Atoms {
     }
 };
 
-// h of all atoms, then dh/dG.
+// h of all atoms, then dh/dG, then, unless it is null, what goes into the last layer.
 template <class T>
-void evaluate(const Atoms<T>& atoms, T* out) {
+void evaluate(const Atoms<T>& atoms, T* out, T* hidden) {
     atoms.template for_tiles<1>([&](auto& network, const Tile& tile, int64_t) {
         network.forward(tile, {atoms.features});
         network.write_outputs(tile, out);
+        if (hidden) network.write_hidden(tile, hidden);
         network.backward(tile, {nullptr}, nullptr, out + atoms.n_atoms);
     });
 }
@@ -302,8 +310,17 @@ int with_atoms(NNPOT_NETWORKS, Work work) {
         n_elements, n_layers, linear
 
 extern "C" int nnpot_networks(NNPOT_NETWORKS, void* out) {
-    return with_atoms(ARGUMENTS,
-                      [&](const auto& atoms, auto zero) { evaluate(atoms, static_cast<decltype(zero)*>(out)); });
+    return with_atoms(ARGUMENTS, [&](const auto& atoms, auto zero) {
+        evaluate<decltype(zero)>(atoms, static_cast<decltype(zero)*>(out), nullptr);
+    });
+}
+
+extern "C" int nnpot_networks_with_hidden(NNPOT_NETWORKS, int64_t n_hidden, void* out) {
+    if (n_layers < 1 || sizes[n_layers - 1] != n_hidden) return WRONG_SIZES;
+    return with_atoms(ARGUMENTS, [&](const auto& atoms, auto zero) {
+        auto* const to = static_cast<decltype(zero)*>(out);
+        evaluate(atoms, to, to + n_atoms * (n_features + 1));
+    });
 }
 
 extern "C" int nnpot_networks_gradient(NNPOT_NETWORKS, const void* h_bar, const void* direction, void* out) {

@@ -64,6 +64,20 @@ linear: int""",
 )
 """One network for each element; `weights` of all elements, one after the other (`functional/networks.py`)."""
 
+UNCERTAINTY = Family(
+    "uncertainty",
+    ("n_atoms", "width"),
+    """\
+hidden: real[n_atoms, width]
+species: int64[n_atoms]
+table: real[n_elements, width + 1, clusters * directions + width + 1]
+n_elements: int
+clusters: int
+directions: int""",
+    {},
+)
+"""What is unknown of atoms, from the last hidden layer of their networks (`nnpot/uncertainty.py`)."""
+
 _OF_MIXING = "(l_max + 1), n_channels, n_channels"
 
 INVARIANTS = Family(
@@ -163,12 +177,14 @@ _ALL = (
     Operator("acsf_tangent", ACSF, "direction: real[n_pairs, 3]", "real[n_centers, n_functions]"),
     Operator("acsf_pullback", ACSF, "bar: real[n_centers, n_functions]", "real[n_pairs, 3]", is_zero=True),
     Operator("networks", NETWORKS, "", "real[n_atoms * (n_features + 1)]"),
+    Operator("networks_with_hidden", NETWORKS, "n_hidden: int", "real[n_atoms * (n_features + 1 + n_hidden)]"),
     Operator(
         "networks_gradient",
         NETWORKS,
         "h_bar: real[n_atoms]\ndirection: real[n_atoms, n_features]",
         "real[n_atoms * n_features + n_weights]",
     ),
+    Operator("uncertainty", UNCERTAINTY, "", "real[n_atoms * (width + 3)]"),
     Operator("invariants", INVARIANTS, "", f"real[{_FEATURES}]"),
     Operator("invariants_tangent", INVARIANTS, f"direction: real[n_atoms, {_HARMONICS}, n_in]", f"real[{_FEATURES}]"),
     Operator(

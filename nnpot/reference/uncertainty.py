@@ -12,17 +12,19 @@ import numpy as np
 from nnpot.reference.arrays import Floats
 
 
-def extrapolation(maps: Sequence[Floats], h: Floats) -> np.float64:
-    """State γ = min_c |A_c [h; 1]|.
+def extrapolation(maps: Sequence[Floats], h: Floats, core: float = 0.0) -> np.float64:
+    """State γ = min_c |A_c [h; 1]|, and at least 1 + E_core / 1 eV where the core acts.
 
     Args:
         maps: A_c of each cluster of training atoms, shape (K, H + 1).
         h: Last hidden layer of an atom, shape (H,).
+        core: E_core, its energy of the core, in eV.
 
     Returns:
         γ, dimensionless.
     """
-    return min(np.float64(np.linalg.norm(a @ np.append(h, 1.0))) for a in maps)
+    grade = min(np.float64(np.linalg.norm(a @ np.append(h, 1.0))) for a in maps)
+    return max(grade, np.float64(1.0 + core)) if core > 0 else grade
 
 
 def energy_uncertainty(roots: Sequence[Floats], hs: Sequence[Floats], species: Sequence[int]) -> np.float64:

@@ -9,15 +9,18 @@ import pytest
 import torch
 from ase import Atoms
 from ase.io import read
-from systems import ELEMENTS, SYSTEMS, ace, acsf, knowing, network_potential
+from proofs import by_tensors
+from systems import ELEMENTS, SYSTEMS, ace, acsf, core, knowing, network_potential
 
 from nnpot import ExtrapolationError, NNPotCalculator, OnExtrapolation, Structure, load, reference, save
 from nnpot.batch import Batch
+from nnpot.functional.tape import Tape, total
+from nnpot.native import serves
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.reference.activations import ACTIVATIONS
 from nnpot.repulsion import ZBL
-from nnpot.uncertainty import OF_ATOMS, Uncertainty
+from nnpot.uncertainty import OF_ATOMS, Uncertainty, with_core
 
 DIRECTIONS, CLUSTERS = 3, 2
 
@@ -88,6 +91,31 @@ def test_a_file_keeps_them(tmp_path: Path) -> None:
     ours, theirs = (p.predict(SYSTEMS["alloy"]()) for p in (calibrated(), kept))
     for name in OF_ATOMS:
         assert torch.equal(ours[name], theirs[name])
+
+
+def test_atoms_that_the_core_holds_apart_are_beyond_the_edge() -> None:
+    potential, atoms = calibrated().with_core(core(size=0.9)), SYSTEMS["alloy"]()
+    assert potential.guard is not None
+    pairs = single_batch(Structure.from_ase(atoms), potential.cutoff).pairs(potential.elements)
+    seen, energies = potential.guard(pairs)
+    of_network = potential.with_core(None).record(Tape(seen.r_ij, is_trained=False), seen)["extrapolation"]
+    wanted = [max(g, 1 + e) if e > 0 else g for g, e in zip(total(of_network).tolist(), energies.tolist(), strict=True)]
+    np.testing.assert_allclose(potential.predict(atoms).extrapolation, wanted, rtol=1e-12)
+    assert any(w > g for w, g in zip(wanted, total(of_network).tolist(), strict=True))
+    far, close = torch.tensor([0.3, 5.0, 0.3], dtype=torch.float64), torch.tensor([0.0, 2.5, 1.5], dtype=torch.float64)
+    assert with_core(far, close).tolist() == [0.3, 5.0, 2.5]
+    assert float(reference.extrapolation([np.zeros((1, 2))], np.zeros(1), 1.5)) == 2.5
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_the_kernel_and_tensors_agree(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    potential, atoms = calibrated(), SYSTEMS[name]()
+    by_kernel = potential.predict(atoms)
+    assert serves("uncertainty", by_kernel.energies)
+    by_tensors(monkeypatch, "uncertainty")
+    by_both = potential.predict(atoms)
+    for of in OF_ATOMS:
+        torch.testing.assert_close(by_kernel[of], by_both[of], rtol=1e-11, atol=0, equal_nan=True)
 
 
 def test_beside_a_repulsion_they_are_the_same() -> None:

@@ -204,6 +204,30 @@ Tensor networks(
     return out;
 }
 
+Tensor networks_with_hidden(
+    const Tensor& features, const Tensor& species, const Tensor& mean, const Tensor& inverse, const Tensor& weights,
+    const Tensor& sizes, const Tensor& functions, int64_t n_elements, int64_t n_layers, int64_t linear,
+    int64_t n_hidden) {
+    const at::ScalarType real = checked("networks_with_hidden", features.scalar_type());
+    const int64_t n_atoms = size(features, 0);
+    const int64_t n_features = size(features, 1);
+    const int64_t n_weights = size(weights, 0);
+    expect("networks_with_hidden: features", features, real, {n_atoms, n_features});
+    expect("networks_with_hidden: species", species, at::kLong, {n_atoms});
+    expect("networks_with_hidden: mean", mean, real, {n_elements, n_features});
+    expect("networks_with_hidden: inverse", inverse, real, {n_elements, n_features});
+    expect("networks_with_hidden: weights", weights, real, {n_weights});
+    expect("networks_with_hidden: sizes", sizes, at::kLong, {n_layers + 1});
+    expect("networks_with_hidden: functions", functions, at::kLong, {n_layers - 1});
+    auto out = at::empty({n_atoms * (n_features + 1 + n_hidden)}, features.options());
+    check("networks_with_hidden", nnpot_networks_with_hidden(
+        features.element_size(), at::get_num_threads(), n_atoms, n_features, n_weights, features.const_data_ptr(),
+        species.const_data_ptr<int64_t>(), mean.const_data_ptr(), inverse.const_data_ptr(),
+        weights.const_data_ptr(), sizes.const_data_ptr<int64_t>(), functions.const_data_ptr<int64_t>(), n_elements,
+        n_layers, linear, n_hidden, out.mutable_data_ptr()));
+    return out;
+}
+
 Tensor networks_gradient(
     const Tensor& features, const Tensor& species, const Tensor& mean, const Tensor& inverse, const Tensor& weights,
     const Tensor& sizes, const Tensor& functions, int64_t n_elements, int64_t n_layers, int64_t linear,
@@ -227,6 +251,23 @@ Tensor networks_gradient(
         species.const_data_ptr<int64_t>(), mean.const_data_ptr(), inverse.const_data_ptr(),
         weights.const_data_ptr(), sizes.const_data_ptr<int64_t>(), functions.const_data_ptr<int64_t>(), n_elements,
         n_layers, linear, h_bar.const_data_ptr(), direction.const_data_ptr(), out.mutable_data_ptr()));
+    return out;
+}
+
+Tensor uncertainty(
+    const Tensor& hidden, const Tensor& species, const Tensor& table, int64_t n_elements, int64_t clusters,
+    int64_t directions) {
+    const at::ScalarType real = checked("uncertainty", hidden.scalar_type());
+    const int64_t n_atoms = size(hidden, 0);
+    const int64_t width = size(hidden, 1);
+    expect("uncertainty: hidden", hidden, real, {n_atoms, width});
+    expect("uncertainty: species", species, at::kLong, {n_atoms});
+    expect("uncertainty: table", table, real, {n_elements, width + 1, clusters * directions + width + 1});
+    auto out = at::empty({n_atoms * (width + 3)}, hidden.options());
+    check("uncertainty", nnpot_uncertainty(
+        hidden.element_size(), at::get_num_threads(), n_atoms, width, hidden.const_data_ptr(),
+        species.const_data_ptr<int64_t>(), table.const_data_ptr(), n_elements, clusters, directions,
+        out.mutable_data_ptr()));
     return out;
 }
 
@@ -643,10 +684,17 @@ const bool defined = [] {
            "Tensor features, Tensor species, Tensor mean, Tensor inverse, Tensor weights, Tensor sizes, "
            "Tensor functions, int n_elements, int n_layers, int linear",
            networks);
+    define(library, "networks_with_hidden",
+           "Tensor features, Tensor species, Tensor mean, Tensor inverse, Tensor weights, Tensor sizes, "
+           "Tensor functions, int n_elements, int n_layers, int linear, int n_hidden",
+           networks_with_hidden);
     define(library, "networks_gradient",
            "Tensor features, Tensor species, Tensor mean, Tensor inverse, Tensor weights, Tensor sizes, "
            "Tensor functions, int n_elements, int n_layers, int linear, Tensor h_bar, Tensor direction",
            networks_gradient);
+    define(library, "uncertainty",
+           "Tensor hidden, Tensor species, Tensor table, int n_elements, int clusters, int directions",
+           uncertainty);
     define(library, "invariants",
            "Tensor values, Tensor species, Tensor channels, Tensor pair, Tensor product, Tensor product_pair, "
            "int n_elements, int n_in, int n_channels, int body_order, int l_max",
