@@ -1,4 +1,4 @@
-"""Lessons on a metal, on DFT output and on a molecule: they run as they stand and show what they promise."""
+"""Lessons on a metal, on DFT output, on a molecule and on trust: they run as they stand and show what they promise."""
 
 import importlib.util
 import json
@@ -114,3 +114,16 @@ def test_molecule(tmp_path: Path) -> None:
     assert found["errors"]["dipole_rmse_me_ang"] < 15.0
     assert np.abs(found["deviations"]).max() < 40.0
     assert np.abs(found["deviations"]).mean() < 15.0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_trust(tmp_path: Path) -> None:
+    found = run_lesson("trust", tmp_path, "tblite")
+    assert all(found["stopped"])
+    assert not found["steady_stopped"]
+    assert max(found["largest"]) < 4.0
+    assert found["rank_correlation"] > 0.85
+    grades = found["median_grade"]
+    assert grades.pop("bulk, 600 K") < 1.0
+    assert min(grades.values()) > 1.0
