@@ -78,37 +78,78 @@ def _hidden(potential: NeuralNetworkPotential, structures: Sequence[Structure]) 
     return atoms.double().cpu().numpy(), pairs.center_species.cpu().numpy()
 
 
-def calibrated(potential: Potential, known: Sequence[Structure], unseen: Sequence[Structure]) -> Potential:
+@dataclass(frozen=True)
+class Factors:
+    """Errors of structures that a potential was not trained on, relative to what its covariance says of them.
+
+    Attributes:
+        energy: Of energies.
+        forces: Of the forces on each element, by its symbol.
+        virial: Of the components of the virial; 0 where no stress is known.
+    """
+
+    energy: float
+    forces: dict[str, float]
+    virial: float
+
+
+def calibrated(
+    potential: Potential, known: Sequence[Structure], unseen: Sequence[Structure] = (), like: Factors | None = None
+) -> Potential:
     """Return a trained potential with an uncertainty.
 
     Args:
         potential: With networks of nnpot, alone or beside a repulsion that is not trained.
         known: Structures that it was trained on.
         unseen: Structures that it was not trained on, of the same kind, with energies and forces.
+        like: What `factors_of` has found of one that was trained in the same way, instead of such structures.
 
     Raises:
         ValueError: If it has no such networks, or there is nothing to calibrate with.
     """
-    trained = potential.first if isinstance(potential, SumPotential) else potential
-    if not isinstance(trained, NeuralNetworkPotential) or not _has_hidden_layers(trained):
-        raise ValueError(f"a {type(trained).__name__} without hidden layers of nnpot has nothing to take it from")
+    judges = judges_among(unseen) if like is None else ()
+    new = _unscaled(potential, known)
+    factors = _compared(new, judges) if like is None else like
+    for uncertainty in (part for part in new.modules() if isinstance(part, Uncertainty)):
+        _scale(uncertainty, factors)
+    return new
+
+
+def factors_of(potential: Potential, known: Sequence[Structure], unseen: Sequence[Structure]) -> Factors:
+    """Return by how much errors of unseen structures exceed what is expected of them; arguments as `calibrated`.
+
+    Raises:
+        ValueError: As `calibrated`.
+    """
+    return _compared(_unscaled(potential, known), judges_among(unseen))
+
+
+def judges_among(unseen: Sequence[Structure]) -> list[Structure]:
+    """Return structures to calibrate with.
+
+    Raises:
+        ValueError: If there are too few with energies and forces.
+    """
     judges = [s for s in subsample(unseen, MOST_UNSEEN) if {"energy", "forces"} <= s.labels.keys()]
     if len(judges) < FEWEST:
         raise ValueError(
             f"{len(judges)} structures with energies and forces that it was not trained on are fewer than {FEWEST}; "
             "nnpot calibrate MODEL DATA makes it from others"
         )
+    return judges
+
+
+def _unscaled(potential: Potential, known: Sequence[Structure]) -> Potential:
+    """The potential with clusters and covariance of the structures that it was trained on."""
+    trained = potential.first if isinstance(potential, SumPotential) else potential
+    if not isinstance(trained, NeuralNetworkPotential) or not _has_hidden_layers(trained):
+        raise ValueError(f"a {type(trained).__name__} without hidden layers of nnpot has nothing to take it from")
     hidden = Hidden.of(trained.with_uncertainty(None).eval(), subsample(known, MOST_ATOMS))
     uncertainty = Uncertainty(trained.elements, hidden.values.shape[1], DIRECTIONS, CLUSTERS).double()
     for s in range(len(trained.elements)):
         _fill(uncertainty, s, hidden)
-
-    def whole(uncertainty: Uncertainty) -> Potential:
-        new = trained.with_uncertainty(uncertainty)
-        return SumPotential(new, potential.second) if isinstance(potential, SumPotential) else new
-
-    _scale(uncertainty, whole(uncertainty), judges)
-    return whole(uncertainty)
+    new = trained.with_uncertainty(uncertainty)
+    return SumPotential(new, potential.second) if isinstance(potential, SumPotential) else new
 
 
 def _has_hidden_layers(potential: NeuralNetworkPotential) -> bool:
@@ -153,19 +194,26 @@ def _edged(points: Array, structures: NDArray[np.int64]) -> Clusters:
     return clusters.scaled(1 / max(edge, LEAST_EDGE))
 
 
-def _scale(uncertainty: Uncertainty, potential: Potential, unseen: Sequence[Structure]) -> None:
-    """Make energies, forces and stresses agree with the errors of structures that were not trained on."""
-    found = [_Errors.of(potential, uncertainty.elements, s) for s in unseen]
+def _compared(potential: Potential, unseen: Sequence[Structure]) -> Factors:
+    """Errors of structures that were not trained on, relative to what a covariance that is not yet scaled expects."""
+    found = [_Errors.of(potential, potential.elements, s) for s in unseen]
     energy = max(_ratio([e.energy for e in found]), 1e-12)  # there may be no error at all
     forces = np.concatenate([e.forces for e in found])
     species = np.concatenate([e.species for e in found])
-    for s in range(len(uncertainty.elements)):
-        own = forces[species == s] if np.count_nonzero(species == s) >= ENOUGH else forces
-        uncertainty.force[s] = _ratio(own) / energy
-    stresses = [e.virial for e in found if e.virial is not None]
-    if stresses:
-        uncertainty.virial.fill_(_ratio(np.concatenate(stresses)) / energy)
-    uncertainty.root.mul_(energy)
+    of_elements = {
+        element: _ratio(forces[species == s] if np.count_nonzero(species == s) >= ENOUGH else forces)
+        for s, element in enumerate(potential.elements)
+    }
+    virials = [e.virial for e in found if e.virial is not None]
+    return Factors(energy, of_elements, _ratio(np.concatenate(virials)) if virials else 0.0)
+
+
+def _scale(uncertainty: Uncertainty, factors: Factors) -> None:
+    """Make energies, forces and stresses agree with errors that were found."""
+    for s, element in enumerate(uncertainty.elements):
+        uncertainty.force[s] = factors.forces[element] / factors.energy
+    uncertainty.virial.fill_(factors.virial / factors.energy)
+    uncertainty.root.mul_(factors.energy)
 
 
 def _ratio(pairs: Sequence[Array] | Array) -> float:

@@ -11,7 +11,7 @@ from datasets import labelled_alloys
 from systems import acsf, network_potential
 
 from nnpot import Structure
-from nnpot.calibration import FEWEST, OUTSIDE, REGULAR, Hidden, calibrated
+from nnpot.calibration import FEWEST, OUTSIDE, REGULAR, Hidden, calibrated, factors_of
 from nnpot.functional.clusters import Clusters
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import SumPotential
@@ -76,6 +76,19 @@ def test_the_covariance_is_that_of_the_last_layer() -> None:
         factors.append(np.sum(root.T @ root * inverse) / np.sum(inverse**2))
         np.testing.assert_allclose(root.T @ root, factors[-1] * inverse, rtol=1e-6, atol=1e-9 * inverse.max())
     assert factors[0] == pytest.approx(factors[1], rel=1e-9)
+
+
+def test_factors_of_a_twin_are_those_of_the_model() -> None:
+    factors = factors_of(potential(), structures(20, 0), structures(12, 7))
+    same = calibrated(potential(), structures(20, 0), like=factors)
+    for name, x in result().state_dict().items():
+        assert torch.equal(same.state_dict()[name], x), name
+    twice = replace(factors, energy=2 * factors.energy, virial=3 * factors.virial)
+    of_twice = calibrated(potential(), structures(20, 0), like=twice).predict(structures(1, 0)[0])
+    told = result().predict(structures(1, 0)[0])
+    torch.testing.assert_close(of_twice.energy_uncertainty, 2 * told.energy_uncertainty)
+    torch.testing.assert_close(of_twice.stress_uncertainty, 3 * told.stress_uncertainty)
+    torch.testing.assert_close(of_twice.forces_uncertainty, told.forces_uncertainty)
 
 
 def test_few_atoms_of_unseen_structures_are_beyond_the_edge_and_what_is_far_away_is() -> None:
