@@ -91,7 +91,7 @@ def train(
             `false` for nothing.
         uncertainty: Whether the model is to know, after the training, how large its errors are likely to be and how
             far an atom is from the training data, made with the validation structures; of few structures that all train
-            with those that a twin has not seen, which takes a quarter of the time more.
+            with those that a twin has not seen, which takes half of the time more.
         plan: Only estimate time and memory, by a few steps; write nothing.
 
     Returns:
@@ -285,7 +285,8 @@ def _conclude(report: RunReport, began: float, twin: Twin) -> None:
         model = save_result(report.folder, lambda: report.split, began)
         _finish(report, model, twin, began)
     except (KeyboardInterrupt, OSError) as error:
-        error.add_note(f"the training is over; for model and report: {_again(report.folder)}")
+        if not hasattr(error, "__notes__"):
+            error.add_note(f"the training is over; for model and report: {_again(report.folder)}")
         raise
 
 

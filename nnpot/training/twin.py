@@ -1,7 +1,8 @@
 """Error bars of a model that all structures have trained: from a twin that has not seen some of them.
 
-The twin is trained with the same settings and a part of the structures set aside.  How its errors on these compare with
-what its covariance says of them holds for the model as well, whose own covariance and clusters are of all structures.
+The twin is trained with the same settings and a part of the structures set aside: its errors on these are about as
+large as those of the model on others.  They are compared with what the covariance of the model says of each of these
+structures without it.  (That of the twin is no measure: what is unusual to it depends on how long it was trained.)
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 
-from nnpot.calibration import FEWEST, calibrated, factors_of
+from nnpot.calibration import FEWEST, Typical, calibrated
 from nnpot.io import MODEL, read_summary, save
 from nnpot.machine.signals import TIME_IS_OVER, InterruptedRunError, Request
 from nnpot.potential import Potential
@@ -39,7 +40,7 @@ log = logging.getLogger("nnpot")
 
 SHARE = 0.2
 """Part of the structures that the twin is not trained on; at least so many as say something."""
-LENGTH = 0.25
+LENGTH = 0.5
 """Number of epochs of the twin, relative to those of the model."""
 
 
@@ -88,13 +89,13 @@ class Twin:
             return model
         seen, unseen = _divided(split, self.record.settings["seed"])
         log.info(
-            "error bars: a twin that does not see %d of the structures is trained for a quarter of the epochs, to find "
+            "error bars: a twin that does not see %d of the structures is trained for half as many epochs, to find "
             "how large its errors are on them; the model is there already, and --uncertainty false spares this",
             len(unseen),
         )
         try:
             twin = self._trained(seen, _epochs(folder), self._deadline(began))
-            new = calibrated(model, split.train, like=factors_of(twin, seen.train, unseen))
+            new = calibrated(model, split.train, unseen, Typical.of(twin, unseen))
         except (ValueError, NotFiniteError) as error:
             log.info("the model does not know how large its errors are: %s", error)
             return model
@@ -157,7 +158,7 @@ def _divided(split: Split, seed: int) -> tuple[Split, Sequence[Structure]]:
     fraction = max(SHARE, FEWEST / len(split.train))
     chosen = set(set_aside(split.train, fraction, "stratified", seed).positions)
     unseen = [s for k, s in enumerate(split.train) if k in chosen]
-    return Split([s for k, s in enumerate(split.train) if k not in chosen], []), [*unseen, *split.validation]
+    return Split([s for k, s in enumerate(split.train) if k not in chosen], []), unseen
 
 
 def _epochs(folder: Path) -> int:

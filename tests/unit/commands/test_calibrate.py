@@ -10,11 +10,13 @@ import pytest
 import torch
 from ase.io import read
 from datasets import labelled_alloys, tiny_config, write
+from reports import Page
 from runs import refusal
 
 from nnpot.__main__ import main
 from nnpot.io import Committee, load, read_summary, save
 from nnpot.machine.signals import InterruptedRunError
+from nnpot.repulsion import ZBL
 from nnpot.structure import Structure
 from nnpot.training.twin import Twin
 from nnpot.uncertainty import OF_ATOMS
@@ -119,7 +121,27 @@ def test_of_few_structures_a_twin_finds_errors_which_may_be_interrupted_and_come
     assert "expected" not in (run / "report.txt").read_text()  # which is of training structures
 
 
-def test_a_committee_is_refused(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    both = save(Committee([load(runs["known"]), load(runs["unknown"])]), tmp_path / "c.nnpot")
-    line = refusal(capsys, "calibrate", both, runs["unseen"])
-    assert "a Committee without hidden layers of nnpot" in line
+def test_of_a_committee_the_spread_is_scaled(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = [load(runs["known"]), load(runs["unknown"])]
+    for weights in members[1].parameters():
+        weights.data *= 1.01
+    both, page, out = save(Committee(members), tmp_path / "c.nnpot"), tmp_path / "page.html", tmp_path / "p.xyz"
+    main(["calibrate", str(both), str(runs["unseen"]), "--train", str(runs["train"])])
+    path = tmp_path / "c-calibrated.nnpot"
+    assert isinstance(load(path), Committee)
+    capsys.readouterr()
+    main(["evaluate", str(path), str(runs["unseen"]), "--report", str(page)])
+    assert "expected by the model (RMS): energy 1, forces 1, stress 1" in capsys.readouterr().out.replace("1.00", "1")
+    assert Page(page.read_text()).faults == []
+    main(["predict", str(path), str(runs["unseen"]), str(out)])
+    frame = read(out)
+    assert OF_ATOMS.keys() <= {*frame.arrays, *frame.info}
+
+
+def test_what_has_no_hidden_layers_is_refused(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = save(ZBL(load(runs["known"]).elements), tmp_path / "zbl.nnpot")
+    assert "a ZBL without hidden layers of nnpot" in refusal(capsys, "calibrate", model, runs["unseen"])
