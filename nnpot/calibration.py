@@ -1,6 +1,6 @@
 """Make the uncertainty of a trained potential: from its training structures, and from some that it has not seen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,14 +8,16 @@ import torch
 from numpy.typing import NDArray
 
 from nnpot.batch import Batch, species_index
+from nnpot.committee import Committee
 from nnpot.functional.clusters import LEAST_EDGE, Clusters
 from nnpot.functional.tape import Tape
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.nn.own import Network
 from nnpot.potential import Potential, SumPotential
+from nnpot.spread import SpreadFactors
 from nnpot.structure import Structure, in_groups, subsample
-from nnpot.uncertainty import Uncertainty
+from nnpot.uncertainty import GRADE, Uncertainty
 
 Array = NDArray[np.float64]
 
@@ -34,7 +36,7 @@ MOST_UNSEEN = 20_000
 """Number of atoms of unseen structures, about, that it is calibrated with."""
 FEWEST = 5
 """Number of unseen structures from which on a mean of their errors says something."""
-ENOUGH = 50
+ENOUGH = 10
 """Number of unseen atoms of an element from which its forces are judged by themselves."""
 
 
@@ -78,27 +80,68 @@ def _hidden(potential: NeuralNetworkPotential, structures: Sequence[Structure]) 
     return atoms.double().cpu().numpy(), pairs.center_species.cpu().numpy()
 
 
-def calibrated(potential: Potential, known: Sequence[Structure], unseen: Sequence[Structure]) -> Potential:
+@dataclass(frozen=True)
+class Factors:
+    """Errors of structures that a potential was not trained on, relative to what its covariance says of them.
+
+    Attributes:
+        energy: Of energies.
+        forces: Of the forces on each element, by its symbol.
+        virial: Of the components of the virial; 0 where no stress is known.
+    """
+
+    energy: float
+    forces: dict[str, float]
+    virial: float
+
+
+@dataclass(frozen=True)
+class Typical:
+    """Root mean square errors of structures that a potential was not trained on.
+
+    Attributes:
+        energy: Of energies, in eV.
+        forces: Of the vectors of the forces on each element, by its symbol, in eV/Å.
+        virial: Of the components of the virial, in eV; 0 where no stress is known.
+    """
+
+    energy: float
+    forces: dict[str, float]
+    virial: float
+
+    @classmethod
+    def of(cls, potential: Potential, unseen: Sequence[Structure]) -> "Typical":
+        """Predict structures that a potential was not trained on.
+
+        Raises:
+            ValueError: If there are too few with energies and forces.
+        """
+        found = [_Errors.of(potential, potential.elements, s) for s in judges_among(unseen)]
+        return cls(*_by_kind(found, potential.elements, lambda pairs: float(np.sqrt(np.mean(pairs[:, 0] ** 2)))))
+
+
+def calibrated(
+    potential: Potential, known: Sequence[Structure], unseen: Sequence[Structure], errors: Typical | None = None
+) -> Potential:
     """Return a trained potential with an uncertainty.
 
     Args:
-        potential: With networks of nnpot, alone or beside a repulsion that is not trained.
-        known: Structures that it was trained on.
+        potential: With networks of nnpot, alone or beside a repulsion that is not trained; or a committee of such.
+        known: Structures that it was trained on; of a committee none if its members are calibrated.
         unseen: Structures that it was not trained on, of the same kind, with energies and forces.
+        errors: Where these are among `known`: errors of a potential that was trained in the same way without them.
 
     Raises:
         ValueError: If it has no such networks, or there is nothing to calibrate with.
     """
+    judges = judges_among(unseen)
+    if isinstance(potential, Committee):
+        return _calibrated_committee(potential, known, judges)
     trained = potential.first if isinstance(potential, SumPotential) else potential
     if not isinstance(trained, NeuralNetworkPotential) or not _has_hidden_layers(trained):
         raise ValueError(f"a {type(trained).__name__} without hidden layers of nnpot has nothing to take it from")
-    judges = [s for s in subsample(unseen, MOST_UNSEEN) if {"energy", "forces"} <= s.labels.keys()]
-    if len(judges) < FEWEST:
-        raise ValueError(
-            f"{len(judges)} structures with energies and forces that it was not trained on are fewer than {FEWEST}; "
-            "nnpot calibrate MODEL DATA makes it from others"
-        )
-    hidden = Hidden.of(trained.with_uncertainty(None).eval(), subsample(known, MOST_ATOMS))
+    bare = trained.with_uncertainty(None).eval()
+    hidden = Hidden.of(bare, subsample(known, MOST_ATOMS) if errors is None else known)
     uncertainty = Uncertainty(trained.elements, hidden.values.shape[1], DIRECTIONS, CLUSTERS).double()
     for s in range(len(trained.elements)):
         _fill(uncertainty, s, hidden)
@@ -107,8 +150,41 @@ def calibrated(potential: Potential, known: Sequence[Structure], unseen: Sequenc
         new = trained.with_uncertainty(uncertainty)
         return SumPotential(new, potential.second) if isinstance(potential, SumPotential) else new
 
-    _scale(uncertainty, whole(uncertainty), judges)
+    if errors is None:
+        factors = _compared(whole(uncertainty), judges)
+    else:
+        factors = _left_out(errors, hidden, Hidden.of(bare, judges), trained.elements)
+    for s, element in enumerate(trained.elements):
+        uncertainty.force[s] = factors.forces[element] / factors.energy
+    uncertainty.virial.fill_(factors.virial / factors.energy)
+    uncertainty.root.mul_(factors.energy)
     return whole(uncertainty)
+
+
+def _calibrated_committee(committee: Committee, known: Sequence[Structure], judges: Sequence[Structure]) -> Committee:
+    """A committee whose spread is scaled to errors; γ of its members is made anew where `known` are given."""
+    elements = committee.elements
+    members = tuple(calibrated(m, known, judges) if known else m for m in committee)
+    whole = Committee(members, factors=SpreadFactors(elements, 1.0, (1.0,) * len(elements), 1.0)).eval()
+    found = _compared(whole, judges)
+    of_forces = tuple(found.forces[element] for element in elements)
+    factors = SpreadFactors(elements, found.energy, of_forces, found.virial)
+    return Committee(members, factors=factors).train(committee.training)
+
+
+def judges_among(unseen: Sequence[Structure]) -> list[Structure]:
+    """Return structures to calibrate with.
+
+    Raises:
+        ValueError: If there are too few with energies and forces.
+    """
+    judges = [s for s in subsample(unseen, MOST_UNSEEN) if {"energy", "forces"} <= s.labels.keys()]
+    if len(judges) < FEWEST:
+        raise ValueError(
+            f"{len(judges)} structures with energies and forces that it was not trained on are fewer than {FEWEST}; "
+            "nnpot calibrate MODEL DATA makes it from others"
+        )
+    return judges
 
 
 def _has_hidden_layers(potential: NeuralNetworkPotential) -> bool:
@@ -117,10 +193,10 @@ def _has_hidden_layers(potential: NeuralNetworkPotential) -> bool:
     return not isinstance(hidden, Network) and len(hidden) > 0
 
 
-def in_words(unseen: Sequence[Structure]) -> str:
-    """Return what an uncertainty was made to agree with."""
+def in_words(unseen: Sequence[Structure], which: str = "that it was not trained on") -> str:
+    """Return what an uncertainty was made to agree with, and which structures these are."""
     n = len(subsample(unseen, MOST_UNSEEN))
-    return f"calibrated with {n} structures that it was not trained on"
+    return f"calibrated with {n} structures {which}"
 
 
 def _fill(uncertainty: Uncertainty, s: int, hidden: Hidden) -> None:
@@ -136,8 +212,7 @@ def _fill(uncertainty: Uncertainty, s: int, hidden: Hidden) -> None:
     table = np.concatenate([clusters.maps, clusters.offsets[:, :, None]], axis=2)
     uncertainty.grade[s, : table.shape[0] * table.shape[1]] = torch.from_numpy(table.reshape(-1, table.shape[2]))
     gram = hidden.augmented[own].T @ hidden.augmented[own]
-    gram += REGULAR * np.trace(gram) / len(gram) * np.eye(len(gram))
-    uncertainty.root[s] = torch.from_numpy(np.linalg.inv(np.linalg.cholesky(gram)))
+    uncertainty.root[s] = torch.from_numpy(_root(gram, np.trace(gram)))
 
 
 def _edged(points: Array, structures: NDArray[np.int64]) -> Clusters:
@@ -153,24 +228,61 @@ def _edged(points: Array, structures: NDArray[np.int64]) -> Clusters:
     return clusters.scaled(1 / max(edge, LEAST_EDGE))
 
 
-def _scale(uncertainty: Uncertainty, potential: Potential, unseen: Sequence[Structure]) -> None:
-    """Make energies, forces and stresses agree with the errors of structures that were not trained on."""
-    found = [_Errors.of(potential, uncertainty.elements, s) for s in unseen]
-    energy = max(_ratio([e.energy for e in found]), 1e-12)  # there may be no error at all
-    forces = np.concatenate([e.forces for e in found])
-    species = np.concatenate([e.species for e in found])
-    for s in range(len(uncertainty.elements)):
-        own = forces[species == s] if np.count_nonzero(species == s) >= ENOUGH else forces
-        uncertainty.force[s] = _ratio(own) / energy
-    stresses = [e.virial for e in found if e.virial is not None]
-    if stresses:
-        uncertainty.virial.fill_(_ratio(np.concatenate(stresses)) / energy)
-    uncertainty.root.mul_(energy)
+def _compared(potential: Potential, unseen: Sequence[Structure]) -> Factors:
+    """Errors of structures that were not trained on, relative to what the potential expects of them."""
+    found = [_Errors.of(potential, potential.elements, s) for s in unseen]
+    energy, forces, virial = _by_kind(found, potential.elements, _ratio)
+    return Factors(max(energy, 1e-12), forces, virial)  # there may be no error at all
 
 
-def _ratio(pairs: Sequence[Array] | Array) -> float:
+def _left_out(errors: Typical, known: Hidden, judges: Hidden, elements: Sequence[str]) -> Factors:
+    """Errors relative to what the covariance says of the same structures, each judged by all of the others."""
+    energy, of_atoms = np.zeros(judges.structure[-1] + 1), np.zeros(len(judges.species))
+    for s in range(len(elements)):
+        own = np.flatnonzero(judges.species == s)
+        whole = known.augmented[known.species == s]
+        for k in np.unique(judges.structure[own]):
+            of_structure = own[judges.structure[own] == k]
+            x = judges.augmented[of_structure]
+            deviations = x @ _root(whole.T @ whole - x.T @ x, np.sum(whole**2)).T
+            energy[k] += np.sum(deviations.sum(axis=0) ** 2)
+            of_atoms[of_structure] = np.linalg.norm(deviations, axis=1)
+    expected = max(float(np.sqrt(np.mean(energy))), 1e-300)
+    forces = {
+        element: errors.forces[element] / max(float(np.sqrt(np.mean(of_atoms[judges.species == s] ** 2))), 1e-300)
+        for s, element in enumerate(elements)
+        if (judges.species == s).any()
+    }
+    most = max(forces.values())
+    every = {element: forces.get(element, most) for element in elements}
+    return Factors(max(errors.energy / expected, 1e-12), every, errors.virial / expected)
+
+
+def _root(gram: Array, trace: float) -> Array:
+    """R with RᵀR the inverse of a sum of squares, (H + 1, H + 1), to which ε is added in units of a trace."""
+    return np.linalg.inv(np.linalg.cholesky(gram + REGULAR * trace / len(gram) * np.eye(len(gram))))
+
+
+def _by_kind(
+    found: Sequence["_Errors"], elements: Sequence[str], of_pairs: Callable[[Array], float]
+) -> tuple[float, dict[str, float], float]:
+    """A number of energies, of the forces on each element, and of virials, from pairs of errors and expectations.
+
+    Elements with few atoms have that of the forces on all.
+    """
+    forces, species = (np.concatenate([getattr(e, name) for e in found]) for name in ("forces", "species"))
+    of_elements = {
+        element: of_pairs(forces[species == s] if np.count_nonzero(species == s) >= ENOUGH else forces)
+        for s, element in enumerate(elements)
+    }
+    virials = [e.virial for e in found if e.virial is not None]
+    energies = np.stack([e.energy for e in found])
+    return of_pairs(energies), of_elements, of_pairs(np.concatenate(virials)) if virials else 0.0
+
+
+def _ratio(pairs: Array) -> float:
     """Root mean square of errors over that of what was expected, from pairs of both, shape (n, 2)."""
-    squares = (np.asarray(pairs) ** 2).sum(axis=0)
+    squares = (pairs**2).sum(axis=0)
     return float(np.sqrt(squares[0] / max(squares[1], 1e-300)))
 
 
@@ -182,7 +294,7 @@ class _Errors:
         energy: In eV, shape (2,).
         forces: Of the vectors, in eV/Å, shape (N, 2).
         species: Element of each atom, shape (N,).
-        virial: Of the components, in eV, shape (6, 2); what is expected is as of the energy.
+        virial: Of the components, in eV, shape (6, 2); what is expected is as of the energy where nothing else is told.
     """
 
     energy: Array
@@ -194,15 +306,19 @@ class _Errors:
     def of(cls, potential: Potential, elements: Sequence[str], s: Structure) -> "_Errors":
         """Predict a structure with energy and forces, and compare."""
         prediction = potential.predict(s)
-        expected = float(prediction["energy_uncertainty"])
+        knows = GRADE in prediction.unknown
+        expected = float(prediction["energy_uncertainty"]) if knows else np.nan
         forces = (s.labels["forces"] - prediction.forces.cpu()).norm(dim=1)
+        of_forces = prediction["forces_uncertainty"].cpu() if knows else torch.full_like(forces, torch.nan)
         virial = None
         if "stress" in s.labels and s.has_volume:
-            off = (s.labels["stress"] - prediction.stress[0].cpu()).double().numpy() * abs(float(s.cell.det()))
-            virial = np.stack([off, np.full(6, expected)], axis=1)
+            volume = abs(float(s.cell.det()))
+            off = (s.labels["stress"] - prediction.stress[0].cpu()).double().numpy() * volume
+            told = volume * float(prediction["stress_uncertainty"]) if knows else np.nan
+            virial = np.stack([off, np.full(6, expected if np.isnan(told) else told)], axis=1)
         return cls(
             np.array([float(s.labels["energy"]) - float(prediction.energy), expected]),
-            torch.stack([forces, prediction["forces_uncertainty"].cpu()], dim=1).double().numpy(),
+            torch.stack([forces, of_forces], dim=1).double().numpy(),
             species_index(s.numbers, elements).numpy(),
             virial,
         )

@@ -5,8 +5,8 @@ J. Chem. Phys. 153, 104105 (2020).
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from ase import Atoms
@@ -16,19 +16,24 @@ from nnpot.batch import Batch, Pairs
 from nnpot.core import Core
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.networks import Networks, NetworksKernel
-from nnpot.functional.segment import forces_from_pairs
-from nnpot.functional.tape import Sum, Tape, scaled
+from nnpot.functional.tape import Sum, Tape, Value, scaled
 from nnpot.neighbors import single_batch
-from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.network_potential import NeuralNetworkPotential, Stage
 from nnpot.nn.outputs import network_outputs
 from nnpot.nn.per_element import PerElement
 from nnpot.nn.scaling import standardized
 from nnpot.potential import CENTERS_AT_ONCE, Potential
 from nnpot.prediction import Prediction
+from nnpot.spread import Apart, SpreadFactors
+from nnpot.spread import Spread as Spread
 from nnpot.structure import Structure, as_structure
+from nnpot.uncertainty import GRADE
 
 Member = Potential | str | os.PathLike[str]
 Reader = Callable[[str | os.PathLike[str]], Potential]
+
+_ENERGIES, _GRADIENTS = "energies of members", "gradients of members"
+"""Names of what each member says of atoms, shape (N, M), and of pairs, shape (P, M, 3)."""
 
 _readers: list[Reader] = []
 """How a member given by a path is read: `nnpot.io`, which knows all formats, says so."""
@@ -50,22 +55,6 @@ def read(path: str | os.PathLike[str]) -> Potential:
     return _readers[0](path)
 
 
-@dataclass(frozen=True, eq=False)
-class Spread:
-    """Standard deviations among the members of a committee, for one structure.
-
-    ========  ====  =======================================  ====
-    energy    ()    of the total energy                      eV
-    energies  (N,)  of each atomic energy                    eV
-    forces    (N,)  of each force, of the vector (its norm)  eV/Å
-    ========  ====  =======================================  ====
-    """
-
-    energy: Tensor
-    energies: Tensor
-    forces: Tensor
-
-
 class Committee(Potential):
     """The mean of several potentials, say of the same training with different seeds.
 
@@ -79,21 +68,25 @@ class Committee(Potential):
     >>> print(f"{float(committee.spread(bulk('Cu', a=3.4)).energy):.2f} eV")
     0.04 eV
 
-    As a calculator of ASE it leaves `energy_std`, `energies_std` and `forces_std` in the results.
+    As a calculator of ASE it leaves `energy_std`, `energies_std` and `forces_std` in the results.  Calibrated with
+    structures that no member was trained on (:func:`nnpot.calibration.calibrated`, `nnpot calibrate`), it tells what
+    any calibrated potential does: its spread, times a factor for each kind of error, and the mean γ of its members.
 
     Args:
         members: At least two potentials for the same elements, or whatever :func:`nnpot.load` reads: model files,
             folders of trainings.  A list of them, or the first.
         *more: The others, if there is no list.
+        factors: How errors compare with the spread, if that is known; all members must be calibrated then.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If there are fewer than two, their elements differ, or a file cannot be read.
+        ValueError: If there are fewer than two, their elements differ, one is not calibrated where all must be, or a
+            file cannot be read.
     """
 
     types_in_files = {"members": tuple[Potential, ...]}  # noqa: RUF012
 
-    def __init__(self, members: Member | Sequence[Member], *more: Member) -> None:
+    def __init__(self, members: Member | Sequence[Member], *more: Member, factors: SpreadFactors | None = None) -> None:
         super().__init__()
         first = [members] if isinstance(members, str | os.PathLike | Potential) else members
         known = tuple(m if isinstance(m, Potential) else read(m) for m in (*first, *more))
@@ -106,7 +99,9 @@ class Committee(Potential):
         if len({m.elements for m in known}) > 1:
             elements = "; ".join(", ".join(m.elements) for m in known)
             raise ValueError(f"the potentials of a committee must have the same elements in one order, got {elements}")
-        self.members = nn.ModuleList(known)
+        if factors is not None and not (all(m.is_calibrated for m in known) and factors.elements == known[0].elements):
+            raise ValueError("not all members are calibrated: nnpot calibrate COMMITTEE DATA --train TRAIN does that")
+        self.members, self.factors = nn.ModuleList(known), factors
         self.elements, self.cutoff = known[0].elements, max(m.cutoff for m in known)
         self.heads = tuple(name for name in known[0].heads if all(name in m.heads for m in known))
 
@@ -121,12 +116,12 @@ class Committee(Potential):
 
     def with_core(self, core: Core | None) -> "Committee":
         """As of every potential: all members have the same."""
-        return Committee(tuple(m.with_core(core) for m in self._members)).train(self.training)
+        return Committee(tuple(m.with_core(core) for m in self._members), factors=self.factors).train(self.training)
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether it knows how large its errors are likely to be: what its members know of theirs is not used."""
-        return False
+        """Whether it knows how large its errors are likely to be: what its members know of theirs does not do."""
+        return self.factors is not None
 
     def bare(self) -> "Committee":
         """As of every potential."""
@@ -151,23 +146,48 @@ class Committee(Potential):
 
     def mean_and_spread(self, batch: Batch) -> tuple[Prediction, Spread]:
         """Predict a batch of one structure, and how far the members are apart; results are detached."""
-        pairs = batch.pairs(self.elements)
         with torch.no_grad():
-            parts = [self._results_of_members(part) for part in pairs.chunks(CENTERS_AT_ONCE)]
-            of_members = [_joined(member) for member in zip(*parts, strict=True)]
-            mean = {
-                name: torch.stack([outputs[name] for outputs, _ in of_members]).mean(dim=0)
-                for name in ("energies", *self.heads)
-            }
-            gradient = torch.stack([g for _, g in of_members]).mean(dim=0)
-            energies = torch.stack([outputs["energies"] for outputs, _ in of_members])
-            forces = [forces_from_pairs(g, pairs.pair_i, pairs.pair_j, len(batch.numbers)) for _, g in of_members]
-            prediction = self.prediction_of(batch, mean, gradient)
-        return prediction, Spread(
-            energy=energies.sum(dim=1).std(),
-            energies=energies.std(dim=0),
-            forces=torch.stack(forces).var(dim=0).sum(dim=1).sqrt(),
-        )
+            outputs, gradient = self._with_members(batch.pairs(self.elements))
+            apart = Apart.of(batch, outputs[_ENERGIES], outputs[_GRADIENTS])
+            prediction = self._prediction(batch, outputs, gradient, apart)
+        return prediction, Spread(apart.energy[0], apart.energies, apart.forces)
+
+    def evaluate_in_chunks(self, pairs: Pairs) -> tuple[dict[str, Tensor], Tensor]:
+        """As of every potential; of each member where that is asked for, to know how far they are apart."""
+        if not (self.is_calibrated and self.tells_unknown):
+            return super().evaluate_in_chunks(pairs)
+        with torch.no_grad():
+            return self._with_members(pairs)
+
+    def prediction_of(self, batch: Batch, outputs: Mapping[str, Tensor], gradient: Tensor) -> Prediction:
+        """As of every potential."""
+        if _ENERGIES not in outputs:
+            return super().prediction_of(batch, {n: x for n, x in outputs.items() if n != GRADE}, gradient)
+        return self._prediction(batch, outputs, gradient, Apart.of(batch, outputs[_ENERGIES], outputs[_GRADIENTS]))
+
+    def _prediction(self, batch: Batch, outputs: Mapping[str, Tensor], gradient: Tensor, apart: Apart) -> Prediction:
+        """The mean, and what is unknown of it as far as the outputs tell."""
+        mean = super().prediction_of(batch, {name: outputs[name] for name in ("energies", *self.heads)}, gradient)
+        if self.factors is None or GRADE not in outputs:
+            return mean
+        species = batch.pairs(self.elements).center_species
+        return replace(mean, unknown=apart.unknown(self.factors, species, outputs[GRADE]))
+
+    def _with_members(self, pairs: Pairs) -> tuple[dict[str, Tensor], Tensor]:
+        """Means of atomic outputs and of ∂E/∂r_ij; among the former what each member says, some atoms at a time."""
+        parts = [self._results_of_members(part) for part in pairs.chunks(CENTERS_AT_ONCE)]
+        of_members = [_joined(member) for member in zip(*parts, strict=True)]
+        known = [outputs[GRADE] for outputs, _ in of_members if GRADE in outputs]
+        gradients = torch.stack([g for _, g in of_members], dim=1)
+        outputs = {
+            name: torch.stack([outputs[name] for outputs, _ in of_members]).mean(dim=0)
+            for name in ("energies", *self.heads)
+        }
+        energies = torch.stack([outputs["energies"] for outputs, _ in of_members], dim=1)
+        outputs |= {_ENERGIES: energies, _GRADIENTS: gradients}
+        if self.is_calibrated and known:
+            outputs[GRADE] = torch.stack(known).mean(dim=0)
+        return outputs, gradients.mean(dim=1)
 
     def _results_of_members(self, pairs: Pairs) -> list[tuple[dict[str, Tensor], Tensor]]:
         """Atomic outputs by name, shape (N,), and ∂E/∂r_ij, shape (P, 3), of each member."""
@@ -183,7 +203,7 @@ class Committee(Potential):
         if len(alike) == len(self.members) and all(m.has_plain_networks and not m.graphs for m in alike):
             arrays = [m.arrays for m in alike]
             if len({m.heads for m in alike}) == 1 and are_alike([one for of_member in arrays for one in of_member]):
-                return record_batched(alike, arrays, tape, pairs)
+                return record_batched(alike, arrays, tape, pairs, graded=self.is_calibrated and self.tells_unknown)
         return [m.record(tape, pairs) for m in self._members]
 
 
@@ -199,7 +219,12 @@ def are_alike(networks: Sequence[Networks]) -> bool:
 
 
 def record_batched(
-    potentials: Sequence[NeuralNetworkPotential], arrays: Sequence[Sequence[Networks]], tape: Tape, pairs: Pairs
+    potentials: Sequence[NeuralNetworkPotential],
+    arrays: Sequence[Sequence[Networks]],
+    tape: Tape,
+    pairs: Pairs,
+    *,
+    graded: bool = False,
 ) -> list[dict[str, Sum]]:
     """Record the networks of several potentials, those of their heads too, as one step: one product per layer.
 
@@ -208,6 +233,7 @@ def record_batched(
         arrays: The networks of each, all of one architecture.
         tape: Where to.
         pairs: Ordered pairs within at least the cutoffs.
+        graded: Whether γ is to be among what is recorded of each that knows it.
     """
     cores = [p.record_core(tape, pairs) for p in potentials]
     recorded = [p.record_features(*core[:2]) for p, core in zip(potentials, cores, strict=True)]
@@ -232,7 +258,22 @@ def record_batched(
         made = tape.autograd(outputs, values, (w for p in potentials for w in p.parameters()))
     rest = iter(made)
     members: list[dict[str, Sum]] = [{name: ((1.0, next(rest)),) for name in names} for _ in potentials]
-    return [{**m, "energies": m["energies"] + core[2]} for m, core in zip(members, cores, strict=True)]
+    grades = [
+        _grade(p, tape, value, core[1], stage) if graded and not tape.is_trained else {}
+        for p, value, core, stage in zip(potentials, values, cores, stages, strict=True)
+    ]
+    return [
+        {**m, "energies": m["energies"] + core[2], **grade}
+        for m, core, grade in zip(members, cores, grades, strict=True)
+    ]
+
+
+def _grade(potential: NeuralNetworkPotential, tape: Tape, value: Value, pairs: Pairs, stage: Stage) -> dict[str, Sum]:
+    """γ of atoms from what `record_features` has recorded of them, if the potential knows it."""
+    if potential.uncertainty is None:
+        return {}
+    hidden, rows = potential.hidden_of(value.tensor, pairs, stage)
+    return {GRADE: tape.beside(rows.gather(potential.uncertainty(hidden)[GRADE]))}
 
 
 def _outputs(

@@ -41,7 +41,8 @@ Settings = dict[str, Any]
 
 SETTINGS: Settings = {
     "data": {
-        **{"validation": 0.25, "split": "random", "doctor": "stop", "batch_size": 16, "batch_atoms": 250},
+        **{"validation": 0.25, "split": "random", "split_seed": None, "doctor": "stop"},
+        **{"batch_size": 16, "batch_atoms": 250},
         **{"cache": "auto", "cache_gib": 6.0, "pairs_gib": 8.0},
         "keys": {
             **{"energy": "", "forces": "", "stress": "", "dipole": "", "charges": ""},

@@ -9,7 +9,7 @@ layer  packages and modules                                                     
 1      functional/, neighbors, reading/                                         layer 0
 2      descriptors/, nn/, copies                                                layers 0–1
 3      potential, prediction, hessian, heads, tables, trainable_potential,       layers 0–2, each other
-       network_potential, core, repulsion, committee, uncertainty, calibration,
+       network_potential, core, repulsion, committee, spread, uncertainty, calibration,
        extrapolation
 4      formats/, io                                                             layers 0–3, see BESIDE
 5      training/, analysis/, engines/, calculator, doctor/, checks/             layers 0–4, see BESIDE
@@ -39,7 +39,8 @@ LAYERS = (
     ("descriptors", "nn", "copies"),
     (
         *("potential", "prediction", "hessian", "heads", "tables", "trainable_potential"),
-        *("network_potential", "core", "repulsion", "committee", "uncertainty", "calibration", "extrapolation"),
+        *("network_potential", "core", "repulsion", "committee", "spread", "uncertainty"),
+        *("calibration", "extrapolation"),
     ),
     ("formats", "io"),
     ("training", "analysis", "engines", "calculator", "doctor", "checks"),

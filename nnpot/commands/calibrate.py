@@ -1,6 +1,7 @@
 """`nnpot calibrate`: let a finished model know how large its errors are likely to be."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,9 +9,11 @@ import torch
 from jsonargparse import ArgumentParser
 
 from nnpot.calibration import calibrated, in_words
-from nnpot.io import load, read_summary, save
+from nnpot.io import Committee, load, read_summary, save
 from nnpot.label_names import LabelKeys
+from nnpot.potential import Potential
 from nnpot.reading import Sources, read_labelled, read_structures, require_labels, short_name
+from nnpot.structure import Structure
 
 if TYPE_CHECKING:
     Given = Sources
@@ -29,9 +32,10 @@ def calibrate(
     uncertainties of energies, forces and stresses, and γ of each atom: 1 at the edge of the training data.
 
     Args:
-        model: Model file.
+        model: Model file; of a committee the spread of the members is scaled to their errors.
         data: Labelled structures that it was not trained on, of the kind that it is for: files, folders, patterns.
-        train: Those that it was trained on; without them γ says how far an atom is from `data`.
+        train: Those that it was trained on; without them γ says how far an atom is from `data`, unless it is a
+            committee whose members know.
         out: Model file to write; by default one beside the model whose name ends in `-calibrated.nnpot`.
         keys: Names of the labels, if not ASE's own.
 
@@ -47,12 +51,18 @@ def calibrate(
     unseen, found = read_labelled(data, keys, "--keys.{label} {name}")
     log.info("%s", found)
     require_labels(unseen, found.source, found)
-    known = unseen if train is None else read_structures(train)
+    known = read_structures(train) if train is not None else _known(potential, unseen)
     path = model.with_name(f"{model.stem}-calibrated.nnpot") if out is None else out
     of = short_name(data) if train is None else f"{short_name(data)}, trained on {short_name(train)}"
     save(calibrated(potential, known, unseen), path, {**read_summary(model), "uncertainty": f"of {of}"})
     print(f"{in_words(unseen)}\nwritten: {path}")
     return path
+
+
+def _known(potential: Potential, unseen: Sequence[Structure]) -> Sequence[Structure]:
+    """What stands for training structures that are not given: none for a committee whose members know."""
+    members = tuple(potential) if isinstance(potential, Committee) else ()
+    return () if members and all(member.is_calibrated for member in members) else unseen
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 import logging
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from nnpot.io import MODEL
 from nnpot.machine.files import write_atomically
 from nnpot.reading import as_words
 from nnpot.structure import Structure, subsample
-from nnpot.training.checkpoint import Checkpoint
+from nnpot.training.checkpoint import Checkpoint, Record
 from nnpot.training.data import Split
 from nnpot.training.options import DataOptions
 
@@ -49,14 +50,9 @@ def report_of_committee(
         OSError: If a file cannot be written.
         ValueError: If a prediction is not finite.
     """
-    record = Checkpoint.read(folders[0] / "last.ckpt").record
-    level = log.level
-    log.setLevel(logging.WARNING)  # the members have told what is in the files, and how each divides them
-    try:
-        split = Split.read(data, record.settings["seed"], record.aside)
-    finally:
-        log.setLevel(level)
-    structures, known, told = _tested(split, folders)
+    parts = parts_of_members(data, folders)
+    split, record = parts.split, parts.record
+    structures, known, told = _tested(parts)
     kind: Literal["validation", "training"] = "validation" if split.validation else "training"
     evaluation, trained_on = evaluate_potential(committee, structures), known or split.train
     title = f"{out / MODEL}: {kind} errors"
@@ -93,31 +89,65 @@ def report_of_committee(
     print(f"  the members by themselves: nnpot compare {' '.join(shlex.quote(str(folder)) for folder in folders)}")
 
 
-def _tested(split: Split, folders: Sequence[Path]) -> tuple[Sequence[Structure], Sequence[Structure], str]:
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """How the members of a committee have divided their structures.
+
+    Attributes:
+        record: What the training of the first is.
+        split: That of the first.
+        unseen: Structures that no member was trained on.
+        tested: Structures that validated any of them.
+    """
+
+    record: Record
+    split: Split
+    unseen: Sequence[Structure]
+    tested: Sequence[Structure]
+
+
+def parts_of_members(data: DataOptions, folders: Sequence[Path]) -> Parts:
+    """Read the structures of a committee.
+
+    Args:
+        data: What its members were trained on.
+        folders: Of its members.
+
+    Raises:
+        FileNotFoundError: If the data are no longer there, or the checkpoint of a member.
+        ValueError: If they cannot be read.
+    """
+    records = [Checkpoint.read(folder / "last.ckpt").record for folder in folders]
+    level = log.level
+    log.setLevel(logging.WARNING)  # the members have told what is in the files, and how each divides them
+    try:
+        split = Split.read(data, records[0].settings["seed"], records[0].aside)
+    finally:
+        log.setLevel(level)
+    asides = [set(record.aside) for record in records]
+    if not any(asides):  # they have files of their own
+        return Parts(records[0], split, split.validation, split.validation)
+    train, validation = iter(split.train), iter(split.validation)
+    n = len(split.train) + len(split.validation)
+    everything = [next(validation if k in asides[0] else train) for k in range(n)]
+    common, any_of = (sorted(some) for some in (set.intersection(*asides), set.union(*asides)))
+    return Parts(records[0], split, [everything[k] for k in common], [everything[k] for k in any_of])
+
+
+def _tested(parts: Parts) -> tuple[Sequence[Structure], Sequence[Structure], str]:
     """The structures that errors are of, training structures of all members where these are others, a sentence."""
+    split, tested = parts.split, parts.tested
     if not split.validation:
         return (
             split.train,
             (),
             f"no structures were set aside: errors are on the {len(split.train)} training structures",
         )
-    asides = [set(Checkpoint.read(folder / "last.ckpt").record.aside) for folder in folders]
-    if not any(asides):  # they have files of their own
-        told = f"errors are on the {len(split.validation)} validation structures of all members"
+    if len(parts.unseen) == len(tested):
+        told = f"errors are on the {len(tested)} validation structures of all members"
         return split.validation, subsample(split.train, KNOWN_ATOMS), told
-    train, validation = iter(split.train), iter(split.validation)
-    everything = [next(validation if k in set(split.aside) else train) for k in range(_n(split))]
-    common, any_of = set.intersection(*asides), set.union(*asides)
-    if len(common) == len(any_of):
-        told = f"errors are on the {len(common)} validation structures of all members"
-        return split.validation, subsample(split.train, KNOWN_ATOMS), told
-    tested = [everything[k] for k in sorted(any_of)]
     told = f"errors are on the {len(tested)} structures that validated any of the members, each of which has its own; "
     return tested, (), f"{told}they were among the training structures of the others"
-
-
-def _n(split: Split) -> int:
-    return len(split.train) + len(split.validation)
 
 
 def _text(path: Path) -> str:

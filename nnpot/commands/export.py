@@ -12,7 +12,7 @@ import torch
 from nnpot.engines.lammps import inputs, plugin
 from nnpot.formats import aot, n2p2
 from nnpot.heads import say_what_stays
-from nnpot.io import load, read_summary
+from nnpot.io import Committee, load, read_summary
 from nnpot.machine.build import NATIVE, find_compiler
 from nnpot.machine.files import write_atomically
 from nnpot.machine.processor import instructions_of
@@ -63,6 +63,9 @@ def export(
         raise ValueError(f"what is written for {to} runs on any processor; leave out --target {target}")
     potential, summary = load(model, torch.float64), read_summary(model)  # no weight loses digits
     say_what_stays(potential.predicts, to)
+    if isinstance(potential, Committee) and potential.is_calibrated:
+        log.info("the error bars of a committee stay here: what is written gives the mean of its members")
+        potential = Committee([member.bare().with_core(member.core) for member in potential])
     match to:
         case "lammps":
             written = _lammps(potential, Path(out), dtype, target, summary)

@@ -1,11 +1,13 @@
 """Committees: several trainings of one recipe that differ in what chance decides, and the model of all of them."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nnpot.commands.committee_report import report_of_committee
+from nnpot.calibration import calibrated, in_words
+from nnpot.commands.committee_report import parts_of_members, report_of_committee
 from nnpot.committee import Committee
 from nnpot.io import MODEL, load, read_summary, save
 from nnpot.training.processes import is_first
@@ -22,8 +24,9 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
         n: Number of members.
         train: That trains one.
         out: Folder of the committee.
-        seed: That of the first member; each has one more than the one before, so that split, initial weights and order
-            of the structures differ.
+        seed: That of the first member; each has one more than the one before, so that initial weights and order of the
+            structures differ.  The split is the first one's unless `data.split_seed` says otherwise: structures that
+            no member has seen tell how large errors are.
         **settings: What else `train` takes.
 
     Returns:
@@ -36,6 +39,8 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
         raise ValueError(f"members must be at least 1, got {n}")
     if settings["resume"] is not None:
         raise ValueError("a committee goes on by the same command once more, without --resume")
+    if settings["data"].split_seed is None:
+        settings["data"] = replace(settings["data"], split_seed=seed)
     folders = [out / f"member-{k}" for k in range(n)]
     if settings["plan"]:
         print(f"each of {n} members:")
@@ -53,8 +58,23 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
     summary = {**{name: told for name, told in of_members[0].items() if name not in of_one}, "members": n}
     if all("minutes" in told for told in of_members):
         summary["minutes"] = round(sum(told["minutes"] for told in of_members), 2)
-    committee = Committee([load(folder) for folder in folders])
-    save(committee, out / MODEL, summary)
-    print(f"{out / MODEL}: a committee of {n}, whose spread tells where it errs, but not by how much")
+    committee, told = _calibrated(Committee([load(folder) for folder in folders]), folders, settings)
+    log.info("%s", told)
+    save(committee, out / MODEL, {**summary, **({"uncertainty": told} if committee.is_calibrated else {})})
+    what = "error bars" if committee.is_calibrated else "spread tells where it errs, but not by how much"
+    print(f"{out / MODEL}: a committee of {n}" + (f" with {what}" if committee.is_calibrated else f", whose {what}"))
     report_of_committee(out, folders, committee, settings["data"], summary)
     return out / MODEL
+
+
+def _calibrated(committee: Committee, folders: Sequence[Path], settings: Mapping[str, Any]) -> tuple[Committee, str]:
+    """The committee, calibrated if there are structures that no member was trained on; and what to say of that."""
+    if not settings["uncertainty"]:
+        return committee, "the committee is not to know how large its errors are"
+    unseen = parts_of_members(settings["data"], folders).unseen
+    try:
+        new = calibrated(committee, (), unseen)
+        assert isinstance(new, Committee)
+    except ValueError as error:
+        return committee, f"the committee does not know how large its errors are: {error}"
+    return new, in_words(unseen, "that no member was trained on")

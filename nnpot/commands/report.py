@@ -86,9 +86,15 @@ class RunReport:
         print(next_steps(self.folder))
 
     def _evaluations(self, potential: Potential, *, quiet: bool = False) -> tuple[Evaluation, Evaluation]:
-        """Errors on validation structures, or the training ones if there are none, and on some of the latter."""
+        """Errors on validation structures, or the training ones if there are none, and on some of the latter.
+
+        What is expected of errors is that of structures that were not trained on.
+        """
+        potential.telling_unknown(bool(self.split.validation))
         known = evaluate_potential(potential, self._known, quiet=True)
-        return evaluate_potential(potential, self._structures, quiet=quiet), known
+        evaluation = evaluate_potential(potential, self._structures, quiet=quiet)
+        potential.telling_unknown(True)
+        return evaluation, known
 
     def _facts(
         self,

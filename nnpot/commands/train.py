@@ -18,7 +18,7 @@ from nnpot.commands.renamed import settings_by_new_names
 from nnpot.commands.report import RunReport
 from nnpot.doctor.consultation import consult
 from nnpot.doctor.finding import Diagnosis
-from nnpot.io import MODEL, format_of, load, model_at, read_summary
+from nnpot.io import MODEL, format_of, model_at, read_summary
 from nnpot.machine.files import write_atomically
 from nnpot.machine.signals import InterruptedRunError, Request
 from nnpot.network_potential import NeuralNetworkPotential
@@ -34,13 +34,14 @@ from nnpot.training.origin import origin_of
 from nnpot.training.plan import Forecast, forecast
 from nnpot.training.processes import check_launcher, is_child_of_launcher, is_first
 from nnpot.training.refresh import Refresh
-from nnpot.training.result import holds, model_of, result_of, save_result, weights_in_words
+from nnpot.training.result import model_in, result_of, save_result, weights_in_words
 from nnpot.training.run import build_trainer, check_machine, checkpoint_of, fit, new_folder, same_folder
 from nnpot.training.settings import Settings, check_changes, for_other_data, plain, recipe_of
 from nnpot.training.stages import StageModel
 from nnpot.training.start import FINE_TUNING_RATE, Start, fresh_start, restart, start_from_model
 from nnpot.training.stop import Stop
 from nnpot.training.task import PotentialTask
+from nnpot.training.twin import Twin
 
 log = logging.getLogger("nnpot")
 
@@ -89,7 +90,8 @@ def train(
             training and changes nothing else, `true` for the ZBL repulsion of the nuclei, trained on what remains,
             `false` for nothing.
         uncertainty: Whether the model is to know, after the training, how large its errors are likely to be and how
-            far an atom is from the training data, made with the validation structures.
+            far an atom is from the training data, made with the validation structures; of few structures that all train
+            with those that a twin has not seen, which takes half of the time more.
         plan: Only estimate time and memory, by a few steps; write nothing.
 
     Returns:
@@ -129,7 +131,7 @@ def train(
             else:
                 checkpoint, changes = _going_on(checkpoint_of(resume), settings, kept, keeps_folder=is_first(trainer))
                 if _is_done(checkpoint, changes, loss, optimizer, trainer):
-                    return _nothing_to_do(checkpoint, data)
+                    return _nothing_to_do(checkpoint, Twin(checkpoint.record, data, loss, optimizer, trainer))
                 folder, diagnosis = checkpoint.path.parent, None
                 start = restart(checkpoint, data, settings, trainer, changes)
 
@@ -158,7 +160,7 @@ def train(
                     raise SystemExit(0) from error
                 raise
         if engine.is_global_zero:
-            _conclude(report, began)
+            _conclude(report, began, Twin(start.record, data, loss, optimizer, trainer))
     return folder / MODEL
 
 
@@ -230,7 +232,7 @@ def _first_start(
     model = None
     if from_model is not None:
         log.info("starting from %s", from_model)
-        model = _model_in(from_model, getattr(torch, trainer.dtype))
+        model = model_in(from_model, getattr(torch, trainer.dtype))
     first = potential if model is None else model
     assert first is not None
     diagnosis = _look_at(split, first.cutoff, data, trainer)
@@ -271,27 +273,31 @@ def _look_at(split: Split, cutoff: float, data: DataOptions, trainer: TrainerOpt
     return consult(parts, cutoff, "--data.doctor", data.doctor, quiet=not is_first(trainer))
 
 
-def _model_in(path: Path, dtype: torch.dtype) -> Potential:
-    """The model in a file, the one of a run in its folder, or a potential of another program."""
-    result = result_of(path) if path.is_dir() else None
-    if result is None:
-        return load(path, dtype)
-    model = model_of(result)
-    return load(path / MODEL, dtype) if holds(path / MODEL, model) else model.to(dtype).eval()
-
-
 def _found_from_anywhere(data: DataOptions) -> DataOptions:
     """The same files by absolute paths, so that a run can go on from another folder."""
     own = {} if data.validation_files is None else {"validation": plain_sources(data.validation_files, absolute=True)}
     return replace(data, train=plain_sources(data.train, absolute=True), **own)
 
 
-def _conclude(report: RunReport, began: float) -> None:
+def _conclude(report: RunReport, began: float, twin: Twin) -> None:
     """Write model and report of a training that has ended by itself."""
     try:
-        report.finish(save_result(report.folder, lambda: report.split, began))
+        model = save_result(report.folder, lambda: report.split, began)
+        _finish(report, model, twin, began)
     except (KeyboardInterrupt, OSError) as error:
-        error.add_note(f"the training is over; for model and report: {_again(report.folder)}")
+        if not hasattr(error, "__notes__"):
+            error.add_note(f"the training is over; for model and report: {_again(report.folder)}")
+        raise
+
+
+def _finish(report: RunReport, model: Potential | None, twin: Twin, began: float | None = None) -> None:
+    """Write the report of a training, after its model has got error bars where a twin is needed for that."""
+    assert model is not None
+    try:
+        report.finish(twin.error_bars_for(model, report.folder, report.split, began))
+    except InterruptedRunError as error:  # the model is there, and is told of
+        report.finish(model)
+        error.add_note(f"the model has no error bars yet; for these: {_again(report.folder)}")
         raise
 
 
@@ -323,14 +329,17 @@ def _again(folder: Path) -> str:
     return shlex.join(["nnpot", "train", "--resume", str(folder)])
 
 
-def _nothing_to_do(checkpoint: Checkpoint, data: DataOptions) -> Path:
+def _nothing_to_do(checkpoint: Checkpoint, twin: Twin) -> Path:
     """Say that a run has done all of its epochs; make what is missing if it was killed right after the last of them."""
-    folder = checkpoint.path.parent
+    folder, record = checkpoint.path.parent, checkpoint.record
     model, report = folder / MODEL, folder / "report.txt"
-    final = save_result(folder, lambda: Split.read(data, 0, checkpoint.record.aside))
-    if not report.is_file() or report.stat().st_mtime < model.stat().st_mtime:
-        split = Split.read(data, checkpoint.record.settings["seed"], checkpoint.record.aside)
-        RunReport(folder, split).finish(final)
+    final = save_result(folder, lambda: Split.read(twin.data, 0, record.aside))
+    assert final is not None
+    is_older = not report.is_file() or report.stat().st_mtime < model.stat().st_mtime
+    if is_older or not final.is_calibrated:
+        split = Split.read(twin.data, record.settings["seed"], record.aside)
+        if is_older or twin.is_wanted(final, split):
+            _finish(RunReport(folder, split), final, twin)
     if checkpoint.stopped:
         done = f"stopped early after {checkpoint.epochs} epochs (trainer.patience), "
     elif checkpoint.epochs < checkpoint.record.length.max_epochs:

@@ -101,5 +101,14 @@ def _to_4(description: Description, tensors: Tensors) -> tuple[Description, Tens
     return new, tensors
 
 
-MIGRATIONS: dict[str, Migration] = {"1": _to_2, "2": _to_3, "3": _to_4}
+def _to_5(description: Description, tensors: Tensors) -> tuple[Description, Tensors]:
+    """A committee may know how errors compare with its spread; none did."""
+    new = copy.deepcopy(description)
+    for part, _ in parts_of(new["spec"]):
+        if part["class"] == "Committee":
+            part["arguments"] = {**part["arguments"], "factors": None}
+    return new, tensors
+
+
+MIGRATIONS: dict[str, Migration] = {"1": _to_2, "2": _to_3, "3": _to_4, "4": _to_5}
 """By the number of a format: from a description and tensors of that format to those of the next."""

@@ -75,7 +75,7 @@ class Split:
             told += f"{len(validation)} of {short_name(files)} for validation"
             log.info("%s", told)
             return cls(structures, validation, told=told)
-        stay = ""
+        stay, seed = "", seed if options.split_seed is None else options.split_seed
         if aside is None:
             share = share_of(options.validation, len(structures))
             aside, stay = set_aside(structures, share, options.split, seed)

@@ -36,6 +36,8 @@ class DataOptions:
             least ten, and for none of fewer than a hundred, which are all needed for training.
         split: Which of them are set aside: `stratified` of each configuration type in proportion, near copies on one
             side; `random` any; `blocks` such as follow one another in the file; `groups` whole configuration types.
+        split_seed: Seed of the choice; by default the seed of the training, for all members of a committee that of the
+            first.
         keys: Names of the labels, if not ASE's own.
         level: The level of theory of the labels, such as `PBE0-D4/def2-TZVP`, to be kept in the model file.
         batch_size: Structures per step and process; `auto` for as many as hold about `batch_atoms` atoms.
@@ -54,6 +56,7 @@ class DataOptions:
     train: Given
     validation: Literal["auto"] | float | Given = "auto"
     split: SplitName = "stratified"
+    split_seed: int | None = None
     keys: LabelKeys = field(default_factory=LabelKeys)
     level: str = ""
     batch_size: int | Literal["auto"] = 8

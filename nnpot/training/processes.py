@@ -95,6 +95,12 @@ def is_first(options: TrainerOptions) -> bool:
     return not any(os.environ.get(name, "0") not in ("", "0") for name in ranks)
 
 
+def is_alone(options: TrainerOptions) -> bool:
+    """Return whether a training is that of one process, as far as options and variables tell."""
+    others = TorchElasticEnvironment.detect() or is_child_of_launcher() or options.num_nodes > 1
+    return not others and str(options.devices) in ("auto", "1")
+
+
 def is_child_of_launcher() -> bool:
     """Whether the first process of a training has started this one."""
     return os.environ.get(LAUNCHER) == str(os.getppid())

@@ -16,6 +16,7 @@ from nnpot.potential import Potential
 from nnpot.reading import short_name, sources_of
 from nnpot.spec import build, to_spec
 from nnpot.structure import Structure
+from nnpot.training.aside import FEW_STRUCTURES
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.core import sentence, with_core
 from nnpot.training.data import Split
@@ -78,8 +79,11 @@ def guarded(potential: Potential, result: Checkpoint, structures: Sequence[Struc
 
 
 def with_error_bars(potential: Potential, result: Checkpoint, split: Split) -> Potential:
-    """Return the potential of a run with an uncertainty, if its settings ask for one and structures were set aside."""
-    if not result.record.settings.get("uncertainty", False):
+    """Return the potential of a run with an uncertainty, if its settings ask for one and structures were set aside.
+
+    Of few structures that all train there is none yet: a twin makes it at the end (:mod:`nnpot.training.twin`).
+    """
+    if not result.record.settings.get("uncertainty", False) or needs_twin(split):
         return potential
     try:
         potential = calibration.calibrated(potential, split.train, split.validation)
@@ -88,6 +92,26 @@ def with_error_bars(potential: Potential, result: Checkpoint, split: Split) -> P
     else:
         log.info("the model knows how large its errors are likely to be: %s", calibration.in_words(split.validation))
     return potential
+
+
+def needs_twin(split: Split) -> bool:
+    """Return whether a split has few structures, too few of which have not been trained on."""
+    n_unseen = sum({"energy", "forces"} <= s.labels.keys() for s in split.validation)
+    return n_unseen < calibration.FEWEST and 2 * calibration.FEWEST <= len(split.train) < FEW_STRUCTURES
+
+
+def model_in(path: Path, dtype: torch.dtype) -> Potential:
+    """Return the model in a file, the one of a run in its folder, or a potential of another program.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it cannot be read.
+    """
+    result = result_of(path) if path.is_dir() else None
+    if result is None:
+        return load(path, dtype)
+    model = model_of(result)
+    return load(path / MODEL, dtype) if holds(path / MODEL, model) else model.to(dtype).eval()
 
 
 def save_result(

@@ -98,6 +98,15 @@ def test_a_fraction_is_set_aside(tmp_path: Path, fraction: float, n_validation: 
     assert (len(run.column("val/loss")) == 1) == (n_validation > 0)
 
 
+@effect_of("data.split_seed")
+def test_what_is_set_aside_follows_its_own_seed(tmp_path: Path) -> None:
+    asides = [
+        short_training(tmp_path, **ONE_STEP, seed=seed, **{"data.split_seed": own}).checkpoint.record.aside
+        for seed, own in ((3, None), (4, 3), (3, 5))
+    ]
+    assert asides[0] == asides[1] != asides[2]
+
+
 @effect_of("data.split")
 def test_what_is_set_aside_follows_the_way_to_split(tmp_path: Path) -> None:
     frames = alloys()[:8]

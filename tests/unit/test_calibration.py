@@ -11,7 +11,8 @@ from datasets import labelled_alloys
 from systems import acsf, network_potential
 
 from nnpot import Structure
-from nnpot.calibration import FEWEST, OUTSIDE, REGULAR, Hidden, calibrated
+from nnpot.calibration import FEWEST, OUTSIDE, REGULAR, Hidden, Typical, calibrated
+from nnpot.committee import Committee
 from nnpot.functional.clusters import Clusters
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import SumPotential
@@ -76,6 +77,84 @@ def test_the_covariance_is_that_of_the_last_layer() -> None:
         factors.append(np.sum(root.T @ root * inverse) / np.sum(inverse**2))
         np.testing.assert_allclose(root.T @ root, factors[-1] * inverse, rtol=1e-6, atol=1e-9 * inverse.max())
     assert factors[0] == pytest.approx(factors[1], rel=1e-9)
+
+
+def test_errors_of_a_twin_are_expected_of_what_is_left_out() -> None:
+    known, judges = structures(20, 0), structures(20, 0)[:6]
+    errors = Typical(0.3, {"Cu": 0.2, "Au": 0.7}, 0.4)
+    new = calibrated(potential(), known, judges, errors)
+    told = new.predict(judges[0])
+    hidden, one = Hidden.of(potential(), known), Hidden.of(potential(), judges)
+    energies, atoms = np.zeros(6), np.zeros(len(one.species))
+    for k in range(6):  # by the covariance of the other structures, formed anew
+        for s in range(2):
+            x = hidden.augmented[(hidden.species == s) & (hidden.structure != k)]
+            size = np.sum(hidden.augmented[hidden.species == s] ** 2) / x.shape[1]
+            covariance = np.linalg.inv(x.T @ x + REGULAR * size * np.eye(x.shape[1]))
+            own = (one.species == s) & (one.structure == k)
+            h = one.augmented[own]
+            energies[k] += h.sum(axis=0) @ covariance @ h.sum(axis=0)
+            atoms[own] = np.sqrt(np.einsum("ia,ab,ib->i", h, covariance, h))
+    unscaled = calibrated(potential(), known, judges)
+    before = unscaled.predict(judges[0])
+    factor = 0.3 / np.sqrt(energies.mean())
+    assert new.uncertainty is not None
+    assert unscaled.uncertainty is not None
+    plain = unscaled.uncertainty.root[0].norm() / new.uncertainty.root[0].norm()
+    assert float(before.energy_uncertainty / told.energy_uncertainty) == pytest.approx(float(plain), rel=1e-6)
+    wanted = result_root(hidden, 0) * factor
+    np.testing.assert_allclose(new.uncertainty.root[0].numpy(), wanted, rtol=1e-5, atol=1e-8 * np.abs(wanted).max())
+    of_cu = 0.2 / np.sqrt(np.mean(atoms[one.species == 0] ** 2))
+    assert float(new.uncertainty.force[0]) == pytest.approx(of_cu / factor, rel=1e-5)
+    assert float(new.uncertainty.virial) == pytest.approx(0.4 / 0.3, rel=1e-6)
+
+
+def result_root(hidden: Hidden, s: int) -> np.ndarray:
+    """R of an element before it is scaled."""
+    own = hidden.augmented[hidden.species == s]
+    gram = own.T @ own
+    regular = REGULAR * np.trace(gram) / len(gram) * np.eye(len(gram))
+    return np.linalg.inv(np.linalg.cholesky(gram + regular))
+
+
+def test_typical_errors_are_root_mean_squares(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnpot.calibration.ENOUGH", 2)
+    found, told = Typical.of(potential(), structures(12, 7)), potential().predict(list(structures(12, 7)))
+    energies = [float(p.energy - s.labels["energy"]) for s, p in zip(structures(12, 7), told, strict=True)]
+    assert found.energy == pytest.approx(float(np.sqrt(np.mean(np.square(energies)))), rel=1e-9)
+    gold = torch.cat(
+        [
+            (p.forces - s.labels["forces"]).norm(dim=1)[s.numbers == 79]
+            for s, p in zip(structures(12, 7), told, strict=True)
+        ]
+    )
+    assert found.forces["Au"] == pytest.approx(float(gold.square().mean().sqrt()), rel=1e-9)
+    assert found.virial > 0
+
+
+def test_a_committee_is_off_by_what_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnpot.calibration.ENOUGH", 2)
+    members = [network_potential(acsf(ELEMENTS), seed) for seed in (1, 2, 3)]
+    committee = calibrated(Committee(members), structures(20, 0), structures(12, 7))
+    told = [(s, committee.predict(s)) for s in structures(12, 7)]
+    volumes = [s.cell.det() for s, _ in told]
+    pairs = {
+        "energy": ([p.energy - s.labels["energy"] for s, p in told], [p.energy_uncertainty for _, p in told]),
+        "stress": (
+            [(p.stress[0] - s.labels["stress"]) * v for (s, p), v in zip(told, volumes, strict=True)],
+            [p.stress_uncertainty.repeat(6) * v for (_, p), v in zip(told, volumes, strict=True)],
+        ),
+    } | {
+        f"forces on {number}": (
+            [(p.forces - s.labels["forces"]).norm(dim=1)[s.numbers == number] for s, p in told],
+            [p.forces_uncertainty[s.numbers == number] for s, p in told],
+        )
+        for number in (29, 79)
+    }
+    assert {name: ratio(*both) for name, both in pairs.items()} == pytest.approx(dict.fromkeys(pairs, 1.0), rel=1e-9)
+    of_members = [calibrated(m, structures(20, 0), structures(12, 7)) for m in members]
+    again = calibrated(Committee(of_members), (), structures(12, 7)).predict(structures(1, 0)[0])
+    torch.testing.assert_close(again.extrapolation, committee.predict(structures(1, 0)[0]).extrapolation)
 
 
 def test_few_atoms_of_unseen_structures_are_beyond_the_edge_and_what_is_far_away_is() -> None:

@@ -5,18 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import ase.io
+import numpy as np
 import pytest
 import torch
 from proofs import assert_close, by_tensors
 from recorded_calls import Recorder
-from systems import ELEMENTS, POTENTIALS, SYSTEMS, ace, acsf, network_potential, pairs_of, structure
+from systems import ELEMENTS, POTENTIALS, SYSTEMS, ace, acsf, knowing, network_potential, pairs_of, structure
 
 import nnpot.committee as committee_module
 import nnpot.network_potential as network_potential_module
+from nnpot.batch import Batch
 from nnpot.calculator import NNPotCalculator
 from nnpot.commands.predict import predict
 from nnpot.committee import Committee
 from nnpot.descriptors import ACE
+from nnpot.extrapolation import ExtrapolationError, OnExtrapolation
 from nnpot.functional.tape import Tape
 from nnpot.io import load, save
 from nnpot.native import are_compiled
@@ -25,6 +28,9 @@ from nnpot.network_potential import NeuralNetworkPotential, arrays_of
 from nnpot.nn.per_element import PerElement
 from nnpot.repulsion import ZBL
 from nnpot.spec import build
+from nnpot.spread import SpreadFactors
+from nnpot.structure import Structure
+from nnpot.uncertainty import OF_ATOMS
 
 needs_kernels = pytest.mark.skipif(not are_compiled(torch.float64, torch.device("cpu")), reason="no C++ compiler")
 
@@ -190,7 +196,7 @@ def test_members_that_are_none_are_named(members: Any, message: str) -> None:
 
 def test_a_model_file_has_no_other_read(tmp_path: Path) -> None:
     other = save(network_potential(acsf()), tmp_path / "other.nnpot")
-    spec = {"class": "Committee", "arguments": {"members": [str(other), str(other)]}}
+    spec = {"class": "Committee", "arguments": {"members": [str(other), str(other)], "factors": None}}
     with pytest.raises(ValueError, match="members of Committee cannot be"):
         build(spec)
 
@@ -221,3 +227,69 @@ def test_the_spread_is_written_with_the_structures(tmp_path: Path) -> None:
     atoms = ase.io.read(tmp_path / "out.xyz")
     assert atoms.arrays["forces_std"].shape == (4,)
     assert atoms.info["energy_std"] > 0
+
+
+# calibrated -----------------------------------------------------------------------------------------------------------
+
+FACTORS = SpreadFactors(ELEMENTS, 2.0, tuple(3.0 + k for k in range(len(ELEMENTS))), 5.0)
+
+KNOWING = {
+    "all alike": lambda: tuple(knowing(network_potential(acsf(), seed)) for seed in range(3)),
+    "ACE and ACSF": lambda: (knowing(network_potential(ace())), knowing(network_potential(acsf()))),
+    "sums": lambda: tuple(knowing(network_potential(acsf(), seed)) + ZBL(ELEMENTS) for seed in range(2)),
+}
+
+
+@pytest.mark.usefixtures("tensors_instead")
+@pytest.mark.parametrize("name", KNOWING)
+def test_a_calibrated_one_tells_its_spread_times_factors_and_the_mean_grade(name: str) -> None:
+    members, names = KNOWING[name](), ("alloy", "water", "one atom")
+    committee = Committee(members, factors=FACTORS)
+    structures = [Structure.from_ase(SYSTEMS[system]()) for system in names]
+    batch = Batch.join([single_batch(s, committee.cutoff) for s in structures])
+    told, *of_members = (p.eval()(batch) for p in (committee, *members))
+    energies, atoms, forces, stress, grades = (
+        torch.stack([p[key] for p in of_members]) for key in ("energy", "energies", "forces", "stress", "extrapolation")
+    )
+    assert_close(told.energy, energies.mean(dim=0), 1e-12)
+    assert_close(told.energy_uncertainty, 2 * energies.std(dim=0), 1e-9)
+    assert_close(told.energies_uncertainty, 2 * atoms.std(dim=0), 1e-9)
+    of_forces = torch.tensor(FACTORS.forces, dtype=torch.float64)[batch.pairs(ELEMENTS).center_species]
+    assert_close(told.forces_uncertainty, of_forces * forces.var(dim=0).sum(dim=1).sqrt(), 1e-9)
+    assert_close(told.extrapolation, grades.mean(dim=0), 1e-12)
+    wanted = 5 * stress.var(dim=0).mean(dim=1).sqrt()
+    torch.testing.assert_close(told.stress_uncertainty, wanted, rtol=1e-9, atol=0, equal_nan=True)
+
+
+def test_a_calibrated_one_tells_it_where_any_potential_does(tmp_path: Path) -> None:
+    committee = Committee(KNOWING["all alike"](), factors=FACTORS).eval()
+    loaded = load(save(committee, tmp_path / "c.nnpot"), torch.float64)
+    assert loaded.is_calibrated
+    atoms = SYSTEMS["alloy"]()
+    told = committee.predict(atoms)
+    for name in OF_ATOMS:
+        assert torch.equal(loaded.predict(atoms)[name], told[name])
+    atoms.calc = NNPotCalculator(loaded, dtype="float64", on_extrapolation="ignore")
+    atoms.get_forces()
+    for name, is_of_atoms in OF_ATOMS.items():
+        wanted = told[name].numpy() if is_of_atoms else float(told[name])
+        np.testing.assert_allclose(atoms.calc.results[name], wanted, rtol=1e-9)
+    assert atoms.calc.results["energy_std"] == pytest.approx(atoms.calc.results["energy_uncertainty"] / 2)
+    assert committee.telling_unknown(False).predict(atoms).unknown == {}
+    assert not committee.bare().is_calibrated
+    assert committee.with_core(None).is_calibrated
+
+
+def test_it_stops_where_it_extrapolates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    committee = Committee(KNOWING["all alike"](), factors=FACTORS)
+    calculator = NNPotCalculator(committee, on_extrapolation=OnExtrapolation("stop", limit=1e-6))
+    with pytest.raises(ExtrapolationError):
+        calculator.get_forces(SYSTEMS["alloy"]())
+
+
+def test_what_a_calibrated_one_needs_is_told() -> None:
+    with pytest.raises(ValueError, match="not all members are calibrated: nnpot calibrate COMMITTEE DATA --train"):
+        Committee(MEMBERS["ACSF, all alike"](), factors=FACTORS)
+    with pytest.raises(ValueError, match="factors of the spread must be positive, one for each element"):
+        SpreadFactors(ELEMENTS, 1.0, (1.0,), 1.0)

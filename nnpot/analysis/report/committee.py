@@ -62,9 +62,11 @@ def spreads(facts: Facts) -> str:
         f"σ is the standard deviation among the {len(facts.members)} members. At best it orders errors, which the rank "
     )
     told += (
-        "correlation tells (1: strictly, 0: not at all): where members disagree, their mean is likely to be wrong. It "
+        "correlation tells (1: strictly, 0: not at all): where members disagree, their mean is likely to be wrong. By "
     )
-    told += "is not calibrated: trained on the same data, members err alike, so σ is no error bar."
+    told += "itself it is not calibrated: trained on the same data, members err alike, so σ is no error bar."
+    if facts.potential.is_calibrated:
+        told += " Times the factors that the committee was calibrated with it is one: see the error bars."
     return f'<p>{told}</p><div class="figures">{"".join(drawn)}</div>' + table(head, rows)
 
 

@@ -2,17 +2,23 @@
 
 import logging
 import re
+import signal
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
 from ase.io import read
 from datasets import labelled_alloys, tiny_config, write
+from reports import Page
 from runs import refusal
 
 from nnpot.__main__ import main
 from nnpot.io import Committee, load, read_summary, save
+from nnpot.machine.signals import InterruptedRunError
+from nnpot.repulsion import ZBL
 from nnpot.structure import Structure
+from nnpot.training.twin import Twin
 from nnpot.uncertainty import OF_ATOMS
 
 
@@ -76,21 +82,66 @@ def test_predictions_hold_it(runs: dict[str, Path], tmp_path: Path, capsys: pyte
     assert frame.info["energy_uncertainty"] == pytest.approx(float(told.energy_uncertainty), rel=1e-4)
 
 
-def test_without_structures_that_validate_a_line_says_so(
-    runs: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    config = tiny_config(tmp_path, labelled_alloys(6))
+def without_validation(folder: Path, n: int) -> list[str]:
+    """The command of a training of n structures, all of which train."""
+    config = tiny_config(folder, labelled_alloys(n))
     config.write_text(config.read_text().replace("uncertainty: false\n", ""))
+    quick = ["--data.validation", "0", "--trainer.max_epochs", "1", "--out", str(folder / "run")]
+    return ["train", "--config", str(config), *quick]
+
+
+def test_of_very_few_structures_nothing_is_known_and_a_line_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO):
-        main(["train", "--config", str(config), "--data.validation", "0", "--trainer.max_epochs", "1",
-              "--out", str(tmp_path / "run")])  # fmt: skip
-    assert [
-        m for m in caplog.messages if m.startswith("the model does not know how large its errors are: 0 structures")
-    ]
+        main(without_validation(tmp_path, 6))
+    start = "the model does not know how large its errors are: 0 structures"
+    assert [m for m in caplog.messages if m.startswith(start)]
     assert not load(tmp_path / "run").is_calibrated
 
 
-def test_a_committee_is_refused(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    both = save(Committee([load(runs["known"]), load(runs["unknown"])]), tmp_path / "c.nnpot")
-    line = refusal(capsys, "calibrate", both, runs["unseen"])
-    assert "a Committee without hidden layers of nnpot" in line
+def test_of_few_structures_a_twin_finds_errors_which_may_be_interrupted_and_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, trained = tmp_path / "run", Twin._trained
+    monkeypatch.setattr(Twin, "_trained", mock.Mock(side_effect=InterruptedRunError(128 + signal.SIGINT)))
+    with pytest.raises(SystemExit):
+        main(without_validation(tmp_path, 15))
+    assert not load(run).is_calibrated
+    assert (run / "report.txt").is_file()
+    before = load(run).bare().state_dict()
+    monkeypatch.setattr(Twin, "_trained", trained)
+    with caplog.at_level(logging.INFO):
+        main(["train", "--resume", str(run)])
+    told = "found with 5 structures that a twin, trained on the other 10, has not seen"
+    assert [m for m in caplog.messages if m.endswith(told)]
+    assert read_summary(run)["uncertainty"] == told
+    assert load(run).is_calibrated
+    assert all(torch.equal(before[name], x) for name, x in load(run).bare().state_dict().items())
+    assert "expected" not in (run / "report.txt").read_text()  # which is of training structures
+
+
+def test_of_a_committee_the_spread_is_scaled(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = [load(runs["known"]), load(runs["unknown"])]
+    for weights in members[1].parameters():
+        weights.data *= 1.01
+    both, page, out = save(Committee(members), tmp_path / "c.nnpot"), tmp_path / "page.html", tmp_path / "p.xyz"
+    main(["calibrate", str(both), str(runs["unseen"]), "--train", str(runs["train"])])
+    path = tmp_path / "c-calibrated.nnpot"
+    assert isinstance(load(path), Committee)
+    capsys.readouterr()
+    main(["evaluate", str(path), str(runs["unseen"]), "--report", str(page)])
+    assert "expected by the model (RMS): energy 1, forces 1, stress 1" in capsys.readouterr().out.replace("1.00", "1")
+    assert Page(page.read_text()).faults == []
+    main(["predict", str(path), str(runs["unseen"]), str(out)])
+    frame = read(out)
+    assert OF_ATOMS.keys() <= {*frame.arrays, *frame.info}
+
+
+def test_what_has_no_hidden_layers_is_refused(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = save(ZBL(load(runs["known"]).elements), tmp_path / "zbl.nnpot")
+    assert "a ZBL without hidden layers of nnpot" in refusal(capsys, "calibrate", model, runs["unseen"])

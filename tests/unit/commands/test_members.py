@@ -29,7 +29,7 @@ def test_its_members_differ_by_their_seeds_and_what_is_done_is_not_done_again(
     assert read_summary(out / "model.nnpot")["members"] == 3
     page, told = Page((out / "report.html").read_text()), capsys.readouterr().out
     assert page.faults == []
-    for words in ("three: committee of 3", "member-2", "within 3 σ", "among the training structures of others"):
+    for words in ("three: committee of 3", "member-2", "within 3 σ", "validation structures of all members"):
         assert words in page.text, words
     assert f"next: open {out}/report.html" in told
     assert "forces_std" in told
