@@ -11,7 +11,7 @@ from ase.md.nptberendsen import NPTBerendsen
 from numpy.typing import NDArray
 
 from nnpot.calculator import NNPotCalculator
-from nnpot.checks.line import Found, Limits, Line, NotLooked
+from nnpot.checks.line import NO_TIME, Found, Limits, Line, NotLooked
 from nnpot.checks.subject import Subject
 from nnpot.checks.verdict import DYNAMICS
 from nnpot.extrapolation import FAR
@@ -57,12 +57,12 @@ FEWEST = 8
 FARTHEST = 1.5
 """Distance over the shortest one up to which atoms are looked for."""
 
-SAMPLED = 10.0
-"""Time between samples, in fs."""
+SAMPLED, LEAST_RUN = 10.0, 100.0
+"""Time between samples, and the shortest run that says something, in fs."""
 
 NVE_DRIFT, NVE_ORDER = "energy kept (drift at constant energy)", "fluctuation grows as Δt²"
 HOT_DISTANCE, HOT_HEAT, HOT_ENERGY = "hot: shortest distance", "hot: temperature", "hot: fall of the energy"
-HOT_GRADE = "hot: largest γ"
+HOT_GRADE, HOT = "hot: largest γ", "hot dynamics"
 CONSTANT_PRESSURE = "volume kept at zero pressure"
 PRESSURE = "dynamics at constant pressure"
 
@@ -158,12 +158,16 @@ def hot(
     lowest = _lowest_energies(subject)
     runs, falls = list[HotRun](), list[float]()
     for k, structure in enumerate(structures):
-        if runs and subject.clock.left <= 0:
+        if subject.clock.left <= 0:
             break
         run, start = _hot_run(subject, structure, calculator, (HOTTER * temperature, picoseconds, k))
+        if subject.clock.left <= 0 and run.times[-1] < LEAST_RUN and not run.end:
+            break
         runs.append(run)
         below = min(start, lowest.get(_composition(structure), start))
         falls.append((below - start) - float(np.min(run.energies)))
+    if not runs:
+        return [NotLooked("stable", HOT, NO_TIME)], []
     return list(_judged(runs, falls, HOTTER * temperature)), runs
 
 
@@ -217,7 +221,7 @@ def _hot_run(
             if kelvin > 30 * temperature:
                 end = f"{kelvin:.0f} K after {sample * SAMPLED:.0f} fs"
                 break
-            if subject.clock.left <= 0 and sample * SAMPLED >= 100:
+            if subject.clock.left <= 0:
                 break
     except ValueError as error:  # no finite forces, or atoms out of reach
         end = str(error)

@@ -1,10 +1,12 @@
 """Committees: several trainings of one recipe that differ in what chance decides, and the model of all of them."""
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nnpot.commands.closing_check import closing_check
 from nnpot.commands.committee_report import report_of_committee
 from nnpot.committee import Committee
 from nnpot.io import MODEL, load, read_summary, save
@@ -16,7 +18,8 @@ log = logging.getLogger("nnpot")
 def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **settings: Any) -> Path:
     """Train the members of a committee one after the other, each into a folder of `out`; write model and report of all.
 
-    Members that are finished are not trained again; one that was interrupted goes on.
+    Members that are finished are not trained again; one that was interrupted goes on.  The check, if there is one, is
+    of the model of all.
 
     Args:
         n: Number of members.
@@ -36,7 +39,7 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
         raise ValueError(f"members must be at least 1, got {n}")
     if settings["resume"] is not None:
         raise ValueError("a committee goes on by the same command once more, without --resume")
-    folders = [out / f"member-{k}" for k in range(n)]
+    began, folders = time.perf_counter(), [out / f"member-{k}" for k in range(n)]
     if settings["plan"]:
         print(f"each of {n} members:")
         return train(out=folders[0], seed=seed, **settings)
@@ -45,7 +48,7 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
         if (folder / "report.txt").is_file() and (folder / MODEL).is_file():
             continue
         started = folder if (folder / "last.ckpt").is_file() else None
-        train(out=folder, seed=seed + k, **{**settings, "resume": started})
+        train(out=folder, seed=seed + k, **{**settings, "resume": started, "check": False})
     if not is_first(settings["trainer"]):  # which tells
         return out / MODEL
     of_members = [read_summary(folder / MODEL) for folder in folders]
@@ -56,5 +59,7 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
     committee = Committee([load(folder) for folder in folders])
     save(committee, out / MODEL, summary)
     print(f"{out / MODEL}: a committee of {n}, whose spread tells where it errs, but not by how much")
-    report_of_committee(out, folders, committee, settings["data"], summary)
+    facts = report_of_committee(out, folders, committee, settings["data"], summary)
+    if settings["check"]:
+        closing_check(facts, began)
     return out / MODEL

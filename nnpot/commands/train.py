@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 from jsonargparse import ArgumentParser
 
+from nnpot.commands.closing_check import FOUND, closing_check
 from nnpot.commands.members import train_members
 from nnpot.commands.renamed import settings_by_new_names
 from nnpot.commands.report import RunReport
@@ -60,6 +61,7 @@ def train(
     *,
     repulsion: Literal["auto"] | bool = "auto",
     uncertainty: bool = True,
+    check: bool = True,
     plan: bool = False,
 ) -> Path:
     """Train a potential on energies, forces, stresses, dipoles and charges.
@@ -67,7 +69,7 @@ def train(
     Writes into the folder `out`: model.nnpot (the potential: the weights at the end, or the best on validation if the
     run was cut short), last.ckpt (to resume from), config.yaml (all settings as they were given), resolved.yaml (the
     same without `auto`), metrics.csv, report.html, report.txt, learning.png, parity.png, doctor.txt (a short look at
-    the data).
+    the data), check.json (what the model is good for).
 
     Args:
         potential: What to train; what it leaves open is taken from the data.  Not needed with `from_model` or `resume`.
@@ -90,6 +92,8 @@ def train(
             `false` for nothing.
         uncertainty: Whether the model is to know, after the training, how large its errors are likely to be and how
             far an atom is from the training data, made with the validation structures.
+        check: Whether a short check of the model, of 20 s or a twentieth of the training, a minute at most, says in
+            the end what it is good for.
         plan: Only estimate time and memory, by a few steps; write nothing.
 
     Returns:
@@ -103,11 +107,11 @@ def train(
     began = time.perf_counter()
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must be from 0 to 2³² − 1, got {seed}")
+    afterwards = {"repulsion": repulsion, "uncertainty": uncertainty, "check": check}
     if members != 1:
         of_each = {"data": data, "loss": loss, "optimizer": optimizer, "trainer": trainer, "license": license}
         of_each |= {"potential": potential, "from_model": from_model, "resume": resume}
-        of_each |= {"repulsion": repulsion, "uncertainty": uncertainty, "plan": plan}
-        return train_members(members, train, out, seed, **of_each)
+        return train_members(members, train, out, seed, **of_each, **afterwards, plan=plan)
     pl.seed_everything(seed, verbose=False)
     check_launcher(trainer)
     check_machine(trainer)
@@ -116,7 +120,7 @@ def train(
     options = {"potential": potential, "data": _found_from_anywhere(data), "loss": loss, "optimizer": optimizer}
     model = None if from_model is None else from_model.absolute()
     run = {"trainer": trainer, "out": out, "seed": seed, "from_model": model, "license": license}
-    settings = plain({**options, **run, "repulsion": repulsion, "uncertainty": uncertainty})
+    settings = plain({**options, **run, **afterwards})
     if from_model is not None:
         optimizer = replace(optimizer, lr=FINE_TUNING_RATE * optimizer.lr)
     request = Request(is_patient=is_child_of_launcher())
@@ -129,7 +133,7 @@ def train(
             else:
                 checkpoint, changes = _going_on(checkpoint_of(resume), settings, kept, keeps_folder=is_first(trainer))
                 if _is_done(checkpoint, changes, loss, optimizer, trainer):
-                    return _nothing_to_do(checkpoint, data)
+                    return _nothing_to_do(checkpoint, data, check=check)
                 folder, diagnosis = checkpoint.path.parent, None
                 start = restart(checkpoint, data, settings, trainer, changes)
 
@@ -158,7 +162,7 @@ def train(
                     raise SystemExit(0) from error
                 raise
         if engine.is_global_zero:
-            _conclude(report, began)
+            _conclude(report, began, trainer.deadline(began), check=check)
     return folder / MODEL
 
 
@@ -286,13 +290,15 @@ def _found_from_anywhere(data: DataOptions) -> DataOptions:
     return replace(data, train=plain_sources(data.train, absolute=True), **own)
 
 
-def _conclude(report: RunReport, began: float) -> None:
-    """Write model and report of a training that has ended by itself."""
+def _conclude(report: RunReport, began: float, deadline: float | None, *, check: bool) -> None:
+    """Write model and report of a training that has ended by itself, and check the model."""
     try:
-        report.finish(save_result(report.folder, lambda: report.split, began))
+        facts = report.finish(save_result(report.folder, lambda: report.split, began))
     except (KeyboardInterrupt, OSError) as error:
         error.add_note(f"the training is over; for model and report: {_again(report.folder)}")
         raise
+    if check:
+        closing_check(facts, began, deadline)
 
 
 def _saved_all_the_same(report: RunReport, began: float, error: BaseException) -> str:
@@ -323,14 +329,19 @@ def _again(folder: Path) -> str:
     return shlex.join(["nnpot", "train", "--resume", str(folder)])
 
 
-def _nothing_to_do(checkpoint: Checkpoint, data: DataOptions) -> Path:
+def _nothing_to_do(checkpoint: Checkpoint, data: DataOptions, *, check: bool) -> Path:
     """Say that a run has done all of its epochs; make what is missing if it was killed right after the last of them."""
     folder = checkpoint.path.parent
     model, report = folder / MODEL, folder / "report.txt"
     final = save_result(folder, lambda: Split.read(data, 0, checkpoint.record.aside))
-    if not report.is_file() or report.stat().st_mtime < model.stat().st_mtime:
+    has_report = report.is_file() and report.stat().st_mtime >= model.stat().st_mtime
+    is_unchecked = check and checkpoint.record.settings.get("check", False) and not (folder / FOUND).is_file()
+    if not has_report or is_unchecked:
+        began = time.perf_counter()
         split = Split.read(data, checkpoint.record.settings["seed"], checkpoint.record.aside)
-        RunReport(folder, split).finish(final)
+        facts = RunReport(folder, split).finish(final)
+        if check:
+            closing_check(facts, began)
     if checkpoint.stopped:
         done = f"stopped early after {checkpoint.epochs} epochs (trainer.patience), "
     elif checkpoint.epochs < checkpoint.record.length.max_epochs:

@@ -6,8 +6,10 @@ from planted_models import MorsePairs, Wrong
 from systems import SYSTEMS, acsf, knowing, network_potential, rattled
 
 from nnpot.checks import Clock, Line, NotLooked, Status, Subject
+from nnpot.checks.line import NO_TIME
 from nnpot.checks.stable import (
     CONSTANT_PRESSURE,
+    HOT,
     HOT_DISTANCE,
     HOT_ENERGY,
     HOT_GRADE,
@@ -100,9 +102,12 @@ def test_without_structures_there_is_no_dynamics() -> None:
 
 
 def test_dynamics_ends_when_there_is_no_time() -> None:
-    _, runs = hot(subject(MorsePairs(), clock=Clock(0.0)), 300.0, 5.0, 2)
-    assert len(runs) == 1
-    assert runs[0].times[-1] == 100.0
+    lines, runs = hot(subject(MorsePairs(), clock=Clock(0.0)), 300.0, 5.0, 2)
+    assert [(line.name, line.why) for line in lines if isinstance(line, NotLooked)] == [(HOT, NO_TIME)]
+    assert runs == []
+    for ends_after, n in ((5, 0), (14, 1)):  # times that it looks at the clock
+        one = subject(MorsePairs(), clock=Looks(ends_after))
+        assert len(hot(one, 300.0, 5.0, 2)[1]) == n
 
 
 def test_distances_are_relative_to_the_shortest_of_their_elements() -> None:
@@ -116,6 +121,19 @@ def test_distances_are_relative_to_the_shortest_of_their_elements() -> None:
 def test_time_steps_are_for_the_lightest_atom() -> None:
     steps = [timestep_of(Structure.from_ase(SYSTEMS[name]())) for name in ("water", "triclinic", "primitive cell")]
     assert steps == [0.5, 1.0, 2.0]
+
+
+class Looks(Clock):
+    """Is over once it was looked at so often."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n = n
+
+    @property
+    def left(self) -> float:
+        self.n -= 1
+        return max(0.0, float(self.n))
 
 
 def thermal(kelvin: float, n: int = 8) -> list[Structure]:
