@@ -7,13 +7,16 @@ from systems import SYSTEMS, acsf, knowing, network_potential, rattled
 
 from nnpot.checks import Clock, Line, NotLooked, Status, Subject
 from nnpot.checks.line import NO_TIME
+from nnpot.checks.radial import distributions, in_common, like, overlaps
 from nnpot.checks.stable import (
+    ALIKE,
     CONSTANT_PRESSURE,
     HOT,
     HOT_DISTANCE,
     HOT_ENERGY,
     HOT_GRADE,
     HOT_HEAT,
+    HOT_RADIAL,
     NVE_DRIFT,
     NVE_ORDER,
     constant_energy,
@@ -82,6 +85,38 @@ def test_a_hole_is_found_in_hot_dynamics() -> None:
     assert found[HOT_HEAT].status == Status.FAILED
     assert found[HOT_ENERGY].status == Status.FAILED
     assert runs[0].name == "squeezed"
+
+
+def test_another_arrangement_is_found_by_its_distances() -> None:
+    def run(potential: Potential) -> Line:
+        known = [crystal() for _ in range(5)]
+        return by_name(hot(Subject(potential.double(), (*known,)), 300.0, 0.3, 1)[0])[HOT_RADIAL]
+
+    assert run(MorsePairs()).figure > 0.85
+    assert run(MorsePairs(fault="clumps")).status > Status.PASSED
+
+
+def test_distributions_have_in_common_what_they_share() -> None:
+    one = [crystal(2, 1.0)] * 5
+    own = distributions(one, 5.0)
+    assert set(own) == {("Cu", "Cu")}
+    assert own["Cu", "Cu"].sum() == pytest.approx(1.0)
+    assert overlaps(own, own) == {("Cu", "Cu"): pytest.approx(1.0)}
+    wide = overlaps(own, distributions([crystal(2, 1.25)] * 5, 5.0))["Cu", "Cu"]
+    assert ALIKE.status(wide) > Status.PASSED
+    water = [Structure.from_ase(rattled(SYSTEMS["water"](), 0.02, seed)) for seed in range(30)]
+    of_water = distributions(water, 5.0)
+    parts = dict.fromkeys(of_water, 0.5) | {("H", "H"): 0.2}
+    n_h = float((water[0].numbers == 1).double().mean())
+    weights = {("H", "H"): n_h**2, ("H", "O"): 2 * n_h * (1 - n_h), ("O", "O"): (1 - n_h) ** 2}
+    whole = sum(weights[pair] for pair in parts)
+    assert in_common(parts, water[0]) == pytest.approx(0.5 - 0.3 * n_h**2 / whole)
+
+
+@pytest.mark.parametrize(("n", "wanted"), [(4, 0), (5, 5), (100, 50)])
+def test_data_of_the_same_composition_are_compared(n: int, wanted: int) -> None:
+    others = [Structure.from_ase(SYSTEMS["water"]())] * 9
+    assert len(like(crystal(1), [*[crystal(2)] * n, *others])) == wanted
 
 
 def test_dynamics_that_ends_has_failed() -> None:
