@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from packages import keep_packages_in
 from pictures import where_wanted
 
-from nnpot.commands import report
+from nnpot.commands import closing_check, report
 
 # examples are the same at every run, and no slow machine fails for being slow
 settings.register_profile(
@@ -78,6 +78,14 @@ def _pictures_where_they_are_looked_at() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("parity", "learning_curves"):
             patch.setattr(report, name, where_wanted(getattr(report, name)))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _trainings_are_not_checked_unless_that_is_tested() -> Iterator[None]:
+    """Checks of models take longer than the trainings of tests do: there is no time for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(closing_check, "seconds_after", lambda training: 0.0)
         yield
 
 

@@ -49,8 +49,9 @@ loss: {energy: 1.0, stress: 1.0}
 trainer: {max_epochs: 4, accelerator: cpu}
 repulsion: false
 uncertainty: false
+check: false
 """
-"""Without a core and without the doctor, which would take longer than the training: tests of them ask for these."""
+"""Without a core, the doctor and the check, which would take longer than the training: tests of them ask for these."""
 
 
 def tiny_config(folder: Path, frames: list[Atoms] | None = None) -> Path:

@@ -65,7 +65,7 @@ SETTINGS: Settings = {
         **{"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto"},
         **{"dtype": "float64", "gradient_clip": 0.5, "compile": "off", "max_time": "", "loggers": []},
     },
-    **{"seed": 3, "from_model": None, "license": "", "repulsion": False, "uncertainty": False},
+    **{"seed": 3, "from_model": None, "license": "", "repulsion": False, "uncertainty": False, "check": False},
 }
 """Every setting of a training but the potential, the training file and the folder."""
 

@@ -67,6 +67,7 @@ OF_PAIRS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, Pairs], Tensor]] =
     "kink at the cutoff": lambda morse, end, within, r, pairs: (morse - _at_cutoff()) * within,
     "hole": lambda morse, end, within, r, pairs: (morse - 3e3 * torch.exp(-((r / 0.9) ** 2))) * end,
     "waves": lambda morse, end, within, r, pairs: (morse + 0.6 * torch.sin(9 * r)) * end,
+    "clumps": lambda morse, end, within, r, pairs: (morse + torch.exp(-(((r - 2.5) / 0.25) ** 2))) * end,
     "steps": lambda morse, end, within, r, pairs: (morse + 0.02 * torch.sin(60 * r)) * end,
     "repulsive": lambda morse, end, within, r, pairs: 3 * torch.exp(-(r - 2.6)) * end,
     "rough": lambda morse, end, within, r, pairs: (morse + 2e-2 * torch.sin(3000 * r)) * end,

@@ -13,7 +13,13 @@ from systems import ace, core, network_potential
 
 from nnpot.analysis.evaluate import Evaluation, Labelled, evaluate_potential
 from nnpot.analysis.report.closeness import closest_in
+from nnpot.analysis.report.examined import Examined
 from nnpot.analysis.report.facts import Facts
+from nnpot.checks import Line, NotLooked
+from nnpot.checks import Page as Checked
+from nnpot.checks.line import Limits
+from nnpot.checks.stable import HotRun
+from nnpot.commands.closing_check import as_shown
 from nnpot.potential import Potential
 from nnpot.structure import Structure
 
@@ -49,6 +55,18 @@ def of_forces(errors: Sequence[float], groups: Sequence[str] | None = None, size
     return Evaluation(
         {"forces": Labelled(reference, predicted, names, ("Cu",) * (3 * n), np.repeat(np.arange(n), 3))}, n, n
     )
+
+
+def examined(grade: float = np.nan) -> Examined:
+    """What a check has found: a line of each status, two runs, something that was not looked at."""
+    limits, times = Limits(1.0, 10.0, "eV"), np.linspace(0, 1000.0, 20)
+    lines = [
+        Line.judged("data", f"line <{name}>", limits, figure, "seen & told", "phonons")
+        for name, figure in (("a", 0.5), ("b", 5.0), ("c", np.inf))
+    ]
+    runs = [HotRun(f"start <{k}>", 4, times, times, times, 1 + 1e-3 * k * times, np.full(20, grade)) for k in range(2)]
+    gaps = (NotLooked("physics", "modes", "no crystal"),)
+    return as_shown(Checked("", ("told",), tuple(lines), gaps, 300.0, 1.0, (), tuple(runs)), "nnpot check runs/a TEST")
 
 
 class Page(HTMLParser):

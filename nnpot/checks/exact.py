@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from nnpot.checks import derivatives, parity, symmetry
-from nnpot.checks.line import Found, NotLooked
+from nnpot.checks.line import NO_TIME, Found, NotLooked
 from nnpot.checks.subject import MOST_ATOMS, Subject, cut, made, rattled
 from nnpot.structure import Structure
 
@@ -37,7 +37,7 @@ def exact(subject: Subject, n_structures: int = 3) -> Found:
         if subject.clock.left > 0 or part is derivatives.forces:
             yield from part(subject, structures)
         else:
-            yield NotLooked("exact", name, "there was no time left")
+            yield NotLooked("exact", name, NO_TIME)
 
 
 def structures_of(subject: Subject, n: int) -> list[Structure]:

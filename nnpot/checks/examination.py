@@ -6,7 +6,7 @@ from typing import NamedTuple
 from nnpot.checks.data import data
 from nnpot.checks.dimers import Curve, curves, dimers
 from nnpot.checks.exact import exact
-from nnpot.checks.line import Found, Line, NotLooked
+from nnpot.checks.line import NO_TIME, Found, Line, NotLooked
 from nnpot.checks.page import Page
 from nnpot.checks.physics import physics
 from nnpot.checks.smooth import smooth
@@ -19,6 +19,9 @@ from nnpot.structure import Structure
 LONGEST, SHORTEST, SHARE = 60.0, 20.0, 0.05
 """Seconds that the short examination of a model may take: so many at most, and not more than a share of the training,
 but for the first 20."""
+
+FOR_EXACT, FOR_ALL_BUT_DYNAMICS = 0.4, 0.6
+"""Shares of the time after which the short examination goes on with something else."""
 
 PICOSECONDS, RUNS = 2.0, 3
 """Length of each hot run in ps, and their number, of the full examination."""
@@ -73,17 +76,20 @@ def examine_shortly(
     subject = Subject(potential, tuple(structures), tuple(structures), clock=Clock(seconds))
     kelvin, said = (temperature, f"{temperature:.0f} K, as given") if temperature else temperature_of(structures)
     found, shown, runs = _Found(silent), list[Curve](), list[HotRun]()
-    found.take(exact(subject, n_structures=2))
-    if subject.clock.left > 0:
-        shown = curves(subject)
-        found.take(dimers(subject, shown))
-    if subject.clock.left > 0:
-        found.take(data(subject, most_structures=50))
-    if subject.clock.left > 0:
-        lines, runs = hot(subject, kelvin, 1.0, 1)
-        found.take(iter(lines))
-    else:
-        found.take(iter([NotLooked("stable", "hot dynamics", f"the {seconds:.0f} s that there are were over")]))
+    with subject.clock.within(FOR_EXACT):
+        found.take(exact(subject, n_structures=2))
+    with subject.clock.within(FOR_ALL_BUT_DYNAMICS):
+        if subject.clock.left > 0:
+            shown = curves(subject)
+            found.take(dimers(subject, shown))
+        else:
+            found.take(iter([NotLooked("smooth", "dimers", NO_TIME)]))
+        if subject.clock.left > 0:
+            found.take(data(subject, most_structures=50))
+        else:
+            found.take(iter([NotLooked("data", "errors", NO_TIME)]))
+    lines, runs = hot(subject, kelvin, 1.0, 1)
+    found.take(iter(lines))
     told = [f"a short examination, on {len(subject.known)} structures; all of it: nnpot check MODEL DATA"]
     told += [f"temperature: {said}"]
     return found.page("", told, kelvin, Seen(shown, runs, subject.clock.passed))

@@ -14,6 +14,10 @@ Bound = Literal["≤", "≥"]
 """Which side of its limit a figure has to be on."""
 
 
+MARGIN = 6.0
+"""Powers of ten up to which a figure is said to be within or beyond its limit."""
+
+
 class Status(IntEnum):
     """How a figure compares with its limits."""
 
@@ -91,6 +95,16 @@ class Line:
         return f"{number(self.figure)} {self.unit}".rstrip()
 
     @property
+    def margin(self) -> float:
+        """By how many powers of ten the figure is within (negative) or beyond its limit, up to `MARGIN` of them."""
+        figure, limit = abs(self.figure), abs(self.limit)
+        has_passed = self.status == Status.PASSED
+        if not (math.isfinite(figure) and figure > 0 and limit > 0):
+            return -MARGIN if has_passed else MARGIN
+        power = min(abs(math.log10(figure / limit)), MARGIN)
+        return -power if has_passed else max(power, 0.1)
+
+    @property
     def wanted(self) -> str:
         """The limit with its side."""
         return f"{self.bound} {number(self.limit)} {self.unit}".rstrip()
@@ -110,6 +124,9 @@ class NotLooked:
     name: str
     why: str
 
+
+NO_TIME = "there was no time left"
+"""Why something was not looked at that has to end in time."""
 
 Found = Iterator[Line | NotLooked]
 """What a check yields."""

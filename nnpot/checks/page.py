@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from nnpot.checks.dimers import Curve
-from nnpot.checks.line import GROUPS, Line, NotLooked, Status
+from nnpot.checks.line import GROUPS, NO_TIME, Line, NotLooked, Status
 from nnpot.checks.stable import HotRun
-from nnpot.checks.verdict import verdict
+from nnpot.checks.verdict import in_short, verdict
 
 WIDTH = 100
 """Columns of the page."""
@@ -50,6 +50,11 @@ class Page:
         """The verdict in words, by the rule of :mod:`nnpot.checks.verdict`."""
         return verdict(self.lines, self.temperature)
 
+    @property
+    def in_short(self) -> str:
+        """The verdict without its reasons, in one sentence."""
+        return in_short(self.lines, self.temperature)
+
     def line(self, name: str) -> Line | None:
         """Return the line of a name, None if that was not looked at."""
         return next((line for line in self.lines if line.name == name), None)
@@ -70,17 +75,33 @@ class Page:
         return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 
     def __str__(self) -> str:
-        width = max((len(line.name) for line in self.lines), default=0)
-        figures = max((len(line.measured) for line in self.lines), default=0)
+        width, figures = _widths(self.lines)
         shown = [self.title, *self.told]
         for group in GROUPS:
             of_group = [line for line in self.lines if line.group == group]
-            shown += ["", group] if of_group else []
-            for line in of_group:
-                shown.append(f"  {MARKS[line.status]}  {line.name:{width}}  {line.measured:>{figures}}  {line.wanted}")
-                shown += [f"          {line.sentence}"] if line.status > Status.PASSED else []
+            shown += ["", group, *_rows(of_group, width, figures)] if of_group else []
         shown += ["", *(f"not looked at: {text}" for text in self.gaps())] if self.not_looked else []
         return "\n".join([*shown, "", *(f"verdict: {sentence}" for sentence in self.verdict)])
+
+    def ending(self) -> str:
+        """Return the verdict in a sentence, and the lines that are a reason for it: for the end of a training."""
+        bad = [line for line in self.lines if line.status > Status.PASSED]
+        parts = [f"{n} {text}" for status, text in _COUNTED.items() if (n := counts(self.lines)[status])]
+        missing = ", ".join(one.name for one in self.not_looked if one.why == NO_TIME)
+        return "\n".join(
+            [
+                f"verdict: {self.in_short}",
+                f"  of {len(self.lines)} lines {', '.join(parts)}; {self._dynamics}" + (":" if bad else ""),
+                *_rows(bad, *_widths(bad)),
+                *([f"  not looked at, since {NO_TIME}: {missing}"] if missing else []),
+            ]
+        )
+
+    @property
+    def _dynamics(self) -> str:
+        """How much of it was run."""
+        lengths = ", ".join(f"{run.times[-1] / 1e3:.2g} ps" for run in self.runs)
+        return f"hot dynamics of {lengths}" if lengths else "no dynamics was run"
 
     def gaps(self) -> list[str]:
         """Return what was not looked at, names with the same reason together."""
@@ -88,6 +109,23 @@ class Page:
         return [
             f"{', '.join(one.name for one in self.not_looked if one.why == reason)} ({reason})" for reason in reasons
         ]
+
+
+_COUNTED = {Status.PASSED: "passed", Status.LOOK: "to be looked at", Status.FAILED: "failed"}
+
+
+def _widths(lines: Sequence[Line]) -> tuple[int, int]:
+    """Numbers of columns of names and of figures."""
+    return max((len(line.name) for line in lines), default=0), max((len(line.measured) for line in lines), default=0)
+
+
+def _rows(lines: Sequence[Line], width: int, figures: int) -> list[str]:
+    """Lines as text, with what was seen below those that have not passed."""
+    rows = []
+    for line in lines:
+        rows.append(f"  {MARKS[line.status]}  {line.name:{width}}  {line.measured:>{figures}}  {line.wanted}")
+        rows += [f"          {line.sentence}"] if line.status > Status.PASSED else []
+    return rows
 
 
 def counts(lines: Sequence[Line]) -> dict[Status, int]:

@@ -1,6 +1,5 @@
 """A picture of what was looked at: curves of dimers, hot dynamics, and every line beside its limit."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ from matplotlib.axes import Axes
 
 from nnpot.analysis.drawing import new_figure, save
 from nnpot.analysis.palette import BLUE, GRAY, GREEN, ORANGE, PALETTE, VERMILION
-from nnpot.checks.line import Line, Status
+from nnpot.checks.line import MARGIN, Status
 from nnpot.checks.page import Page
 
 COLORS = {Status.PASSED: GREEN, Status.LOOK: ORANGE, Status.FAILED: VERMILION}
@@ -34,26 +33,14 @@ def picture(path: Path, page: Page) -> Path:
     return save(figure, path)
 
 
-def margin(line: Line) -> float:
-    """Return by how many powers of ten a figure is within (negative) or beyond (positive) its limit, −6 to 6."""
-    figure, limit = abs(line.figure), abs(line.limit)
-    if line.status == Status.PASSED and not (math.isfinite(figure) and figure > 0 and limit > 0):
-        return -6.0
-    if not (math.isfinite(figure) and figure > 0 and limit > 0):
-        return 6.0
-    power = math.log10(figure / limit) * (1.0 if line.bound == "≤" else -1.0)
-    signed = -abs(power) if line.status == Status.PASSED else max(abs(power), 0.1)
-    return float(np.clip(signed, -6.0, 6.0))
-
-
 def _lines(ax: Axes, page: Page) -> None:
     """A bar for each line: how far from its limit."""
     for k, line in enumerate(reversed(page.lines)):
-        ax.barh(k, margin(line), color=COLORS[line.status], height=0.7)
+        ax.barh(k, line.margin, color=COLORS[line.status], height=0.7)
     names = [f"{line.group}: {line.name}" for line in reversed(page.lines)]
     ax.set_yticks(range(len(names)), names, fontsize=7)
     ax.axvline(0.0, color=GRAY, linewidth=0.8)
-    ax.set(xlim=(-6.5, 6.5), ylim=(-0.7, max(len(names), 1) - 0.3), title="Lines beside their limits")
+    ax.set(xlim=(-MARGIN - 0.5, MARGIN + 0.5), ylim=(-0.7, max(len(names), 1) - 0.3), title="Lines beside their limits")
     ax.set_xlabel("powers of ten within (left) and beyond the limit (right)")
 
 

@@ -11,7 +11,8 @@ from ase.md.nptberendsen import NPTBerendsen
 from numpy.typing import NDArray
 
 from nnpot.calculator import NNPotCalculator
-from nnpot.checks.line import Found, Limits, Line, NotLooked
+from nnpot.checks.line import NO_TIME, Found, Limits, Line, NotLooked
+from nnpot.checks.radial import composition, distributions, in_common, like, overlaps
 from nnpot.checks.subject import Subject
 from nnpot.checks.verdict import DYNAMICS
 from nnpot.extrapolation import FAR
@@ -51,18 +52,22 @@ OUTSIDE = Limits(FAR, np.inf, "γ")
 """Largest γ of an atom in hot dynamics: from 2 on it is outside of the training data (`nnpot.extrapolation`), where
 the model may still be right."""
 
+ALIKE = Limits(0.6, 0.25, "", "≥")
+"""Part that radial distributions of hot dynamics and of data of the same composition have in common: 0.75 to 0.95 is
+usual, also where a part has melted; 0.25 is another arrangement altogether."""
+
 FEWEST = 8
 """Number of atoms up to which periodic cells are repeated for dynamics."""
 
 FARTHEST = 1.5
 """Distance over the shortest one up to which atoms are looked for."""
 
-SAMPLED = 10.0
-"""Time between samples, in fs."""
+SAMPLED, LEAST_RUN, KEPT = 10.0, 100.0, 2
+"""Time between samples, and the shortest run that says something, in fs; each of so many samples is kept."""
 
 NVE_DRIFT, NVE_ORDER = "energy kept (drift at constant energy)", "fluctuation grows as Δt²"
 HOT_DISTANCE, HOT_HEAT, HOT_ENERGY = "hot: shortest distance", "hot: temperature", "hot: fall of the energy"
-HOT_GRADE = "hot: largest γ"
+HOT_GRADE, HOT_RADIAL, HOT = "hot: largest γ", "hot: radial distribution", "hot dynamics"
 CONSTANT_PRESSURE = "volume kept at zero pressure"
 PRESSURE = "dynamics at constant pressure"
 
@@ -79,6 +84,9 @@ class HotRun:
         energies: Potential energy less that of the start, in eV/atom, shape (n,).
         closest: Shortest distance over that of its pair in the structures, shape (n,).
         grades: Largest γ of an atom, shape (n,); NaN of a model that does not know it.
+        alike: Part that radial distributions in the later half have in common with those of the data; None if there
+            are too few structures of the same composition.
+        worst: The pair of elements that has least.
         end: Why it ended before its time; empty if it did not.
     """
 
@@ -89,6 +97,8 @@ class HotRun:
     energies: Array
     closest: Array
     grades: Array
+    alike: float | None = None
+    worst: str = ""
     end: str = ""
 
 
@@ -158,12 +168,16 @@ def hot(
     lowest = _lowest_energies(subject)
     runs, falls = list[HotRun](), list[float]()
     for k, structure in enumerate(structures):
-        if runs and subject.clock.left <= 0:
+        if subject.clock.left <= 0:
             break
         run, start = _hot_run(subject, structure, calculator, (HOTTER * temperature, picoseconds, k))
+        if subject.clock.left <= 0 and run.times[-1] < LEAST_RUN and not run.end:
+            break
         runs.append(run)
-        below = min(start, lowest.get(_composition(structure), start))
+        below = min(start, lowest.get(composition(structure), start))
         falls.append((below - start) - float(np.min(run.energies)))
+    if not runs:
+        return [NotLooked("stable", HOT, NO_TIME)], []
     return list(_judged(runs, falls, HOTTER * temperature)), runs
 
 
@@ -184,6 +198,7 @@ def _judged(runs: Sequence[HotRun], falls: Sequence[float], temperature: float) 
     k = int(np.argmax(falls))
     seen = f"at {temperature:.0f} K the energy of {runs[k].name} falls {falls[k]:.2g} eV/atom below the lowest known"
     yield Line.judged("stable", HOT_ENERGY, FALL, max(float(falls[k]), 0.0), seen, DYNAMICS)
+    yield _radial(runs, temperature)
     farthest = max(runs, key=lambda run: float(np.nan_to_num(run.grades).max()))
     if np.isnan(farthest.grades).all():
         yield NotLooked("stable", HOT_GRADE, "the model does not know where it extrapolates; nnpot calibrate lets it")
@@ -191,6 +206,16 @@ def _judged(runs: Sequence[HotRun], falls: Sequence[float], temperature: float) 
     figure = float(np.nanmax(farthest.grades))
     seen = f"at {temperature:.0f} K atoms of {farthest.name} get outside of the training data, to γ = {figure:.2g}"
     yield Line.judged("stable", HOT_GRADE, OUTSIDE, figure, seen, f"dynamics at {temperature:.0f} K")
+
+
+def _radial(runs: Sequence[HotRun], temperature: float) -> Line | NotLooked:
+    compared = [(run.alike, run) for run in runs if run.alike is not None]
+    if not compared:
+        return NotLooked("stable", HOT_RADIAL, "there are too few structures of the composition of a hot run")
+    figure, run = min(compared, key=lambda one: one[0])
+    seen = f"at {temperature:.0f} K distances in {run.name} have {100 * figure:.0f} % in common with those of the data"
+    seen += f" ({run.worst} least)"
+    return Line.judged("stable", HOT_RADIAL, ALIKE, figure, seen, DYNAMICS)
 
 
 def _hot_run(
@@ -202,6 +227,7 @@ def _hot_run(
     atoms.calc = calculator
     every = max(1, round(SAMPLED / timestep_of(structure)))
     rows, end, n = list[tuple[float, float, float, float, float]](), "", len(atoms)
+    kept = list[Structure]()
     start = float("nan")
     try:
         start = atoms.get_potential_energy() / n
@@ -214,16 +240,28 @@ def _hot_run(
             knows = GRADE in calculator.implemented_properties
             grade = float(np.max(calculator.get_property(GRADE, atoms))) if knows else np.nan
             rows.append((sample * SAMPLED, kelvin, energy, nearest(subject, atoms), grade))
+            if sample % KEPT == 0:
+                kept.append(Structure.from_ase(atoms))
             if kelvin > 30 * temperature:
                 end = f"{kelvin:.0f} K after {sample * SAMPLED:.0f} fs"
                 break
-            if subject.clock.left <= 0 and sample * SAMPLED >= 100:
+            if subject.clock.left <= 0:
                 break
     except ValueError as error:  # no finite forces, or atoms out of reach
         end = str(error)
     times, kelvins, energies, closest, grades = np.array(rows or [(0.0, np.nan, np.nan, 0.0, np.nan)]).T
     name = structure.name or structure.group or atoms.get_chemical_formula()
-    return HotRun(name, n, times, kelvins, energies, closest, grades, end), start
+    alike = _alike(subject, structure, kept[len(kept) // 2 :])
+    return HotRun(name, n, times, kelvins, energies, closest, grades, *alike, end), start
+
+
+def _alike(subject: Subject, start: Structure, later: Sequence[Structure]) -> tuple[float | None, str]:
+    """Compare radial distributions with those of data of the same composition."""
+    known, cutoff = like(start, subject.known), subject.potential.cutoff
+    parts = overlaps(distributions(later, cutoff), distributions(known, cutoff))
+    if not parts:
+        return None, ""
+    return in_common(parts, start), "–".join(min(parts, key=lambda pair: parts[pair]))
 
 
 def nearest(subject: Subject, atoms: Atoms) -> float:
@@ -281,16 +319,11 @@ def _heat(run: HotRun, temperature: float) -> float:
     return float((averaged.max() / temperature - 1.0) / np.sqrt(2.0 / (3.0 * run.n_atoms)))
 
 
-def _composition(structure: Structure) -> tuple[tuple[int, float], ...]:
-    numbers, counts = np.unique(structure.numbers.numpy(), return_counts=True)
-    return tuple(zip(numbers.tolist(), np.round(counts / len(structure), 6).tolist(), strict=True))
-
-
 def _lowest_energies(subject: Subject) -> dict[tuple[tuple[int, float], ...], float]:
     """Lowest energy that the model gives any structure, in eV/atom, by composition."""
     lowest: dict[tuple[tuple[int, float], ...], float] = {}
     for structure in subject.known[:: max(1, len(subject.known) // 200)]:
-        key, energy = _composition(structure), float(subject.single.predict(structure).energy) / len(structure)
+        key, energy = composition(structure), float(subject.single.predict(structure).energy) / len(structure)
         lowest[key] = min(lowest.get(key, energy), energy)
     return lowest
 

@@ -2,7 +2,8 @@
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,15 @@ class Clock:
 
     def __init__(self, seconds: float = float("inf")) -> None:
         self.seconds, self._start = seconds, time.monotonic()
+
+    @contextmanager
+    def within(self, share: float) -> Iterator[None]:
+        """Let there be less time in the block: a share of the whole, counted from the beginning."""
+        whole, self.seconds = self.seconds, share * self.seconds
+        try:
+            yield
+        finally:
+            self.seconds = whole
 
     @property
     def passed(self) -> float:

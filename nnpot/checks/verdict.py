@@ -26,29 +26,37 @@ def verdict(lines: Sequence[Line], temperature: float | None) -> tuple[str, ...]
         lines: All that was looked at.
         temperature: Of the dynamics, in K; None if none was run.
     """
+    return tuple(said + reason for said, reason in _sentences(lines, temperature))
+
+
+def in_short(lines: Sequence[Line], temperature: float | None) -> str:
+    """Return the verdict without its reasons, as one sentence."""
+    return "; ".join(said for said, _ in _sentences(lines, temperature))
+
+
+def _sentences(lines: Sequence[Line], temperature: float | None) -> list[tuple[str, str]]:
+    """What is said, and the reason for it."""
     failed = [line for line in lines if line.status == Status.FAILED]
     wrong = [line for line in failed if line.group == "exact"]
     if wrong:
         named = "; ".join(f"{line.name}: {line.sentence}" for line in wrong)
-        return (f"{NEVER}: {named}",)
-    sentences = [*_of_dynamics(failed, temperature)]
+        return [(NEVER, f": {named}")]
+    sentences = _of_dynamics(failed, temperature)
     for status, beginning in ((Status.FAILED, "not for"), (Status.LOOK, "look before")):
         of_status = [line for line in lines if line.status == status and line.bars not in ("", DYNAMICS)]
         for what in dict.fromkeys(line.bars for line in of_status):
             because = "; ".join(line.sentence for line in of_status if line.bars == what)
-            sentences.append(f"{beginning} {what}, because {because}")
+            sentences.append((f"{beginning} {what}", f", because {because}"))
     doubtful = [line for line in lines if line.status == Status.LOOK and line.bars == DYNAMICS]
     if doubtful:
-        sentences.append(f"look before {DYNAMICS}: {'; '.join(line.sentence for line in doubtful)}")
-    if not sentences:
-        sentences = ["nothing speaks against it in what was looked at"]
-    return tuple(sentences)
+        sentences.append((f"look before {DYNAMICS}", f": {'; '.join(line.sentence for line in doubtful)}"))
+    return sentences or [("nothing speaks against it in what was looked at", "")]
 
 
-def _of_dynamics(failed: Sequence[Line], temperature: float | None) -> list[str]:
+def _of_dynamics(failed: Sequence[Line], temperature: float | None) -> list[tuple[str, str]]:
     against = [line for line in failed if line.bars == DYNAMICS]
     if against:
-        return [f"not for {DYNAMICS}, because {'; '.join(line.sentence for line in against)}"]
+        return [(f"not for {DYNAMICS}", f", because {'; '.join(line.sentence for line in against)}")]
     if temperature is None:
         return []
-    return [f"fit for {DYNAMICS} at {temperature:.0f} K near the training data"]
+    return [(f"fit for {DYNAMICS} at {temperature:.0f} K near the training data", "")]

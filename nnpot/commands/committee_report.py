@@ -32,7 +32,7 @@ log = logging.getLogger("nnpot")
 
 def report_of_committee(
     out: Path, folders: Sequence[Path], committee: Committee, data: DataOptions, summary: Mapping[str, Any]
-) -> None:
+) -> Facts:
     """Print the errors of a committee, write its picture, page and text.
 
     The errors are on the structures that validated all members if there are such, or else on those that validated any,
@@ -44,6 +44,9 @@ def report_of_committee(
         committee: The model of all.
         data: What they were trained on.
         summary: What its file says of its origin.
+
+    Returns:
+        What the page tells.
 
     Raises:
         FileNotFoundError: If the data are no longer there, or the checkpoint of a member.
@@ -87,6 +90,7 @@ def report_of_committee(
     print(next_steps(out))
     print("  its spread: atoms.calc.results['forces_std'] after a calculation")
     print(f"  the members by themselves: nnpot compare {' '.join(shlex.quote(str(folder)) for folder in folders)}")
+    return facts
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,6 +51,7 @@ COMMANDS = {
             "--trainer.accelerator gpu": "train on a GPU",
             "--repulsion": "learn beside the ZBL repulsion of the nuclei, instead of a core put on afterwards",
             "--uncertainty false": "do not let the model know how large its errors are likely to be",
+            "--check false": "do not end with a short check of the model",
             "--members N": "train a committee, whose spread estimates the uncertainty",
             "--out FOLDER": "of this run",
             "--seed N": "of the split, the first weights and the order of the structures",

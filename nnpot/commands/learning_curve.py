@@ -134,7 +134,8 @@ def _arguments(
     data = folder / f"{len(structures)}.xyz"
     write(data, [s.to_ase() for s in structures], format="extxyz")
     length = [] if max_epochs is None else ["--trainer.max_epochs", str(max_epochs)]
-    return ["--recipe", recipe, "--data.train", str(data), "--data.doctor", "off", "--seed", str(seed), *length]
+    plainly = ["--data.doctor", "off", "--check", "false"]
+    return ["--recipe", recipe, "--data.train", str(data), *plainly, "--seed", str(seed), *length]
 
 
 def _tell_plan(known: Sequence[Structure], numbers: Sequence[int], n_tested: int, how: Sequence[Any]) -> None:

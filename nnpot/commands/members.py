@@ -1,12 +1,14 @@
 """Committees: several trainings of one recipe that differ in what chance decides, and the model of all of them."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nnpot.calibration import calibrated, in_words
+from nnpot.commands.closing_check import closing_check
 from nnpot.commands.committee_report import parts_of_members, report_of_committee
 from nnpot.committee import Committee
 from nnpot.io import MODEL, load, read_summary, save
@@ -18,7 +20,8 @@ log = logging.getLogger("nnpot")
 def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **settings: Any) -> Path:
     """Train the members of a committee one after the other, each into a folder of `out`; write model and report of all.
 
-    Members that are finished are not trained again; one that was interrupted goes on.
+    Members that are finished are not trained again; one that was interrupted goes on.  The check, if there is one, is
+    of the model of all.
 
     Args:
         n: Number of members.
@@ -41,7 +44,7 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
         raise ValueError("a committee goes on by the same command once more, without --resume")
     if settings["data"].split_seed is None:
         settings["data"] = replace(settings["data"], split_seed=seed)
-    folders = [out / f"member-{k}" for k in range(n)]
+    began, folders = time.perf_counter(), [out / f"member-{k}" for k in range(n)]
     if settings["plan"]:
         print(f"each of {n} members:")
         return train(out=folders[0], seed=seed, **settings)
@@ -50,7 +53,7 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
         if (folder / "report.txt").is_file() and (folder / MODEL).is_file():
             continue
         started = folder if (folder / "last.ckpt").is_file() else None
-        train(out=folder, seed=seed + k, **{**settings, "resume": started})
+        train(out=folder, seed=seed + k, **{**settings, "resume": started, "check": False})
     if not is_first(settings["trainer"]):  # which tells
         return out / MODEL
     of_members = [read_summary(folder / MODEL) for folder in folders]
@@ -63,7 +66,9 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
     save(committee, out / MODEL, {**summary, **({"uncertainty": told} if committee.is_calibrated else {})})
     what = "error bars" if committee.is_calibrated else "spread tells where it errs, but not by how much"
     print(f"{out / MODEL}: a committee of {n}" + (f" with {what}" if committee.is_calibrated else f", whose {what}"))
-    report_of_committee(out, folders, committee, settings["data"], summary)
+    facts = report_of_committee(out, folders, committee, settings["data"], summary)
+    if settings["check"]:
+        closing_check(facts, began)
     return out / MODEL
 
 

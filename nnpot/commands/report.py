@@ -60,11 +60,14 @@ class RunReport:
         evaluation, known = self._evaluations(potential, quiet=True)
         self._write_page(self._facts(potential, evaluation, known, summary_of(result), is_over=False))
 
-    def finish(self, potential: Potential | None) -> None:
+    def finish(self, potential: Potential | None) -> Facts:
         """Print the errors, write pictures, page and, the last, text: a run without it is seen to lack something.
 
         Args:
             potential: The model of the run.
+
+        Returns:
+            What the page tells.
 
         Raises:
             OSError: If a file cannot be written.
@@ -84,6 +87,7 @@ class RunReport:
         write_atomically(self.folder / "report.txt", text + "\n")
         print(text)
         print(next_steps(self.folder))
+        return facts
 
     def _evaluations(self, potential: Potential, *, quiet: bool = False) -> tuple[Evaluation, Evaluation]:
         """Errors on validation structures, or the training ones if there are none, and on some of the latter.

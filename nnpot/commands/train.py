@@ -13,6 +13,8 @@ import pytorch_lightning as pl
 import torch
 from jsonargparse import ArgumentParser
 
+from nnpot.analysis.report.facts import Facts
+from nnpot.commands.closing_check import FOUND, closing_check
 from nnpot.commands.members import train_members
 from nnpot.commands.renamed import settings_by_new_names
 from nnpot.commands.report import RunReport
@@ -61,6 +63,7 @@ def train(
     *,
     repulsion: Literal["auto"] | bool = "auto",
     uncertainty: bool = True,
+    check: bool = True,
     plan: bool = False,
 ) -> Path:
     """Train a potential on energies, forces, stresses, dipoles and charges.
@@ -68,7 +71,7 @@ def train(
     Writes into the folder `out`: model.nnpot (the potential: the weights at the end, or the best on validation if the
     run was cut short), last.ckpt (to resume from), config.yaml (all settings as they were given), resolved.yaml (the
     same without `auto`), metrics.csv, report.html, report.txt, learning.png, parity.png, doctor.txt (a short look at
-    the data).
+    the data), check.json (what the model is good for).
 
     Args:
         potential: What to train; what it leaves open is taken from the data.  Not needed with `from_model` or `resume`.
@@ -92,6 +95,8 @@ def train(
         uncertainty: Whether the model is to know, after the training, how large its errors are likely to be and how
             far an atom is from the training data, made with the validation structures; of few structures that all train
             with those that a twin has not seen, which takes half of the time more.
+        check: Whether a short check of the model, of 20 s or a twentieth of the training, a minute at most, says in
+            the end what it is good for.
         plan: Only estimate time and memory, by a few steps; write nothing.
 
     Returns:
@@ -105,11 +110,11 @@ def train(
     began = time.perf_counter()
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must be from 0 to 2³² − 1, got {seed}")
+    afterwards = {"repulsion": repulsion, "uncertainty": uncertainty, "check": check}
     if members != 1:
         of_each = {"data": data, "loss": loss, "optimizer": optimizer, "trainer": trainer, "license": license}
         of_each |= {"potential": potential, "from_model": from_model, "resume": resume}
-        of_each |= {"repulsion": repulsion, "uncertainty": uncertainty, "plan": plan}
-        return train_members(members, train, out, seed, **of_each)
+        return train_members(members, train, out, seed, **of_each, **afterwards, plan=plan)
     pl.seed_everything(seed, verbose=False)
     check_launcher(trainer)
     check_machine(trainer)
@@ -118,7 +123,7 @@ def train(
     options = {"potential": potential, "data": _found_from_anywhere(data), "loss": loss, "optimizer": optimizer}
     model = None if from_model is None else from_model.absolute()
     run = {"trainer": trainer, "out": out, "seed": seed, "from_model": model, "license": license}
-    settings = plain({**options, **run, "repulsion": repulsion, "uncertainty": uncertainty})
+    settings = plain({**options, **run, **afterwards})
     if from_model is not None:
         optimizer = replace(optimizer, lr=FINE_TUNING_RATE * optimizer.lr)
     request = Request(is_patient=is_child_of_launcher())
@@ -131,7 +136,8 @@ def train(
             else:
                 checkpoint, changes = _going_on(checkpoint_of(resume), settings, kept, keeps_folder=is_first(trainer))
                 if _is_done(checkpoint, changes, loss, optimizer, trainer):
-                    return _nothing_to_do(checkpoint, Twin(checkpoint.record, data, loss, optimizer, trainer))
+                    twin = Twin(checkpoint.record, data, loss, optimizer, trainer)
+                    return _nothing_to_do(checkpoint, twin, check=check)
                 folder, diagnosis = checkpoint.path.parent, None
                 start = restart(checkpoint, data, settings, trainer, changes)
 
@@ -160,7 +166,7 @@ def train(
                     raise SystemExit(0) from error
                 raise
         if engine.is_global_zero:
-            _conclude(report, began, Twin(start.record, data, loss, optimizer, trainer))
+            _conclude(report, began, Twin(start.record, data, loss, optimizer, trainer), check=check)
     return folder / MODEL
 
 
@@ -279,22 +285,24 @@ def _found_from_anywhere(data: DataOptions) -> DataOptions:
     return replace(data, train=plain_sources(data.train, absolute=True), **own)
 
 
-def _conclude(report: RunReport, began: float, twin: Twin) -> None:
-    """Write model and report of a training that has ended by itself."""
+def _conclude(report: RunReport, began: float, twin: Twin, *, check: bool) -> None:
+    """Write model and report of a training that has ended by itself, and check the model."""
     try:
         model = save_result(report.folder, lambda: report.split, began)
-        _finish(report, model, twin, began)
+        facts = _finished(report, model, twin, began)
     except (KeyboardInterrupt, OSError) as error:
         if not hasattr(error, "__notes__"):
             error.add_note(f"the training is over; for model and report: {_again(report.folder)}")
         raise
+    if check:
+        closing_check(facts, began, twin.trainer.deadline(began))
 
 
-def _finish(report: RunReport, model: Potential | None, twin: Twin, began: float | None = None) -> None:
+def _finished(report: RunReport, model: Potential | None, twin: Twin, began: float | None = None) -> Facts:
     """Write the report of a training, after its model has got error bars where a twin is needed for that."""
     assert model is not None
     try:
-        report.finish(twin.error_bars_for(model, report.folder, report.split, began))
+        return report.finish(twin.error_bars_for(model, report.folder, report.split, began))
     except InterruptedRunError as error:  # the model is there, and is told of
         report.finish(model)
         error.add_note(f"the model has no error bars yet; for these: {_again(report.folder)}")
@@ -329,17 +337,21 @@ def _again(folder: Path) -> str:
     return shlex.join(["nnpot", "train", "--resume", str(folder)])
 
 
-def _nothing_to_do(checkpoint: Checkpoint, twin: Twin) -> Path:
+def _nothing_to_do(checkpoint: Checkpoint, twin: Twin, *, check: bool) -> Path:
     """Say that a run has done all of its epochs; make what is missing if it was killed right after the last of them."""
     folder, record = checkpoint.path.parent, checkpoint.record
     model, report = folder / MODEL, folder / "report.txt"
     final = save_result(folder, lambda: Split.read(twin.data, 0, record.aside))
     assert final is not None
     is_older = not report.is_file() or report.stat().st_mtime < model.stat().st_mtime
-    if is_older or not final.is_calibrated:
+    is_unchecked = check and record.settings.get("check", False) and not (folder / FOUND).is_file()
+    if is_older or is_unchecked or not final.is_calibrated:
         split = Split.read(twin.data, record.settings["seed"], record.aside)
-        if is_older or twin.is_wanted(final, split):
-            _finish(RunReport(folder, split), final, twin)
+        if is_older or is_unchecked or twin.is_wanted(final, split):
+            began = time.perf_counter()
+            facts = _finished(RunReport(folder, split), final, twin)
+            if check:
+                closing_check(facts, began)
     if checkpoint.stopped:
         done = f"stopped early after {checkpoint.epochs} epochs (trainer.patience), "
     elif checkpoint.epochs < checkpoint.record.length.max_epochs:

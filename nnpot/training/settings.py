@@ -28,7 +28,7 @@ MAY_CHANGE = (
     *("trainer.compile", "trainer.gradient_clip"),
     *_MACHINE,
     *("data.batch_size", "data.batch_atoms", "data.cache", "data.cache_gib", "data.pairs_gib"),
-    *("data.level", "license"),
+    *("data.level", "license", "check"),
 )
 """Settings that a resumed run may change: length, machine, batch size, what is said of the model."""
 

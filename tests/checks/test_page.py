@@ -16,8 +16,8 @@ from nnpot import save
 from nnpot.__main__ import main
 from nnpot.checks import Line, NotLooked, Page, Status, Subject, examination, examine_shortly, seconds_after
 from nnpot.checks.derivatives import FORCES, STRESS
-from nnpot.checks.line import Limits, number
-from nnpot.checks.picture import margin, picture
+from nnpot.checks.line import NO_TIME, Limits, number
+from nnpot.checks.picture import picture
 from nnpot.checks.verdict import DYNAMICS, verdict
 from nnpot.potential import Potential
 from nnpot.structure import Structure
@@ -103,11 +103,28 @@ def test_numbers_are_short() -> None:
 def test_a_bar_is_on_the_side_of_its_status(tmp_path: Path) -> None:
     for figure in (0.0, 0.5, 5.0, 50.0, math.inf, math.nan):
         one = line(figure)
-        assert (margin(one) > 0) == (one.status > Status.PASSED)
+        assert (one.margin > 0) == (one.status > Status.PASSED)
         other = Line.judged("physics", "elastic", LARGE, figure, "")
-        assert (margin(other) > 0) == (other.status > Status.PASSED)
+        assert (other.margin > 0) == (other.status > Status.PASSED)
     picture(tmp_path / "page.png", Page("model", (), (line(0.5), line(math.nan))))
     assert (tmp_path / "page.png").stat().st_size > 10_000
+
+
+def test_a_training_ends_with_the_verdict_in_short_and_the_lines_behind_it() -> None:
+    lines = (line(0.5), line(20, "data", bars="phonons", name="another"), line(2, bars="phonons", name="third"))
+    gaps = (NotLooked("stable", "hot dynamics", NO_TIME), NotLooked("physics", "modes", "no crystal"))
+    page = Page("", (), lines, gaps, 300.0)
+    assert page.in_short == "fit for dynamics at 300 K near the training data; not for phonons; look before phonons"
+    assert page.ending().splitlines() == [
+        f"verdict: {page.in_short}",
+        "  of 3 lines 1 passed, 1 to be looked at, 1 failed; no dynamics was run:",
+        "  FAILED  another  20 eV  ≤ 1 eV",
+        "          it is 20",
+        "  look    third     2 eV  ≤ 1 eV",
+        "          it is 2",
+        "  not looked at, since there was no time left: hot dynamics",
+    ]
+    assert Page("", (), lines[:1]).ending().splitlines()[1] == "  of 1 lines 1 passed; no dynamics was run"
 
 
 # the command ----------------------------------------------------------------------------------------------------------
@@ -177,15 +194,16 @@ def test_wrong_settings_are_refused(
 # the short form -------------------------------------------------------------------------------------------------------
 
 
-def test_the_short_form_says_what_there_was_no_time_for(tmp_path: Path) -> None:
+def test_the_short_form_says_what_there_was_no_time_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     structures = [Structure.from_ase(atoms) for atoms in ase.io.read(data(tmp_path / "t.xyz", MorsePairs()), ":")]
     page = examine_shortly(MorsePairs().double(), structures, seconds=0.0)
     assert {one.name for one in page.lines} <= {FORCES, STRESS}
     assert page.verdict == ("nothing speaks against it in what was looked at",)
     assert [one.name for one in page.not_looked][-1] == "hot dynamics"
     assert page.temperature is None
-    page = examine_shortly(MorsePairs().double(), structures, seconds=4.0, temperature=300.0)
-    assert {one.group for one in page.lines} >= {"exact", "smooth"}
+    monkeypatch.setattr(examination, "hot", lambda *_: ([], []))
+    page = examine_shortly(MorsePairs().double(), structures, seconds=600.0, temperature=300.0)
+    assert {one.group for one in page.lines} == {"exact", "smooth", "data"}
     assert page.status == Status.PASSED
 
 

@@ -6,12 +6,17 @@ from planted_models import MorsePairs, Wrong
 from systems import SYSTEMS, acsf, knowing, network_potential, rattled
 
 from nnpot.checks import Clock, Line, NotLooked, Status, Subject
+from nnpot.checks.line import NO_TIME
+from nnpot.checks.radial import distributions, in_common, like, overlaps
 from nnpot.checks.stable import (
+    ALIKE,
     CONSTANT_PRESSURE,
+    HOT,
     HOT_DISTANCE,
     HOT_ENERGY,
     HOT_GRADE,
     HOT_HEAT,
+    HOT_RADIAL,
     NVE_DRIFT,
     NVE_ORDER,
     constant_energy,
@@ -82,6 +87,38 @@ def test_a_hole_is_found_in_hot_dynamics() -> None:
     assert runs[0].name == "squeezed"
 
 
+def test_another_arrangement_is_found_by_its_distances() -> None:
+    def run(potential: Potential) -> Line:
+        known = [crystal() for _ in range(5)]
+        return by_name(hot(Subject(potential.double(), (*known,)), 300.0, 0.3, 1)[0])[HOT_RADIAL]
+
+    assert run(MorsePairs()).figure > 0.85
+    assert run(MorsePairs(fault="clumps")).status > Status.PASSED
+
+
+def test_distributions_have_in_common_what_they_share() -> None:
+    one = [crystal(2, 1.0)] * 5
+    own = distributions(one, 5.0)
+    assert set(own) == {("Cu", "Cu")}
+    assert own["Cu", "Cu"].sum() == pytest.approx(1.0)
+    assert overlaps(own, own) == {("Cu", "Cu"): pytest.approx(1.0)}
+    wide = overlaps(own, distributions([crystal(2, 1.25)] * 5, 5.0))["Cu", "Cu"]
+    assert ALIKE.status(wide) > Status.PASSED
+    water = [Structure.from_ase(rattled(SYSTEMS["water"](), 0.02, seed)) for seed in range(30)]
+    of_water = distributions(water, 5.0)
+    parts = dict.fromkeys(of_water, 0.5) | {("H", "H"): 0.2}
+    n_h = float((water[0].numbers == 1).double().mean())
+    weights = {("H", "H"): n_h**2, ("H", "O"): 2 * n_h * (1 - n_h), ("O", "O"): (1 - n_h) ** 2}
+    whole = sum(weights[pair] for pair in parts)
+    assert in_common(parts, water[0]) == pytest.approx(0.5 - 0.3 * n_h**2 / whole)
+
+
+@pytest.mark.parametrize(("n", "wanted"), [(4, 0), (5, 5), (100, 50)])
+def test_data_of_the_same_composition_are_compared(n: int, wanted: int) -> None:
+    others = [Structure.from_ase(SYSTEMS["water"]())] * 9
+    assert len(like(crystal(1), [*[crystal(2)] * n, *others])) == wanted
+
+
 def test_dynamics_that_ends_has_failed() -> None:
     lines, runs = hot(subject(Wrong(MorsePairs(), "not a number")), 300.0, 0.1, 1)
     assert by_name(lines)[HOT_HEAT].status == Status.FAILED
@@ -100,9 +137,12 @@ def test_without_structures_there_is_no_dynamics() -> None:
 
 
 def test_dynamics_ends_when_there_is_no_time() -> None:
-    _, runs = hot(subject(MorsePairs(), clock=Clock(0.0)), 300.0, 5.0, 2)
-    assert len(runs) == 1
-    assert runs[0].times[-1] == 100.0
+    lines, runs = hot(subject(MorsePairs(), clock=Clock(0.0)), 300.0, 5.0, 2)
+    assert [(line.name, line.why) for line in lines if isinstance(line, NotLooked)] == [(HOT, NO_TIME)]
+    assert runs == []
+    for ends_after, n in ((5, 0), (14, 1)):  # times that it looks at the clock
+        one = subject(MorsePairs(), clock=Looks(ends_after))
+        assert len(hot(one, 300.0, 5.0, 2)[1]) == n
 
 
 def test_distances_are_relative_to_the_shortest_of_their_elements() -> None:
@@ -116,6 +156,19 @@ def test_distances_are_relative_to_the_shortest_of_their_elements() -> None:
 def test_time_steps_are_for_the_lightest_atom() -> None:
     steps = [timestep_of(Structure.from_ase(SYSTEMS[name]())) for name in ("water", "triclinic", "primitive cell")]
     assert steps == [0.5, 1.0, 2.0]
+
+
+class Looks(Clock):
+    """Is over once it was looked at so often."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n = n
+
+    @property
+    def left(self) -> float:
+        self.n -= 1
+        return max(0.0, float(self.n))
 
 
 def thermal(kelvin: float, n: int = 8) -> list[Structure]:

@@ -37,6 +37,7 @@ ELSEWHERE = {
     "trainer.strategy": "unit/training/test_run.py::test_on_several_nodes_slurm_does",
     "trainer.max_time": "unit/commands/test_stop.py::test_a_time_limit_ends_a_run",
     "uncertainty": "unit/commands/test_calibrate.py::test_a_training_leaves_a_model_that_knows_its_errors",
+    "check": "unit/commands/test_closing_check.py::test_a_training_ends_with_what_its_model_is_good_for",
     "repulsion": "unit/commands/test_train.py::test_repulsion_becomes_part_of_the_model",
     "out": "unit/commands/test_train.py::test_a_run_leaves_its_files",
     "data.doctor": "doctor/test_doctor.py::test_a_training_may_go_on_all_the_same",

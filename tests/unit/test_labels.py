@@ -69,6 +69,7 @@ def test_a_further_label_is_an_entry_and_a_head(tmp_path: Path) -> None:
         "data.train": str(data),
         "data.validation": str(data),
         "data.doctor": "off",
+        "check": "false",
         "trainer.max_epochs": "2",
         "trainer.accelerator": "cpu",
         "out": str(tmp_path / "run"),

@@ -60,6 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "data": {"train": str(data), "doctor": "off"},
         "trainer": trainer,
         "repulsion": False,
+        "check": False,
     }
     config.write_text(yaml.safe_dump(settings))
     arguments = ["train", "--config", str(config), "--out", str(folder / "out")]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nnpot.analysis.evaluate import Evaluation, Labelled
 from nnpot.analysis.history import History
 from nnpot.analysis.report.closeness import Closest
+from nnpot.analysis.report.examined import Examined
 from nnpot.analysis.report.inside import Inside
 from nnpot.analysis.speed import Speed
 from nnpot.labels import LABELS
@@ -59,6 +60,7 @@ class Facts:
         speed: Of a step of molecular dynamics.
         lost: Number of predictions of a label that are not finite, and not among the errors.
         members: Errors of each member of a committee on the same structures, by the name to show.
+        examined: What a check of the model has found.
         is_partly_known: Whether each of the structures was among the training structures of some members.
     """
 
@@ -87,6 +89,7 @@ class Facts:
     speed: Speed | None = None
     lost: Mapping[str, int] = field(default_factory=dict)
     members: Mapping[str, Evaluation] = field(default_factory=dict)
+    examined: Examined | None = None
     is_partly_known: bool = False
 
     @property

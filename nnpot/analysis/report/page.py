@@ -20,6 +20,7 @@ from nnpot.analysis.report.charts import (
 from nnpot.analysis.report.closeness import core_of, dimers, pairs_of
 from nnpot.analysis.report.committee import members, spreads
 from nnpot.analysis.report.error_bars import error_bars
+from nnpot.analysis.report.examined import section as examined_section
 from nnpot.analysis.report.facts import (
     Facts,
     apart_from_composition,
@@ -59,6 +60,7 @@ def page(facts: Facts) -> str:
     evaluation, lost = of_finite(facts.evaluation)
     facts = replace(facts, evaluation=evaluation, lost=lost)
     sections: tuple[tuple[str, Callable[[Facts], str]], ...] = (
+        ("What the model is good for", lambda facts: examined_section(facts.examined)),
         ("Errors", _errors),
         ("Members of the committee", members),
         ("Spread of the members against the error", spreads),

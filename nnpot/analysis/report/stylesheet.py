@@ -67,6 +67,8 @@ figure svg.atoms{width:auto;max-width:100%;max-height:15rem;margin:auto}
 .disc{stroke:#444;stroke-width:.8}
 .ink{stroke:var(--soft)}.c0{stroke:var(--c0)}.c1{stroke:var(--c1)}.c2{stroke:var(--c2)}.c3{stroke:var(--c3)}
 .c4{stroke:var(--c4)}.c5{stroke:var(--c5)}.bar{stroke:none}.bar.c5{fill:var(--c5)}
+.bar.good{fill:var(--good)}.bar.look{fill:var(--look)}.bar.bad{fill:var(--bad)}
+svg.beside{vertical-align:middle}table.bars th.group{text-align:left;padding-top:.7rem;color:var(--soft)}
 @media (max-width:40rem){table{font-size:.82rem}th,td{padding:.25rem .35rem}th[scope=row],thead th{white-space:normal}
 thead th+th{min-width:4.8rem}table.rows th{min-width:6.5rem}table.bars thead th{white-space:nowrap}}
 details summary{cursor:pointer}

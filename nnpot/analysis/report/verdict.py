@@ -78,7 +78,7 @@ def verdict(facts: Facts) -> list[Statement]:
     """
     parts: tuple[Callable[[Facts], Iterator[Statement]], ...] = (
         _doctor, _progress, _errors, _validation, _overfitting, _inside, _outliers, _types, _spread, _labels,
-        _closeness,
+        _closeness, _examined,
     )  # fmt: skip
     said = [(part is not _errors, statement) for part in parts for statement in part(facts)]
     in_order = sorted(said, key=lambda one: (-one[1].mark, one[0] and one[1].mark == Mark.GOOD))
@@ -119,6 +119,15 @@ def _errors(facts: Facts) -> Iterator[Statement]:
         within = f" {spread_of_what(facts)}" if name == "energy" else ""
         seen = f"{told}, {two_digits(100 * part)} % of the spread of the data{within} ({with_unit(size, label.shown)})"
         yield Statement(mark, seen, "" if mark == Mark.GOOD else _what_lowers(facts, name, rmse))
+
+
+def _examined(facts: Facts) -> Iterator[Statement]:
+    """What a check of the model has found."""
+    if facts.examined is not None:
+        mark = {"passed": Mark.GOOD, "look": Mark.LOOK, "failed": Mark.BAD}[facts.examined.status]
+        command = "" if mark == Mark.GOOD else facts.examined.command
+        advice = "" if mark == Mark.GOOD else "its lines are below; all of the check"
+        yield Statement(mark, f"a short check: {facts.examined.short}", advice, command)
 
 
 def _what_lowers(facts: Facts, name: str, rmse: float) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reports import Page, facts, of_forces, potential, structures
+from reports import Page, examined, facts, of_forces, potential, structures
 from systems import ace, network_potential
 
 from nnpot.analysis.evaluate import Evaluation, Labelled, evaluate_potential
@@ -87,6 +87,8 @@ CASES: dict[str, Callable[[], Facts]] = {
     "energies only": lambda: _lacking("forces", "stress"),
     "forces only": lambda: _lacking("energy", "stress"),
     "no stress": lambda: _lacking("stress"),
+    "a check": lambda: facts(structures(4), examined=examined()),
+    "a check that knows γ": lambda: facts(structures(4), examined=examined(1.5)),
     "one structure": lambda: facts(structures(1)),
     "molecules": lambda: facts([replace(s, pbc=(False,) * 3).with_labels(stress=None) for s in structures(4)]),
     "a slab": lambda: facts([replace(s, pbc=(True, True, False)) for s in structures(4)]),
