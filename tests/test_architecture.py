@@ -40,6 +40,7 @@ LAYERS = (
     (
         *("potential", "prediction", "hessian", "heads", "tables", "trainable_potential"),
         *("network_potential", "core", "repulsion", "committee", "uncertainty", "calibration", "extrapolation"),
+        "selection",
     ),
     ("formats", "io"),
     ("training", "analysis", "engines", "calculator", "doctor", "checks"),
