@@ -88,7 +88,7 @@ def test_the_wall_pulls_back_what_is_outside() -> None:
 
 
 def test_labels_are_those_of_the_teacher_without_the_wall() -> None:
-    frames = list(dynamics(gas(), emt(), plan(radius=0.5)))
+    (frames,) = dynamics([gas()], emt(), plan(radius=0.5))
     assert [frame.info["time_ps"] for frame in frames] == pytest.approx([0.002, 0.004, 0.006, 0.008, 0.01])
     for frame in frames:
         truth = labelled(frame, emt())
@@ -97,12 +97,25 @@ def test_labels_are_those_of_the_teacher_without_the_wall() -> None:
         np.testing.assert_allclose(frame.get_forces(), truth.get_forces(), atol=1e-8)
 
 
+def test_gases_that_are_run_together_do_not_feel_one_another() -> None:
+    both = dynamics([gas(1), gas(2)], emt(), plan())
+    assert [len(frames) for frames in both] == [5, 5]
+    for frames in both:
+        for frame in frames:
+            truth = labelled(frame, emt())
+            assert truth is not None
+            assert frame.get_potential_energy() == pytest.approx(truth.get_potential_energy())
+            np.testing.assert_allclose(frame.get_forces(), truth.get_forces(), atol=1e-8)
+    one = dynamics([gas(1), gas(2)], emt(), plan(), lambda frames: len(frames) == 2 and frames[0].info["time_ps"] < 1)
+    assert [len(frames) for frames in one] == [2, 2]
+
+
 def test_what_has_no_solution_is_left_out() -> None:
     assert labelled(gas(), Failing(lambda atoms: True)) is None
     squeezed = Atoms("O2", [[0, 0, 0], [0, 0, 0.05]])
     assert labelled(squeezed, emt()) is None  # forces beyond all use
     first = gas().positions[0]
-    frames = list(dynamics(gas(), Failing(lambda atoms: bool(np.abs(atoms.positions[0] - first).max() > 0.02)), plan()))
+    (frames,) = dynamics([gas()], Failing(lambda atoms: bool(np.abs(atoms.positions[0] - first).max() > 0.02)), plan())
     assert 0 < len(frames) < 5
     assert failures(Failing(lambda atoms: len(atoms) == 1)) == ["O"]
     assert failures(Failing(lambda atoms: False)) == []
@@ -130,6 +143,10 @@ def test_a_run_is_stopped_where_it_leaves_the_data_or_ends_early() -> None:
     assert reactive.is_stopped(settings, run_of(0.5, 0.6))
     assert reactive.is_stopped(settings, [])
     assert len(reactive.before_the_stop(run_of(0.5, 2.1, 1.0))) == 1
+    assert not reactive.is_too_far([])
+    assert not reactive.is_too_far(run_of(0.5, 2.1, *[1.0] * 20))
+    assert reactive.is_too_far(run_of(0.5, 2.1, *[1.0] * 21))  # 0.2 ps later
+    assert reactive.is_too_far(run_of(0.5, 4.1))
     assert reactive.spread_over(100, 3) == [0, 50, 99]
     assert reactive.spread_over(2, 5) == [0, 1]
     assert reactive.spread_over(0, 5) == []
@@ -172,6 +189,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Iterator[Commands]:
     return told
 
 
+@pytest.mark.slow
 def test_it_goes_on_wherever_it_was_interrupted(
     commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

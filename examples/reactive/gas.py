@@ -1,8 +1,9 @@
 """A gas in a spherical wall: start structures, the wall, dynamics, and which molecules there are."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -14,11 +15,12 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from nnpot import ExtrapolationError
 from nnpot.simulation import langevin
 
 APART = 2.0
 """Least distance between atoms of two molecules of a start structure, in Å."""
+APART_OF_GASES = 50.0
+"""Distance between the centers of gases that are run together, in Å."""
 STIFFNESS = 5.0
 """Of the wall, in eV/Å²."""
 BONDED = 1.3
@@ -29,23 +31,24 @@ LARGEST_FORCE = 200.0
 
 
 class Wall:
-    """A constraint of ASE: atoms farther than a radius from the origin are pulled back, E = k/2 Σ (r − R)².
+    """A constraint of ASE: atoms farther than a radius from their centers are pulled back, E = k/2 Σ (r − R)².
 
     It acts on what moves atoms, and not on labels, which are read from the calculator itself.
     """
 
-    def __init__(self, radius: float, stiffness: float = STIFFNESS) -> None:
-        self.radius, self.stiffness = radius, stiffness
+    def __init__(self, radius: float, centers: NDArray[np.float64] | float = 0.0, stiffness: float = STIFFNESS) -> None:
+        self.radius, self.centers, self.stiffness = radius, centers, stiffness
 
     def adjust_forces(self, atoms: Atoms, forces: NDArray[np.float64]) -> None:
         """Add the forces of the wall."""
-        r = np.linalg.norm(atoms.positions, axis=1)
+        away = atoms.positions - self.centers
+        r = np.linalg.norm(away, axis=1)
         outside = np.maximum(r - self.radius, 0.0)
-        forces -= (self.stiffness * outside / np.maximum(r, 1e-9))[:, None] * atoms.positions
+        forces -= (self.stiffness * outside / np.maximum(r, 1e-9))[:, None] * away
 
     def adjust_potential_energy(self, atoms: Atoms) -> float:
         """Return the energy of the wall, in eV."""
-        outside = np.maximum(np.linalg.norm(atoms.positions, axis=1) - self.radius, 0.0)
+        outside = np.maximum(np.linalg.norm(atoms.positions - self.centers, axis=1) - self.radius, 0.0)
         return float(0.5 * self.stiffness * (outside**2).sum())
 
     def adjust_positions(self, atoms: Atoms, new: NDArray[np.float64]) -> None:
@@ -115,45 +118,71 @@ class Plan:
     seed: int
 
 
-def dynamics(gas: Atoms, calculator: Calculator, plan: Plan) -> Iterator[Atoms]:
-    """Run Langevin dynamics in the wall, and give frames with their energy, forces, and γ if the calculator knows it.
+def dynamics(
+    gases: Sequence[Atoms], calculator: Calculator, plan: Plan, is_over: Callable[[Sequence[Atoms]], bool] | None = None
+) -> list[list[Atoms]]:
+    """Run Langevin dynamics in the wall, and return frames with their energy, forces, and γ if the calculator knows it.
 
-    It ends early where the calculator stops it (nnpot.ExtrapolationError: the last frame is the one that did), finds no
-    solution, or forces are beyond all use.  `info` holds the time in ps, and the largest γ of all atoms since the frame
-    before (0 if the calculator does not know it).
+    Several gases are one system, each in a wall of its own and far from the others: that is the same for a potential
+    of short reach, with energies of atoms, and takes less time.  A run ends early if it is over, or forces are beyond
+    all use; all of them if the calculator finds no solution.  `info` holds the time in ps, and the largest γ of all
+    atoms since the frame before (0 if the calculator does not know it).
+
+    Args:
+        gases: Start structures, around the origin.
+        calculator: Of energies and forces.
+        plan: How dynamics is run.
+        is_over: Whether a run, of which the frames so far are given, is to end.
     """
-    atoms = Atoms(gas.numbers, gas.positions)
-    atoms.set_constraint(Wall(plan.radius))
+    of = np.repeat(np.arange(len(gases)), [len(gas) for gas in gases])
+    centers = of[:, None] * np.array([APART_OF_GASES, 0.0, 0.0])
+    atoms = Atoms(np.concatenate([g.numbers for g in gases]), np.concatenate([g.positions for g in gases]) + centers)
+    atoms.set_constraint(Wall(plan.radius, centers))
     atoms.calc = calculator
     every = max(1, round(plan.interval_fs / plan.timestep_fs))
     steps = round(1000 * plan.picoseconds / plan.timestep_fs)
     moving = langevin(atoms, plan.temperature, plan.timestep_fs, FRICTION_PER_PS, np.random.default_rng(plan.seed))
-    largest = 0.0
+    frames: list[list[Atoms]] = [[] for _ in gases]
+    going, largest = set(range(len(gases))), np.zeros(len(gases))
     try:
         for step, _ in enumerate(moving.irun(steps)):
             told = calculator.results  # of this step
-            if np.abs(told["forces"]).max() > LARGEST_FORCE:
-                return
-            largest = max(largest, float(np.max(told.get("extrapolation", 0.0))))
-            if step > 0 and step % every == 0:
-                yield _frame(atoms, step * plan.timestep_fs / 1000, largest)
-                largest = 0.0
-    except ExtrapolationError as error:
-        last = Atoms(error.atoms.numbers, error.atoms.positions)
-        last.info = {
-            "time_ps": moving.get_number_of_steps() * plan.timestep_fs / 1000,
-            "gamma": float(error.atoms.arrays["extrapolation"].max()),
-        }
-        yield last
-    except (CalculationFailed, ValueError):  # no solution, or numbers that are not finite
-        return
+            np.maximum.at(largest, of, told.get("extrapolation", 0.0))
+            for k in sorted(going):
+                own = of == k
+                if step > 0 and step % every == 0:
+                    frames[k].append(
+                        _frame(
+                            gases[k].numbers,
+                            atoms.positions[own] - centers[own],
+                            told,
+                            own,
+                            step * plan.timestep_fs / 1000,
+                        )
+                    )
+                    frames[k][-1].info["gamma"], largest[k] = float(largest[k]), 0.0
+                if np.abs(told["forces"][own]).max() > LARGEST_FORCE or (is_over is not None and is_over(frames[k])):
+                    going.remove(k)
+            if not going:
+                break
+            for k in set(range(len(gases))) - going:  # begins anew, and does not count: so it cannot disturb others
+                atoms.positions[of == k] = gases[k].positions + centers[of == k]
+    except CalculationFailed:
+        pass
+    return frames
 
 
-def _frame(atoms: Atoms, time_ps: float, gamma: float) -> Atoms:
-    frame = Atoms(atoms.numbers, atoms.positions)
-    frame.info = {"time_ps": round(time_ps, 6), "gamma": gamma}
-    labels = {"energy": atoms.calc.results["energy"], "forces": atoms.calc.results["forces"].copy()}
-    frame.calc = SinglePointCalculator(frame, **labels)
+def _frame(
+    numbers: NDArray[np.int64],
+    positions: NDArray[np.float64],
+    told: dict[str, Any],
+    own: NDArray[np.bool_],
+    time_ps: float,
+) -> Atoms:
+    frame = Atoms(numbers, positions)
+    frame.info = {"time_ps": round(time_ps, 6)}
+    energy = told["energy"] if own.all() else told["energies"][own].sum()
+    frame.calc = SinglePointCalculator(frame, energy=float(energy), forces=told["forces"][own].copy())
     return frame
 
 

@@ -6,7 +6,6 @@ The workflow of DP-GEN (Y. Zhang et al., Comput. Phys. Commun. 253, 107206 (2020
 has not seen.  Interrupted anywhere, the same command goes on: whatever has its file in the folder is not done again.
 """
 
-import contextlib
 import json
 import subprocess
 import sys
@@ -26,12 +25,14 @@ from drawings import draw
 from gas import Plan, dynamics, labelled, start
 from teacher import failures
 
-from nnpot import NNPotCalculator, OnExtrapolation
+from nnpot import NNPotCalculator
 
 STOP = 2.0
 """γ beyond which a run counts as stopped: what it says from there on is not to be trusted."""
 EXPLORE = 4.0
 """γ up to which it goes on all the same, since what lies between is what a training can learn most from."""
+AFTER = 0.2
+"""Time in ps after which it ends then."""
 OF_EACH_RUN = 20
 """Number of frames of each run, before it stopped, that the teacher judges."""
 
@@ -140,7 +141,7 @@ def sample(settings: Settings, folder: Path) -> None:
     for k, temperature in enumerate(temperatures):
         gas, seed = settings.gas(0, k)
         plan = settings.plan(temperature, settings.sample_picoseconds, seed)
-        trajectory(folder / "sample" / f"{k:02}.xyz", lambda: dynamics(gas, teacher, plan))  # noqa: B023
+        trajectory(folder / "sample" / f"{k:02}.xyz", lambda: dynamics([gas], teacher, plan)[0])  # noqa: B023
     # every second frame: the next one is hardly different
     keep(folder / "sample.xyz", [frame for path in runs_in(folder / "sample") for frame in frames_of(path)[::2]])
     say(f"sampled {len(frames_of(folder / 'sample.xyz'))} labelled frames")
@@ -169,12 +170,13 @@ def train(settings: Settings, folder: Path, k: int) -> None:
 
 def run(settings: Settings, here: Path, k: int) -> None:
     """Run hot dynamics with the model, until it is far from what it knows."""
-    calculator = NNPotCalculator(here / "model.nnpot", on_extrapolation=OnExtrapolation("stop", limit=EXPLORE))
-    for n in range(settings.runs):
-        gas, seed = settings.gas(k, n)
-        plan = settings.plan(settings.temperature, settings.picoseconds, seed)
-        with contextlib.chdir(here):  # where the calculator keeps the last frame that stopped a run
-            trajectory(here / "dynamics" / f"{n:02}.xyz", lambda: dynamics(gas, calculator, plan))  # noqa: B023
+    if len(runs_in(here / "dynamics")) == settings.runs:
+        return
+    gases, seeds = zip(*[settings.gas(k, n) for n in range(settings.runs)], strict=True)
+    calculator = NNPotCalculator(here / "model.nnpot", on_extrapolation="ignore")  # a run ends by is_too_far
+    plan = settings.plan(settings.temperature, settings.picoseconds, seeds[0])
+    for n, frames in enumerate(dynamics(gases, calculator, plan, is_too_far)):
+        keep(here / "dynamics" / f"{n:02}.xyz", frames)
 
 
 def judge(settings: Settings, here: Path) -> dict[str, Any]:
@@ -230,7 +232,15 @@ def compare(settings: Settings, folder: Path) -> None:
     for n in range(settings.teacher_runs):
         gas, seed = settings.gas(1000, n)
         plan = settings.plan(settings.temperature, settings.picoseconds, seed)
-        trajectory(folder / "teacher" / f"{n:02}.xyz", lambda: dynamics(gas, teacher, plan))  # noqa: B023
+        trajectory(folder / "teacher" / f"{n:02}.xyz", lambda: dynamics([gas], teacher, plan)[0])  # noqa: B023
+
+
+def is_too_far(frames: Sequence[Atoms]) -> bool:
+    """Whether a run has left what is to be trusted so far, or so long ago, that it is of no use to go on."""
+    if not frames:
+        return False
+    stopped = next((f.info["time_ps"] for f in frames if f.info["gamma"] > STOP), np.inf)
+    return frames[-1].info["gamma"] > EXPLORE or frames[-1].info["time_ps"] > stopped + AFTER
 
 
 def is_stopped(settings: Settings, frames: Sequence[Atoms]) -> bool:
