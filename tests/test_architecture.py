@@ -40,7 +40,7 @@ LAYERS = (
     (
         *("potential", "prediction", "hessian", "heads", "tables", "trainable_potential"),
         *("network_potential", "core", "repulsion", "committee", "spread", "uncertainty"),
-        *("calibration", "extrapolation"),
+        *("calibration", "extrapolation", "selection"),
     ),
     ("formats", "io"),
     ("training", "analysis", "engines", "calculator", "doctor", "checks"),

@@ -1,4 +1,4 @@
-"""Figures of trainings side by side, and of errors against the number of structures, as PNG files."""
+"""Figures of trainings side by side, of errors against the number of structures, and of selections, as PNG files."""
 
 import math
 from collections.abc import Sequence
@@ -15,9 +15,11 @@ from nnpot.analysis.data_curve import Errors, exponent, labels_of
 from nnpot.analysis.drawing import ACROSS, PlainLogFormatter, new_figure, not_recorded, save
 from nnpot.analysis.evaluate import rmse_key
 from nnpot.analysis.history import rmse_of
-from nnpot.analysis.palette import BLUE, GRAY, PALETTE
+from nnpot.analysis.palette import BLUE, GRAY, PALETTE, SKY, VERMILION
 from nnpot.analysis.report.svg import linear
 from nnpot.labels import Label
+from nnpot.selection import Selection
+from nnpot.uncertainty import EDGE
 
 LINES, MARKERS = ("-", "--", ":", "-."), "os^D"
 """Of the first six trainings, the next, and so on."""
@@ -103,6 +105,68 @@ def against_data(path: Path, errors: Errors, title: str) -> Path:
         _logarithmic(ax)
     figure.suptitle(title, fontsize=10)
     return save(figure, path)
+
+
+def coverage(path: Path, found: Selection, most_grade: float) -> Path:
+    """Draw what was chosen of a pool: where it lies, how far from the training data, and what is open without and with.
+
+    Args:
+        path: PNG file to write.
+        found: What was chosen.
+        most_grade: γ beyond which structures were left out.
+
+    Returns:
+        The path.
+    """
+    figure = new_figure(12.0, 3.8)
+    map_, grades, left = figure.subplots(1, 3)
+    _map(map_, found)
+    _grades(grades, found, most_grade)
+    for values, color, name in ((found.before, GRAY, "before"), (found.after, VERMILION, "with the chosen ones")):
+        falling = np.sort(values[values > 1e-4 * found.before.max()])[::-1]  # nothing is open of the chosen ones
+        left.plot(100 * np.arange(1, len(falling) + 1) / len(values), falling, color=color, label=name)
+    left.set(
+        xlim=(0, 100),
+        xlabel="structures with as much or more, %",
+        ylabel="open of the worst force, eV/Å",
+        title="What is left open",
+    )
+    _logarithmic(left)
+    left.legend(frameon=False, fontsize=9)
+    return save(figure, path)
+
+
+def _map(ax: Axes, found: Selection) -> None:
+    """The means of the last hidden layer along the two directions in which they vary most."""
+    pool = found.seen.means
+    everything = pool if found.known is None else np.concatenate([pool, found.known.means])
+    center = everything.mean(axis=0)
+    directions = np.linalg.svd(everything - center, full_matrices=False)[2][:2]
+    along = np.pad(directions, ((0, 2 - len(directions)), (0, 0)))
+    ax.plot(*((pool - center) @ along.T).T, ".", color="0.75", markersize=3, label="pool", rasterized=True)
+    if found.known is not None:
+        places = (found.known.means - center) @ along.T
+        ax.plot(*places.T, ".", color=SKY, markersize=3, label="labelled", rasterized=True)
+    places = (pool[found.places] - center) @ along.T
+    ax.plot(*places.T, "o", color=VERMILION, markersize=4, markerfacecolor="none", label="chosen")
+    ax.set(title="Where the structures lie", xlabel="first direction of the hidden layer", ylabel="second", yticks=[])
+    ax.set_xticks([])
+    ax.legend(frameon=False, fontsize=9, markerscale=1.5)
+
+
+def _grades(ax: Axes, found: Selection, most_grade: float) -> None:
+    """How many structures there are of each largest γ."""
+    low, high = found.seen.grades.min(), found.seen.grades.max()
+    bins = np.geomspace(max(low, 1e-3) / 1.01, max(high, 2.0 * low, 1e-3) * 1.01, 41).tolist()
+    ax.hist(found.seen.grades, bins, color="0.75", label="pool")
+    ax.hist(found.seen.grades[found.places], bins, color=VERMILION, label="chosen")
+    for limit in (EDGE, most_grade):
+        if bins[0] < limit < bins[-1]:
+            ax.axvline(limit, color=GRAY, linewidth=0.8, linestyle="--")
+    ax.set(xscale="log", title="How far from the training data", xlabel="largest γ", ylabel="structures")
+    ax.xaxis.set_major_formatter(PlainLogFormatter())
+    ax.xaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1.5, 0.5)))
+    ax.legend(frameon=False, fontsize=9)
 
 
 def _logarithmic(ax: Axes) -> None:

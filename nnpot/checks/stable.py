@@ -261,7 +261,7 @@ def _alike(subject: Subject, start: Structure, later: Sequence[Structure]) -> tu
     parts = overlaps(distributions(later, cutoff), distributions(known, cutoff))
     if not parts:
         return None, ""
-    return in_common(parts, start), "–".join(min(parts, key=lambda pair: parts[pair]))
+    return in_common(parts, start), "–".join(min(parts, key=parts.__getitem__))
 
 
 def nearest(subject: Subject, atoms: Atoms) -> float:

@@ -165,6 +165,22 @@ COMMANDS = {
             "--out FILE": "model file to write",
         },
     ),
+    "select": Short(
+        "choose the structures of a pool that are most worth labelling",
+        "POOL… --model MODEL -n N [options]",
+        {
+            "pool.xyz --model runs/mine -n 100": "selected.xyz: unlike what the model knows and one another; a picture",
+            "md/*.xyz --model runs/mine -n 100 --train train.xyz": "nothing that is like what is labelled already",
+        },
+        {
+            "--model FILE": "model with error bars, as nnpot train makes it",
+            "-n N": "how many to choose",
+            "--train FILE…": "what is labelled already",
+            "--max_gamma G": "γ beyond which a structure is of no use",
+            "--out FILE": "structures to write, the most worthwhile first",
+            "--plot FILE": "picture to write",
+        },
+    ),
     "info": Short(
         "what a model file holds; --system: what nnpot runs on",
         "[MODEL] [--system]",

@@ -16,8 +16,8 @@ from jsonargparse import get_loader
 
 from nnpot.spec import Module
 
-OTHER_NAMES = {"--from": "--from_model"}
-"""Options whose name cannot be that of an argument in Python, and the argument."""
+OTHER_NAMES = {"--from": "--from_model", "-n": "--n"}
+"""Options that are called otherwise than an argument in Python, and the argument."""
 
 NOUNS = {
     int: ("a whole number", "whole numbers"),
@@ -110,6 +110,11 @@ def is_positional(command: Callable[..., Any], name: str) -> bool:
     """Whether a parameter of a command is given by its place: one that is no group and has no default."""
     is_needed = inspect.signature(command).parameters[name].default is inspect.Parameter.empty
     return is_needed and group_of(parameters_of(command)[name]) is None
+
+
+def without_letters(arguments: Sequence[str]) -> list[str]:
+    """Write options of one letter in full, `-n 5` as `--n 5`: all others begin with two dashes."""
+    return [OTHER_NAMES.get(word, word) if len(word) == 2 else word for word in arguments]
 
 
 def with_values_of_switches(command: Callable[..., Any], arguments: Sequence[str]) -> list[str]:

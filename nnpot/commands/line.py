@@ -16,7 +16,7 @@ from nnpot.commands.complaints import explanation
 from nnpot.commands.configuration import check_classes, check_configurations, check_numbers, named_sources
 from nnpot.commands.given import Given
 from nnpot.commands.help import asked_for
-from nnpot.commands.kinds import OTHER_NAMES, with_values_of_switches
+from nnpot.commands.kinds import OTHER_NAMES, with_values_of_switches, without_letters
 from nnpot.commands.places import wrong_inputs, wrong_outputs
 from nnpot.commands.recipes import DEFAULT, has_default, spelled_out, told_recipe
 from nnpot.commands.renamed import by_new_names
@@ -62,7 +62,7 @@ def call(command: str, module: Any, arguments: Sequence[str]) -> None:
         ValueError: If a configuration is not one, or as the function.
         OSError: If a file cannot be read.
     """
-    function = function_of(command, module)
+    function, arguments = function_of(command, module), without_letters(arguments)
     if topic := asked_for(arguments):
         print(of_topic(command, function, topic, told_recipe(arguments) if command == "train" else ""))
         return

@@ -12,8 +12,8 @@ FOLDERS = {("evaluate", "plots"), ("learning-curve", "out")}
 
 FILES = {
     **{(command, "json"): "errors.json" for command in ("evaluate", "doctor", "compare", "check")},
-    **{(command, "plot"): "picture.png" for command in ("doctor", "compare", "check")},
-    **{(command, "out"): "structures.xyz" for command in ("predict", "sample")},
+    **{(command, "plot"): "picture.png" for command in ("doctor", "compare", "check", "select")},
+    **{(command, "out"): "structures.xyz" for command in ("predict", "sample", "select")},
     ("core", "out"): "core.nnpot",
     ("calibrate", "out"): "calibrated.nnpot",
     ("evaluate", "report"): "report.html",
@@ -25,7 +25,7 @@ OTHER_FORMATS = (".traj", ".db", ".json", ".cif", ".npz", ".npy", ".pdb", ".vasp
 
 BEFORE_DATA = ("evaluate", "check", "predict", "core", "calibrate")
 """Commands whose first word is a model."""
-OF_DATA = ("train", "init", "doctor", "learning-curve")
+OF_DATA = ("train", "init", "doctor", "learning-curve", "select")
 """Commands whose first words are data."""
 
 

@@ -10,6 +10,7 @@ SEVERAL = {
     "train": ("--data.train", "--data.validation"),
     "core": ("--data",),
     "calibrate": ("--train",),
+    "select": ("--train",),
     "compare": ("--data",),
     "learning-curve": ("--test",),
 }

@@ -116,10 +116,7 @@ def train(
         of_each |= {"potential": potential, "from_model": from_model, "resume": resume}
         return train_members(members, train, out, seed, **of_each, **afterwards, plan=plan)
     pl.seed_everything(seed, verbose=False)
-    check_launcher(trainer)
-    check_machine(trainer)
-    if not is_first(trainer):  # which tells
-        log.setLevel(logging.ERROR)
+    _look_around(trainer)
     options = {"potential": potential, "data": _found_from_anywhere(data), "loss": loss, "optimizer": optimizer}
     model = None if from_model is None else from_model.absolute()
     run = {"trainer": trainer, "out": out, "seed": seed, "from_model": model, "license": license}
@@ -168,6 +165,14 @@ def train(
         if engine.is_global_zero:
             _conclude(report, began, Twin(start.record, data, loss, optimizer, trainer), check=check)
     return folder / MODEL
+
+
+def _look_around(trainer: TrainerOptions) -> None:
+    """Check that the training can run as it was started, and let only the first process tell of it."""
+    check_launcher(trainer)
+    check_machine(trainer)
+    if not is_first(trainer):
+        log.setLevel(logging.ERROR)
 
 
 def prospects(settings: Mapping[str, Any]) -> Forecast:

@@ -10,7 +10,7 @@ from runs import refusal
 
 from nnpot.__main__ import main
 from nnpot.commands.help import COMMANDS, asked_for
-from nnpot.commands.kinds import parameters_of, with_values_of_switches
+from nnpot.commands.kinds import OTHER_NAMES, parameters_of, with_values_of_switches
 from nnpot.commands.topics import topics
 from nnpot.descriptors import ACE
 
@@ -51,7 +51,8 @@ def test_every_setting_is_told_with_its_meaning(command: str, capsys: pytest.Cap
     name = command.replace("-", "_")
     function = getattr(import_module(f"nnpot.commands.{name}"), name)
     for name in parameters_of(function):
-        assert re.search(rf"\n  (--{name.replace('from_model', 'from')}[ .\n]|{name.upper()} )", text), name
+        option = next((other for other, own in OTHER_NAMES.items() if own == f"--{name}"), f"--{name}")
+        assert re.search(rf"\n  ({option}[ .\n]|{name.upper()} )", text), name
     assert not re.findall(r"\n  \S+\n(?! {20})|:\w+:`", text)
 
 

@@ -1,0 +1,135 @@
+"""`nnpot select`: the structures of a pool that are most worth labelling."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ase.io
+import numpy as np
+import torch
+from ase import Atoms
+from jsonargparse import ArgumentParser
+
+from nnpot.analysis.curves import coverage
+from nnpot.analysis.wording import three_digits
+from nnpot.io import load
+from nnpot.labels import LABELS
+from nnpot.machine.files import write_atomically
+from nnpot.reading import FileFrames, Sources, as_words, read_files, read_structures
+from nnpot.selection import MOST_GRADE, Selection, selected
+from nnpot.structure import Structure
+from nnpot.uncertainty import EDGE
+
+if TYPE_CHECKING:
+    Given = Sources
+else:  # what a command line can hold of it
+    Given = Path | dict[str, Any] | list[Path | dict[str, Any]]
+
+SHOWN = 10
+"""Number of chosen structures that the table has."""
+
+
+def select(
+    pool: Sources,
+    model: Path | None = None,
+    n: int = 100,
+    train: Given | None = None,
+    max_gamma: float = MOST_GRADE,
+    out: Path = Path("selected.xyz"),
+    plot: Path | None = None,
+) -> Path:
+    """Choose the structures of a pool that are most worth labelling: unlike what the model knows, and one another.
+
+    Those with an atom beyond the edge of the training data (γ > 1) come first, the one whose worst force is most
+    uncertain before all others; each of the next is the one that is most uncertain once those before it are known.
+    Left out are structures whose atoms touch, such as are too far from the training data to be of use, and near copies.
+
+    Args:
+        pool: Structures, labelled or not: files, folders, patterns such as `data/*.xyz`, some frames by `a.xyz@0:10`.
+        model: Model file with error bars, as nnpot train makes it.
+        n: How many to choose (`-n`).
+        train: What is labelled already, such as what the model was trained on: not chosen again, nor near copies of it.
+        max_gamma: γ of an atom beyond which a structure is of no use.
+        out: Extended XYZ file to write, the most worthwhile first, without labels.
+        plot: Picture to write; by default beside `out`, with the same name.
+
+    Returns:
+        The file written.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If a file cannot be read, the model has no error bars, a structure holds an element that the model
+            does not know, or nothing of the pool can be used.
+    """
+    if model is None:
+        raise ValueError("give the model that is to choose, by --model runs/mine/model.nnpot")
+    potential = load(model, torch.float32)
+    files = read_files(pool)
+    frames = [atoms for file in files for atoms in file.frames]
+    places = [place for file in files for place in file.places]
+    if out.exists() and any(out.samefile(file.path) for file in files):
+        raise ValueError(f"{out} is the pool, which would be lost; give another file to write to")
+    structures = [Structure.from_ase(atoms, place) for atoms, place in zip(frames, places, strict=True)]
+    known = [] if train is None else read_structures(train)
+    found = selected(potential, structures, n, known, max_gamma)
+    if not found.chosen:
+        raise ValueError(
+            f"nothing in {as_words(pool)} is worth labelling: {_left_out(found, max_gamma)}; give other structures"
+        )
+    write_atomically(out, _written(found, frames, files))
+    picture = coverage(out.with_suffix(".png") if plot is None else plot, found, max_gamma)
+    print(*_told(found, frames, n, places, max_gamma), f"written: {out}, {picture}", sep="\n")
+    return out
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of :func:`select` to a parser: as many files as are given."""
+    parser.add_argument("pool", nargs="+", type=Path, help="structures: files, folders, patterns, a.xyz@0:10")
+    parser.add_function_arguments(select, as_positional=False, skip={"pool"}, sub_configs=False)
+
+
+def _written(found: Selection, frames: Sequence[Atoms], files: Sequence[FileFrames]) -> str:
+    """The chosen structures without any labels, with γ, what is uncertain, and where each one is from."""
+    sources = [f"{file.name}@{number}" for file in files for number in file.numbers]
+    text, uncertain = io.StringIO(), found.uncertain
+    for k, j in zip(found.chosen, found.places.tolist(), strict=True):
+        atoms = Atoms(frames[k].numbers, frames[k].positions, cell=frames[k].cell, pbc=frames[k].pbc)
+        atoms.info = {name: value for name, value in frames[k].info.items() if name not in LABELS}
+        atoms.info |= {"extrapolation": round(float(found.seen.grades[j]), 4), "source": sources[k]}
+        atoms.info["forces_uncertainty"] = round(float(uncertain[j]), 5)
+        ase.io.write(text, atoms, format="extxyz")
+    return text.getvalue()
+
+
+def _told(found: Selection, frames: Sequence[Atoms], n: int, places: Sequence[str], max_gamma: float) -> list[str]:
+    """What was found, in lines."""
+    total, uncertain = len(frames), found.uncertain
+    inside = int(np.count_nonzero(found.seen.grades[found.places] <= EDGE))
+    lines = [f"{total} structures, {found.candidates} of them with an atom beyond the training data (γ > {EDGE:g})"]
+    left_out = _left_out(found, max_gamma)
+    lines += [f"left out: {left_out}"] if left_out else []
+    chosen = f"chosen: {len(found.chosen)}"
+    chosen += f", {inside} of them within the training data (γ ≤ {EDGE:g})" if inside else ""
+    if len(found.chosen) < n:
+        chosen += f"; {n} were asked for, the others are near copies of those, or left out"
+    lines += [chosen, "", f"{'':>4}  {'γ':>6}  {'of atom':>8}  {'force known to':>14}  structure"]
+    for rank, (k, j) in enumerate(zip(found.chosen[:SHOWN], found.places.tolist(), strict=False), start=1):
+        atom = f"{found.seen.atoms[j]} ({frames[k].symbols[int(found.seen.atoms[j])]})"
+        force = f"± {three_digits(float(uncertain[j]))} eV/Å"
+        lines.append(f"{rank:>4}  {found.seen.grades[j]:>6.2f}  {atom:>8}  {force:>14}  {places[k]}")
+    more = len(found.chosen) - SHOWN
+    lines += [f"{'':>4}  and {more} more", ""] if more > 0 else [""]
+    for name, values in (("before", found.before), ("after", found.after)):
+        middle, largest = three_digits(float(np.median(values))), three_digits(float(values.max()))
+        lines.append(f"open of the worst force of a structure, {name}: median {middle}, largest {largest} eV/Å")
+    return lines
+
+
+def _left_out(found: Selection, max_gamma: float) -> str:
+    words = {
+        "touching": "whose atoms touch",
+        "useless": f"with γ > {max_gamma:g}, too far to be of use (--max_gamma)",
+        "copies of known ones": "near copies of what is labelled already",
+    }
+    return ", ".join(f"{count} {words[why]}" for why, count in found.left_out.items() if count)
