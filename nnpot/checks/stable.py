@@ -261,7 +261,8 @@ def _alike(subject: Subject, start: Structure, later: Sequence[Structure]) -> tu
     parts = overlaps(distributions(later, cutoff), distributions(known, cutoff))
     if not parts:
         return None, ""
-    return in_common(parts, start), "–".join(min(parts, key=parts.__getitem__))
+    least_alike = min((alike, pair) for pair, alike in parts.items())[1]
+    return in_common(parts, start), "–".join(least_alike)
 
 
 def nearest(subject: Subject, atoms: Atoms) -> float:
