@@ -86,7 +86,7 @@ def evaluated(
     return model(converted, options, check_consistency=True)[name].block().values.squeeze(dim=1)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_uncertainties_are_those_of_ase(dtype: str, tmp_path: Path) -> None:
     potential = knowing(network_potential(acsf()))
     potential = potential.with_core(systems.core()) if dtype == "float64" else potential + ZBL(systems.ELEMENTS)
