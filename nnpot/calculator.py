@@ -15,6 +15,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nnpot import compositions
 from nnpot.batch import Batch
 from nnpot.committee import Committee, Member
 from nnpot.extrapolation import OnExtrapolation, Policy, as_policy
@@ -257,6 +258,8 @@ class NNPotCalculator(Calculator):
         return self._kept.at(structure.positions)
 
     def _with_neighbors(self, structure: Structure) -> "_Kept":
+        for told in compositions.complaints(self.potential, [structure.numbers.tolist()]):
+            self.on_extrapolation.tell(told)
         pairs = neighbor_pairs(structure, self.potential.cutoff + self.skin)
         vectors = pairs.vectors(structure.positions, structure.cell)
         check_places(structure, pairs, vectors)

@@ -58,6 +58,7 @@ class OnExtrapolation:
     limit: float = FAR
     every: int = 10
     told: float = field(default=0.0, init=False, repr=False)
+    messages: set[str] = field(default_factory=set, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.policy not in get_args(Policy):
@@ -67,6 +68,12 @@ class OnExtrapolation:
             raise ValueError(f"the limit of the extrapolation must be positive, got {self.limit}")
         if self.every < 1:
             raise ValueError(f"the extrapolation can be looked at every 1, 2, … steps, got {self.every}")
+
+    def tell(self, message: str) -> None:
+        """Say something once that holds for a composition, unless all is to be ignored."""
+        if self.policy != "ignore" and message not in self.messages:
+            self.messages.add(message)
+            log.warning("%s", message)
 
     def look(self, atoms: Atoms, grades: NDArray[np.float64]) -> None:
         """Do what is to be done about a frame; of a warning only the first, and again at twice its grade.

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 import torch
 
+from nnpot import compositions
 from nnpot.committee import Committee as Committee  # as nnpot.Committee, which reads its members
 from nnpot.committee import Member, read_members_by
 from nnpot.formats import aot, n2p2, nnpot
@@ -66,13 +67,16 @@ def load(
             f"a model is read from its file or the folder of its training, nnpot.load('runs/mine'), got {what}"
         )
     path, dtype, device = model_at(path), dtype_of(dtype), usable_device(device)
+    potential: Potential
     match format_of(path):
         case "model file":
-            return nnpot.read(path, dtype, device)
+            potential = nnpot.read(path, dtype, device)
         case "package":
-            return aot.AOTPotential.read(path)
+            potential = aot.AOTPotential.read(path)
         case "folder of n2p2":
-            return n2p2.read(path).to(device, dtype)
+            potential = n2p2.read(path).to(device, dtype)
+    compositions.keep(potential, compositions.Compositions.in_summary(read_summary(path)))
+    return potential
 
 
 def model_at(path: str | os.PathLike[str]) -> Path:
@@ -109,7 +113,9 @@ def save(potential: Potential, path: str | os.PathLike[str], summary: Mapping[st
         raise TypeError("a potential read from a package cannot be saved; keep the model file that it was made from")
     if Path(path).is_dir():
         raise IsADirectoryError(f"{path} is a folder; give a file in it, such as {Path(path) / MODEL}")
-    return nnpot.write(potential, Path(path), {**(summary or {}), **_circumstances()})
+    known = compositions.of(potential)
+    of_training = {} if known is None else known.summary
+    return nnpot.write(potential, Path(path), {**of_training, **(summary or {}), **_circumstances()})
 
 
 def load_for_evaluation(

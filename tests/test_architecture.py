@@ -5,7 +5,7 @@ layer  packages and modules                                                     
 =====  =======================================================================  ================================
 0      structure, batch, prepared, elements, labels, label_names, spec,          layer 0 only
        guesses, torch_compile, torch_exports, machine, native, units,
-       simulation, html
+       simulation, html, compositions
 1      functional/, neighbors, reading/                                         layer 0
 2      descriptors/, nn/, copies                                                layers 0–1
 3      potential, prediction, hessian, heads, tables, trainable_potential,       layers 0–2, each other
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     (
         *("structure", "batch", "prepared", "elements", "labels", "label_names", "spec", "guesses"),
-        *("torch_compile", "torch_exports", "machine", "native", "units", "simulation", "html"),
+        *("torch_compile", "torch_exports", "machine", "native", "units", "simulation", "html", "compositions"),
     ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "copies"),

@@ -1,6 +1,7 @@
 """Errors of a potential on labelled structures."""
 
 import json
+import logging
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from nnpot import compositions
 from nnpot.analysis.error_bars import ErrorBars, Grades, all_error_bars, error_bars_of, sentences
 from nnpot.analysis.panels import ParityPanel
 from nnpot.analysis.wording import natural, printed
@@ -25,6 +27,8 @@ from nnpot.labels import LABELS, Label
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential
 from nnpot.structure import Structure, in_groups
+
+log = logging.getLogger("nnpot")
 
 Array = NDArray[np.float64]
 
@@ -172,6 +176,8 @@ def evaluate_potential(
         ValueError: If a structure holds an element that the potential does not know, or if energy, forces or stress of
             one are not finite; it is named.
     """
+    for told in () if quiet else compositions.complaints(potential, (s.numbers.tolist() for s in structures)):
+        log.warning("%s", told)
     rows: dict[str, list[Labelled]] = {name: [] for name in LABELS}
     bars: list[tuple[dict[str, ErrorBars], Grades]] = []
     dtype, device = potential.dtype_and_device()

@@ -12,6 +12,7 @@ import torch
 from jsonargparse import ArgumentParser
 from numpy.typing import NDArray
 
+from nnpot import compositions
 from nnpot.analysis.error_bars import Grades
 from nnpot.calculator import NNPotCalculator
 from nnpot.io import load
@@ -89,6 +90,8 @@ def predict(
             add(text.getvalue())
             counted.advance()
     print(f"{len(frames)} structures written to {out}")
+    for told in compositions.complaints(calculator.potential, (atoms.numbers.tolist() for atoms, _ in frames)):
+        log.warning("%s", told)
     if calculator.potential.is_calibrated:
         frame_of = np.repeat(np.arange(len(grades)), [len(of_atoms) for of_atoms in grades])
         print(Grades(np.concatenate([np.zeros(0), *grades]), ("",) * len(frame_of), frame_of).in_words())

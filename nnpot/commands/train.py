@@ -94,7 +94,7 @@ def train(
             `false` for nothing.
         uncertainty: Whether the model is to know, after the training, how large its errors are likely to be and how
             far an atom is from the training data, made with the validation structures; of few structures that all train
-            with those that a twin has not seen, which takes half of the time more.
+            with those that a twin has not seen, which is trained as long.
         check: Whether a short check of the model, of 20 s or a twentieth of the training, a minute at most, says in
             the end what it is good for.
         plan: Only estimate time and memory, by a few steps; write nothing.

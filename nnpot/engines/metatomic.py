@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Dict, List, Optional  # noqa: UP035  metatomic compares the annotations of `forward` with these
 
 import torch
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 from metatensor.torch import Labels, TensorBlock, TensorMap
 from metatomic.torch import (
     AtomisticModel,
@@ -29,6 +29,8 @@ from nnpot.potential import Potential
 from nnpot.units import dtype_of
 
 SUFFIX = ".pt"
+EXTRAPOLATION = "nnpot::extrapolation"
+"""Name of γ among the outputs of a model, as metatomic wants that of what is not standard."""
 _EXTRA_FILES = ("torch-version", "metatomic-version", "export-metadata", "model-metadata")
 
 
@@ -48,7 +50,7 @@ def export_metatomic(potential: Potential, path: str | Path, dtype: str = "float
     if Path(path).suffix != SUFFIX:
         raise ValueError(f"the name of a metatomic model ends in {SUFFIX}, that of {path} does not")
     capabilities = ModelCapabilities(
-        outputs={"energy": ModelOutput(unit="eV", sample_kind="atom")},
+        outputs={name: ModelOutput(unit=unit, sample_kind="atom") for name, unit in _outputs(potential).items()},
         atomic_types=[atomic_numbers[e] for e in potential.elements],
         interaction_range=potential.cutoff,
         length_unit="angstrom",
@@ -63,6 +65,12 @@ def export_metatomic(potential: Potential, path: str | Path, dtype: str = "float
         return write_atomically(Path(path), unfinished.read_bytes())
 
 
+def _outputs(potential: Potential) -> Dict[str, str]:  # noqa: UP006
+    """Units of what a model gives, by name: uncertainties only of a potential that knows them."""
+    known = [p for p in terms_of(potential) if isinstance(p, NeuralNetworkPotential) and p.uncertainty is not None]
+    return {"energy": "eV", **({"energy_uncertainty": "eV", EXTRAPOLATION: ""} if known else {})}
+
+
 class _MetatomicModel(nn.Module):
     """Energies of systems in the form that metatomic prescribes; `torch.jit.script` compiles it."""
 
@@ -70,7 +78,7 @@ class _MetatomicModel(nn.Module):
         super().__init__()
         self.energies = ScriptedEnergies(potential, dtype)
         self.neighbors = NeighborListOptions(cutoff=potential.cutoff, full_list=True, strict=True)
-        self.dtype = dtype
+        self.dtype, self.extrapolation, self.kinds = dtype, EXTRAPOLATION, len(chemical_symbols)
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:  # noqa: UP006
         """Return the one list that the engine has to find: all pairs within the cutoff."""
@@ -86,10 +94,12 @@ class _MetatomicModel(nn.Module):
 
         Args:
             systems: With the neighbour list that `requested_neighbor_lists` names.
-            outputs: `energy`, per system or per atom; nothing else is calculated.
+            outputs: `energy`; of a potential that knows its errors also `energy_uncertainty` and
+                `nnpot::extrapolation`, γ, of a system the largest of its atoms: per system or per atom.
             selected_atoms: System and atom of those that count; all of them if None.
         """
-        if "energy" not in outputs:
+        asked = "energy_uncertainty" in outputs or self.extrapolation in outputs
+        if "energy" not in outputs and not asked:
             return {}
         device = systems[0].positions.device
         atoms = torch.cat([_atoms_of(s, len(system), device) for s, system in enumerate(systems)])  # (A, 2)
@@ -98,25 +108,56 @@ class _MetatomicModel(nn.Module):
         if selected_atoms is not None:
             chosen = selected_atoms.values.to(torch.int64)
             centers = torch.where(chosen[:, 0] > 0, starts[chosen[:, 0] - 1], 0) + chosen[:, 1]
-        by_center = self._by_center(systems, centers, atoms.shape[0])
+        numbers = torch.cat([system.types for system in systems]).to(torch.int64)
+        energies, deviations, grades = self._by_center(systems, numbers, centers, atoms.shape[0], asked)
 
-        samples, names = atoms[centers], ["system", "atom"]
-        if outputs["energy"].sample_kind == "system":
-            totals = torch.zeros(len(systems), dtype=torch.float64, device=device)
-            by_center = totals.index_add(0, samples[:, 0], by_center)
-            samples, names = torch.arange(len(systems), device=device).unsqueeze(1), ["system"]
+        samples, n = atoms[centers], len(systems)
+        results: Dict[str, TensorMap] = {}  # noqa: UP006
+        for name, output in outputs.items():
+            per_system = output.sample_kind == "system"
+            values, called = grades, "extrapolation"
+            if name == "energy":
+                values, called = energies, name
+                if per_system:
+                    values = torch.zeros(n, dtype=torch.float64, device=device).index_add(0, samples[:, 0], energies)
+            elif name == "energy_uncertainty":
+                values, called = deviations.double().square().sum(dim=1).sqrt(), "energy"
+                if per_system:
+                    values = self._of_systems(deviations.double(), samples[:, 0], numbers[centers], n)
+            elif per_system:
+                largest = torch.zeros(n, dtype=grades.dtype, device=device)
+                values = largest.scatter_reduce(0, samples[:, 0], grades, "amax")
+            results[name] = self._map(values, called, samples, n, per_system)
+        return results
+
+    def _of_systems(self, deviations: Tensor, system: Tensor, numbers: Tensor, n: int) -> Tensor:
+        """Standard deviations of the energies of systems, shape (n,), from the deviations of atoms, shape (N, W)."""
+        sums = torch.zeros(n * self.kinds, deviations.shape[1], dtype=torch.float64, device=deviations.device)
+        return sums.index_add(0, system * self.kinds + numbers, deviations).reshape(n, -1).square().sum(dim=1).sqrt()
+
+    def _map(self, values: Tensor, called: str, atoms: Tensor, n: int, per_system: bool) -> TensorMap:  # noqa: FBT001
+        """Numbers of systems or of atoms in the form that metatomic prescribes."""
+        device = values.device
+        samples, names = atoms, ["system", "atom"]
+        if per_system:
+            samples, names = torch.arange(n, device=device).unsqueeze(1), ["system"]
         block = TensorBlock(
-            values=by_center.unsqueeze(1).to(self.dtype),
+            values=values.unsqueeze(1).to(self.dtype),
             samples=Labels(names, samples.to(torch.int32)),
             components=torch.jit.annotate(List[Labels], []),  # noqa: UP006
-            properties=Labels(["energy"], torch.zeros(1, 1, dtype=torch.int32, device=device)),
+            properties=Labels([called], torch.zeros(1, 1, dtype=torch.int32, device=device)),
         )
-        keys = Labels(["_"], torch.zeros(1, 1, dtype=torch.int32, device=device))
-        return {"energy": TensorMap(keys, [block])}
+        return TensorMap(Labels(["_"], torch.zeros(1, 1, dtype=torch.int32, device=device)), [block])
 
-    def _by_center(self, systems: List[System], centers: Tensor, n_atoms: int) -> Tensor:  # noqa: UP006
-        """Energies of some atoms, counted through all systems, shape (N,)."""
-        numbers = torch.cat([system.types for system in systems]).to(torch.int64)
+    def _by_center(
+        self,
+        systems: List[System],  # noqa: UP006
+        numbers: Tensor,
+        centers: Tensor,
+        n_atoms: int,
+        asked: bool,  # noqa: FBT001
+    ) -> List[Tensor]:  # noqa: UP006
+        """What `ScriptedEnergies.with_unknown` says of some atoms, counted through all systems."""
         place = torch.full((n_atoms,), -1, device=centers.device)
         place[centers] = torch.arange(centers.shape[0], device=centers.device)
         vectors: List[Tensor] = []  # noqa: UP006
@@ -131,8 +172,8 @@ class _MetatomicModel(nn.Module):
         if centers.shape[0] < n_atoms:
             around = torch.nonzero(pair_i >= 0).flatten()
             r_ij, pair_i, pair_j = r_ij[around], pair_i[around], pair_j[around]
-        energies: Tensor = self.energies(r_ij, pair_i, pair_j, numbers, numbers[centers])
-        return energies
+        found: List[Tensor] = self.energies.with_unknown(r_ij, pair_i, pair_j, numbers, numbers[centers], asked)  # noqa: UP006
+        return found
 
 
 def _atoms_of(system: int, n_atoms: int, device: torch.device) -> Tensor:

@@ -7,9 +7,9 @@ size.  The result can be differentiated, more than once.
 
 import copy
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, List  # noqa: UP035  TorchScript reads the annotations
 
 import torch
 from ase.data import atomic_numbers, chemical_symbols
@@ -37,6 +37,9 @@ class ScriptedEnergies(nn.Module):
         potential: Any potential; it is copied.
         dtype: Floating-point type to calculate in.
 
+    Attributes:
+        width: Of the deviations that `with_unknown` gives; 0 if the potential does not know its errors.
+
     Raises:
         ValueError: If the potential cannot be recorded, because what it does depends on the numbers in its inputs.
         RuntimeError: If the recorded potential gives other results than the original.
@@ -47,6 +50,7 @@ class ScriptedEnergies(nn.Module):
         copied = copy.deepcopy(potential).to("cpu", dtype).eval().requires_grad_(False)
         self.least_square = AT_ONE_PLACE**2
         self.terms = nn.ModuleList(_ScriptedTerm(term, dtype) for term in terms_of(copied))
+        self.width = max(term.width for term in self.terms if isinstance(term, _ScriptedTerm))
         for size in (1, 2):
             self._compare(copied, cluster(copied, size), dtype)
 
@@ -63,13 +67,33 @@ class ScriptedEnergies(nn.Module):
         Raises:
             ValueError: If an atom is of an element that the potential does not know, or two atoms are at one place.
         """
+        return self.with_unknown(r_ij, pair_i, pair_j, numbers, centers, False)[0]
+
+    def with_unknown(
+        self,
+        r_ij: Tensor,
+        pair_i: Tensor,
+        pair_j: Tensor,
+        numbers: Tensor,
+        centers: Tensor,
+        asked: bool,  # noqa: FBT001
+    ) -> List[Tensor]:  # noqa: UP006
+        """Return energies as `forward`; if asked also deviations of energies, in eV, shape (N, W), and γ, shape (N,).
+
+        The norm of a sum of deviations over atoms of an element is the standard deviation of their energy.
+        """
         if r_ij.shape[0] > 0 and bool((r_ij * r_ij).sum(dim=1).min() < self.least_square):
             raise ValueError("two atoms are at one place; correct or remove the structure")
-        energies = torch.zeros(centers.shape[0], dtype=torch.float64, device=r_ij.device)
-        if centers.shape[0] > 0:
+        n, device = centers.shape[0], r_ij.device
+        energies = torch.zeros(n, dtype=torch.float64, device=device)
+        unknown = [torch.zeros(n, self.width, device=device), torch.zeros(n, device=device)]
+        if n > 0:
             for term in self.terms:
-                energies = energies + term(r_ij, pair_i, pair_j, numbers, centers)
-        return energies
+                found = term(r_ij, pair_i, pair_j, numbers, centers, asked)
+                energies = energies + found[0]
+                if len(found) > 1:
+                    unknown = found[1:]
+        return [energies, unknown[0], unknown[1]]
 
     @torch.jit.unused
     def _compare(self, potential: Potential, structure: Structure, dtype: torch.dtype) -> None:
@@ -101,10 +125,23 @@ class _ScriptedTerm(nn.Module):
         species_of = torch.full((len(chemical_symbols),), -1)
         species_of[[atomic_numbers[e] for e in potential.elements]] = torch.arange(len(potential.elements))
         self.register_buffer("species_of", species_of)
-        self.graph = torch.jit.script(_recorded(potential, needs, dtype))
+        self.graph = torch.jit.script(_recorded(potential.atomic_energies, potential, needs, dtype))
+        self.width, self.knowing = 0, self.graph
+        if isinstance(potential, NeuralNetworkPotential) and potential.uncertainty is not None:
+            self.width = potential.uncertainty.width + 1
+            recorded = _recorded(lambda pairs: _with_unknown(potential, pairs), potential, needs, dtype)
+            self.knowing = torch.jit.script(recorded)
 
-    def forward(self, r_ij: Tensor, pair_i: Tensor, pair_j: Tensor, numbers: Tensor, centers: Tensor) -> Tensor:
-        """As `ScriptedEnergies`, for at least one centre."""
+    def forward(
+        self,
+        r_ij: Tensor,
+        pair_i: Tensor,
+        pair_j: Tensor,
+        numbers: Tensor,
+        centers: Tensor,
+        asked: bool,  # noqa: FBT001
+    ) -> List[Tensor]:  # noqa: UP006
+        """As `ScriptedEnergies.with_unknown`, for at least one centre; energies alone where nothing else is known."""
         species, center_species = self.species_of[numbers], self.species_of[centers]
         if bool((species < 0).any() | (numbers < 0).any()):
             raise ValueError("an atom is of an element that the model does not know; take a model with this element")
@@ -120,8 +157,8 @@ class _ScriptedTerm(nn.Module):
             inputs += [near, slots, torch.empty(n_centers, width, dtype=torch.bool, device=r_ij.device)]
         if self.has_blocks:
             inputs += list(blocks_by_element(center_species, self.n_elements, self.dtype))
-        energies: Tensor = self.graph(inputs)
-        return energies
+        found: List[Tensor] = self.knowing(inputs) if asked else self.graph(inputs)  # noqa: UP006
+        return found
 
 
 def terms_of(potential: Potential) -> list[Potential]:
@@ -163,20 +200,39 @@ def _pairs(needs: Needs, inputs: Sequence[Tensor]) -> Pairs:
     return pairs
 
 
-def _recorded(potential: Potential, needs: Needs, dtype: torch.dtype) -> fx.GraphModule:
-    """Atomic energies as a graph from a list of tensors.
+def _with_unknown(potential: NeuralNetworkPotential, pairs: Pairs) -> list[Tensor]:
+    """Energies, deviations of energies and γ of atoms, by the plain formulas (:mod:`nnpot.uncertainty`)."""
+    known, repulsion = potential.uncertainty, None
+    assert known is not None
+    if potential.guard is not None:
+        pairs, repulsion = potential.guard(pairs)
+    features = potential.descriptor(pairs)
+    hidden, rows = potential.hidden_of(features, pairs, "features")
+    energies = potential.energies_of_features(features, pairs.center_species, rows)
+    mapped = torch.baddbmm(known.table[:, -1:], hidden, known.table[:, :-1])
+    distances, deviations = mapped.split([known.clusters * known.directions, known.width + 1], dim=2)
+    squares = distances.unflatten(2, (known.clusters, known.directions)).square().sum(dim=3)
+    grades = squares.amin(dim=2).sqrt()
+    return [energies if repulsion is None else energies + repulsion, rows.gather(deviations), rows.gather(grades)]
+
+
+def _recorded(
+    function: Callable[[Pairs], Tensor | list[Tensor]], potential: Potential, needs: Needs, dtype: torch.dtype
+) -> fx.GraphModule:
+    """A function of pairs, such as the energies of a potential, as a graph from a list of tensors to another.
 
     Raises:
         ValueError: If what the potential does depends on the numbers in its inputs.
     """
 
-    def energies(*inputs: Tensor) -> Tensor:
+    def outputs(*inputs: Tensor) -> list[Tensor]:
         with torch.no_grad():
-            return potential.atomic_energies(_pairs(needs, inputs))
+            found = function(_pairs(needs, inputs))
+            return found if isinstance(found, list) else [found]
 
     example = _example(needs, potential, dtype)
     try:
-        traced = make_fx(energies, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*example)
+        traced = make_fx(outputs, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*example)
     except Exception as error:  # of many kinds, by where the recording fails
         part = potential.descriptor if isinstance(potential, NeuralNetworkPotential) else potential
         raise ValueError(f"{type(part).__name__} cannot be written as TorchScript: {complaint(error)}") from error

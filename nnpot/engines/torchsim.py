@@ -40,11 +40,13 @@ class TorchSimModel(ModelInterface):
         device: Where to calculate; states must lie there.
         dtype: Floating-point type to calculate in; a package has its own, and runs on the CPU.
         skin: In Å; 0 finds the neighbours anew at each step.
+        uncertainty: Whether to say at each step how large errors are likely to be and where the model extrapolates,
+            which takes time.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the model file is not complete, the dtype is not known, there is no such device, or the skin is
-            negative or infinite.
+        ValueError: If the model file is not complete, the dtype is not known, there is no such device, the skin is
+            negative or infinite, or the model does not know its errors and is asked for them.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class TorchSimModel(ModelInterface):
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
         skin: float = 1.0,
+        *,
+        uncertainty: bool = False,
     ) -> None:
         super().__init__()
         if not 0 <= skin < math.inf:
@@ -61,7 +65,9 @@ class TorchSimModel(ModelInterface):
         self.potential, self._dtype, self._device = load_for_evaluation(
             potential, dtype_of(dtype), usable_device(device)
         )
-        self.potential.telling_unknown(False)
+        if uncertainty and not self.potential.is_calibrated:
+            raise ValueError("the model does not know how large its errors are; nnpot calibrate MODEL DATA lets it")
+        self.potential.telling_unknown(uncertainty)
         self._neighbors = _VerletLists(self.potential, self._dtype, skin)
         if self.potential.heads and "charge" not in SimState.__dataclass_fields__:
             log.warning("states of this release of TorchSim have no total charge: charges are those of neutral systems")
@@ -76,7 +82,9 @@ class TorchSimModel(ModelInterface):
             In the dtype of the positions: `energy` in eV, shape (n_systems,); `energies` of the atoms in eV, shape
             (n_atoms,); `forces` in eV/Å, shape (n_atoms, 3); `stress` in eV/Å³, positive under tension, shape
             (n_systems, 3, 3), NaN without a periodic cell; what heads predict, by name, for the charges of the systems
-            that the state holds (`charge`, in e).
+            that the state holds (`charge`, in e).  On request `energy_uncertainty` and `stress_uncertainty`, shape
+            (n_systems,), `energies_uncertainty`, `forces_uncertainty` and `extrapolation` (γ), shape (n_atoms,), as in
+            ASE; see :func:`nnpot.uncertainty.of_batch`.
 
         Raises:
             ValueError: If an element is not known to the potential, positions or cell are not finite, two atoms are at
@@ -100,7 +108,8 @@ class TorchSimModel(ModelInterface):
         if batch.r_ij.is_cpu and not bool(prediction.is_finite(batch).all()):
             raise ValueError(prediction.complaints(batch)[0])
         stress = prediction.stress.index_select(1, indices(_VOIGT, prediction.stress))
-        results = {**prediction.labels, "energies": prediction.energies, "stress": stress.view(-1, 3, 3)}
+        results = {**prediction.labels, **prediction.unknown, "energies": prediction.energies}
+        results["stress"] = stress.view(-1, 3, 3)
         return {name: values.to(state.positions.dtype) for name, values in results.items()}
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from nnpot import calibration
+from nnpot import calibration, compositions
+from nnpot.elements import is_free_atom
 from nnpot.io import MODEL, load, save
 from nnpot.labels import LABELS
 from nnpot.neighbors import single_batch
@@ -136,6 +137,9 @@ def save_result(
     summary = summary_of(result, began)
     if not result.errors:
         summary |= {"errors on training structures": in_words(_errors_on(final, structures.train))}
+    free = [s for s in structures.train if is_free_atom(s)]
+    others = [s for s in structures.train if not is_free_atom(s)]
+    summary |= compositions.summary_of((s.numbers.tolist() for s in others), (s.numbers.tolist() for s in free))
     save(final, folder / MODEL, summary)
     return final
 

@@ -7,7 +7,6 @@ structures without it.  (That of the twin is no measure: what is unusual to it d
 
 import contextlib
 import logging
-import math
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -40,8 +39,6 @@ log = logging.getLogger("nnpot")
 
 SHARE = 0.2
 """Part of the structures that the twin is not trained on; at least so many as say something."""
-LENGTH = 0.5
-"""Number of epochs of the twin, relative to those of the model."""
 
 
 LEAST = 60.0
@@ -89,7 +86,7 @@ class Twin:
             return model
         seen, unseen = _divided(split, self.record.settings["seed"])
         log.info(
-            "error bars: a twin that does not see %d of the structures is trained for half as many epochs, to find "
+            "error bars: a twin that does not see %d of the structures is trained as long, to find "
             "how large its errors are on them; the model is there already, and --uncertainty false spares this",
             len(unseen),
         )
@@ -163,7 +160,7 @@ def _divided(split: Split, seed: int) -> tuple[Split, Sequence[Structure]]:
 
 def _epochs(folder: Path) -> int:
     """Of the twin of a run that is over."""
-    return max(1, math.ceil(LENGTH * Checkpoint.read(folder / "last.ckpt").epochs))
+    return max(1, Checkpoint.read(folder / "last.ckpt").epochs)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ metatomic_ase = pytest.importorskip("metatomic_ase", reason="metatomic-ase is no
 
 import ase.io
 import numpy as np
+import systems
 import torch
 from alloys import ELEMENTS, SYSTEMS, alloy, differences, trained
 from ase import Atoms
@@ -29,10 +30,11 @@ from metatomic.torch import (
     read_model_metadata,
     systems_to_torch,
 )
+from systems import acsf, knowing, network_potential
 from vesin.metatomic import neighbor_lists_for_model
 
 from nnpot.calculator import NNPotCalculator
-from nnpot.engines.metatomic import export_metatomic
+from nnpot.engines.metatomic import EXTRAPOLATION, export_metatomic
 from nnpot.repulsion import ZBL
 
 KINDS = ("ACSF + ZBL", "ACE")
@@ -63,18 +65,49 @@ def test_results_are_those_of_ase(models: Callable[[str], Path], kind: str, name
     assert {key: value for key, value in found.items() if not value <= LIMITS[key]} == {}
 
 
-def evaluated(path: Path, atoms: list[Atoms], kind: str, selected: list[list[int]] | None = None) -> torch.Tensor:
-    """Energies per system or per atom (`kind`) of several systems, or of the selected atoms of some."""
+def evaluated(
+    path: Path,
+    atoms: list[Atoms],
+    kind: str,
+    selected: list[list[int]] | None = None,
+    name: str = "energy",
+    dtype: torch.dtype = torch.float64,
+) -> torch.Tensor:
+    """Outputs per system or per atom (`kind`) of several systems, or of the selected atoms of some."""
     model = load_atomistic_model(path)
-    systems: list[System] = systems_to_torch(atoms, dtype=torch.float64)
+    converted: list[System] = systems_to_torch(atoms, dtype=dtype)
     for neighbors in neighbor_lists_for_model("angstrom", model):
-        neighbors.add_neighbor_list(systems, copy=True)
+        neighbors.add_neighbor_list(converted, copy=True)
     options = ModelEvaluationOptions(
         length_unit="angstrom",
-        outputs={"energy": ModelOutput(unit="eV", sample_kind=kind)},
+        outputs={name: ModelOutput(unit="" if "::" in name else "eV", sample_kind=kind)},
         selected_atoms=None if selected is None else Labels(["system", "atom"], torch.tensor(selected)),
     )
-    return model(systems, options, check_consistency=True)["energy"].block().values.squeeze(dim=1)
+    return model(converted, options, check_consistency=True)[name].block().values.squeeze(dim=1)
+
+
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
+def test_uncertainties_are_those_of_ase(dtype: str, tmp_path: Path) -> None:
+    potential = knowing(network_potential(acsf()))
+    potential = potential.with_core(systems.core()) if dtype == "float64" else potential + ZBL(systems.ELEMENTS)
+    path = export_metatomic(potential, tmp_path / "model.pt", dtype)
+    atoms = [systems.SYSTEMS[name]() for name in ("alloy", "water", "one atom")]
+    precision, limit = (torch.float64, 1e-6) if dtype == "float64" else (torch.float32, 2e-5)
+    told = [NNPotCalculator(potential, dtype=dtype, on_extrapolation="ignore") for _ in atoms]
+    for calculator, one in zip(told, atoms, strict=True):
+        calculator.calculate(one)
+    of_atoms, of_systems, grades, largest = (
+        evaluated(path, atoms, kind, name=name, dtype=precision)
+        for name in ("energy_uncertainty", EXTRAPOLATION)
+        for kind in ("atom", "system")
+    )
+    for found, name in ((of_atoms, "energies_uncertainty"), (grades, "extrapolation")):
+        np.testing.assert_allclose(found, np.concatenate([c.results[name] for c in told]), rtol=limit)
+    np.testing.assert_allclose(of_systems, [c.results["energy_uncertainty"] for c in told], rtol=limit)
+    np.testing.assert_allclose(largest, [c.results["extrapolation"].max() for c in told], rtol=limit)
+    some = evaluated(path, atoms, "atom", [[0, 1], [1, 0]], name="energy_uncertainty", dtype=precision)
+    wanted = [told[0].results["energies_uncertainty"][1], told[1].results["energies_uncertainty"][0]]
+    np.testing.assert_allclose(some, wanted, rtol=limit)
 
 
 def test_systems_evaluated_together_are_those_evaluated_alone(models: Callable[[str], Path]) -> None:

@@ -14,16 +14,21 @@ from alloys import SYSTEMS, alloy, trained
 from ase import Atoms
 from ase.build import bulk, molecule
 from packages import EXPORTED, package_of
-from systems import acsf, network_potential
+from systems import SYSTEMS as OF_NETWORKS
+from systems import ace, acsf, knowing, network_potential
 from torch_sim.models.interface import validate_model_outputs
 
 from nnpot.calculator import NNPotCalculator
+from nnpot.committee import Committee
 from nnpot.descriptors import ACE
 from nnpot.engines import torchsim
 from nnpot.engines.torchsim import TorchSimModel
 from nnpot.io import save
 from nnpot.native import are_compiled
 from nnpot.network_potential import NeuralNetworkPotential
+from nnpot.repulsion import ZBL
+from nnpot.spread import SpreadFactors
+from nnpot.uncertainty import OF_ATOMS
 
 KINDS = ("ACE", "ACSF", "ACE + ZBL")
 CPU = torch.device("cpu")
@@ -62,6 +67,36 @@ def test_every_system_of_a_batch_is_as_in_ase(kind: str, model: TorchSimModel, n
             np.testing.assert_allclose(results["stress"][k], stress, rtol=0, atol=1e-7 * np.abs(stress).max())
         else:
             assert results["stress"][k].isnan().all()
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [(torch.float64, 1e-6), (torch.float32, 2e-5)], ids=str)
+@pytest.mark.parametrize("kind", ["ACE", "ACSF with a repulsion", "committee"])
+def test_on_request_uncertainties_are_those_of_ase(kind: str, dtype: torch.dtype, limit: float) -> None:
+    own = [knowing(network_potential(ace() if kind == "ACE" else acsf(), seed)) for seed in (1, 2)]
+    factors = SpreadFactors(own[0].elements, 2.0, (3.0,) * len(own[0].elements), 5.0)
+    potentials = {
+        "ACE": lambda: own[0],
+        "ACSF with a repulsion": lambda: own[0] + ZBL(own[0].elements),
+        "committee": lambda: Committee(own, factors=factors),
+    }
+    potential = potentials[kind]()
+    systems = [OF_NETWORKS["alloy"](), OF_NETWORKS["alloy"]()]
+    systems[1].rattle(0.1, seed=1)
+    results = TorchSimModel(potential, dtype=dtype, uncertainty=True)(state_of(systems, dtype))
+    starts = np.cumsum([0, *map(len, systems)])
+    for k, atoms in enumerate(systems):
+        atoms.calc = NNPotCalculator(potential, dtype=dtype, on_extrapolation="ignore")
+        atoms.get_forces()
+        for name, is_of_atoms in OF_ATOMS.items():
+            ours = results[name][starts[k] : starts[k + 1]] if is_of_atoms else results[name][k]
+            np.testing.assert_allclose(ours, atoms.calc.results[name], rtol=limit, err_msg=name)
+
+
+def test_what_a_model_does_not_know_is_not_told() -> None:
+    potential = network_potential(acsf())
+    assert not OF_ATOMS.keys() & TorchSimModel(knowing(potential))(state_of([OF_NETWORKS["alloy"]()])).keys()
+    with pytest.raises(ValueError, match="does not know how large its errors are; nnpot calibrate"):
+        TorchSimModel(potential, uncertainty=True)
 
 
 def test_kept_neighbours_give_what_new_ones_give(model: TorchSimModel, kind: str) -> None:
