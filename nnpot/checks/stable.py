@@ -261,7 +261,8 @@ def _alike(subject: Subject, start: Structure, later: Sequence[Structure]) -> tu
     parts = overlaps(distributions(later, cutoff), distributions(known, cutoff))
     if not parts:
         return None, ""
-    return in_common(parts, start), "–".join(min(parts, key=lambda pair: parts[pair]))
+    worst = min(parts.items(), key=lambda item: item[1])[0]
+    return in_common(parts, start), "–".join(worst)
 
 
 def nearest(subject: Subject, atoms: Atoms) -> float:
