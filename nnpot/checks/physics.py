@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nnpot.analysis.materials import equation_of_state
 from nnpot.calculator import NNPotCalculator
+from nnpot.checks import beside, phonons
 from nnpot.checks.line import Found, Limits, Line, NotLooked
 from nnpot.checks.subject import Subject, rattled
 from nnpot.potential import Potential
@@ -37,9 +38,13 @@ STRAIN = 1e-3
 TURNS = Limits(0, 1)
 """Number of places where the energy turns besides the minimum, between strains of −6 and 6 %."""
 
-STIFFNESS = Limits(0.0, -5.0, "GPa", "≥")
-"""Smallest eigenvalue of the elastic tensor (Born's criterion): a stable crystal has only positive ones. Some GPa may
-be missing where a relaxation has ended a little beside the minimum."""
+STIFFNESS = Limits(-0.1, -5.0, "GPa", "≥")
+"""Smallest eigenvalue of the elastic tensor (Born's criterion): a stable crystal has only positive ones, to rounding.
+Some GPa may be missing where a relaxation has ended a little beside the minimum."""
+
+EMPTY = 6.0
+"""Width in Å of a layer without atoms from which a structure counts as a surface or a sheet, whose cell has no size of
+its own: planes of layered crystals are 3 to 4 Å apart."""
 
 IMAGINARY = Limits(30.0, np.inf, "cm⁻¹")
 """Largest imaginary frequency of a relaxed structure: what a relaxation to 0.002 eV/Å leaves is some 10 cm⁻¹. More may
@@ -66,18 +71,27 @@ class Relaxed:
 def physics(subject: Subject) -> Found:
     """Look at a crystal, and at a molecule, if there are any."""
     structures = subject.picked(40)
-    crystals = [s for s in structures if all(s.pbc)]
+    crystals = [s for s in structures if all(s.pbc) and widest_gap(s) < EMPTY]
     molecules = [s for s in structures if not any(s.pbc) and len(s) > 2]
     calculator = NNPotCalculator(subject.potential, dtype="float64", on_extrapolation="ignore")
     if crystals:
         yield from _crystal(subject, calmest(subject.potential, crystals), calculator)
     else:
         for name in (EQUATION, ELASTIC):
-            yield NotLooked("physics", name, "no structure is periodic in three directions")
+            yield NotLooked("physics", name, "no structure is a crystal that fills its cell")
     if molecules:
         yield from _molecule(subject, calmest(subject.potential, molecules), calculator)
     elif not crystals:
         yield NotLooked("physics", MODES, "there is neither a crystal nor a molecule")
+
+
+def widest_gap(structure: Structure) -> float:
+    """Return the width in Å of the widest layer without atoms, along any vector of the cell."""
+    cell = structure.cell.numpy()
+    fractions = np.sort(structure.positions.numpy() @ np.linalg.inv(cell) % 1.0, axis=0)
+    gaps = np.diff(fractions, axis=0, append=fractions[:1] + 1.0).max(axis=0)
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+    return float((gaps * heights).max())
 
 
 def calmest(potential: Potential, structures: Sequence[Structure]) -> Structure:
@@ -93,19 +107,40 @@ def _crystal(subject: Subject, structure: Structure, calculator: BaseCalculator)
             why = f"{structure.name or structure.group} does not come to rest in {STEPS} steps of a relaxation"
             yield NotLooked("physics", name, why)
         return
-    atoms = relaxed.atoms
+    atoms, reference = relaxed.atoms, subject.reference
+    of = atoms.get_chemical_formula()
     try:
         states = equation_of_state(atoms, calculator, STRAINS)
         turns = turns_of(states.energies)
-        seen = f"the energy of {atoms.get_chemical_formula()} turns {turns} times between −6 and 6 % of strain"
+        seen = f"the energy of {of} turns {turns} times between −6 and 6 % of strain"
         yield Line.judged("physics", EQUATION, TURNS, turns, seen, ELASTICITY)
+        if reference is not None:
+            yield from beside.states(states, atoms, reference, STRAINS, ELASTICITY)
     except ValueError as error:
         yield Line.judged("physics", EQUATION, TURNS, float("inf"), str(error), ELASTICITY)
-    tensor = elastic_tensor(subject.potential, atoms, calculator)
+    tensor = elastic_tensor(_hessian(subject.potential, atoms), atoms, calculator)
     softest = float(np.linalg.eigvalsh((tensor + tensor.T) / 2).min())
-    seen = f"the elastic tensor of {atoms.get_chemical_formula()} has an eigenvalue of {softest:.0f} GPa"
+    seen = f"the elastic tensor of {of} has an eigenvalue of {softest:.2g} GPa"
     yield Line.judged("physics", ELASTIC, STIFFNESS, softest, seen, ELASTICITY)
-    yield _modes(subject, atoms.repeat(_repeats(atoms)), periodic=True)
+    if reference is not None:
+        yield from _elastic_beside(reference, tensor, structure, of)
+    repeated = atoms.repeat(_repeats(atoms))
+    yield _modes(subject, repeated, periodic=True)
+    yield from phonons.band(subject.potential, atoms)
+
+
+def _elastic_beside(reference: BaseCalculator, own: Array, structure: Structure, of: str) -> Found:
+    """Compare an elastic tensor with that of the reference, which relaxes the structure itself."""
+    if len(structure) > beside.MOST_ATOMS:
+        why = f"second derivatives of more than {beside.MOST_ATOMS} atoms take a reference too long"
+        yield NotLooked("physics", beside.OF_TENSOR, why)
+        return
+    relaxed = relaxation(structure, reference, cell=True)
+    if not relaxed.converged:
+        yield NotLooked("physics", beside.OF_TENSOR, f"the reference does not relax {of} in {STEPS} steps")
+        return
+    other = elastic_tensor(beside.hessian_of(reference, relaxed.atoms), relaxed.atoms, reference)
+    yield beside.tensors(own, other, of, ELASTICITY)
 
 
 def _molecule(subject: Subject, structure: Structure, calculator: BaseCalculator) -> Found:
@@ -115,10 +150,25 @@ def _molecule(subject: Subject, structure: Structure, calculator: BaseCalculator
         yield NotLooked("physics", f"{MODES} (molecule)", why)
         return
     yield _modes(subject, relaxed.atoms, periodic=False)
+    if subject.reference is None or len(structure) > beside.MOST_ATOMS:
+        return
+    other = relaxation(Structure.from_ase(relaxed.atoms), subject.reference, cell=False)
+    of = relaxed.atoms.get_chemical_formula()
+    if not other.converged:
+        yield NotLooked("physics", beside.OF_MODES, f"the reference does not relax {of} in {STEPS} steps")
+        return
+    own = frequencies_of(_hessian(subject.potential, relaxed.atoms), relaxed.atoms, periodic=False)
+    wanted = frequencies_of(beside.hessian_of(subject.reference, other.atoms), other.atoms, periodic=False)
+    n = min(len(own), len(wanted))
+    yield beside.modes(own[-n:], wanted[-n:], of, VIBRATIONS)
+
+
+def _hessian(potential: Potential, atoms: Atoms) -> Array:
+    return np.asarray(potential.hessian(atoms).cpu().numpy())
 
 
 def _modes(subject: Subject, atoms: Atoms, *, periodic: bool) -> Line:
-    frequencies = frequencies_of(subject.potential, atoms, periodic=periodic)
+    frequencies = frequencies_of(_hessian(subject.potential, atoms), atoms, periodic=periodic)
     imaginary = max(0.0, -float(frequencies.min()))
     seen = f"relaxed {atoms.get_chemical_formula()} has an imaginary frequency of {imaginary:.0f} cm⁻¹"
     return Line.judged(
@@ -150,11 +200,16 @@ def turns_of(energies: Array) -> int:
     return changes - 1 if is_well else changes + 1
 
 
-def elastic_tensor(potential: Potential, atoms: Atoms, calculator: BaseCalculator) -> Array:
+def elastic_tensor(hessian: Array, atoms: Atoms, calculator: BaseCalculator) -> Array:
     """Return dσ/dε at a minimum of the energy, the atoms relaxed at each strain, in GPa, Voigt, shape (6, 6).
 
     C = C⁰ − Λᵀ H⁻¹ Λ / V, where C⁰ is that of atoms at fixed fractional positions, Λ = ∂²E/∂r∂ε, and H = ∂²E/∂r∂r is
     inverted without the three translations.
+
+    Args:
+        hessian: H, in eV/Å², shape (3N, 3N).
+        atoms: At the minimum.
+        calculator: Of energies by which it is one.
     """
     clamped, coupling = np.zeros((6, 6)), np.zeros((3 * len(atoms), 6))
     for k, (a, b) in enumerate(((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))):
@@ -170,15 +225,14 @@ def elastic_tensor(potential: Potential, atoms: Atoms, calculator: BaseCalculato
         coupling[:, k] = -(ends[0][1] - ends[1][1]) / (2 * STRAIN)
     if len(atoms) == 1:
         return np.asarray(clamped / units.GPa)
-    hessian = potential.hessian(atoms).cpu().numpy()
     inverse = np.linalg.pinv(_projected(hessian, _translations(len(atoms))), rcond=1e-8, hermitian=True)
     return np.asarray((clamped - coupling.T @ inverse @ coupling / atoms.get_volume()) / units.GPa)
 
 
-def frequencies_of(potential: Potential, atoms: Atoms, *, periodic: bool) -> Array:
+def frequencies_of(hessian: Array, atoms: Atoms, *, periodic: bool) -> Array:
     """Return the frequencies in cm⁻¹, imaginary ones negative, without motions of the whole, shape (3N − 3 or 6,)."""
     root = np.sqrt(np.repeat(atoms.get_masses(), 3))
-    hessian = potential.hessian(atoms).cpu().numpy() / np.outer(root, root)
+    hessian = hessian / np.outer(root, root)
     rigid = _translations(len(atoms)) if periodic else np.hstack([_translations(len(atoms)), _rotations(atoms)])
     rigid = root[:, None] * rigid
     u, sizes, _ = np.linalg.svd(rigid, full_matrices=False)

@@ -261,8 +261,8 @@ def _alike(subject: Subject, start: Structure, later: Sequence[Structure]) -> tu
     parts = overlaps(distributions(later, cutoff), distributions(known, cutoff))
     if not parts:
         return None, ""
-    least_alike = min((alike, pair) for pair, alike in parts.items())[1]
-    return in_common(parts, start), "–".join(least_alike)
+    worst = min(parts.items(), key=lambda item: item[1])[0]
+    return in_common(parts, start), "–".join(worst)
 
 
 def nearest(subject: Subject, atoms: Atoms) -> float:

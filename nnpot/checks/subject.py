@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ase.calculators.calculator import BaseCalculator
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
 from nnpot.analysis.report.closeness import Pair, closest_in, pairs_of
@@ -65,6 +66,7 @@ class Subject:
         structures: What it is to be used on: given ones, or the data; may be none.
         data: Labelled structures; may be none.
         exports: Files that were exported from it.
+        reference: Calculator by which the model was labelled, or a better one; None if there is none.
         clock: How much time there is.
         seed: Of all random numbers.
     """
@@ -73,6 +75,7 @@ class Subject:
     structures: tuple[Structure, ...] = ()
     data: tuple[Structure, ...] = ()
     exports: tuple[Path, ...] = ()
+    reference: BaseCalculator | None = None
     clock: Clock = field(default_factory=Clock)
     seed: int = 0
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from jsonargparse import ArgumentParser
 
-from nnpot.checks import Clock, Page, Status, Subject, examine, examine_shortly
+from nnpot.checks import Page, Status, Subject, examine, examine_shortly
 from nnpot.checks.picture import picture
+from nnpot.commands.calculators import calculator_of
 from nnpot.formats.aot import AOTPotential
 from nnpot.io import load
 from nnpot.label_names import LabelKeys
@@ -28,6 +29,7 @@ def check(
     exports: tuple[Path, ...] = (),
     json: Path | None = None,
     plot: Path | None = None,
+    reference: str | None = None,
     keys: LabelKeys = LabelKeys(),
     *,
     short: bool = False,
@@ -46,6 +48,8 @@ def check(
             n2p2, models of metatomic.
         json: File to write everything to, for other programs.
         plot: PNG file for a picture.
+        reference: Import path of an ASE calculator class, or of a function that makes one, beside which equation of
+            state, elastic tensor and vibrations are shown, such as ase.calculators.emt.EMT.
         keys: Names of the labels, if not ASE's own.
         short: Only look at what takes a minute, as at the end of a training.
 
@@ -62,12 +66,13 @@ def check(
     potential = load(model, torch.float64)
     if any(isinstance(part, AOTPotential) for part in potential.modules()):
         raise ValueError(f"{model} is a package; check the model file that it was made from, with --exports {model}")
+    beside = None if reference is None else calculator_of(reference, "reference")
     labelled: Sequence[Structure] = read_labelled(data, keys, "--keys.{label} {name}")[0] if data else ()
     used = read_structures(structures) if structures is not None else labelled
     if short:
         page = examine_shortly(potential, labelled or used, temperature=temperature)
     else:
-        subject = Subject(potential, tuple(used), tuple(labelled), tuple(exports), Clock())
+        subject = Subject(potential, tuple(used), tuple(labelled), tuple(exports), beside)
         page = examine(subject, temperature, str(model), _tell if sys.stderr.isatty() else (lambda name: None))
     print(page)
     if json is not None:

@@ -1,6 +1,5 @@
 """Make training data: molecular dynamics with any ASE calculator, labelled on the way."""
 
-import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from nnpot.commands.calculators import calculator_of
 from nnpot.commands.unfinished import Reached, Unfinished, digest_of, restore, state_of
 from nnpot.label_names import is_possible
 from nnpot.labels import LABELS
@@ -93,7 +93,7 @@ def sample(
     starts = read_atoms(start)
     if out.exists() and out.samefile(start):
         raise ValueError(f"{out} holds the start structures, which would be lost; give another file to write to")
-    labeller = _make_calculator(calculator)
+    labeller = calculator_of(calculator, "calculator")
     runs = list(_plan(starts, strains, temperatures, seed))
     times = _Times(snapshots, max(1, round(interval_fs / timestep_fs)), timestep_fs)
     settings = {
@@ -165,23 +165,6 @@ def _check(
         raise ValueError(
             f"timestep_fs must be positive and not above interval_fs, got {timestep_fs} fs and {interval_fs} fs"
         )
-
-
-def _make_calculator(path: str) -> BaseCalculator:
-    module, _, name = path.rpartition(".")
-    try:
-        if not module:
-            raise ValueError("no module is named")
-        calculator: BaseCalculator = getattr(importlib.import_module(module), name)()
-        if not isinstance(calculator, BaseCalculator):
-            raise TypeError(f"it makes a {type(calculator).__name__}")
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"calculator must be the import path of a class or function that makes an ASE "
-            f"calculator without arguments, such as ase.calculators.emt.EMT; {path!r} fails: "
-            f"{error}"
-        ) from error
-    return calculator
 
 
 def _plan(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from planted_models import MorsePairs, Wrong
-from systems import POTENTIALS, SYSTEMS, network_potential, structure
+from systems import POTENTIALS, SYSTEMS, acsf, network_potential, structure
 
 import nnpot.calculator
 from nnpot import load, save
@@ -19,6 +19,7 @@ from nnpot.checks.exact import exact
 from nnpot.checks.parity import IN_DYNAMICS, SINGLE_PRECISION, TENSORS
 from nnpot.checks.subject import cut, made
 from nnpot.checks.symmetry import TOGETHER
+from nnpot.formats import n2p2
 from nnpot.native import are_compiled, kernel, registry
 from nnpot.potential import Potential
 from nnpot.structure import Structure
@@ -119,6 +120,14 @@ def test_an_export_of_another_model_is_found(tmp_path: Path) -> None:
     lines = lines_of(own, ("water",), exports=(same, changed))
     assert failed(lines) == {"exported other.nnpot"}
     assert lines["exported same.nnpot"].status == Status.PASSED
+
+
+def test_files_of_n2p2_are_compared(tmp_path: Path) -> None:
+    model, changed = (network_potential(acsf(g3=()), seed=seed, linear=False, activation="tanh") for seed in (1, 2))
+    files = [n2p2.write(one, tmp_path / name) for one, name in ((model, "same"), (changed, "changed"))]
+    lines = lines_of(model, ("water",), exports=tuple(files))
+    assert failed(lines) == {"exported changed"}
+    assert lines["exported same"].status == Status.PASSED
 
 
 def test_an_export_for_other_elements_is_found(tmp_path: Path) -> None:

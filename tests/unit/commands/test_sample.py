@@ -103,7 +103,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for c in (Interrupted, Exploding, NotANumber):
         c.calls = 0
-    monkeypatch.setattr(command, "_make_calculator", lambda name: calculators[name]())
+    monkeypatch.setattr(command, "calculator_of", lambda name, option: calculators[name]())
 
 
 def test_labels_are_those_of_the_calculator(start: Path, tmp_path: Path) -> None:
