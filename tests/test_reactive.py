@@ -138,11 +138,18 @@ def run_of(*grades: float) -> list[Atoms]:
 
 def test_a_run_is_stopped_where_it_leaves_the_data_or_ends_early() -> None:
     settings = reactive.Settings(picoseconds=0.04)
-    assert not reactive.is_stopped(settings, run_of(0.5, 1.9, 1.0, 0.3))
+    assert reactive.is_stopped(settings, run_of(0.5, 1.9, 1.0, 0.3)) is False
+    short = run_of(0.5, 0.6)
+    for frame in short:
+        frame.info = {name: np.float64(value) for name, value in frame.info.items()}  # as from a file
+    assert reactive.is_stopped(settings, short) is True
     assert reactive.is_stopped(settings, run_of(0.5, 2.1, 1.0, 0.3))
     assert reactive.is_stopped(settings, run_of(0.5, 0.6))
     assert reactive.is_stopped(settings, [])
     assert len(reactive.before_the_stop(run_of(0.5, 2.1, 1.0))) == 1
+    assert reactive.is_good({"stopped": 0, "energy_rms_mev_per_atom": 14.0})
+    assert not reactive.is_good({"stopped": 1, "energy_rms_mev_per_atom": 14.0})
+    assert not reactive.is_good({"stopped": 0, "energy_rms_mev_per_atom": 70.0})
     assert not reactive.is_too_far([])
     assert not reactive.is_too_far(run_of(0.5, 2.1, *[1.0] * 20))
     assert reactive.is_too_far(run_of(0.5, 2.1, *[1.0] * 21))  # 0.2 ps later

@@ -148,21 +148,16 @@ def dynamics(
         for step, _ in enumerate(moving.irun(steps)):
             told = calculator.results  # of this step
             np.maximum.at(largest, of, told.get("extrapolation", 0.0))
-            for k in sorted(going):
-                own = of == k
-                if step > 0 and step % every == 0:
-                    frames[k].append(
-                        _frame(
-                            gases[k].numbers,
-                            atoms.positions[own] - centers[own],
-                            told,
-                            own,
-                            step * plan.timestep_fs / 1000,
-                        )
-                    )
+            huge = {int(k) for k in of[np.abs(told["forces"]).max(axis=1) > LARGEST_FORCE]}
+            if step > 0 and step % every == 0:
+                for k in sorted(going - huge):
+                    own = of == k
+                    positions = atoms.positions[own] - centers[own]
+                    frames[k].append(_frame(gases[k].numbers, positions, told, own, step * plan.timestep_fs / 1000))
                     frames[k][-1].info["gamma"], largest[k] = float(largest[k]), 0.0
-                if np.abs(told["forces"][own]).max() > LARGEST_FORCE or (is_over is not None and is_over(frames[k])):
-                    going.remove(k)
+                    if is_over is not None and is_over(frames[k]):
+                        going.remove(k)
+            going -= huge
             if not going:
                 break
             for k in set(range(len(gases))) - going:  # begins anew, and does not count: so it cannot disturb others

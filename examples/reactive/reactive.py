@@ -9,7 +9,7 @@ has not seen.  Interrupted anywhere, the same command goes on: whatever has its 
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from itertools import cycle, islice
@@ -33,6 +33,8 @@ EXPLORE = 4.0
 """γ up to which it goes on all the same, since what lies between is what a training can learn most from."""
 AFTER = 0.2
 """Time in ps after which it ends then."""
+GOOD = 15.0
+"""Error on frames of its own, in meV/atom (RMS), at which a model is good enough."""
 OF_EACH_RUN = 20
 """Number of frames of each run, before it stopped, that the teacher judges."""
 
@@ -121,7 +123,7 @@ def burn(settings: Settings, folder: Path = Path("burning")) -> list[dict[str, A
         run(settings, here, k)
         found.append(judge(settings, here))
         draw(folder, found)
-        if found[-1]["stopped"] == 0:
+        if is_good(found[-1]):
             break
         if k < settings.rounds:
             select(settings, folder, k)
@@ -195,7 +197,7 @@ def judge(settings: Settings, here: Path) -> dict[str, Any]:
         "training": sum(len(frames_of(path)) for path in known(here.parent, int(here.name.removeprefix("round-")))),
         "runs": len(runs),
         "stopped": sum(is_stopped(settings, frames) for frames in runs),
-        "picoseconds": [frames[-1].info["time_ps"] if frames else 0.0 for frames in trusted],
+        "picoseconds": [float(frames[-1].info["time_ps"]) if frames else 0.0 for frames in trusted],
         "judged": len(pairs),
         "without_solution": len(some) - len(pairs),
         "energy_rms_mev_per_atom": 1000 * rms(energies),
@@ -235,6 +237,11 @@ def compare(settings: Settings, folder: Path) -> None:
         trajectory(folder / "teacher" / f"{n:02}.xyz", lambda: dynamics([gas], teacher, plan)[0])  # noqa: B023
 
 
+def is_good(found: Mapping[str, Any]) -> bool:
+    """Whether no run stopped, and the teacher agrees with what the model has made: γ alone does not say so."""
+    return found["stopped"] == 0 and found["energy_rms_mev_per_atom"] <= GOOD
+
+
 def is_too_far(frames: Sequence[Atoms]) -> bool:
     """Whether a run has left what is to be trusted so far, or so long ago, that it is of no use to go on."""
     if not frames:
@@ -245,7 +252,7 @@ def is_too_far(frames: Sequence[Atoms]) -> bool:
 
 def is_stopped(settings: Settings, frames: Sequence[Atoms]) -> bool:
     """Whether γ came beyond what is to be trusted, or a run ended early for another reason."""
-    until = frames[-1].info["time_ps"] if frames else 0.0
+    until = float(frames[-1].info["time_ps"]) if frames else 0.0  # read from a file: a number of NumPy
     return len(before_the_stop(frames)) < len(frames) or until < settings.picoseconds - settings.interval_fs / 1000
 
 
