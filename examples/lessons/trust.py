@@ -17,17 +17,16 @@ import ase.io
 import matplotlib.pyplot as plt
 import numpy as np
 from _lesson import BLACK, BLUE, GREEN, GREY, ORANGE, PALETTE, shell, show, work_folder
-from ase import Atoms, units
+from ase import Atoms
 from ase.build import bulk, fcc100, fcc111, molecule
 from ase.calculators.calculator import BaseCalculator
 from ase.calculators.emt import EMT
 from ase.cluster import Octahedron
-from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from scipy.stats import spearmanr
 from tblite.ase import TBLite
 
 import nnpot
+from nnpot.simulation import langevin
 
 here = work_folder("trust")
 
@@ -40,13 +39,13 @@ def rms(forces: np.ndarray) -> float:
 # %% [markdown]
 # ## 1. Ethanol at 300 K
 #
-# 300 structures of a trajectory at 300 K train a model, 60 of another one test it.
+# 300 structures of a trajectory of 18 ps at 300 K train a model, 60 of another one test it.
 
 # %%
 ase.io.write(here / "ethanol.xyz", molecule("CH3CH2OH"))
 with_xtb = "--calculator tblite.ase.TBLite --timestep_fs 0.5 --temperatures '[300]'"
-shell(f"nnpot sample ethanol.xyz train.xyz {with_xtb} --snapshots 300 --interval_fs 15", here, last=1)
-shell(f"nnpot sample ethanol.xyz test.xyz {with_xtb} --snapshots 60 --interval_fs 30 --seed 1", here, last=1)
+shell(f"nnpot sample ethanol.xyz train.xyz {with_xtb} --snapshots 300 --interval_fs 60", here, last=1)
+shell(f"nnpot sample ethanol.xyz test.xyz {with_xtb} --snapshots 60 --interval_fs 60 --seed 1", here, last=1)
 
 # %%
 shell("nnpot train train.xyz --trainer.max_epochs 150 --out ethanol", here, last=4)
@@ -75,9 +74,7 @@ def heated(start: Atoms, last: float, picoseconds: float, seed: int) -> tuple[li
     """Structures of every tenth step, with all that the model says of them, and whether the run was stopped."""
     atoms, kept = start.copy(), []
     atoms.calc = nnpot.NNPotCalculator(here / "ethanol", on_extrapolation="stop")
-    generator = np.random.default_rng(seed)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=300, rng=generator)
-    dynamics = Langevin(atoms, 0.5 * units.fs, temperature_K=300, friction=0.02, rng=generator)
+    dynamics = langevin(atoms, 300, 0.5, 10.0, np.random.default_rng(seed))
     steps = round(picoseconds / 0.0005)
 
     def keep() -> None:
@@ -151,10 +148,8 @@ print(f"{'stopped' if stopped else 'not stopped'} in {len(steady) * 0.005:.0f} p
 # %%
 def trajectory(atoms: Atoms, temperature: float, snapshots: int, seed: int) -> list[Atoms]:
     """Structures of a run by the teacher, 60 fs apart, with energy and forces."""
-    generator = np.random.default_rng(seed)
     atoms.calc = EMT()
-    MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=generator)
-    dynamics, kept = Langevin(atoms, 3 * units.fs, temperature_K=temperature, friction=0.02, rng=generator), []
+    dynamics, kept = langevin(atoms, temperature, 3.0, 10.0, np.random.default_rng(seed)), []
     for _ in range(snapshots):
         dynamics.run(20)
         kept.append(nnpot.Structure.from_ase(atoms).to_ase())

@@ -20,6 +20,7 @@ from nnpot.commands import closing_check, members
 from nnpot.commands.closing_check import FOUND
 from nnpot.io import load
 from nnpot.machine.signals import InterruptedRunError
+from nnpot.training.options import DataOptions
 
 
 @pytest.fixture(scope="module")
@@ -123,12 +124,14 @@ def test_a_committee_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     checked: list[Any] = []
     for name, function in {
         "load": lambda folder: folder, "Committee": list, "save": lambda *_: None,
-        "read_summary": lambda path: {}, "report_of_committee": lambda *_: "facts",
+        "read_summary": lambda path: {}, "_calibrated": lambda *_: (SimpleNamespace(is_calibrated=False), ""),
+        "report_of_committee": lambda *_: "facts",
         "closing_check": lambda facts, began: checked.append(facts), "is_first": lambda trainer: True,
     }.items():  # fmt: skip
         monkeypatch.setattr(members, name, function)
+    options = {"resume": None, "plan": False, "trainer": None, "data": DataOptions(Path("a.xyz")), "uncertainty": False}
     for check in (True, False):
-        members.train_members(2, train, tmp_path, 0, resume=None, plan=False, trainer=None, data=None, check=check)
+        members.train_members(2, train, tmp_path, 0, **options, check=check)
     assert [settings["check"] for settings in given] == [False] * 4
     assert checked == ["facts"]
 
