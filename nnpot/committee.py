@@ -16,7 +16,7 @@ from nnpot.batch import Batch, Pairs
 from nnpot.core import Core
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.networks import Networks, NetworksKernel
-from nnpot.functional.tape import Sum, Tape, Value, scaled
+from nnpot.functional.tape import Sum, Tape, Value, scaled, total
 from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential, Stage
 from nnpot.nn.outputs import network_outputs
@@ -27,7 +27,7 @@ from nnpot.prediction import Prediction
 from nnpot.spread import Apart, SpreadFactors
 from nnpot.spread import Spread as Spread
 from nnpot.structure import Structure, as_structure
-from nnpot.uncertainty import GRADE
+from nnpot.uncertainty import GRADE, with_core
 
 Member = Potential | str | os.PathLike[str]
 Reader = Callable[[str | os.PathLike[str]], Potential]
@@ -259,7 +259,7 @@ def record_batched(
     rest = iter(made)
     members: list[dict[str, Sum]] = [{name: ((1.0, next(rest)),) for name in names} for _ in potentials]
     grades = [
-        _grade(p, tape, value, core[1], stage) if graded and not tape.is_trained else {}
+        _grade(p, tape, value, core[1:], stage) if graded and not tape.is_trained else {}
         for p, value, core, stage in zip(potentials, values, cores, stages, strict=True)
     ]
     return [
@@ -268,12 +268,16 @@ def record_batched(
     ]
 
 
-def _grade(potential: NeuralNetworkPotential, tape: Tape, value: Value, pairs: Pairs, stage: Stage) -> dict[str, Sum]:
-    """γ of atoms from what `record_features` has recorded of them, if the potential knows it."""
+def _grade(
+    potential: NeuralNetworkPotential, tape: Tape, value: Value, core: tuple[Pairs, Sum], stage: Stage
+) -> dict[str, Sum]:
+    """γ of atoms from what `record_core` and `record_features` have recorded of them, if the potential knows it."""
     if potential.uncertainty is None:
         return {}
+    pairs, repulsion = core
     hidden, rows = potential.hidden_of(value.tensor, pairs, stage)
-    return {GRADE: tape.beside(rows.gather(potential.uncertainty(hidden)[GRADE]))}
+    grade = rows.gather(potential.uncertainty(hidden)[GRADE])
+    return {GRADE: tape.beside(with_core(grade, total(repulsion)) if repulsion else grade)}
 
 
 def _outputs(

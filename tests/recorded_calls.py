@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from systems import CUTOFF, ELEMENTS, acsf, core, listed_acsf, structure
+from systems import CUTOFF, ELEMENTS, acsf, core, knowing, listed_acsf, structure
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -135,6 +135,8 @@ def calls_of(make: Callable[[], Descriptor], dtype: torch.dtype, kind: int) -> l
         loss = (trained.energy**2).sum() + ((trained.forces - some.forces) ** 2).sum()
         torch.autograd.grad(loss, list(potential.parameters()))
         potential.eval()(some)
+        if kind == 0:
+            knowing(potential).to(dtype)(some)
     return recorder.calls
 
 

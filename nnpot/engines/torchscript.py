@@ -25,6 +25,7 @@ from nnpot.potential import Potential, SumPotential
 from nnpot.prepared import Needs
 from nnpot.structure import Structure
 from nnpot.tables import cluster, needs_of
+from nnpot.uncertainty import DEVIATIONS, GRADE, with_core
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 """Largest difference between the results of the script and of the potential, relative to the norm."""
@@ -209,11 +210,11 @@ def _with_unknown(potential: NeuralNetworkPotential, pairs: Pairs) -> list[Tenso
     features = potential.descriptor(pairs)
     hidden, rows = potential.hidden_of(features, pairs, "features")
     energies = potential.energies_of_features(features, pairs.center_species, rows)
-    mapped = torch.baddbmm(known.table[:, -1:], hidden, known.table[:, :-1])
-    distances, deviations = mapped.split([known.clusters * known.directions, known.width + 1], dim=2)
-    squares = distances.unflatten(2, (known.clusters, known.directions)).square().sum(dim=3)
-    grades = squares.amin(dim=2).sqrt()
-    return [energies if repulsion is None else energies + repulsion, rows.gather(deviations), rows.gather(grades)]
+    told = known(hidden)
+    deviations, grades = rows.gather(told[DEVIATIONS]), rows.gather(told[GRADE])
+    if repulsion is None:
+        return [energies, deviations, grades]
+    return [energies + repulsion, deviations, with_core(grades, repulsion)]
 
 
 def _recorded(

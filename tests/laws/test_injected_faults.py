@@ -113,8 +113,8 @@ def tanh_saves_an_intermediate(patch: Patch) -> None:
 def compiled_slope_one_percent_too_large(patch: Patch) -> None:
     right = NetworksKernel.of
 
-    def of(*arguments: Any) -> NetworksKernel | None:
-        networks = right(*arguments)
+    def of(*arguments: Any, **options: Any) -> NetworksKernel | None:
+        networks = right(*arguments, **options)
         return None if networks is None else replace(networks, slopes=1.01 * networks.slopes)
 
     patch.setattr(NetworksKernel, "of", of)
