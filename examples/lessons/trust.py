@@ -48,7 +48,7 @@ shell(f"nnpot sample ethanol.xyz train.xyz {with_xtb} --snapshots 300 --interval
 shell(f"nnpot sample ethanol.xyz test.xyz {with_xtb} --snapshots 60 --interval_fs 60 --seed 1", here, last=1)
 
 # %%
-shell("nnpot train train.xyz --trainer.max_epochs 150 --out ethanol", here, last=4)
+shell("nnpot train train.xyz --trainer.max_epochs 80 --out ethanol", here, last=4)
 shell("nnpot evaluate ethanol test.xyz", here, last=12)
 
 # %% [markdown]
@@ -79,9 +79,10 @@ def heated(start: Atoms, last: float, picoseconds: float, seed: int) -> tuple[li
 
     def keep() -> None:
         dynamics.set_temperature(temperature_K=300 + (last - 300) * dynamics.get_number_of_steps() / steps)
+        names = ("extrapolation", "forces", "forces_uncertainty")
+        told = {f"own_{name}": atoms.calc.get_property(name, atoms) for name in names}
         kept.append(atoms.copy())
-        for name in ("energy", "forces", "forces_uncertainty", "extrapolation"):
-            kept[-1].info[f"own_{name}"] = atoms.calc.get_property(name, atoms)
+        kept[-1].info.update(told)
 
     dynamics.attach(keep, interval=10)
     try:
@@ -130,13 +131,18 @@ axes[1].set(xlabel="time (ps)", ylabel="force error (meV/Å)\nline: true, dots: 
 show("heated")
 
 # %% [markdown]
-# The grey lines are the limit of γ and three times the error of the test. At a constant 300 K the same model must not
-# be stopped:
+# The grey lines are the limit of γ and three times the error of the test. A few picoseconds of one molecule are not all
+# that it does at 300 K: some structures are off by several times the error of the test before γ reaches its limit, and
+# a run may be stopped early. The expected errors (dots) rise along with the true ones (lines): look at both.
+#
+# At a constant 300 K:
 
 # %%
-steady, stopped = heated(start, 300, 10.0, 9)
+steady, stopped = heated(start, 300, 5.0, 9)
 largest = max(float(f.info["own_extrapolation"].max()) for f in steady)
-print(f"{'stopped' if stopped else 'not stopped'} in {len(steady) * 0.005:.0f} ps at 300 K, largest γ {largest:.2f}")
+worst = max(true_errors(steady, xtb)) / test_error
+print(f"{'stopped' if stopped else 'not stopped'} in {len(steady) * 0.005:.1f} ps at 300 K, largest γ {largest:.2f}")
+print(f"largest error {worst:.1f} × that of the test")
 
 # %% [markdown]
 # ## 3. Copper that is no bulk crystal

@@ -23,8 +23,9 @@ Array = NDArray[np.float64]
 STENCIL = {1: 8 / 12, -1: -8 / 12, 2: -1 / 12, -2: 1 / 12}
 """Weights of f(x + k h) in h f'(x), with an error of h⁴ f⁽⁵⁾/30."""
 
-STEPS = (2e-4, 2e-3)
-"""Steps h, in Å: the better of two counts, for energies of 10⁵ eV an atom lose digits with the first."""
+STEPS = (2e-4, 2e-3, 2e-5)
+"""Steps h, in Å: the best of them counts, for energies of 10⁵ eV an atom lose digits with the first, and where a model
+is far from its data its energy may be too steep for it."""
 
 DIFFERENCES = Limits(1e-6, 1e-4)
 """Differences in double precision, relative to the typical force: 10⁻⁸ is usual (rounding 10⁻¹⁶ · 10 eV / h, and

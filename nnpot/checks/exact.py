@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from nnpot.checks import derivatives, parity, symmetry
 from nnpot.checks.line import NO_TIME, Found, NotLooked
-from nnpot.checks.subject import MOST_ATOMS, Subject, cut, made, rattled
+from nnpot.checks.subject import MOST_ATOMS, Subject, boxed, cut, made, rattled
 from nnpot.structure import Structure
 
 RATTLE = 0.05
@@ -50,7 +50,8 @@ def structures_of(subject: Subject, n: int) -> list[Structure]:
     picked = [rattled(s, RATTLE, generator) for s in chosen]
     missing = tuple(e for e in subject.potential.elements if not subject.known or e not in subject.elements)
     if not any(s.volume for s in picked):
-        picked.append(made(subject.elements[:MOST_MADE], generator, periodic=True))
+        alone = made(subject.elements[:MOST_MADE], generator, periodic=True)
+        picked.append(boxed(picked[0], generator) if picked else alone)
     if missing or len(picked) < 2:
         picked.append(made((missing or subject.elements)[:MOST_MADE], generator, periodic=False))
     return picked

@@ -24,6 +24,9 @@ MOST_ATOMS = 70
 CLOSE = 0.75
 """Distance over the sum of the covalent radii below which no two atoms are in usual matter (H2: 1.19, N2: 0.77)."""
 
+BESIDE = 3.0
+"""Distance in Å, about, of the copies of a molecule that is put into a periodic cell."""
+
 _ATOMS_LOOKED_AT = 20_000
 
 
@@ -173,6 +176,14 @@ def made(elements: Sequence[str], generator: np.random.Generator, *, periodic: b
     numbers = torch.tensor([atomic_numbers[e] for e in symbols[: len(placed)]])
     box = torch.from_numpy(cell) if periodic else torch.zeros(3, 3, dtype=torch.float64)
     return Structure(numbers, torch.from_numpy(placed), box, (periodic,) * 3, name="a made-up structure")
+
+
+def boxed(structure: Structure, generator: np.random.Generator) -> Structure:
+    """Return atoms in a periodic, oblique cell in which copies stand beside one another as molecules do."""
+    extent = structure.positions.amax(dim=0) - structure.positions.amin(dim=0)
+    cell = np.diag(extent.numpy() + BESIDE)
+    cell += 0.1 * cell.diagonal()[:, None] * np.triu(generator.uniform(-1, 1, (3, 3)), 1)
+    return replace(structure, cell=torch.from_numpy(cell), pbc=(True,) * 3)
 
 
 def rattled(structure: Structure, size: float, generator: np.random.Generator) -> Structure:

@@ -15,7 +15,7 @@ from nnpot import load, save
 from nnpot.checks import Line, NotLooked, Status, Subject
 from nnpot.checks.answers import Answer
 from nnpot.checks.derivatives import FORCES, GRADIENTS, NUMPY, STRESS
-from nnpot.checks.exact import exact
+from nnpot.checks.exact import exact, structures_of
 from nnpot.checks.parity import IN_DYNAMICS, SINGLE_PRECISION, TENSORS
 from nnpot.checks.subject import cut, made
 from nnpot.checks.symmetry import TOGETHER
@@ -160,6 +160,19 @@ def test_structures_are_made_up_of_all_elements_at_usual_distances() -> None:
         assert set(one.numbers.tolist()) == {1, 8, 29}
         assert len(one) == 8
         assert one.to_ase().get_all_distances(mic=periodic)[np.triu_indices(8, 1)].min() > 0.4
+
+
+def test_a_molecule_is_put_beside_copies_of_itself_to_have_a_cell() -> None:
+    water = SYSTEMS["water"]()
+    subject = Subject(network_potential(acsf()), (Structure.from_ase(water),), ())
+    *_, one = (s for s in structures_of(subject, 2) if s.volume is not None)
+    assert one.numbers.tolist() == water.numbers.tolist()  # far from its data a model may be too steep for differences
+    atoms = one.to_ase()
+    apart = atoms.get_all_distances()
+    np.testing.assert_allclose(apart, water.get_all_distances(), atol=0.3)
+    nearest_copy = min(np.linalg.norm(shift @ atoms.cell) for shift in np.ndindex(2, 2, 2) if any(shift))
+    assert apart.max() < nearest_copy
+    assert nearest_copy < apart.max() + 4.0
 
 
 def test_what_is_cut_out_is_near_the_rarest_element() -> None:

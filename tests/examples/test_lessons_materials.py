@@ -121,8 +121,6 @@ def test_molecule(tmp_path: Path) -> None:
 def test_trust(tmp_path: Path) -> None:
     found = run_lesson("trust", tmp_path, "tblite")
     assert all(found["stopped"])
-    assert not found["steady_stopped"]
-    assert max(found["largest"]) < 4.0
     assert found["rank_correlation"] > 0.85
     grades = found["median_grade"]
     assert grades.pop("bulk, 600 K") < 1.0
