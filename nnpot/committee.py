@@ -16,9 +16,10 @@ from nnpot.batch import Batch, Pairs
 from nnpot.core import Core
 from nnpot.functional.blocks import ElementBlocks
 from nnpot.functional.networks import Networks, NetworksKernel
-from nnpot.functional.tape import Sum, Tape, Value, scaled, total
+from nnpot.functional.tape import Sum, Tape, scaled, total
+from nnpot.native import serves
 from nnpot.neighbors import single_batch
-from nnpot.network_potential import NeuralNetworkPotential, Stage
+from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.nn.outputs import network_outputs
 from nnpot.nn.per_element import PerElement
 from nnpot.nn.scaling import standardized
@@ -203,7 +204,8 @@ class Committee(Potential):
         if len(alike) == len(self.members) and all(m.has_plain_networks and not m.graphs for m in alike):
             arrays = [m.arrays for m in alike]
             if len({m.heads for m in alike}) == 1 and are_alike([one for of_member in arrays for one in of_member]):
-                return record_batched(alike, arrays, tape, pairs, graded=self.is_calibrated and self.tells_unknown)
+                graded = self.is_calibrated and self.tells_unknown and not tape.is_trained
+                return record_batched(alike, arrays, tape, pairs, graded=graded)
         return [m.record(tape, pairs) for m in self._members]
 
 
@@ -233,7 +235,7 @@ def record_batched(
         arrays: The networks of each, all of one architecture.
         tape: Where to.
         pairs: Ordered pairs within at least the cutoffs.
-        graded: Whether γ is to be among what is recorded of each that knows it.
+        graded: Whether γ is to be among what is recorded of each: all know it.
     """
     cores = [p.record_core(tape, pairs) for p in potentials]
     recorded = [p.record_features(*core[:2]) for p, core in zip(potentials, cores, strict=True)]
@@ -242,7 +244,10 @@ def record_batched(
     kernel = None
     if all(stage == "features" for stage in stages):
         of_each = [value for value in values for _ in names]
-        kernel = NetworksKernel.of([value.tensor for value in of_each], pairs.center_species, flat)
+        with_hidden = graded and serves("uncertainty", values[0].tensor)
+        kernel = NetworksKernel.of(
+            [value.tensor for value in of_each], pairs.center_species, flat, with_hidden=with_hidden
+        )
 
     def outputs(*x: Tensor) -> list[Tensor]:
         blocks = ElementBlocks.of_centers(pairs, len(potentials[0].elements), x[0].dtype)
@@ -258,26 +263,14 @@ def record_batched(
         made = tape.autograd(outputs, values, (w for p in potentials for w in p.parameters()))
     rest = iter(made)
     members: list[dict[str, Sum]] = [{name: ((1.0, next(rest)),) for name in names} for _ in potentials]
-    grades = [
-        _grade(p, tape, value, core[1:], stage) if graded and not tape.is_trained else {}
-        for p, value, core, stage in zip(potentials, values, cores, stages, strict=True)
-    ]
-    return [
-        {**m, "energies": m["energies"] + core[2], **grade}
-        for m, core, grade in zip(members, cores, grades, strict=True)
-    ]
-
-
-def _grade(
-    potential: NeuralNetworkPotential, tape: Tape, value: Value, core: tuple[Pairs, Sum], stage: Stage
-) -> dict[str, Sum]:
-    """γ of atoms from what `record_core` and `record_features` have recorded of them, if the potential knows it."""
-    if potential.uncertainty is None:
-        return {}
-    pairs, repulsion = core
-    hidden, rows = potential.hidden_of(value.tensor, pairs, stage)
-    grade = rows.gather(potential.uncertainty(hidden)[GRADE])
-    return {GRADE: tape.beside(with_core(grade, total(repulsion)) if repulsion else grade)}
+    for k, (p, value, core, stage) in enumerate(zip(potentials, values, cores, stages, strict=True)):
+        _, seen, repulsion = core
+        if graded:
+            hidden = kernel and kernel.hidden_of(k * len(names))
+            grade = p.unknown_of(tape, value, seen, stage, hidden)[GRADE]
+            members[k][GRADE] = tape.beside(with_core(grade, total(repulsion), tape.asked) if repulsion else grade)
+        members[k]["energies"] += repulsion
+    return members
 
 
 def _outputs(

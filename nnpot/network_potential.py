@@ -148,20 +148,27 @@ class NeuralNetworkPotential(TrainablePotential):
         else:
             outputs = tape.add(kernel, *[values] * len(kernel.outputs))
         sums = [((1.0, value),) for value in outputs]
-        unknown = self._unknown(tape, values, pairs, stage, kernel) if tells else {}
+        unknown = self.unknown_of(tape, values, pairs, stage, kernel and kernel.hidden_of(0)) if tells else {}
         if unknown and repulsion:
             unknown[GRADE] = with_core(unknown[GRADE], total(repulsion), tape.asked)
         told = {name: tape.beside(x) for name, x in unknown.items()}
         return {"energies": sums[0] + repulsion, **dict(zip(self.heads, sums[1:], strict=True)), **told}
 
-    def _unknown(
-        self, tape: Tape, values: Value, pairs: Pairs, stage: Stage, kernel: NetworksKernel | None
+    def unknown_of(
+        self, tape: Tape, values: Value, pairs: Pairs, stage: Stage, hidden: Tensor | None
     ) -> dict[str, Tensor]:
-        """What is not known of all atoms, or of those that are asked for: nothing is differentiated by it."""
+        """What is not known of all atoms, or of those that are asked for, by the networks: nothing is differentiated.
+
+        Args:
+            tape: Which atoms are asked for.
+            values: What `record_features` has recorded.
+            pairs: Of what.
+            stage: What the values are.
+            hidden: The last hidden layer, where a kernel has kept it, shape (N, H).
+        """
         assert self.uncertainty is not None
-        if kernel is not None and kernel.hidden is not None:
-            species = pairs.center_species
-            return self.uncertainty.of_atoms(kernel.hidden[: species.shape[0]], species, tape.asked)
+        if hidden is not None:
+            return self.uncertainty.of_atoms(hidden, pairs.center_species, tape.asked)
         hidden, rows = self.hidden_of(values.tensor, pairs, stage, tape.asked)
         unknown: dict[str, Tensor] = self.uncertainty(hidden)
         return {name: rows.gather(x) for name, x in unknown.items()} if tape.asked is None else unknown

@@ -3,17 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from ase.data import atomic_numbers
 from numpy.typing import NDArray
 from scipy.signal import find_peaks
 
-from nnpot.analysis.report.closeness import Pair
-from nnpot.batch import Batch
+from nnpot.analysis.report.closeness import Pair, along
 from nnpot.checks.line import Found, Limits, Line
 from nnpot.checks.subject import CLOSE, Subject, radii_of
 from nnpot.potential import Potential
-from nnpot.structure import Structure
 
 Array = NDArray[np.float64]
 
@@ -200,20 +196,3 @@ def _changes(potential: Potential, pair: Pair, r: Array, *, of_force: bool) -> A
     if of_force:
         return np.abs(np.diff(force))
     return np.abs(np.diff(energy) + 0.5 * np.diff(r) * (force[1:] + force[:-1]))
-
-
-def along(potential: Potential, pair: Pair, r: Array) -> tuple[Array, Array]:
-    """Return energies and forces along the bond of two free atoms at some distances, in eV and eV/Å, shape (n,)."""
-    n, near = len(r), np.flatnonzero(r < potential.cutoff)
-    vectors = np.zeros((len(near), 2, 3))
-    vectors[:, :, 0] = r[near, None] * np.array([1.0, -1.0])
-    ends = torch.from_numpy(np.column_stack([2 * near, 2 * near + 1]))
-    numbers = torch.tensor([atomic_numbers[e] for e in pair] * n)
-    structure = Structure(numbers, torch.zeros(2 * n, 3), torch.zeros(3, 3), (False, False, False))
-    r_ij = torch.from_numpy(vectors.reshape(-1, 3))
-    batch = Batch.of_structure(structure, r_ij, ends.flatten(), ends.flip(1).flatten())
-    dtype, device = potential.dtype_and_device()
-    with torch.no_grad():
-        said = potential(batch.to(device, dtype))
-    energies = said.energies.double().cpu().numpy().reshape(n, 2).sum(axis=1)
-    return energies, said.forces.double().cpu().numpy().reshape(n, 2, 3)[:, 1, 0]

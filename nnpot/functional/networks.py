@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, final
 
 import torch
 from torch import Tensor
@@ -45,6 +45,7 @@ class Networks(NamedTuple):
         return self.functions, self.has_linear_term, [w.shape for w in self.weights[0]]
 
 
+@final
 @dataclass(frozen=True, eq=False)
 class NetworksKernel:
     """y_i = o_s + f h_s(G_i, θ_s) of every atom, s its element, for the networks of one potential or of several.
@@ -121,6 +122,10 @@ class NetworksKernel:
         """Return the derivatives of the changes of y along Ġ."""
         along = _joined(directions)
         return _Second(self, self._scaled(bars).unsqueeze(dim=1) * along, self.slopes, along)
+
+    def hidden_of(self, m: int) -> Tensor | None:
+        """Return what goes into the last layers of potential m, shape (N, H), if it is kept."""
+        return None if self.hidden is None else self._of_each(self.hidden)[m]
 
     def _of_each(self, x: Tensor) -> Sequence[Tensor]:
         """Cut what stands one after the other for all potentials, shape (M·N, ...)."""

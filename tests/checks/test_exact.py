@@ -1,5 +1,6 @@
 """Each exact line finds the fault that it is for, and says nothing of good models."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from packages import EXPORTED, package_of
 from planted_models import MorsePairs, Wrong
 from systems import POTENTIALS, SYSTEMS, acsf, network_potential, structure
 
@@ -128,6 +130,27 @@ def test_files_of_n2p2_are_compared(tmp_path: Path) -> None:
     lines = lines_of(model, ("water",), exports=tuple(files))
     assert failed(lines) == {"exported changed"}
     assert lines["exported same"].status == Status.PASSED
+
+
+@pytest.mark.slow
+def test_packages_and_folders_for_lammps_are_compared(tmp_path: Path) -> None:
+    path, model = package_of("ACSF"), EXPORTED["ACSF"]()
+    (tmp_path / "lammps").mkdir()
+    (tmp_path / "lammps/model.pt2").write_bytes(path.read_bytes())
+    lines = lines_of(model, ("water",), exports=(path, tmp_path / "lammps"))
+    assert {lines[f"exported {name}"].status for name in (path.name, "lammps")} == {Status.PASSED}, lines
+    other = lines_of(network_potential(acsf(), seed=5), ("water",), exports=(path,))
+    assert f"exported {path.name}" in failed(other)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_models_of_metatomic_are_compared(tmp_path: Path) -> None:
+    pytest.importorskip("metatomic_ase", reason="metatomic-ase is not installed")
+    model, other = (network_potential(acsf(), seed=seed) for seed in (1, 2))
+    path = importlib.import_module("nnpot.engines.metatomic").export_metatomic(model, tmp_path / "m.pt", "float64")
+    assert lines_of(model, ("water",), exports=(path,))["exported m.pt"].status == Status.PASSED
+    assert "exported m.pt" in failed(lines_of(other, ("water",), exports=(path,)))
 
 
 def test_an_export_for_other_elements_is_found(tmp_path: Path) -> None:

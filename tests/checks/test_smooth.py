@@ -8,9 +8,10 @@ import torch
 from planted_models import BOND, DEPTH, MorsePairs
 from systems import SYSTEMS, rattled
 
+from nnpot.analysis.report.closeness import along
 from nnpot.checks import Line, Status, Subject
 from nnpot.checks.cohesion import off
-from nnpot.checks.dimers import EXTREMA, FORCE_JUMPS, HOLES, JUMPS, Curve, along, barrier_of, curves, minima, narrowed
+from nnpot.checks.dimers import EXTREMA, FORCE_JUMPS, HOLES, JUMPS, Curve, barrier_of, curves, minima, narrowed
 from nnpot.checks.smooth import AT_CUTOFF, ATOMS, BONDS, bonds_of, free_atoms, smooth
 from nnpot.checks.symmetry import atom
 from nnpot.potential import Potential

@@ -9,9 +9,9 @@ import torch
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
-from nnpot.batch import species_index
+from nnpot.batch import Batch, species_index
 from nnpot.core import Core
-from nnpot.neighbors import neighbor_pairs, single_batch
+from nnpot.neighbors import neighbor_pairs
 from nnpot.potential import Potential
 from nnpot.structure import Structure
 
@@ -92,15 +92,28 @@ class Dimer:
 def dimers(potential: Potential, pairs: Sequence[Pair]) -> list[Dimer]:
     """Calculate the energy of two free atoms for some pairs of elements."""
     r = np.linspace(CLOSEST, potential.cutoff, POINTS)
-    lengths = np.append(r, potential.cutoff + 1.0)
-    dtype, device = potential.dtype_and_device()
     curves = []
     for pair in pairs:
-        batch = single_batch(_beside_each_other(pair, lengths), potential.cutoff).to(device, dtype)
-        with torch.no_grad():
-            energies = potential(batch).energies.double().cpu().numpy().reshape(-1, 2).sum(axis=1)
+        energies, _ = along(potential, pair, np.append(r, potential.cutoff + 1.0))
         curves.append(Dimer(pair, r, energies[:-1] - energies[-1], core_of(potential, pair)))
     return curves
+
+
+def along(potential: Potential, pair: Pair, r: Array) -> tuple[Array, Array]:
+    """Return energies and forces along the bond of two free atoms at some distances, in eV and eV/Å, shape (n,)."""
+    n, near = len(r), np.flatnonzero(r < potential.cutoff)
+    vectors = np.zeros((len(near), 2, 3))
+    vectors[:, :, 0] = r[near, None] * np.array([1.0, -1.0])
+    ends = torch.from_numpy(np.column_stack([2 * near, 2 * near + 1]))
+    numbers = torch.tensor([atomic_numbers[e] for e in pair] * n)
+    structure = Structure(numbers, torch.zeros(2 * n, 3), torch.zeros(3, 3), (False, False, False))
+    r_ij = torch.from_numpy(vectors.reshape(-1, 3))
+    batch = Batch.of_structure(structure, r_ij, ends.flatten(), ends.flip(1).flatten())
+    dtype, device = potential.dtype_and_device()
+    with torch.no_grad():
+        said = potential(batch.to(device, dtype))
+    energies = said.energies.double().cpu().numpy().reshape(n, 2).sum(axis=1)
+    return energies, said.forces.double().cpu().numpy().reshape(n, 2, 3)[:, 1, 0]
 
 
 def core_of(potential: Potential, pair: Pair) -> float | None:
@@ -111,17 +124,3 @@ def core_of(potential: Potential, pair: Pair) -> float | None:
         if isinstance(core, Core) and set(pair) <= set(core.elements)
     ]
     return max(found, default=None)
-
-
-def _beside_each_other(pair: Pair, lengths: Array) -> Structure:
-    """Two atoms at each of some distances, so far from one another that they do not see each other."""
-    n, apart = len(lengths), 2.0 * float(lengths.max())
-    positions = np.zeros((n, 2, 3))
-    positions[:, 1, 0] = lengths
-    positions[:, :, 1] = apart * np.arange(n)[:, None]
-    return Structure(
-        torch.tensor([atomic_numbers[symbol] for symbol in pair] * n),
-        torch.from_numpy(positions.reshape(-1, 3)),
-        torch.zeros(3, 3, dtype=torch.float64),
-        (False, False, False),
-    )
