@@ -125,7 +125,7 @@ def parts_of_members(data: DataOptions, folders: Sequence[Path]) -> Parts:
     level = log.level
     log.setLevel(logging.WARNING)  # the members have told what is in the files, and how each divides them
     try:
-        split = Split.read(data, records[0].settings["seed"], records[0].aside)
+        split = Split.read(data, records[0].settings["seed"], records[0].set_aside)
     finally:
         log.setLevel(level)
     asides = [set(record.aside) for record in records]

@@ -55,4 +55,4 @@ def split_of(folder: Path) -> Split:
     """
     settings = line.settings_of("train", command, ["--resume", str(folder)])
     record = Checkpoint.read(folder / "last.ckpt").record
-    return Split.read(settings["data"], record.settings["seed"], record.aside)
+    return Split.read(settings["data"], record.settings["seed"], record.set_aside)

@@ -346,12 +346,12 @@ def _nothing_to_do(checkpoint: Checkpoint, twin: Twin, *, check: bool) -> Path:
     """Say that a run has done all of its epochs; make what is missing if it was killed right after the last of them."""
     folder, record = checkpoint.path.parent, checkpoint.record
     model, report = folder / MODEL, folder / "report.txt"
-    final = save_result(folder, lambda: Split.read(twin.data, 0, record.aside))
+    final = save_result(folder, lambda: Split.read(twin.data, 0, record.set_aside))
     assert final is not None
     is_older = not report.is_file() or report.stat().st_mtime < model.stat().st_mtime
     is_unchecked = check and record.settings.get("check", False) and not (folder / FOUND).is_file()
     if is_older or is_unchecked or not final.is_calibrated:
-        split = Split.read(twin.data, record.settings["seed"], record.aside)
+        split = Split.read(twin.data, record.settings["seed"], record.set_aside)
         if is_older or is_unchecked or twin.is_wanted(final, split):
             began = time.perf_counter()
             facts = _finished(RunReport(folder, split), final, twin)

@@ -17,6 +17,7 @@ from nnpot.formats.described import check_numbers, restored
 from nnpot.formats.seal import check_members, is_intact, sealed
 from nnpot.machine.files import beside, within, write_atomically
 from nnpot.trainable_potential import TrainablePotential
+from nnpot.training.aside import Aside
 from nnpot.training.loss import LossOptions
 from nnpot.training.numerics import Numerics, numerics_of
 from nnpot.training.options import OptimizerOptions
@@ -45,6 +46,7 @@ class Record:
         command: By which it was started, without folders of the machine.
         core: Specification of the core of the model that it started from, or None.
         origin: That model in words, empty if there is none.
+        found: What stays for training all the same, and what was found of near copies, in words.
     """
 
     potential: dict[str, Any]
@@ -57,6 +59,12 @@ class Record:
     command: str
     core: dict[str, Any] | None = None
     origin: str = ""
+    found: str = ""
+
+    @property
+    def set_aside(self) -> Aside:
+        """What was set aside for validation, and why."""
+        return Aside(self.aside, self.found)
 
 
 @dataclass(frozen=True, eq=False)

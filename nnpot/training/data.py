@@ -22,7 +22,7 @@ from nnpot.reading import read_labelled, require_labels, short_name
 from nnpot.structure import Structure
 from nnpot.tables import arranged, needs_of, with_tables
 from nnpot.trainable_potential import TrainablePotential
-from nnpot.training.aside import SplitName, in_words, set_aside, share_of
+from nnpot.training.aside import Aside, SplitName, in_words, set_aside, share_of
 from nnpot.training.batches import BalancedBatches, EachOnce, ShuffledStructures
 from nnpot.training.loss import LossOptions
 from nnpot.training.options import DataOptions
@@ -43,22 +43,24 @@ class Split:
         train: Training structures.
         validation: Validation structures.
         aside: Positions in the training file of those that were set aside, empty where validation has its own file.
-        told: How they were divided, and how many each part has, in a sentence.
+        told: How they were divided, how many each part has, and what was found of near copies, in a sentence.
+        found: The last of it, if there is any.
     """
 
     train: list[Structure]
     validation: list[Structure]
     aside: tuple[int, ...] = ()
     told: str = ""
+    found: str = ""
 
     @classmethod
-    def read(cls, options: DataOptions, seed: int, aside: Sequence[int] | None = None) -> Self:
+    def read(cls, options: DataOptions, seed: int, aside: Aside | None = None) -> Self:
         """Read the files and say which labels they hold, or set a part of the training structures aside.
 
         Args:
             options: Where they are.
             seed: Of the choice.
-            aside: The positions chosen before, if they were.
+            aside: What was chosen before, if it was.
 
         Raises:
             FileNotFoundError: If a file is not there.
@@ -75,21 +77,21 @@ class Split:
             told += f"{len(validation)} of {short_name(files)} for validation"
             log.info("%s", told)
             return cls(structures, validation, told=told)
-        stay, seed = "", seed if options.split_seed is None else options.split_seed
+        seed = seed if options.split_seed is None else options.split_seed
         if aside is None:
-            share = share_of(options.validation, len(structures))
-            aside, stay = set_aside(structures, share, options.split, seed)
+            aside = set_aside(structures, share_of(options.validation, len(structures)), options.split, seed)
         split = cls.divided(structures, aside, options.split, seed)
-        log.info("%s%s", split.told, f"; {stay}" if stay else "")
+        log.info("%s", split.told)
         return split
 
     @classmethod
-    def divided(cls, structures: Sequence[Structure], aside: Sequence[int], way: SplitName, seed: int) -> Self:
-        """Return structures of which those at some positions are for validation, chosen in some way by some seed."""
-        chosen = set(aside)
+    def divided(cls, structures: Sequence[Structure], aside: Aside, way: SplitName, seed: int) -> Self:
+        """Return structures of which some are for validation, chosen in some way by some seed."""
+        chosen = set(aside.positions)
         train = [s for k, s in enumerate(structures) if k not in chosen]
         validation = [s for k, s in enumerate(structures) if k in chosen]
-        return cls(train, validation, tuple(aside), in_words(train, validation, way, seed))
+        told = "; ".join(filter(None, [in_words(train, validation, way, seed), aside.told]))
+        return cls(train, validation, tuple(aside.positions), told, aside.told)
 
     def check_labels(self, loss: LossOptions) -> None:
         """Check that training and validation structures have a label that the loss weighs.
@@ -137,7 +139,7 @@ class Split:
     def minus(self, baseline: Potential) -> "Split":
         """Subtract the predictions of another potential from the labels."""
         train, validation = ([residual(s, baseline) for s in part] for part in (self.train, self.validation))
-        return Split(train, validation, self.aside)
+        return replace(self, train=train, validation=validation)
 
 
 class StructureData(pl.LightningDataModule):

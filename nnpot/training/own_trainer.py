@@ -74,5 +74,5 @@ def prepare(
 
 
 def _split(structures: list[Structure], validation: Literal["auto"] | float, seed: int) -> Split:
-    chosen, _ = set_aside(structures, share_of(validation, len(structures)), "stratified", seed)
+    chosen = set_aside(structures, share_of(validation, len(structures)), "stratified", seed)
     return Split.divided(structures, chosen, "stratified", seed)

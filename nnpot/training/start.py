@@ -122,7 +122,7 @@ def restart(
     """
     old = checkpoint.record
     try:
-        split = Split.read(data, old.settings["seed"], old.aside)
+        split = Split.read(data, old.settings["seed"], old.set_aside)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}; if the data lie elsewhere now, give the place by --data.train") from error
     if split.fingerprint != old.data:
@@ -159,6 +159,7 @@ def record_of(
         data=split.fingerprint,
         length=_length(potential, split, settings, trainer),
         command=command_line(sys.argv),
+        found=split.found,
     )
 
 

@@ -44,6 +44,20 @@ def test_free_atoms_are_there_whatever_the_seed(tmp_path: Path, seed: str) -> No
     assert {4, 5} & set(Checkpoint.read(folder / "last.ckpt").record.aside) == set()
 
 
+def test_a_run_that_goes_on_says_again_what_was_found_and_why_some_stay(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = labelled_alloys(6)
+    config = tiny_config(tmp_path, [*frames, *frames[:2]])
+    folder = run(config, tmp_path / "run", "--data.validation", "0.4", "--trainer.max_epochs", "1")
+    caplog.clear()
+    main(["train", "--resume", str(folder), "--trainer.max_epochs", "2"])
+    told = next(line for line in caplog.messages if line.startswith("split: "))
+    assert told.endswith("for validation; 4 near copies are kept together")
+    for name in ("report.txt", "report.html"):
+        assert told in (folder / name).read_text()
+
+
 def test_there_is_nothing_to_split_beside_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config, other = tiny_config(tmp_path), write(tmp_path / "other.xyz", labelled_alloys(2))
     line = refusal(capsys, "train", "--config", config, "--data.validation", other, "--data.split", "blocks")
