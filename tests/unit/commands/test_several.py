@@ -224,7 +224,18 @@ def test_the_look_at_the_start_of_a_training_is_at_each_file(tmp_path: Path, cap
     (tmp_path / "config.yaml").write_text(TINY_CONFIG.replace("train: TRAIN, ", ""))
     data = [str(tmp_path / "a.xyz"), str(tmp_path / "b.xyz")]
     with caplog.at_level(logging.WARNING, "nnpot"):
-        main(["train", "--config", str(tmp_path / "config.yaml"), "--data.train", *data, "--plan", "true"])
+        main(
+            [
+                "train",
+                "--config",
+                str(tmp_path / "config.yaml"),
+                "--data.doctor",
+                "warn",
+                "--plan",
+                "--data.train",
+                *data,
+            ]
+        )
     assert "in b.xyz forces are -1" in caplog.text
 
 
