@@ -27,13 +27,14 @@ from nnpot.potential import Potential
 from nnpot.structure import Structure
 
 SYSTEM = ("alloy", "water")
+CRYSTAL_AND_DIMER = (structure("alloy"), Structure.from_ase(SYSTEMS["alloy"]()[[0, 1]], name="dimer of copper"))
 needs_kernels = pytest.mark.skipif(
     not are_compiled(torch.float64, torch.device("cpu")), reason="there are no compiled kernels"
 )
 
 
-def lines_of(potential: Potential, names: tuple[str, ...] = SYSTEM, **more: Any) -> dict[str, Line]:
-    structures = tuple(structure(name) for name in names)
+def lines_of(potential: Potential, systems: tuple[str | Structure, ...] = SYSTEM, **more: Any) -> dict[str, Line]:
+    structures = tuple(structure(s) if isinstance(s, str) else s for s in systems)
     found = exact(Subject(potential.double(), structures, **more), n_structures=2)
     return {line.name: line for line in found if isinstance(line, Line)}
 
@@ -82,20 +83,20 @@ PLANTED: dict[str, tuple[Callable[[], Potential], str]] = {
 def test_planted_faults_are_found_by_the_right_line(fault: str, tmp_path: Path) -> None:
     make, name = PLANTED[fault]
     model = load(save(make(), tmp_path / "model.nnpot"), torch.float64)  # whose checksum is right
-    assert name in failed(lines_of(model, ("alloy", "dimer of copper")))
+    assert name in failed(lines_of(model, CRYSTAL_AND_DIMER))
 
 
 @pytest.mark.parametrize("fault", ["absolute positions", "chiral", "not extensive", "batch"])
 def test_faults_of_symmetry_are_not_taken_for_faults_of_forces(fault: str) -> None:
-    assert FORCES not in failed(lines_of(PLANTED[fault][0](), ("alloy", "dimer of copper")))
+    assert FORCES not in failed(lines_of(PLANTED[fault][0](), CRYSTAL_AND_DIMER))
 
 
 def test_good_pairs_pass() -> None:
-    assert failed(lines_of(morse(), ("alloy", "dimer of copper"))) == set()
+    assert failed(lines_of(morse(), CRYSTAL_AND_DIMER)) == set()
 
 
 def test_half_precision_is_to_be_looked_at() -> None:
-    line = lines_of(wrong("float16"), ("alloy", "dimer of copper"))[SINGLE_PRECISION]
+    line = lines_of(wrong("float16"), CRYSTAL_AND_DIMER)[SINGLE_PRECISION]
     assert line.status > Status.PASSED
 
 
@@ -203,6 +204,3 @@ def test_what_is_cut_out_is_near_the_rarest_element() -> None:
     small = cut(big, 5)
     assert len(small) == 5
     assert small.pbc == (False, False, False)
-
-
-SYSTEMS.setdefault("dimer of copper", lambda: SYSTEMS["alloy"]()[[0, 1]])
