@@ -137,8 +137,9 @@ def is_refused_or_right(name: str, arguments: Arguments, words: str) -> bool:
         return True
     if result.is_meta:
         return True  # nothing is calculated
-    if any(word in words for word in ("places: ", "coefficients: ", "n_entries: ")):
-        return False  # constants: tensors have their own
+    has_table = any(argument.name == "places" for argument in OPERATORS[name].arguments)
+    if any(f"{word}: " in words for word in ("places", "coefficients", "n_entries", *["l_max"] * has_table)):
+        return False  # constants, those of l_max: tensors have their own
     wanted = calculated(name, arguments).flatten()
     found = result.double().flatten()
     known = torch.isfinite(wanted)  # kernels leave out what is multiplied by 0, or add it
