@@ -92,6 +92,10 @@ def workspace(folder: Path) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
         write(folder / f"{name}.xyz", frames)
     write(folder / "start.xyz", Atoms(frames[4], calculator=None))
+    pool = [Atoms(frame, calculator=None) for frame in frames]
+    for k, frame in enumerate(pool):
+        frame.rattle(0.1, seed=k)
+    write(folder / "pool.xyz", pool)
     for k, frame in enumerate(frames[:14]):
         path = folder / ("calc" if k < 12 else "test") / f"{k:03d}/OUTCAR"
         path.parent.mkdir(parents=True)
