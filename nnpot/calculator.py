@@ -64,8 +64,8 @@ class NNPotCalculator(Calculator):
     A model of `nnpot train` knows how large its errors are likely to be: the results hold `energy_uncertainty` in eV,
     `energies_uncertainty` in eV and `forces_uncertainty` in eV/Å, shape (N,) each, `stress_uncertainty` in eV/Å³, and
     γ, how far each atom is from the training data, as `extrapolation`: 1 at the edge of them.  That takes time: while
-    atoms move by less than half the skin, as in dynamics, the results hold them at every tenth step only, and
-    `calculator.get_property("extrapolation", atoms)` at any.
+    no atom moves by half the skin from one step to the next, and the cell stays, as in dynamics, the results hold them
+    at every tenth step only, and `calculator.get_property("extrapolation", atoms)` at any.
 
     The neighbour list is found with a skin and used again until an atom has moved by half of it (Verlet), or the cell,
     the periodicity or the elements change.
@@ -131,7 +131,8 @@ class NNPotCalculator(Calculator):
             raise ValueError("the model does not know where it extrapolates; nnpot calibrate MODEL DATA lets it")
         self._n_atoms: int | None = 0
         self._kept: _Kept | None = None
-        self._steps = 0  # since the neighbours were found
+        self._last: Structure | None = None
+        self._steps = 0  # of dynamics, or of whatever moves atoms little by little
 
     get_property = _one_thread_at_a_time(Calculator.get_property)
     calculate_properties = _one_thread_at_a_time(Calculator.calculate_properties)
@@ -252,9 +253,12 @@ class NNPotCalculator(Calculator):
 
     def _batch(self, structure: Structure) -> Batch:
         """The structure with the pairs kept from an earlier step where they still hold every neighbour, else new."""
-        if self._kept is None or not self._still_holds(self._kept.structure, structure):
-            self._kept, self._steps = self._with_neighbors(structure), -1
-        self._steps += 1
+        before = (None if self._kept is None else self._kept.structure, self._last)
+        is_near = [old is not None and self._still_holds(old, structure) for old in before]
+        self._steps = self._steps + 1 if any(is_near) else 0
+        self._last = structure
+        if self._kept is None or not is_near[0]:
+            self._kept = self._with_neighbors(structure)
         return self._kept.at(structure.positions)
 
     def _with_neighbors(self, structure: Structure) -> "_Kept":

@@ -21,7 +21,9 @@ FAR = 2.0
 """Grade from which on an atom counts as outside of the training data: in a long simulation some of many atoms are a
 little beyond the edge, γ = 1, though it stays where the data are."""
 FRAMES = "extrapolation.xyz"
-"""Where the frame is kept that has ended a simulation."""
+"""Where frames are kept that have ended simulations."""
+KEPT = ("charge", "spin")
+"""What is kept of `atoms.info` with them: what a label depends on."""
 _SHOWN = 5
 
 
@@ -79,7 +81,8 @@ class OnExtrapolation:
         """Do what is to be done about a frame; of a warning only the first, and again at twice its grade.
 
         Raises:
-            ExtrapolationError: If it is to end, after the frame has been written to `extrapolation.xyz`.
+            ExtrapolationError: If it is to end, after the frame has been added to `extrapolation.xyz`, without what the
+                structure that the simulation began with was called, and such: it is another one now.
         """
         largest = float(grades.max(initial=0.0))
         if self.policy == "ignore" or not largest > self.limit:
@@ -87,8 +90,10 @@ class OnExtrapolation:
         message = f"{self._named(atoms, grades)} are outside of the training data (limit {self.limit:g}): "
         if self.policy == "stop":
             frame = atoms.copy()
+            frame.info = {name: value for name, value in atoms.info.items() if name in KEPT}
+            frame.info["extrapolation_limit"] = self.limit
             frame.arrays[GRADE] = grades
-            write(FRAMES, frame, format="extxyz")
+            write(FRAMES, frame, format="extxyz", append=True)
             raise ExtrapolationError(
                 f"{message}what the model says there is not to be trusted; the frame is in {os.path.abspath(FRAMES)}; "
                 "label it and train again (nnpot train --from), or go on all the same with on_extrapolation='warn'",

@@ -86,11 +86,12 @@ def blocks_of(page: Path) -> list[Block]:
 
 def workspace(folder: Path) -> None:
     """Write the files that pages speak of: labelled structures, models, runs."""
-    frames = alloys(16)
+    everything = alloys(32)
+    frames, others = everything[:16], everything[16:]
     names = ["train", "test", "new", "more", "bulk", "md", "hot", "cold", "all", "structures", "a", "b"]
     for name in (*names, "test/300K", "test/600K", "train/one"):
         (folder / name).parent.mkdir(exist_ok=True)
-        write(folder / f"{name}.xyz", frames)
+        write(folder / f"{name}.xyz", others if name == "test" else frames)
     write(folder / "start.xyz", Atoms(frames[4], calculator=None))
     pool = [Atoms(frame, calculator=None) for frame in frames]
     for k, frame in enumerate(pool):

@@ -1,10 +1,11 @@
 """`nnpot calibrate`: let a finished model know how large its errors are likely to be."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from jsonargparse import ArgumentParser
 
@@ -45,18 +46,65 @@ def calibrate(
     Raises:
         FileNotFoundError: If a file is not there.
         ValueError: If a file cannot be read, the model has no hidden layers of nnpot, there are too few structures with
-            energies and forces, or they hold another element.
+            energies and forces, they hold another element, or all of them are among `train`.
     """
     potential = load(model, torch.float32)
     unseen, found = read_labelled(data, keys, "--keys.{label} {name}")
     log.info("%s", found)
     require_labels(unseen, found.source, found)
-    known = read_structures(train) if train is not None else _known(potential, unseen)
+    if train is not None:
+        known: Sequence[Structure] = read_structures(train)
+        unseen = without_known(unseen, known, short_name(train))
+    else:
+        known = _known(potential, unseen)
+        log.warning("%s", _without_train(unseen if known else [], read_summary(model), short_name(data)))
     path = model.with_name(f"{model.stem}-calibrated.nnpot") if out is None else out
     of = short_name(data) if train is None else f"{short_name(data)}, trained on {short_name(train)}"
     save(calibrated(potential, known, unseen), path, {**read_summary(model), "uncertainty": f"of {of}"})
     print(f"{in_words(unseen)}\nwritten: {path}")
     return path
+
+
+def without_known(unseen: Sequence[Structure], known: Sequence[Structure], named: str) -> list[Structure]:
+    """Leave out structures that a model was trained on, whose errors are no measure, and say so.
+
+    Args:
+        unseen: What it is to be calibrated with.
+        known: What it was trained on.
+        named: That file, for messages.
+
+    Raises:
+        ValueError: If none is left.
+    """
+    trained = {_places(s) for s in known}
+    left = [s for s in unseen if _places(s) not in trained]
+    n = len(unseen) - len(left)
+    if not left:
+        raise ValueError(
+            f"all {n} structures are among those that the model was trained on ({named}), whose errors are smaller "
+            "than others: give labelled structures that it has not seen"
+        )
+    if n:
+        log.warning("left out: %d of %d structures, which are in %s as well", n, len(unseen), named)
+    return left
+
+
+def _places(structure: Structure) -> bytes:
+    """Equal for equal elements, cells and positions, to 1e-5 Å."""
+    numbers = [np.round(x.numpy(), 5) + 0.0 for x in (structure.positions, structure.cell)]
+    return b"".join(x.tobytes() for x in (structure.numbers.numpy(), *numbers))
+
+
+def _without_train(measured_from: Sequence[Structure], summary: Mapping[str, Any], named: str) -> str:
+    """What to know where the training structures are not given."""
+    trained = str(summary.get("training file", ""))
+    told = f"--train {trained or 'TRAIN'} is not given: "
+    if measured_from:
+        told += f"γ will say how far an atom is from {named}, not from the training data; "
+    return (
+        told
+        + f"nobody can tell whether the model was trained on structures of {named}, whose errors are too small then"
+    )
 
 
 def _known(potential: Potential, unseen: Sequence[Structure]) -> Sequence[Structure]:

@@ -77,6 +77,8 @@ def evaluate(
             "%s is called as the file that the model was trained on, whose errors say little about new structures",
             as_words(data),
         )
+    for note in notes_on_error_bars(str(read_summary(model).get("uncertainty", "")), short_name(data)):
+        log.warning("%s", note)
     result = evaluate_potential(potential, structures)
     print(table(result, title=f"{model} on {found.source}"))
     if json is not None:
@@ -102,6 +104,22 @@ def _may_be_trained_on(model: Path, data: Sources, n: int) -> bool:
     told = read_summary(model)
     name = told.get("training file", told.get("training files"))
     return name == short_name(data) and n >= int(told.get("training structures", 0))
+
+
+def notes_on_error_bars(calibrated: str, named: str) -> list[str]:
+    """What to know of error bars that `nnpot calibrate` has made, before they are compared with errors.
+
+    Args:
+        calibrated: What the model file says of them: `of A.xyz`, or `of A.xyz, trained on B.xyz`.
+        named: What they are compared with.
+    """
+    of, _, trained = calibrated.removeprefix("of ").partition(", trained on ")
+    told = []
+    if of == named:
+        told.append(f"{named} is called as the file that error bars were calibrated with: that they fit says little")
+    if of and not trained:
+        told.append(f"γ is how far an atom is from {of}, which error bars were calibrated with, not from training data")
+    return told
 
 
 def _facts(

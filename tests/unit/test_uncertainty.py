@@ -197,6 +197,13 @@ def test_it_stops_and_keeps_the_frame(tmp_path: Path, monkeypatch: pytest.Monkey
     np.testing.assert_allclose(kept.arrays["extrapolation"], stopped.value.atoms.arrays["extrapolation"], rtol=1e-6)
     np.testing.assert_allclose(kept.positions, atoms.positions, atol=1e-7)
     assert atoms.calc.results["extrapolation"].max() > 0.999 * largest  # what has been calculated is there
+    atoms.info |= {"config_type": "surface", "charge": 1.0}
+    atoms.rattle(1e-3)
+    with pytest.raises(ExtrapolationError):
+        atoms.get_potential_energy()
+    _, second = read("extrapolation.xyz", ":")  # the first is kept
+    np.testing.assert_allclose(second.positions, atoms.positions, atol=1e-7)
+    assert second.info.keys() == {"charge", "extrapolation_limit"}
     atoms.calc = NNPotCalculator(calibrated(), on_extrapolation=OnExtrapolation("stop", limit=1.001 * largest))
     atoms.get_potential_energy()
 
@@ -231,6 +238,19 @@ def test_in_dynamics_it_looks_at_every_tenth_step_and_whenever_it_is_asked() -> 
         assert "extrapolation" in atoms.calc.results
     with pytest.raises(ValueError, match="every 1, 2, … steps, got 0"):
         OnExtrapolation(every=0)
+
+
+@pytest.mark.parametrize("skin", [0.0, 0.02, 0.5])
+def test_steps_are_counted_whenever_neighbors_are_found_anew(skin: float) -> None:
+    atoms = SYSTEMS["alloy"]()
+    atoms.calc = NNPotCalculator(calibrated(), dtype="float64", skin=skin, on_extrapolation="ignore")
+    there = []
+    for k in range(24):
+        atoms.positions[0, 0] += 0.008 if k != 13 else 0.3  # another structure
+        atoms.get_forces()
+        there.append("extrapolation" in atoms.calc.results)
+    jumps = [0, 10, 13, 23] if skin > 0 else [*range(24)]  # without a skin nothing is little
+    assert [k for k, is_there in enumerate(there) if is_there] == jumps
 
 
 def test_a_potential_may_be_told_not_to_tell() -> None:

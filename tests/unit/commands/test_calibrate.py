@@ -58,6 +58,37 @@ def test_a_finished_model_gets_the_same(runs: dict[str, Path], tmp_path: Path, c
     assert read_summary(out)["uncertainty"] == "of validation.xyz, trained on train.xyz"
 
 
+def test_structures_that_it_was_trained_on_are_no_measure(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    model, train, out = runs["unknown"] / "model.nnpot", runs["train"], tmp_path / "new.nnpot"
+    line = refusal(capsys, "calibrate", model, train, "--train", train, "--out", out)
+    assert "all 16 structures are among those that the model was trained on (train.xyz)" in line
+    assert not out.exists()
+    mixed = write(tmp_path / "mixed.xyz", [*read(train, ":3"), *read(runs["unseen"], ":")])
+    main(["calibrate", str(model), str(mixed), "--train", str(train), "--out", str(out)])
+    assert "left out: 3 of 11 structures, which are in train.xyz as well" in caplog.text
+    assert capsys.readouterr().out.startswith("calibrated with 8 structures")
+    theirs = load(runs["known"]).state_dict()
+    assert all(torch.equal(x, theirs[name]) for name, x in load(out).state_dict().items())
+
+
+def test_what_error_bars_were_made_of_is_said_where_they_are_judged(
+    runs: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, unseen, out = runs["unknown"] / "model.nnpot", runs["unseen"], tmp_path / "new.nnpot"
+    main(["calibrate", str(model), str(unseen), "--out", str(out)])
+    assert "--train train.xyz is not given: γ will say how far an atom is from validation.xyz" in caplog.text
+    caplog.clear()
+    main(["evaluate", str(out), str(unseen), "--doctor", "off"])
+    assert "validation.xyz is called as the file that error bars were calibrated with" in caplog.text
+    assert "γ is how far an atom is from validation.xyz" in caplog.text
+    caplog.clear()
+    main(["calibrate", str(model), str(unseen), "--train", str(runs["train"]), "--out", str(out)])
+    main(["evaluate", str(out), str(runs["train"]), "--doctor", "off"])
+    assert not {m for m in caplog.messages if "error bars were calibrated" in m or "not given" in m}
+
+
 def test_by_default_beside_the_model_and_of_the_structures_alone(runs: dict[str, Path], tmp_path: Path) -> None:
     model = save(load(runs["unknown"]), tmp_path / "a.nnpot")
     main(["calibrate", str(model), str(runs["unseen"])])
