@@ -114,3 +114,14 @@ def test_molecule(tmp_path: Path) -> None:
     assert found["errors"]["dipole_rmse_me_ang"] < 15.0
     assert np.abs(found["deviations"]).max() < 40.0
     assert np.abs(found["deviations"]).mean() < 15.0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_trust(tmp_path: Path) -> None:
+    found = run_lesson("trust", tmp_path, "tblite")
+    assert all(found["stopped"])
+    assert found["rank_correlation"] > 0.85
+    grades = found["median_grade"]
+    assert grades.pop("bulk, 600 K") < 1.0
+    assert min(grades.values()) > 1.0
