@@ -51,14 +51,14 @@ class Settings:
         picoseconds: Length of each run.
         runs: Number of runs of each round, each from molecules at other places.
         rounds: Largest number of trainings.
-        select: Number of structures that are labelled after a round.
+        select: Number of structures that are labelled after a round: a cheap teacher can label many.
         sample_temperatures: Of the teacher's runs that the first training learns from, in K.
         samples: Number of these runs.
         sample_picoseconds: Length of each of them.
         interval_fs: Between two frames.
         timestep_fs: Of all dynamics.
-        seen: How long the first training is: the number of structures that it sees, each of them many times. Others,
-            which begin with what the last one knows, are half as long.
+        epochs: Largest number of epochs of a training.
+        seen: Largest number of structures that a training sees, each of them many times.
         teacher: Import path of a function that makes the ASE calculator to learn from.
         teacher_runs: Number of runs with the teacher itself, for comparison.
         seed: Of everything.
@@ -71,13 +71,14 @@ class Settings:
     picoseconds: float = 5.0
     runs: int = 8
     rounds: int = 5
-    select: int = 200
+    select: int = 1000
     sample_temperatures: tuple[float, ...] = (1500.0, 3000.0, 4500.0, 6000.0)
     samples: int = 8
     sample_picoseconds: float = 1.0
     interval_fs: float = 10.0
     timestep_fs: float = 0.5
-    seen: int = 40_000
+    epochs: int = 100
+    seen: int = 100_000
     teacher: str = "teacher.gfn2_xtb"
     teacher_runs: int = 8
     seed: int = 0
@@ -150,7 +151,7 @@ def sample(settings: Settings, folder: Path) -> None:
 
 
 def train(settings: Settings, folder: Path, k: int) -> None:
-    """Train on all that is labelled, then on from the last model: without weighted densities, which take most time."""
+    """Train anew on all that is labelled, without weighted densities, which take most of the time."""
     here = folder / f"round-{k}"
     if (here / "model.nnpot").exists():
         return
@@ -159,13 +160,9 @@ def train(settings: Settings, folder: Path, k: int) -> None:
         nnpot("train", "--resume", here / "run")
     else:
         files = known(folder, k)
-        seen = settings.seen if k == 1 else settings.seen / 2
-        epochs = max(1, round(seen / sum(len(frames_of(path)) for path in files)))
-        options = ["--trainer.max_epochs", epochs, "--optimizer.schedule", "cosine", "--seed", settings.seed + k]
-        if k == 1:
-            options += ["--potential.descriptor.init_args.weighted_channels", 0]
-        else:
-            options += ["--from", folder / f"round-{k - 1}" / "model.nnpot"]
+        epochs = round(settings.seen / sum(len(frames_of(path)) for path in files))
+        options = ["--trainer.max_epochs", max(1, min(settings.epochs, epochs)), "--optimizer.schedule", "cosine"]
+        options += ["--seed", settings.seed + k, "--potential.descriptor.init_args.weighted_channels", 0]
         nnpot("train", *files, "--out", here / "run", *options)
     replace(here / "model.nnpot", (here / "run" / "model.nnpot").read_bytes())
 
