@@ -56,7 +56,8 @@ def examine(subject: Subject, temperature: float | None = None, title: str = "",
     found.take(constant_pressure(subject, kelvin, AT_CONSTANT_PRESSURE))
     found.take(physics(subject))
     found.take(data(subject))
-    told = [f"structures: {len(subject.known)}, labelled: {len(subject.data)}", f"temperature: {said}"]
+    n_labelled = sum(bool(s.labels) for s in subject.data)
+    told = [f"structures: {len(subject.known)}, labelled: {n_labelled}", f"temperature: {said}"]
     return found.page(title, told, kelvin, Seen(shown, runs, subject.clock.passed))
 
 

@@ -191,6 +191,21 @@ def test_wrong_settings_are_refused(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("given", [["others.xyz"], ["train.xyz", "--structures", "others.xyz"]])
+def test_elements_that_the_model_does_not_know_are_refused(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(MorsePairs(), tmp_path / "good.nnpot")
+    data(tmp_path / "train.xyz", MorsePairs(), 1)
+    ase.io.write("others.xyz", [SYSTEMS["primitive cell"](), SYSTEMS["water"]()])
+    with pytest.raises(SystemExit, match="1"):
+        main(["check", "good.nnpot", *given])
+    said = capsys.readouterr()
+    assert "others.xyz, frame 1: atom 0 is O, but the model knows only Cu" in said.err
+    assert "verdict" not in said.out
+
+
 # the short form -------------------------------------------------------------------------------------------------------
 
 
