@@ -128,6 +128,9 @@ class NotLooked:
 NO_TIME = "there was no time left"
 """Why something was not looked at that has to end in time."""
 
+NO_GRADE = "the model does not know where it extrapolates; nnpot calibrate lets it"
+"""Why γ was not looked at."""
+
 Found = Iterator[Line | NotLooked]
 """What a check yields."""
 

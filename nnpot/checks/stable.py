@@ -11,7 +11,7 @@ from ase.md.nptberendsen import NPTBerendsen
 from numpy.typing import NDArray
 
 from nnpot.calculator import NNPotCalculator
-from nnpot.checks.line import NO_TIME, Found, Limits, Line, NotLooked
+from nnpot.checks.line import NO_GRADE, NO_TIME, Found, Limits, Line, NotLooked
 from nnpot.checks.radial import composition, distributions, in_common, like, overlaps
 from nnpot.checks.subject import Subject
 from nnpot.checks.verdict import DYNAMICS
@@ -201,7 +201,7 @@ def _judged(runs: Sequence[HotRun], falls: Sequence[float], temperature: float) 
     yield _radial(runs, temperature)
     farthest = max(runs, key=lambda run: float(np.nan_to_num(run.grades).max()))
     if np.isnan(farthest.grades).all():
-        yield NotLooked("stable", HOT_GRADE, "the model does not know where it extrapolates; nnpot calibrate lets it")
+        yield NotLooked("stable", HOT_GRADE, NO_GRADE)
         return
     figure = float(np.nanmax(farthest.grades))
     seen = f"at {temperature:.0f} K atoms of {farthest.name} get outside of the training data, to γ = {figure:.2g}"
