@@ -29,9 +29,9 @@ OF_FRAME = Limits(10.0, np.inf)
 LEAST_ATOMS = 10
 """Number of atoms of an element from which its error is judged."""
 
-KNOWN = Limits(2.0, np.inf)
-"""Errors found over those that the model expects, or the other way round: a factor of 1.4 is usual for data like those
-of the training, 2 for hotter ones."""
+KNOWN = Limits(2.0, np.inf, "", "within")
+"""Errors found over those that the model expects: 0.7 to 1.4 is usual for data like those of the training, 2 for
+hotter ones."""
 
 OUTSIDE = Limits(0.05, np.inf)
 """Part of the atoms beyond the training data: of data like those of the training it is 0.002 to 0.01."""
@@ -97,9 +97,8 @@ def _errors(subject: Subject, result: Evaluation, structures: Sequence[Structure
     elif not result.error_bars:
         yield NotLooked("data", EXPECTED, "the structures have neither energies nor forces nor stresses as labels")
     for name, bars in result.error_bars.items():
-        ratio = max(bars.ratio, 1 / max(bars.ratio, 1e-12))
         seen = f"errors of {name} are {bars.ratio:.2g} times what the model expects"
-        yield Line.judged("data", f"{name}: {EXPECTED}", KNOWN, ratio, seen, "its own error bars")
+        yield Line.judged("data", f"{name}: {EXPECTED}", KNOWN, bars.ratio, seen, "its own error bars")
 
 
 def _beyond(subject: Subject, structures: Sequence[Structure], name: str, grades: Grades | None = None) -> Found:

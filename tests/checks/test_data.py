@@ -52,6 +52,10 @@ def test_a_model_that_knows_its_errors_is_compared_with_them() -> None:
     assert {line.status for line in [*found, lines[BEYOND]]} == {Status.PASSED}
     assert found[0].figure == pytest.approx(1.0, rel=1e-3)
     others = [s.with_labels(forces=s.forces + 0.05) for s in labelled()]
+    line = lines_of(known, labelled())[f"energy: {EXPECTED}"]
+    assert line.status == Status.LOOK
+    assert line.figure < 0.5
+    assert line.wanted == "0.5 … 2"
     line = lines_of(known, others)[f"forces: {EXPECTED}"]
     assert line.status == Status.LOOK
     assert "times what the model expects" in line.sentence

@@ -16,13 +16,15 @@ from nnpot import save
 from nnpot.__main__ import main
 from nnpot.checks import Line, NotLooked, Page, Status, Subject, examination, examine_shortly, seconds_after
 from nnpot.checks.derivatives import FORCES, STRESS
-from nnpot.checks.line import NO_TIME, Limits, number
+from nnpot.checks.line import NO_GRADE, NO_TIME, Limits, number
 from nnpot.checks.picture import picture
+from nnpot.checks.stable import HotRun
 from nnpot.checks.verdict import DYNAMICS, verdict
 from nnpot.potential import Potential
 from nnpot.structure import Structure
 
 SMALL, LARGE = Limits(1.0, 10.0, "eV"), Limits(5.0, 2.0, "GPa", "≥")
+NEAR = Limits(2.0, 4.0, "", "within")
 
 
 def line(figure: float, group: str = "smooth", bars: str = "", name: str = "a line") -> Line:
@@ -35,6 +37,8 @@ def line(figure: float, group: str = "smooth", bars: str = "", name: str = "a li
         (SMALL, 1.0, Status.PASSED), (SMALL, 1.1, Status.LOOK), (SMALL, 11.0, Status.FAILED),
         (SMALL, math.inf, Status.FAILED), (SMALL, math.nan, Status.FAILED),
         (LARGE, 5.0, Status.PASSED), (LARGE, 4.0, Status.LOOK), (LARGE, 1.0, Status.FAILED),
+        (NEAR, 0.5, Status.PASSED), (NEAR, 2.0, Status.PASSED), (NEAR, 0.4, Status.LOOK), (NEAR, 0.2, Status.FAILED),
+        (NEAR, 5.0, Status.FAILED), (NEAR, 0.0, Status.FAILED), (NEAR, math.nan, Status.FAILED),
         (LARGE, math.inf, Status.PASSED), (Limits(1.0, math.inf), 1e9, Status.LOOK),
     ],
 )  # fmt: skip
@@ -72,6 +76,28 @@ def test_nothing_is_said_of_dynamics_that_was_not_run() -> None:
     assert verdict([line(0.1)], None) == ("nothing speaks against it in what was looked at",)
 
 
+def test_what_nobody_knows_of_extrapolation_is_said() -> None:
+    gaps = [NotLooked("stable", "hot: largest γ", NO_GRADE), NotLooked("physics", "modes", "no crystal")]
+    assert verdict([line(0.1)], 300.0, gaps) == (
+        "fit for dynamics at 300 K near the training data",
+        f"where it extrapolates was not looked at, since {NO_GRADE}",
+    )
+    assert verdict([line(20, "exact", name="forces")], 300.0, gaps) == ("do not use: forces: it is 20",)
+    assert verdict([line(0.1)], 300.0, gaps[1:]) == ("fit for dynamics at 300 K near the training data",)
+    page = Page("", (), (line(0.1),), tuple(gaps), 300.0)
+    assert page.in_short == "fit for dynamics at 300 K near the training data; where it extrapolates was not looked at"
+    assert page.ending().splitlines()[-1] == f"  not looked at, since {NO_GRADE}: hot: largest γ"
+
+
+def test_a_temperature_that_is_a_guess_is_said_to_be_one() -> None:
+    guess = "300 K is a guess; nnpot check --temperature says another"
+    assert verdict([], 300.0, (), guess) == (f"fit for dynamics at 300 K near the training data ({guess})",)
+    run = HotRun("a", 8, *np.ones((5, 3)))
+    page = Page("", (), (line(0.1),), (), 300.0, runs=(run,), guess=guess)
+    assert page.in_short == "fit for dynamics at 300 K near the training data"
+    assert f"hot dynamics of 0.001 ps ({guess})" in page.ending()
+
+
 # the page -------------------------------------------------------------------------------------------------------------
 
 
@@ -94,6 +120,12 @@ def test_the_page_as_json_has_no_infinite_numbers() -> None:
     assert page.line("none") is None
 
 
+def test_a_ratio_is_shown_as_it_is() -> None:
+    lines = [Line.judged("data", "found / expected", NEAR, figure, "") for figure in (0.989, 0.4, 2.5)]
+    assert [(one.measured, one.wanted) for one in lines] == [(x, "0.5 … 2") for x in ("0.989", "0.4", "2.5")]
+    assert lines[1].margin == pytest.approx(lines[2].margin)
+
+
 def test_numbers_are_short() -> None:
     assert [number(x) for x in (0.0, 0.123456, 123.4, 2.5e-9, -3.0, math.inf, math.nan)] == [
         "0", "0.123", "123", "2.5e−9", "−3", "∞", "no number",
@@ -106,6 +138,8 @@ def test_a_bar_is_on_the_side_of_its_status(tmp_path: Path) -> None:
         assert (one.margin > 0) == (one.status > Status.PASSED)
         other = Line.judged("physics", "elastic", LARGE, figure, "")
         assert (other.margin > 0) == (other.status > Status.PASSED)
+        ratio = Line.judged("data", "found / expected", NEAR, figure / 5.0, "")
+        assert (ratio.margin > 0) == (ratio.status > Status.PASSED)
     picture(tmp_path / "page.png", Page("model", (), (line(0.5), line(math.nan))))
     assert (tmp_path / "page.png").stat().st_size > 10_000
 
