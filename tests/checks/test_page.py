@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from ase.calculators.singlepoint import SinglePointCalculator
+from matplotlib.figure import Figure
 from planted_models import MorsePairs, Wrong
 from systems import SYSTEMS, rattled
 
 from nnpot import save
 from nnpot.__main__ import main
 from nnpot.checks import Line, NotLooked, Page, Status, Subject, examination, examine_shortly, seconds_after
+from nnpot.checks import picture as checks_picture
 from nnpot.checks.derivatives import FORCES, STRESS
 from nnpot.checks.line import NO_GRADE, NO_TIME, Limits, number
 from nnpot.checks.picture import picture
@@ -142,6 +144,22 @@ def test_a_bar_is_on_the_side_of_its_status(tmp_path: Path) -> None:
         assert (ratio.margin > 0) == (ratio.status > Status.PASSED)
     picture(tmp_path / "page.png", Page("model", (), (line(0.5), line(math.nan))))
     assert (tmp_path / "page.png").stat().st_size > 10_000
+
+
+def test_the_picture_has_model_and_verdict_and_marks_what_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(checks_picture, "save", lambda figure, path: drawn.append(figure))
+    lines = (line(1e-9), line(1e9, bars="a long list of things that it is not for, " * 3), line(0.1), line(2))
+    page = Page("runs/$mine$/model.nnpot", (), lines, (), 300.0)
+    picture(tmp_path / "page.png", page)
+    heading = drawn[0].get_suptitle()
+    assert heading.startswith("runs/$mine$/model.nnpot\nverdict: fit for dynamics at 300 K")
+    assert " ".join(heading.split()).endswith(" ".join(page.in_short.split()))
+    assert max(map(len, heading.splitlines())) <= checks_picture.WIDTH
+    marks = {one.get_marker(): one.get_ydata() for one in drawn[0].axes[0].lines if one.get_marker() in "<>"}
+    assert marks == {"<": [3], ">": [2]}
 
 
 def test_a_training_ends_with_the_verdict_in_short_and_the_lines_behind_it() -> None:
