@@ -62,7 +62,11 @@ def examine(subject: Subject, temperature: float | None = None, title: str = "",
 
 
 def examine_shortly(
-    potential: Potential, structures: Sequence[Structure], seconds: float = LONGEST, temperature: float | None = None
+    potential: Potential,
+    structures: Sequence[Structure],
+    seconds: float = LONGEST,
+    temperature: float | None = None,
+    used: Sequence[Structure] = (),
 ) -> Page:
     """Look at what takes little time: exact on two structures, dimers, the data, 1 ps of hot dynamics.
 
@@ -73,8 +77,9 @@ def examine_shortly(
         structures: Labelled, such as the validation structures of its training.
         seconds: That there are; for the end of a training :func:`seconds_after`.
         temperature: In K; None: by the spread of the energies.
+        used: What it is to be used on, if that is something else.
     """
-    subject = Subject(potential, tuple(structures), tuple(structures), clock=Clock(seconds))
+    subject = Subject(potential, tuple(used or structures), tuple(structures), clock=Clock(seconds))
     kelvin, said, guess = _thermal(temperature, structures)
     found, shown, runs = _Found(silent), list[Curve](), list[HotRun]()
     with subject.clock.within(FOR_EXACT):

@@ -76,7 +76,7 @@ def check(
     used = read_structures(structures) if structures is not None else labelled
     _require_known(potential, [*labelled, *(used if structures is not None else ())])
     if short:
-        page = replace(examine_shortly(potential, labelled or used, temperature=temperature), title=str(model))
+        page = replace(examine_shortly(potential, labelled, temperature=temperature, used=used), title=str(model))
     else:
         subject = Subject(potential, tuple(used), tuple(labelled), tuple(exports), beside)
         page = examine(subject, temperature, str(model), _tell if sys.stderr.isatty() else (lambda name: None))

@@ -274,6 +274,21 @@ def test_the_short_form_says_what_there_was_no_time_for(tmp_path: Path, monkeypa
     assert page.status == Status.PASSED
 
 
+def test_the_short_form_looks_at_what_the_model_is_to_be_used_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Subject] = []
+    monkeypatch.setattr(examination, "exact", lambda subject, **_: iter(()))
+    monkeypatch.setattr(examination, "dimers", lambda *_: iter(()))
+    monkeypatch.setattr(examination, "data", lambda subject, **_: iter(()))
+    monkeypatch.setattr(examination, "hot", lambda subject, *_: (seen.append(subject), ([], []))[1])
+    model = save(MorsePairs(), tmp_path / "good.nnpot")
+    train, other = data(tmp_path / "train.xyz", MorsePairs(), 2), data(tmp_path / "other.xyz", MorsePairs(), 1)
+    for given in ([str(train)], [str(train), "--structures", str(other)], ["--structures", str(other)]):
+        main(["check", str(model), *given, "--short"])
+    assert [(len(one.structures), len(one.data)) for one in seen] == [(2, 2), (1, 2), (1, 0)]
+
+
 def test_the_short_form_takes_a_part_of_a_training() -> None:
     assert [seconds_after(t) for t in (10.0, 600.0, 1e5)] == [20.0, 30.0, 60.0]
 
