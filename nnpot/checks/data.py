@@ -9,7 +9,7 @@ from nnpot.analysis.error_bars import Grades
 from nnpot.analysis.evaluate import Evaluation, Labelled, evaluate_potential
 from nnpot.analysis.report.verdict import POOR, UNEVEN, frames_in_words
 from nnpot.analysis.wording import with_unit
-from nnpot.checks.line import NO_GRADE, Found, Limits, Line, NotLooked
+from nnpot.checks.line import NO_GRADE, Found, Limits, Line, NotLooked, number
 from nnpot.checks.subject import Subject, has_pairs
 from nnpot.checks.verdict import DYNAMICS
 from nnpot.labels import LABELS
@@ -125,7 +125,7 @@ def _beyond(subject: Subject, structures: Sequence[Structure], name: str, grades
     n, worst = int(np.count_nonzero(grades.values > EDGE)), int(np.argmax(grades.values))
     at = structures[int(grades.frames[worst])].name or f"structure {grades.frames[worst]}"
     seen = f"{n} of {len(grades.values)} atoms of {files} are beyond the training data (γ > {EDGE:g}), "
-    seen += f"the farthest in {at} with γ = {grades.values[worst]:.2g}"
+    seen += f"the farthest in {at} with γ = {number(float(grades.values[worst]))}"
     yield Line.judged("data", name, OUTSIDE, grades.beyond, seen, bars)
 
 

@@ -11,7 +11,7 @@ from ase.md.nptberendsen import NPTBerendsen
 from numpy.typing import NDArray
 
 from nnpot.calculator import NNPotCalculator
-from nnpot.checks.line import NO_GRADE, NO_TIME, Found, Limits, Line, NotLooked
+from nnpot.checks.line import NO_GRADE, NO_TIME, Found, Limits, Line, NotLooked, number
 from nnpot.checks.radial import composition, distributions, in_common, like, overlaps
 from nnpot.checks.subject import Subject
 from nnpot.checks.verdict import DYNAMICS
@@ -124,7 +124,7 @@ class Farthest(OnExtrapolation):
         """Return the line of a name about a run at a temperature in K."""
         if np.isnan(self.grade):
             return NotLooked("stable", name, NO_GRADE)
-        seen = f"at {temperature:.0f} K atoms of {run} get outside of the training data, to γ = {self.grade:.2g}"
+        seen = f"at {temperature:.0f} K atoms of {run} get outside of the training data, to γ = {number(self.grade)}"
         return Line.judged("stable", name, OUTSIDE, self.grade, seen, bars)
 
 
@@ -231,7 +231,7 @@ def _judged(runs: Sequence[HotRun], falls: Sequence[float], temperature: float) 
         yield NotLooked("stable", HOT_GRADE, NO_GRADE)
         return
     figure = float(np.nanmax(farthest.grades))
-    seen = f"at {temperature:.0f} K atoms of {farthest.name} get outside of the training data, to γ = {figure:.2g}"
+    seen = f"at {temperature:.0f} K atoms of {farthest.name} get outside of the training data, to γ = {number(figure)}"
     yield Line.judged("stable", HOT_GRADE, OUTSIDE, figure, seen, f"dynamics at {temperature:.0f} K")
 
 
