@@ -258,6 +258,18 @@ def test_elements_that_the_model_does_not_know_are_refused(
     assert "verdict" not in said.out
 
 
+def test_only_what_has_labels_counts_as_labelled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("exact", "smooth", "constant_energy", "constant_pressure", "physics", "data", "curves"):
+        monkeypatch.setattr(examination, name, lambda *_: iter(()))
+    monkeypatch.setattr(examination, "hot", lambda *_: ([], []))
+    model, train = save(MorsePairs(), tmp_path / "good.nnpot"), data(tmp_path / "train.xyz", MorsePairs(), 2)
+    ase.io.write(tmp_path / "bare.xyz", [SYSTEMS["primitive cell"]()])
+    main(["check", str(model), str(train), str(tmp_path / "bare.xyz")])
+    assert "structures: 3, labelled: 2\n" in capsys.readouterr().out
+
+
 # the short form -------------------------------------------------------------------------------------------------------
 
 
