@@ -131,7 +131,7 @@ def all_error_bars(parts: Sequence[tuple[Mapping[str, ErrorBars], Grades]]) -> t
     """Return what :func:`error_bars_of` has found in several batches as one."""
     of_each = {name: [bars[name] for bars, _ in parts if name in bars] for name in UNCERTAINTY}
     known = {name: _joined(found) for name, found in of_each.items() if found}
-    if not known:
+    if not parts:
         return {}, Grades()
     values, frames = (np.concatenate([getattr(grades, n) for _, grades in parts]) for n in ("values", "frames"))
     return known, Grades(values, tuple(group for _, grades in parts for group in grades.groups), frames)

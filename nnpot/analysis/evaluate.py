@@ -105,7 +105,7 @@ class Evaluation:
 
     Energies are per atom and relative to their mean.  `sizes` has, by configuration type, the numbers of structures and
     atoms.  Where the model knows how large its errors are likely to be, `error_bars` has these beside the errors, by
-    the name of the label, and `grades` γ of every atom.
+    the name of the label, and `grades` γ of every atom, also of structures without labels.
     """
 
     labels: Mapping[str, Labelled]

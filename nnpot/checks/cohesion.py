@@ -20,6 +20,18 @@ MOST = 3.6
 and other elements 1."""
 
 
+def usual(shares: Mapping[str, float]) -> tuple[float, float] | None:
+    """Return between which energies of atomization matter is, in eV/atom; None if that of an element is not known.
+
+    Args:
+        shares: Of the elements among the atoms.
+    """
+    if not shares.keys() <= COHESION.keys():
+        return None
+    of_elements = sum(share * COHESION[element] for element, share in shares.items())
+    return of_elements, MOST * of_elements
+
+
 def off(energy: float, shares: Mapping[str, float]) -> float | None:
     """Return the factor by which an energy of atomization is beyond what matter has, at least 1.
 
@@ -30,7 +42,7 @@ def off(energy: float, shares: Mapping[str, float]) -> float | None:
     Returns:
         Infinite if it is not positive; None if the energy of an element is not known.
     """
-    if not shares.keys() <= COHESION.keys():
+    between = usual(shares)
+    if between is None:
         return None
-    ratio = energy / sum(share * COHESION[element] for element, share in shares.items())
-    return float("inf") if ratio <= 0 else max(1.0, 1.0 / ratio, ratio / MOST)
+    return float("inf") if energy <= 0 else max(1.0, between[0] / energy, energy / between[1])

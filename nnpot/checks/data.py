@@ -1,18 +1,20 @@
-"""Data: errors on labelled structures, of elements and configuration types, and the worst of them."""
+"""Data: errors on labelled structures, of elements and types, the worst of them; and what is beyond the training."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
+from nnpot.analysis.error_bars import Grades
 from nnpot.analysis.evaluate import Evaluation, Labelled, evaluate_potential
 from nnpot.analysis.report.verdict import POOR, UNEVEN, frames_in_words
 from nnpot.analysis.wording import with_unit
-from nnpot.checks.line import Found, Limits, Line, NotLooked
-from nnpot.checks.subject import Subject
+from nnpot.checks.line import NO_GRADE, Found, Limits, Line, NotLooked, number
+from nnpot.checks.subject import Subject, has_pairs
 from nnpot.checks.verdict import DYNAMICS
 from nnpot.labels import LABELS
 from nnpot.structure import Structure
+from nnpot.uncertainty import EDGE
 
 ERROR = Limits(POOR, 1.0)
 """Error over the spread of the data, energies less what the composition explains: 0.4 is poor (as of reports), and at 1
@@ -27,55 +29,104 @@ OF_FRAME = Limits(10.0, np.inf)
 LEAST_ATOMS = 10
 """Number of atoms of an element from which its error is judged."""
 
-KNOWN = Limits(2.0, np.inf)
-"""Errors found over those that the model expects, or the other way round: a factor of 1.4 is usual for data like those
-of the training, 2 for hotter ones."""
+KNOWN = Limits(2.0, np.inf, "", "within")
+"""Errors found over those that the model expects: 0.7 to 1.4 is usual for data like those of the training, 2 for
+hotter ones."""
 
 OUTSIDE = Limits(0.05, np.inf)
 """Part of the atoms beyond the training data: of data like those of the training it is 0.002 to 0.01."""
 
-EXPECTED, BEYOND = "errors found / expected", "atoms beyond the training data"
+ERRORS, EXPECTED = "errors", "errors found / expected"
+BEYOND, USED_BEYOND = "atoms beyond the training data", "atoms of --structures beyond the training data"
 ELEMENT, TYPE, FRAME = "forces, worst element", "forces, worst configuration type", "forces, worst structure"
 
 
 def data(subject: Subject, most_structures: int | None = None) -> Found:
-    """Compare the model with its data.
+    """Compare the model with its data; look how much of them, and of what it is to be used on, is beyond its training.
 
     Args:
         subject: What is examined.
         most_structures: Number of structures that are looked at, spread evenly; all if None.
     """
     numbers = {atomic_numbers[e] for e in subject.potential.elements}
-    known = [s for s in subject.data if set(s.numbers.tolist()) <= numbers and len(s) > 1]
+    known = _some([s for s in subject.data if set(s.numbers.tolist()) <= numbers and has_pairs(s)], most_structures)
+    labelled = [s for s in known if s.labels and len(s) > 1]
+    result: Evaluation | None = None
     if not known:
-        yield NotLooked("data", "errors", "no labelled structures given")
-        return
-    known = known[:: max(1, len(known) // most_structures)] if most_structures else known
-    try:
-        result = evaluate_potential(subject.single, known, quiet=True)
-    except ValueError as error:  # predictions that are not finite
-        yield Line.judged("data", "errors", ERROR, float("nan"), str(error), DYNAMICS)
-        return
+        yield NotLooked("data", ERRORS, "no labelled structures given")
+    elif not labelled:
+        files = files_of(known) or "the data"
+        why = f"{files} has single atoms alone" if any(s.labels for s in known) else f"there are no labels in {files}"
+        yield from (NotLooked("data", name, why) for name in (ERRORS, EXPECTED))
+    else:
+        try:
+            result = evaluate_potential(subject.single, labelled, quiet=True)
+        except ValueError as error:  # predictions that are not finite
+            yield Line.judged("data", ERRORS, ERROR, float("nan"), str(error), DYNAMICS)
+            return
+        yield from _errors(subject, result, labelled)
+    all_graded = result is not None and len(labelled) == len(known)
+    yield from _beyond(subject, known, BEYOND, result.grades if result is not None and all_graded else None)
+    of_data = {id(s) for s in subject.data}
+    others = [s for s in subject.known if id(s) not in of_data and has_pairs(s)]
+    yield from _beyond(subject, _some(others, most_structures), USED_BEYOND)
+
+
+def files_of(structures: Sequence[Structure]) -> str:
+    """Return the files that structures are from, in words; empty if they have no names or are from more than three."""
+    files = list(dict.fromkeys(s.name.split(", frame ")[0] for s in structures if s.name))
+    return " and ".join(files) if len(files) <= 3 else ""
+
+
+def _some(structures: list[Structure], n: int | None) -> list[Structure]:
+    """So many of them, about, spread evenly."""
+    return structures[:: max(1, len(structures) // n)] if n else structures
+
+
+def _errors(subject: Subject, result: Evaluation, structures: Sequence[Structure]) -> Found:
+    """All lines that need labels."""
     for name in ("energy", "forces", "stress"):
         if name in result.labels:
-            yield _of_label(name, result, known)
+            yield _of_label(name, result, structures)
     if "forces" in result.labels:
         yield from _of_elements(result.labels["forces"])
         yield from _of_types(result.labels["forces"])
-        yield from _of_frames(result.labels["forces"], known)
-    yield from _of_error_bars(result)
-
-
-def _of_error_bars(result: Evaluation) -> Found:
-    """Whether the model knows its errors, and how much of the data is beyond its training."""
-    if not result.error_bars:
+        yield from _of_frames(result.labels["forces"], structures)
+    if not subject.potential.is_calibrated:
         yield NotLooked("data", EXPECTED, "the model does not know how large its errors are; nnpot calibrate lets it")
-        return
+    elif not result.error_bars:
+        yield NotLooked("data", EXPECTED, "the structures have neither energies nor forces nor stresses as labels")
     for name, bars in result.error_bars.items():
-        ratio = max(bars.ratio, 1 / max(bars.ratio, 1e-12))
         seen = f"errors of {name} are {bars.ratio:.2g} times what the model expects"
-        yield Line.judged("data", f"{name}: {EXPECTED}", KNOWN, ratio, seen, "its own error bars")
-    yield Line.judged("data", BEYOND, OUTSIDE, result.grades.beyond, result.grades.in_words(), "structures like these")
+        yield Line.judged("data", f"{name}: {EXPECTED}", KNOWN, bars.ratio, seen, "its own error bars")
+
+
+def _beyond(subject: Subject, structures: Sequence[Structure], name: str, grades: Grades | None = None) -> Found:
+    """How many atoms of structures, labelled or not, are beyond the training data.
+
+    Args:
+        subject: What is examined.
+        structures: Of which.
+        name: Of the line.
+        grades: Of all their atoms, if they are known already.
+    """
+    if not structures:
+        return
+    if not subject.potential.is_calibrated:
+        yield NotLooked("data", name, NO_GRADE)
+        return
+    files = files_of(structures) or ("the data" if name == BEYOND else "--structures")
+    bars = f"structures like those of {files}"
+    try:
+        grades = grades or evaluate_potential(subject.single, structures, quiet=True).grades
+    except ValueError as error:  # predictions that are not finite
+        yield Line.judged("data", name, OUTSIDE, float("nan"), str(error), bars)
+        return
+    n, worst = int(np.count_nonzero(grades.values > EDGE)), int(np.argmax(grades.values))
+    at = structures[int(grades.frames[worst])].name or f"structure {grades.frames[worst]}"
+    seen = f"{n} of {len(grades.values)} atoms of {files} are beyond the training data (γ > {EDGE:g}), "
+    seen += f"the farthest in {at} with γ = {number(float(grades.values[worst]))}"
+    yield Line.judged("data", name, OUTSIDE, grades.beyond, seen, bars)
 
 
 def _of_label(name: str, result: Evaluation, structures: Sequence[Structure]) -> Line:

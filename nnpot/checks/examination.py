@@ -12,7 +12,7 @@ from nnpot.checks.physics import physics
 from nnpot.checks.smooth import smooth
 from nnpot.checks.stable import HotRun, constant_energy, constant_pressure, hot
 from nnpot.checks.subject import Clock, Subject
-from nnpot.checks.temperature import temperature_of
+from nnpot.checks.temperature import OTHERWISE, temperature_of
 from nnpot.potential import Potential
 from nnpot.structure import Structure
 
@@ -46,7 +46,7 @@ def examine(subject: Subject, temperature: float | None = None, title: str = "",
         title: Of the page.
         tell: Is called with the name of each line.
     """
-    kelvin, said = (temperature, f"{temperature:.0f} K, as given") if temperature else temperature_of(subject.data)
+    kelvin, said, guess = _thermal(temperature, subject.data)
     found, shown = _Found(tell), curves(subject)
     found.take(exact(subject))
     found.take(smooth(subject, shown))
@@ -56,12 +56,17 @@ def examine(subject: Subject, temperature: float | None = None, title: str = "",
     found.take(constant_pressure(subject, kelvin, AT_CONSTANT_PRESSURE))
     found.take(physics(subject))
     found.take(data(subject))
-    told = [f"structures: {len(subject.known)}, labelled: {len(subject.data)}", f"temperature: {said}"]
-    return found.page(title, told, kelvin, Seen(shown, runs, subject.clock.passed))
+    n_labelled = sum(bool(s.labels) for s in subject.data)
+    told = [f"structures: {len(subject.known)}, labelled: {n_labelled}", f"temperature: {said}"]
+    return found.page(title, told, kelvin, Seen(shown, runs, subject.clock.passed, guess))
 
 
 def examine_shortly(
-    potential: Potential, structures: Sequence[Structure], seconds: float = LONGEST, temperature: float | None = None
+    potential: Potential,
+    structures: Sequence[Structure],
+    seconds: float = LONGEST,
+    temperature: float | None = None,
+    used: Sequence[Structure] = (),
 ) -> Page:
     """Look at what takes little time: exact on two structures, dimers, the data, 1 ps of hot dynamics.
 
@@ -72,9 +77,10 @@ def examine_shortly(
         structures: Labelled, such as the validation structures of its training.
         seconds: That there are; for the end of a training :func:`seconds_after`.
         temperature: In K; None: by the spread of the energies.
+        used: What it is to be used on, if that is something else.
     """
-    subject = Subject(potential, tuple(structures), tuple(structures), clock=Clock(seconds))
-    kelvin, said = (temperature, f"{temperature:.0f} K, as given") if temperature else temperature_of(structures)
+    subject = Subject(potential, tuple(used or structures), tuple(structures), clock=Clock(seconds))
+    kelvin, said, guess = _thermal(temperature, structures)
     found, shown, runs = _Found(silent), list[Curve](), list[HotRun]()
     with subject.clock.within(FOR_EXACT):
         found.take(exact(subject, n_structures=2))
@@ -92,7 +98,15 @@ def examine_shortly(
     found.take(iter(lines))
     told = [f"a short examination, on {len(subject.known)} structures; all of it: nnpot check MODEL DATA"]
     told += [f"temperature: {said}"]
-    return found.page("", told, kelvin, Seen(shown, runs, subject.clock.passed))
+    return found.page("", told, kelvin, Seen(shown, runs, subject.clock.passed, guess))
+
+
+def _thermal(temperature: float | None, data: Sequence[Structure]) -> tuple[float, str, str]:
+    """A temperature in K that is given or follows from data, where it is from, and that it is a guess if it is one."""
+    if temperature:
+        return temperature, f"{temperature:.0f} K, as given", ""
+    kelvin, said = temperature_of(data)
+    return kelvin, said, f"{kelvin:.0f} K is a guess; {OTHERWISE}"
 
 
 def seconds_after(training: float) -> float:
@@ -101,11 +115,12 @@ def seconds_after(training: float) -> float:
 
 
 class Seen(NamedTuple):
-    """What a picture shows, and how long it took."""
+    """What a picture shows, how long it took, and where the temperature is from if nobody has said it."""
 
     curves: Sequence[Curve]
     runs: Sequence[HotRun]
     seconds: float
+    guess: str
 
 
 class _Found:
@@ -136,4 +151,5 @@ class _Found:
             seen.seconds,
             tuple(seen.curves),
             tuple(seen.runs),
+            seen.guess,
         )

@@ -10,8 +10,8 @@ Group = Literal["exact", "smooth", "stable", "physics", "data"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 """In the order in which they are shown."""
 
-Bound = Literal["≤", "≥"]
-"""Which side of its limit a figure has to be on."""
+Bound = Literal["≤", "≥", "within"]
+"""Which side of its limit a figure has to be on; `within`, of a ratio: between the limit and its inverse."""
 
 
 MARGIN = 6.0
@@ -39,7 +39,7 @@ class Limits:
         passed: Up to which, or from which, it has passed.
         failed: Beyond which it has failed; between the two it is to be looked at. Infinite: it never fails.
         unit: Of the figure and of both; empty if it is a ratio.
-        bound: Whether it has to be small (`≤`) or large (`≥`).
+        bound: Whether it has to be small (`≤`) or large (`≥`), or a ratio that has to be near 1 (`within`).
     """
 
     passed: float
@@ -51,7 +51,8 @@ class Limits:
         """Judge a figure; one that is no number has failed."""
         if math.isnan(figure):
             return Status.FAILED
-        sign = 1.0 if self.bound == "≤" else -1.0
+        figure = factor(figure) if self.bound == "within" else figure
+        sign = -1.0 if self.bound == "≥" else 1.0
         if sign * figure <= sign * self.passed:
             return Status.PASSED
         return Status.LOOK if sign * figure <= sign * self.failed else Status.FAILED
@@ -68,7 +69,7 @@ class Line:
         figure: What was measured.
         limit: Up to which, or from which, it has passed.
         unit: Of both; empty if it is a ratio.
-        bound: Whether the figure has to be small or large.
+        bound: Whether the figure has to be small or large, or within the limit and its inverse.
         sentence: What was seen, with where.
         bars: What the model is not for if it has not passed, in words; empty if it bars nothing.
     """
@@ -97,7 +98,7 @@ class Line:
     @property
     def margin(self) -> float:
         """By how many powers of ten the figure is within (negative) or beyond its limit, up to `MARGIN` of them."""
-        figure, limit = abs(self.figure), abs(self.limit)
+        figure, limit = factor(self.figure) if self.bound == "within" else abs(self.figure), abs(self.limit)
         has_passed = self.status == Status.PASSED
         if not (math.isfinite(figure) and figure > 0 and limit > 0):
             return -MARGIN if has_passed else MARGIN
@@ -107,7 +108,8 @@ class Line:
     @property
     def wanted(self) -> str:
         """The limit with its side."""
-        return f"{self.bound} {number(self.limit)} {self.unit}".rstrip()
+        sides = f"{number(1 / self.limit)} …" if self.bound == "within" else self.bound
+        return f"{sides} {number(self.limit)} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,16 @@ class NotLooked:
 NO_TIME = "there was no time left"
 """Why something was not looked at that has to end in time."""
 
+NO_GRADE = "the model does not know where it extrapolates; nnpot calibrate lets it"
+"""Why γ was not looked at."""
+
 Found = Iterator[Line | NotLooked]
 """What a check yields."""
+
+
+def factor(ratio: float) -> float:
+    """Return by how many times a ratio, or its inverse, is above 1; infinite if it is not positive."""
+    return max(ratio, 1 / ratio) if ratio > 0 or math.isnan(ratio) else math.inf
 
 
 def number(value: float) -> str:

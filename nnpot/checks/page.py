@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from nnpot.checks.dimers import Curve
-from nnpot.checks.line import GROUPS, NO_TIME, Line, NotLooked, Status
+from nnpot.checks.line import GROUPS, NO_GRADE, NO_TIME, Line, NotLooked, Status
 from nnpot.checks.stable import HotRun
 from nnpot.checks.verdict import in_short, verdict
 
@@ -29,6 +29,7 @@ class Page:
         seconds: How long it took.
         curves: Of dimers, for the picture.
         runs: Of hot dynamics, for the picture.
+        guess: Where the temperature is from if nobody has said it.
     """
 
     title: str
@@ -39,6 +40,7 @@ class Page:
     seconds: float = 0.0
     curves: tuple[Curve, ...] = ()
     runs: tuple[HotRun, ...] = ()
+    guess: str = ""
 
     @property
     def status(self) -> Status:
@@ -48,12 +50,12 @@ class Page:
     @property
     def verdict(self) -> tuple[str, ...]:
         """The verdict in words, by the rule of :mod:`nnpot.checks.verdict`."""
-        return verdict(self.lines, self.temperature)
+        return verdict(self.lines, self.temperature, self.not_looked, self.guess)
 
     @property
     def in_short(self) -> str:
         """The verdict without its reasons, in one sentence."""
-        return in_short(self.lines, self.temperature)
+        return in_short(self.lines, self.temperature, self.not_looked)
 
     def line(self, name: str) -> Line | None:
         """Return the line of a name, None if that was not looked at."""
@@ -87,13 +89,13 @@ class Page:
         """Return the verdict in a sentence, and the lines that are a reason for it: for the end of a training."""
         bad = [line for line in self.lines if line.status > Status.PASSED]
         parts = [f"{n} {text}" for status, text in _COUNTED.items() if (n := counts(self.lines)[status])]
-        missing = ", ".join(one.name for one in self.not_looked if one.why == NO_TIME)
+        missing = {why: ", ".join(one.name for one in self.not_looked if one.why == why) for why in (NO_GRADE, NO_TIME)}
         return "\n".join(
             [
                 f"verdict: {self.in_short}",
                 f"  of {len(self.lines)} lines {', '.join(parts)}; {self._dynamics}" + (":" if bad else ""),
                 *_rows(bad, *_widths(bad)),
-                *([f"  not looked at, since {NO_TIME}: {missing}"] if missing else []),
+                *(f"  not looked at, since {why}: {names}" for why, names in missing.items() if names),
             ]
         )
 
@@ -101,7 +103,8 @@ class Page:
     def _dynamics(self) -> str:
         """How much of it was run."""
         lengths = ", ".join(f"{run.times[-1] / 1e3:.2g} ps" for run in self.runs)
-        return f"hot dynamics of {lengths}" if lengths else "no dynamics was run"
+        guess = f" ({self.guess})" if self.guess else ""
+        return f"hot dynamics of {lengths}{guess}" if lengths else "no dynamics was run"
 
     def gaps(self) -> list[str]:
         """Return what was not looked at, names with the same reason together."""

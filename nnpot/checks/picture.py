@@ -1,5 +1,6 @@
 """A picture of what was looked at: curves of dimers, hot dynamics, and every line beside its limit."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ COLORS = {Status.PASSED: GREEN, Status.LOOK: ORANGE, Status.FAILED: VERMILION}
 MOST_CURVES = 6
 """Number of curves that are drawn."""
 
+WIDTH = 130
+"""Letters in a line of the verdict above all."""
+
 
 def picture(path: Path, page: Page) -> Path:
     """Draw a page.
@@ -25,7 +29,9 @@ def picture(path: Path, page: Page) -> Path:
     Returns:
         The path.
     """
-    figure = new_figure(12.0, max(4.2, 0.8 + 0.21 * len(page.lines)))
+    heading = textwrap.wrap(page.title, WIDTH) + textwrap.wrap(f"verdict: {page.in_short}", WIDTH)
+    figure = new_figure(12.0, max(4.2, 0.8 + 0.21 * len(page.lines)) + 0.22 * len(heading))
+    figure.suptitle("\n".join(heading), x=0.01, ha="left", fontsize=10, parse_math=False)
     grid = figure.add_gridspec(2, 2, width_ratios=(1.3, 1.0))
     _lines(figure.add_subplot(grid[:, 0]), page)
     _dimers(figure.add_subplot(grid[0, 1]), page)
@@ -37,11 +43,14 @@ def _lines(ax: Axes, page: Page) -> None:
     """A bar for each line: how far from its limit."""
     for k, line in enumerate(reversed(page.lines)):
         ax.barh(k, line.margin, color=COLORS[line.status], height=0.7)
+        if abs(line.margin) >= MARGIN:  # it goes on
+            end = np.sign(line.margin)
+            ax.plot(end * (MARGIN + 0.25), k, marker=">" if end > 0 else "<", color=COLORS[line.status], markersize=5)
     names = [f"{line.group}: {line.name}" for line in reversed(page.lines)]
     ax.set_yticks(range(len(names)), names, fontsize=7)
     ax.axvline(0.0, color=GRAY, linewidth=0.8)
     ax.set(xlim=(-MARGIN - 0.5, MARGIN + 0.5), ylim=(-0.7, max(len(names), 1) - 0.3), title="Lines beside their limits")
-    ax.set_xlabel("powers of ten within (left) and beyond the limit (right)")
+    ax.set_xlabel("powers of ten within (left) and beyond the limit (right); arrows: further than is drawn")
 
 
 def _dimers(ax: Axes, page: Page) -> None:

@@ -9,7 +9,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from nnpot.checks.answers import Answer
-from nnpot.checks.cohesion import off
+from nnpot.checks.cohesion import off, usual
 from nnpot.checks.dimers import COLLISIONS, Curve, dimers
 from nnpot.checks.line import Found, Limits, Line, NotLooked
 from nnpot.checks.subject import Subject, has_pairs, made
@@ -38,7 +38,7 @@ where a thermal structure or a liquid relaxes. More is a hole beside the trainin
 N_BONDS = 5
 """Number of bonds of a structure that are squeezed and stretched."""
 
-ATOMIZATION = Limits(1.5, np.inf)
+ATOMIZATION = Limits(1.5, np.inf, "×")
 """Factor by which the energy that takes structures apart into free atoms is beyond what matter has (`cohesion`). Hot
 structures, surfaces and functionals make 1.1 to 1.3. The reference energies of a model are fitted, not those of atoms,
 unless these are in the data; models without them have 2 to 6."""
@@ -47,7 +47,8 @@ FREE_ATOMS = Limits(0.1, np.inf, "eV")
 """Error of the energy of free atoms that are in the data."""
 
 DISSOCIATION = "free atoms, dissociation into atoms, energies of atomization"
-AT_CUTOFF, BONDS, ATOMS = "smooth at the cutoff", "bonds squeezed and stretched", "free atoms"
+AT_CUTOFF, BONDS = "smooth at the cutoff", "bonds squeezed and stretched"
+ATOMS, ATOMIZED = "free atoms", "free atoms: energy of atomization, off by"
 
 
 def smooth(subject: Subject, found: list[Curve]) -> Found:
@@ -169,18 +170,20 @@ def free_atoms(subject: Subject) -> Line | NotLooked:
         error, element = max((abs(own[e] - energy), e) for e, energy in told)
         seen = f"the energy of a free atom of {element} is wrong by {error:.2g} eV"
         return Line.judged("smooth", ATOMS, FREE_ATOMS, error, seen, DISSOCIATION)
-    found = list[tuple[float, float]]()
+    found = list[tuple[float, float, tuple[float, float]]]()
     for structure in subsample([s for s in subject.known if has_pairs(s)], 1000)[:20]:
         symbols = [chemical_symbols[int(z)] for z in structure.numbers]
         energy = sum(own[symbol] for symbol in symbols) - float(potential.predict(structure).energy)
-        factor = off(energy / len(structure), {e: symbols.count(e) / len(symbols) for e in set(symbols)})
-        if factor is not None:
-            found.append((factor, energy / len(structure)))
+        shares = {e: symbols.count(e) / len(symbols) for e in set(symbols)}
+        factor, between = off(energy / len(structure), shares), usual(shares)
+        if factor is not None and between is not None:
+            found.append((factor, energy / len(structure), between))
     if not found:
         return NotLooked("smooth", ATOMS, "they are not in the data, and nothing is known of such elements")
-    figure, energy = sorted(found)[len(found) // 2]  # the median
-    seen = f"free atoms, which are not in the data, are {energy:.2g} eV/atom above the structures, not as matter is"
-    return Line.judged("smooth", ATOMS, ATOMIZATION, figure, seen, DISSOCIATION)
+    figure, energy, (low, high) = sorted(found)[len(found) // 2]  # the median
+    seen = f"free atoms, which are not in the data, are {energy:.2g} eV/atom above the structures, in matter "
+    seen += f"{low:.2g} to {high:.2g}; give isolated atoms with their energies among the training structures"
+    return Line.judged("smooth", ATOMIZED, ATOMIZATION, figure, seen, DISSOCIATION)
 
 
 def _free_atoms_in(data: Sequence[Structure], own: dict[str, float]) -> Iterator[tuple[str, float]]:

@@ -11,11 +11,11 @@ from ase.md.nptberendsen import NPTBerendsen
 from numpy.typing import NDArray
 
 from nnpot.calculator import NNPotCalculator
-from nnpot.checks.line import NO_TIME, Found, Limits, Line, NotLooked
+from nnpot.checks.line import NO_GRADE, NO_TIME, Found, Limits, Line, NotLooked, number
 from nnpot.checks.radial import composition, distributions, in_common, like, overlaps
 from nnpot.checks.subject import Subject
 from nnpot.checks.verdict import DYNAMICS
-from nnpot.extrapolation import FAR
+from nnpot.extrapolation import FAR, OnExtrapolation, Policy
 from nnpot.neighbors import neighbor_pairs
 from nnpot.simulation import langevin, nve, thermal_momenta
 from nnpot.structure import Structure
@@ -49,12 +49,15 @@ VOLUME = Limits(0.25, 0.6)
 goes back by 0.15; 0.6 is a collapse or a gas."""
 
 OUTSIDE = Limits(FAR, np.inf, "γ")
-"""Largest γ of an atom in hot dynamics: from 2 on it is outside of the training data (`nnpot.extrapolation`), where
+"""Largest γ of an atom in dynamics: from 2 on it is outside of the training data (`nnpot.extrapolation`), where
 the model may still be right."""
 
 ALIKE = Limits(0.6, 0.25, "", "≥")
 """Part that radial distributions of hot dynamics and of data of the same composition have in common: 0.75 to 0.95 is
 usual, also where a part has melted; 0.25 is another arrangement altogether."""
+
+AT_T, AT_T_AND_NO_PRESSURE = "largest γ at T", "largest γ at T, zero pressure"
+"""Of an atom in the runs at the temperature itself, at constant energy and at constant pressure, by `OUTSIDE`."""
 
 FEWEST = 8
 """Number of atoms up to which periodic cells are repeated for dynamics."""
@@ -102,6 +105,29 @@ class HotRun:
     end: str = ""
 
 
+@dataclass
+class Farthest(OnExtrapolation):
+    """Keeps the largest γ that a calculator sees in dynamics, every tenth step.
+
+    Attributes:
+        grade: It; NaN of a model that does not know it.
+    """
+
+    policy: Policy = "ignore"
+    grade: float = np.nan
+
+    def look(self, atoms: Atoms, grades: Array) -> None:
+        """Keep the largest."""
+        self.grade = float(np.fmax(self.grade, np.fmax.reduce(grades)))
+
+    def line(self, name: str, run: str, temperature: float, bars: str) -> Line | NotLooked:
+        """Return the line of a name about a run at a temperature in K."""
+        if np.isnan(self.grade):
+            return NotLooked("stable", name, NO_GRADE)
+        seen = f"at {temperature:.0f} K atoms of {run} get outside of the training data, to γ = {number(self.grade)}"
+        return Line.judged("stable", name, OUTSIDE, self.grade, seen, bars)
+
+
 def starts(subject: Subject, n: int) -> list[Structure]:
     """Return up to n structures for dynamics: periodic cells of few atoms are repeated."""
     return [_repeated(structure) for structure in subject.picked(n)]
@@ -127,10 +153,10 @@ def constant_energy(subject: Subject, temperature: float, picoseconds: float) ->
     """Run at constant energy, and shortly with two time steps."""
     structures = starts(subject, 1)
     if not structures:
-        yield from _none(NVE_DRIFT, NVE_ORDER)
+        yield from _none(NVE_DRIFT, NVE_ORDER, AT_T)
         return
-    atoms = structures[0].to_ase()
-    atoms.calc = NNPotCalculator(subject.potential, dtype="float64", on_extrapolation="ignore")
+    atoms, farthest = structures[0].to_ase(), Farthest()
+    atoms.calc = NNPotCalculator(subject.potential, dtype="float64", on_extrapolation=farthest)
     step = 0.5 * timestep_of(structures[0])
     try:
         run = nve(atoms, temperature, picoseconds, timestep_fs=2 * step, seed=subject.seed)
@@ -145,6 +171,7 @@ def constant_energy(subject: Subject, temperature: float, picoseconds: float) ->
     power = float(np.log2(fluctuations[0] / fluctuations[1])) if min(fluctuations) > 0 else float("nan")
     seen = f"the energy fluctuates by Δt to the power of {power:.1f}: forces are not the slope of the energy"
     yield Line.judged("stable", NVE_ORDER, ORDER, abs(power - 2.0), seen, DYNAMICS)
+    yield farthest.line(AT_T, _name(structures[0]), temperature, DYNAMICS)
 
 
 def _fluctuation(atoms: Atoms, temperature: float, timestep: float, seed: int) -> float:
@@ -201,10 +228,10 @@ def _judged(runs: Sequence[HotRun], falls: Sequence[float], temperature: float) 
     yield _radial(runs, temperature)
     farthest = max(runs, key=lambda run: float(np.nan_to_num(run.grades).max()))
     if np.isnan(farthest.grades).all():
-        yield NotLooked("stable", HOT_GRADE, "the model does not know where it extrapolates; nnpot calibrate lets it")
+        yield NotLooked("stable", HOT_GRADE, NO_GRADE)
         return
     figure = float(np.nanmax(farthest.grades))
-    seen = f"at {temperature:.0f} K atoms of {farthest.name} get outside of the training data, to γ = {figure:.2g}"
+    seen = f"at {temperature:.0f} K atoms of {farthest.name} get outside of the training data, to γ = {number(figure)}"
     yield Line.judged("stable", HOT_GRADE, OUTSIDE, figure, seen, f"dynamics at {temperature:.0f} K")
 
 
@@ -250,9 +277,13 @@ def _hot_run(
     except ValueError as error:  # no finite forces, or atoms out of reach
         end = str(error)
     times, kelvins, energies, closest, grades = np.array(rows or [(0.0, np.nan, np.nan, 0.0, np.nan)]).T
-    name = structure.name or structure.group or atoms.get_chemical_formula()
+    name = _name(structure)
     alike = _alike(subject, structure, kept[len(kept) // 2 :])
     return HotRun(name, n, times, kelvins, energies, closest, grades, *alike, end), start
+
+
+def _name(structure: Structure) -> str:
+    return str(structure.name or structure.group or structure.to_ase().get_chemical_formula())
 
 
 def _alike(subject: Subject, start: Structure, later: Sequence[Structure]) -> tuple[float | None, str]:
@@ -286,9 +317,9 @@ def constant_pressure(subject: Subject, temperature: float, picoseconds: float) 
     if not structures:
         yield NotLooked("stable", CONSTANT_PRESSURE, "no structure is periodic in three directions")
         return
-    structure = max(structures, key=len)
+    structure, farthest = max(structures, key=len), Farthest()
     atoms = structure.to_ase()
-    atoms.calc = NNPotCalculator(subject.single, on_extrapolation="ignore")
+    atoms.calc = NNPotCalculator(subject.single, on_extrapolation=farthest)
     step, volume = timestep_of(structure), atoms.get_volume()
     atoms.set_momenta(thermal_momenta(atoms.get_masses(), temperature, subject.generator(90)))
     changes = [0.0]
@@ -311,6 +342,7 @@ def constant_pressure(subject: Subject, temperature: float, picoseconds: float) 
     figure = float(np.max(changes))
     seen = f"at zero pressure and {temperature:.0f} K the volume changes by {100 * np.expm1(figure):.0f} %"
     yield Line.judged("stable", CONSTANT_PRESSURE, VOLUME, figure, seen, PRESSURE)
+    yield farthest.line(AT_T_AND_NO_PRESSURE, f"{_name(structure)} at zero pressure", temperature, PRESSURE)
 
 
 def _heat(run: HotRun, temperature: float) -> float:

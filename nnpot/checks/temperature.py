@@ -11,6 +11,9 @@ from nnpot.structure import Structure
 COLDEST, HOTTEST, ROOM = 100.0, 2000.0, 300.0
 """Limits of what is taken, and what is taken where nothing can be told, in K."""
 
+OTHERWISE = "nnpot check --temperature says another"
+"""How a guess is corrected."""
+
 LEAST_FRAMES = 5
 """Number of structures of one composition from which their energies have a spread."""
 
@@ -28,9 +31,11 @@ def temperature_of(data: Sequence[Structure]) -> tuple[float, str]:
             by_composition[composition].append(structure.energy / len(structure))
     spreads = [np.mean(e) - min(e) for e in by_composition.values() if len(e) >= LEAST_FRAMES]
     if not spreads:
-        return ROOM, f"{ROOM:.0f} K, since no composition has {LEAST_FRAMES} energies to tell a temperature from"
+        why = f"since no composition has {LEAST_FRAMES} energies to tell a temperature from"
+        return ROOM, f"{ROOM:.0f} K, a guess, {why}; {OTHERWISE}"
     found = float(np.median(spreads)) / (1.5 * units.kB)
     taken = float(np.clip(found, COLDEST, HOTTEST))
     taken = round(taken, -1)
     limited = "" if COLDEST <= found <= HOTTEST else f", limited from {found:.0f} K"
-    return taken, f"{taken:.0f} K, from the spread of the energies (3/2 kT per atom at equal composition{limited})"
+    source = f"the spread of the energies (3/2 kT per atom at equal composition{limited})"
+    return taken, f"{taken:.0f} K, guessed from {source}; {OTHERWISE}"

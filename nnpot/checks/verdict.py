@@ -7,11 +7,13 @@
    has, with the worst of them; and nothing is said of dynamics that was not run.
 3. Whatever a line that has not passed bars is named, "not for …", with the sentence of the line: first what has
    failed, then "look before" with what is to be looked at.
+4. Of a model that does not know where it extrapolates it is said in the end that this was not looked at: without that
+   line a verdict would be the better, the less a model knows.
 """
 
 from collections.abc import Sequence
 
-from nnpot.checks.line import Line, Status
+from nnpot.checks.line import NO_GRADE, Line, NotLooked, Status
 
 DYNAMICS = "dynamics"
 """What lines bar that bear on dynamics at the temperature that was looked at."""
@@ -19,29 +21,35 @@ DYNAMICS = "dynamics"
 NEVER = "do not use"
 
 
-def verdict(lines: Sequence[Line], temperature: float | None) -> tuple[str, ...]:
+def verdict(
+    lines: Sequence[Line], temperature: float | None, not_looked: Sequence[NotLooked] = (), guess: str = ""
+) -> tuple[str, ...]:
     """Return the verdict, in sentences.
 
     Args:
         lines: All that was looked at.
         temperature: Of the dynamics, in K; None if none was run.
+        not_looked: What was not looked at, and why.
+        guess: Where the temperature is from if nobody has said it.
     """
-    return tuple(said + reason for said, reason in _sentences(lines, temperature))
+    return tuple(said + reason for said, reason in _sentences(lines, temperature, not_looked, guess))
 
 
-def in_short(lines: Sequence[Line], temperature: float | None) -> str:
+def in_short(lines: Sequence[Line], temperature: float | None, not_looked: Sequence[NotLooked] = ()) -> str:
     """Return the verdict without its reasons, as one sentence."""
-    return "; ".join(said for said, _ in _sentences(lines, temperature))
+    return "; ".join(said for said, _ in _sentences(lines, temperature, not_looked, ""))
 
 
-def _sentences(lines: Sequence[Line], temperature: float | None) -> list[tuple[str, str]]:
+def _sentences(
+    lines: Sequence[Line], temperature: float | None, not_looked: Sequence[NotLooked], guess: str
+) -> list[tuple[str, str]]:
     """What is said, and the reason for it."""
     failed = [line for line in lines if line.status == Status.FAILED]
     wrong = [line for line in failed if line.group == "exact"]
     if wrong:
         named = "; ".join(f"{line.name}: {line.sentence}" for line in wrong)
         return [(NEVER, f": {named}")]
-    sentences = _of_dynamics(failed, temperature)
+    sentences = _of_dynamics(failed, temperature, guess)
     for status, beginning in ((Status.FAILED, "not for"), (Status.LOOK, "look before")):
         of_status = [line for line in lines if line.status == status and line.bars not in ("", DYNAMICS)]
         for what in dict.fromkeys(line.bars for line in of_status):
@@ -50,13 +58,16 @@ def _sentences(lines: Sequence[Line], temperature: float | None) -> list[tuple[s
     doubtful = [line for line in lines if line.status == Status.LOOK and line.bars == DYNAMICS]
     if doubtful:
         sentences.append((f"look before {DYNAMICS}", f": {'; '.join(line.sentence for line in doubtful)}"))
-    return sentences or [("nothing speaks against it in what was looked at", "")]
+    sentences = sentences or [("nothing speaks against it in what was looked at", "")]
+    if any(one.why == NO_GRADE for one in not_looked):
+        sentences.append(("where it extrapolates was not looked at", f", since {NO_GRADE}"))
+    return sentences
 
 
-def _of_dynamics(failed: Sequence[Line], temperature: float | None) -> list[tuple[str, str]]:
+def _of_dynamics(failed: Sequence[Line], temperature: float | None, guess: str) -> list[tuple[str, str]]:
     against = [line for line in failed if line.bars == DYNAMICS]
     if against:
         return [(f"not for {DYNAMICS}", f", because {'; '.join(line.sentence for line in against)}")]
     if temperature is None:
         return []
-    return [(f"fit for {DYNAMICS} at {temperature:.0f} K near the training data", "")]
+    return [(f"fit for {DYNAMICS} at {temperature:.0f} K near the training data", guess and f" ({guess})")]

@@ -3,11 +3,13 @@
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from jsonargparse import ArgumentParser
 
+from nnpot.batch import species_index
 from nnpot.checks import Page, Status, Subject, examine, examine_shortly
 from nnpot.checks.picture import picture
 from nnpot.commands.calculators import calculator_of
@@ -15,6 +17,7 @@ from nnpot.formats.aot import AOTPotential
 from nnpot.io import load
 from nnpot.label_names import LabelKeys
 from nnpot.machine.files import write_atomically
+from nnpot.potential import Potential
 from nnpot.reading import Sources, read_labelled, read_structures
 from nnpot.structure import Structure
 
@@ -41,7 +44,8 @@ def check(
 
     Args:
         model: Model file, or folder of a training.
-        data: Labelled structures: files, folders, patterns; what the model was trained or tested on.
+        data: Labelled structures: files, folders, patterns; what the model was trained or tested on. Structures without
+            labels are looked at as those of `structures`.
         temperature: Of its use, in K; by default from the spread of the energies of the data.
         structures: File of structures that it is to be used on; by default the data.
         exports: Files that were exported from the model, to be compared with it: packages, folders for LAMMPS and
@@ -58,7 +62,8 @@ def check(
 
     Raises:
         FileNotFoundError: If a file is not there.
-        ValueError: If a file cannot be read, the temperature is not positive, or the model is a package.
+        ValueError: If a file cannot be read, a structure holds an element that the model does not know, the temperature
+            is not positive, or the model is a package.
         SystemExit: With code 1 if a line has failed.
     """
     if temperature is not None and not 0 < temperature < 1e5:
@@ -69,8 +74,9 @@ def check(
     beside = None if reference is None else calculator_of(reference, "reference")
     labelled: Sequence[Structure] = read_labelled(data, keys, "--keys.{label} {name}")[0] if data else ()
     used = read_structures(structures) if structures is not None else labelled
+    _require_known(potential, [*labelled, *(used if structures is not None else ())])
     if short:
-        page = examine_shortly(potential, labelled or used, temperature=temperature)
+        page = replace(examine_shortly(potential, labelled, temperature=temperature, used=used), title=str(model))
     else:
         subject = Subject(potential, tuple(used), tuple(labelled), tuple(exports), beside)
         page = examine(subject, temperature, str(model), _tell if sys.stderr.isatty() else (lambda name: None))
@@ -89,6 +95,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="model file, or folder of a training")
     parser.add_argument("data", nargs="*", type=Path, default=[], help="labelled structures: files, folders, patterns")
     parser.add_function_arguments(check, as_positional=False, skip={"model", "data"}, sub_configs=False)
+
+
+def _require_known(potential: Potential, structures: Sequence[Structure]) -> None:
+    """Refuse elements that the model does not know: nothing could be said of structures with these."""
+    for structure in structures:
+        try:
+            species_index(structure.numbers, potential.elements)
+        except ValueError as error:
+            raise ValueError(f"{structure.name}: {error}") from error
 
 
 def _tell(name: str) -> None:

@@ -12,6 +12,7 @@ from nnpot.analysis.report.examined import Examined, ExaminedLine, Track
 from nnpot.analysis.report.facts import Facts
 from nnpot.analysis.report.page import page
 from nnpot.checks import Page, examine_shortly, seconds_after
+from nnpot.checks.examination import SHORTEST
 from nnpot.checks.line import GROUPS, MARGIN
 from nnpot.commands.report import PAGE
 from nnpot.io import load
@@ -22,9 +23,6 @@ log = logging.getLogger("nnpot")
 FOUND = "check.json"
 """File of a run: what the check has found."""
 
-LEAST = 2.0
-"""Seconds that there must be until the time limit of a training for a check to begin."""
-
 
 def closing_check(facts: Facts, began: float, deadline: float | None = None) -> None:
     """Look at the model of a training that is over, say what it is good for, and add it to the page of the run.
@@ -34,7 +32,7 @@ def closing_check(facts: Facts, began: float, deadline: float | None = None) -> 
     Args:
         facts: Of the run, as on its page.
         began: When the training began, by `time.perf_counter`.
-        deadline: When its time limit is over, by the same clock.
+        deadline: When its time limit is over, or was, by the same clock: 20 s are taken in any case.
 
     Raises:
         KeyboardInterrupt: If somebody ends it.
@@ -43,11 +41,8 @@ def closing_check(facts: Facts, began: float, deadline: float | None = None) -> 
     now = time.perf_counter()
     seconds = seconds_after(now - began)
     if deadline is not None:
-        seconds = min(seconds, deadline - now)
+        seconds = min(seconds, max(deadline - now, SHORTEST))
     whole = command(facts.folder)
-    if seconds < LEAST:
-        print(f"the model was not checked, since no time is left (trainer.max_time); to check it: {whole}")
-        return
     log.info("a short check of the model, of some %.0f s at most; --check false leaves it out", seconds)
     try:
         potential = load(facts.model, torch.float64)
@@ -67,6 +62,11 @@ def closing_check(facts: Facts, began: float, deadline: float | None = None) -> 
 def command(folder: Path) -> str:
     """Return the command that looks at everything."""
     return f"nnpot check {shlex.quote(str(folder))} TEST.xyz"
+
+
+def not_checked(folder: Path) -> str:
+    """Return what is said of a training that was cut short."""
+    return f"not checked, since the training was cut short: {command(folder)}"
 
 
 def as_shown(found: Page, whole: str) -> Examined:

@@ -60,11 +60,12 @@ class RunReport:
         evaluation, known = self._evaluations(potential, quiet=True)
         self._write_page(self._facts(potential, evaluation, known, summary_of(result), is_over=False))
 
-    def finish(self, potential: Potential | None) -> Facts:
+    def finish(self, potential: Potential | None, last: str = "") -> Facts:
         """Print the errors, write pictures, page and, the last, text: a run without it is seen to lack something.
 
         Args:
             potential: The model of the run.
+            last: What is said in the end, if anything.
 
         Returns:
             What the page tells.
@@ -84,9 +85,9 @@ class RunReport:
         if facts.history is not None:
             learning_curves(self.folder / "learning.png", facts.history, str(self.folder), facts.chosen)
         self._write_page(facts)
-        write_atomically(self.folder / "report.txt", text + "\n")
+        write_atomically(self.folder / "report.txt", text + "\n" + (f"\n{last}\n" if last else ""))
         print(text)
-        print(next_steps(self.folder))
+        print(next_steps(self.folder) + (f"\n{last}" if last else ""))
         return facts
 
     def _evaluations(self, potential: Potential, *, quiet: bool = False) -> tuple[Evaluation, Evaluation]:

@@ -14,7 +14,7 @@ import torch
 from jsonargparse import ArgumentParser
 
 from nnpot.analysis.report.facts import Facts
-from nnpot.commands.closing_check import FOUND, closing_check
+from nnpot.commands.closing_check import FOUND, closing_check, not_checked
 from nnpot.commands.members import train_members
 from nnpot.commands.renamed import settings_by_new_names
 from nnpot.commands.report import RunReport
@@ -22,7 +22,7 @@ from nnpot.doctor.consultation import consult
 from nnpot.doctor.finding import Diagnosis
 from nnpot.io import MODEL, format_of, model_at, read_summary
 from nnpot.machine.files import write_atomically
-from nnpot.machine.signals import InterruptedRunError, Request
+from nnpot.machine.signals import TIME_IS_OVER, InterruptedRunError, Request, raised
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
 from nnpot.reading import plain_sources, short_name
@@ -96,7 +96,7 @@ def train(
             far an atom is from the training data, made with the validation structures; of few structures that all train
             with those that a twin has not seen, which is trained as long.
         check: Whether a short check of the model, of 20 s or a twentieth of the training, a minute at most, says in
-            the end what it is good for.
+            the end what it is good for; not after a signal.
         plan: Only estimate time and memory, by a few steps; write nothing.
 
     Returns:
@@ -152,13 +152,13 @@ def train(
             if optimizer.in_stages:
                 engine.callbacks.append(StageModel(folder, lambda: save_result(folder, lambda: report.split, began)))  # type: ignore[attr-defined]
             engine.callbacks.append(Refresh(report.refresh))  # type: ignore[attr-defined]
-            if diagnosis is not None and engine.is_global_zero:
-                write_atomically(folder / "doctor.txt", f"{diagnosis}\n")
+            if engine.is_global_zero:
+                _tidy(folder, diagnosis)
             try:
                 fit(engine, task, served, None if checkpoint is None else checkpoint.path)
             except BaseException as error:
                 if engine.is_global_zero:
-                    error.add_note(_saved_all_the_same(report, began, error))
+                    error.add_note(_saved_all_the_same(report, began, error, check=check))
                 elif isinstance(error, InterruptedRunError):  # the first process tells; it would be killed by an error
                     raise SystemExit(0) from error
                 raise
@@ -173,6 +173,13 @@ def _look_around(trainer: TrainerOptions) -> None:
     check_machine(trainer)
     if not is_first(trainer):
         log.setLevel(logging.ERROR)
+
+
+def _tidy(folder: Path, diagnosis: Diagnosis | None) -> None:
+    """Keep what a look at the data has found; what a check has found of a model is none of the next one."""
+    (folder / FOUND).unlink(missing_ok=True)
+    if diagnosis is not None:
+        write_atomically(folder / "doctor.txt", f"{diagnosis}\n")
 
 
 def prospects(settings: Mapping[str, Any]) -> Forecast:
@@ -294,7 +301,7 @@ def _conclude(report: RunReport, began: float, twin: Twin, *, check: bool) -> No
     """Write model and report of a training that has ended by itself, and check the model."""
     try:
         model = save_result(report.folder, lambda: report.split, began)
-        facts = _finished(report, model, twin, began)
+        facts = _finished(report, model, twin, began, not_checked(report.folder) if check else "")
     except (KeyboardInterrupt, OSError) as error:
         if not hasattr(error, "__notes__"):
             error.add_note(f"the training is over; for model and report: {_again(report.folder)}")
@@ -303,19 +310,29 @@ def _conclude(report: RunReport, began: float, twin: Twin, *, check: bool) -> No
         closing_check(facts, began, twin.trainer.deadline(began))
 
 
-def _finished(report: RunReport, model: Potential | None, twin: Twin, began: float | None = None) -> Facts:
-    """Write the report of a training, after its model has got error bars where a twin is needed for that."""
+def _finished(
+    report: RunReport, model: Potential | None, twin: Twin, began: float | None = None, unchecked: str = ""
+) -> Facts:
+    """Write the report of a training, after its model has got error bars where a twin is needed for that.
+
+    Args:
+        report: Of it.
+        model: Its model.
+        twin: That may be trained.
+        began: When the training began.
+        unchecked: What is said in the end where somebody ends that, and no check follows.
+    """
     assert model is not None
     try:
         return report.finish(twin.error_bars_for(model, report.folder, report.split, began))
     except InterruptedRunError as error:  # the model is there, and is told of
-        report.finish(model)
+        report.finish(model, unchecked)
         error.add_note(f"the model has no error bars yet; for these: {_again(report.folder)}")
         raise
 
 
-def _saved_all_the_same(report: RunReport, began: float, error: BaseException) -> str:
-    """Save what a training has reached that an error or somebody has ended, and say where it is."""
+def _saved_all_the_same(report: RunReport, began: float, error: BaseException, *, check: bool) -> str:
+    """Save what a training has reached that an error, somebody or its time limit has ended, and say where it is."""
     folder = report.folder
     try:
         final = save_result(folder, lambda: report.split, began, quiet=True)
@@ -324,7 +341,7 @@ def _saved_all_the_same(report: RunReport, began: float, error: BaseException) -
                 ", since no step was over" if isinstance(error, InterruptedRunError) else ""
             )
         if isinstance(error, InterruptedRunError):
-            report.finish(final)
+            _cut_short(report, final, began, is_planned=error.code == TIME_IS_OVER, check=check)
         reached = f"{folder / MODEL} holds {weights_in_words(folder)}"
     except (OSError, ValueError) as another:
         reached = f"no model is written ({another})"
@@ -335,6 +352,19 @@ def _saved_all_the_same(report: RunReport, began: float, error: BaseException) -
         return reached
     done = Checkpoint.read(last).reached
     return f"{reached}; last good state: {last} after {done}; to go on: {_again(folder)}"
+
+
+def _cut_short(report: RunReport, model: Potential, began: float, *, is_planned: bool, check: bool) -> None:
+    """Write the report of a training that was cut short; check the model if that was planned, by a time limit."""
+    unchecked = not_checked(report.folder) if check else ""
+    facts = report.finish(model, "" if is_planned else unchecked)
+    if not (check and is_planned):
+        return
+    try:
+        with raised():
+            closing_check(facts, began, time.perf_counter())
+    except KeyboardInterrupt:  # what has ended the training stays the reason
+        print(unchecked)
 
 
 def _again(folder: Path) -> str:

@@ -164,6 +164,7 @@ class TrainerOptions:
             atoms will be seen.
         max_time: End with a checkpoint after so many hours, after a time with units (`90m`, `2h`, `1d12h`), or after
             `HH:MM:SS` or `D-HH:MM:SS` as SLURM writes it; `--resume` goes on.  Empty for no limit.
+            Model and report are written after that, and a check of 20 s follows.
         loggers: Programs that follow the training besides `metrics.csv`: `tensorboard`, `wandb`.
 
     Raises:

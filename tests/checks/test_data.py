@@ -10,7 +10,8 @@ from systems import POTENTIALS, SYSTEMS, rattled
 
 from nnpot.calibration import calibrated
 from nnpot.checks import Line, NotLooked, Status, Subject
-from nnpot.checks.data import BEYOND, ELEMENT, EXPECTED, FRAME, TYPE, data
+from nnpot.checks.data import BEYOND, ELEMENT, EXPECTED, FRAME, TYPE, USED_BEYOND, data
+from nnpot.checks.line import NO_GRADE
 from nnpot.potential import Potential
 from nnpot.structure import Structure
 
@@ -51,12 +52,56 @@ def test_a_model_that_knows_its_errors_is_compared_with_them() -> None:
     assert {line.status for line in [*found, lines[BEYOND]]} == {Status.PASSED}
     assert found[0].figure == pytest.approx(1.0, rel=1e-3)
     others = [s.with_labels(forces=s.forces + 0.05) for s in labelled()]
+    line = lines_of(known, labelled())[f"energy: {EXPECTED}"]
+    assert line.status == Status.LOOK
+    assert line.figure < 0.5
+    assert line.wanted == "0.5 … 2"
     line = lines_of(known, others)[f"forces: {EXPECTED}"]
     assert line.status == Status.LOOK
     assert "times what the model expects" in line.sentence
     squeezed = [Structure.from_ase(s.to_ase()) for s in labelled(3)]
     far = [replace(s, positions=0.8 * s.positions, cell=0.8 * s.cell).with_labels(energy=0.0) for s in squeezed]
     assert lines_of(known, far)[BEYOND].status == Status.LOOK
+
+
+def squeezed(*, labels: bool, name: str = "far.xyz") -> list[Structure]:
+    found = []
+    for k, one in enumerate(labelled(3)):
+        scale = 1.0 - 0.1 * k
+        far = Structure.from_ase(one.to_ase(), f"{name}, frame {k}")
+        found.append(replace(far, positions=scale * far.positions, cell=scale * far.cell, labels={}))
+    return [s.with_labels(energy=0.0, forces=np.zeros((len(s), 3))) for s in found] if labels else found
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_atoms_beyond_the_training_data_are_seen_with_and_without_labels(labels: bool) -> None:
+    known, near = calibrated(model(), labelled(), labelled()), labelled(4)
+    for structures, of_data, name in (
+        ((), squeezed(labels=labels), BEYOND),
+        (squeezed(labels=labels), near, USED_BEYOND),
+    ):
+        found = list(data(Subject(known, tuple(structures or of_data), tuple(of_data))))
+        line = next(one for one in found if isinstance(one, Line) and one.name == name)
+        assert line.status == Status.LOOK
+        assert line.bars == "structures like those of far.xyz"
+        n = sum(int((known.float().predict(s).extrapolation > 1).sum()) for s in squeezed(labels=False))
+        known.double()
+        assert line.sentence.startswith(
+            f"{n} of 12 atoms of far.xyz are beyond the training data (γ > 1), the farthest in"
+        )
+        assert "far.xyz, frame 2 with γ = " in line.sentence
+        other = [one for one in found if isinstance(one, Line) and BEYOND in one.name and one.name != name]
+        assert [one.status for one in other] == [Status.PASSED] * len(structures[:1])
+
+
+def test_a_model_that_knows_its_errors_needs_labels_to_compare() -> None:
+    known, bare = calibrated(model(), labelled(), labelled()), squeezed(labels=False)
+    found = list(data(Subject(known, tuple(bare), tuple(bare))))
+    gaps = {one.name: one.why for one in found if isinstance(one, NotLooked)}
+    assert gaps == dict.fromkeys(("errors", EXPECTED), "there are no labels in far.xyz")
+    gaps = {one.name: one.why for one in data(Subject(model(), tuple(bare), tuple(bare))) if isinstance(one, NotLooked)}
+    assert gaps.keys() == {"errors", EXPECTED, BEYOND}
+    assert gaps[BEYOND] == NO_GRADE
 
 
 def test_scrambled_weights_of_one_element_are_found() -> None:

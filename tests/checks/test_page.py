@@ -9,20 +9,24 @@ import numpy as np
 import pytest
 import torch
 from ase.calculators.singlepoint import SinglePointCalculator
+from matplotlib.figure import Figure
 from planted_models import MorsePairs, Wrong
 from systems import SYSTEMS, rattled
 
 from nnpot import save
 from nnpot.__main__ import main
 from nnpot.checks import Line, NotLooked, Page, Status, Subject, examination, examine_shortly, seconds_after
+from nnpot.checks import picture as checks_picture
 from nnpot.checks.derivatives import FORCES, STRESS
-from nnpot.checks.line import NO_TIME, Limits, number
+from nnpot.checks.line import NO_GRADE, NO_TIME, Limits, number
 from nnpot.checks.picture import picture
+from nnpot.checks.stable import HotRun
 from nnpot.checks.verdict import DYNAMICS, verdict
 from nnpot.potential import Potential
 from nnpot.structure import Structure
 
 SMALL, LARGE = Limits(1.0, 10.0, "eV"), Limits(5.0, 2.0, "GPa", "≥")
+NEAR = Limits(2.0, 4.0, "", "within")
 
 
 def line(figure: float, group: str = "smooth", bars: str = "", name: str = "a line") -> Line:
@@ -35,6 +39,8 @@ def line(figure: float, group: str = "smooth", bars: str = "", name: str = "a li
         (SMALL, 1.0, Status.PASSED), (SMALL, 1.1, Status.LOOK), (SMALL, 11.0, Status.FAILED),
         (SMALL, math.inf, Status.FAILED), (SMALL, math.nan, Status.FAILED),
         (LARGE, 5.0, Status.PASSED), (LARGE, 4.0, Status.LOOK), (LARGE, 1.0, Status.FAILED),
+        (NEAR, 0.5, Status.PASSED), (NEAR, 2.0, Status.PASSED), (NEAR, 0.4, Status.LOOK), (NEAR, 0.2, Status.FAILED),
+        (NEAR, 5.0, Status.FAILED), (NEAR, 0.0, Status.FAILED), (NEAR, math.nan, Status.FAILED),
         (LARGE, math.inf, Status.PASSED), (Limits(1.0, math.inf), 1e9, Status.LOOK),
     ],
 )  # fmt: skip
@@ -72,6 +78,28 @@ def test_nothing_is_said_of_dynamics_that_was_not_run() -> None:
     assert verdict([line(0.1)], None) == ("nothing speaks against it in what was looked at",)
 
 
+def test_what_nobody_knows_of_extrapolation_is_said() -> None:
+    gaps = [NotLooked("stable", "hot: largest γ", NO_GRADE), NotLooked("physics", "modes", "no crystal")]
+    assert verdict([line(0.1)], 300.0, gaps) == (
+        "fit for dynamics at 300 K near the training data",
+        f"where it extrapolates was not looked at, since {NO_GRADE}",
+    )
+    assert verdict([line(20, "exact", name="forces")], 300.0, gaps) == ("do not use: forces: it is 20",)
+    assert verdict([line(0.1)], 300.0, gaps[1:]) == ("fit for dynamics at 300 K near the training data",)
+    page = Page("", (), (line(0.1),), tuple(gaps), 300.0)
+    assert page.in_short == "fit for dynamics at 300 K near the training data; where it extrapolates was not looked at"
+    assert page.ending().splitlines()[-1] == f"  not looked at, since {NO_GRADE}: hot: largest γ"
+
+
+def test_a_temperature_that_is_a_guess_is_said_to_be_one() -> None:
+    guess = "300 K is a guess; nnpot check --temperature says another"
+    assert verdict([], 300.0, (), guess) == (f"fit for dynamics at 300 K near the training data ({guess})",)
+    run = HotRun("a", 8, *np.ones((5, 3)))
+    page = Page("", (), (line(0.1),), (), 300.0, runs=(run,), guess=guess)
+    assert page.in_short == "fit for dynamics at 300 K near the training data"
+    assert f"hot dynamics of 0.001 ps ({guess})" in page.ending()
+
+
 # the page -------------------------------------------------------------------------------------------------------------
 
 
@@ -94,6 +122,12 @@ def test_the_page_as_json_has_no_infinite_numbers() -> None:
     assert page.line("none") is None
 
 
+def test_a_ratio_is_shown_as_it_is() -> None:
+    lines = [Line.judged("data", "found / expected", NEAR, figure, "") for figure in (0.989, 0.4, 2.5)]
+    assert [(one.measured, one.wanted) for one in lines] == [(x, "0.5 … 2") for x in ("0.989", "0.4", "2.5")]
+    assert lines[1].margin == pytest.approx(lines[2].margin)
+
+
 def test_numbers_are_short() -> None:
     assert [number(x) for x in (0.0, 0.123456, 123.4, 2.5e-9, -3.0, math.inf, math.nan)] == [
         "0", "0.123", "123", "2.5e−9", "−3", "∞", "no number",
@@ -106,8 +140,26 @@ def test_a_bar_is_on_the_side_of_its_status(tmp_path: Path) -> None:
         assert (one.margin > 0) == (one.status > Status.PASSED)
         other = Line.judged("physics", "elastic", LARGE, figure, "")
         assert (other.margin > 0) == (other.status > Status.PASSED)
+        ratio = Line.judged("data", "found / expected", NEAR, figure / 5.0, "")
+        assert (ratio.margin > 0) == (ratio.status > Status.PASSED)
     picture(tmp_path / "page.png", Page("model", (), (line(0.5), line(math.nan))))
     assert (tmp_path / "page.png").stat().st_size > 10_000
+
+
+def test_the_picture_has_model_and_verdict_and_marks_what_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(checks_picture, "save", lambda figure, path: drawn.append(figure))
+    lines = (line(1e-9), line(1e9, bars="a long list of things that it is not for, " * 3), line(0.1), line(2))
+    page = Page("runs/$mine$/model.nnpot", (), lines, (), 300.0)
+    picture(tmp_path / "page.png", page)
+    heading = drawn[0].get_suptitle()
+    assert heading.startswith("runs/$mine$/model.nnpot\nverdict: fit for dynamics at 300 K")
+    assert " ".join(heading.split()).endswith(" ".join(page.in_short.split()))
+    assert max(map(len, heading.splitlines())) <= checks_picture.WIDTH
+    marks = {one.get_marker(): one.get_ydata() for one in drawn[0].axes[0].lines if one.get_marker() in "<>"}
+    assert marks == {"<": [3], ">": [2]}
 
 
 def test_a_training_ends_with_the_verdict_in_short_and_the_lines_behind_it() -> None:
@@ -191,6 +243,33 @@ def test_wrong_settings_are_refused(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("given", [["others.xyz"], ["train.xyz", "--structures", "others.xyz"]])
+def test_elements_that_the_model_does_not_know_are_refused(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(MorsePairs(), tmp_path / "good.nnpot")
+    data(tmp_path / "train.xyz", MorsePairs(), 1)
+    ase.io.write("others.xyz", [SYSTEMS["primitive cell"](), SYSTEMS["water"]()])
+    with pytest.raises(SystemExit, match="1"):
+        main(["check", "good.nnpot", *given])
+    said = capsys.readouterr()
+    assert "others.xyz, frame 1: atom 0 is O, but the model knows only Cu" in said.err
+    assert "verdict" not in said.out
+
+
+def test_only_what_has_labels_counts_as_labelled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("exact", "smooth", "constant_energy", "constant_pressure", "physics", "data", "curves"):
+        monkeypatch.setattr(examination, name, lambda *_: iter(()))
+    monkeypatch.setattr(examination, "hot", lambda *_: ([], []))
+    model, train = save(MorsePairs(), tmp_path / "good.nnpot"), data(tmp_path / "train.xyz", MorsePairs(), 2)
+    ase.io.write(tmp_path / "bare.xyz", [SYSTEMS["primitive cell"]()])
+    main(["check", str(model), str(train), str(tmp_path / "bare.xyz")])
+    assert "structures: 3, labelled: 2\n" in capsys.readouterr().out
+
+
 # the short form -------------------------------------------------------------------------------------------------------
 
 
@@ -205,6 +284,21 @@ def test_the_short_form_says_what_there_was_no_time_for(tmp_path: Path, monkeypa
     page = examine_shortly(MorsePairs().double(), structures, seconds=600.0, temperature=300.0)
     assert {one.group for one in page.lines} == {"exact", "smooth", "data"}
     assert page.status == Status.PASSED
+
+
+def test_the_short_form_looks_at_what_the_model_is_to_be_used_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Subject] = []
+    monkeypatch.setattr(examination, "exact", lambda subject, **_: iter(()))
+    monkeypatch.setattr(examination, "dimers", lambda *_: iter(()))
+    monkeypatch.setattr(examination, "data", lambda subject, **_: iter(()))
+    monkeypatch.setattr(examination, "hot", lambda subject, *_: (seen.append(subject), ([], []))[1])
+    model = save(MorsePairs(), tmp_path / "good.nnpot")
+    train, other = data(tmp_path / "train.xyz", MorsePairs(), 2), data(tmp_path / "other.xyz", MorsePairs(), 1)
+    for given in ([str(train)], [str(train), "--structures", str(other)], ["--structures", str(other)]):
+        main(["check", str(model), *given, "--short"])
+    assert [(len(one.structures), len(one.data)) for one in seen] == [(2, 2), (1, 2), (1, 0)]
 
 
 def test_the_short_form_takes_a_part_of_a_training() -> None:

@@ -12,7 +12,7 @@ from nnpot.analysis.report.closeness import along
 from nnpot.checks import Line, Status, Subject
 from nnpot.checks.cohesion import off
 from nnpot.checks.dimers import EXTREMA, FORCE_JUMPS, HOLES, JUMPS, Curve, barrier_of, curves, minima, narrowed
-from nnpot.checks.smooth import AT_CUTOFF, ATOMS, BONDS, bonds_of, free_atoms, smooth
+from nnpot.checks.smooth import AT_CUTOFF, ATOMIZED, BONDS, bonds_of, free_atoms, smooth
 from nnpot.checks.symmetry import atom
 from nnpot.potential import Potential
 from nnpot.structure import Structure
@@ -29,8 +29,8 @@ def lines_of(potential: Potential, *data: Structure) -> dict[str, Line]:
 
 def test_a_good_model_passes() -> None:
     lines = lines_of(MorsePairs())
-    assert set(lines) == {JUMPS, FORCE_JUMPS, HOLES, EXTREMA, AT_CUTOFF, BONDS, ATOMS}
-    assert {line.status for name, line in lines.items() if name != ATOMS} == {Status.PASSED}, lines
+    assert set(lines) == {JUMPS, FORCE_JUMPS, HOLES, EXTREMA, AT_CUTOFF, BONDS, ATOMIZED}
+    assert {line.status for name, line in lines.items() if name != ATOMIZED} == {Status.PASSED}, lines
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_good_model_passes() -> None:
         ("hole", HOLES, Status.LOOK),
         ("hole", BONDS, Status.FAILED),
         ("waves", EXTREMA, Status.LOOK),
-        ("free atoms", ATOMS, Status.LOOK),
+        ("free atoms", ATOMIZED, Status.LOOK),
     ],
 )
 def test_planted_faults_are_found_by_the_right_line(fault: str, name: str, status: Status) -> None:
@@ -97,6 +97,8 @@ def test_free_atoms_that_are_hardly_above_a_crystal_are_to_be_looked_at(scale: f
     line = free_atoms(Subject(model, (crystal(),)))
     assert isinstance(line, Line)
     assert line.status == status
+    assert line.measured.endswith(" ×")
+    assert "eV/atom above the structures, in matter 3.5 to 13; give isolated atoms with their energies" in line.sentence
 
 
 def test_a_curve_is_that_of_two_atoms() -> None:

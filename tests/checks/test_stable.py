@@ -5,11 +5,13 @@ from ase import units
 from planted_models import MorsePairs, Wrong
 from systems import SYSTEMS, acsf, knowing, network_potential, rattled
 
-from nnpot.checks import Clock, Line, NotLooked, Status, Subject
-from nnpot.checks.line import NO_TIME
+from nnpot.checks import Clock, Line, NotLooked, Status, Subject, stable
+from nnpot.checks.line import NO_GRADE, NO_TIME
 from nnpot.checks.radial import distributions, in_common, like, overlaps
 from nnpot.checks.stable import (
     ALIKE,
+    AT_T,
+    AT_T_AND_NO_PRESSURE,
     CONSTANT_PRESSURE,
     HOT,
     HOT_DISTANCE,
@@ -61,6 +63,30 @@ def test_hot_dynamics_that_leaves_the_training_data_is_told(size: float, status:
     line = by_name(lines)[HOT_GRADE]
     assert line.status == status
     assert line.figure == pytest.approx(runs[0].grades.max())
+
+
+@pytest.mark.parametrize(("size", "status"), [(1e-6, Status.PASSED), (1e6, Status.LOOK)])
+def test_dynamics_at_the_temperature_that_leaves_the_training_data_is_told(size: float, status: Status) -> None:
+    potential = knowing(network_potential(acsf()))
+    assert potential.uncertainty is not None
+    potential.uncertainty.grade.mul_(size)
+    one = subject(potential, crystal(1))
+    for found, name in (
+        (constant_energy(one, 300.0, 0.06), AT_T),
+        (constant_pressure(one, 300.0, 0.02), AT_T_AND_NO_PRESSURE),
+    ):
+        line = by_name(list(found))[name]
+        assert line.status == status
+        start = float(one.single.predict(stable.starts(one, 1)[0]).extrapolation.max())
+        assert line.figure >= start * (1 - 1e-4)
+        assert "at 300 K atoms of crystal" in line.sentence
+
+
+def test_a_model_that_does_not_know_where_it_extrapolates_says_so() -> None:
+    one = subject(MorsePairs())
+    found = [*constant_energy(one, 300.0, 0.02), *constant_pressure(one, 300.0, 0.02), *hot(one, 300.0, 0.02, 1)[0]]
+    gaps = [(gap.name, gap.why) for gap in found if isinstance(gap, NotLooked) and gap.name != HOT_RADIAL]
+    assert gaps == [(name, NO_GRADE) for name in (AT_T, AT_T_AND_NO_PRESSURE, HOT_GRADE)]
 
 
 @pytest.mark.parametrize(
@@ -181,6 +207,8 @@ def test_the_temperature_follows_from_the_spread(kelvin: float, taken: float) ->
     found, said = temperature_of(thermal(kelvin))
     assert found == taken
     assert ("limited" in said) == (kelvin != taken)
+    assert said.startswith(f"{taken:.0f} K, guessed from the spread of the energies")
+    assert said.endswith("; nnpot check --temperature says another")
 
 
 def test_without_a_spread_it_is_room_temperature() -> None:

@@ -11,21 +11,30 @@ import pytest
 from datasets import tiny_config
 from reports import Page, examined, facts, structures
 
+from nnpot import checks
 from nnpot.__main__ import main
 from nnpot.analysis.report.facts import Facts
 from nnpot.analysis.report.page import page
 from nnpot.analysis.report.verdict import verdict
-from nnpot.checks import examination
-from nnpot.commands import closing_check, members
+from nnpot.checks import Line, examination
+from nnpot.checks.line import Limits
+from nnpot.commands import closing_check, members, train
 from nnpot.commands.closing_check import FOUND
 from nnpot.io import load
-from nnpot.machine.signals import InterruptedRunError
+from nnpot.machine.signals import TIME_IS_OVER, InterruptedRunError
+from nnpot.training import stop
 from nnpot.training.options import DataOptions
+
+
+@pytest.fixture(autouse=True)
+def _checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings of these tests are checked, but for the one that many share."""
+    monkeypatch.setattr(train, "closing_check", closing_check.closing_check)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training whose check had no time."""
+    """A training that was not checked."""
     folder = tmp_path_factory.mktemp("checked")
     config = tiny_config(folder)
     main(["train", "--config", str(config), "--trainer.max_epochs", "1", "--out", str(folder / "run"), "--check=true"])
@@ -76,7 +85,6 @@ def failing(error: BaseException) -> Any:
 def test_an_error_in_it_is_a_sentence(
     error: Exception, again: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closing_check, "seconds_after", lambda training: 20.0)
     monkeypatch.setattr(closing_check, "examine_shortly", failing(error))
     main(["train", "--resume", str(again)])
     wanted = f"({type(error).__name__}: {' '.join(str(error).split())}); the model is written; to check it: nnpot check"
@@ -88,7 +96,6 @@ def test_an_error_in_it_is_a_sentence(
 def test_who_ends_it_is_told_that_the_model_is_there(
     again: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closing_check, "seconds_after", lambda training: 20.0)
     monkeypatch.setattr(closing_check, "examine_shortly", failing(InterruptedRunError(143)))
     with pytest.raises(SystemExit) as stop:
         main(["train", "--resume", str(again)])
@@ -98,20 +105,67 @@ def test_who_ends_it_is_told_that_the_model_is_there(
     assert said.endswith(f"to check it: nnpot check {again} TEST.xyz")
 
 
-def test_a_time_limit_leaves_less_or_no_time_for_it(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(closing_check, "seconds_after", lambda training: 20.0)
+def test_a_time_limit_leaves_less_time_for_it_but_some(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(closing_check, "seconds_after", lambda training: 60.0)
     seen: list[float] = []
     monkeypatch.setattr(closing_check, "load", lambda *_: None)
     monkeypatch.setattr(closing_check, "examine_shortly", lambda *given: seen.append(given[2]))
     of = cast(Facts, SimpleNamespace(folder=tmp_path, model=tmp_path, structures=[]))
     now = time.perf_counter()
-    closing_check.closing_check(of, now, now - 1.0)
-    assert "the model was not checked, since no time is left (trainer.max_time)" in capsys.readouterr().out
-    assert seen == []
-    closing_check.closing_check(of, now, now + 10.0)
-    assert 2.0 < seen[0] <= 10.0
+    for left in (-100.0, 40.0, 100.0):
+        closing_check.closing_check(of, now, now + left)
+    assert seen == [pytest.approx(seconds, abs=5.0) for seconds in (20.0, 40.0, 60.0)]
+
+
+def cut_short(folder: Path, code: int, monkeypatch: pytest.MonkeyPatch, *options: str) -> Path:
+    """A training that a signal or its time limit ends after its first step."""
+    run = folder / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(stop.Stop, "is_asked", lambda self, trainer: setattr(self, "code", code) is None)
+        with pytest.raises(SystemExit) as ended:
+            main(["train", "--config", str(tiny_config(folder)), "--out", str(run), *options])
+    assert ended.value.code == code
+    return run
+
+
+@pytest.mark.parametrize("options", [("--check=true",), ("--check=false",)])
+def test_a_training_that_a_signal_cuts_short_says_that_it_is_not_checked(
+    options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = cut_short(tmp_path, 130, monkeypatch, *options)
+    wanted = f"not checked, since the training was cut short: nnpot check {run} TEST.xyz"
+    for told in (capsys.readouterr().out, (run / "report.txt").read_text()):
+        assert told.endswith(f"\n{wanted}\n") == (options == ("--check=true",))
+        assert ("not checked" in told) == (options == ("--check=true",))
+    assert not (run / FOUND).exists()
+
+
+def test_a_training_that_its_time_limit_ends_is_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Line.judged("exact", "a line", Limits(1.0, 2.0), 0.5, "")
+    monkeypatch.setattr(closing_check, "examine_shortly", lambda *_: checks.Page("", (), (line,)))
+    run = cut_short(tmp_path, TIME_IS_OVER, monkeypatch, "--check=true")
+    told = capsys.readouterr()
+    assert "\nverdict: " in told.out
+    assert told.out.endswith(f"  all of the check: nnpot check {run} TEST.xyz\n")
+    assert "the time limit trainer.max_time is reached" in told.err
+    assert (run / FOUND).is_file()
+    assert "What the model is good for" in Page((run / "report.html").read_text()).text
+    monkeypatch.setattr(train, "fit", failing(ValueError("no")))
+    with pytest.raises(SystemExit):
+        main(["train", "--resume", str(run)])
+    assert not (run / FOUND).exists()  # it was of another model
+
+
+def test_a_check_that_is_ended_leaves_the_time_limit_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closing_check, "examine_shortly", failing(InterruptedRunError(143)))
+    run = cut_short(tmp_path, TIME_IS_OVER, monkeypatch, "--check=true")
+    assert capsys.readouterr().out.endswith(
+        f"not checked, since the training was cut short: nnpot check {run} TEST.xyz\n"
+    )
 
 
 def test_a_committee_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
