@@ -145,3 +145,6 @@ def test_what_has_no_hidden_layers_is_refused(
 ) -> None:
     model = save(ZBL(load(runs["known"]).elements), tmp_path / "zbl.nnpot")
     assert "a ZBL without hidden layers of nnpot" in refusal(capsys, "calibrate", model, runs["unseen"])
+    few = refusal(capsys, "calibrate", runs["known"], f"{runs['unseen']}@:3")
+    assert "3 structures with energies and forces" in few
+    assert few.endswith("are too few; give nnpot calibrate MODEL DATA at least 5")
