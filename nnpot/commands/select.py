@@ -15,6 +15,7 @@ from jsonargparse import ArgumentParser
 from nnpot.analysis.curves import coverage
 from nnpot.analysis.wording import three_digits
 from nnpot.io import load
+from nnpot.label_names import PREDICTED_BY
 from nnpot.labels import LABELS
 from nnpot.machine.files import write_atomically
 from nnpot.reading import FileFrames, Sources, as_words, read_files, read_structures
@@ -112,7 +113,7 @@ def _written(found: Selection, frames: Sequence[Atoms], files: Sequence[FileFram
     text, uncertain = io.StringIO(), found.uncertain
     for k, j in zip(found.chosen, found.places.tolist(), strict=True):
         atoms = Atoms(frames[k].numbers, frames[k].positions, cell=frames[k].cell, pbc=frames[k].pbc)
-        atoms.info = {name: value for name, value in frames[k].info.items() if name not in LABELS}
+        atoms.info = {name: value for name, value in frames[k].info.items() if name not in {*LABELS, PREDICTED_BY}}
         atoms.info |= {"extrapolation": round(float(found.seen.grades[j]), 4), "source": sources[k]}
         atoms.info["forces_uncertainty"] = round(float(uncertain[j]), 5)
         ase.io.write(text, atoms, format="extxyz")
