@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nnpot import compositions
 from nnpot.analysis.error_bars import Grades
 from nnpot.calculator import NNPotCalculator
+from nnpot.extrapolation import OnExtrapolation
 from nnpot.io import load
 from nnpot.label_names import PREDICTED_BY, LabelKeys, total_charge_of
 from nnpot.machine.devices import check_device
@@ -66,7 +67,7 @@ def predict(
             that are not finite.
     """
     potential = load(model, torch.float32, check_device(device))
-    calculator = NNPotCalculator(potential, device=device, on_extrapolation="ignore")
+    calculator = NNPotCalculator(potential, device=device, on_extrapolation=OnExtrapolation("ignore", every=1))
     files = read_files(structures)
     if out.exists() and any(out.samefile(file.path) for file in files):
         raise ValueError(f"{out} is the file to predict, whose labels would be lost; give another one to write to")
