@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast, get_args
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,6 +19,7 @@ from nnpot import compositions
 from nnpot.batch import Batch
 from nnpot.committee import Committee, Member
 from nnpot.extrapolation import OnExtrapolation, Policy, as_policy
+from nnpot.guesses import no_property
 from nnpot.io import load_for_evaluation, usable_device
 from nnpot.labels import LABELS
 from nnpot.neighbors import check_places, moved_beyond_skin, neighbor_pairs
@@ -33,6 +34,8 @@ from nnpot.units import dtype_of
 
 SPREAD = ("energy_std", "energies_std", "forces_std")
 """Results of committees besides those of every potential."""
+
+_SETTINGS = "potential, device, dtype, skin, compile, on_extrapolation"
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -134,7 +137,6 @@ class NNPotCalculator(Calculator):
         self._last: Structure | None = None
         self._steps = 0  # of dynamics, or of whatever moves atoms little by little
 
-    get_property = _one_thread_at_a_time(Calculator.get_property)
     calculate_properties = _one_thread_at_a_time(Calculator.calculate_properties)
     calculation_required = _one_thread_at_a_time(Calculator.calculation_required)
     reset = _one_thread_at_a_time(Calculator.reset)
@@ -180,6 +182,18 @@ class NNPotCalculator(Calculator):
         if GRADE in self.results:
             self.on_extrapolation.look(cast(Atoms, self.atoms), on_host[GRADE])
 
+    @_one_thread_at_a_time
+    def get_property(self, name: str, *arguments: Any, **options: Any) -> Any:
+        """Return a result by its name, with the arguments of ASE's own method, which it is.
+
+        Raises:
+            PropertyNotImplementedError: If there is no such result; it names those that there are.
+            ValueError: As `calculate`.
+        """
+        if name not in self.implemented_properties:
+            raise PropertyNotImplementedError(no_property(name, self.implemented_properties, OF_ATOMS))
+        return super().get_property(name, *arguments, **options)
+
     def get_hessian(self, atoms: Atoms | None = None) -> NDArray[np.float64]:
         """Return second derivatives of the energy by the positions, in eV/Å², shape (3N, 3N).
 
@@ -213,9 +227,10 @@ class NNPotCalculator(Calculator):
             TypeError: If there is one.
         """
         if settings:
+            of_policy = ", ".join(f"{name}={settings[name]!r}" for name in ("limit", "every") if name in settings)
             raise TypeError(
                 f"a calculator of nnpot has no setting {', '.join(settings)} to be changed; make one with "
-                "potential, device, dtype, skin, compile"
+                + (f'on_extrapolation=nnpot.OnExtrapolation("stop", {of_policy})' if of_policy else _SETTINGS)
             )
         return {}
 

@@ -181,8 +181,8 @@ def judges_among(unseen: Sequence[Structure]) -> list[Structure]:
     judges = [s for s in subsample(unseen, MOST_UNSEEN) if {"energy", "forces"} <= s.labels.keys()]
     if len(judges) < FEWEST:
         raise ValueError(
-            f"{len(judges)} structures with energies and forces that it was not trained on are fewer than {FEWEST}; "
-            "nnpot calibrate MODEL DATA makes it from others"
+            f"{len(judges)} structures with energies and forces that the model was not trained on are too few; "
+            f"give nnpot calibrate MODEL DATA at least {FEWEST}"
         )
     return judges
 

@@ -97,6 +97,16 @@ class Core(Module):
         return constant(_numbers_of, self, like=pairs.r_ij, dtype=torch.float64)
 
 
+def core_of(potential: torch.nn.Module, pair: tuple[str, str]) -> float | None:
+    """Return the distance within which the core of a potential holds two elements apart, None without a core."""
+    found = [
+        core.distances[core.elements.index(pair[0])][core.elements.index(pair[1])]
+        for core in potential.modules()
+        if isinstance(core, Core) and set(pair) <= set(core.elements)
+    ]
+    return max(found, default=None)
+
+
 def _numbers_of(core: Core) -> np.ndarray:
     return core.numbers()
 

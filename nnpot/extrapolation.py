@@ -87,7 +87,7 @@ class OnExtrapolation:
         largest = float(grades.max(initial=0.0))
         if self.policy == "ignore" or not largest > self.limit:
             return
-        message = f"{self._named(atoms, grades)} are outside of the training data (limit {self.limit:g}): "
+        message = f"{self._named(atoms, grades)} outside of the training data (limit {self.limit:g}): "
         if self.policy == "stop":
             frame = atoms.copy()
             frame.info = {name: value for name, value in atoms.info.items() if name in KEPT}
@@ -108,7 +108,7 @@ class OnExtrapolation:
         worst = beyond[np.argsort(-grades[beyond], kind="stable")][:_SHOWN]
         named = ", ".join(f"{k} ({atoms.symbols[k]}, γ = {grades[k]:.3g})" for k in worst.tolist())
         more = f" and {len(beyond) - len(worst)} more" if len(beyond) > len(worst) else ""
-        return f"atoms {named}{more}"
+        return f"atom {named} is" if len(beyond) == 1 else f"atoms {named}{more} are"
 
 
 def as_policy(given: Policy | OnExtrapolation) -> OnExtrapolation:

@@ -1,7 +1,7 @@
 """What is tried first and is called otherwise here: the sentences that say what to type instead."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 _DETAILS = "print(potential), or potential.elements, potential.cutoff, potential.parameters()"
 _CALCULATOR = "atoms.calc = nnpot.NNPotCalculator(potential)"
@@ -27,13 +27,15 @@ OF_POTENTIALS: Mapping[str, str] = {
     "fit": "nnpot.train(structures, potential=potential)",
     "evaluate": "nnpot.evaluate(potential, structures)",
     "std": "committee.spread(atoms)",
-    "uncertainty": "committee.spread(atoms)",
+    "uncertainty": "potential.predict(atoms).forces_uncertainty",
 }
 """By the name of the attribute."""
 
 OF_PREDICTIONS: Mapping[str, str] = {
     **{f"{kind}_std": "committee.spread(atoms)" for kind in ("energy", "energies", "forces")},
-    **dict.fromkeys(("std", "uncertainty", "spread"), "committee.spread(atoms)"),
+    **dict.fromkeys(("std", "spread"), "committee.spread(atoms)"),
+    "uncertainty": "prediction.forces_uncertainty, energies_uncertainty or energy_uncertainty",
+    **dict.fromkeys(("gamma", "grade", "grades"), "prediction.extrapolation"),
     **dict.fromkeys(("keys", "items"), "prediction.labels"),
     **dict.fromkeys(("numpy", "cpu", "tolist"), "prediction.forces.numpy(), say"),
     **dict.fromkeys(("virial", "virials"), "prediction.stress, in eV/Å³"),
@@ -90,6 +92,16 @@ OF_NNPOT: Mapping[str, str] = {
     "optimize": "atoms.calc = nnpot.NNPotCalculator(path), and any optimiser of ASE",
 }
 
+OF_RESULTS: Mapping[str, str] = {
+    **dict.fromkeys(("gamma", "grade", "grades", "extrapolation_grade"), "extrapolation"),
+    **dict.fromkeys(("uncertainty", "uncertainties", "forces_std", "force_uncertainty"), "forces_uncertainty"),
+    "energy_std": "energy_uncertainty",
+    "energies_std": "energies_uncertainty",
+}
+"""Of the calculator: names of what a model says of its own errors, by those that they have elsewhere."""
+
+CALIBRATE = "a model knows how large its errors are likely to be once nnpot calibrate MODEL DATA has let it"
+
 OF_ARGUMENTS: Mapping[str, str] = {
     **dict.fromkeys(("rcut", "r_cut", "rc", "r_max", "rmax", "cutoff_radius", "radius"), "cutoff"),
     **dict.fromkeys(("species", "symbols", "element", "types", "atomic_numbers"), "elements"),
@@ -123,3 +135,19 @@ def missing(what: object, name: str, instead: Mapping[str, str], known: Iterable
     near = [instead[name]] if name in instead else difflib.get_close_matches(name, known, n=1)
     subject = what if isinstance(what, str) else type(what).__name__
     return AttributeError(f"{subject} has no {name}" + (f"; write {near[0]}" if near else ""))
+
+
+def no_property(name: str, known: Collection[str], of_errors: Collection[str]) -> str:
+    """Return what to say of a property that a calculator has not.
+
+    Args:
+        name: Of the property.
+        known: Those that it has.
+        of_errors: Names of what only a calibrated model tells.
+    """
+    meant = OF_RESULTS.get(name, name)
+    if meant in of_errors and meant not in known:
+        return f"the calculator has no {name}: {CALIBRATE}"
+    others = ", ".join(known)
+    near = [meant] if meant in known else difflib.get_close_matches(name, known, n=1)
+    return f"the calculator has no {name}; " + (f"did you mean {near[0]}? " if near else "") + f"there are {others}"

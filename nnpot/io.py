@@ -5,6 +5,7 @@ import datetime
 import importlib
 import os
 from collections.abc import Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -27,6 +28,9 @@ UNITS = "eV, Å"
 
 MODEL = "model.nnpot"
 """Name of the model file in the folder of a training run."""
+
+_MOST_OTHERS, _SHOWN = 200, 3
+"""Number of models that are looked for in place of one that is missing, and that are named."""
 
 _ZIP = b"PK\x03\x04"
 """First bytes of a package, which is a ZIP archive."""
@@ -216,7 +220,7 @@ def format_of(path: Path) -> Format:
             raise ValueError(f"the folder {path} holds no model, neither {MODEL} nor {INPUT} of n2p2{near}")
         return "folder of n2p2"
     if not path.is_file():
-        raise FileNotFoundError(f"there is no model {path}{beside(path)}")
+        raise FileNotFoundError(f"there is no model {path}{beside(path) or _others(path.parent)}")
     with path.open("rb") as file:
         beginning = file.read(9)
     if beginning.startswith(_ZIP):
@@ -225,7 +229,20 @@ def format_of(path: Path) -> Format:
         return "model file"
     if not beginning:
         raise ValueError(f"{path} is empty; copy or train the model again")
-    raise ValueError(f"{path} is not a complete model: neither a model file nor a package nor a folder of n2p2")
+    raise ValueError(
+        f"{path} is not a complete model: neither a model file nor a package nor a folder of n2p2; give the folder "
+        f"of a training, its {MODEL}, or copy the file again"
+    )
+
+
+def _others(folder: Path) -> str:
+    """Return, as advice, the models in a folder and those of the trainings there; or where models are from."""
+    found = sorted(islice(chain(folder.glob("*.nnpot"), folder.glob(f"*/{MODEL}")), _MOST_OTHERS))
+    named = [str(path.parent if path.name == MODEL else path) for path in found]
+    if not named:
+        return "; give a model file, as nnpot train writes it, or the folder of a training"
+    more = " and others" if len(named) > _SHOWN else ""
+    return f"; there {'is' if len(named) == 1 else 'are'} {', '.join(named[:_SHOWN])}{more}"
 
 
 read_members_by(load)

@@ -15,6 +15,9 @@ from nnpot.labels import LABELS, Label, with_labels
 PYTHON_NAMING = "LabelKeys({label}={name!r})"
 """How another name for a label is given in Python; each command has its own option."""
 
+PREDICTED_BY = "predicted_by"
+"""Key in `atoms.info` of the model whose predictions a frame holds, as `nnpot predict` writes it."""
+
 _PREFERRED = {"energy": ("free_energy",)}
 """Names among ASE's results that are preferred to that of the label: forces derive from the free energy."""
 

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from nnpot.batch import Batch
 from nnpot.functional.segment import segment_sum
-from nnpot.guesses import OF_PREDICTIONS, missing
+from nnpot.guesses import CALIBRATE, OF_PREDICTIONS, missing
 from nnpot.html import table
 from nnpot.neighbors import too_close
+from nnpot.uncertainty import OF_ATOMS
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +58,15 @@ class Prediction:
         """Return a label that a head predicts, such as `charges`."""
         labels: dict[str, Tensor] = {**self.__dict__.get("labels", {}), **self.__dict__.get("unknown", {})}
         if name not in labels:
+            if name in OF_ATOMS:
+                raise AttributeError(f"the prediction has no {name}: {CALIBRATE}")
             raise missing("the prediction", name, OF_PREDICTIONS, [*labels, "energies"])
         return labels[name]
 
     def __getitem__(self, name: str) -> Tensor:
         known = {"energies": self.energies, **self.labels, **self.unknown}
+        if name not in known and name in OF_ATOMS:
+            raise KeyError(f"the prediction has no {name!r}: {CALIBRATE}")
         if name not in known:
             raise KeyError(f"the prediction has no {name!r}; by name it has {', '.join(known)}")
         return known[name]

@@ -12,23 +12,26 @@ hidden layer: V. Zaverkin, D. Holzmüller, I. Steinwart, J. Kästner, Digital Di
 
 γ divides structures as two levels of trust do in Y. Zhang et al., Comput. Phys. Commun. 253, 107206 (2020): beyond the
 edge of the training data (γ > 1) they are candidates; beyond a limit they are of no use, since they are most often
-nonsense that no program can label; within the edge they are taken only if there are not enough candidates.
+nonsense that no program can label; within the edge they are taken only if there are not enough candidates.  A model
+that knows no atoms as close as those of a structure may not know how wild it is: such structures are left out as well.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
-from ase.data import covalent_radii
+from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import NDArray
 
 from nnpot.batch import species_index
 from nnpot.calibration import ATOMS_AT_ONCE, Hidden
+from nnpot.closest import Pair, closest_in, pairs_of
 from nnpot.copies import Likeness
-from nnpot.neighbors import may_be_searched, neighbor_pairs
+from nnpot.core import core_of
+from nnpot.neighbors import SMALLEST_CUTOFF, may_be_searched, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential, SumPotential
 from nnpot.structure import Structure, in_groups, subsample
@@ -41,6 +44,10 @@ MOST_GRADE = 20.0
 """γ beyond which structures are of no use by default: ten times the limit at which simulations stop."""
 TOUCHING = 0.5
 """Distance over the sum of covalent radii below which two atoms touch: no bond is as short."""
+SHORTEST_BOND = 0.75
+"""The same of the shortest bonds there are, those of N2 and CO."""
+CLOSER = 0.8
+"""Distance over the shortest one of the pair of elements in known structures below which two atoms are too close."""
 OF_EACH = 10
 """Number of atoms of each structure that are compared: those that the model knows least of."""
 MOST_KNOWN = 20_000
@@ -131,6 +138,7 @@ class Selection:
         known: What it knows of the structures that are labelled already; None if there are none.
         before: The largest u of the atoms of each, in eV/Å, shape (S,).
         after: The same once the chosen ones are known.
+        allowed: Which of them could be chosen, shape (S,).
         left_out: How many were left out, and why.
     """
 
@@ -140,6 +148,7 @@ class Selection:
     known: Seen | None
     before: Array
     after: Array
+    allowed: NDArray[np.bool_]
     left_out: dict[str, int]
 
     @property
@@ -154,8 +163,8 @@ class Selection:
 
     @property
     def candidates(self) -> int:
-        """Number of usable structures with an atom beyond the edge of the training data."""
-        return int(np.count_nonzero(self.seen.grades > EDGE))
+        """Number of structures that were not left out with an atom beyond the edge of the training data."""
+        return int(np.count_nonzero(self.allowed & (self.seen.grades > EDGE)))
 
 
 def with_error_bars(potential: Potential) -> NeuralNetworkPotential:
@@ -191,7 +200,8 @@ def selected(
         potential: Calibrated; its elements are all that the structures hold.
         pool: Structures; labels are not needed.
         n: How many to choose.
-        known: Those that are labelled already: they and near copies of them are not chosen.
+        known: Those that are labelled already: they and near copies of them are not chosen, nor structures with atoms
+            much closer than any of theirs; without them than the core of the potential lets atoms come.
         most_grade: γ beyond which structures are of no use.
 
     Raises:
@@ -199,41 +209,104 @@ def selected(
             or nothing of the pool can be used.
     """
     model = with_error_bars(potential)
-    if n < 1 or not most_grade > 0:
-        raise ValueError(f"the number of structures and the limit of γ must be positive, got {n} and {most_grade:g}")
+    _check_numbers(n, most_grade)
     for s in (*pool, *known):
         _check_elements(s, model.elements)
-    usable = np.array([k for k, s in enumerate(pool) if not touches(s)], np.int64)
+    apart = [k for k, s in enumerate(pool) if not touches(s)]
+    least = least_distances(potential, model.elements, known)
+    usable = np.array([k for k in apart if not closer(pool[k], least)], np.int64)
     if not len(usable):
-        raise ValueError(f"of {len(pool)} structures none can be used: atoms of each touch one another")
+        raise ValueError(
+            f"of {len(pool)} structures none can be used: atoms of each touch one another or are closer than "
+            f"{CLOSER:g} of the shortest distance that is known; give structures nearer to the training data"
+        )
     seen = Seen.by(model, [pool[k] for k in usable])
     others = Seen.by(model, subsample(known, MOST_KNOWN)) if len(known) else None
     alike = Likeness.of([*known, *(pool[k] for k in usable)]).near
     copies, alike = np.isin(alike[len(known) :], alike[: len(known)]), alike[len(known) :]
     useless = seen.grades > most_grade
-    search = _Search(seen, ~useless & ~copies, alike)
+    allowed = ~useless & ~copies
+    search = _Search(seen, allowed, alike)
     if others is not None:
         search.learn(others.points, others.species)
     before = seen.largest(search.open)
     chosen = search.farthest(n)
     left_out = {
-        "touching": len(pool) - len(usable),
+        "touching": len(pool) - len(apart),
+        "closer": len(apart) - len(usable),
         "useless": int(np.count_nonzero(useless)),
         "copies of known ones": int(np.count_nonzero(copies & ~useless)),
     }
     after = seen.largest(search.open)
-    return Selection(tuple(usable[chosen].tolist()), usable, seen, others, before, after, left_out)
+    return Selection(tuple(usable[chosen].tolist()), usable, seen, others, before, after, allowed, left_out)
+
+
+def _check_numbers(n: int, most_grade: float) -> None:
+    if n < 1:
+        raise ValueError(f"n must be positive, got {n}; give how many structures to choose")
+    if not most_grade > 0:
+        raise ValueError(f"max_gamma must be positive, got {most_grade:g}; {MOST_GRADE:g} is the usual limit of γ")
 
 
 def touches(structure: Structure) -> bool:
     """Whether two atoms are nearer to one another than any bond is long."""
-    radii = torch.from_numpy(covalent_radii)[structure.numbers]
-    reach = 2 * TOUCHING * float(radii.max())
+    return _any_within(structure, TOUCHING * _sums())
+
+
+def least_distances(
+    potential: Potential, elements: tuple[str, ...], known: Sequence[Structure] = ()
+) -> dict[Pair, float]:
+    """Return how close two atoms may come in structures that are worth labelling.
+
+    That is 0.8 of the shortest distance of their elements in known structures.  Of pairs that are not there, it is the
+    same fraction of the distance at which the core of the potential begins, but less than the shortest bonds are long;
+    without a core nothing is known of them.
+
+    Args:
+        potential: Of which the cutoff and the core are taken.
+        elements: Of all structures.
+        known: Structures that are labelled already.
+
+    Returns:
+        Distances in Å, by pair of elements.
+    """
+    shortest = closest_in(known, elements, potential.cutoff).distances
+    least = {}
+    for pair in pairs_of(elements):
+        core = core_of(potential, pair)
+        if pair in shortest:
+            least[pair] = CLOSER * shortest[pair]
+        elif core is not None:
+            radii = sum(float(covalent_radii[atomic_numbers[e]]) for e in pair)
+            least[pair] = min(CLOSER * core, SHORTEST_BOND * radii)
+    return least
+
+
+def closer(structure: Structure, least: Mapping[Pair, float]) -> bool:
+    """Whether two atoms are closer than a distance in Å, by pair of elements."""
+    table = torch.zeros(len(covalent_radii), len(covalent_radii), dtype=torch.float64)
+    for (a, b), r in least.items():
+        table[atomic_numbers[a], atomic_numbers[b]] = table[atomic_numbers[b], atomic_numbers[a]] = r
+    return _any_within(structure, table)
+
+
+def _sums() -> torch.Tensor:
+    """Sums of covalent radii in Å, by atomic numbers."""
+    radii = torch.from_numpy(covalent_radii)
+    return radii[:, None] + radii
+
+
+def _any_within(structure: Structure, table: torch.Tensor) -> bool:
+    """Whether any two atoms are closer than a table of distances in Å says, by atomic numbers."""
+    present = structure.numbers.unique()
+    reach = float(table[present[:, None], present].max())
+    if not reach > SMALLEST_CUTOFF:
+        return False
     if not may_be_searched(structure, reach):
         return True
     pairs = neighbor_pairs(structure, reach)
     distances = pairs.vectors(structure.positions, structure.cell).norm(dim=1)
-    return bool((distances < TOUCHING * (radii[pairs.i] + radii[pairs.j])).any())
+    return bool((distances < table[structure.numbers[pairs.i], structure.numbers[pairs.j]]).any())
 
 
 def _check_elements(structure: Structure, elements: Sequence[str]) -> None:

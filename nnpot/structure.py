@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from nnpot.guesses import OF_STRUCTURES, missing
+from nnpot.label_names import PREDICTED_BY
 from nnpot.labels import LABELS
 
 _NO_TENSORS = {"names", "cached", "arrangement", "prepared"}
@@ -228,6 +229,7 @@ def keep_results(atoms: Atoms, results: Mapping[str, Any]) -> None:
     for name in {*LABELS, *results}:  # of another calculation, beside which ASE writes none
         atoms.info.pop(name, None)
         atoms.arrays.pop(name, None)
+    atoms.info.pop(PREDICTED_BY, None)  # whoever has predicted them now may say so
     for name in set(results) - set(all_properties):
         value = np.asarray(results[name])
         of_atoms = LABELS[name].per == "atom" if name in LABELS else value.ndim > 0 and len(value) == len(atoms)

@@ -7,7 +7,7 @@ layer  packages and modules                                                     
        guesses, torch_compile, torch_exports, machine, native, units,
        simulation, html, compositions
 1      functional/, neighbors, reading/                                         layer 0
-2      descriptors/, nn/, copies                                                layers 0–1
+2      descriptors/, nn/, copies, closest                                       layers 0–1
 3      potential, prediction, hessian, heads, tables, trainable_potential,       layers 0–2, each other
        network_potential, core, repulsion, committee, spread, uncertainty, calibration,
        extrapolation
@@ -36,7 +36,7 @@ LAYERS = (
         *("torch_compile", "torch_exports", "machine", "native", "units", "simulation", "html", "compositions"),
     ),
     ("functional", "neighbors", "reading"),
-    ("descriptors", "nn", "copies"),
+    ("descriptors", "nn", "copies", "closest"),
     (
         *("potential", "prediction", "hessian", "heads", "tables", "trainable_potential"),
         *("network_potential", "core", "repulsion", "committee", "spread", "uncertainty"),

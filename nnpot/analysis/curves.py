@@ -128,7 +128,7 @@ def coverage(path: Path, found: Selection, most_grade: float) -> Path:
     left.set(
         xlim=(0, 100),
         xlabel="structures with as much or more, %",
-        ylabel="open of the worst force, eV/Å",
+        ylabel="uncertainty of the worst force, eV/Å",
         title="What is left open",
     )
     _logarithmic(left)

@@ -81,11 +81,11 @@ class Grades:
     def in_words(self) -> str:
         """Say how many atoms are beyond the training data, and in which frames."""
         n = int(np.count_nonzero(self.values > EDGE))
-        told = f"{n} of {len(self.values)} atoms are beyond the training data (γ > 1)"
+        told = f"{n} of {len(self.values)} atoms {'is' if n == 1 else 'are'} beyond the training data (γ > 1)"
         worst = sorted(((g, k) for k, g in self.by_frame().items() if g > EDGE), reverse=True)
         named = ", ".join(f"{k} ({three_digits(g)})" for g, k in worst[:_SHOWN])
         more = f" and {len(worst) - _SHOWN} more" if len(worst) > _SHOWN else ""
-        return told + (f": frames {named}{more}" if worst else "")
+        return told + (f": frame{'s' if len(worst) > 1 else ''} {named}{more}" if worst else "")
 
 
 def rank_correlation(a: Array, b: Array) -> float | None:

@@ -88,7 +88,7 @@ def _unknown(of: Callable[..., Any], name: str, value: Any, known: Sequence[str]
     if close is None or not group:
         whole = _in_full(name, value)
         found = _anywhere(whole, known)
-        if found is not None and (close is None or siblings[close] != found):
+        if found is not None and (close is None or found.rpartition(".")[2] != close):  # the one above stands nearer
             return f"there is no setting {marked(whole)}; did you mean {marked(found)}?"
     if close is not None:
         return f"there is no setting {marked(name)}; did you mean {marked(siblings[close])}?"

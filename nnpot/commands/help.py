@@ -167,15 +167,15 @@ COMMANDS = {
     ),
     "select": Short(
         "choose the structures of a pool that are most worth labelling",
-        "POOL… --model MODEL -n N [options]",
+        "POOL… --model MODEL [-n N] [options]",
         {
             "pool.xyz --model runs/mine -n 100": "selected.xyz: unlike what the model knows and one another; a picture",
             "md/*.xyz --model runs/mine -n 100 --train train.xyz": "nothing that is like what is labelled already",
         },
         {
             "--model FILE": "model with error bars, as nnpot train makes it",
-            "-n N": "how many to choose",
-            "--train FILE…": "what is labelled already",
+            "-n N": "how many to choose, 100 if it is not said",
+            "--train FILE…": "what is labelled already: no copies of it, nor atoms much closer than there",
             "--max_gamma G": "γ beyond which a structure is of no use",
             "--out FILE": "structures to write, the most worthwhile first",
             "--plot FILE": "picture to write",

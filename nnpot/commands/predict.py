@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from nnpot import compositions
 from nnpot.analysis.error_bars import Grades
 from nnpot.calculator import NNPotCalculator
+from nnpot.extrapolation import OnExtrapolation
 from nnpot.io import load
-from nnpot.label_names import LabelKeys, total_charge_of
+from nnpot.label_names import PREDICTED_BY, LabelKeys, total_charge_of
 from nnpot.machine.devices import check_device
 from nnpot.machine.files import written_by_and_by
 from nnpot.machine.progress import Counted
@@ -53,6 +54,7 @@ def predict(
         device: Device to calculate on, `cpu` or `cuda`.
         keys: Name of the total charge, if not the usual one.
 
+    `info["predicted_by"]` of each frame names the model: a training or an evaluation with them as labels says so.
     While it runs, frames are in `OUT.partial`, which takes the name of the file in the end.
 
     Returns:
@@ -65,7 +67,7 @@ def predict(
             that are not finite.
     """
     potential = load(model, torch.float32, check_device(device))
-    calculator = NNPotCalculator(potential, device=device, on_extrapolation="ignore")
+    calculator = NNPotCalculator(potential, device=device, on_extrapolation=OnExtrapolation("ignore", every=1))
     files = read_files(structures)
     if out.exists() and any(out.samefile(file.path) for file in files):
         raise ValueError(f"{out} is the file to predict, whose labels would be lost; give another one to write to")
@@ -84,6 +86,7 @@ def predict(
             except ValueError as error:
                 raise ValueError(f"{place}: {error}") from error
             keep_results(atoms, calculator.results)
+            atoms.info[PREDICTED_BY] = "/".join(model.parts[-2:])
             grades.append(calculator.results.get(GRADE, np.zeros(0)))
             text = io.StringIO()
             ase.io.write(text, atoms, format="extxyz")

@@ -115,8 +115,10 @@ def refused(message: str, program: str, arguments: Sequence[str]) -> str:
     command = program.removeprefix("nnpot ")
     if message.startswith(_MISSING):
         missing = message.removeprefix(_MISSING).replace("data.train", "data").split(", ")
+        is_one = missing in _ONE
+        missing = ["OUT (where to write)" if name == "out" else name for name in missing]
         named = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
-        return f"{named} {'is' if missing in _ONE else 'are'} missing; {usage(command)}"
+        return f"{named} {'is' if is_one else 'are'} missing; {usage(command)}"
     if message.startswith(_TOO_MANY):
         return _too_many(message.removeprefix(_TOO_MANY).split()[0], command, arguments)
     return message

@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from nnpot.label_names import (
+    PREDICTED_BY,
     PYTHON_NAMING,
     Found,
     LabelKeys,
@@ -205,7 +206,7 @@ class Inventory:
 
 def _unused(atoms: Atoms, found: Mapping[str, Found], keys: LabelKeys) -> tuple[list[str], list[str]]:
     """Names of one structure that mean nothing to nnpot: of keys, and of columns."""
-    used = {label.name for label in found.values()} | {keys.group, keys.total_charge, *weight_names()}
+    used = {label.name for label in found.values()} | {PREDICTED_BY, keys.group, keys.total_charge, *weight_names()}
     used |= {next(stored(atoms, keys, label))[0] for label in LABELS if _is_useless(label, atoms, keys)}
     if used & {"energy", "free_energy"}:
         used |= {"energy", "free_energy"}

@@ -9,7 +9,16 @@ import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from nnpot.label_names import PYTHON_NAMING, Found, LabelKeys, labels_of, total_charge_of, weights_of
+from nnpot.label_names import (
+    PREDICTED_BY,
+    PYTHON_NAMING,
+    Found,
+    LabelKeys,
+    labels_of,
+    results_of,
+    total_charge_of,
+    weights_of,
+)
 from nnpot.labels import LABELS
 from nnpot.reading.gathering import FileFrames, called, read_files, weighed
 from nnpot.reading.inventory import Inventory
@@ -90,6 +99,8 @@ def labelled(
         )
         _check(structure)
         structures.append(structure)
+    if told := _of_models([(atoms, found) for (_, atoms, _), found in zip(frames, labels, strict=True)]):
+        log.warning("%s: %s", called(files), told)
     return structures, inventory
 
 
@@ -128,6 +139,25 @@ def _with_labels(atoms: Atoms, labels: Mapping[str, Found]) -> Atoms:
     atoms.calc = SinglePointCalculator(atoms)
     atoms.calc.results = {name: label.value for name, label in labels.items()}
     return atoms
+
+
+def _of_models(frames: Sequence[tuple[Atoms, Mapping[str, Found]]]) -> str:
+    """Say which labels a model has predicted, as `nnpot predict` writes them; nothing if none are."""
+    models = [
+        str(atoms.info[PREDICTED_BY])
+        for atoms, labels in frames
+        if PREDICTED_BY in atoms.info
+        and "energy" in labels
+        and labels["energy"].name in ("energy", "free_energy")
+        and "energies" in results_of(atoms)  # which whoever calculates them anew has not
+    ]
+    if not models:
+        return ""
+    named = ", ".join(sorted(set(models)))
+    return (
+        f"the labels of {len(models)} of {len(frames)} structures are predictions of {named} ({PREDICTED_BY}): errors "
+        "on them say how like that model another one is, and who trains on them learns from it"
+    )
 
 
 def _check(structure: Structure) -> None:

@@ -178,6 +178,10 @@ def test_settings_that_have_no_effect_are_refused() -> None:
         calculator(devise="cuda")
     with pytest.raises(TypeError, match="no setting dtype to be changed"):
         calculator().set(dtype="float32")
+    with pytest.raises(TypeError, match=r"make one with potential, device, dtype, skin, compile, on_extrapolation$"):
+        calculator(devise="cuda")
+    with pytest.raises(TypeError, match=r'make one with on_extrapolation=nnpot.OnExtrapolation\("stop", limit=3\)$'):
+        calculator(on_extrapolation="stop", limit=3)
 
 
 # what ASE does --------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The one door: what a file holds is told from its content, and what is none is said in one sentence."""
 
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -113,7 +114,7 @@ def zip_file(path: Path) -> None:
 
 FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     "an empty file": (lambda path: path.write_bytes(b""), "is empty; copy or train the model again"),
-    "a short text": (lambda path: path.write_text("3\n"), "is not a complete model: neither a model file nor"),
+    "a short text": (lambda path: path.write_text("3\n"), "neither a model file nor .*; give the folder of a training"),
     "structures": (lambda path: path.write_text("1\nenergy=0\nCu 0 0 0\n"), "is not a complete model: neither"),
     "half a header": (lambda path: path.write_bytes(b"\x10" + bytes(7) + b"{"), "is not a complete nnpot model file"),
     "a zip archive": (zip_file, "is not a package that this nnpot reads"),
@@ -139,6 +140,19 @@ def test_what_is_no_model_is_refused_in_a_sentence(case: str, read: Callable[[Pa
 def test_what_is_not_there_is_named(read: Callable[[Path], object], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no model .*nowhere"):
         read(tmp_path / "nowhere")
+
+
+def test_of_what_is_not_there_others_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nothing; give a model file, as nnpot train writes it, or the folder"):
+        load(tmp_path / "nothing")
+    for name in ("b/model.nnpot", "a.nnpot", "d/model.nnpot", "c/other.nnpot"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    places = [str(tmp_path / name) for name in ("a.nnpot", "b", "d")]
+    with pytest.raises(FileNotFoundError, match=re.escape(f"nothing; there are {', '.join(places)}") + "$"):
+        load(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError, match=re.escape(f"ab.nnpot; did you mean {places[0]}?")):
+        load(tmp_path / "ab.nnpot")
 
 
 def test_the_folder_of_a_training_stands_for_its_model(tmp_path: Path) -> None:

@@ -1,18 +1,23 @@
 """The structures that are most worth labelling: by the plain rule, and what is left out."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from datasets import labelled_alloys
 from systems import acsf, network_potential
 
 from nnpot import Committee, Structure
 from nnpot.calibration import Hidden, calibrated
+from nnpot.closest import closest_in
+from nnpot.core import Core
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.selection import Seen, Selection, selected, touches
+from nnpot.selection import Seen, Selection, least_distances, selected, touches
 from nnpot.structure import moved_to
+from nnpot.training.core import with_core
 
 ELEMENTS = ("Cu", "Au")
 
@@ -126,10 +131,41 @@ def test_nonsense_is_left_out() -> None:
     grades = selected(model(), pool(), 1).seen.grades
     limit = float(np.sort(grades)[-3])
     found = selected(model(), [touching, *pool()], 100, most_grade=limit)
-    assert found.left_out == {"touching": 1, "useless": 2, "copies of known ones": 0}
+    assert found.left_out == {"touching": 1, "closer": 0, "useless": 2, "copies of known ones": 0}
+    assert found.candidates == np.count_nonzero((grades > 1) & (grades <= limit))  # of those that are not left out
     assert 0 not in found.chosen
     assert len(found.chosen) == len(pool()) - 2
     assert max(found.seen.grades[found.places]) <= limit
+
+
+def squeezed(s: Structure, by: float) -> Structure:
+    return replace(s, positions=by * s.positions, cell=by * s.cell)
+
+
+def test_atoms_much_closer_than_known_ones_are_left_out() -> None:
+    near = [squeezed(known()[0], 0.7), squeezed(known()[0], 0.95)]
+    assert not any(map(touches, near))
+    alone = selected(model(), [*pool(), *near], 100, most_grade=1e9)
+    assert alone.left_out["closer"] == 0  # nothing is known of distances
+    found = selected(model(), [*pool(), *near], 100, known(), most_grade=1e9)
+    assert found.left_out["closer"] == 1
+    assert set(range(len(pool()) + 2)) - set(found.usable.tolist()) == {len(pool())}
+    with pytest.raises(ValueError, match="touch one another or are closer than"):
+        selected(model(), near[:1], 3, known())
+
+
+def test_the_core_knows_distances_as_well() -> None:
+    shortest = closest_in(known(), ELEMENTS, model().cutoff).distances
+    assert least_distances(model(), ELEMENTS) == {}
+    guarded, _ = with_core(model(), known())
+    for pair, r in least_distances(guarded, ELEMENTS).items():
+        assert r == pytest.approx(0.8 * 0.97 * shortest[pair], rel=1e-3)
+    of_core = least_distances(guarded, ELEMENTS, [Structure.from_ase(Atoms("Cu2", [[0, 0, 0], [0, 0, 2.0]]))])
+    assert of_core[("Cu", "Cu")] == pytest.approx(1.6)  # what is labelled is asked first
+    assert of_core[("Au", "Au")] == least_distances(guarded, ELEMENTS)[("Au", "Au")]
+    (core,) = [part for part in guarded.modules() if isinstance(part, Core)]
+    core.distances = ((3.4, 3.4), (3.4, 3.4))  # as of a pair that was never seen: bonds are shorter
+    assert least_distances(guarded, ELEMENTS)[("Cu", "Cu")] == pytest.approx(0.75 * 2.64)
 
 
 def test_many_atoms_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,5 +186,7 @@ def test_what_has_no_error_bars_is_refused() -> None:
 
 @pytest.mark.parametrize(("n", "limit"), [(0, 5.0), (3, 0.0)])
 def test_numbers_must_be_positive(n: int, limit: float) -> None:
-    with pytest.raises(ValueError, match="must be positive"):
+    with pytest.raises(
+        ValueError, match="^n must be positive, got 0" if n < 1 else "^max_gamma must be positive, got 0"
+    ):
         selected(model(), pool(), n, most_grade=limit)

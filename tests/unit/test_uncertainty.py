@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.io import read
 from proofs import by_tensors
 from systems import ELEMENTS, SYSTEMS, ace, acsf, core, knowing, network_potential
@@ -172,6 +173,30 @@ def test_a_potential_without_tells_nothing() -> None:
     atoms.calc = NNPotCalculator(network_potential(acsf()))
     atoms.get_potential_energy()
     assert not OF_ATOMS.keys() & {*atoms.calc.results, *atoms.calc.implemented_properties}
+    told = network_potential(acsf()).predict(atoms)
+    for ask in (
+        lambda: told.forces_uncertainty,
+        lambda: told["extrapolation"],
+        lambda: atoms.calc.get_property("extrapolation", atoms),
+        lambda: atoms.calc.get_property("gamma", atoms),
+    ):
+        with pytest.raises(
+            (AttributeError, KeyError, PropertyNotImplementedError), match="once nnpot calibrate MODEL D"
+        ):
+            ask()
+
+
+def test_properties_that_are_not_there_are_answered_by_those_that_are() -> None:
+    calculator, atoms = NNPotCalculator(calibrated()), SYSTEMS["alloy"]()
+    for name, meant in (("gamma", "extrapolation"), ("uncertainty", "forces_uncertainty"), ("force", "forces")):
+        with pytest.raises(
+            PropertyNotImplementedError, match=rf"has no {name}; did you mean {meant}\? there are free_en"
+        ):
+            calculator.get_property(name, atoms)
+    with pytest.raises(PropertyNotImplementedError, match="has no quark; there are free_energy, energies, energy"):
+        calculator.get_property("quark", atoms)
+    with pytest.raises(AttributeError, match=r"the prediction has no gamma; write prediction\.extrapolation"):
+        _ = calibrated().predict(atoms).gamma
 
 
 def test_it_warns_once_and_again_at_twice_the_grade(caplog: pytest.LogCaptureFixture) -> None:
@@ -180,7 +205,10 @@ def test_it_warns_once_and_again_at_twice_the_grade(caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.WARNING):
         for factor in (0.1, 1.0, 1.9, 2.1, 2.2):
             policy.look(atoms, factor * grades)
-    assert [m.split(" are")[0] for m in caplog.messages] == [
+        policy.look(atoms, np.array([0.1, 9.0, 0.2, 1.0]))
+    *several, one = caplog.messages
+    assert one.startswith("atom 1 (Cu, γ = 9) is outside of the training data (limit 1.5): ")
+    assert [m.split(" are")[0] for m in several] == [
         "atoms 3 (Cu, γ = 2), 1 (Cu, γ = 1.6)",
         "atoms 3 (Cu, γ = 4.2), 1 (Cu, γ = 3.36)",
     ]

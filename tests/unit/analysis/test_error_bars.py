@@ -47,6 +47,8 @@ def test_frames_beyond_the_data_are_named_the_farthest_first() -> None:
     grades = Grades(np.array([0.5, 1.2, 0.1, 3.0, 1.0]), ("",) * 5, np.array([0, 0, 1, 2, 2]))
     assert grades.beyond == pytest.approx(0.4)
     assert grades.in_words() == "2 of 5 atoms are beyond the training data (γ > 1): frames 2 (3.00), 0 (1.20)"
+    one = Grades(np.array([0.5, 1.2]), ("",) * 2, np.array([0, 1]))
+    assert one.in_words() == "1 of 2 atoms is beyond the training data (γ > 1): frame 1 (1.20)"
     many = Grades(np.full(9, 2.0), ("",) * 9, np.arange(9))
     assert many.in_words().endswith("frames 8 (2.00), 7 (2.00), 6 (2.00), 5 (2.00), 4 (2.00) and 4 more")
     assert Grades(np.full(3, 0.9), ("",) * 3, np.arange(3)).in_words().endswith("(γ > 1)")

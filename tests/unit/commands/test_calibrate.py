@@ -121,6 +121,14 @@ def without_validation(folder: Path, n: int) -> list[str]:
     return ["train", "--config", str(config), *quick]
 
 
+def test_frames_that_hardly_move_all_have_it(runs: dict[str, Path], tmp_path: Path) -> None:
+    frames = [labelled_alloys(1)[0] for _ in range(4)]
+    for k, atoms in enumerate(frames):
+        atoms.rattle(0.01, seed=k)  # as in dynamics, where a calculator looks at every tenth step alone
+    main(["predict", str(runs["known"]), str(write(tmp_path / "in.xyz", frames)), str(tmp_path / "out.xyz")])
+    assert all("extrapolation" in atoms.arrays for atoms in read(tmp_path / "out.xyz", ":"))
+
+
 def test_of_very_few_structures_nothing_is_known_and_a_line_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -176,3 +184,6 @@ def test_what_has_no_hidden_layers_is_refused(
 ) -> None:
     model = save(ZBL(load(runs["known"]).elements), tmp_path / "zbl.nnpot")
     assert "a ZBL without hidden layers of nnpot" in refusal(capsys, "calibrate", model, runs["unseen"])
+    few = refusal(capsys, "calibrate", runs["known"], f"{runs['unseen']}@:3")
+    assert "3 structures with energies and forces" in few
+    assert few.endswith("are too few; give nnpot calibrate MODEL DATA at least 5")

@@ -35,6 +35,7 @@ WRONG = {
     (DESCRIPTOR, "{clas_path: ACE}"): "did you mean --potential.descriptor.class_path?",
     (DESCRIPTOR, "{class_path: ACE, cutoff: 5}"): "potential.descriptor.cutoff must stand under init_args",
     (DESCRIPTOR, "{class_path: ACSF, init_args: {g2: [[1, x]]}}"): "g2 must be a list of lists of 2 numbers, got [[1",
+    ("--uncertainity", "false"): "there is no option --uncertainity; did you mean --uncertainty?",
     ("--potential.hiden", "[3]"): "there is no option --potential.hiden; did you mean --potential.hidden?",
     ("--potential.hidden", "[a]"): "potential.hidden must be a list of whole numbers such as [32,64], got [a]",
     ("--potential.hidden", "[4, -5]"): "hidden must be at least one unit for each layer, got 4, -5",

@@ -4,9 +4,11 @@ import json
 import re
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from datasets import labelled_alloys, write
 from systems import acsf, network_potential
 
@@ -130,13 +132,36 @@ def test_a_truncated_model_is_one_clear_sentence(
 
 
 def test_prediction_keeps_the_frames_and_adds_atomic_energies(model: Path, data: Path, tmp_path: Path) -> None:
-    import ase.io
-
     main(["predict", str(model), str(data), str(tmp_path / "out.xyz")])
     frames = ase.io.read(tmp_path / "out.xyz", ":")
     assert len(frames) == 6
     np.testing.assert_allclose(frames[3].positions, labelled_alloys(6)[3].positions, atol=1e-7)
     assert frames[3].calc.results["energies"].sum() == pytest.approx(frames[3].get_potential_energy(), abs=1e-5)
+
+
+def test_predictions_are_known_as_such(
+    model: Path, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out.xyz"
+    main(["predict", str(model), str(data), str(out)])
+    frames = ase.io.read(out, ":")
+    assert {atoms.info["predicted_by"] for atoms in frames} == {f"{tmp_path.name}/m.nnpot"}
+    main(["evaluate", str(model), str(data), "--doctor", "off"])
+    assert "predicted_by" not in caplog.text
+    main(["evaluate", str(model), str(out), "--doctor", "off"])
+    (told,) = [message for message in caplog.messages if "predicted_by" in message]
+    start = f"{out}: the labels of 6 of 6 structures are predictions of {tmp_path.name}/m.nnpot (predicted_by): "
+    assert told.startswith(start)
+    caplog.clear()
+    for atoms in frames:  # as another program labels them, beside the predictions or in their place
+        atoms.info["REF_energy"] = -1.0
+    ase.io.write(tmp_path / "beside.xyz", frames)
+    main(["evaluate", str(model), str(tmp_path / "beside.xyz"), "--keys.energy", "REF_energy", "--doctor", "off"])
+    for atoms in frames:
+        atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=np.zeros((len(atoms), 3)))
+    ase.io.write(tmp_path / "anew.xyz", frames)
+    main(["evaluate", str(model), str(tmp_path / "anew.xyz"), "--doctor", "off"])
+    assert "predicted_by" not in caplog.text
 
 
 def test_info_shows_elements_and_descriptor(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,19 +57,45 @@ def test_a_file_to_label(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
         assert atoms.info["forces_uncertainty"] == pytest.approx(float(told.forces_uncertainty.max()), rel=1e-3)
         assert atoms.positions == pytest.approx(pool[k].positions, abs=1e-6)
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("10 structures, ")
-    assert said[1] == "left out: 1 whose atoms touch, 1 near copies of what is labelled already"
+    closer, others = found.left_out["closer"], 8 - found.left_out["closer"]
+    files = f"{folder / 'train.xyz'} {folder / 'validation.xyz'}"
+    assert closer
+    assert said[0] == (
+        f"10 structures, left out: 1 whose atoms touch, {closer} with atoms closer than 0.8 of the shortest distance "
+        f"in {files}, 1 near copies of what is labelled already"
+    )
+    assert said[1] == f"of the other {others}, {found.candidates} with an atom beyond the training data (γ > 1)"
     assert said[2].startswith("chosen: 4")
     assert f"pool.xyz, frame {found.chosen[0]}" in said[5]
+    assert said[-4].startswith("uncertainty of the worst force of a structure")
+    assert said[-3].startswith("  before: median ")
+    assert said[-2].startswith("  once the chosen ones are labelled: median ")
     assert said[-1] == f"written: {out}, {tmp_path / 'chosen.png'}"
     assert (tmp_path / "chosen.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_all_that_there_is(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "all.xyz").write_text("of an earlier round")
     main(words(folder, "-n", "50", "--out", tmp_path / "all.xyz", "--plot", tmp_path / "own.pdf"))
     assert len(read(tmp_path / "all.xyz", ":")) == 9
-    assert "; 50 were asked for, the others are near copies of those, or left out" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "chosen: 9" in said
+    assert "; 50 were asked for, all others were left out\n" in said
+    assert "  once the chosen ones are labelled: median 0, largest 0\n" in said
+    assert f"\nwritten over the file that was there: {tmp_path / 'all.xyz'}, " in said
     assert (tmp_path / "own.pdf").exists()
+
+
+def test_what_is_all_far_away_may_be_nonsense(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(words(folder, "-n", "8", "--out", tmp_path / "some.xyz"))
+    assert "may be nonsense" not in caplog.text
+    monkeypatch.setattr("nnpot.commands.select.DOUBTFUL", 0.0)
+    main(words(folder, "-n", "8", "--out", tmp_path / "some.xyz"))
+    assert (
+        "all that was chosen has γ > 0 and may be nonsense: look at it before you label it; --max_gamma" in caplog.text
+    )
 
 
 def test_a_limit_of_extrapolation(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,6 +109,8 @@ def test_what_cannot_be_done_is_said(folder: Path, tmp_path: Path, capsys: pytes
     pool = folder / "pool.xyz"
     assert "nnpot calibrate MODEL DATA lets it" in refusal(capsys, "select", pool, "--model", bare, "-n", "3")
     assert "give the model that is to choose, by --model" in refusal(capsys, "select", pool, "-n", "3")
+    assert "nnpot: -n must be positive, got -3; give how many" in refusal(capsys, *words(folder, "-n", "-3"))
+    assert "--max_gamma must be positive, got 0" in refusal(capsys, *words(folder, "--max_gamma", "0"))
     assert "-n must be a whole number" in refusal(capsys, *words(folder, "-n", "many"))
     assert "there is no" in refusal(capsys, *words(folder, "-x", "3"))
     assert "is the pool, which would be lost" in refusal(capsys, *words(folder, "--out", pool))
