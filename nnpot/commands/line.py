@@ -152,13 +152,18 @@ def _inherited(module: Any, arguments: Sequence[str]) -> list[str]:
 
 def _configurations_first(arguments: Sequence[str]) -> list[str]:
     """The same arguments, configurations before all else, so that every option on the command line overrides them."""
-    first, others, rest = list[str](), list[str](), iter(arguments)
+    configurations, others = _configurations_and_others(arguments)
+    return [*configurations, *others]
+
+
+def _configurations_and_others(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    configurations, others, rest = list[str](), list[str](), iter(arguments)
     for argument in rest:
         if argument == "--config":
-            first += [argument, *itertools.islice(rest, 1)]
+            configurations += [argument, *itertools.islice(rest, 1)]
         else:
-            (first if argument.startswith("--config=") else others).append(argument)
-    return [*first, *others]
+            (configurations if argument.startswith("--config=") else others).append(argument)
+    return configurations, others
 
 
 def _settings(parser: Parser, function: Callable[..., Any], arguments: Sequence[str]) -> Any:
@@ -171,8 +176,9 @@ def _settings(parser: Parser, function: Callable[..., Any], arguments: Sequence[
     except UsageError:
         raise
     except _RefusedError as error:
-        given = Given.by(arguments, function)
-        why = explanation(function, given) or refused(str(_first_cause(error)), parser.prog, arguments)
+        of_files = _configurations_and_others(arguments)[0]  # an option does not mend what it overrides
+        told = (explanation(function, Given.by(some, function)) for some in (arguments, of_files))
+        why = next(filter(None, told), None) or refused(str(_first_cause(error)), parser.prog, arguments)
         raise UsageError(one_line(why)) from None
     except _NO_SETTINGS as error:  # raised by a constructor that checks its arguments
         given = Given.by(arguments, function)

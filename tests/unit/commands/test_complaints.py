@@ -135,6 +135,16 @@ def test_a_wrong_configuration(text: str, answer: str, tmp_path: Path, capsys: p
     assert answer in refusal(capsys, "train", "--config", config, "--data.train", "train.xyz")
 
 
+def test_an_option_does_not_mend_what_it_overrides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("trainer: {devices: {arguments: {}, class: ZBL}}")
+    line = refusal(capsys, "train", "train.xyz", "--config", config, "--trainer.devices", "1")
+    assert (
+        f"trainer.devices must be a whole number or a string, got {{arguments: {{}}, class: ZBL}} (settings: {config})"
+        in line
+    )
+
+
 def test_a_name_that_no_file_can_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(CONFIG.replace("train.xyz", "x" * 5000))
