@@ -20,6 +20,7 @@ from nnpot.simulation import nve
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # also beside other work
 def test_ten_picoseconds_at_constant_energy(tmp_path: Path) -> None:
     alloy = bulk("Cu", cubic=True, a=3.74).repeat((2, 2, 2))
     alloy.symbols[::4] = "Au"

@@ -50,13 +50,17 @@ def check_configurations(arguments: Sequence[str]) -> None:
         check_classes(read_settings(value), option if is_text(value) else value)
 
 
+SOURCES = ("--config", "--resume", "--from", "--from_model")
+"""Options that name a file of which a command takes settings."""
+
+
 def named_sources(arguments: Sequence[str]) -> str:
     """Return the files from which a command has settings, in brackets to be put behind a complaint; or nothing."""
     files = []
     for option, value in pairwise([*arguments, ""]):
         option, equals, own = option.partition("=")
         file = own if equals else "" if value.startswith("--") else value
-        if option in {"--config", "--resume", "--from", "--from_model"} and file and not is_text(file):
+        if option in SOURCES and file and not is_text(file):
             files.append(file)
     return f" (settings: {', '.join(files)})" if files else ""
 

@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,7 +13,7 @@ import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from nnpot.commands.complaints import explanation
-from nnpot.commands.configuration import check_classes, check_configurations, check_numbers, named_sources
+from nnpot.commands.configuration import SOURCES, check_classes, check_configurations, check_numbers, named_sources
 from nnpot.commands.given import Given
 from nnpot.commands.help import asked_for
 from nnpot.commands.kinds import OTHER_NAMES, with_values_of_switches, without_letters
@@ -152,18 +152,19 @@ def _inherited(module: Any, arguments: Sequence[str]) -> list[str]:
 
 def _configurations_first(arguments: Sequence[str]) -> list[str]:
     """The same arguments, configurations before all else, so that every option on the command line overrides them."""
-    configurations, others = _configurations_and_others(arguments)
+    configurations, others = _divided(arguments, ("--config",))
     return [*configurations, *others]
 
 
-def _configurations_and_others(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    configurations, others, rest = list[str](), list[str](), iter(arguments)
+def _divided(arguments: Sequence[str], options: Collection[str]) -> tuple[list[str], list[str]]:
+    """Some options with their values, and whatever else there is."""
+    chosen, others, rest = list[str](), list[str](), iter(arguments)
     for argument in rest:
-        if argument == "--config":
-            configurations += [argument, *itertools.islice(rest, 1)]
+        if argument in options:
+            chosen += [argument, *itertools.islice(rest, 1)]
         else:
-            (configurations if argument.startswith("--config=") else others).append(argument)
-    return configurations, others
+            (chosen if argument.partition("=")[0] in options else others).append(argument)
+    return chosen, others
 
 
 def _settings(parser: Parser, function: Callable[..., Any], arguments: Sequence[str]) -> Any:
@@ -176,7 +177,7 @@ def _settings(parser: Parser, function: Callable[..., Any], arguments: Sequence[
     except UsageError:
         raise
     except _RefusedError as error:
-        of_files = _configurations_and_others(arguments)[0]  # an option does not mend what it overrides
+        of_files, _ = _divided(arguments, SOURCES)  # an option does not mend what it overrides
         told = (explanation(function, Given.by(some, function)) for some in (arguments, of_files))
         why = next(filter(None, told), None) or refused(str(_first_cause(error)), parser.prog, arguments)
         raise UsageError(one_line(why)) from None
