@@ -1,7 +1,6 @@
 """The table of labels, and what a further one takes."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -86,7 +85,7 @@ def test_a_further_label_is_an_entry_and_a_head(tmp_path: Path) -> None:
 
     said = nnpot("train", *(f"--{name}={value}" for name, value in options.items()))
     assert "magmoms 8/8" in said
-    assert re.search(r"M [\d.e+]+ mµB", said)
+    assert "M mµB" in said
     report = (tmp_path / "run/report.txt").read_text()
     assert "M RMSE" in report
     assert "magmoms on O" in report
