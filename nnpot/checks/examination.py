@@ -67,6 +67,8 @@ def examine_shortly(
     seconds: float = LONGEST,
     temperature: float | None = None,
     used: Sequence[Structure] = (),
+    *,
+    is_new: bool = True,
 ) -> Page:
     """Look at what takes little time: exact on two structures, dimers, the data, 1 ps of hot dynamics.
 
@@ -78,8 +80,9 @@ def examine_shortly(
         seconds: That there are; for the end of a training :func:`seconds_after`.
         temperature: In K; None: by the spread of the energies.
         used: What it is to be used on, if that is something else.
+        is_new: Whether it was not trained on the structures.
     """
-    subject = Subject(potential, tuple(used or structures), tuple(structures), clock=Clock(seconds))
+    subject = Subject(potential, tuple(used or structures), tuple(structures), clock=Clock(seconds), is_new=is_new)
     kelvin, said, guess = _thermal(temperature, structures)
     found, shown, runs = _Found(silent), list[Curve](), list[HotRun]()
     with subject.clock.within(FOR_EXACT):

@@ -72,6 +72,7 @@ class Subject:
         reference: Calculator by which the model was labelled, or a better one; None if there is none.
         clock: How much time there is.
         seed: Of all random numbers.
+        is_new: Whether the model was not trained on the data, so that its errors there are those to be expected.
     """
 
     potential: Potential
@@ -81,6 +82,7 @@ class Subject:
     reference: BaseCalculator | None = None
     clock: Clock = field(default_factory=Clock)
     seed: int = 0
+    is_new: bool = True
 
     @cached_property
     def single(self) -> Potential:

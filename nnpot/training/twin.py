@@ -40,7 +40,6 @@ log = logging.getLogger("nnpot")
 SHARE = 0.2
 """Part of the structures that the twin is not trained on; at least so many as say something."""
 
-
 LEAST = 60.0
 """Seconds that it may take, however short the training was."""
 

@@ -44,6 +44,17 @@ def test_a_good_model_passes() -> None:
     assert {line.status for line in lines.values()} == {Status.PASSED}, lines
 
 
+def test_errors_of_training_structures_are_not_compared_with_what_is_expected_of_new_ones() -> None:
+    noisy = [s.with_labels(energy=float(s.energy) + 1e-3 * (k % 3 - 1)) for k, s in enumerate(labelled())]
+    known = calibrated(model(), noisy, noisy)
+    found = [*data(Subject(known, tuple(labelled()), tuple(labelled()), is_new=False))]
+    assert not [line for line in found if isinstance(line, Line) and EXPECTED in line.name]
+    assert [gap.why.split(";")[0] for gap in found if isinstance(gap, NotLooked) and gap.name == EXPECTED] == [
+        "the model was trained on these structures"
+    ]
+    assert BEYOND in {line.name for line in found}
+
+
 def test_a_model_that_knows_its_errors_is_compared_with_them() -> None:
     noisy = [s.with_labels(energy=float(s.energy) + 1e-3 * (k % 3 - 1)) for k, s in enumerate(labelled())]
     known = calibrated(model(), noisy, noisy)

@@ -75,7 +75,7 @@ def test_a_training_may_end_without_it(again: Path, capsys: pytest.CaptureFixtur
 
 
 def failing(error: BaseException) -> Any:
-    def check(*_: Any) -> None:
+    def check(*_: Any, **__: Any) -> None:
         raise error
 
     return check
@@ -109,8 +109,8 @@ def test_a_time_limit_leaves_less_time_for_it_but_some(monkeypatch: pytest.Monke
     monkeypatch.setattr(closing_check, "seconds_after", lambda training: 60.0)
     seen: list[float] = []
     monkeypatch.setattr(closing_check, "load", lambda *_: None)
-    monkeypatch.setattr(closing_check, "examine_shortly", lambda *given: seen.append(given[2]))
-    of = cast(Facts, SimpleNamespace(folder=tmp_path, model=tmp_path, structures=[]))
+    monkeypatch.setattr(closing_check, "examine_shortly", lambda *given, **_: seen.append(given[2]))
+    of = cast(Facts, SimpleNamespace(folder=tmp_path, model=tmp_path, structures=[], kind="validation"))
     now = time.perf_counter()
     for left in (-100.0, 40.0, 100.0):
         closing_check.closing_check(of, now, now + left)
@@ -144,7 +144,7 @@ def test_a_training_that_its_time_limit_ends_is_checked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = Line.judged("exact", "a line", Limits(1.0, 2.0), 0.5, "")
-    monkeypatch.setattr(closing_check, "examine_shortly", lambda *_: checks.Page("", (), (line,)))
+    monkeypatch.setattr(closing_check, "examine_shortly", lambda *_, **__: checks.Page("", (), (line,)))
     run = cut_short(tmp_path, TIME_IS_OVER, monkeypatch, "--check=true")
     told = capsys.readouterr()
     assert "\nverdict: " in told.out
