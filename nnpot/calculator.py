@@ -268,12 +268,13 @@ class NNPotCalculator(Calculator):
 
     def _batch(self, structure: Structure) -> Batch:
         """The structure with the pairs kept from an earlier step where they still hold every neighbour, else new."""
-        before = (None if self._kept is None else self._kept.structure, self._last)
-        is_near = [old is not None and self._still_holds(old, structure) for old in before]
-        self._steps = self._steps + 1 if any(is_near) else 0
-        self._last = structure
-        if self._kept is None or not is_near[0]:
+        if self._kept is not None and self._still_holds(self._kept.structure, structure):
+            self._steps += 1
+        else:
+            is_next = self._last is not None and self._still_holds(self._last, structure)
+            self._steps = self._steps + 1 if is_next else 0
             self._kept = self._with_neighbors(structure)
+        self._last = structure
         return self._kept.at(structure.positions)
 
     def _with_neighbors(self, structure: Structure) -> "_Kept":
