@@ -50,7 +50,7 @@ def predict(
     Args:
         model: Model file.
         structures: Structures to predict: files, folders, patterns such as `data/*.xyz`, some frames by `a.xyz@0:10`.
-        out: Extended XYZ file to write.
+        out: Extended XYZ file to write; one with predictions is replaced.
         device: Device to calculate on, `cpu` or `cuda`.
         keys: Name of the total charge, if not the usual one.
 
@@ -62,6 +62,7 @@ def predict(
 
     Raises:
         FileNotFoundError: If a file is not there.
+        FileExistsError: If the file to write is there, and is none that predictions were written to before.
         ValueError: If a file cannot be read, both files are the same, there is no such device, no frame has a key that
             is named, or a frame holds an element that the model does not know, a charge that is no number, or results
             that are not finite.
@@ -71,6 +72,8 @@ def predict(
     files = read_files(structures)
     if out.exists() and any(out.samefile(file.path) for file in files):
         raise ValueError(f"{out} is the file to predict, whose labels would be lost; give another one to write to")
+    if out.is_file() and not _holds_predictions(out):
+        raise FileExistsError(f"{out} is there already and holds no predictions; name a new file behind the structures")
     frames = [(atoms, place) for file in files for atoms, place in zip(file.frames, file.places, strict=True)]
     has_charges = bool(calculator.potential.heads)
     charges = _total_charges(files, keys.total_charge) if has_charges else [0.0] * len(frames)
@@ -99,6 +102,13 @@ def predict(
         frame_of = np.repeat(np.arange(len(grades)), [len(of_atoms) for of_atoms in grades])
         print(Grades(np.concatenate([np.zeros(0), *grades]), ("",) * len(frame_of), frame_of).in_words())
     return out
+
+
+def _holds_predictions(path: Path) -> bool:
+    """Whether a file begins as those that :func:`predict` writes, or is empty, so that nothing is lost with it."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        beginning = [file.readline(), file.readline()]
+    return not beginning[0].strip() or f"{PREDICTED_BY}=" in beginning[1]
 
 
 def _total_charges(files: Sequence[FileFrames], key: str) -> list[float]:

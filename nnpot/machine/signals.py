@@ -21,6 +21,9 @@ ENDING = tuple(
 TIME_IS_OVER = 75
 """Exit code of what its own time limit has ended: EX_TEMPFAIL of BSD, start it again."""
 
+AGAIN = 10.0
+"""Seconds after which the clock rings again: what is interrupted may swallow the exception, as C code does that asks
+whether an object has an attribute."""
 
 BEFORE = " in the set-up, before the first step"
 """When something ends that has nothing to save."""
@@ -99,6 +102,7 @@ class Request:
 
     def _note(self, number: int, _: FrameType | None) -> None:
         if not self._only_notes:
+            self.code = 128 + number  # if what is interrupted swallows the exception, the first step hears of it
             raise InterruptedRunError(128 + number, BEFORE)
         if self.code and number == signal.SIGINT:
             raise InterruptedRunError(128 + number)
@@ -124,7 +128,7 @@ def _alarm(deadline: float) -> Iterator[None]:
     before, timer = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)
     try:
         signal.signal(signal.SIGALRM, ring)
-        signal.setitimer(signal.ITIMER_REAL, max(deadline - time.perf_counter(), 1e-6))
+        signal.setitimer(signal.ITIMER_REAL, max(deadline - time.perf_counter(), 1e-6), AGAIN)
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

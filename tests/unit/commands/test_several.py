@@ -160,9 +160,13 @@ def test_errors_and_predictions_of_several_files(run: Path, tmp_path: Path, caps
     assert len(ase.io.read(tmp_path / "out.xyz", ":")) == 6
     line = refusal(capsys, "predict", model, folder / "more/c.xyz", folder / "a.xyz", folder / "a.xyz")
     assert f"{folder / 'a.xyz'} is the file to predict" in line
+    line = refusal(capsys, "predict", model, folder / "a.xyz", folder / "b.xyz")  # as of ?.xyz alone
+    assert f"{folder / 'b.xyz'} is there already and holds no predictions" in line
     write(tmp_path / "iron.xyz", [Atoms("Fe2", [[0, 0, 0], [0, 0, 2.5]])])
     line = refusal(capsys, "predict", model, folder / "a.xyz", tmp_path / "iron.xyz", tmp_path / "out.xyz")
     assert "iron.xyz, frame 0: " in line
+    main(["predict", model, f"{folder}/a.xyz", str(tmp_path / "out.xyz")])
+    assert len(ase.io.read(tmp_path / "out.xyz", ":")) == 4
 
 
 def test_a_core_by_several_files(run: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What ends a training before its last epoch leaves a checkpoint, and the run goes on to the very same weights."""
 
+import contextlib
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from nnpot.__main__ import main
 from nnpot.machine.locks import alone
 from nnpot.training import schedules
 from nnpot.training.checkpoint import Checkpoint, DurableCheckpointIO
+from nnpot.training.data import StructureData
 from nnpot.training.task import PotentialTask
 
 RECIPES = {
@@ -198,6 +200,32 @@ def test_a_run_that_goes_on_and_is_ended_in_the_set_up_is_as_it_was(
         75, "nnpot: the time limit trainer.max_time is reached in the set-up, before the first step"
     )  # fmt: skip
     assert {p.name: p.read_bytes() for p in run.iterdir()} == before
+
+
+@pytest.mark.parametrize("cause", ["max_time", "SIGTERM"])
+def test_what_swallows_an_interruption_does_not_keep_the_run_going(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    right = StructureData.__init__
+
+    def swallow(*given: object, **named: object) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            if cause == "SIGTERM":
+                os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        if cause == "max_time":
+            time.sleep(60)
+        right(*given, **named)
+
+    monkeypatch.setattr("nnpot.machine.signals.AGAIN", 0.5)
+    monkeypatch.setattr(StructureData, "__init__", swallow)
+    limit = ["--trainer.max_time", "3s"] if cause == "max_time" else []
+    code, line = stopped(capsys, *arguments(tmp_path, [*RECIPES["stages"], *limit]), "--out", str(tmp_path / "o"))
+    if cause == "max_time":
+        assert code == 75
+        assert line.endswith("trainer.max_time is reached in the set-up, before the first step")
+    else:
+        assert (code, Checkpoint.read(tmp_path / "o/last.ckpt").steps) == (143, 1)
 
 
 def test_a_folder_that_a_run_is_writing_to_is_left_to_it(
