@@ -42,11 +42,11 @@ def examine(subject: Subject, temperature: float | None = None, title: str = "",
 
     Args:
         subject: What is examined.
-        temperature: Of its use, in K; None: by the spread of the energies of its data.
+        temperature: Of its use, in K; None: by its data.
         title: Of the page.
         tell: Is called with the name of each line.
     """
-    kelvin, said, guess = _thermal(temperature, subject.data)
+    kelvin, said, guess = _thermal(temperature, subject)
     found, shown = _Found(tell), curves(subject)
     found.take(exact(subject))
     found.take(smooth(subject, shown))
@@ -78,12 +78,12 @@ def examine_shortly(
         potential: In float64.
         structures: Labelled, such as the validation structures of its training.
         seconds: That there are; for the end of a training :func:`seconds_after`.
-        temperature: In K; None: by the spread of the energies.
+        temperature: In K; None: by the structures.
         used: What it is to be used on, if that is something else.
         is_new: Whether it was not trained on the structures.
     """
     subject = Subject(potential, tuple(used or structures), tuple(structures), clock=Clock(seconds), is_new=is_new)
-    kelvin, said, guess = _thermal(temperature, structures)
+    kelvin, said, guess = _thermal(temperature, subject)
     found, shown, runs = _Found(silent), list[Curve](), list[HotRun]()
     with subject.clock.within(FOR_EXACT):
         found.take(exact(subject, n_structures=2))
@@ -104,11 +104,11 @@ def examine_shortly(
     return found.page("", told, kelvin, Seen(shown, runs, subject.clock.passed, guess))
 
 
-def _thermal(temperature: float | None, data: Sequence[Structure]) -> tuple[float, str, str]:
+def _thermal(temperature: float | None, subject: Subject) -> tuple[float, str, str]:
     """A temperature in K that is given or follows from data, where it is from, and that it is a guess if it is one."""
     if temperature:
         return temperature, f"{temperature:.0f} K, as given", ""
-    kelvin, said = temperature_of(data)
+    kelvin, said = temperature_of(subject.potential, subject.known_data)
     return kelvin, said, f"{kelvin:.0f} K is a guess; {OTHERWISE}"
 
 

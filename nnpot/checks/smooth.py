@@ -15,7 +15,7 @@ from nnpot.checks.line import Found, Limits, Line, NotLooked
 from nnpot.checks.subject import Subject, has_pairs, made
 from nnpot.checks.symmetry import atom, with_atom
 from nnpot.elements import is_free_atom
-from nnpot.neighbors import neighbor_pairs
+from nnpot.neighbors import TOO_CLOSE, at_one_place, neighbor_pairs
 from nnpot.potential import Potential
 from nnpot.structure import Structure, subsample
 
@@ -113,15 +113,19 @@ class Stretched:
         return "–".join(chemical_symbols[int(self.structure.numbers[k])] for k in (self.first, self.second))
 
     def energies(self, potential: Potential) -> Array:
-        """Return energies less that of the structure, in eV, by `FACTORS`."""
-        at = [self.structure, *(self._at(factor) for factor in FACTORS)]
-        energies = np.array([float(said.energy) for said in potential.predict(at)])
-        return np.asarray(energies[1:] - energies[0])
+        """Return energies less that of the structure, in eV, by `FACTORS`; infinite where atoms meet at one place."""
+        energies = [np.inf if _meet(s) else float(potential.predict(s).energy) for s in map(self._at, FACTORS)]
+        return np.array(energies) - float(potential.predict(self.structure).energy)
 
     def _at(self, factor: float) -> Structure:
         positions = self.structure.positions.clone()
         positions[self.second] += torch.from_numpy((factor - 1.0) * self.vector)
         return replace(self.structure, positions=positions)
+
+
+def _meet(structure: Structure) -> bool:
+    pairs = neighbor_pairs(structure, TOO_CLOSE)
+    return at_one_place(pairs.vectors(structure.positions, structure.cell)) is not None
 
 
 def bonds(subject: Subject, structures: Sequence[Structure]) -> Line:

@@ -38,7 +38,8 @@ CLOSEST = Limits(0.8, 0.65, "", "≥")
 """Shortest distance in hot dynamics over that in the structures, or usual: a few per cent less are thermal."""
 
 HEAT = Limits(6.0, 20.0, "σ")
-"""Temperature above that of the thermostat, in standard deviations √(2/3N) of that of N atoms, averaged over 50 fs."""
+"""Temperature above that of the thermostat in the later half of a run, in standard deviations √(2/3N) of that of N
+atoms, averaged over 50 fs."""
 
 FALL = Limits(0.3, 1.5, "eV/atom")
 """Fall of the potential energy in hot dynamics below the lowest structure of the same composition: nothing falls in
@@ -346,9 +347,13 @@ def constant_pressure(subject: Subject, temperature: float, picoseconds: float) 
 
 
 def _heat(run: HotRun, temperature: float) -> float:
-    """Highest temperature, averaged over 50 fs, above that of the thermostat, in standard deviations."""
+    """Highest temperature of the later half, averaged over 50 fs, above that of the thermostat, in standard deviations.
+
+    At the start the energy of structures of a hotter or quantum ensemble becomes heat, which the thermostat takes up.
+    """
     width = min(5, len(run.temperatures))
     averaged = np.convolve(run.temperatures, np.ones(width) / width, mode="valid")
+    averaged = averaged[len(averaged) // 2 :]
     return float((averaged.max() / temperature - 1.0) / np.sqrt(2.0 / (3.0 * run.n_atoms)))
 
 

@@ -92,12 +92,16 @@ class Subject:
     @cached_property
     def known(self) -> tuple[Structure, ...]:
         """Structures whose elements the model knows and whose pairs can be found."""
+        return tuple(filter(self._is_known, self.structures))
+
+    @cached_property
+    def known_data(self) -> tuple[Structure, ...]:
+        """The same of the data."""
+        return tuple(filter(self._is_known, self.data))
+
+    def _is_known(self, s: Structure) -> bool:
         numbers = {atomic_numbers[e] for e in self.potential.elements}
-        return tuple(
-            s
-            for s in self.structures
-            if len(s) and set(s.numbers.tolist()) <= numbers and may_be_searched(s, self.potential.cutoff)
-        )
+        return bool(len(s)) and set(s.numbers.tolist()) <= numbers and may_be_searched(s, self.potential.cutoff)
 
     @cached_property
     def elements(self) -> tuple[str, ...]:

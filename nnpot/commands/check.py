@@ -46,7 +46,7 @@ def check(
         model: Model file, or folder of a training.
         data: Labelled structures: files, folders, patterns; what the model was trained or tested on. Structures without
             labels are looked at as those of `structures`.
-        temperature: Of its use, in K; by default from the spread of the energies of the data.
+        temperature: Of its use, in K; by default from forces and energies of the data.
         structures: File of structures that it is to be used on; by default the data.
         exports: Files that were exported from the model, to be compared with it: packages, folders for LAMMPS and
             n2p2, models of metatomic.

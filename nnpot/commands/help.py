@@ -97,7 +97,7 @@ COMMANDS = {
             "runs/mine test.xyz --exports [mine.pt2,lammps]": "exported files beside the model",
         },
         {
-            "--temperature K": "of its use; otherwise from the spread of the energies",
+            "--temperature K": "of its use; otherwise from forces and energies",
             "--structures FILE": "what it is to be used on; otherwise the labelled structures",
             "--exports LIST": "files and folders that nnpot export wrote",
             "--short": "only what takes a minute",

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from ase.build import bulk
 from planted_models import BOND, DEPTH, MorsePairs
 from systems import SYSTEMS, rattled
 
@@ -12,7 +13,7 @@ from nnpot.analysis.report.closeness import along
 from nnpot.checks import Line, Status, Subject
 from nnpot.checks.cohesion import off
 from nnpot.checks.dimers import EXTREMA, FORCE_JUMPS, HOLES, JUMPS, Curve, barrier_of, curves, minima, narrowed
-from nnpot.checks.smooth import AT_CUTOFF, ATOMIZED, BONDS, bonds_of, free_atoms, smooth
+from nnpot.checks.smooth import AT_CUTOFF, ATOMIZED, BONDS, FACTORS, bonds_of, free_atoms, smooth
 from nnpot.checks.symmetry import atom
 from nnpot.potential import Potential
 from nnpot.structure import Structure
@@ -150,3 +151,10 @@ def test_bonds_of_all_pairs_of_elements_come_first() -> None:
     water = Structure.from_ase(SYSTEMS["water"]())
     names = [bond.name for bond in bonds_of(water, 2)]
     assert {"".join(sorted(name.split("–"))) for name in names} == {"HO", "HH"}
+
+
+def test_a_bond_may_be_stretched_until_its_atom_meets_another() -> None:
+    perfect = Structure.from_ase(bulk("Cu", cubic=True, a=3.6).repeat((2, 1, 1)))
+    energies = bonds_of(perfect, 1)[0].energies(MorsePairs().double())
+    assert np.isinf(energies).tolist() == [factor == pytest.approx(2.0) for factor in FACTORS]
+    assert lines_of(MorsePairs(), perfect)[BONDS].status == Status.PASSED

@@ -1,10 +1,13 @@
 """Each line on dynamics finds the fault that it is for, and says nothing of a good model."""
 
+import numpy as np
 import pytest
-from ase import units
+import torch
+from ase import Atoms, units
 from planted_models import MorsePairs, Wrong
 from systems import SYSTEMS, acsf, knowing, network_potential, rattled
 
+from nnpot.batch import Pairs
 from nnpot.checks import Clock, Line, NotLooked, Status, Subject, stable
 from nnpot.checks.line import NO_GRADE, NO_TIME
 from nnpot.checks.radial import distributions, in_common, like, overlaps
@@ -21,13 +24,15 @@ from nnpot.checks.stable import (
     HOT_RADIAL,
     NVE_DRIFT,
     NVE_ORDER,
+    HotRun,
     constant_energy,
     constant_pressure,
     hot,
     nearest,
     timestep_of,
 )
-from nnpot.checks.temperature import temperature_of
+from nnpot.checks.temperature import configurational, temperature_of
+from nnpot.functional.segment import segment_sum
 from nnpot.potential import Potential
 from nnpot.structure import Structure
 
@@ -197,14 +202,68 @@ class Looks(Clock):
         return max(0.0, float(self.n))
 
 
+class Springs(Potential):
+    """Pairs of atoms on springs, whose ensemble is known."""
+
+    def __init__(self, stiffness: float = 20.0, length: float = 1.5) -> None:
+        super().__init__()
+        self.elements, self.cutoff, self.stiffness, self.length = ("H", "Cu"), 3.0, stiffness, length
+
+    def atomic_energies(self, pairs: Pairs) -> torch.Tensor:
+        stretch = pairs.r_ij.norm(dim=1) - self.length
+        return segment_sum(0.25 * self.stiffness * stretch**2, pairs.pair_i, len(pairs.center_species))
+
+    def at(self, kelvin: float, n: int, seed: int = 0) -> list[Structure]:
+        """Dimers of the canonical ensemble: r² exp(−E / kT) along the bond, labelled."""
+        lengths = np.linspace(0.7, 2.3, 4001)
+        weights = lengths**2 * np.exp(-0.5 * self.stiffness * (lengths - self.length) ** 2 / (units.kB * kelvin))
+        found = []
+        for r in np.random.default_rng(seed).choice(lengths, size=n, p=weights / weights.sum()):
+            bare = Structure.from_ase(Atoms("HCu", positions=[[0, 0, 0], [0, 0, r]]))
+            said = self.predict(bare)
+            found.append(bare.with_labels(energy=float(said.energy), forces=said.forces))
+        return found
+
+
+@pytest.mark.parametrize("kelvin", [300.0, 900.0])
+def test_the_temperature_of_an_ensemble_follows_from_its_forces(kelvin: float) -> None:
+    assert configurational(Springs(), Springs().at(kelvin, 900)) == pytest.approx(kelvin, rel=0.08)
+    found, said = temperature_of(Springs(), Springs().at(kelvin, 900))
+    assert "guessed from the fluctuation of the energies" in said  # one of six degrees of freedom has any energy
+    assert found == pytest.approx(kelvin * np.sqrt(0.5 / 3), rel=0.15)
+    without = [s.with_labels(energy=None) for s in Springs().at(kelvin, 900)]
+    found, said = temperature_of(Springs(), without)
+    assert found == pytest.approx(kelvin, rel=0.08)
+    assert said == f"{found:.0f} K, guessed from forces and their slope; nnpot check --temperature says another"
+
+
+def test_forces_of_labels_of_another_method_do_not_make_structures_hotter() -> None:
+    longer = [s.with_labels(forces=Springs(length=1.7).predict(s).forces) for s in Springs().at(300.0, 300)]
+    assert configurational(Springs(), longer) > 1.5 * 300.0
+    assert temperature_of(Springs(), longer)[0] < 300.0
+
+
+def test_atoms_displaced_at_random_are_in_no_equilibrium() -> None:
+    random = np.random.default_rng(0)
+    potential, frames = Springs(), []
+    for _ in range(40):
+        atoms = Atoms("HCuCu", positions=[[0, 0, 0], [0, 0, 1.5], [0, 2.6, 1.5]])
+        atoms.positions += random.normal(scale=0.1, size=(3, 3))
+        bare = Structure.from_ase(atoms)
+        said = potential.predict(bare)
+        frames.append(bare.with_labels(energy=float(said.energy), forces=said.forces * torch.tensor([[0.3], [1], [1]])))
+    assert configurational(potential, frames) is None
+    assert "guessed from the spread of the energies" in temperature_of(potential, frames)[1]
+
+
 def thermal(kelvin: float, n: int = 8) -> list[Structure]:
     above = [0.0, 0.75, 1.0, 1.25, 2.0]
     return [crystal().with_labels(energy=n * (-3.0 + 1.5 * units.kB * kelvin * x)) for x in above]
 
 
-@pytest.mark.parametrize(("kelvin", "taken"), [(600.0, 600.0), (20_000.0, 2000.0), (1.0, 100.0)])
-def test_the_temperature_follows_from_the_spread(kelvin: float, taken: float) -> None:
-    found, said = temperature_of(thermal(kelvin))
+@pytest.mark.parametrize(("kelvin", "taken"), [(600.0, 600.0), (20_000.0, 2000.0)])
+def test_without_forces_the_temperature_follows_from_the_spread(kelvin: float, taken: float) -> None:
+    found, said = temperature_of(MorsePairs(), thermal(kelvin))
     assert found == taken
     assert ("limited" in said) == (kelvin != taken)
     assert said.startswith(f"{taken:.0f} K, guessed from the spread of the energies")
@@ -212,5 +271,18 @@ def test_the_temperature_follows_from_the_spread(kelvin: float, taken: float) ->
 
 
 def test_without_a_spread_it_is_room_temperature() -> None:
-    assert temperature_of([crystal()])[0] == 300.0
-    assert "no composition" in temperature_of([])[1]
+    assert temperature_of(MorsePairs(), [crystal()])[0] == 300.0
+    assert "no composition" in temperature_of(MorsePairs(), [])[1]
+    found, said = temperature_of(MorsePairs(), thermal(1.0))
+    assert (found, "the energies hardly spread" in said) == (300.0, True)
+
+
+def test_heat_of_the_start_that_the_thermostat_takes_up_is_no_runaway() -> None:
+    def run(temperatures: list[float]) -> HotRun:
+        x = np.array(temperatures)
+        return HotRun("one", 64, np.arange(len(x)) * 10.0, x, 0 * x, 0 * x + 1, 0 * x)
+
+    away = {True: [300.0] * 10 + [900.0] * 10, False: [900.0] * 5 + [300.0] * 15}
+    for runs_away, temperatures in away.items():
+        lines = by_name(list(stable._judged([run(temperatures)], [0.0], 300.0)))
+        assert (lines[HOT_HEAT].status != Status.PASSED) == runs_away
