@@ -324,7 +324,6 @@ def test_a_first_step_of_adam_is_the_rate_and_the_decay(still: Short, tmp_path: 
         assert moved.max().item() < lr * (1 + 1e-9)
 
 
-@pytest.mark.slow
 @effect_of("optimizer.rates")
 @pytest.mark.parametrize("method", [pytest.param("adamw", marks=pytest.mark.slow), "soap"])
 def test_parts_move_at_their_own_rates(tmp_path: Path, method: str) -> None:
@@ -508,7 +507,7 @@ def test_validations_are_so_many_epochs_apart(tmp_path: Path) -> None:
 @effect_of("trainer.compile")
 @pytest.mark.parametrize(
     ("choice", "is_compiled"),
-    [*(pytest.param(*one, marks=pytest.mark.slow) for one in (("on", True), ("off", False))), ("auto", False)],
+    [("on", True), *(pytest.param(choice, False, marks=pytest.mark.slow) for choice in ("off", "auto"))],
 )
 def test_what_no_kernel_calculates_is_compiled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str, is_compiled: bool
