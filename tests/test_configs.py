@@ -20,7 +20,7 @@ each_config = pytest.mark.parametrize(
 
 @each_config
 def test_it_trains(config: Path, tmp_path: Path) -> None:
-    data = write(tmp_path / "train.xyz", labelled_alloys())
+    data = write(tmp_path / "train.xyz", labelled_alloys(6))
     quick = ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--out", str(tmp_path / "run")]
     main(["train", "--config", str(config), "--data.train", str(data), *quick])
     assert (tmp_path / "run/model.nnpot").exists()
@@ -28,7 +28,7 @@ def test_it_trains(config: Path, tmp_path: Path) -> None:
 
 def test_the_full_configuration_states_the_defaults(tmp_path: Path) -> None:
     full = yaml.safe_load((CONFIGS[0].parent / "full.yaml").read_text())
-    data = write(tmp_path / "train.xyz", labelled_alloys())
+    data = write(tmp_path / "train.xyz", labelled_alloys(6))
     config = tmp_path / "short.yaml"
     config.write_text("potential: {descriptor: ACSF}\ntrainer: {max_epochs: 1, accelerator: cpu}\n")
     main(["train", "--config", str(config), "--data.train", str(data), "--out", str(tmp_path / "run")])

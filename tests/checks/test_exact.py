@@ -44,7 +44,11 @@ def failed(lines: dict[str, Line]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["ACSF cosine", "ACE", "ACE with weighted densities and a core", "ZBL", "listed ACSF", "ACSF + ZBL"]
+    "name",
+    [
+        *("ACE with weighted densities and a core", "listed ACSF"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("ACSF cosine", "ACE", "ZBL", "ACSF + ZBL")),
+    ],
 )
 def test_good_models_pass(name: str) -> None:
     lines = lines_of(POTENTIALS[name]())
@@ -86,7 +90,10 @@ def test_planted_faults_are_found_by_the_right_line(fault: str, tmp_path: Path) 
     assert name in failed(lines_of(model, CRYSTAL_AND_DIMER))
 
 
-@pytest.mark.parametrize("fault", ["absolute positions", "chiral", "not extensive", "batch"])
+@pytest.mark.parametrize(
+    "fault",
+    ["chiral", *(pytest.param(f, marks=pytest.mark.slow) for f in ("absolute positions", "not extensive", "batch"))],
+)
 def test_faults_of_symmetry_are_not_taken_for_faults_of_forces(fault: str) -> None:
     assert FORCES not in failed(lines_of(PLANTED[fault][0](), CRYSTAL_AND_DIMER))
 
@@ -125,6 +132,7 @@ def test_an_export_of_another_model_is_found(tmp_path: Path) -> None:
     assert lines["exported same.nnpot"].status == Status.PASSED
 
 
+@pytest.mark.slow
 def test_files_of_n2p2_are_compared(tmp_path: Path) -> None:
     model, changed = (network_potential(acsf(g3=()), seed=seed, linear=False, activation="tanh") for seed in (1, 2))
     files = [n2p2.write(one, tmp_path / name) for one, name in ((model, "same"), (changed, "changed"))]

@@ -156,6 +156,7 @@ def test_dynamics_that_ends_has_failed() -> None:
     assert "finite" in runs[0].end
 
 
+@pytest.mark.slow
 def test_what_flies_apart_does_not_keep_its_volume() -> None:
     found = by_name(list(constant_pressure(subject(MorsePairs(fault="repulsive")), 300.0, 0.3)))
     assert found[CONSTANT_PRESSURE].status == Status.FAILED

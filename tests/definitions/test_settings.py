@@ -89,7 +89,8 @@ def mean_squares(run: Short, frames: list[Atoms]) -> np.ndarray:
 
 @effect_of("data.train", "data.validation")
 @pytest.mark.parametrize(
-    ("fraction", "n_validation"), [(0.0, 0), (0.25, 2), pytest.param(0.5, 4, marks=pytest.mark.slow)]
+    ("fraction", "n_validation"),
+    [pytest.param(0.0, 0, marks=pytest.mark.slow), (0.25, 2), pytest.param(0.5, 4, marks=pytest.mark.slow)],
 )
 def test_a_fraction_is_set_aside(tmp_path: Path, fraction: float, n_validation: int) -> None:
     run = short_training(tmp_path, **ONE_STEP, **{"data.validation": fraction})
@@ -164,7 +165,7 @@ def test_errors_are_listed_by_the_group_that_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "steps"),
     [
-        ({"data.batch_size": 1}, 6),
+        pytest.param({"data.batch_size": 1}, 6, marks=pytest.mark.slow),
         pytest.param({"data.batch_size": 2}, 3, marks=pytest.mark.slow),
         ({"data.batch_size": 4}, 2),
         pytest.param({"data.batch_size": 6}, 1, marks=pytest.mark.slow),
@@ -216,7 +217,7 @@ def test_what_is_kept_changes_no_number(
     "weights",
     [
         (2.0, 3.0, 500.0),
-        (0.0, 0.7, 0.0),
+        pytest.param((0.0, 0.7, 0.0), marks=pytest.mark.slow),
         pytest.param((5.0, 0.0, 0.0), marks=pytest.mark.slow),
         pytest.param((0.0, 0.0, 30.0), marks=pytest.mark.slow),
     ],
@@ -278,7 +279,7 @@ def test_the_error_is_the_geometric_mean_of_what_is_trained_on(
     [
         ("cosine", 0.5, [2, 2, 2, 20]),
         pytest.param("cosine", 0.0, [2, 6.32455532, 20, 63.2455532], marks=pytest.mark.slow),
-        ("adaptive", 0.0, [2, 2, 2, 6.32455532]),
+        pytest.param("adaptive", 0.0, [2, 2, 2, 6.32455532], marks=pytest.mark.slow),
     ],
 )
 def test_the_energy_gains_weight(tmp_path: Path, schedule: Any, at_start: float, weights: list[float]) -> None:
@@ -372,12 +373,12 @@ def test_a_first_step_of_soap_is_the_rate_in_every_direction(still: Short, tmp_p
 @pytest.mark.parametrize(
     ("settings", "rates"),
     [
-        ({"schedule": "cosine"}, [1.0, 0.85501786, 0.505, 0.15498214]),
+        pytest.param({"schedule": "cosine"}, [1.0, 0.85501786, 0.505, 0.15498214], marks=pytest.mark.slow),
         pytest.param({"schedule": "cosine", "warm_up": 0.5}, [1e-3, 0.5, 1.0, 0.505], marks=pytest.mark.slow),
         ({"schedule": "cosine", "final_lr": 0.2}, [1.0, 0.88284271, 0.6, 0.31715729]),
         pytest.param({"schedule": "adaptive"}, [1e-3, 1.0, 1.0, 0.505], marks=pytest.mark.slow),
         ({"schedule": "adaptive", "warm_up": 0.5}, [1e-3, 0.5, 1.0, 0.505]),
-        ({"schedule": "adaptive", "final_lr": 0.2}, [1e-3, 1.0, 1.0, 0.6]),
+        pytest.param({"schedule": "adaptive", "final_lr": 0.2}, [1e-3, 1.0, 1.0, 0.6], marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -423,6 +424,7 @@ def test_there_are_so_many_epochs(tmp_path: Path) -> None:
     assert len(short_training(tmp_path, **{"trainer.max_epochs": 3}).rows) == 3
 
 
+@pytest.mark.slow
 @effect_of("trainer.loggers")
 def test_other_programs_are_told_what_the_table_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders, told = [], list[dict[str, float]]()
@@ -504,7 +506,8 @@ def test_validations_are_so_many_epochs_apart(tmp_path: Path) -> None:
 
 @effect_of("trainer.compile")
 @pytest.mark.parametrize(
-    ("choice", "is_compiled"), [("on", True), pytest.param("off", False, marks=pytest.mark.slow), ("auto", False)]
+    ("choice", "is_compiled"),
+    [("on", True), *(pytest.param(choice, False, marks=pytest.mark.slow) for choice in ("off", "auto"))],
 )
 def test_what_no_kernel_calculates_is_compiled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str, is_compiled: bool

@@ -77,6 +77,7 @@ def test_forces_and_virial_are_derivatives_of_the_energy(n_elements: int) -> Non
     assert slope(sheared) == pytest.approx(predicted.virial[3], rel=1e-5, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_energies_and_forces_of_one_method_have_a_slope_of_one() -> None:
     facts, _, _ = facts_of({"ethanol.xyz": structures_of("ethanol")[::2]})
     fit = QuickFit.of(facts)
@@ -86,6 +87,7 @@ def test_energies_and_forces_of_one_method_have_a_slope_of_one() -> None:
     assert fit.slope.value == pytest.approx(1.0, abs=0.25)
 
 
+@pytest.mark.slow
 def test_what_is_looked_at_is_bounded() -> None:
     many = structures_of("water") * 20
     facts, _, _ = facts_of({"water.xyz": many}, budget=TINY)
@@ -285,6 +287,7 @@ def test_a_sign_or_unit_that_is_beyond_doubt_ends_a_training(energy: float, forc
         consult({"training": scaled(structures_of("argon"))}, 5.0, "--data.doctor")
 
 
+@pytest.mark.slow
 def test_a_leak_of_a_split_is_into_a_part_of_the_same_file() -> None:
     structures = structures_of("alloy")
     (of_split,) = examine({"training": structures[4:], "validation": structures[2:6]}, budget=TINY).of(Level.LOOK)

@@ -71,6 +71,7 @@ def test_outliers_do_not_make_a_label_doubtful() -> None:
     assert "first see" not in str(found)
 
 
+@pytest.mark.slow
 def test_the_sign_of_forces_is_seen_without_energies() -> None:
     def fault(structures):
         return [f.with_labels(a, energy=None, stress=None, forces=-a.calc.results["forces"]) for a in structures]

@@ -80,6 +80,8 @@ ALSO = {
 LONG = {
     "3 energies and forces in atomic units (molecules)",
     "5 energies per atom (large alloy)",
+    "7 gradients for forces in the last quarter (rocksalt)",
+    "19 everything twice (alloy)",
     "21 validated on what is trained on",
     "26 porous metal",
     "28 a cell of 0.15 of its size (alloy)",

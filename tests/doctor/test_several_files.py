@@ -158,8 +158,8 @@ def test_files_of_several_patterns_are_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "pattern"),
     [
-        ([f"calc/{k}/train.xyz" for k in range(6)], "calc/*/train.xyz"),
-        ([f"{k}/train.xyz" for k in range(6)], "*/train.xyz"),
+        pytest.param([f"calc/{k}/train.xyz" for k in range(6)], "calc/*/train.xyz", marks=pytest.mark.slow),
+        pytest.param([f"{k}/train.xyz" for k in range(6)], "*/train.xyz", marks=pytest.mark.slow),
         ([f"calc/{'deep/' * (k % 2)}{k}/train.xyz" for k in range(6)], "calc/**/train.xyz"),
     ],
 )

@@ -32,7 +32,7 @@ def found(kind: str, *parts: list[Atoms], folder: Path, budget: Budget | None = 
             id="another reference",
         ),
         pytest.param(f.scaled(forces=-1.0), "different forces, such as", id="gradients", marks=pytest.mark.slow),
-        pytest.param(f.scaled(stress=-1.0), "different stresses, such as", id="stress"),
+        pytest.param(f.scaled(stress=-1.0), "different stresses, such as", id="stress", marks=pytest.mark.slow),
         pytest.param(
             f.scaled(0.98, 0.9),
             "different energies .* and forces, such as",

@@ -48,7 +48,7 @@ def compare_density(pairs: Pairs, basis: Basis, weights: Tensor, tolerance: floa
 
 @each_precision
 @each_system
-@pytest.mark.parametrize("l_max", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("l_max", [0, *(pytest.param(l_max, marks=pytest.mark.slow) for l_max in (1, 2)), 3, 4])
 @pytest.mark.parametrize("n_weights", [None, 2], ids=["identity", "learned elements"])
 def test_the_density_and_its_derivatives(l_max: int, system: str, dtype: torch.dtype, n_weights: int | None) -> None:
     pairs = of_dtype(pairs_of(structure(system), 1.3 * CUTOFF), dtype)

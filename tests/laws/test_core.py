@@ -35,7 +35,7 @@ def shrunk(name: str, size: float) -> Structure:
 
 
 @each_path
-@pytest.mark.parametrize("size", [0.3, 0.7, 0.85, 1.0, 1.3])
+@pytest.mark.parametrize("size", [pytest.param(0.3, marks=pytest.mark.slow), 0.7, 0.85, 1.0, 1.3])
 def test_vectors_energies_and_derivatives_are_those_of_the_reference(path: str, size: float) -> None:
     pairs = pairs_of(shrunk("triclinic", size))
     generator = np.random.default_rng(0)

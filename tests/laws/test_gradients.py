@@ -102,7 +102,7 @@ NEIGHBORED = [name for name in SYSTEMS if name not in TWINS and len(pairs_of(str
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize(("descriptor", "system"), crossed(DESCRIPTORS, NEIGHBORED, "triclinic"))
+@pytest.mark.parametrize(("descriptor", "system"), crossed(DESCRIPTORS, NEIGHBORED))
 def test_descriptors(descriptor: str, system: str, check: Check) -> None:
     pairs = pairs_of(structure(system))
     function, parameters = with_parameters(DESCRIPTORS[descriptor]())

@@ -147,7 +147,9 @@ def test_a_chain_gives_what_autograd_alone_gives(name: str, off: tuple[str, ...]
 
 
 @each_way
-@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize(
+    "training", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["training", "evaluation"]
+)
 @each_chain
 def test_energies_are_differentiable_once_in_the_pair_vectors(name: str, training: bool, off: tuple[str, ...]) -> None:
     potential = CHAINS[name][0]()
@@ -165,7 +167,7 @@ def test_energies_are_differentiable_once_in_the_pair_vectors(name: str, trainin
 
 
 @each_way
-@pytest.mark.parametrize("of", ["energies", "forces"])
+@pytest.mark.parametrize("of", [pytest.param("energies", marks=pytest.mark.slow), "forces"])
 @pytest.mark.parametrize("name", [name for name in CHAINS if name != "no parameters"])
 def test_a_second_derivative_with_respect_to_parameters_is_refused(name: str, of: str, off: tuple[str, ...]) -> None:
     potential = CHAINS[name][0]().train()

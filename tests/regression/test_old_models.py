@@ -40,6 +40,7 @@ def test_the_summary_is_kept(path: Path) -> None:
     assert read_summary(path)["note"] == "frozen"
 
 
+@pytest.mark.slow
 def test_files_of_a_new_release_are_made_by_the_script(tmp_path: Path) -> None:
     script = HERE.parents[1] / "scripts/make_regression_data.py"
     spec = importlib.util.spec_from_file_location("make_regression_data", script)

@@ -54,7 +54,14 @@ MEMBERS = {
 }
 
 
-@pytest.fixture(params=[(), ("networks",), ("networks", "invariants", "weighted_density")], ids=str)
+@pytest.fixture(
+    params=[
+        (),
+        pytest.param(("networks",), marks=pytest.mark.slow),
+        ("networks", "invariants", "weighted_density"),
+    ],
+    ids=str,
+)
 def tensors_instead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tensors calculate these parts in place of C++ kernels."""
     if request.param:
@@ -62,7 +69,7 @@ def tensors_instead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("tensors_instead")
-@pytest.mark.parametrize("system", ["alloy", "water", "one atom", "no neighbors"])
+@pytest.mark.parametrize("system", ["alloy", pytest.param("water", marks=pytest.mark.slow), "one atom", "no neighbors"])
 @pytest.mark.parametrize("name", MEMBERS)
 def test_it_is_the_mean(name: str, system: str) -> None:
     members, atoms = MEMBERS[name](), structure(system)

@@ -86,6 +86,7 @@ def test_without_the_package_a_model_is_refused_in_a_sentence(folder: Path) -> N
     assert "uses the class 'Powers', which is not part of this nnpot; import the module that defines it" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_module_that_is_no_entry_point_is_never_imported(folder: Path, tmp_path: Path) -> None:
     """Python could import it: it has the very name, and is on the path."""
     (tmp_path / "Powers.py").write_text("print('imported')")

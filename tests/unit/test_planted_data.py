@@ -18,7 +18,7 @@ from planted_data import CASES
 NOTHING_DONE = {36, 40}
 """Kinds that the sets have of themselves."""
 
-LARGE = ("large alloy", "ethanol")
+LARGE = ("large alloy", "ethanol", "argon", "water")
 every_base = pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in BASES]
 )
@@ -142,6 +142,9 @@ def test_without_periodicity_there_is_no_stress():
     assert list(atoms.pbc) == [True, True, False]
 
 
-@pytest.mark.parametrize("make", [harmless.over_a_wall, harmless.hot, harmless.perfect, harmless.skewed])
+@pytest.mark.parametrize(
+    "make",
+    [harmless.over_a_wall, pytest.param(harmless.hot, marks=pytest.mark.slow), harmless.perfect, harmless.skewed],
+)
 def test_harmless_sets_have_a_force_for_every_atom(make):
     assert all(labels(atoms)["forces"].shape == (len(atoms), 3) for atoms in make())

@@ -51,7 +51,7 @@ def test_kinds_beyond_the_colours_are_others_and_long_names_are_cut() -> None:
     assert [label for label, _ in kinds(np.array(["b", ""]), ["", "b"])] == ["(no type)", "b"]
 
 
-@pytest.mark.parametrize(("n", "shape"), [(4, (1, 4)), (6, (2, 4))])
+@pytest.mark.parametrize(("n", "shape"), [pytest.param(4, (1, 4), marks=pytest.mark.slow), (6, (2, 4))])
 def test_many_panels_go_into_rows(tmp_path: Path, n: int, shape: tuple[int, int]) -> None:
     labels = list(LABELS.values())[: n - 2]
     errors = {rmse_of(label): np.array([2.0, 1.0]) for label in labels}
@@ -80,6 +80,7 @@ def test_parity_draws(drawn: ParityPanel, tmp_path: Path) -> None:
     assert shown(parity(tmp_path / "new/folder/parity.png", [drawn]))
 
 
+@pytest.mark.slow
 def test_parity_draws_three_panels_of_forty_thousand_points(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     reference = rng.normal(size=40_000)
@@ -102,8 +103,8 @@ def test_a_panel_of_unequal_lengths_is_refused() -> None:
     "table",
     [
         pytest.param(METRICS, id="missing and NaN cells"),
-        pytest.param("epoch,train/loss\n0,1.0\n", id="one epoch, no validation"),
-        pytest.param("epoch,lr\n0,0.1\n1,0.1\n", id="learning rate only"),
+        pytest.param("epoch,train/loss\n0,1.0\n", id="one epoch, no validation", marks=pytest.mark.slow),
+        pytest.param("epoch,lr\n0,0.1\n1,0.1\n", id="learning rate only", marks=pytest.mark.slow),
     ],
 )
 def test_learning_curves_draw(table: str, tmp_path: Path) -> None:

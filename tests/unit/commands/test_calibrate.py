@@ -139,6 +139,7 @@ def test_of_very_few_structures_nothing_is_known_and_a_line_says_so(
     assert not load(tmp_path / "run").is_calibrated
 
 
+@pytest.mark.slow
 def test_of_few_structures_a_twin_finds_errors_which_may_be_interrupted_and_comes_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

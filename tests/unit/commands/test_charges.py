@@ -153,6 +153,7 @@ def test_a_label_that_is_not_predicted_is_told(tmp_path: Path, capsys: pytest.Ca
     ) in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_head_that_nothing_trains_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run(tmp_path, "--loss.dipole", "0", "--loss.charges", "0")
     assert any("the head charges is not trained" in message for message in caplog.messages)
@@ -204,7 +205,7 @@ def test_stresses_of_molecules_are_told(tmp_path: Path, capsys: pytest.CaptureFi
     assert "has a stress (no structure is periodic), to which" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["charges", "mine"])
+@pytest.mark.parametrize("name", ["charges", pytest.param("mine", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("value", [[0.1, 0.2], [0.1, 0.2, 0.3, 0.4], 0.5], ids=["too few", "too many", "one"])
 def test_charges_of_the_wrong_length_beside_the_arrays_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, value: object
@@ -225,6 +226,7 @@ def test_charges_beside_the_arrays_are_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(structure.labels["charges"], POINTS)
 
 
+@pytest.mark.slow
 def test_charges_that_do_not_add_up_are_told_once(
     trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

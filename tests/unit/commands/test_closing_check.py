@@ -81,7 +81,9 @@ def failing(error: BaseException) -> Any:
     return check
 
 
-@pytest.mark.parametrize("error", [RuntimeError("some\nfault"), OSError("no room")])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("some\nfault"), pytest.param(OSError("no room"), marks=pytest.mark.slow)]
+)
 def test_an_error_in_it_is_a_sentence(
     error: Exception, again: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,7 @@ def test_what_is_no_training_is_left_out(
     assert f"there is no model.nnpot in {tmp_path}; give folders" in refusal(capsys, "compare", tmp_path)
 
 
+@pytest.mark.slow
 def test_errors_on_training_structures_are_called_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

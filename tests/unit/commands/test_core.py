@@ -97,6 +97,7 @@ def test_zbl_is_not_added_to_a_potential_with_a_core() -> None:
     assert (potential.with_core(None) + ZBL(potential.elements)).core is None
 
 
+@pytest.mark.slow
 def test_a_model_that_learns_on_keeps_what_it_knew(models: dict[str, Path], tmp_path: Path) -> None:
     """A core of the data that it learned from before is not forgotten where the new data say nothing."""
     potential = load(models["auto"])

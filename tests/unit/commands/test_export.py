@@ -105,6 +105,7 @@ def test_files_for_n2p2(tmp_path: Path) -> None:
     assert NNPotCalculator(tmp_path / "out", dtype="float64").get_potential_energy(atoms) == pytest.approx(wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("metatomic") is None, reason="metatomic is not installed")
 def test_a_metatomic_model(model: Path, tmp_path: Path) -> None:
     main(["export", str(model), "--to", "metatomic", str(tmp_path / "model.pt")])

@@ -133,6 +133,7 @@ def test_repulsion_stays_part_of_the_model(tmp_path: Path) -> None:
     assert isinstance(new.second, ZBL)
 
 
+@pytest.mark.slow
 def test_a_potential_in_the_configuration_gives_way_to_the_model_which_is_said(
     model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -144,6 +145,7 @@ def test_a_potential_in_the_configuration_gives_way_to_the_model_which_is_said(
     assert yaml.safe_load((tmp_path / "o/config.yaml").read_text())["potential"] is None
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_run_serves_even_without_its_model(model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     folder.mkdir()
@@ -223,6 +225,7 @@ def test_what_cannot_be_trained_is_refused(model: Path, tmp_path: Path, capsys: 
         assert why in refusal(capsys, "train", "--from", path, "--data.train", data, "--out", tmp_path / "o")
 
 
+@pytest.mark.slow
 def test_a_potential_of_n2p2_is_trained_further(tmp_path: Path) -> None:
     functions = {"g2": ((0.5, 0.0), (2.0, 2.5)), "g3": (), "g4": ((0.05, 1.0, -1.0, 0.0),), "g5": ()}
     folder = n2p2.write(network_potential(acsf(("Cu", "Au"), **functions), linear=False), tmp_path / "n2p2")

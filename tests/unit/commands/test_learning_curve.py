@@ -38,6 +38,7 @@ def test_each_part_holds_the_one_before_and_all_are_tested_on_the_same(tmp_path:
     assert (out / "6/model.nnpot").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_without_a_test_set_some_are_set_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, config = write(tmp_path / "all.xyz", labelled_alloys(24)), tiny_config(tmp_path)
     options = ["--recipe", str(config), "--max_epochs", "1", "--out", str(tmp_path / "c")]

@@ -65,7 +65,7 @@ def spoiled(monkeypatch: pytest.MonkeyPatch) -> None:
     ("ema", "validation"),
     [
         ("auto", "0.25"),
-        ("0", "0"),
+        pytest.param("0", "0", marks=pytest.mark.slow),
         pytest.param("auto", "0", marks=pytest.mark.slow),
         pytest.param("0", "0.25", marks=pytest.mark.slow),
     ],

@@ -61,6 +61,7 @@ def test_the_file_says_how_good_the_model_was_on_validation(model: Path) -> None
     assert "errors on training structures" not in describe(model)
 
 
+@pytest.mark.slow
 def test_where_none_validates_it_says_it_of_training_structures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +74,7 @@ def test_where_none_validates_it_says_it_of_training_structures(
     assert told.startswith(f"energy {energy:.3g} meV/atom, forces {force:.3g} meV/Å, stress ")
 
 
+@pytest.mark.slow
 def test_a_model_that_has_learned_on_says_from_which(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

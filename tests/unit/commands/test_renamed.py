@@ -84,6 +84,7 @@ def test_arguments_of_other_descriptors_keep_their_names(path: str) -> None:
     assert settings_by_new_names(settings, {}) == settings
 
 
+@pytest.mark.slow
 def test_a_training_takes_old_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data, config = write(tmp_path / "train.xyz", labelled_alloys(6)), tmp_path / "old.yaml"
     functions = {"g2": [[0.5, 0.0], [1.0, 0.0]], "cutoff_function": "polynomial"}

@@ -36,7 +36,9 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-@pytest.fixture(scope="module", params=[pytest.param("cosine", marks=pytest.mark.slow), "adaptive", "staged"])
+@pytest.fixture(
+    scope="module", params=["adaptive", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cosine", "staged"))]
+)
 def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of six epochs, its averages far from its last weights."""
     folder = tmp_path_factory.mktemp("finished")
@@ -62,7 +64,13 @@ def test_a_finished_run_has_nothing_to_do(finished: Path, tmp_path: Path, capsys
     assert files(again) == files(finished)
 
 
-@pytest.mark.parametrize("lost", [["model.nnpot"], ["model.nnpot", "report.txt", "parity.png", "learning.png"]])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ["model.nnpot"],
+        pytest.param(["model.nnpot", "report.txt", "parity.png", "learning.png"], marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_killed_before_its_model_was_written_gives_the_very_same(
     finished: Path, tmp_path: Path, lost: list[str]
 ) -> None:
@@ -123,7 +131,7 @@ def test_what_a_run_cannot_change_is_refused_and_nothing_is_written(
     assert files(again) == files(begun)
 
 
-@pytest.mark.parametrize("batch_size", ["2", "9"])
+@pytest.mark.parametrize("batch_size", ["2", pytest.param("9", marks=pytest.mark.slow)])
 def test_what_it_may_change_is_named_and_used(
     begun: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, batch_size: str
 ) -> None:
@@ -326,12 +334,14 @@ def test_where_there_is_no_checkpoint_that_is_said_in_the_same_words(
     assert line == f"nnpot: there is no checkpoint {folder}/last.ckpt to resume from; to start the run again: {again}"
 
 
+@pytest.mark.slow
 def test_a_checkpoint_after_the_last_epoch_whatever_their_number(tmp_path: Path) -> None:
     folder = run(tiny_config(tmp_path), tmp_path / "o", "--trainer.max_epochs", "5", "--trainer.validate_every", "3")
     last = Checkpoint.read(folder / "last.ckpt")
     assert (last.epochs, last.finished) == (5, True)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_early_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     still = ["--trainer.max_epochs", "60", "--trainer.patience", "2", "--optimizer.lr", "1e-12", "--optimizer.ema", "0"]
     folder = run(tiny_config(tmp_path), tmp_path / "o", *still)
@@ -339,6 +349,7 @@ def test_a_run_that_was_stopped_early_says_so(tmp_path: Path, capsys: pytest.Cap
     assert "stopped early after 3 epochs (trainer.patience)" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_table_that_was_damaged_begins_anew(begun: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     again = copied(begun, tmp_path / "again")
     (again / "metrics.csv").write_text("epoch,lr\n0,1e-\n")

@@ -98,6 +98,7 @@ def test_what_is_all_far_away_may_be_nonsense(
     )
 
 
+@pytest.mark.slow
 def test_a_limit_of_extrapolation(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(words(folder, "--max_gamma", "1.5", "--out", tmp_path / "near.xyz"))
     assert "with γ > 1.5, too far to be of use (--max_gamma)" in capsys.readouterr().out

@@ -84,6 +84,7 @@ def test_a_training_takes_files_of_all_forms(run: Path) -> None:
     assert "heavy" in (run / "report.txt").read_text()
 
 
+@pytest.mark.slow
 def test_such_a_run_goes_on_from_anywhere(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     main(["train", "--resume", str(run), "--trainer.max_epochs", "2"])
@@ -169,6 +170,7 @@ def test_errors_and_predictions_of_several_files(run: Path, tmp_path: Path, caps
     assert len(ase.io.read(tmp_path / "out.xyz", ":")) == 4
 
 
+@pytest.mark.slow
 def test_a_core_by_several_files(run: Path, tmp_path: Path) -> None:
     data = [f"{run.parent}/a.xyz", f"{run.parent}/b.xyz"]
     main(["core", str(run / "model.nnpot"), "--data", *data, "--out", str(tmp_path / "core.nnpot")])
@@ -186,6 +188,7 @@ def turned(frames: list[Atoms]) -> list[Atoms]:
     return changed
 
 
+@pytest.mark.slow
 def test_the_doctor_looks_at_each_file_of_a_folder(tmp_path: Path) -> None:
     frames = labelled_alloys(60)
     folder = tmp_path / "data"

@@ -18,6 +18,7 @@ def run(config: Path, out: Path, *more: str) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_has_the_same_structures_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tiny_config(tmp_path)
     whole = run(config, tmp_path / "whole", "--data.split", "blocks")

@@ -152,14 +152,20 @@ BEFORE_THE_FIRST_STEP = {
 }
 
 
-AT_THE_END_OF_TIME = [
-    pytest.param("max_time", place, marks=pytest.mark.slow if place in (*BEFORE_THE_FIRST_STEP.values(),)[1:4] else ())
-    for place in BEFORE_THE_FIRST_STEP.values()
-]
+FAST = ("SIGTERM", "SIGUSR2")
+"""The first place and the last."""
+
+BY_SIGNALS, AT_THE_END_OF_TIME = (
+    [
+        pytest.param(cause or name, place, marks=() if name in FAST else pytest.mark.slow)
+        for name, place in BEFORE_THE_FIRST_STEP.items()
+    ]
+    for cause in ("", "max_time")
+)
 
 
 @ended_anywhere
-@pytest.mark.parametrize(("cause", "place"), [*BEFORE_THE_FIRST_STEP.items(), *AT_THE_END_OF_TIME])
+@pytest.mark.parametrize(("cause", "place"), [*BY_SIGNALS, *AT_THE_END_OF_TIME])
 def test_what_ends_a_run_before_its_first_step_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, cause: str, place: str
 ) -> None:
@@ -243,6 +249,7 @@ def test_a_folder_that_a_run_is_writing_to_is_left_to_it(
     assert list(run.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_elsewhere_a_run_goes_on_equal_to_rounding_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

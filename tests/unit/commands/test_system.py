@@ -136,6 +136,7 @@ def test_the_time_of_a_step() -> None:
     assert all(microseconds > 0 for microseconds in measured.values())
 
 
+@pytest.mark.slow
 def test_lightning_is_not_loaded() -> None:
     code = (
         "import sys; from nnpot.commands import system; system.speeds = dict; system.facts();"

@@ -193,11 +193,11 @@ def test_a_folder_that_cannot_be_is_said_before_anything_is_read(
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("optimizer.lr", 0.02),
         ("potential.descriptor.init_args.cutoff", 3.5),
         *(
             pytest.param(*one, marks=pytest.mark.slow)
             for one in (
+                ("optimizer.lr", 0.02),
                 ("trainer.max_epochs", 2),
                 ("data.batch_size", 3),
                 ("loss.forces", 0.5),
@@ -237,6 +237,7 @@ def test_some_structures_may_lack_labels(tmp_path: Path) -> None:
     assert torch.isfinite(weights(tmp_path / "o/model.nnpot")).all()
 
 
+@pytest.mark.slow
 def test_a_batch_larger_than_the_data_set_works(tmp_path: Path) -> None:
     main(["train", "--config", str(tiny_config(tmp_path)), "--out", str(tmp_path / "o"), "--data.batch_size", "500"])
     assert (tmp_path / "o/model.nnpot").exists()
@@ -260,6 +261,7 @@ def test_a_plan_tells_the_prospects_and_writes_nothing(tmp_path: Path, capsys: p
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.slow
 def test_a_plan_tells_when_there_are_models_to_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -293,6 +295,7 @@ def test_a_plan_tells_what_is_likely(*, takes_all: bool, likely: tuple[float, fl
     assert plan._likely_in_words(likely, of_molecules=takes_all).startswith(told)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_for_the_pictures_is_one_sentence_and_the_run_is_finished_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -331,6 +334,7 @@ def test_the_page_is_refreshed_while_the_training_goes_on_and_changes_no_weight(
     torch.testing.assert_close(weights(tmp_path / "o/model.nnpot"), weights(run / "model.nnpot"), rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_a_page_that_cannot_be_refreshed_ends_no_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -347,6 +351,7 @@ def test_a_page_that_cannot_be_refreshed_ends_no_training(
     assert (tmp_path / "o/report.html").is_file()
 
 
+@pytest.mark.slow
 def test_early_stopping_stops(tmp_path: Path) -> None:
     arguments = ["--trainer.max_epochs", "60", "--trainer.patience", "2"]
     arguments += ["--optimizer.lr", "1e-12", "--optimizer.ema", "0"]
@@ -536,6 +541,7 @@ def test_a_weight_of_the_configuration_for_a_missing_label_is_a_warning(
     assert (warned in caplog.messages) is (extra != ["--loss.stress", "0"])
 
 
+@pytest.mark.slow
 def test_what_is_not_weighed_is_not_required(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, without(labelled_alloys(), "stress"))
     config.write_text(config.read_text().replace("stress: 1.0", "stress: 0.0, required: [stress]"))
@@ -543,6 +549,7 @@ def test_what_is_not_weighed_is_not_required(tmp_path: Path) -> None:
     assert (tmp_path / "o/model.nnpot").exists()
 
 
+@pytest.mark.slow
 def test_a_run_records_what_it_required(tmp_path: Path) -> None:
     main(["train", "--config", str(tiny_config(tmp_path)), "--out", str(tmp_path / "o"), *ONE_EPOCH, "--loss.forces=3"])
     assert yaml.safe_load((tmp_path / "o/config.yaml").read_text())["loss"]["required"] == ["forces"]

@@ -19,7 +19,7 @@ KINDS = ("ACE", "ACSF + ZBL", "ACE + core")
 pytestmark = pytest.mark.filterwarnings("ignore:.*TorchScript type system:UserWarning")
 
 
-@pytest.fixture(scope="module", params=[pytest.param("ACE", marks=pytest.mark.slow), *KINDS[1:]])
+@pytest.fixture(scope="module", params=[*(pytest.param(k, marks=pytest.mark.slow) for k in KINDS[:2]), KINDS[2]])
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -103,6 +103,7 @@ def test_it_names_no_device_and_no_operator_of_its_own(scripted: torch.jit.Scrip
     assert "ops.nnpot" not in code
 
 
+@pytest.mark.slow
 def test_results_in_float32_are_close_and_energies_are_added_in_float64() -> None:
     module = torch.jit.script(ScriptedEnergies(trained("ACE + ZBL"), torch.float32))
     pairs, numbers = pairs_of("cluster")

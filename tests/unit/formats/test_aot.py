@@ -81,6 +81,7 @@ def test_the_calculator_takes_the_precision_of_the_package() -> None:
     assert calculator.potential.cutoff == EXPORTED["ACSF"]().cutoff
 
 
+@pytest.mark.slow
 def test_it_loads_in_a_fresh_process() -> None:
     code = f"from nnpot import load; print(load({str(package_of('ACSF'))!r}).elements)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

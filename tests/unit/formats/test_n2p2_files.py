@@ -51,7 +51,9 @@ def _with_constant_linear(potential: NeuralNetworkPotential) -> NeuralNetworkPot
     return potential
 
 
-@pytest.mark.parametrize("units", [n2p2.ATOMIC, n2p2.Units(1.0, 1.0)], ids=["atomic", "eV and Å"])
+@pytest.mark.parametrize(
+    "units", [n2p2.ATOMIC, pytest.param(n2p2.Units(1.0, 1.0), marks=pytest.mark.slow)], ids=["atomic", "eV and Å"]
+)
 @pytest.mark.parametrize("name", WRITTEN)
 def test_what_is_written_is_read_again(name: str, units: n2p2.Units, tmp_path: Path) -> None:
     original = WRITTEN[name]()

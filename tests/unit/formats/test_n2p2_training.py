@@ -76,6 +76,7 @@ trainer: {max_epochs: 2, accelerator: cpu, dtype: float64}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", [pytest.param("tanh", marks=pytest.mark.slow), "[tanh, gaussian]"])
 def test_what_the_command_line_trained_is_written(activation: str, tmp_path: Path) -> None:
     train = write(tmp_path / "train.xyz", labelled_alloys())

@@ -29,8 +29,10 @@ each_target = pytest.mark.parametrize(
     [
         "native",
         *(
-            pytest.param(name, marks=pytest.mark.skipif(platform.machine() != "x86_64", reason="another processor"))
-            for name in ("x86-64-v3", "x86-64")
+            pytest.param(
+                name, marks=[*slow, pytest.mark.skipif(platform.machine() != "x86_64", reason="another processor")]
+            )
+            for name, slow in (("x86-64-v3", [pytest.mark.slow]), ("x86-64", []))
         ),
     ],
 )

@@ -160,7 +160,9 @@ repulsion: false
     ("own", "shown"),
     [
         pytest.param("activation: own_parts.Ramp", "Ramp", marks=pytest.mark.slow),
-        ("activation: {class_path: own_parts.Ramp, init_args: {depth: 0.5}}", "Ramp"),
+        pytest.param(
+            *("activation: {class_path: own_parts.Ramp, init_args: {depth: 0.5}}", "Ramp"), marks=pytest.mark.slow
+        ),
         pytest.param("activation: [silu, {class_path: own_parts.Ramp}]", "Ramp", marks=pytest.mark.slow),
         ("hidden: {class_path: own_parts.Tall, init_args: {width: 2}}", "Tanh"),
     ],

@@ -86,6 +86,7 @@ def test_a_packed_file_that_is_cut_off(tmp_path: Path, suffix: str, part: float)
         read_atoms(path)
 
 
+@pytest.mark.slow
 def test_how_much_is_left_of_a_packed_file_is_said(tmp_path: Path) -> None:
     path = tmp_path / "a.xyz.gz"
     path.write_bytes(gzip.compress(text_of(labelled_alloys(200)).encode())[:-9])

@@ -115,7 +115,10 @@ def test_nothing_but_free_atoms_gives_no_validation() -> None:
     assert set_aside(structures("oooo"), 0.5, "random", 0).positions == ()
 
 
-@pytest.mark.parametrize(("n", "fraction", "n_blocks"), [(100, 0.1, 1), (1000, 0.1, 5), (200, 0.1, 2), (12, 0.25, 1)])
+@pytest.mark.parametrize(
+    ("n", "fraction", "n_blocks"),
+    [(100, 0.1, 1), pytest.param(1000, 0.1, 5, marks=pytest.mark.slow), (200, 0.1, 2), (12, 0.25, 1)],
+)
 def test_blocks_are_some_that_follow_one_another(n: int, fraction: float, n_blocks: int) -> None:
     for seed in range(5):
         positions, _ = set_aside(structures("O" * n), fraction, "blocks", seed)

@@ -107,6 +107,7 @@ def test_a_potential_with_holes_has_none_afterwards() -> None:
     assert [f.factor > 1 for f in findings] == [f.elements == ("H", "H") for f in findings]
 
 
+@pytest.mark.slow
 def test_the_repulsion_is_raised_where_it_is_too_weak_but_not_without_end() -> None:
     potential = network_potential(ace(), energy_scale=1000.0)
     guarded, findings = with_core(potential, ALLOYS)

@@ -34,6 +34,10 @@ def alloy(n: int = 3) -> Atoms:
     return atoms
 
 
+WRONG = "of another element"
+"""The masses of which both ways warn."""
+
+
 @pytest.mark.parametrize(
     ("case", "ranks"),
     [
@@ -73,6 +77,7 @@ def test_loops_in_the_input_work(model: Path, tmp_path: Path) -> None:
     assert len(thermo(tmp_path / "log")["Step"]) == 4
 
 
+@pytest.mark.slow
 def test_a_rank_without_atoms_and_atoms_without_neighbours(model: Path, tmp_path: Path) -> None:
     atoms = SYSTEMS["no neighbors"]()
     atoms.center(vacuum=4.0)
@@ -109,7 +114,9 @@ def test_the_reach_of_ghosts_is_not_made_shorter(model: Path, tmp_path: Path) ->
     assert_as_in_ase(result, atoms)
 
 
-@pytest.mark.parametrize("case", MASSES)
+@pytest.mark.parametrize(
+    "case", [WRONG, *(pytest.param(case, marks=pytest.mark.slow) for case in MASSES if case != WRONG)]
+)
 def test_a_type_with_the_mass_of_another_element_is_warned_of(case: str, model: Path, tmp_path: Path) -> None:
     before, elements, warning = MASSES[case]
     script = write_input(tmp_path, alloy(1), model, elements=elements)
@@ -147,7 +154,7 @@ def test_what_every_way_into_lammps_refuses(case: str, model: Path, tmp_path: Pa
             "run_style respa leaves out the forces",
             marks=pytest.mark.slow,
         ),
-        ("H O Cu Au", "H O Cu ${gold}", "there is no variable gold"),
+        pytest.param("H O Cu Au", "H O Cu ${gold}", "there is no variable gold", marks=pytest.mark.slow),
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(

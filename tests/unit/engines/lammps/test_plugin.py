@@ -136,11 +136,18 @@ run 0
 """What is unknown of atoms and of the whole system, at every tenth step."""
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-@pytest.mark.parametrize("case", ["alloy, 256 atoms", "empty ranks", "slab", "one atom"])
+@pytest.mark.parametrize(
+    ("case", "ranks"),
+    [
+        ("empty ranks", 2),
+        ("slab", 1),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in (("alloy, 256 atoms", 1), ("alloy, 256 atoms", 2), ("empty ranks", 1), ("one atom", 1))
+        ),
+    ],
+)
 def test_what_is_unknown_is_what_the_calculator_tells(case: str, ranks: int, tmp_path: Path) -> None:
-    if ranks > 1 and case not in ("alloy, 256 atoms", "empty ranks"):
-        pytest.skip("one rank suffices")
     atoms = CASES[case]()
     done = with_plugin(write_input(tmp_path, atoms, package_of("ACE + ZBL"), ASKED), ranks)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -253,7 +260,7 @@ def test_bonds_need_special_bonds_of_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("exclusion", "is_refused"),
     [
-        ("neigh_modify exclude type 3 4", True),
+        pytest.param("neigh_modify exclude type 3 4", True, marks=pytest.mark.slow),
         ("group one id 1\nneigh_modify exclude group one all", True),
         ("group none empty\nneigh_modify exclude group none none", False),
     ],
@@ -264,7 +271,7 @@ def test_no_pair_may_be_excluded(exclusion: str, is_refused: bool, tmp_path: Pat
     assert ("neigh_modify exclude drops pairs of atoms" in done.stdout) is is_refused
 
 
-@pytest.mark.parametrize("case", MASSES)
+@pytest.mark.parametrize("case", [pytest.param(c, marks=() if MASSES[c][2] else pytest.mark.slow) for c in MASSES])
 def test_a_type_with_the_mass_of_another_element_is_warned_of_once(case: str, tmp_path: Path) -> None:
     before, elements, warning = MASSES[case]
     more = {"before": before, "elements": elements}
@@ -293,8 +300,8 @@ def test_results_that_are_no_numbers_end_the_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        *REFUSED.values(),
-        ({"newton": "off"}, "needs newton on"),
+        *(pytest.param(*one, marks=pytest.mark.slow if k else ()) for k, one in enumerate(REFUSED.values())),
+        pytest.param({"newton": "off"}, "needs newton on", marks=pytest.mark.slow),
         ({"elements": "H O Cu Ag"}, "knows the elements H O Cu Au, not Ag of atom type 4"),
         pytest.param({"model": "nothing.pt2"}, "cannot use nothing.pt2", marks=pytest.mark.slow),
         ({"model": "in.lammps"}, "cannot use in.lammps"),
@@ -312,7 +319,7 @@ def test_what_cannot_be_is_said_in_one_sentence(change: dict[str, str], complain
     ("old", "new", "complaint"),
     [
         ('"instructions": "', '"instructions": "moon512f ', "this one has no moon512f"),
-        ('"machine": "', '"machine": "moon_', "this one has no moon_"),
+        pytest.param('"machine": "', '"machine": "moon_', "this one has no moon_", marks=pytest.mark.slow),
         (f'"nnpot": "{aot.FORMAT}"', '"nnpot": "4"', "not a package that this plugin reads"),
     ],
 )
@@ -325,9 +332,7 @@ def test_packages_that_do_not_run_here_are_refused(old: str, new: str, complaint
     assert "export the model again" in error
 
 
-@pytest.mark.parametrize(
-    "place", [pytest.param(0.0, marks=pytest.mark.slow), 0.5, pytest.param(0.9999, marks=pytest.mark.slow), 1.0]
-)
+@pytest.mark.parametrize("place", [*(pytest.param(x, marks=pytest.mark.slow) for x in (0.0, 0.5, 0.9999)), 1.0])
 def test_a_changed_byte_is_found_before_anything_is_loaded(place: float, tmp_path: Path) -> None:
     path = with_metadata(
         tmp_path / "other.pt2", '"machine": "', '"machine": "moon_'
@@ -340,7 +345,7 @@ def test_a_changed_byte_is_found_before_anything_is_loaded(place: float, tmp_pat
     assert "it has changed since it was written: its checksum differs; export the model again" in error
 
 
-@pytest.mark.parametrize("size", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (50, 71)), 5000])
+@pytest.mark.parametrize("size", [*(pytest.param(n, marks=pytest.mark.slow) for n in (0, 50, 71)), 5000])
 def test_a_truncated_package_is_refused(size: int, tmp_path: Path) -> None:
     path = tmp_path / "other.pt2"
     path.write_bytes(package_of("ACSF").read_bytes()[:size])
