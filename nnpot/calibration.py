@@ -193,10 +193,10 @@ def _has_hidden_layers(potential: NeuralNetworkPotential) -> bool:
     return not isinstance(hidden, Network) and len(hidden) > 0
 
 
-def in_words(unseen: Sequence[Structure], which: str = "that it was not trained on") -> str:
+def in_words(unseen: Sequence[Structure], which: str = " that it was not trained on") -> str:
     """Return what an uncertainty was made to agree with, and which structures these are."""
     n = len(subsample(unseen, MOST_UNSEEN))
-    return f"calibrated with {n} structures {which}"
+    return f"calibrated with {n} structures{which}"
 
 
 def _fill(uncertainty: Uncertainty, s: int, hidden: Hidden) -> None:

@@ -70,7 +70,7 @@ def examine_shortly(
     *,
     is_new: bool = True,
 ) -> Page:
-    """Look at what takes little time: exact on two structures, dimers, the data, 1 ps of hot dynamics.
+    """Look at what takes little time: the data, exact on two structures, dimers, 1 ps of hot dynamics.
 
     What there is no time for is cut short or left out, which the page says.
 
@@ -85,6 +85,7 @@ def examine_shortly(
     subject = Subject(potential, tuple(used or structures), tuple(structures), clock=Clock(seconds), is_new=is_new)
     kelvin, said, guess = _thermal(temperature, subject)
     found, shown, runs = _Found(silent), list[Curve](), list[HotRun]()
+    found.take(data(subject, most_structures=50))
     with subject.clock.within(FOR_EXACT):
         found.take(exact(subject, n_structures=2))
     with subject.clock.within(FOR_ALL_BUT_DYNAMICS):
@@ -93,10 +94,6 @@ def examine_shortly(
             found.take(dimers(subject, shown))
         else:
             found.take(iter([NotLooked("smooth", "dimers", NO_TIME)]))
-        if subject.clock.left > 0:
-            found.take(data(subject, most_structures=50))
-        else:
-            found.take(iter([NotLooked("data", "errors", NO_TIME)]))
     lines, runs = hot(subject, kelvin, 1.0, 1)
     found.take(iter(lines))
     told = [f"a short examination, on {len(subject.known)} structures; all of it: nnpot check MODEL DATA"]

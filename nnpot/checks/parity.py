@@ -78,7 +78,7 @@ def calculator(subject: Subject, structures: Sequence[Structure]) -> Found:
 def exports(subject: Subject, structures: Sequence[Structure]) -> Found:
     """Compare with exported files: packages, folders for LAMMPS and n2p2, models of metatomic."""
     if not subject.exports:
-        yield NotLooked("exact", FILES, "none given; --exports FILE")
+        yield NotLooked("exact", FILES, "none given; --exports [FILE]")
     for path in subject.exports:
         try:
             other, dtype = _opened(path)

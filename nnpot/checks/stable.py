@@ -130,8 +130,9 @@ class Farthest(OnExtrapolation):
 
 
 def starts(subject: Subject, n: int) -> list[Structure]:
-    """Return up to n structures for dynamics: periodic cells of few atoms are repeated."""
-    return [_repeated(structure) for structure in subject.picked(n)]
+    """Return up to n structures for dynamics, in which atoms see one another: periodic cells of few are repeated."""
+    cutoff = subject.potential.cutoff
+    return [_repeated(s) for s in subject.picked(n) if len(neighbor_pairs(s, cutoff).i) > 0]
 
 
 def _repeated(structure: Structure) -> Structure:
@@ -154,7 +155,7 @@ def constant_energy(subject: Subject, temperature: float, picoseconds: float) ->
     """Run at constant energy, and shortly with two time steps."""
     structures = starts(subject, 1)
     if not structures:
-        yield from _none(NVE_DRIFT, NVE_ORDER, AT_T)
+        yield from _none(subject, NVE_DRIFT, NVE_ORDER, AT_T)
         return
     atoms, farthest = structures[0].to_ase(), Farthest()
     atoms.calc = NNPotCalculator(subject.potential, dtype="float64", on_extrapolation=farthest)
@@ -191,7 +192,7 @@ def hot(
     """
     structures = starts(subject, n_runs)
     if not structures:
-        return list(_none(HOT_DISTANCE, HOT_HEAT, HOT_ENERGY, HOT_GRADE)), []
+        return list(_none(subject, HOT_DISTANCE, HOT_HEAT, HOT_ENERGY, HOT_GRADE)), []
     calculator = NNPotCalculator(subject.single, on_extrapolation="ignore")
     lowest = _lowest_energies(subject)
     runs, falls = list[HotRun](), list[float]()
@@ -366,6 +367,7 @@ def _lowest_energies(subject: Subject) -> dict[tuple[tuple[int, float], ...], fl
     return lowest
 
 
-def _none(*names: str) -> Found:
+def _none(subject: Subject, *names: str) -> Found:
+    why = "no atom has another within the cutoff" if subject.known else "no structures given; --structures FILE"
     for name in names:
-        yield NotLooked("stable", name, "no structures given; --structures FILE")
+        yield NotLooked("stable", name, why)

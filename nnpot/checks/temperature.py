@@ -36,7 +36,8 @@ def temperature_of(potential: Potential, data: Sequence[Structure]) -> tuple[flo
 
     Where structures are those of an equilibrium their forces tell it (:func:`configurational`), but no more than the
     fluctuation of their energies at equal composition, 3/2 N (kT)²: labels of another method than that of the dynamics
-    have larger forces.  Elsewhere energies lie 3/2 kT per atom above their minimum; the lowest of them stands for it.
+    have larger forces.  Elsewhere that fluctuation tells it, unless it is larger than any of matter, as of strained
+    cells: then energies lie 3/2 kT per atom above their minimum, for which the lowest of them stands.
 
     Args:
         potential: In float64.
@@ -44,11 +45,12 @@ def temperature_of(potential: Potential, data: Sequence[Structure]) -> tuple[flo
     """
     told = energies_of(data)
     by_forces = configurational(potential, data)
-    if by_forces is not None and by_forces >= COLDEST:
-        fluctuations = [np.std(e, ddof=1) * np.sqrt(2 / (3 * len(key))) / units.kB for key, e in told.items()]
-        if fluctuations and np.median(fluctuations) < by_forces:
-            return _taken(float(np.median(fluctuations)), "the fluctuation of the energies")
+    of_each = [np.std(e, ddof=1) * np.sqrt(2 / (3 * len(key))) / units.kB for key, e in told.items()]
+    fluctuation = float(np.median(of_each)) if told else np.inf
+    if by_forces is not None and COLDEST <= by_forces <= fluctuation:
         return _taken(by_forces, "forces and their slope")
+    if COLDEST <= fluctuation <= HOTTEST:
+        return _taken(fluctuation, "the fluctuation of the energies")
     if not told:
         why = f"since no composition has {LEAST_FRAMES} energies to tell a temperature from"
         return ROOM, f"{ROOM:.0f} K, a guess, {why}; {OTHERWISE}"

@@ -2,9 +2,9 @@
 
 1. Is there a line of the group *exact* that has failed: "do not use". What is calculated is then not what the model
    is, whatever it was trained on.
-2. Otherwise the model is "fit for dynamics at T near the training data" if dynamics was run and neither a line of the
-   group *stable* that bears on it nor one of *smooth* nor one of *data* has failed; it is "not fit for dynamics" if one
-   has, with the worst of them; and nothing is said of dynamics that was not run.
+2. Otherwise the model is "fit for dynamics at T near the training data" if dynamics was run and every line that bears
+   on it has passed, whatever its group; "not for dynamics" if one has failed, "look before dynamics" if one is to be
+   looked at, with these; and nothing is said of dynamics that was not run.
 3. Whatever a line that has not passed bars is named, "not for …", with the sentence of the line: first what has
    failed, then "look before" with what is to be looked at.
 4. Of a model that does not know where it extrapolates it is said in the end that this was not looked at: without that
@@ -49,25 +49,26 @@ def _sentences(
     if wrong:
         named = "; ".join(f"{line.name}: {line.sentence}" for line in wrong)
         return [(NEVER, f": {named}")]
-    sentences = _of_dynamics(failed, temperature, guess)
+    sentences = _of_dynamics(lines, temperature, guess)
     for status, beginning in ((Status.FAILED, "not for"), (Status.LOOK, "look before")):
         of_status = [line for line in lines if line.status == status and line.bars not in ("", DYNAMICS)]
         for what in dict.fromkeys(line.bars for line in of_status):
             because = "; ".join(line.sentence for line in of_status if line.bars == what)
             sentences.append((f"{beginning} {what}", f", because {because}"))
-    doubtful = [line for line in lines if line.status == Status.LOOK and line.bars == DYNAMICS]
-    if doubtful:
-        sentences.append((f"look before {DYNAMICS}", f": {'; '.join(line.sentence for line in doubtful)}"))
-    sentences = sentences or [("nothing speaks against it in what was looked at", "")]
+    sentences = sentences or [(f"nothing speaks against it in what was looked at, {DYNAMICS} not included", "")]
     if any(one.why == NO_GRADE for one in not_looked):
         sentences.append(("where it extrapolates was not looked at", f", since {NO_GRADE}"))
     return sentences
 
 
-def _of_dynamics(failed: Sequence[Line], temperature: float | None, guess: str) -> list[tuple[str, str]]:
-    against = [line for line in failed if line.bars == DYNAMICS]
-    if against:
-        return [(f"not for {DYNAMICS}", f", because {'; '.join(line.sentence for line in against)}")]
-    if temperature is None:
-        return []
-    return [(f"fit for {DYNAMICS} at {temperature:.0f} K near the training data", guess and f" ({guess})")]
+def _of_dynamics(lines: Sequence[Line], temperature: float | None, guess: str) -> list[tuple[str, str]]:
+    against, doubtful = (
+        "; ".join(line.sentence for line in lines if line.bars == DYNAMICS and line.status == status)
+        for status in (Status.FAILED, Status.LOOK)
+    )
+    at = "" if temperature is None else f" at {temperature:.0f} K near the training data"
+    of_guess = guess and f" ({guess})"
+    sentences = [(f"not for {DYNAMICS}", f", because {against}")] if against else []
+    if doubtful:
+        sentences.append((f"look before {DYNAMICS}{'' if against else at}", f"{of_guess}: {doubtful}"))
+    return sentences or ([(f"fit for {DYNAMICS}{at}", of_guess)] if at else [])

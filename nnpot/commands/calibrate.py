@@ -61,7 +61,8 @@ def calibrate(
     path = model.with_name(f"{model.stem}-calibrated.nnpot") if out is None else out
     of = short_name(data) if train is None else f"{short_name(data)}, trained on {short_name(train)}"
     save(calibrated(potential, known, unseen), path, {**read_summary(model), "uncertainty": f"of {of}"})
-    print(f"{in_words(unseen)}\nwritten: {path}")
+    which = " that it was not trained on" if train is not None else ", any of which it may have been trained on"
+    print(f"{in_words(unseen, which)}\nwritten: {path}")
     return path
 
 

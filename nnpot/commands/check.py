@@ -63,11 +63,13 @@ def check(
     Raises:
         FileNotFoundError: If a file is not there.
         ValueError: If a file cannot be read, a structure holds an element that the model does not know, the temperature
-            is not positive, or the model is a package.
+            is not positive, the model is a package, or exported files are given for a short look.
         SystemExit: With code 1 if a line has failed.
     """
     if temperature is not None and not 0 < temperature < 1e5:
         raise ValueError(f"temperature must be positive and below 100000 K, got {temperature}")
+    if short and exports:
+        raise ValueError("--short compares no exported files: leave it out, or --exports")
     potential = load(model, torch.float64)
     if any(isinstance(part, AOTPotential) for part in potential.modules()):
         raise ValueError(f"{model} is a package; check the model file that it was made from, with --exports {model}")

@@ -12,6 +12,7 @@ from nnpot.commands.closing_check import closing_check
 from nnpot.commands.committee_report import parts_of_members, report_of_committee
 from nnpot.committee import Committee
 from nnpot.io import MODEL, load, read_summary, save
+from nnpot.machine.signals import InterruptedRunError
 from nnpot.training.processes import is_first
 
 log = logging.getLogger("nnpot")
@@ -53,7 +54,11 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
         if (folder / "report.txt").is_file() and (folder / MODEL).is_file():
             continue
         started = folder if (folder / "last.ckpt").is_file() else None
-        train(out=folder, seed=seed + k, **{**settings, "resume": started, "check": False})
+        try:
+            train(out=folder, seed=seed + k, **{**settings, "resume": started, "check": False})
+        except InterruptedRunError as error:
+            error.add_note(f"this was member {k + 1} of {n}: the same command once more goes on with the committee")
+            raise
     if not is_first(settings["trainer"]):  # which tells
         return out / MODEL
     of_members = [read_summary(folder / MODEL) for folder in folders]
@@ -82,4 +87,4 @@ def _calibrated(committee: Committee, folders: Sequence[Path], settings: Mapping
         assert isinstance(new, Committee)
     except ValueError as error:
         return committee, f"the committee does not know how large its errors are: {error}"
-    return new, in_words(unseen, "that no member was trained on")
+    return new, in_words(unseen, " that no member was trained on")

@@ -72,7 +72,8 @@ def predict(
     files = read_files(structures)
     if out.exists() and any(out.samefile(file.path) for file in files):
         raise ValueError(f"{out} is the file to predict, whose labels would be lost; give another one to write to")
-    if out.is_file() and not _holds_predictions(out):
+    is_there = out.is_file() and out.stat().st_size > 0
+    if is_there and not _holds_predictions(out):
         raise FileExistsError(f"{out} is there already and holds no predictions; name a new file behind the structures")
     frames = [(atoms, place) for file in files for atoms, place in zip(file.frames, file.places, strict=True)]
     has_charges = bool(calculator.potential.heads)
@@ -95,7 +96,7 @@ def predict(
             ase.io.write(text, atoms, format="extxyz")
             add(text.getvalue())
             counted.advance()
-    print(f"{len(frames)} structures written to {out}")
+    print(f"{len(frames)} structures written to {out}" + (", in place of earlier predictions" if is_there else ""))
     for told in compositions.complaints(calculator.potential, (atoms.numbers.tolist() for atoms, _ in frames)):
         log.warning("%s", told)
     if calculator.potential.is_calibrated:
@@ -105,10 +106,10 @@ def predict(
 
 
 def _holds_predictions(path: Path) -> bool:
-    """Whether a file begins as those that :func:`predict` writes, or is empty, so that nothing is lost with it."""
+    """Whether a file begins as those that :func:`predict` writes."""
     with path.open(encoding="utf-8", errors="replace") as file:
         beginning = [file.readline(), file.readline()]
-    return not beginning[0].strip() or f"{PREDICTED_BY}=" in beginning[1]
+    return f"{PREDICTED_BY}=" in beginning[1]
 
 
 def _total_charges(files: Sequence[FileFrames], key: str) -> list[float]:

@@ -158,7 +158,8 @@ def train(
                 fit(engine, task, served, None if checkpoint is None else checkpoint.path)
             except BaseException as error:
                 if engine.is_global_zero:
-                    error.add_note(_saved_all_the_same(report, began, error, check=check))
+                    twin = Twin(start.record, data, loss, optimizer, trainer)
+                    error.add_note(_saved_all_the_same(report, began, error, twin, check=check))
                 elif isinstance(error, InterruptedRunError):  # the first process tells; it would be killed by an error
                     raise SystemExit(0) from error
                 raise
@@ -331,7 +332,7 @@ def _finished(
         raise
 
 
-def _saved_all_the_same(report: RunReport, began: float, error: BaseException, *, check: bool) -> str:
+def _saved_all_the_same(report: RunReport, began: float, error: BaseException, twin: Twin, *, check: bool) -> str:
     """Save what a training has reached that an error, somebody or its time limit has ended, and say where it is."""
     folder = report.folder
     try:
@@ -343,6 +344,8 @@ def _saved_all_the_same(report: RunReport, began: float, error: BaseException, *
         if isinstance(error, InterruptedRunError):
             _cut_short(report, final, began, is_planned=error.code == TIME_IS_OVER, check=check)
         reached = f"{folder / MODEL} holds {weights_in_words(folder)}"
+        if twin.is_wanted(final, report.split):
+            reached += ", without error bars, which a twin gives when the training has come to its end"
     except (OSError, ValueError) as another:
         reached = f"no model is written ({another})"
     if isinstance(error, NotFiniteError):  # it would come to the same again

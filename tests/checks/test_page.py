@@ -75,7 +75,15 @@ def test_dynamics_that_failed_is_barred() -> None:
 
 
 def test_nothing_is_said_of_dynamics_that_was_not_run() -> None:
-    assert verdict([line(0.1)], None) == ("nothing speaks against it in what was looked at",)
+    assert verdict([line(0.1)], None) == ("nothing speaks against it in what was looked at, dynamics not included",)
+
+
+def test_dynamics_that_is_to_be_looked_at_is_not_called_fit() -> None:
+    lines = [line(2, "stable", DYNAMICS), line(3, "data", DYNAMICS), line(0.1)]
+    assert verdict(lines, 300.0, (), "a guess") == (
+        "look before dynamics at 300 K near the training data (a guess): it is 2; it is 3",
+    )
+    assert verdict(lines, None) == ("look before dynamics: it is 2; it is 3",)
 
 
 def test_what_nobody_knows_of_extrapolation_is_said() -> None:
@@ -276,8 +284,9 @@ def test_only_what_has_labels_counts_as_labelled(
 def test_the_short_form_says_what_there_was_no_time_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     structures = [Structure.from_ase(atoms) for atoms in ase.io.read(data(tmp_path / "t.xyz", MorsePairs()), ":")]
     page = examine_shortly(MorsePairs().double(), structures, seconds=0.0)
-    assert {one.name for one in page.lines} <= {FORCES, STRESS}
-    assert page.verdict == ("nothing speaks against it in what was looked at",)
+    assert {one.name for one in page.lines if one.group != "data"} <= {FORCES, STRESS}
+    assert any(one.group == "data" for one in page.lines)  # errors take no time, and tell most
+    assert page.verdict[0] == "nothing speaks against it in what was looked at, dynamics not included"
     assert [one.name for one in page.not_looked][-1] == "hot dynamics"
     assert page.temperature is None
     monkeypatch.setattr(examination, "hot", lambda *_: ([], []))

@@ -254,16 +254,22 @@ def test_atoms_displaced_at_random_are_in_no_equilibrium() -> None:
         said = potential.predict(bare)
         frames.append(bare.with_labels(energy=float(said.energy), forces=said.forces * torch.tensor([[0.3], [1], [1]])))
     assert configurational(potential, frames) is None
-    assert "guessed from the spread of the energies" in temperature_of(potential, frames)[1]
+    assert "forces" not in temperature_of(potential, frames)[1]
 
 
 def thermal(kelvin: float, n: int = 8) -> list[Structure]:
+    """Crystals whose energies are 3/2 kT per atom above their minimum, and vary as much."""
     above = [0.0, 0.75, 1.0, 1.25, 2.0]
     return [crystal().with_labels(energy=n * (-3.0 + 1.5 * units.kB * kelvin * x)) for x in above]
 
 
-@pytest.mark.parametrize(("kelvin", "taken"), [(600.0, 600.0), (20_000.0, 2000.0)])
-def test_without_forces_the_temperature_follows_from_the_spread(kelvin: float, taken: float) -> None:
+def canonical(kelvin: float, n: int = 8) -> list[Structure]:
+    above = units.kB * kelvin * np.random.default_rng(0).gamma(1.5 * n, size=200)
+    return [crystal().with_labels(energy=-3.0 * n + e) for e in above]
+
+
+@pytest.mark.parametrize(("kelvin", "taken"), [(1500.0, 1500.0), (20_000.0, 2000.0)])
+def test_energies_that_vary_too_much_tell_by_their_mean(kelvin: float, taken: float) -> None:
     found, said = temperature_of(MorsePairs(), thermal(kelvin))
     assert found == taken
     assert ("limited" in said) == (kelvin != taken)
@@ -271,11 +277,27 @@ def test_without_forces_the_temperature_follows_from_the_spread(kelvin: float, t
     assert said.endswith("; nnpot check --temperature says another")
 
 
+def test_without_forces_the_fluctuation_of_the_energies_tells() -> None:
+    found, said = temperature_of(MorsePairs(), canonical(300.0))
+    assert found == pytest.approx(300.0, rel=0.15)
+    assert "guessed from the fluctuation of the energies" in said
+
+
 def test_without_a_spread_it_is_room_temperature() -> None:
     assert temperature_of(MorsePairs(), [crystal()])[0] == 300.0
     assert "no composition" in temperature_of(MorsePairs(), [])[1]
     found, said = temperature_of(MorsePairs(), thermal(1.0))
     assert (found, "the energies hardly spread" in said) == (300.0, True)
+
+
+def test_an_atom_that_sees_no_other_tells_nothing_of_dynamics() -> None:
+    alone = Structure.from_ase(Atoms("Cu", cell=[20, 20, 20], pbc=True))
+    found = [
+        *constant_energy(subject(MorsePairs(), alone), 300.0, 0.02),
+        *hot(subject(MorsePairs(), alone), 300.0, 0.02, 1)[0],
+    ]
+    assert {one.why for one in found if isinstance(one, NotLooked)} == {"no atom has another within the cutoff"}
+    assert by_name(found) == {}
 
 
 def test_heat_of_the_start_that_the_thermostat_takes_up_is_no_runaway() -> None:

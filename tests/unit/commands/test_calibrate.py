@@ -58,6 +58,14 @@ def test_a_finished_model_gets_the_same(runs: dict[str, Path], tmp_path: Path, c
     assert read_summary(out)["uncertainty"] == "of validation.xyz, trained on train.xyz"
 
 
+def test_nothing_is_claimed_of_structures_that_nobody_knows(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["calibrate", str(runs["unknown"] / "model.nnpot"), str(runs["train"]), "--out", str(tmp_path / "new.nnpot")])
+    said = capsys.readouterr().out.splitlines()[0]
+    assert said == "calibrated with 16 structures, any of which it may have been trained on"
+
+
 def test_structures_that_it_was_trained_on_are_no_measure(
     runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,8 +12,10 @@ from nnpot.__main__ import main
 from nnpot.commands.members import train_members
 from nnpot.committee import Committee
 from nnpot.io import load, read_summary
+from nnpot.machine.signals import TIME_IS_OVER, InterruptedRunError
 from nnpot.structure import Structure
 from nnpot.training.checkpoint import Checkpoint
+from nnpot.training.options import DataOptions
 
 
 def test_its_members_differ_by_their_seeds_and_what_is_done_is_not_done_again(
@@ -45,6 +47,15 @@ def test_its_members_differ_by_their_seeds_and_what_is_done_is_not_done_again(
     assert [(out / f"member-{k}/model.nnpot").stat().st_mtime_ns for k in range(3)] == times
     assert (out / "member-1/report.txt").is_file()
     assert (out / "model.nnpot").is_file()
+
+
+def test_a_member_that_is_ended_says_how_its_committee_goes_on(tmp_path: Path) -> None:
+    def ended(**_: object) -> Path:
+        raise InterruptedRunError(TIME_IS_OVER)
+
+    with pytest.raises(InterruptedRunError) as stop:
+        train_members(2, ended, tmp_path, 0, resume=None, data=DataOptions(tmp_path), plan=False)
+    assert stop.value.__notes__ == ["this was member 1 of 2: the same command once more goes on with the committee"]
 
 
 def test_what_a_committee_cannot_be_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -166,7 +166,10 @@ def test_errors_and_predictions_of_several_files(run: Path, tmp_path: Path, caps
     write(tmp_path / "iron.xyz", [Atoms("Fe2", [[0, 0, 0], [0, 0, 2.5]])])
     line = refusal(capsys, "predict", model, folder / "a.xyz", tmp_path / "iron.xyz", tmp_path / "out.xyz")
     assert "iron.xyz, frame 0: " in line
+    capsys.readouterr()
     main(["predict", model, f"{folder}/a.xyz", str(tmp_path / "out.xyz")])
+    assert "4 structures written to " in (told := capsys.readouterr().out)
+    assert "out.xyz, in place of earlier predictions" in told
     assert len(ase.io.read(tmp_path / "out.xyz", ":")) == 4
 
 

@@ -137,6 +137,19 @@ def test_a_time_limit_ends_a_run(
     assert Checkpoint.read(tmp_path / "o/last.ckpt").finished
 
 
+def test_a_model_whose_twin_is_not_trained_for_want_of_time_is_said_to_have_no_error_bars(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_train = ["--data.batch_size", "2", "--data.validation", "0", "--trainer.max_time", "99"]
+    monkeypatch.setattr("nnpot.training.stop.time", SimpleNamespace(perf_counter=lambda: float("inf")))
+    for wanted in ("true", "false"):
+        out = tmp_path / wanted
+        given = arguments(tmp_path, [*all_train, "--uncertainty", wanted, "--out", str(out)])
+        code, line = stopped(capsys, *given)
+        assert code == 75
+        assert ("without error bars, which a twin gives" in line) == (wanted == "true")
+
+
 # The signal's exception may come between `open` and `with`, and leave a file to be closed with its last name.  That is
 # so for any exception out of a handler, ends with the process, and is not what these tests are about.
 ended_anywhere = pytest.mark.filterwarnings(
