@@ -1,7 +1,8 @@
 """Make the uncertainty of a trained potential: from its training structures, and from some that it has not seen."""
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -152,6 +153,7 @@ def calibrated(
 
     if errors is None:
         factors = _compared(whole(uncertainty), judges)
+        factors = replace(factors, energy=max(factors.energy, _of_seen_energies(whole(uncertainty), known)))
     else:
         factors = _left_out(errors, hidden, Hidden.of(bare, judges), trained.elements)
     for s, element in enumerate(trained.elements):
@@ -233,6 +235,23 @@ def _compared(potential: Potential, unseen: Sequence[Structure]) -> Factors:
     found = [_Errors.of(potential, potential.elements, s) for s in unseen]
     energy, forces, virial = _by_kind(found, potential.elements, _ratio)
     return Factors(max(energy, 1e-12), forces, virial)  # there may be no error at all
+
+
+def _of_seen_energies(potential: Potential, known: Sequence[Structure]) -> float:
+    """Errors of energies that were trained on, relative to what is expected; those of others are hardly smaller.
+
+    Few unseen structures hold few of a rare kind.  The worst hundredth, whose labels may be wrong, does not count.
+    """
+    pairs = []
+    for s in subsample([s for s in known if s.energy is not None], MOST_UNSEEN):
+        prediction = potential.predict(s)
+        assert s.energy is not None
+        pairs.append((s.energy - float(prediction.energy), float(prediction["energy_uncertainty"])))
+    if len(pairs) < FEWEST:
+        return 0.0
+    found = np.array(pairs)
+    usual = np.argsort(np.abs(found[:, 0]) / np.maximum(found[:, 1], 1e-300))[: math.ceil(0.99 * len(found))]
+    return _ratio(found[usual])
 
 
 def _left_out(errors: Typical, known: Hidden, judges: Hidden, elements: Sequence[str]) -> Factors:

@@ -15,7 +15,7 @@ from nnpot.calibration import FEWEST, OUTSIDE, REGULAR, Hidden, Typical, calibra
 from nnpot.committee import Committee
 from nnpot.functional.clusters import Clusters
 from nnpot.network_potential import NeuralNetworkPotential
-from nnpot.potential import SumPotential
+from nnpot.potential import Potential, SumPotential
 from nnpot.repulsion import ZBL
 
 ELEMENTS = ("Cu", "Au")
@@ -31,9 +31,14 @@ def structures(n: int, seed: int) -> list[Structure]:
     return [Structure.from_ase(atoms) for atoms in labelled_alloys(n, seed)]
 
 
+def learned(potential: Potential) -> list[Structure]:
+    """Training structures whose energies a potential has learned without an error."""
+    return [s.with_labels(energy=float(potential.predict(s).energy)) for s in structures(20, 0)]
+
+
 @cache
 def result() -> NeuralNetworkPotential:
-    new = calibrated(potential(), structures(20, 0), structures(12, 7))
+    new = calibrated(potential(), learned(potential()), structures(12, 7))
     assert isinstance(new, NeuralNetworkPotential)
     return new
 
@@ -50,6 +55,35 @@ def test_energies_and_stresses_of_unseen_structures_are_off_by_what_is_expected(
     stresses = [(p.stress[0] - s.labels["stress"]) * s.cell.det() for s, p in told]
     expected = [p.stress_uncertainty.repeat(6) * s.cell.det() for s, p in told]
     assert ratio(stresses, expected) == pytest.approx(1, rel=1e-9)
+
+
+def test_energies_are_off_by_no_less_than_those_that_were_trained_on() -> None:
+    known, lucky = structures(20, 0), []
+    for s in structures(12, 7):  # as where few unseen structures hold none of a rare kind
+        lucky.append(s.with_labels(energy=float(potential().predict(s).energy) + 1e-3))
+    new = calibrated(potential(), known, lucky)
+    errors, expected = (
+        torch.stack(x)
+        for x in zip(
+            *((p.energy - s.energy, p.energy_uncertainty) for s, p in zip(known, new.predict(known), strict=True)),
+            strict=True,
+        )
+    )
+    assert ratio([errors], [expected]) == pytest.approx(1, rel=1e-9)  # a hundredth of twenty is none
+    forces = [
+        (p.forces_uncertainty, q.forces_uncertainty)
+        for p, q in zip(new.predict(lucky), result().predict(lucky), strict=True)
+    ]
+    torch.testing.assert_close(*map(torch.cat, zip(*forces, strict=True)))
+
+
+def test_a_wrong_label_among_many_does_not_count() -> None:
+    known = [*structures(20, 0) * 5, structures(20, 0)[0].with_labels(energy=1e6)]
+    ours, theirs = (calibrated(potential(), some, structures(12, 7)) for some in (known, known[:-1]))
+    s = structures(12, 7)[0]
+    assert float(ours.predict(s).energy_uncertainty) == pytest.approx(
+        float(theirs.predict(s).energy_uncertainty), rel=0.1
+    )
 
 
 @pytest.mark.parametrize("element", ELEMENTS)
@@ -169,7 +203,7 @@ def test_few_atoms_of_unseen_structures_are_beyond_the_edge_and_what_is_far_away
 
 def test_it_is_the_same_beside_a_repulsion() -> None:
     whole = SumPotential(potential(), ZBL(ELEMENTS))
-    new = calibrated(whole, structures(20, 0), structures(12, 7))
+    new = calibrated(whole, learned(whole), structures(12, 7))
     assert isinstance(new, SumPotential)
     told = [(s, new.predict(s)) for s in structures(12, 7)]
     errors = [p.energy - s.labels["energy"] for s, p in told]
