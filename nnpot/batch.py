@@ -1,6 +1,6 @@
 """Pairs of atoms, and batches of structures with their neighbour pairs and labels."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, TypeVar
 
@@ -37,6 +37,19 @@ def species_index(numbers: Tensor, elements: Sequence[str]) -> Tensor:
             "train a model with this element or remove the atom"
         )
     return species
+
+
+def require_elements(structures: Iterable[Structure], elements: Sequence[str]) -> None:
+    """Check that a model of these elements knows those of all structures.
+
+    Raises:
+        ValueError: If it does not; it names the structure.
+    """
+    for structure in structures:
+        try:
+            species_index(structure.numbers, elements)
+        except ValueError as error:
+            raise ValueError(f"{structure.name}: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)

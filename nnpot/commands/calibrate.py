@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jsonargparse import ArgumentParser
 
+from nnpot.batch import require_elements
 from nnpot.calibration import calibrated, in_words
 from nnpot.io import Committee, load, read_summary, save
 from nnpot.label_names import LabelKeys
@@ -52,6 +53,7 @@ def calibrate(
     unseen, found = read_labelled(data, keys, "--keys.{label} {name}")
     log.info("%s", found)
     require_labels(unseen, found.source, found)
+    require_elements(unseen, potential.elements)
     if train is not None:
         known: Sequence[Structure] = read_structures(train)
         unseen = without_known(unseen, known, short_name(train))

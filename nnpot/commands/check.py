@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from jsonargparse import ArgumentParser
 
-from nnpot.batch import species_index
+from nnpot.batch import require_elements
 from nnpot.checks import Page, Status, Subject, examine, examine_shortly
 from nnpot.checks.picture import picture
 from nnpot.commands.calculators import calculator_of
@@ -17,7 +17,6 @@ from nnpot.formats.aot import AOTPotential
 from nnpot.io import load
 from nnpot.label_names import LabelKeys
 from nnpot.machine.files import write_atomically
-from nnpot.potential import Potential
 from nnpot.reading import Sources, read_labelled, read_structures
 from nnpot.structure import Structure
 
@@ -76,7 +75,7 @@ def check(
     beside = None if reference is None else calculator_of(reference, "reference")
     labelled: Sequence[Structure] = read_labelled(data, keys, "--keys.{label} {name}")[0] if data else ()
     used = read_structures(structures) if structures is not None else labelled
-    _require_known(potential, [*labelled, *(used if structures is not None else ())])
+    require_elements([*labelled, *(used if structures is not None else ())], potential.elements)
     if short:
         page = replace(examine_shortly(potential, labelled, temperature=temperature, used=used), title=str(model))
     else:
@@ -97,15 +96,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="model file, or folder of a training")
     parser.add_argument("data", nargs="*", type=Path, default=[], help="labelled structures: files, folders, patterns")
     parser.add_function_arguments(check, as_positional=False, skip={"model", "data"}, sub_configs=False)
-
-
-def _require_known(potential: Potential, structures: Sequence[Structure]) -> None:
-    """Refuse elements that the model does not know: nothing could be said of structures with these."""
-    for structure in structures:
-        try:
-            species_index(structure.numbers, potential.elements)
-        except ValueError as error:
-            raise ValueError(f"{structure.name}: {error}") from error
 
 
 def _tell(name: str) -> None:

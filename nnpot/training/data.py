@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from nnpot.batch import Batch, species_index
+from nnpot.batch import Batch, require_elements
 from nnpot.heads import complaint_of_charges
 from nnpot.labels import LABELS
 from nnpot.native import are_compiled
@@ -120,11 +120,7 @@ class Split:
         Raises:
             ValueError: If one is not; it names the structure.
         """
-        for s in [*self.train, *self.validation]:
-            try:
-                species_index(s.numbers, elements)
-            except ValueError as error:
-                raise ValueError(f"{s.name}: {error}") from error
+        require_elements([*self.train, *self.validation], elements)
 
     @property
     def fingerprint(self) -> str:

@@ -6,8 +6,11 @@ import signal
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read
 from datasets import labelled_alloys, tiny_config, write
 from reports import Page
@@ -56,6 +59,20 @@ def test_a_finished_model_gets_the_same(runs: dict[str, Path], tmp_path: Path, c
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert read_summary(out)["uncertainty"] == "of validation.xyz, trained on train.xyz"
+
+
+def test_an_element_that_it_does_not_know_is_told_with_its_frame(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = write(tmp_path / "mixed.xyz", [*read(runs["unseen"], ":"), labelled_iron()])
+    line = refusal(capsys, "calibrate", runs["unknown"] / "model.nnpot", mixed, "--train", runs["train"])
+    assert line.startswith("nnpot: mixed.xyz, frame 8: atom 0 is Fe, but the model knows only ")
+
+
+def labelled_iron() -> Atoms:
+    atoms = Atoms("Fe2", [[0, 0, 0], [0, 0, 2.5]])
+    atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=np.zeros((2, 3)))
+    return atoms
 
 
 def test_nothing_is_claimed_of_structures_that_nobody_knows(
