@@ -152,8 +152,9 @@ def calibrated(
         return SumPotential(new, potential.second) if isinstance(potential, SumPotential) else new
 
     if errors is None:
-        factors = _compared(whole(uncertainty), judges)
-        factors = replace(factors, energy=max(factors.energy, _of_seen_energies(whole(uncertainty), known)))
+        unscaled = whole(uncertainty)
+        factors = _compared(unscaled, judges)
+        factors = replace(factors, energy=max(factors.energy, _of_seen_energies(unscaled, known)))
     else:
         factors = _left_out(errors, hidden, Hidden.of(bare, judges), trained.elements)
     for s, element in enumerate(trained.elements):

@@ -148,7 +148,7 @@ def train(
             stop, validates = Stop(request, trainer.deadline(began)), bool(start.split.validation)
             engine = build_trainer(trainer, optimizer, folder, start.record, stop, validates=validates)
             task = PotentialTask(start.potential, loss, optimizer, start.record)
-            report = RunReport(folder, start.split)
+            report, twin = RunReport(folder, start.split), Twin(start.record, data, loss, optimizer, trainer)
             if optimizer.in_stages:
                 engine.callbacks.append(StageModel(folder, lambda: save_result(folder, lambda: report.split, began)))  # type: ignore[attr-defined]
             engine.callbacks.append(Refresh(report.refresh))  # type: ignore[attr-defined]
@@ -158,13 +158,12 @@ def train(
                 fit(engine, task, served, None if checkpoint is None else checkpoint.path)
             except BaseException as error:
                 if engine.is_global_zero:
-                    twin = Twin(start.record, data, loss, optimizer, trainer)
                     error.add_note(_saved_all_the_same(report, began, error, twin, check=check))
                 elif isinstance(error, InterruptedRunError):  # the first process tells; it would be killed by an error
                     raise SystemExit(0) from error
                 raise
         if engine.is_global_zero:
-            _conclude(report, began, Twin(start.record, data, loss, optimizer, trainer), check=check)
+            _conclude(report, began, twin, check=check)
     return folder / MODEL
 
 
