@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +16,7 @@ from nnpot.label_names import LabelKeys
 from nnpot.potential import Potential
 from nnpot.reading import Sources, read_labelled, read_structures, require_labels, short_name
 from nnpot.structure import Structure
-
-if TYPE_CHECKING:
-    Given = Sources
-else:  # what a command line can hold of it
-    Given = Path | dict[str, Any] | list[Path | dict[str, Any]]
+from nnpot.training.options import Given
 
 log = logging.getLogger("nnpot")
 

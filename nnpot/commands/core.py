@@ -2,19 +2,14 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
 
 from nnpot.io import load, read_summary, save
 from nnpot.potential import Potential
-from nnpot.reading import Sources, read_structures, short_name
+from nnpot.reading import read_structures, short_name
 from nnpot.training.core import with_core
-
-if TYPE_CHECKING:
-    Given = Sources
-else:  # what a command line can hold of it
-    Given = Path | dict[str, Any] | list[Path | dict[str, Any]]
+from nnpot.training.options import Given
 
 log = logging.getLogger("nnpot")
 

@@ -40,6 +40,7 @@ COMMANDS = {
     "evaluate": "test validate error errors plot",
     "doctor": "inspect analyze",
     "check": "verify prove stability stable sanity trust",
+    "merge": "average blend interpolate mix combine soup",
     "export": "deploy convert freeze compile lammps",
     "sample": "generate label",
     "info": "show describe summary system",

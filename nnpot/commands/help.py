@@ -165,6 +165,21 @@ COMMANDS = {
             "--out FILE": "model file to write",
         },
     ),
+    "merge": Short(
+        "between a model and one fine-tuned from it: old knowledge comes back",
+        "OLD NEW --data FILE… [options]",
+        {
+            "runs/cold runs/hot --data hot.xyz cold.xyz": "errors by share, and model-merged.nnpot, half way between",
+            "runs/cold runs/hot --data hot.xyz cold.xyz --test test.xyz --share 0.25": "closer to the old one",
+        },
+        {
+            "--data FILE…": "what the fine-tuned model was trained on, old structures among it",
+            "--test FILE…": "labelled structures for the table, best such as neither was trained on",
+            "--share NUMBER": "of the fine-tuned model in the weights",
+            "--out FILE": "model file to write",
+            **_KEYS,
+        },
+    ),
     "select": Short(
         "choose the structures of a pool that are most worth labelling",
         "POOL… --model MODEL [-n N] [options]",

@@ -16,6 +16,7 @@ FILES = {
     **{(command, "out"): "structures.xyz" for command in ("predict", "sample", "select")},
     ("core", "out"): "core.nnpot",
     ("calibrate", "out"): "calibrated.nnpot",
+    ("merge", "out"): "merged.nnpot",
     ("evaluate", "report"): "report.html",
 }
 """Those that are a file to write, and how one may be called."""

@@ -16,7 +16,7 @@ from nnpot.analysis.report.facts import Facts, State, files_of, main_of
 from nnpot.analysis.report.inside import inside_core
 from nnpot.analysis.report.page import page
 from nnpot.analysis.speed import measured
-from nnpot.io import MODEL, read_summary
+from nnpot.io import MODEL, model_at, read_summary
 from nnpot.machine.files import write_atomically
 from nnpot.potential import Potential
 from nnpot.reading import as_words
@@ -158,8 +158,19 @@ def next_steps(folder: Path) -> str:
             f"  nnpot evaluate {model} TEST --report test.html",
             f"  nnpot export {model} {shlex.quote(str(folder / 'lammps'))} --to lammps",
             f"  python: atoms.calc = nnpot.NNPotCalculator({str(folder)!r})",
+            *_back(folder),
         ]
     )
+
+
+def _back(folder: Path) -> list[str]:
+    """How a fine-tuned model gets some of what it has forgotten back."""
+    last = _last(folder)
+    old = None if last is None else last.record.settings["from_model"]
+    if last is None or old is None or not model_at(old).is_file():
+        return []
+    models = shlex.join(["nnpot", "merge", str(old), str(folder)])
+    return [f"  {models} --data {as_words(last.record.settings['data']['train'])}: what lies between old and new"]
 
 
 def _last(folder: Path) -> Checkpoint | None:

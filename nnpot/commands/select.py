@@ -4,7 +4,6 @@ import io
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import ase.io
 import numpy as np
@@ -21,14 +20,10 @@ from nnpot.machine.files import write_atomically
 from nnpot.reading import FileFrames, Sources, as_words, read_files, read_structures
 from nnpot.selection import CLOSER, MOST_GRADE, Selection, selected
 from nnpot.structure import Structure
+from nnpot.training.options import Given
 from nnpot.uncertainty import EDGE
 
 log = logging.getLogger("nnpot")
-
-if TYPE_CHECKING:
-    Given = Sources
-else:  # what a command line can hold of it
-    Given = Path | dict[str, Any] | list[Path | dict[str, Any]]
 
 SHOWN = 10
 """Number of chosen structures that the table has."""

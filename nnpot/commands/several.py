@@ -10,6 +10,7 @@ SEVERAL = {
     "train": ("--data.train", "--data.validation"),
     "core": ("--data",),
     "calibrate": ("--train",),
+    "merge": ("--data", "--test"),
     "select": ("--train",),
     "compare": ("--data",),
     "learning-curve": ("--test",),

@@ -1,0 +1,163 @@
+"""`nnpot merge`: between a model and one that was fine-tuned from it."""
+
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ArgumentParser
+from rich.table import Table
+
+from nnpot.analysis.comparison import NOTHING
+from nnpot.analysis.evaluate import evaluate_potential, rmse_key
+from nnpot.analysis.wording import printed
+from nnpot.formats import nnpot
+from nnpot.io import format_of, load, model_at, read_summary, save
+from nnpot.label_names import LabelKeys
+from nnpot.labels import LABELS, Label
+from nnpot.potential import Potential
+from nnpot.reading import Sources, as_words, read_labelled, require_labels, short_name
+from nnpot.reading.sources import sources_of
+from nnpot.structure import Structure
+from nnpot.training.core import with_core
+from nnpot.training.merging import merged
+from nnpot.training.options import Given
+
+log = logging.getLogger("nnpot")
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Of the fine-tuned model, whose errors are shown."""
+
+
+def merge(
+    old: Path,
+    new: Path,
+    data: Given | None = None,
+    test: Given | None = None,
+    share: float = 0.5,
+    out: Path | None = None,
+    keys: LabelKeys = LabelKeys(),
+) -> Path:
+    """Average the weights of a model and of one that was fine-tuned from it, which gives some old knowledge back.
+
+    A table shows the errors of both and of models between them, file by file; choose the share by it.  The mean of the
+    energies is fitted to the data, and the core, if the fine-tuned model has one, is made anew.  Error bars are not
+    kept: `nnpot calibrate` makes them.
+
+    Args:
+        old: Model file, or folder of a run.
+        new: Model file, or folder of a run, of a training that started from `old`.
+        data: Labelled structures that `new` was trained on, old ones among them: files, folders, patterns.
+        test: Labelled structures for the table, best such as neither was trained on; otherwise `data`.
+        share: Of `new` in the weights, between 0 (`old`) and 1 (`new`).
+        out: Model file to write; by default one beside `new` whose name ends in `-merged.nnpot`.
+        keys: Names of the labels, if not ASE's own.
+
+    Returns:
+        The file written.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If a file cannot be read, `new` did not start from `old`, the data have no energies or hold another
+            element, or the share is not between 0 and 1.
+    """
+    if data is None:
+        raise ValueError("give the structures that the second model was trained on, by --data new.xyz old.xyz")
+    if not 0 < share < 1:
+        raise ValueError(f"share must be between 0, {old}, and 1, {new}, got {share:g}")
+    _check_descent(old, new)
+    structures, found = read_labelled(data, keys, "--keys.{label} {name}")
+    log.info("%s", found)
+    require_labels(structures, found.source, found)
+    tested = {short_name(source): _labelled(source, keys) for source in sources_of(data if test is None else test)}
+    models = {0.0: load(old, torch.float32), 1.0: load(new, torch.float32)}
+    models |= _between(models[0.0], models[1.0], sorted({*SHARES, share} - models.keys()), structures, share)
+    errors = {s: [evaluate_potential(models[s], of_file).errors() for of_file in tested.values()] for s in models}
+    print(_table(errors, list(tested), share, "" if test is not None else ", which they were trained on"))
+    path = model_at(new)
+    path = path.with_name(f"{path.stem}-merged.nnpot") if out is None else out
+    told = f"{share:g} of these weights, the rest of {_origin(new)}, energies fitted to {short_name(data)}"
+    summary = {name: value for name, value in read_summary(new).items() if name not in _OF_WEIGHTS}
+    save(models[share], path, {**summary, "merged": told})
+    print(f"written: {path}, without error bars; for these: {_calibrate(path, data)}")
+    return path
+
+
+_OF_WEIGHTS = ("validation errors", "errors on training structures", "uncertainty", "core")
+"""What a model file says of the fine-tuned model alone."""
+
+
+def _between(
+    old: Potential, new: Potential, shares: Sequence[float], structures: Sequence[Structure], chosen: float
+) -> dict[float, Potential]:
+    """The models of these shares, with the core of the chosen one if the new model has one."""
+    models = {s: merged(old, new, s, structures) for s in shares}
+    if new.core is None:
+        return models
+    guarded, _ = with_core(models[chosen], structures, new.core)
+    return {s: guarded if s == chosen else model.with_core(guarded.core) for s, model in models.items()}
+
+
+def _check_descent(old: Path, new: Path) -> None:
+    """Check by the checksum of the old file that the training of the new one started from it.
+
+    Raises:
+        FileNotFoundError: If there is no such model.
+        ValueError: If it did not, or one of them is no model file.
+    """
+    for path in map(model_at, (old, new)):
+        if format_of(path) != "model file":
+            raise ValueError(f"{path} is no model file of nnpot, so its weights cannot be averaged")
+    origin, checksum = _origin(new), nnpot.short_checksum(model_at(old))
+    if not origin:
+        raise ValueError(f"{new} was not fine-tuned: train it by nnpot train FILE --from {old}")
+    if f"checksum {checksum}" not in origin:
+        raise ValueError(f"{new} did not start from {old} (checksum {checksum}), but from {origin}; give that one")
+
+
+def _origin(path: Path) -> str:
+    return str(read_summary(path).get("started from", ""))
+
+
+def _labelled(source: Any, keys: LabelKeys) -> list[Structure]:
+    """The structures of one file.
+
+    Raises:
+        ValueError: If they have no labels to compare with.
+    """
+    structures, found = read_labelled(source, keys, "--keys.{label} {name}")
+    require_labels(structures, found.source, found)
+    return structures
+
+
+def _table(
+    errors: Mapping[float, Sequence[Mapping[str, float]]], files: Sequence[str], share: float, which: str
+) -> str:
+    """Errors by share and file as text, one share in a line."""
+    shown = [(k, label) for k in range(len(files)) for label in LABELS.values() if rmse_key(label) in errors[share][k]]
+    view = Table(title=f"RMSE by the share of the fine-tuned model{which}", title_justify="left")
+    view.add_column("share", justify="right")
+    for k, label in shown:
+        view.add_column(f"{files[k]}\n{label.symbol} {label.shown}", justify="right")
+    for s, of_files in sorted(errors.items()):
+        cells = [_cell(of_files[k], label) for k, label in shown]
+        name = {0.0: "0, old", 1.0: "1, new"}.get(s, f"{s:g}")
+        view.add_row(f"→ {name}" if s == share else name, *cells)
+    return printed(view, 20 + 20 * len(shown))
+
+
+def _cell(errors: Mapping[str, float], label: Label) -> str:
+    return f"{errors[key]:.4g}" if (key := rmse_key(label)) in errors else NOTHING
+
+
+def _calibrate(path: Path, data: Sources) -> str:
+    return f"{shlex.join(['nnpot', 'calibrate', str(path)])} UNSEEN --train {as_words(data)}"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of :func:`merge` to a parser: two models before the options."""
+    parser.add_argument("old", type=Path, help="model, or folder of a run")
+    parser.add_argument("new", type=Path, help="a model, or folder of a run, that was fine-tuned from it")
+    parser.add_function_arguments(merge, as_positional=False, skip={"old", "new"}, sub_configs=False)
