@@ -37,6 +37,9 @@ MOST_UNSEEN = 20_000
 """Number of atoms of unseen structures, about, that it is calibrated with."""
 FEWEST = 5
 """Number of unseen structures from which on a mean of their errors says something."""
+OF_ENERGIES, OF_GROWTH = 6.0, 0.4
+"""How well two estimates of errors of energies agree with tests, by docs/uncertainty.md: variance of the logarithm of
+that from n unseen energies, times n; standard deviation of that from the growth of the forces' errors."""
 ENOUGH = 10
 """Number of unseen atoms of an element from which its forces are judged by themselves."""
 
@@ -151,12 +154,13 @@ def calibrated(
         new = trained.with_uncertainty(uncertainty)
         return SumPotential(new, potential.second) if isinstance(potential, SumPotential) else new
 
+    unscaled = whole(uncertainty)
     if errors is None:
-        unscaled = whole(uncertainty)
-        factors = _compared(unscaled, judges)
-        factors = replace(factors, energy=max(factors.energy, _of_seen_energies(unscaled, known)))
+        factors, seen = _compared(unscaled, judges), _of_seen(unscaled, known)
     else:
         factors = _left_out(errors, hidden, Hidden.of(bare, judges), trained.elements)
+        seen = _left_out(Typical.of(bare, known), hidden, hidden, trained.elements)
+    factors = replace(factors, energy=_likely_energy(factors, seen, len(judges)))
     for s, element in enumerate(trained.elements):
         uncertainty.force[s] = factors.forces[element] / factors.energy
     uncertainty.virial.fill_(factors.virial / factors.energy)
@@ -238,21 +242,38 @@ def _compared(potential: Potential, unseen: Sequence[Structure]) -> Factors:
     return Factors(max(energy, 1e-12), forces, virial)  # there may be no error at all
 
 
-def _of_seen_energies(potential: Potential, known: Sequence[Structure]) -> float:
-    """Errors of energies that were trained on, relative to what is expected; those of others are hardly smaller.
+def _of_seen(potential: Potential, known: Sequence[Structure]) -> Factors | None:
+    """The same of structures that were trained on; None if too few have energies and forces.
 
-    Few unseen structures hold few of a rare kind.  The worst hundredth, whose labels may be wrong, does not count.
+    The hundredth whose energies are worst, where labels may be wrong, does not count.
     """
-    pairs = []
-    for s in subsample([s for s in known if s.energy is not None], MOST_UNSEEN):
-        prediction = potential.predict(s)
-        assert s.energy is not None
-        pairs.append((s.energy - float(prediction.energy), float(prediction["energy_uncertainty"])))
-    if len(pairs) < FEWEST:
-        return 0.0
-    found = np.array(pairs)
-    usual = np.argsort(np.abs(found[:, 0]) / np.maximum(found[:, 1], 1e-300))[: math.ceil(0.99 * len(found))]
-    return _ratio(found[usual])
+    labelled = [s for s in known if {"energy", "forces"} <= s.labels.keys()]
+    found = [_Errors.of(potential, potential.elements, s) for s in subsample(labelled, MOST_UNSEEN)]
+    if len(found) < FEWEST:
+        return None
+    found.sort(key=lambda e: abs(e.energy[0]) / max(e.energy[1], 1e-300))
+    return Factors(*_by_kind(found[: math.ceil(0.99 * len(found))], potential.elements, _ratio))
+
+
+def _likely_energy(unseen: Factors, seen: Factors | None, n: int) -> float:
+    """Errors of energies relative to what is expected: a few unseen energies may have been lucky, their forces not.
+
+    From structures that were trained on to others errors of energies grow about as those of forces do.  Where that
+    growth calls for more than the unseen energies do, the logarithms of both are averaged by their variances.  The
+    result is at least what energies that were trained on call for: few structures hold few of a rare kind.
+
+    Args:
+        unseen: Relative errors of n structures that were not trained on.
+        seen: Those of structures that were, if there are any.
+        n: Number of the former.
+    """
+    if seen is None or seen.energy == 0 or min(*seen.forces.values(), *unseen.forces.values()) == 0:
+        return unseen.energy
+    growth = np.mean([np.log(unseen.forces[element] / of_seen) for element, of_seen in seen.forces.items()])
+    by_forces, by_energies = np.log(seen.energy) + growth, np.log(unseen.energy)
+    weight = (OF_ENERGIES / n) / (OF_ENERGIES / n + OF_GROWTH**2)
+    likely = by_energies + weight * max(by_forces - by_energies, 0.0)
+    return max(float(np.exp(likely)), seen.energy)
 
 
 def _left_out(errors: Typical, known: Hidden, judges: Hidden, elements: Sequence[str]) -> Factors:

@@ -77,6 +77,38 @@ def test_energies_are_off_by_no_less_than_those_that_were_trained_on() -> None:
     torch.testing.assert_close(*map(torch.cat, zip(*forces, strict=True)))
 
 
+def off(structures: list[Structure], energy: float, force: float) -> list[Structure]:
+    """The same with labels that are off by so many times what `result` expects."""
+    labelled = []
+    for s in structures:
+        p = result().predict(s)
+        forces = p.forces.clone()
+        forces[:, 0] += force * p.forces_uncertainty
+        labelled.append(s.with_labels(energy=float(p.energy + energy * p.energy_uncertainty), forces=forces.double()))
+    return labelled
+
+
+@pytest.mark.parametrize("copies", [1, 10])
+def test_few_energies_without_an_error_are_not_believed_where_forces_are_worse_than_those_of_training(
+    copies: int,
+) -> None:
+    known, lucky = off(structures(20, 0), 2.0, 1.0), copies * off(structures(12, 7), 0.1, 5.0)
+    new = calibrated(potential(), known, lucky)
+    weight = (6 / len(lucky)) / (6 / len(lucky) + 0.4**2)
+    wanted = max(0.1 * (2.0 * 5.0 / 0.1) ** weight, 2.0)  # energies are 0.1 by themselves, 10 by the growth of forces
+    for s in structures(12, 7)[:3]:
+        ours, theirs = new.predict(s), result().predict(s)
+        assert float(ours.energy_uncertainty / theirs.energy_uncertainty) == pytest.approx(wanted, rel=1e-4)
+        torch.testing.assert_close(ours.forces_uncertainty, 5 * theirs.forces_uncertainty, rtol=1e-4, atol=0)
+
+
+def test_few_energies_that_are_worse_than_their_forces_say_are_believed() -> None:
+    new = calibrated(potential(), off(structures(20, 0), 1.0, 1.0), off(structures(12, 7), 3.0, 1.0))
+    for s in structures(12, 7)[:3]:
+        relative = new.predict(s).energy_uncertainty / result().predict(s).energy_uncertainty
+        assert float(relative) == pytest.approx(3.0, rel=1e-4)
+
+
 def test_a_wrong_label_among_many_does_not_count() -> None:
     known = [*structures(20, 0) * 5, structures(20, 0)[0].with_labels(energy=1e6)]
     ours, theirs = (calibrated(potential(), some, structures(12, 7)) for some in (known, known[:-1]))
@@ -113,22 +145,29 @@ def test_the_covariance_is_that_of_the_last_layer() -> None:
     assert factors[0] == pytest.approx(factors[1], rel=1e-9)
 
 
-def test_errors_of_a_twin_are_expected_of_what_is_left_out() -> None:
-    known, judges = structures(20, 0), structures(20, 0)[:6]
-    errors = Typical(0.3, {"Cu": 0.2, "Au": 0.7}, 0.4)
-    new = calibrated(potential(), known, judges, errors)
-    told = new.predict(judges[0])
-    hidden, one = Hidden.of(potential(), known), Hidden.of(potential(), judges)
-    energies, atoms = np.zeros(6), np.zeros(len(one.species))
-    for k in range(6):  # by the covariance of the other structures, formed anew
+def left_out(known: list[Structure], n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Squares that the covariance of the other structures expects of the first n energies, and of their atoms."""
+    hidden, judges = Hidden.of(potential(), known), Hidden.of(potential(), known[:n])
+    energies, atoms = np.zeros(n), np.zeros(len(judges.species))
+    for k in range(n):
         for s in range(2):
             x = hidden.augmented[(hidden.species == s) & (hidden.structure != k)]
             size = np.sum(hidden.augmented[hidden.species == s] ** 2) / x.shape[1]
             covariance = np.linalg.inv(x.T @ x + REGULAR * size * np.eye(x.shape[1]))
-            own = (one.species == s) & (one.structure == k)
-            h = one.augmented[own]
+            own = (judges.species == s) & (judges.structure == k)
+            h = judges.augmented[own]
             energies[k] += h.sum(axis=0) @ covariance @ h.sum(axis=0)
-            atoms[own] = np.sqrt(np.einsum("ia,ab,ib->i", h, covariance, h))
+            atoms[own] = np.einsum("ia,ab,ib->i", h, covariance, h)
+    return energies, atoms, judges.species
+
+
+def test_errors_of_a_twin_are_expected_of_what_is_left_out() -> None:
+    known = learned(potential())
+    judges = known[:6]
+    errors = Typical(0.3, {"Cu": 0.2, "Au": 0.7}, 0.4)
+    new = calibrated(potential(), known, judges, errors)
+    told = new.predict(judges[0])
+    energies, atoms, species = left_out(known, 6)
     unscaled = calibrated(potential(), known, judges)
     before = unscaled.predict(judges[0])
     factor = 0.3 / np.sqrt(energies.mean())
@@ -136,11 +175,31 @@ def test_errors_of_a_twin_are_expected_of_what_is_left_out() -> None:
     assert unscaled.uncertainty is not None
     plain = unscaled.uncertainty.root[0].norm() / new.uncertainty.root[0].norm()
     assert float(before.energy_uncertainty / told.energy_uncertainty) == pytest.approx(float(plain), rel=1e-6)
-    wanted = result_root(hidden, 0) * factor
+    wanted = result_root(Hidden.of(potential(), known), 0) * factor
     np.testing.assert_allclose(new.uncertainty.root[0].numpy(), wanted, rtol=1e-5, atol=1e-8 * np.abs(wanted).max())
-    of_cu = 0.2 / np.sqrt(np.mean(atoms[one.species == 0] ** 2))
+    of_cu = 0.2 / np.sqrt(np.mean(atoms[species == 0]))
     assert float(new.uncertainty.force[0]) == pytest.approx(of_cu / factor, rel=1e-5)
     assert float(new.uncertainty.virial) == pytest.approx(0.4 / 0.3, rel=1e-6)
+
+
+def test_few_energies_of_a_twin_are_not_believed_where_its_forces_are_worse_than_those_of_training() -> None:
+    known = off(structures(20, 0), 2.0, 1.0)
+    errors = Typical(1.0, {"Cu": 20.0, "Au": 70.0}, 0.4)
+    new = calibrated(potential(), known, known[:6], errors)
+    seen = Typical.of(potential(), known)
+    (energies, atoms, species), (every_energy, every_atom, every_species) = left_out(known, 6), left_out(known, 20)
+    growth = []
+    for s, element in enumerate(ELEMENTS):
+        of_unseen = errors.forces[element] / np.sqrt(np.mean(atoms[species == s]))
+        growth.append(of_unseen / (seen.forces[element] / np.sqrt(np.mean(every_atom[every_species == s]))))
+    by_forces = seen.energy / np.sqrt(every_energy.mean()) * np.sqrt(growth[0] * growth[1])
+    by_energies = errors.energy / np.sqrt(energies.mean())
+    weight = (6 / 6) / (6 / 6 + 0.4**2)
+    wanted = by_energies ** (1 - weight) * by_forces**weight
+    assert wanted > seen.energy / np.sqrt(every_energy.mean())
+    root = result_root(Hidden.of(potential(), known), 0) * wanted
+    assert new.uncertainty is not None
+    np.testing.assert_allclose(new.uncertainty.root[0].numpy(), root, rtol=1e-4, atol=1e-8 * np.abs(root).max())
 
 
 def result_root(hidden: Hidden, s: int) -> np.ndarray:

@@ -173,7 +173,7 @@ def test_many_atoms_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("nnpot.selection.AT_ONCE", 7)
     found = selected(model(), pool(), 6, known())
     assert found.chosen == wanted.chosen
-    np.testing.assert_allclose(found.after, wanted.after, atol=1e-9)
+    np.testing.assert_allclose(found.after, wanted.after, atol=1e-6)  # the root of what is left of equal squares
 
 
 def test_what_has_no_error_bars_is_refused() -> None:
