@@ -30,6 +30,9 @@ log = logging.getLogger("nnpot")
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the fine-tuned model, whose errors are shown."""
 
+_OF_WEIGHTS = ("validation errors", "errors on training structures", "uncertainty", "core")
+"""What a model file says of the fine-tuned model alone."""
+
 
 def merge(
     old: Path,
@@ -71,11 +74,19 @@ def merge(
     structures, found = read_labelled(data, keys, "--keys.{label} {name}")
     log.info("%s", found)
     require_labels(structures, found.source, found)
-    tested = {short_name(source): _labelled(source, keys) for source in sources_of(data if test is None else test)}
+    files = sources_of(data if test is None else test)
+    tested = [_labelled(file, keys) for file in files]
     models = {0.0: load(old, torch.float32), 1.0: load(new, torch.float32)}
     models |= _between(models[0.0], models[1.0], sorted({*SHARES, share} - models.keys()), structures, share)
-    errors = {s: [evaluate_potential(models[s], of_file).errors() for of_file in tested.values()] for s in models}
-    print(_table(errors, list(tested), share, "" if test is not None else ", which they were trained on"))
+    errors = {s: [evaluate_potential(models[s], of_file).errors() for of_file in tested] for s in models}
+    print(
+        _table(
+            errors,
+            [short_name(file) for file in files],
+            share,
+            "" if test is not None else ", which they were trained on",
+        )
+    )
     path = model_at(new)
     path = path.with_name(f"{path.stem}-merged.nnpot") if out is None else out
     told = f"{share:g} of these weights, the rest of {_origin(new)}, energies fitted to {short_name(data)}"
@@ -83,10 +94,6 @@ def merge(
     save(models[share], path, {**summary, "merged": told})
     print(f"written: {path}, without error bars; for these: {_calibrate(path, data)}")
     return path
-
-
-_OF_WEIGHTS = ("validation errors", "errors on training structures", "uncertainty", "core")
-"""What a model file says of the fine-tuned model alone."""
 
 
 def _between(

@@ -18,6 +18,9 @@ ENERGY_WEIGHT = 10.0
 GROSS = 1e4
 """Residual in typical ones from which an energy is left out from the start."""
 
+SAME_VOLUME = 1000.0
+"""Volumes are the same if their logarithms times this are, rounded."""
+
 AGAINST = 1.3
 """Errors over forces of a frame from which it is left out of the fit."""
 
@@ -174,10 +177,23 @@ def _frame_errors(design: list[Array], values: tuple[Array, ...], solution: Arra
     return np.array([rms(v - d @ solution) for d, v in zip(design, values, strict=True)])
 
 
-def one_for_each(counts: Integers, fractions: Array) -> Array:
-    """A column for each composition if there are few of them, so that only frames of one are compared, or fractions."""
-    groups, of = np.unique(counts, axis=0, return_inverse=True)
-    return np.eye(len(groups))[of.ravel()] if 4 * len(groups) <= len(counts) else fractions
+def one_for_each(counts: Integers, volumes: Array, fractions: Array) -> Array:
+    """A column for each group of frames if there are few groups, so that only frames of one are compared; or fractions.
+
+    A group has one composition and one volume, since forces hardly say what a change of the cell does; or one
+    composition where there are too many of these.
+
+    Args:
+        counts: Number of atoms of each element, shape (n, S).
+        volumes: In Å³, shape (n,); not a number where there is none.
+        fractions: Of the elements, shape (n, S).
+    """
+    sizes = np.round(SAME_VOLUME * np.log(np.where(volumes > 0, volumes, 1.0))).astype(np.int64)
+    for kinds in (np.column_stack([counts, sizes]), counts):
+        groups, of = np.unique(kinds, axis=0, return_inverse=True)
+        if 4 * len(groups) <= len(counts):
+            return np.eye(len(groups))[of.ravel()]
+    return fractions
 
 
 def less_composition(values: Array, fractions: Array) -> tuple[Array, Array]:

@@ -126,7 +126,8 @@ class QuickFit:
         if len(chosen) < 5:
             return None
         rows, y = rows[chosen], (y * factors[frames])[chosen]
-        fractions = one_for_each(self.facts.counts[frames[chosen]], fractions[chosen])
+        volumes = self.facts.volume[frames[chosen]]
+        fractions = one_for_each(self.facts.counts[frames[chosen]], volumes, fractions[chosen])
         x, whitening = rows @ self.forces.coefficients, self._whitening(rows)
         slopes = [slope_between(x, y, fractions, whitening)]
         if not slopes[0].is_clear or not slopes[0].is_one:  # an offset in a part may hide that all is well

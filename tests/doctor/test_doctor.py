@@ -11,6 +11,8 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 from pages import alloys
 from planted.bases import frames, with_labels
 from planted.case import file_of
@@ -45,6 +47,28 @@ def mixed(n_elements: int) -> Atoms:
 def test_nothing_is_said_of_right_labels_of_small_cells_of_many_volumes(n: int) -> None:
     found = examine([Structure.from_ase(atoms) for atoms in alloys(n)])
     assert [finding.seen for finding in found.findings if finding.level > Level.NOTED] == []
+
+
+def three_cells(n: int) -> list[Structure]:
+    """Displaced Cu3Au of three volumes, whose energies differ much more than forces tell."""
+    made, rng = [], np.random.default_rng(2)
+    for k in range(n):
+        atoms = bulk("Cu", cubic=True, a=3.61).repeat(2)
+        atoms.symbols[::4] = "Au"
+        atoms.set_cell(atoms.cell.array * (0.96, 1.0, 1.04)[k % 3], scale_atoms=True)
+        atoms.positions += rng.normal(scale=0.03, size=atoms.positions.shape)
+        atoms.calc = EMT()
+        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
+        made.append(Structure.from_ase(atoms, f"three.xyz, frame {k}"))
+    return made
+
+
+def test_nothing_is_said_of_right_labels_of_a_few_volumes() -> None:
+    right = three_cells(24)
+    assert [f.seen for f in examine(right).findings if f.level > Level.NOTED] == []
+    wrong = [s.with_labels(forces=27.2 * s.labels["forces"]) for s in right]
+    assert any(f.kind in {"units", "energy-per-atom"} for f in examine(wrong).findings if f.level > Level.NOTED)
 
 
 @pytest.mark.parametrize("n_elements", [1, 2, 5])

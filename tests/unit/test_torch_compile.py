@@ -3,7 +3,7 @@
 import copy
 import logging
 import shutil
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -36,9 +36,7 @@ def plain(kind: str) -> NeuralNetworkPotential:
 
 
 @cache  # not a fixture of the module: those are made before float64 is the default, with other random numbers
-def compiled(kind: str) -> NeuralNetworkPotential:
-    if shutil.which("g++") is None and shutil.which("clang++") is None:
-        pytest.skip("no C++ compiler")
+def compiled(kind: str, backend: str) -> NeuralNetworkPotential:
     return plain(kind).compiled(training=True)
 
 
@@ -60,13 +58,17 @@ def compiled(kind: str) -> NeuralNetworkPotential:
     ],
     ids=str,
 )
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_gradients_of_the_loss_are_those_without_compilation(
-    names: tuple[str, ...], kind: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    backend: str, names: tuple[str, ...], kind: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if backend == "inductor" and shutil.which("g++") is None and shutil.which("clang++") is None:
+        pytest.skip("no C++ compiler")
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))  # the code of inductor takes minutes
     by_tensors(monkeypatch, *(["networks"] if stage == "features" else ["networks", "invariants", "weighted_density"]))
     batch = batch_of(*names)
-    actual, wanted = (loss_gradients(p, batch, 0.7, 1.3, 0.4) for p in (compiled(kind), plain(kind)))
-    assert compiled(kind).graphs[stage, True].compiled is not None
+    actual, wanted = (loss_gradients(p, batch, 0.7, 1.3, 0.4) for p in (compiled(kind, backend), plain(kind)))
+    assert compiled(kind, backend).graphs[stage, True].compiled is not None
     for name, gradient in actual.items():
         # the same sums in another order, float64
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-10, atol=1e-10 * float(wanted[name].abs().max()))
