@@ -142,12 +142,19 @@ def _joined(parts: Sequence[ErrorBars]) -> ErrorBars:
     return ErrorBars(expected, error, tuple(group for part in parts for group in part.groups), frames)
 
 
-def sentences(bars: Mapping[str, ErrorBars], grades: Grades) -> list[str]:
-    """Say how large errors are beside what is expected, and what is beyond the training data; nothing without any."""
+def sentences(bars: Mapping[str, ErrorBars], grades: Grades, *, calibrates: bool = False) -> list[str]:
+    """Say how large errors are beside what is expected, and what is beyond the training data; nothing without any.
+
+    Args:
+        bars: Errors by label.
+        grades: Of the atoms.
+        calibrates: Whether the error bars were calibrated with these structures, so that the ratios are 1.
+    """
     if not bars:
         return []
     ratios = ", ".join(f"{name} {three_digits(one.ratio)}" for name, one in bars.items())
-    return [f"error found / expected by the model (RMS): {ratios}", grades.in_words()]
+    told = "; its error bars were calibrated with these structures" if calibrates else ""
+    return [f"error found / expected by the model (RMS): {ratios}{told}", grades.in_words()]
 
 
 def _row(name: str, frame: int, s: Structure, predicted: Tensor, expected: Tensor) -> ErrorBars:

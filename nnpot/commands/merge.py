@@ -1,8 +1,10 @@
 """`nnpot merge`: between a model and one that was fine-tuned from it."""
 
 import logging
+import math
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from rich.table import Table
 from nnpot.analysis.comparison import NOTHING
 from nnpot.analysis.evaluate import evaluate_potential, rmse_key
 from nnpot.analysis.wording import printed
+from nnpot.batch import require_elements
+from nnpot.elements import elements_of
 from nnpot.formats import nnpot
-from nnpot.io import format_of, load, model_at, read_summary, save
+from nnpot.io import Committee, format_of, load, model_at, read_summary, save
 from nnpot.label_names import LabelKeys
 from nnpot.labels import LABELS, Label
 from nnpot.potential import Potential
@@ -45,16 +49,16 @@ def merge(
 ) -> Path:
     """Average the weights of a model and of one that was fine-tuned from it, which gives some old knowledge back.
 
-    A table shows the errors of both and of models between them, file by file; choose the share by it.  The mean of the
-    energies is fitted to the data, and the core, if the fine-tuned model has one, is made anew.  Error bars are not
-    kept: `nnpot calibrate` makes them.
+    A table shows the errors of both and of models between them, file by file; choose the share by it.  Reference
+    energies of those between are fitted to the data, so that energies have no constant error, and the core, if the
+    fine-tuned model has one, is made anew.  Error bars are not kept: `nnpot calibrate` makes them.
 
     Args:
         old: Model file, or folder of a run.
         new: Model file, or folder of a run, of a training that started from `old`.
         data: Labelled structures that `new` was trained on, old ones among them: files, folders, patterns.
         test: Labelled structures for the table, best such as neither was trained on; otherwise `data`.
-        share: Of `new` in the weights, between 0 (`old`) and 1 (`new`).
+        share: Of `new` in the weights, more than 0, which is `old` itself, and less than 1, which is `new`.
         out: Model file to write; by default one beside `new` whose name ends in `-merged.nnpot`.
         keys: Names of the labels, if not ASE's own.
 
@@ -63,32 +67,28 @@ def merge(
 
     Raises:
         FileNotFoundError: If a file is not there.
-        ValueError: If a file cannot be read, `new` did not start from `old`, the data have no energies or hold another
-            element, or the share is not between 0 and 1.
+        ValueError: If a file cannot be read, `new` did not start from `old`, `out` is one of them, the data have no
+            energies or hold another element, or the share is not between 0 and 1.
     """
     if data is None:
         raise ValueError("give the structures that the second model was trained on, by --data new.xyz old.xyz")
     if not 0 < share < 1:
-        raise ValueError(f"share must be between 0, {old}, and 1, {new}, got {share:g}")
+        raise ValueError(f"share must be more than 0, which is {old} itself, and less than 1, {new}, got {share:g}")
+    path = model_at(new).with_name(f"{model_at(new).stem}-merged.nnpot") if out is None else out
+    if path.resolve() in {model_at(old).resolve(), model_at(new).resolve()}:
+        raise ValueError(f"{path} is one of the two models and would be replaced; give another file by --out")
     _check_descent(old, new)
+    models = {0.0: load(old, torch.float32), 1.0: load(new, torch.float32)}
     structures, found = read_labelled(data, keys, "--keys.{label} {name}")
     log.info("%s", found)
     require_labels(structures, found.source, found)
     files = sources_of(data if test is None else test)
     tested = [_labelled(file, keys) for file in files]
-    models = {0.0: load(old, torch.float32), 1.0: load(new, torch.float32)}
+    require_elements([*structures, *chain(*tested)], models[1.0].elements)
     models |= _between(models[0.0], models[1.0], sorted({*SHARES, share} - models.keys()), structures, share)
-    errors = {s: [evaluate_potential(models[s], of_file).errors() for of_file in tested] for s in models}
-    print(
-        _table(
-            errors,
-            [short_name(file) for file in files],
-            share,
-            "" if test is not None else ", which they were trained on",
-        )
-    )
-    path = model_at(new)
-    path = path.with_name(f"{path.stem}-merged.nnpot") if out is None else out
+    errors = {s: [_errors(models[s], of_file) for of_file in tested] for s in models}
+    where = "on --data, which it was trained on" if test is None else "on --test"
+    print(_table(errors, [short_name(file) for file in files], share, where), *_advice(errors, old, new), sep="\n")
     told = f"{share:g} of these weights, the rest of {_origin(new)}, energies fitted to {short_name(data)}"
     summary = {name: value for name, value in read_summary(new).items() if name not in _OF_WEIGHTS}
     save(models[share], path, {**summary, "merged": told})
@@ -117,11 +117,23 @@ def _check_descent(old: Path, new: Path) -> None:
     for path in map(model_at, (old, new)):
         if format_of(path) != "model file":
             raise ValueError(f"{path} is no model file of nnpot, so its weights cannot be averaged")
-    origin, checksum = _origin(new), nnpot.short_checksum(model_at(old))
-    if not origin:
+        if isinstance(load(path), Committee):
+            raise ValueError(f"{path} is a committee, whose members have weights of their own; give one of these")
+    if "merged" in read_summary(new):
+        raise ValueError(f"{new} was merged already; give the fine-tuned model that it was made of")
+    if _started_from(new, old):
+        return
+    if model_at(old).resolve() == model_at(new).resolve():
+        raise ValueError(f"{old} is given twice; give the model, and the one that was fine-tuned from it")
+    if _started_from(old, new):
+        raise ValueError(f"{old} started from {new}, have they changed places? usage: nnpot merge OLD NEW --data FILE…")
+    if not _origin(new):
         raise ValueError(f"{new} was not fine-tuned: train it by nnpot train FILE --from {old}")
-    if f"checksum {checksum}" not in origin:
-        raise ValueError(f"{new} did not start from {old} (checksum {checksum}), but from {origin}; give that one")
+    raise ValueError(f"{new} did not start from {old}, but from {_origin(new)}; give that one")
+
+
+def _started_from(new: Path, old: Path) -> bool:
+    return f"checksum {nnpot.short_checksum(model_at(old))}" in _origin(new)
 
 
 def _origin(path: Path) -> str:
@@ -139,12 +151,33 @@ def _labelled(source: Any, keys: LabelKeys) -> list[Structure]:
     return structures
 
 
+def _errors(potential: Potential, structures: Sequence[Structure]) -> dict[str, float]:
+    """Root mean square errors by the keys of `nnpot evaluate --json`; none where it does not know an element."""
+    if {*elements_of(structures)} - {*potential.elements}:
+        return {}
+    found = evaluate_potential(potential, structures, quiet=True).errors()
+    return {key: found[key] for key in map(rmse_key, LABELS.values()) if key in found}
+
+
+def _advice(errors: Mapping[float, Sequence[Mapping[str, float]]], old: Path, new: Path) -> list[str]:
+    """A line if one of the two models is better than all others, wherever it is tested."""
+    columns = [(k, key) for k, of_file in enumerate(errors[1.0]) for key in of_file]
+    for share, path in ((0.0, old), (1.0, new)):
+        own = [errors[share][k].get(key, math.inf) for k, key in columns]
+        others = [
+            [of_files[k].get(key, math.inf) for k, key in columns] for s, of_files in errors.items() if s != share
+        ]
+        if all(mine <= theirs for row in others for mine, theirs in zip(own, row, strict=True)):
+            return [f"{path} itself has the smallest error in every column: there is nothing to gain by merging"]
+    return []
+
+
 def _table(
-    errors: Mapping[float, Sequence[Mapping[str, float]]], files: Sequence[str], share: float, which: str
+    errors: Mapping[float, Sequence[Mapping[str, float]]], files: Sequence[str], share: float, where: str
 ) -> str:
     """Errors by share and file as text, one share in a line."""
     shown = [(k, label) for k in range(len(files)) for label in LABELS.values() if rmse_key(label) in errors[share][k]]
-    view = Table(title=f"RMSE by the share of the fine-tuned model{which}", title_justify="left")
+    view = Table(title=f"RMSE {where}, by the share of the fine-tuned model", title_justify="left")
     view.add_column("share", justify="right")
     for k, label in shown:
         view.add_column(f"{files[k]}\n{label.symbol} {label.shown}", justify="right")

@@ -23,6 +23,7 @@ from nnpot.reading import as_words
 from nnpot.structure import subsample
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.data import Split
+from nnpot.training.origin import holds_old
 from nnpot.training.result import model_of, result_of, summary_of
 
 KNOWN_ATOMS = 2_000
@@ -80,7 +81,7 @@ class RunReport:
         course = None if facts.history is None or facts.state != "finished" else facts.history.course
         told = [self.split.told, overfitting(known, evaluation, course) if self.split.validation else ""]
         title = f"{self.folder / MODEL}: {self._name} errors"
-        text = "\n".join(filter(None, told)) + "\n\n" + table(evaluation, title=title)
+        text = "\n".join(filter(None, told)) + "\n\n" + table(evaluation, title, calibrates=bool(self.split.validation))
         parity(self.folder / "parity.png", evaluation.panels(), title)
         if facts.history is not None:
             learning_curves(self.folder / "learning.png", facts.history, str(self.folder), facts.chosen)
@@ -169,8 +170,9 @@ def _back(folder: Path) -> list[str]:
     old = None if last is None else last.record.settings["from_model"]
     if last is None or old is None or not model_at(old).is_file():
         return []
-    models = shlex.join(["nnpot", "merge", str(old), str(folder)])
-    return [f"  {models} --data {as_words(last.record.settings['data']['train'])}: what lies between old and new"]
+    models, data = shlex.join(["nnpot", "merge", str(old), str(folder)]), last.record.settings["data"]["train"]
+    words = as_words(data) if holds_old(Path(old), data) else f"{as_words(data)} OLD.xyz"
+    return [f"  {models} --data {words}: what lies between old and new"]
 
 
 def _last(folder: Path) -> Checkpoint | None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from nnpot.formats import nnpot
 from nnpot.io import MODEL, format_of, model_at, read_summary
+from nnpot.reading import Sources, short_name
+from nnpot.reading.sources import sources_of
 from nnpot.training.checkpoint import Checkpoint
 from nnpot.training.result import holds, model_of, result_of
 
@@ -31,6 +33,15 @@ def origin_of(path: Path) -> str:
     data, n = summary.get("training file") or summary.get("training files"), summary.get("training structures")
     told += [f"trained on {data}" + (f", {n} structures" if n else "")] if data else []
     return f"{_named(model)}" + (f" ({'; '.join(told)})" if told else "")
+
+
+def holds_old(model: Path, data: Sources) -> bool:
+    """Return whether one of the files that a training is given is called as one that a model was trained on."""
+    if format_of(model_at(model)) != "model file":
+        return False
+    summary = read_summary(model)
+    names = str(summary.get("training file") or summary.get("training files") or "").split(", ")
+    return any(name.split("@")[0] == short_name(file).split("@")[0] for file in sources_of(data) for name in names)
 
 
 def _of_checkpoint(result: Checkpoint) -> str:

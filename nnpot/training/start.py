@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
@@ -19,6 +20,7 @@ from nnpot.training.batches import steps_of_epoch
 from nnpot.training.checkpoint import Checkpoint, Record
 from nnpot.training.data import Split, residual
 from nnpot.training.options import DataOptions, TrainerOptions
+from nnpot.training.origin import holds_old
 from nnpot.training.resolve import Length, length_of
 from nnpot.training.settings import Settings, command_line, in_stages
 
@@ -86,7 +88,9 @@ def start_from_model(model: Potential, split: Split, settings: Settings, trainer
     if settings["potential"] is not None:
         log.warning("the potential of the settings is not used: set-up and networks are those of the model")
     settings = {**settings, "potential": None, "repulsion": settings["repulsion"] if baseline is None else True}
-    log.info("it learns from these structures alone and forgets others: give the old ones as well if it must not")
+    path = settings["from_model"]
+    if path is None or not holds_old(Path(path), settings["data"]["train"]):
+        log.info("it learns from these structures alone and forgets others: give the old ones as well if it must not")
     core = trained.core  # which is for other data
     if new := [e for e in elements_of([*split.train, *split.validation]) if e not in model.elements]:
         alike = ", ".join(f"{e} as {most_like(e, trained.elements)}" for e in new)

@@ -59,6 +59,19 @@ def test_networks_and_scales_are_kept_and_only_reference_energies_are_fitted(mod
     assert new.reference[1] - level.reference[1] == pytest.approx(-2.25, abs=1e-5)
 
 
+def test_forgetting_is_told_unless_old_structures_are_there(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new, old = write(tmp_path / "new.xyz", labelled_alloys(10, 5)), model.parent.parent / "train.xyz"
+    told, command = "it learns from these structures alone and forgets others", f"nnpot merge {model}"
+    for given, forgets in (([new], True), ([new, f"{old}@::2"], False)):
+        caplog.clear()
+        main(["train", *map(str, given), "--from", str(model), "--out", str(tmp_path / f"o{len(given)}"), *STILL])
+        assert (told in caplog.text) == forgets
+        line = next(line for line in capsys.readouterr().out.splitlines() if command in line)
+        assert (" OLD.xyz: " in line) == forgets
+
+
 @pytest.mark.slow
 def test_an_element_that_does_not_occur_keeps_its_reference_energy(model: Path, tmp_path: Path) -> None:
     copper = [atoms for atoms in shifted(20, 5, Cu=1.5) if set(atoms.symbols) == {"Cu"}]

@@ -12,7 +12,7 @@ from runs import refusal
 from systems import acsf, core, network_potential
 
 from nnpot.__main__ import main
-from nnpot.io import load, read_summary, save
+from nnpot.io import Committee, load, read_summary, save
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential, SumPotential
 from nnpot.reading import read_structures
@@ -138,16 +138,28 @@ def test_what_is_no_fine_tuned_model_of_the_other_is_refused(
     runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old, new, data = runs["old"], runs["new"], runs["cold data"]
-    line = refusal(capsys, "merge", new, old, "--data", data)
-    assert line == f"nnpot: {old} was not fine-tuned: train it by nnpot train FILE --from {new}"
+
+    def said(first: Path, second: Path, *more: str | Path) -> str:
+        return refusal(capsys, "merge", first, second, "--data", data, *more)
+
     another = save(load(old), tmp_path / "another.nnpot", {"written by": "hand"})
-    line = refusal(capsys, "merge", another, new, "--data", data)
-    assert f"{new} did not start from {another} (checksum " in line
-    assert "but from cold/model.nnpot (checksum " in line
-    line = refusal(capsys, "merge", old, new)
-    assert "--data" in line
+    both = save(Committee([load(old), load(new)]), tmp_path / "both.nnpot")
+    assert said(new, old).startswith(f"nnpot: {new} started from {old}, have they changed places? usage: nnpot merge")
+    assert said(old, another) == f"nnpot: {another} was not fine-tuned: train it by nnpot train FILE --from {old}"
+    assert f"{new} did not start from {another}, but from cold/model.nnpot (checksum " in said(another, new)
+    assert f"{old} is given twice" in said(old, old)
+    for pair in ((both, new), (old, both)):
+        assert f"{both} is a committee, whose members have weights of their own" in said(*pair)
+    assert "give the structures that the second model was trained on, by --data" in refusal(capsys, "merge", old, new)
     for share in ("0", "1", "1.5"):
-        assert "share must be between 0" in refusal(capsys, "merge", old, new, "--data", data, "--share", share)
+        assert "share must be more than 0, which is" in said(old, new, "--share", share)
+    before = (new / "model.nnpot").read_bytes()
+    for path in (old / "model.nnpot", new / "model.nnpot"):
+        assert f"{path} is one of the two models and would be replaced" in said(old, new, "--out", path)
+    assert (new / "model.nnpot").read_bytes() == before
+    between = tmp_path / "between.nnpot"
+    main(command(runs, "--out", between))
+    assert f"{between} was merged already; give the fine-tuned model" in said(old, between)
     with pytest.raises(ValueError, match="not of one descent"):
         merged(network_potential(acsf(("Cu", "Au"))), load(new), 0.5, labelled(data))
     with pytest.raises(ValueError, match="a ZBL has no weights to average"):
@@ -166,6 +178,49 @@ def test_frames_of_another_element_are_named(
     assert line.startswith("nnpot: ni.xyz, frame 0: atom 0 is Ni, but the model knows only ")
 
 
+def test_a_further_element_is_in_the_columns_of_who_knows_it(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = {name: tmp_path / f"{name}.xyz" for name in ("copper", "alloys")}
+    frames = labelled_alloys(20, 4)
+    copper = [atoms for atoms in frames if set(atoms.symbols) == {"Cu"}]
+    alloys = [atoms for atoms in frames if set(atoms.symbols) != {"Cu"}]
+    write(data["copper"], copper)
+    write(data["alloys"], alloys)
+    ace = ["--recipe", "ace", "--data.doctor", "off", "--check", "false", "--uncertainty", "false", *QUICK]
+    main(["train", str(data["copper"]), "--out", str(tmp_path / "old"), *ace])
+    main(["train", str(data["alloys"]), "--from", str(tmp_path / "old"), "--out", str(tmp_path / "new"), *ace[2:]])
+    capsys.readouterr()
+    both = [str(data[name]) for name in ("alloys", "copper")]
+    main(["merge", str(tmp_path / "old"), str(tmp_path / "new"), "--data", *both, "--out", str(tmp_path / "m.nnpot")])
+    first = next(line for line in capsys.readouterr().out.splitlines() if "0, old" in line)
+    cells = [cell.strip() for cell in first.split("│")[2:-1]]
+    assert cells[: len(cells) // 2] == ["–"] * (len(cells) // 2)
+    assert "–" not in cells[len(cells) // 2 :]
+    assert load(tmp_path / "m.nnpot").elements == ("Cu", "Au")
+
+
+def test_a_model_that_is_the_best_by_itself_is_told(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told, out = (
+        "itself has the smallest error in every column: there is nothing to gain by merging",
+        tmp_path / "m.nnpot",
+    )
+    for name in ("old", "new"):
+        model, structures = load(runs[name]), labelled(runs["cold data"])
+        own = [(a, p) for a, p in zip(labelled_alloys(), model.predict(structures), strict=True)]
+        for atoms, p in own:
+            stress = (p.stress[0] * 1.0).numpy()
+            results = {"energy": float(p.energy), "forces": p.forces.numpy(), "stress": stress}
+            atoms.calc = SinglePointCalculator(atoms, **results)
+        test = write(tmp_path / f"{name}.xyz", [atoms for atoms, _ in own])
+        main(command(runs, "--test", test, "--out", out))
+        assert f"{runs[name]} {told}" in capsys.readouterr().out
+    main(command(runs, "--test", tmp_path / "old.xyz", tmp_path / "new.xyz", "--out", out))
+    assert told not in capsys.readouterr().out
+
+
 def test_a_fine_tuning_tells_of_it_and_the_file_says_what_it_is(
     runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,8 +228,8 @@ def test_a_fine_tuning_tells_of_it_and_the_file_says_what_it_is(
     main(["train", str(runs["hot data"]), *again])
     line = next(line for line in capsys.readouterr().out.splitlines() if "nnpot merge" in line)
     words = line.split(":")[0].split()[1:]
-    assert words == ["merge", str(runs["old"]), str(tmp_path / "again"), "--data", str(runs["hot data"])]
-    main(words)
+    assert words == ["merge", str(runs["old"]), str(tmp_path / "again"), "--data", str(runs["hot data"]), "OLD.xyz"]
+    main(words[:-1])
     summary = read_summary(tmp_path / "again/model-merged.nnpot")
     assert summary["merged"].startswith("0.5 of these weights, the rest of cold/model.nnpot (checksum ")
     assert summary["merged"].endswith(", energies fitted to hot.xyz")
