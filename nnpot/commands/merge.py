@@ -162,12 +162,9 @@ def _errors(potential: Potential, structures: Sequence[Structure]) -> dict[str, 
 def _advice(errors: Mapping[float, Sequence[Mapping[str, float]]], old: Path, new: Path) -> list[str]:
     """A line if one of the two models is better than all others, wherever it is tested."""
     columns = [(k, key) for k, of_file in enumerate(errors[1.0]) for key in of_file]
+    least = {(k, key): min(of_files[k].get(key, math.inf) for of_files in errors.values()) for k, key in columns}
     for share, path in ((0.0, old), (1.0, new)):
-        own = [errors[share][k].get(key, math.inf) for k, key in columns]
-        others = [
-            [of_files[k].get(key, math.inf) for k, key in columns] for s, of_files in errors.items() if s != share
-        ]
-        if all(mine <= theirs for row in others for mine, theirs in zip(own, row, strict=True)):
+        if all(errors[share][k].get(key, math.inf) <= least[k, key] for k, key in columns):
             return [f"{path} itself has the smallest error in every column: there is nothing to gain by merging"]
     return []
 
