@@ -13,7 +13,8 @@ from nnpot.commands.several import SEVERAL
 
 _TOO_MANY = "unrecognized arguments: "
 _MISSING = "the following arguments are required: "
-_ONE = (["model"], ["out"], ["start"])
+_ONE = (["model"], ["out"], ["start"], ["new"])
+_PLACES = {"out": "OUT (where to write)", "old": "OLD (a model)", "new": "NEW (fine-tuned from it)"}
 
 
 def with_whole_lists(arguments: Sequence[str]) -> list[str]:
@@ -116,7 +117,7 @@ def refused(message: str, program: str, arguments: Sequence[str]) -> str:
     if message.startswith(_MISSING):
         missing = message.removeprefix(_MISSING).replace("data.train", "data").split(", ")
         is_one = missing in _ONE
-        missing = ["OUT (where to write)" if name == "out" else name for name in missing]
+        missing = [_PLACES.get(name, name) for name in missing]
         named = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
         return f"{named} {'is' if is_one else 'are'} missing; {usage(command)}"
     if message.startswith(_TOO_MANY):

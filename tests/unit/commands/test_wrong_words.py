@@ -123,6 +123,8 @@ OTHERS = {
     "evaluate runs/a train.xyz --json runs": r"--json must be a file .* did you mean runs/errors.json\?",
     "evaluate runs/a train.xyz --json": "--json needs a value: a path",
     "evaluate runs/a train.xyz --plots train.xyz": "--plots must be a folder to write into, got the file train.xyz",
+    "merge": r"OLD \(a model\) and NEW \(fine-tuned from it\) are missing; usage: nnpot merge OLD NEW --data FILE",
+    "merge runs/a": r"NEW \(fine-tuned from it\) is missing",
     "predict runs/a": r"structures and OUT \(where to write\) are missing; usage: nnpot predict MODEL FILE OUT",
     "predict": r"model, structures and OUT \(where to write\) are missing",
     "predict runs/a train.xyz runs": r"out must be a file .* got the folder runs; did you mean runs/structures.xyz\?",
