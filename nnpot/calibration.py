@@ -159,7 +159,7 @@ def calibrated(
         factors, seen = _compared(unscaled, judges), _of_seen(unscaled, known)
     else:
         factors = _left_out(errors, hidden, Hidden.of(bare, judges), trained.elements)
-        seen = _left_out(Typical.of(bare, known), hidden, hidden, trained.elements)
+        seen = _left_out(Typical.of(potential, known), hidden, hidden, trained.elements)
     factors = replace(factors, energy=_likely_energy(factors, seen, len(judges)))
     for s, element in enumerate(trained.elements):
         uncertainty.force[s] = factors.forces[element] / factors.energy

@@ -270,6 +270,23 @@ def test_it_is_the_same_beside_a_repulsion() -> None:
     assert torch.equal(told[0][1].forces, whole.predict(told[0][0]).forces)
 
 
+def test_a_twin_gives_the_same_beside_a_repulsion() -> None:
+    known, errors = off(structures(20, 0), 2.0, 1.0), Typical(1.0, {"Cu": 20.0, "Au": 70.0}, 0.4)
+    repulsion, with_it = ZBL(ELEMENTS), []
+    for s in known:
+        p = repulsion.predict(s)
+        with_it.append(s.with_labels(energy=s.energy + float(p.energy), forces=s.labels["forces"] + p.forces.double()))
+    assert float(repulsion.predict(known[0]).energy) > 0.01
+    alone = calibrated(potential(), known, known[:6], errors)
+    new = calibrated(SumPotential(potential(), repulsion), with_it, with_it[:6], errors)
+    assert isinstance(alone, NeuralNetworkPotential)
+    assert isinstance(new, SumPotential)
+    assert isinstance(new.first, NeuralNetworkPotential)
+    assert alone.uncertainty is not None
+    assert new.first.uncertainty is not None
+    torch.testing.assert_close(new.first.uncertainty.root, alone.uncertainty.root, rtol=1e-6, atol=1e-9)
+
+
 def test_an_element_that_no_training_structure_has_is_beyond_everything() -> None:
     wide = network_potential(acsf(("Cu", "Au", "Ag")))
     new, atoms = calibrated(wide, structures(20, 0), structures(12, 7)), labelled_alloys(1, 0)[0]
