@@ -36,12 +36,22 @@ def origin_of(path: Path) -> str:
 
 
 def holds_old(model: Path, data: Sources) -> bool:
-    """Return whether one of the files that a training is given is called as one that a model was trained on."""
-    if format_of(model_at(model)) != "model file":
+    """Return whether one of the files that a training is given is called as one that a model was trained on.
+
+    Args:
+        model: Model file, folder of a run, also of one that was killed, or potential of another program.
+        data: Files of structures.
+    """
+    result = result_of(model) if model.is_dir() else None
+    if result is not None:
+        known = [short_name(file) for file in sources_of(result.record.settings["data"]["train"])]
+    elif format_of(model_at(model)) == "model file":
+        summary = read_summary(model)
+        known = str(summary.get("training file") or summary.get("training files") or "").split(", ")
+    else:
         return False
-    summary = read_summary(model)
-    names = str(summary.get("training file") or summary.get("training files") or "").split(", ")
-    return any(name.split("@")[0] == short_name(file).split("@")[0] for file in sources_of(data) for name in names)
+    names = {name.split("@")[0] for name in known}
+    return any(short_name(file).split("@")[0] in names for file in sources_of(data))
 
 
 def _of_checkpoint(result: Checkpoint) -> str:
