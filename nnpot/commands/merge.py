@@ -77,8 +77,8 @@ def merge(
     path = model_at(new).with_name(f"{model_at(new).stem}-merged.nnpot") if out is None else out
     if path.resolve() in {model_at(old).resolve(), model_at(new).resolve()}:
         raise ValueError(f"{path} is one of the two models and would be replaced; give another file by --out")
+    models = {0.0: _loaded(old), 1.0: _loaded(new)}
     _check_descent(old, new)
-    models = {0.0: load(old, torch.float32), 1.0: load(new, torch.float32)}
     structures, found = read_labelled(data, keys, "--keys.{label} {name}")
     log.info("%s", found)
     require_labels(structures, found.source, found)
@@ -107,18 +107,27 @@ def _between(
     return {s: guarded if s == chosen else model.with_core(guarded.core) for s, model in models.items()}
 
 
+def _loaded(path: Path) -> Potential:
+    """The model in a file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is no model file, or a committee.
+    """
+    if format_of(model_at(path)) != "model file":
+        raise ValueError(f"{model_at(path)} is no model file of nnpot, so its weights cannot be averaged")
+    potential = load(path, torch.float32)
+    if isinstance(potential, Committee):
+        raise ValueError(f"{model_at(path)} is a committee, whose members have weights of their own; give one of these")
+    return potential
+
+
 def _check_descent(old: Path, new: Path) -> None:
     """Check by the checksum of the old file that the training of the new one started from it.
 
     Raises:
-        FileNotFoundError: If there is no such model.
-        ValueError: If it did not, or one of them is no model file.
+        ValueError: If it did not.
     """
-    for path in map(model_at, (old, new)):
-        if format_of(path) != "model file":
-            raise ValueError(f"{path} is no model file of nnpot, so its weights cannot be averaged")
-        if isinstance(load(path), Committee):
-            raise ValueError(f"{path} is a committee, whose members have weights of their own; give one of these")
     if "merged" in read_summary(new):
         raise ValueError(f"{new} was merged already; give the fine-tuned model that it was made of")
     if _started_from(new, old):

@@ -203,18 +203,15 @@ def test_a_further_element_is_in_the_columns_of_who_knows_it(
 def test_a_model_that_is_the_best_by_itself_is_told(
     runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told, out = (
-        "itself has the smallest error in every column: there is nothing to gain by merging",
-        tmp_path / "m.nnpot",
-    )
+    told = "itself has the smallest error in every column: there is nothing to gain by merging"
+    out = tmp_path / "m.nnpot"
     for name in ("old", "new"):
         model, structures = load(runs[name]), labelled(runs["cold data"])
-        own = [(a, p) for a, p in zip(labelled_alloys(), model.predict(structures), strict=True)]
-        for atoms, p in own:
-            stress = (p.stress[0] * 1.0).numpy()
-            results = {"energy": float(p.energy), "forces": p.forces.numpy(), "stress": stress}
+        frames = labelled_alloys()
+        for atoms, p in zip(frames, model.predict(structures), strict=True):
+            results = {"energy": float(p.energy), "forces": p.forces.numpy(), "stress": p.stress[0].numpy()}
             atoms.calc = SinglePointCalculator(atoms, **results)
-        test = write(tmp_path / f"{name}.xyz", [atoms for atoms, _ in own])
+        test = write(tmp_path / f"{name}.xyz", frames)
         main(command(runs, "--test", test, "--out", out))
         assert f"{runs[name]} {told}" in capsys.readouterr().out
     main(command(runs, "--test", tmp_path / "old.xyz", tmp_path / "new.xyz", "--out", out))
