@@ -237,9 +237,7 @@ def _edged(points: Array, structures: NDArray[np.int64]) -> Clusters:
 
 def _compared(potential: Potential, unseen: Sequence[Structure]) -> Factors:
     """Errors of structures that were not trained on, relative to what the potential expects of them."""
-    found = [_Errors.of(potential, potential.elements, s) for s in unseen]
-    energy, forces, virial = _by_kind(found, potential.elements, _ratio)
-    return Factors(max(energy, 1e-12), forces, virial)  # there may be no error at all
+    return _factors([_Errors.of(potential, potential.elements, s) for s in unseen], potential.elements)
 
 
 def _of_seen(potential: Potential, known: Sequence[Structure]) -> Factors | None:
@@ -252,7 +250,17 @@ def _of_seen(potential: Potential, known: Sequence[Structure]) -> Factors | None
     if len(found) < FEWEST:
         return None
     found.sort(key=lambda e: abs(e.energy[0]) / max(e.energy[1], 1e-300))
-    return Factors(*_by_kind(found[: math.ceil(0.99 * len(found))], potential.elements, _ratio))
+    return _factors(found[: math.ceil(0.99 * len(found))], potential.elements)
+
+
+def _factors(found: Sequence["_Errors"], elements: Sequence[str]) -> Factors:
+    """Errors relative to what is expected; of energies of structures or per atom, whichever are off by more.
+
+    Large structures decide of the former, small ones of the latter.
+    """
+    energy, forces, virial = _by_kind(found, elements, _ratio)
+    per_atom = _ratio(np.stack([e.energy / len(e.species) for e in found]))
+    return Factors(max(energy, per_atom, 1e-12), forces, virial)  # there may be no error at all
 
 
 def _likely_energy(unseen: Factors, seen: Factors | None, n: int) -> float:
@@ -267,7 +275,7 @@ def _likely_energy(unseen: Factors, seen: Factors | None, n: int) -> float:
         seen: Those of structures that were, if there are any.
         n: Number of the former.
     """
-    if seen is None or seen.energy == 0 or min(*seen.forces.values(), *unseen.forces.values()) == 0:
+    if seen is None or min(*seen.forces.values(), *unseen.forces.values()) == 0:
         return unseen.energy
     growth = np.mean([np.log(unseen.forces[element] / of_seen) for element, of_seen in seen.forces.items()])
     by_forces, by_energies = np.log(seen.energy) + growth, np.log(unseen.energy)

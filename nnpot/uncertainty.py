@@ -4,14 +4,17 @@ Both are taken from the last hidden layer h of the networks, which says what the
 
     γ_i = min_c |A_sc [h_i; 1]|                    the extrapolation grade: 1 at the edge of the training data, and
     γ_i ≥ 1 + E_core,i / 1 eV                      where atoms are closer than any in training (:mod:`nnpot.core`)
-    σ_i = |R_s [h_i; 1]|                           of the energy of an atom
-    σ   = |(R_s Σ_(i of s) [h_i; 1])_s|            of the energy of a structure, over all elements s
+    y_i = w_i R_s [h_i; 1],  w_i = min(max(1, γ_i), 2)
+    σ_i = |y_i|                                    of the energy of an atom
+    σ   = |(Σ_(i of s) y_i)_s|                     of the energy of a structure, over all elements s
 
 A_sc maps to the deviation from the c-th of some clusters of training atoms of the element s, in units of what is usual
 there: Mahalanobis' distance, as the grade of Y. Lysogorskiy, A. Bochkarev, M. Mrovec, R. Drautz, Phys. Rev. Materials
 7, 043801 (2023), is a distance.  R_sᵀ R_s = f² (Σ [h; 1] [h; 1]ᵀ + ε)⁻¹ over training atoms is the covariance of the
 last layer's weights: F. Bigi, S. Chong, M. Ceriotti, F. Grasselli, Mach. Learn.: Sci. Technol. 5, 045018 (2024); the
-factor f makes it agree with the errors of structures that were not trained on (:mod:`nnpot.calibration`).
+factor f makes it agree with the errors of structures that were not trained on (:mod:`nnpot.calibration`).  It grows as
+the distance from the data and takes h itself for known.  Beyond the edge h is wrong, too, and errors of energies grow
+by an order faster than those of their derivatives, the forces: hence w, for energies alone.
 """
 
 from collections.abc import Mapping
@@ -28,6 +31,8 @@ from nnpot.spec import Module
 
 EDGE = 1.0
 """Grade of an atom at the edge of the training data."""
+WIDEST = 2.0
+"""Error bars of energies are widened by γ beyond the edge, by this factor at most."""
 OF_CORE = 1.0
 """Energy of the core of an atom at which its grade is one larger than at the edge, in eV."""
 
@@ -89,7 +94,7 @@ class Uncertainty(Module):
 
         ====================  ======  ===================================================================  ====
         extrapolation         (S, R)  γ
-        energy_deviations     (S,R,W) R_s [h_i; 1]: the norm of a sum over atoms is that of its energy     eV
+        energy_deviations     (S,R,W) y_i: the norm of a sum over atoms is that of its energy             eV
         energies_uncertainty  (S, R)  standard deviation of the energy of an atom                          eV
         forces_uncertainty    (S, R)  of the vector of the force: its norm                                 eV/Å
         virial_factor         (S, R)  of a component of the virial, relative to that of the energy
@@ -123,8 +128,9 @@ class Uncertainty(Module):
         return self._named(grade, norms, energies.view(n, -1), self.force.index_select(0, species))
 
     def _named(self, grade: Tensor, norms: Tensor, energies: Tensor, force: Tensor) -> dict[str, Tensor]:
-        virial = self.virial.expand(norms.shape)
-        return {GRADE: grade, DEVIATIONS: energies, ATOMS: norms, FORCES: force * norms, VIRIAL: virial}
+        virial, wide = self.virial.expand(norms.shape), grade.clamp(EDGE, WIDEST)
+        deviations = wide.unsqueeze(dim=-1) * energies
+        return {GRADE: grade, DEVIATIONS: deviations, ATOMS: wide * norms, FORCES: force * norms, VIRIAL: virial}
 
 
 def with_core(grade: Tensor, energies: Tensor, asked: ElementBlocks | None = None) -> Tensor:

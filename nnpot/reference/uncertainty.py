@@ -27,19 +27,21 @@ def extrapolation(maps: Sequence[Floats], h: Floats, core: float = 0.0) -> np.fl
     return max(grade, np.float64(1.0 + core)) if core > 0 else grade
 
 
-def energy_uncertainty(roots: Sequence[Floats], hs: Sequence[Floats], species: Sequence[int]) -> np.float64:
-    """State σ² = Σ_s |R_s Σ_(i of s) [h_i; 1]|².
+def energy_uncertainty(
+    roots: Sequence[Floats], hs: Sequence[Floats], species: Sequence[int], grades: Sequence[float]
+) -> np.float64:
+    """State σ² = Σ_s |Σ_(i of s) w_i R_s [h_i; 1]|² with w_i = min(max(1, γ_i), 2).
 
     Args:
         roots: R_s of each element, in eV, shape (H + 1, H + 1).
         hs: Last hidden layers of the atoms, shape (H,) each.
         species: Element of each atom.
+        grades: γ of each atom, without the core.
 
     Returns:
         σ of the energy of all atoms together, in eV.
     """
-    variance = np.float64(0.0)
-    for s, root in enumerate(roots):
-        own = [np.append(h, 1.0) for h, k in zip(hs, species, strict=True) if k == s]
-        variance += np.sum((root @ np.sum(own, axis=0)) ** 2) if own else 0.0
-    return np.float64(np.sqrt(variance))
+    sums = [np.zeros(len(root)) for root in roots]
+    for h, s, grade in zip(hs, species, grades, strict=True):
+        sums[s] += min(max(1.0, grade), 2.0) * (roots[s] @ np.append(h, 1.0))
+    return np.float64(np.sqrt(sum(np.sum(y**2) for y in sums)))

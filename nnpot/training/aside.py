@@ -22,7 +22,7 @@ _HOW = {
 }
 
 FEW_STRUCTURES = 100
-"""Of fewer none is set aside by itself: a handful says little of how good a model is, and training needs all."""
+"""Of so many none is set aside by itself: a handful says little of how good a model is, and training needs all."""
 
 SHARE, LEAST = 0.05, 10
 """Of more this part is set aside, at least so many."""
@@ -50,7 +50,7 @@ def share_of(validation: object, n_structures: int) -> float:
     """Return the fraction of so many structures that a setting sets aside; 0 where it names files."""
     if isinstance(validation, float | int):
         return float(validation)
-    if validation != "auto" or n_structures < FEW_STRUCTURES:
+    if validation != "auto" or n_structures <= FEW_STRUCTURES:
         return 0.0
     return max(SHARE, LEAST / n_structures)
 

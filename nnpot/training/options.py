@@ -33,7 +33,7 @@ class DataOptions:
             for some of the frames.  In a configuration `{file: a.xyz, weight: 2, group: surface}` gives all structures
             of a file a weight and a configuration type.
         validation: Fraction of the training structures set aside, or files, as for `train`; `auto` for a twentieth, at
-            least ten, and for none of fewer than a hundred, which are all needed for training.
+            least ten, and for none of up to a hundred, which are all needed for training.
         split: Which of them are set aside: `stratified` of each configuration type in proportion, near copies on one
             side; `random` any; `blocks` such as follow one another in the file; `groups` whole configuration types.
         split_seed: Seed of the choice; by default the seed of the training, for all members of a committee that of the

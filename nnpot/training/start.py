@@ -169,7 +169,7 @@ def record_of(
 
 def _length(potential: TrainablePotential, split: Split, settings: Settings, trainer: TrainerOptions) -> Length:
     sizes, data = [len(s) for s in split.train], settings["data"]
-    are_few = in_stages(settings) and not split.validation and len(sizes) < FEW_STRUCTURES
+    are_few = in_stages(settings) and not split.validation and len(sizes) <= FEW_STRUCTURES
     few_steps = steps_of_epoch(sizes, data["batch_size"], data["batch_atoms"]) if are_few else None
     return length_of(trainer, sum(sizes), potential.relative_cost, few_steps)
 

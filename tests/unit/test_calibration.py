@@ -109,6 +109,23 @@ def test_few_energies_that_are_worse_than_their_forces_say_are_believed() -> Non
         assert float(relative) == pytest.approx(3.0, rel=1e-4)
 
 
+@pytest.mark.parametrize(("large", "small"), [(2.0, 0.5), (0.5, 2.0)])
+def test_energies_of_structures_and_those_per_atom_are_off_by_no_more_than_is_expected(
+    large: float, small: float
+) -> None:
+    doubled = [Structure.from_ase(atoms.repeat((2, 1, 1))) for atoms in labelled_alloys(12, 7)]
+    judges = [*off(doubled, large, 1.0), *off(structures(12, 7), small, 1.0)]
+    new = calibrated(potential(), [s.with_labels(energy=None) for s in structures(20, 0)], judges)
+    told = [(s, new.predict(s)) for s in judges]
+    errors = [p.energy - s.labels["energy"] for s, p in told]
+    expected = [p.energy_uncertainty for _, p in told]
+    whole = ratio(errors, expected)
+    per_atom = ratio(*([x / len(s) for x, (s, _) in zip(xs, told, strict=True)] for xs in (errors, expected)))
+    assert max(whole, per_atom) == pytest.approx(1, rel=1e-9)
+    assert (whole > per_atom) == (large > small)
+    assert abs(whole - per_atom) > 0.05
+
+
 def test_a_wrong_label_among_many_does_not_count() -> None:
     known = [*structures(20, 0) * 5, structures(20, 0)[0].with_labels(energy=1e6)]
     ours, theirs = (calibrated(potential(), some, structures(12, 7)) for some in (known, known[:-1]))

@@ -51,17 +51,30 @@ def test_they_are_what_the_reference_states(name: str) -> None:
     maps = uncertainty.grade.unflatten(1, (CLUSTERS, DIRECTIONS)).numpy()
     roots = uncertainty.root.numpy()
     grades = [reference.extrapolation(maps[s], h) for h, s in zip(hidden, species, strict=True)]
-    of_atoms = [reference.energy_uncertainty(roots, [h], [s]) for h, s in zip(hidden, species, strict=True)]
+    each = list(zip(hidden, species, grades, strict=True))
+    of_atoms = [reference.energy_uncertainty(roots, [h], [s], [g]) for h, s, g in each]
+    not_widened = [reference.energy_uncertainty(roots, [h], [s], [0.0]) for h, s, _ in each]
     np.testing.assert_allclose(told.extrapolation, grades, rtol=1e-10)
     np.testing.assert_allclose(told.energies_uncertainty, of_atoms, rtol=1e-10)
     np.testing.assert_allclose(
-        told.forces_uncertainty, uncertainty.force[species].numpy() * np.array(of_atoms), rtol=1e-10
+        told.forces_uncertainty, uncertainty.force[species].numpy() * np.array(not_widened), rtol=1e-10
     )
-    whole = reference.energy_uncertainty(roots, hidden, species)
+    whole = reference.energy_uncertainty(roots, hidden, species, grades)
     np.testing.assert_allclose(told.energy_uncertainty, [whole], rtol=1e-10)
     if all(atoms.pbc):
         wanted = float(uncertainty.virial) * whole / atoms.get_volume()
         np.testing.assert_allclose(told.stress_uncertainty, [wanted], rtol=1e-10)
+
+
+def test_energies_are_less_sure_by_the_grade_beyond_the_edge_and_at_most_twice() -> None:
+    uncertainty = Uncertainty(("Cu",), 1, directions=1, clusters=1).double()
+    uncertainty.grade[0, 0, 0] = 1.0  # γ = |h|
+    uncertainty.root[0, 1, 1] = 0.1  # eV, of every atom
+    told = uncertainty(torch.tensor([[[0.5], [1.0], [-1.5], [2.0], [9.0]]], dtype=torch.float64))
+    assert told["extrapolation"].tolist() == [[0.5, 1.0, 1.5, 2.0, 9.0]]
+    np.testing.assert_allclose(told["energies_uncertainty"], [[0.1, 0.1, 0.15, 0.2, 0.2]], rtol=1e-12)
+    np.testing.assert_allclose(told["energy_deviations"].norm(dim=2), told["energies_uncertainty"], rtol=1e-12)
+    np.testing.assert_allclose(told["forces_uncertainty"], np.full((1, 5), 0.1), rtol=1e-12)
 
 
 def test_structures_of_a_batch_are_told_as_each_alone() -> None:

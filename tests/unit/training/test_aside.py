@@ -163,7 +163,7 @@ def test_no_fraction_sets_nothing_aside(split: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("n_structures", "n_aside"), [(1, 0), (99, 0), (100, 10), (150, 10), (200, 10), (214, 11), (1000, 50)]
+    ("n_structures", "n_aside"), [(1, 0), (99, 0), (100, 0), (101, 10), (150, 10), (200, 10), (214, 11), (1000, 50)]
 )
 def test_few_structures_are_all_for_training_and_of_more_a_twentieth_validates(n_structures: int, n_aside: int) -> None:
     share = share_of("auto", n_structures)
