@@ -29,13 +29,14 @@ from nnpot.prediction import Prediction
 from nnpot.structure import Structure, charge_of
 from nnpot.tables import arranged, needs_in_dynamics, with_tables
 from nnpot.torch_compile import Compilation, worth_compiling
-from nnpot.uncertainty import GRADE, OF_ATOMS
+from nnpot.uncertainty import FORCES, GRADE, OF_ATOMS
 from nnpot.units import dtype_of
 
 SPREAD = ("energy_std", "energies_std", "forces_std")
 """Results of committees besides those of every potential."""
 
 _SETTINGS = "potential, device, dtype, skin, compile, on_extrapolation"
+_OF_POLICY = ("limit", "every", "force_error", "frames")
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -89,7 +90,7 @@ class NNPotCalculator(Calculator):
         on_extrapolation: What to do where an atom is outside of the training data: `ignore`, `warn` in the log, or
             `stop`: keep the frame in `extrapolation.xyz` and raise :class:`nnpot.ExtrapolationError`.  Or
             `nnpot.OnExtrapolation("stop", limit=3.0, every=1)`, with another γ from which on that is done than 2, at
-            other steps of dynamics than every tenth.
+            other steps of dynamics than every tenth, or where forces are expected to be off by too much for a while.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -180,7 +181,7 @@ class NNPotCalculator(Calculator):
         self.results |= _told_of(on_host)
         self.results["energy"] = energy
         if GRADE in self.results:
-            self.on_extrapolation.look(cast(Atoms, self.atoms), on_host[GRADE])
+            self.on_extrapolation.look(cast(Atoms, self.atoms), on_host[GRADE], on_host[FORCES])
 
     @_one_thread_at_a_time
     def get_property(self, name: str, *arguments: Any, **options: Any) -> Any:
@@ -227,7 +228,7 @@ class NNPotCalculator(Calculator):
             TypeError: If there is one.
         """
         if settings:
-            of_policy = ", ".join(f"{name}={settings[name]!r}" for name in ("limit", "every") if name in settings)
+            of_policy = ", ".join(f"{name}={settings[name]!r}" for name in _OF_POLICY if name in settings)
             raise TypeError(
                 f"a calculator of nnpot has no setting {', '.join(settings)} to be changed; make one with "
                 + (f'on_extrapolation=nnpot.OnExtrapolation("stop", {of_policy})' if of_policy else _SETTINGS)

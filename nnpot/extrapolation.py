@@ -1,7 +1,9 @@
 """What is to become of a simulation that leaves the training data: it goes on, or says so, or ends."""
 
 import logging
+import math
 import os
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -10,7 +12,7 @@ from ase import Atoms
 from ase.io import write
 from numpy.typing import NDArray
 
-from nnpot.uncertainty import GRADE
+from nnpot.uncertainty import FORCES, GRADE
 
 log = logging.getLogger("nnpot")
 
@@ -46,11 +48,16 @@ class OnExtrapolation:
     >>> from nnpot import OnExtrapolation
     >>> OnExtrapolation("stop", limit=3.0).limit
     3.0
+    >>> OnExtrapolation("stop", force_error=0.030)  # or where forces are expected to be off by 30 meV/Å for a while
+    OnExtrapolation(policy='stop', limit=2.0, every=10, force_error=0.03, frames=50)
 
     Args:
         policy: `ignore` them, `warn` in the log, or `stop`: keep the frame and raise an :class:`ExtrapolationError`.
-        limit: γ from which on that is done.
+        limit: γ of an atom from which on that is done.
         every: At which steps of dynamics a calculator looks: γ changes slowly, and takes some time.
+        force_error: Expected error of the forces from which on that is done as well, in eV/Å: root mean square of the
+            components, as `nnpot evaluate` has it, over all atoms and the last frames looked at.  None: never.
+        frames: How many frames these are.
 
     Raises:
         ValueError: If the policy is not known, or a number not positive.
@@ -59,8 +66,11 @@ class OnExtrapolation:
     policy: Policy = "warn"
     limit: float = FAR
     every: int = 10
-    told: float = field(default=0.0, init=False, repr=False)
+    force_error: float | None = None
+    frames: int = 50
+    told: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     messages: set[str] = field(default_factory=set, init=False, repr=False)
+    squares: deque[float] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.policy not in get_args(Policy):
@@ -70,6 +80,11 @@ class OnExtrapolation:
             raise ValueError(f"the limit of the extrapolation must be positive, got {self.limit}")
         if self.every < 1:
             raise ValueError(f"the extrapolation can be looked at every 1, 2, … steps, got {self.every}")
+        if self.force_error is not None and not self.force_error > 0:
+            raise ValueError(f"the limit of the expected force error must be positive, got {self.force_error} eV/Å")
+        if self.frames < 1:
+            raise ValueError(f"an expected force error is averaged over 1, 2, … frames, got {self.frames}")
+        self.squares = deque(maxlen=self.frames)
 
     def tell(self, message: str) -> None:
         """Say something once that holds for a composition, unless all is to be ignored."""
@@ -77,31 +92,52 @@ class OnExtrapolation:
             self.messages.add(message)
             log.warning("%s", message)
 
-    def look(self, atoms: Atoms, grades: NDArray[np.float64]) -> None:
-        """Do what is to be done about a frame; of a warning only the first, and again at twice its grade.
+    def look(self, atoms: Atoms, grades: NDArray[np.float64], force_errors: NDArray[np.float64]) -> None:
+        """Do what is to be done about a frame; of a warning only the first, and again at twice what it tells.
+
+        Args:
+            atoms: The frame.
+            grades: γ of each atom.
+            force_errors: Expected error of each force vector, in eV/Å.
 
         Raises:
             ExtrapolationError: If it is to end, after the frame has been added to `extrapolation.xyz`, without what the
                 structure that the simulation began with was called, and such: it is another one now.
         """
-        largest = float(grades.max(initial=0.0))
-        if self.policy == "ignore" or not largest > self.limit:
+        largest, expected = float(grades.max(initial=0.0)), self._expected(force_errors)
+        if self.policy == "ignore":
             return
-        message = f"{self._named(atoms, grades)} outside of the training data (limit {self.limit:g}): "
+        if largest > self.limit:
+            what, size, limit = GRADE, largest, self.limit
+            message = f"{self._named(atoms, grades)} outside of the training data (limit {limit:g})"
+        elif self.force_error is not None and expected > self.force_error:
+            what, size, limit = FORCES, expected, self.force_error
+            message = (
+                f"forces are expected to be off by {1000 * size:.3g} meV/Å, RMS over all atoms and the last "
+                f"{self.frames} frames that were looked at (limit {1000 * limit:g})"
+            )
+        else:
+            return
         if self.policy == "stop":
             frame = atoms.copy()
-            frame.info = {name: value for name, value in atoms.info.items() if name in KEPT}
-            frame.info["extrapolation_limit"] = self.limit
-            frame.arrays[GRADE] = grades
+            frame.info = {name: value for name, value in atoms.info.items() if name in KEPT} | {f"{what}_limit": limit}
+            frame.arrays[GRADE], frame.arrays[FORCES] = grades, force_errors
             write(FRAMES, frame, format="extxyz", append=True)
             raise ExtrapolationError(
-                f"{message}what the model says there is not to be trusted; the frame is in {os.path.abspath(FRAMES)}; "
-                "label it and train again (nnpot train --from), or go on all the same with on_extrapolation='warn'",
+                f"{message}: what the model says there is not to be trusted; the frame is in "
+                f"{os.path.abspath(FRAMES)}; label it and train again (nnpot train --from), or go on all the same with "
+                "on_extrapolation='warn'",
                 frame,
             )
-        if largest > 2 * self.told:
-            self.told = largest
-            log.warning("%sforces and energies there are guesses; on_extrapolation='stop' ends here", message)
+        if size > 2 * self.told.get(what, 0.0):
+            self.told[what] = size
+            log.warning("%s: forces and energies there are guesses; on_extrapolation='stop' ends here", message)
+
+    def _expected(self, force_errors: NDArray[np.float64]) -> float:
+        """Expected error of a component of the forces, in eV/Å; 0 until enough frames have been looked at."""
+        if len(force_errors):
+            self.squares.append(float(np.mean(force_errors**2)) / 3)
+        return math.sqrt(math.fsum(self.squares) / self.frames) if len(self.squares) == self.frames else 0.0
 
     def _named(self, atoms: Atoms, grades: NDArray[np.float64]) -> str:
         beyond = np.flatnonzero(grades > self.limit)

@@ -217,8 +217,8 @@ def test_it_warns_once_and_again_at_twice_the_grade(caplog: pytest.LogCaptureFix
     policy, grades = OnExtrapolation("warn", limit=1.5), np.array([0.1, 1.6, 0.2, 2.0])
     with caplog.at_level(logging.WARNING):
         for factor in (0.1, 1.0, 1.9, 2.1, 2.2):
-            policy.look(atoms, factor * grades)
-        policy.look(atoms, np.array([0.1, 9.0, 0.2, 1.0]))
+            policy.look(atoms, factor * grades, np.zeros(4))
+        policy.look(atoms, np.array([0.1, 9.0, 0.2, 1.0]), np.zeros(4))
     *several, one = caplog.messages
     assert one.startswith("atom 1 (Cu, γ = 9) is outside of the training data (limit 1.5): ")
     assert [m.split(" are")[0] for m in several] == [
@@ -249,11 +249,50 @@ def test_it_stops_and_keeps_the_frame(tmp_path: Path, monkeypatch: pytest.Monkey
     atoms.get_potential_energy()
 
 
+def test_it_warns_where_forces_are_expected_to_be_off_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    atoms, inside = SYSTEMS["alloy"](), np.zeros(4)
+    policy = OnExtrapolation("warn", force_error=0.030, frames=2)
+    with caplog.at_level(logging.WARNING):
+        for error in (0.001, 0.041, 0.041, 0.001, 0.060, 0.085, 0.085):  # of components, in eV/Å
+            policy.look(atoms, inside, np.full(4, 3**0.5 * error))
+            policy.look(atoms[:0], inside[:0], inside[:0])  # a frame without atoms expects nothing
+    which = "RMS over all atoms and the last 2 frames that were looked at (limit 30)"
+    assert [m.split(": ")[0] for m in caplog.messages] == [
+        f"forces are expected to be off by {error} meV/Å, {which}" for error in (41, 85)
+    ]
+
+
+def test_it_stops_where_forces_are_expected_to_be_off_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    atoms = SYSTEMS["alloy"]()
+    expected = float(calibrated().predict(atoms).forces_uncertainty.square().mean().div(3).sqrt())
+    for factor, stops in ((1.01, False), (0.99, True)):
+        policy = OnExtrapolation("stop", limit=1e9, every=1, force_error=factor * expected, frames=3)
+        atoms.calc = NNPotCalculator(calibrated(), dtype="float64", on_extrapolation=policy)
+        for _ in range(2):
+            atoms.calc.get_potential_energy(atoms)
+            atoms.calc.reset()  # the same again, as a frame of its own
+        if not stops:
+            atoms.get_potential_energy()
+            continue
+        with pytest.raises(ExtrapolationError, match=r"forces are expected to be off by .* the last 3 frames"):
+            atoms.get_potential_energy()
+    kept = read("extrapolation.xyz")
+    assert kept.info["forces_uncertainty_limit"] == pytest.approx(0.99 * expected)
+    np.testing.assert_allclose(kept.arrays["forces_uncertainty"], atoms.calc.results["forces_uncertainty"], atol=1e-7)
+
+
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="on_extrapolation must be one of ignore, warn, stop, got 'halt'"):
         NNPotCalculator(calibrated(), on_extrapolation="halt")
     with pytest.raises(ValueError, match="limit of the extrapolation must be positive, got 0"):
         OnExtrapolation("stop", limit=0)
+    with pytest.raises(ValueError, match="expected force error must be positive, got 0 eV/Å"):
+        OnExtrapolation("stop", force_error=0)
+    with pytest.raises(ValueError, match="averaged over 1, 2, … frames, got 0"):
+        OnExtrapolation("stop", frames=0)
     with pytest.raises(ValueError, match="does not know where it extrapolates; nnpot calibrate"):
         NNPotCalculator(network_potential(acsf()), on_extrapolation="stop")
     with pytest.raises(ValueError, match="must be positive, got 5, 0, 2"):
