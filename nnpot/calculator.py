@@ -131,7 +131,7 @@ class NNPotCalculator(Calculator):
         self.on_extrapolation = as_policy(on_extrapolation)
         if self.potential.is_calibrated:
             self.implemented_properties += OF_ATOMS
-        elif self.on_extrapolation.policy == "stop":
+        elif self.on_extrapolation.policy == "stop" or self.on_extrapolation.force_error is not None:
             raise ValueError("the model does not know where it extrapolates; nnpot calibrate MODEL DATA lets it")
         self._n_atoms: int | None = 0
         self._kept: _Kept | None = None
@@ -181,7 +181,7 @@ class NNPotCalculator(Calculator):
         self.results |= _told_of(on_host)
         self.results["energy"] = energy
         if GRADE in self.results:
-            self.on_extrapolation.look(cast(Atoms, self.atoms), on_host[GRADE], on_host[FORCES])
+            self.on_extrapolation.look(cast(Atoms, self.atoms), on_host[GRADE], on_host[FORCES], self._steps)
 
     @_one_thread_at_a_time
     def get_property(self, name: str, *arguments: Any, **options: Any) -> Any:
@@ -270,7 +270,8 @@ class NNPotCalculator(Calculator):
     def _batch(self, structure: Structure) -> Batch:
         """The structure with the pairs kept from an earlier step where they still hold every neighbour, else new."""
         if self._kept is not None and self._still_holds(self._kept.structure, structure):
-            self._steps += 1
+            assert self._last is not None
+            self._steps += not torch.equal(self._last.positions, structure.positions)  # else it is asked once more
         else:
             is_next = self._last is not None and self._still_holds(self._last, structure)
             self._steps = self._steps + 1 if is_next else 0

@@ -147,6 +147,7 @@ def calibrated(
     bare = trained.with_uncertainty(None).eval()
     hidden = Hidden.of(bare, subsample(known, MOST_ATOMS) if errors is None else known)
     uncertainty = Uncertainty(trained.elements, hidden.values.shape[1], DIRECTIONS, CLUSTERS).double()
+    uncertainty.virial.fill_(1.0)
     for s in range(len(trained.elements)):
         _fill(uncertainty, s, hidden)
 
@@ -343,7 +344,7 @@ class _Errors:
         energy: In eV, shape (2,).
         forces: Of the vectors, in eV/Å, shape (N, 2).
         species: Element of each atom, shape (N,).
-        virial: Of the components, in eV, shape (6, 2); what is expected is as of the energy where nothing else is told.
+        virial: Of the components, in eV, shape (6, 2).
     """
 
     energy: Array
@@ -364,7 +365,7 @@ class _Errors:
             volume = abs(float(s.cell.det()))
             off = (s.labels["stress"] - prediction.stress[0].cpu()).double().numpy() * volume
             told = volume * float(prediction["stress_uncertainty"]) if knows else np.nan
-            virial = np.stack([off, np.full(6, expected if np.isnan(told) else told)], axis=1)
+            virial = np.stack([off, np.full(6, told)], axis=1)
         return cls(
             np.array([float(s.labels["energy"]) - float(prediction.energy), expected]),
             torch.stack([forces, of_forces], dim=1).double().numpy(),

@@ -2,8 +2,8 @@
 
 import logging
 import math
+import operator
 import os
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from nnpot.uncertainty import FORCES, GRADE
 
 log = logging.getLogger("nnpot")
+
+Array = NDArray[np.float64]
 
 Policy = Literal["ignore", "warn", "stop"]
 """Nothing, a line in the log, or an error."""
@@ -53,38 +55,38 @@ class OnExtrapolation:
 
     Args:
         policy: `ignore` them, `warn` in the log, or `stop`: keep the frame and raise an :class:`ExtrapolationError`.
-        limit: γ of an atom from which on that is done.
+        limit: γ of an atom from which on that is done.  None: whatever γ is.
         every: At which steps of dynamics a calculator looks: γ changes slowly, and takes some time.
         force_error: Expected error of the forces from which on that is done as well, in eV/Å: root mean square of the
-            components, as `nnpot evaluate` has it, over all atoms and the last frames looked at.  None: never.
+            components, as `nnpot evaluate` has it, over all atoms and the last frames of dynamics that were looked at,
+            once there are enough.  None: never.
         frames: How many frames these are.
 
     Raises:
-        ValueError: If the policy is not known, or a number not positive.
+        ValueError: If the policy is not known, a number is not positive, or there is no limit to stop at.
+        TypeError: If a number is none.
     """
 
     policy: Policy = "warn"
-    limit: float = FAR
+    limit: float | None = FAR
     every: int = 10
     force_error: float | None = None
     frames: int = 50
     told: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     messages: set[str] = field(default_factory=set, init=False, repr=False)
-    squares: deque[float] = field(init=False, repr=False)
+    squares: list[float] = field(default_factory=list, init=False, repr=False)
+    step: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.policy not in get_args(Policy):
             known = ", ".join(get_args(Policy))
             raise ValueError(f"on_extrapolation must be one of {known}, got {self.policy!r}")
-        if not self.limit > 0:
-            raise ValueError(f"the limit of the extrapolation must be positive, got {self.limit}")
-        if self.every < 1:
-            raise ValueError(f"the extrapolation can be looked at every 1, 2, … steps, got {self.every}")
-        if self.force_error is not None and not self.force_error > 0:
-            raise ValueError(f"the limit of the expected force error must be positive, got {self.force_error} eV/Å")
-        if self.frames < 1:
-            raise ValueError(f"an expected force error is averaged over 1, 2, … frames, got {self.frames}")
-        self.squares = deque(maxlen=self.frames)
+        self.limit = _positive(self.limit, "the limit of the extrapolation", "a γ such as 2")
+        self.force_error = _positive(self.force_error, "the limit of the expected force error", "in eV/Å such as 0.03")
+        self.every = _count(self.every, "the extrapolation can be looked at every 1, 2, … steps")
+        self.frames = _count(self.frames, "an expected force error is averaged over 1, 2, … frames")
+        if self.policy == "stop" and self.limit is None and self.force_error is None:
+            raise ValueError("there is nothing to stop at; give OnExtrapolation a limit of γ or a force_error")
 
     def tell(self, message: str) -> None:
         """Say something once that holds for a composition, unless all is to be ignored."""
@@ -92,59 +94,100 @@ class OnExtrapolation:
             self.messages.add(message)
             log.warning("%s", message)
 
-    def look(self, atoms: Atoms, grades: NDArray[np.float64], force_errors: NDArray[np.float64]) -> None:
-        """Do what is to be done about a frame; of a warning only the first, and again at twice what it tells.
+    def look(self, atoms: Atoms, grades: Array, force_errors: Array, step: int = 0) -> None:
+        """Do what is to be done about a frame; of a warning only the first, and again each time it is twice as bad.
 
         Args:
             atoms: The frame.
             grades: γ of each atom.
             force_errors: Expected error of each force vector, in eV/Å.
+            step: Of dynamics; 0 where a frame does not follow the one before.
 
         Raises:
             ExtrapolationError: If it is to end, after the frame has been added to `extrapolation.xyz`, without what the
                 structure that the simulation began with was called, and such: it is another one now.
         """
-        largest, expected = float(grades.max(initial=0.0)), self._expected(force_errors)
+        expected = self._expected(force_errors, step)
         if self.policy == "ignore":
             return
-        if largest > self.limit:
-            what, size, limit = GRADE, largest, self.limit
-            message = f"{self._named(atoms, grades)} outside of the training data (limit {limit:g})"
-        elif self.force_error is not None and expected > self.force_error:
-            what, size, limit = FORCES, expected, self.force_error
-            message = (
-                f"forces are expected to be off by {1000 * size:.3g} meV/Å, RMS over all atoms and the last "
-                f"{self.frames} frames that were looked at (limit {1000 * limit:g})"
-            )
-        else:
-            return
-        if self.policy == "stop":
-            frame = atoms.copy()
-            frame.info = {name: value for name, value in atoms.info.items() if name in KEPT} | {f"{what}_limit": limit}
-            frame.arrays[GRADE], frame.arrays[FORCES] = grades, force_errors
-            write(FRAMES, frame, format="extxyz", append=True)
-            raise ExtrapolationError(
-                f"{message}: what the model says there is not to be trusted; the frame is in "
-                f"{os.path.abspath(FRAMES)}; label it and train again (nnpot train --from), or go on all the same with "
-                "on_extrapolation='warn'",
-                frame,
-            )
-        if size > 2 * self.told.get(what, 0.0):
-            self.told[what] = size
-            log.warning("%s: forces and energies there are guesses; on_extrapolation='stop' ends here", message)
+        for name, size, limit in (
+            ("limit", float(grades.max(initial=0.0)), self.limit),
+            ("force_error", expected, self.force_error),
+        ):
+            if limit is None or not size > limit:
+                continue
+            message = self._named(atoms, grades, limit) if name == "limit" else self._averaged(size, limit)
+            if self.policy == "stop":
+                self.squares.clear()
+                raise _stopped(atoms, grades, force_errors, message, {name: limit, "expected_force_error": expected})
+            if size > 2 * self.told.get(name, 0.0):
+                self.told[name] = size
+                stop = f'OnExtrapolation("stop", {name}={limit:g})'
+                log.warning("%s: forces and energies there are guesses; %s ends here", message, stop)
 
-    def _expected(self, force_errors: NDArray[np.float64]) -> float:
+    def _expected(self, force_errors: Array, step: int) -> float:
         """Expected error of a component of the forces, in eV/Å; 0 until enough frames have been looked at."""
-        if len(force_errors):
+        if step == 0:
+            self.squares.clear()
+        if len(force_errors) and (step == 0 or (step != self.step and step % self.every == 0)):
             self.squares.append(float(np.mean(force_errors**2)) / 3)
-        return math.sqrt(math.fsum(self.squares) / self.frames) if len(self.squares) == self.frames else 0.0
+        self.step = step
+        last = self.squares[-self.frames :]
+        del self.squares[: -self.frames]
+        return math.sqrt(math.fsum(last) / self.frames) if len(last) == self.frames else 0.0
 
-    def _named(self, atoms: Atoms, grades: NDArray[np.float64]) -> str:
-        beyond = np.flatnonzero(grades > self.limit)
+    def _averaged(self, expected: float, limit: float) -> str:
+        return (
+            f"forces are expected to be off by {1000 * expected:.3g} meV/Å, RMS over all atoms and the last "
+            f"{self.frames} frames that were looked at (limit {1000 * limit:g})"
+        )
+
+    @staticmethod
+    def _named(atoms: Atoms, grades: Array, limit: float) -> str:
+        beyond = np.flatnonzero(grades > limit)
         worst = beyond[np.argsort(-grades[beyond], kind="stable")][:_SHOWN]
         named = ", ".join(f"{k} ({atoms.symbols[k]}, γ = {grades[k]:.3g})" for k in worst.tolist())
         more = f" and {len(beyond) - len(worst)} more" if len(beyond) > len(worst) else ""
-        return f"atom {named} is" if len(beyond) == 1 else f"atoms {named}{more} are"
+        which = f"atom {named} is" if len(beyond) == 1 else f"atoms {named}{more} are"
+        return f"{which} outside of the training data (limit {limit:g})"
+
+
+def _stopped(
+    atoms: Atoms, grades: Array, force_errors: Array, message: str, told: dict[str, float]
+) -> ExtrapolationError:
+    """The error that ends a simulation; its frame is kept in a file."""
+    frame = atoms.copy()
+    frame.info = {name: value for name, value in atoms.info.items() if name in KEPT}
+    frame.info |= {f"extrapolation_{name}": value for name, value in told.items() if value > 0}
+    frame.arrays[GRADE], frame.arrays[FORCES] = grades, force_errors
+    write(FRAMES, frame, format="extxyz", append=True)
+    return ExtrapolationError(
+        f"{message}: what the model says there is not to be trusted; the frame is in {os.path.abspath(FRAMES)}; "
+        "label it and train again (nnpot train --from), or go on all the same with the policy 'warn'",
+        frame,
+    )
+
+
+def _positive(value: float | None, name: str, example: str) -> float | None:
+    """A number greater than zero, or None."""
+    try:
+        number = None if value is None else float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, {example}, got {value!r}") from None
+    if number is not None and not number > 0:
+        raise ValueError(f"{name} must be positive, got {value}")
+    return number
+
+
+def _count(value: int, name: str) -> int:
+    """A whole number from one on."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}, got {value!r}") from None
+    if number < 1:
+        raise ValueError(f"{name}, got {value}")
+    return number
 
 
 def as_policy(given: Policy | OnExtrapolation) -> OnExtrapolation:

@@ -35,7 +35,7 @@ from nnpot.neighbors import SMALLEST_CUTOFF, may_be_searched, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential, SumPotential
 from nnpot.structure import Structure, in_groups, subsample
-from nnpot.uncertainty import DEVIATIONS, EDGE, FORCES, GRADE, Uncertainty
+from nnpot.uncertainty import DEVIATIONS, EDGE, GRADE, Uncertainty
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -116,7 +116,7 @@ def _seen(uncertainty: Uncertainty, hidden: Hidden) -> Seen:
     with torch.no_grad():
         told = uncertainty(rows)
         grades = told[GRADE][at].numpy()
-        points = (told[FORCES][at][:, None] * torch.nn.functional.normalize(told[DEVIATIONS][at])).numpy()
+        points = (uncertainty.force[at[0], None] * told[DEVIATIONS][at]).numpy()
     bounds = np.searchsorted(hidden.structure, np.arange(hidden.structure[-1] + 2))
     worst = [first + int(grades[first:last].argmax()) for first, last in pairwise(bounds)]
     sizes = np.linalg.norm(points, axis=1)

@@ -4,9 +4,9 @@ Both are taken from the last hidden layer h of the networks, which says what the
 
     γ_i = min_c |A_sc [h_i; 1]|                    the extrapolation grade: 1 at the edge of the training data, and
     γ_i ≥ 1 + E_core,i / 1 eV                      where atoms are closer than any in training (:mod:`nnpot.core`)
-    y_i = w_i R_s [h_i; 1],  w_i = min(max(1, γ_i), 2)
-    σ_i = |y_i|                                    of the energy of an atom
-    σ   = |(Σ_(i of s) y_i)_s|                     of the energy of a structure, over all elements s
+    w_i = min(max(1, γ_i), 2)                      of energies: what h does not know beyond the edge
+    σ_i = w_i |R_s [h_i; 1]|                       of the energy of an atom
+    σ   = |(R_s Σ_(i of s) w_i [h_i; 1])_s|        of the energy of a structure, over all elements s
 
 A_sc maps to the deviation from the c-th of some clusters of training atoms of the element s, in units of what is usual
 there: Mahalanobis' distance, as the grade of Y. Lysogorskiy, A. Bochkarev, M. Mrovec, R. Drautz, Phys. Rev. Materials
@@ -14,7 +14,7 @@ there: Mahalanobis' distance, as the grade of Y. Lysogorskiy, A. Bochkarev, M. M
 last layer's weights: F. Bigi, S. Chong, M. Ceriotti, F. Grasselli, Mach. Learn.: Sci. Technol. 5, 045018 (2024); the
 factor f makes it agree with the errors of structures that were not trained on (:mod:`nnpot.calibration`).  It grows as
 the distance from the data and takes h itself for known.  Beyond the edge h is wrong, too, and errors of energies grow
-by an order faster than those of their derivatives, the forces: hence w, for energies alone.
+by an order faster than those of their derivatives, forces and stresses: hence w, for energies alone.
 """
 
 from collections.abc import Mapping
@@ -94,8 +94,8 @@ class Uncertainty(Module):
 
         ====================  ======  ===================================================================  ====
         extrapolation         (S, R)  γ
-        energy_deviations     (S,R,W) y_i: the norm of a sum over atoms is that of its energy             eV
-        energies_uncertainty  (S, R)  standard deviation of the energy of an atom                          eV
+        energy_deviations     (S,R,W) R_s [h_i; 1]: the norm of a sum over atoms is that of its energy     eV
+        energies_uncertainty  (S, R)  its norm: standard deviation of the energy of an atom within the edge  eV
         forces_uncertainty    (S, R)  of the vector of the force: its norm                                 eV/Å
         virial_factor         (S, R)  of a component of the virial, relative to that of the energy
         ====================  ======  ===================================================================  ====
@@ -128,9 +128,8 @@ class Uncertainty(Module):
         return self._named(grade, norms, energies.view(n, -1), self.force.index_select(0, species))
 
     def _named(self, grade: Tensor, norms: Tensor, energies: Tensor, force: Tensor) -> dict[str, Tensor]:
-        virial, wide = self.virial.expand(norms.shape), grade.clamp(EDGE, WIDEST)
-        deviations = wide.unsqueeze(dim=-1) * energies
-        return {GRADE: grade, DEVIATIONS: deviations, ATOMS: wide * norms, FORCES: force * norms, VIRIAL: virial}
+        virial = self.virial.expand(norms.shape)
+        return {GRADE: grade, DEVIATIONS: energies, ATOMS: norms, FORCES: force * norms, VIRIAL: virial}
 
 
 def with_core(grade: Tensor, energies: Tensor, asked: ElementBlocks | None = None) -> Tensor:
@@ -145,6 +144,11 @@ def with_core(grade: Tensor, energies: Tensor, asked: ElementBlocks | None = Non
         energies = energies.index_select(0, asked.atom_of_row.flatten()).view(grade.shape)
     beyond = torch.where(energies > 0, EDGE + energies / OF_CORE, 0.0)
     return torch.maximum(grade, beyond.to(grade.dtype))
+
+
+def widening(grade: Tensor) -> Tensor:
+    """Return w, by which error bars of energies are wider than those of forces, of atoms of some γ."""
+    return grade.clamp(EDGE, WIDEST)
 
 
 def of_batch(outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -163,15 +167,20 @@ def of_batch(outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         outputs: What the potential gives of atoms, by name.
         batch: The atoms.
     """
-    deviations, kinds = outputs[DEVIATIONS].double(), len(chemical_symbols)
-    sums = segment_sum(deviations, batch.structure_of * kinds + batch.numbers, batch.n_structures * kinds)
-    energy = sums.view(batch.n_structures, -1).norm(dim=1)
+    deviations, wide, kinds = outputs[DEVIATIONS].double(), widening(outputs[GRADE]), len(chemical_symbols)
+
+    def of_structures(deviations: Tensor) -> Tensor:
+        of_elements = batch.structure_of * kinds + batch.numbers
+        sums = segment_sum(deviations, of_elements, batch.n_structures * kinds)
+        norms: Tensor = sums.view(batch.n_structures, -1).norm(dim=1)
+        return norms
+
     virial = outputs[VIRIAL].double()[:1].sum()  # the same for all atoms
     known = torch.where(virial > 0, virial, torch.nan)
     return {
-        "energy_uncertainty": energy,
-        ATOMS: outputs[ATOMS],
+        "energy_uncertainty": of_structures(wide.unsqueeze(dim=1) * deviations),
+        ATOMS: wide * outputs[ATOMS],
         FORCES: outputs[FORCES],
-        "stress_uncertainty": known * energy / batch.volumes,
+        "stress_uncertainty": known * of_structures(deviations) / batch.volumes,
         GRADE: outputs[GRADE],
     }

@@ -117,7 +117,7 @@ class Farthest(OnExtrapolation):
     policy: Policy = "ignore"
     grade: float = np.nan
 
-    def look(self, atoms: Atoms, grades: Array, force_errors: Array) -> None:
+    def look(self, atoms: Atoms, grades: Array, force_errors: Array, step: int = 0) -> None:
         """Keep the largest."""
         self.grade = float(np.fmax(self.grade, np.fmax.reduce(grades)))
 

@@ -25,7 +25,7 @@ from nnpot.potential import Potential, SumPotential
 from nnpot.prepared import Needs
 from nnpot.structure import Structure
 from nnpot.tables import cluster, needs_of
-from nnpot.uncertainty import DEVIATIONS, GRADE, with_core
+from nnpot.uncertainty import DEVIATIONS, GRADE, widening, with_core
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 """Largest difference between the results of the script and of the potential, relative to the norm."""
@@ -212,9 +212,9 @@ def _with_unknown(potential: NeuralNetworkPotential, pairs: Pairs) -> list[Tenso
     energies = potential.energies_of_features(features, pairs.center_species, rows)
     told = known(hidden)
     deviations, grades = rows.gather(told[DEVIATIONS]), rows.gather(told[GRADE])
-    if repulsion is None:
-        return [energies, deviations, grades]
-    return [energies + repulsion, deviations, with_core(grades, repulsion)]
+    if repulsion is not None:
+        energies, grades = energies + repulsion, with_core(grades, repulsion)
+    return [energies, widening(grades).unsqueeze(dim=1) * deviations, grades]
 
 
 def _recorded(

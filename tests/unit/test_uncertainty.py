@@ -1,5 +1,6 @@
 """What a potential does not know: the formulas, one by one in NumPy, and how they become results."""
 
+import contextlib
 import logging
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,7 @@ from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.reference.activations import ACTIVATIONS
 from nnpot.repulsion import ZBL
-from nnpot.uncertainty import OF_ATOMS, Uncertainty, with_core
+from nnpot.uncertainty import OF_ATOMS, Uncertainty, of_batch, widening, with_core
 
 DIRECTIONS, CLUSTERS = 3, 2
 
@@ -62,19 +63,29 @@ def test_they_are_what_the_reference_states(name: str) -> None:
     whole = reference.energy_uncertainty(roots, hidden, species, grades)
     np.testing.assert_allclose(told.energy_uncertainty, [whole], rtol=1e-10)
     if all(atoms.pbc):
-        wanted = float(uncertainty.virial) * whole / atoms.get_volume()
+        within = reference.energy_uncertainty(roots, hidden, species, np.zeros(len(atoms)))
+        wanted = float(uncertainty.virial) * within / atoms.get_volume()
         np.testing.assert_allclose(told.stress_uncertainty, [wanted], rtol=1e-10)
 
 
 def test_energies_are_less_sure_by_the_grade_beyond_the_edge_and_at_most_twice() -> None:
-    uncertainty = Uncertainty(("Cu",), 1, directions=1, clusters=1).double()
-    uncertainty.grade[0, 0, 0] = 1.0  # γ = |h|
-    uncertainty.root[0, 1, 1] = 0.1  # eV, of every atom
-    told = uncertainty(torch.tensor([[[0.5], [1.0], [-1.5], [2.0], [9.0]]], dtype=torch.float64))
-    assert told["extrapolation"].tolist() == [[0.5, 1.0, 1.5, 2.0, 9.0]]
-    np.testing.assert_allclose(told["energies_uncertainty"], [[0.1, 0.1, 0.15, 0.2, 0.2]], rtol=1e-12)
-    np.testing.assert_allclose(told["energy_deviations"].norm(dim=2), told["energies_uncertainty"], rtol=1e-12)
-    np.testing.assert_allclose(told["forces_uncertainty"], np.full((1, 5), 0.1), rtol=1e-12)
+    grades = torch.tensor([0.5, 1.0, 1.5, 2.0, 9.0], dtype=torch.float64)
+    assert widening(grades).tolist() == [1.0, 1.0, 1.5, 2.0, 2.0]
+    batch = single_batch(
+        Structure.from_ase(Atoms("Cu5", 4.0 * np.eye(1, 3) * np.arange(5)[:, None], cell=[20.0] * 3, pbc=True)), 3.0
+    )
+    outputs = {
+        "extrapolation": grades,
+        "energy_deviations": torch.tensor([[0.1]], dtype=torch.float64).expand(5, 1),
+        "energies_uncertainty": torch.full((5,), 0.1, dtype=torch.float64),
+        "forces_uncertainty": torch.full((5,), 0.3, dtype=torch.float64),
+        "virial_factor": torch.full((5,), 2.0, dtype=torch.float64),
+    }
+    told = of_batch(outputs, batch)
+    np.testing.assert_allclose(told["energies_uncertainty"], [0.1, 0.1, 0.15, 0.2, 0.2], rtol=1e-12)
+    np.testing.assert_allclose(told["energy_uncertainty"], [0.75], rtol=1e-12)
+    np.testing.assert_allclose(told["forces_uncertainty"], np.full(5, 0.3), rtol=1e-12)
+    np.testing.assert_allclose(told["stress_uncertainty"], [2.0 * 0.5 / 8000.0], rtol=1e-12)  # as wide as within
 
 
 def test_structures_of_a_batch_are_told_as_each_alone() -> None:
@@ -253,13 +264,25 @@ def test_it_warns_where_forces_are_expected_to_be_off_for_a_while(caplog: pytest
     atoms, inside = SYSTEMS["alloy"](), np.zeros(4)
     policy = OnExtrapolation("warn", force_error=0.030, frames=2)
     with caplog.at_level(logging.WARNING):
-        for error in (0.001, 0.041, 0.041, 0.001, 0.060, 0.085, 0.085):  # of components, in eV/Å
-            policy.look(atoms, inside, np.full(4, 3**0.5 * error))
-            policy.look(atoms[:0], inside[:0], inside[:0])  # a frame without atoms expects nothing
+        errors = (0.001, 0.041, 0.041, 0.001, 0.060, 0.085, 0.085)  # of components, in eV/Å
+        for step, error in enumerate(errors, 1):
+            policy.look(atoms, inside, np.full(4, 3**0.5 * error), 10 * step)
+            policy.look(atoms, inside, np.full(4, 0.5), 10 * step)  # the same frame, asked once more
+            policy.look(atoms, inside, np.full(4, 0.5), 10 * step + 1)  # and one between
+        policy.look(atoms, inside, np.full(4, 9.0), 0)  # a frame by itself
+        policy.look(atoms[:0], inside[:0], inside[:0], 10)
     which = "RMS over all atoms and the last 2 frames that were looked at (limit 30)"
     assert [m.split(": ")[0] for m in caplog.messages] == [
         f"forces are expected to be off by {error} meV/Å, {which}" for error in (41, 85)
     ]
+    assert caplog.messages[0].endswith('guesses; OnExtrapolation("stop", force_error=0.03) ends here')
+
+
+def test_it_warns_of_atoms_and_of_forces(caplog: pytest.LogCaptureFixture) -> None:
+    policy = OnExtrapolation("warn", force_error=0.030, frames=1)
+    with caplog.at_level(logging.WARNING):
+        policy.look(SYSTEMS["alloy"](), np.full(4, 3.0), np.full(4, 1.0))
+    assert [m.split(" ")[0] for m in caplog.messages] == ["atoms", "forces"]
 
 
 def test_it_stops_where_forces_are_expected_to_be_off_for_a_while(
@@ -269,19 +292,20 @@ def test_it_stops_where_forces_are_expected_to_be_off_for_a_while(
     atoms = SYSTEMS["alloy"]()
     expected = float(calibrated().predict(atoms).forces_uncertainty.square().mean().div(3).sqrt())
     for factor, stops in ((1.01, False), (0.99, True)):
-        policy = OnExtrapolation("stop", limit=1e9, every=1, force_error=factor * expected, frames=3)
+        policy = OnExtrapolation("stop", limit=None, every=1, force_error=factor * expected, frames=np.int64(3))
         atoms.calc = NNPotCalculator(calibrated(), dtype="float64", on_extrapolation=policy)
         for _ in range(2):
-            atoms.calc.get_potential_energy(atoms)
-            atoms.calc.reset()  # the same again, as a frame of its own
-        if not stops:
             atoms.get_potential_energy()
-            continue
-        with pytest.raises(ExtrapolationError, match=r"forces are expected to be off by .* the last 3 frames"):
+            atoms.positions[0, 0] += 1e-7
+        with pytest.raises(ExtrapolationError, match="the last 3 frames") if stops else contextlib.nullcontext():
             atoms.get_potential_energy()
-    kept = read("extrapolation.xyz")
-    assert kept.info["forces_uncertainty_limit"] == pytest.approx(0.99 * expected)
+    (kept,) = read("extrapolation.xyz", ":")
+    assert kept.info["extrapolation_force_error"] == pytest.approx(0.99 * expected)
+    assert kept.info["extrapolation_expected_force_error"] == pytest.approx(expected, rel=1e-4)
     np.testing.assert_allclose(kept.arrays["forces_uncertainty"], atoms.calc.results["forces_uncertainty"], atol=1e-7)
+    for _ in range(2):  # what led to the end does not end what goes on from there
+        atoms.positions[0, 0] += 1e-7
+        atoms.get_potential_energy()
 
 
 def test_what_cannot_be_is_refused() -> None:
@@ -289,10 +313,18 @@ def test_what_cannot_be_is_refused() -> None:
         NNPotCalculator(calibrated(), on_extrapolation="halt")
     with pytest.raises(ValueError, match="limit of the extrapolation must be positive, got 0"):
         OnExtrapolation("stop", limit=0)
-    with pytest.raises(ValueError, match="expected force error must be positive, got 0 eV/Å"):
+    with pytest.raises(ValueError, match="expected force error must be positive, got 0"):
         OnExtrapolation("stop", force_error=0)
+    with pytest.raises(TypeError, match=r"expected force error must be a number, in eV/Å such as 0.03, got '30 meV'"):
+        OnExtrapolation("stop", force_error="30 meV")
     with pytest.raises(ValueError, match="averaged over 1, 2, … frames, got 0"):
         OnExtrapolation("stop", frames=0)
+    with pytest.raises(TypeError, match=r"averaged over 1, 2, … frames, got 2\.5"):
+        OnExtrapolation("stop", frames=2.5)
+    with pytest.raises(ValueError, match="nothing to stop at; give OnExtrapolation a limit of γ or a force_error"):
+        OnExtrapolation("stop", limit=None)
+    with pytest.raises(ValueError, match="does not know where it extrapolates"):
+        NNPotCalculator(network_potential(acsf()), on_extrapolation=OnExtrapolation("warn", force_error=0.03))
     with pytest.raises(ValueError, match="does not know where it extrapolates; nnpot calibrate"):
         NNPotCalculator(network_potential(acsf()), on_extrapolation="stop")
     with pytest.raises(ValueError, match="must be positive, got 5, 0, 2"):

@@ -15,6 +15,7 @@ namespace nnpot {
 // What is unknown of atoms, see nnpot/uncertainty.py: for `fix pair` as it is asked for, and of the whole system.
 struct Unknown {
     static constexpr int N = 3;
+    static constexpr double WIDEST = 2;  // error bars of energies are widened by gamma, at most so
     static constexpr const char* NAMES[N] = {"gamma", "energy_uncertainty", "forces_uncertainty"};
     int flags[N] = {};
     std::vector<double> of_atoms[N];
@@ -35,8 +36,9 @@ struct Unknown {
 
     void add(int atom, double gamma, const double* deviations, int64_t width, double force, double* sum) {
         double square = 0;
-        for (int64_t k = 0; k < width; ++k) square += deviations[k] * deviations[k], sum[k] += deviations[k];
-        of_atoms[0][atom] = gamma, of_atoms[1][atom] = std::sqrt(square), of_atoms[2][atom] = force;
+        const double wide = std::clamp(gamma, 1.0, WIDEST);
+        for (int64_t k = 0; k < width; ++k) square += deviations[k] * deviations[k], sum[k] += wide * deviations[k];
+        of_atoms[0][atom] = gamma, of_atoms[1][atom] = wide * std::sqrt(square), of_atoms[2][atom] = force;
         largest = std::max(largest, gamma), beyond += gamma > 1;
     }
 
