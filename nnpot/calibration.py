@@ -147,7 +147,7 @@ def calibrated(
     bare = trained.with_uncertainty(None).eval()
     hidden = Hidden.of(bare, subsample(known, MOST_ATOMS) if errors is None else known)
     uncertainty = Uncertainty(trained.elements, hidden.values.shape[1], DIRECTIONS, CLUSTERS).double()
-    uncertainty.virial.fill_(1.0)
+    uncertainty.virial.fill_(1.0)  # not yet scaled, as the rest
     for s in range(len(trained.elements)):
         _fill(uncertainty, s, hidden)
 

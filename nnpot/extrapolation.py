@@ -64,7 +64,7 @@ class OnExtrapolation:
 
     Raises:
         ValueError: If the policy is not known, a number is not positive, or there is no limit to stop at.
-        TypeError: If a number is none.
+        TypeError: If something else is given where a number is needed.
     """
 
     policy: Policy = "warn"
@@ -132,9 +132,8 @@ class OnExtrapolation:
         if len(force_errors) and (step == 0 or (step != self.step and step % self.every == 0)):
             self.squares.append(float(np.mean(force_errors**2)) / 3)
         self.step = step
-        last = self.squares[-self.frames :]
         del self.squares[: -self.frames]
-        return math.sqrt(math.fsum(last) / self.frames) if len(last) == self.frames else 0.0
+        return math.sqrt(math.fsum(self.squares) / self.frames) if len(self.squares) == self.frames else 0.0
 
     def _averaged(self, expected: float, limit: float) -> str:
         return (

@@ -95,7 +95,7 @@ class Uncertainty(Module):
         ====================  ======  ===================================================================  ====
         extrapolation         (S, R)  γ
         energy_deviations     (S,R,W) R_s [h_i; 1]: the norm of a sum over atoms is that of its energy     eV
-        energies_uncertainty  (S, R)  its norm: standard deviation of the energy of an atom within the edge  eV
+        energies_uncertainty  (S, R)  its norm: of the energy of an atom, not widened                      eV
         forces_uncertainty    (S, R)  of the vector of the force: its norm                                 eV/Å
         virial_factor         (S, R)  of a component of the virial, relative to that of the energy
         ====================  ======  ===================================================================  ====
@@ -168,9 +168,9 @@ def of_batch(outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         batch: The atoms.
     """
     deviations, wide, kinds = outputs[DEVIATIONS].double(), widening(outputs[GRADE]), len(chemical_symbols)
+    of_elements = batch.structure_of * kinds + batch.numbers
 
     def of_structures(deviations: Tensor) -> Tensor:
-        of_elements = batch.structure_of * kinds + batch.numbers
         sums = segment_sum(deviations, of_elements, batch.n_structures * kinds)
         norms: Tensor = sums.view(batch.n_structures, -1).norm(dim=1)
         return norms
