@@ -54,6 +54,7 @@ SETTINGS: Settings = {
         **{"energy": 20.0, "forces": 0.03, "stress": 60.0, "required": []},
         **{"final_energy_weight": 200.0, "ramp_from": 0.3},
         **{"dipole": 0.0, "charges": 0.0, "function": "squared", "scale": 0.1},
+        "mean_over": "structures",
     },
     "optimizer": {
         **{"method": "soap", "lr": 0.2, "weight_decay": 0.01},

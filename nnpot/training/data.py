@@ -137,6 +137,23 @@ class Split:
         train, validation = ([residual(s, baseline) for s in part] for part in (self.train, self.validation))
         return replace(self, train=train, validation=validation)
 
+    def weighed(self, loss: LossOptions) -> "Split":
+        """Return the split with the weights that labels of atoms have where these are averaged over atoms."""
+        if loss.mean_over == "structures":
+            return self
+        return replace(self, train=_by_size(self.train), validation=_by_size(self.validation))
+
+
+def _by_size(structures: list[Structure]) -> list[Structure]:
+    """Structures whose labels of atoms weigh as many times more as they have more atoms than the mean."""
+    sizes = [len(s) for s in structures]
+    if len(set(sizes)) < 2:
+        return structures
+    of_atoms = [name for name, label in LABELS.items() if label.per == "atom"]
+    relative = [n * len(sizes) / sum(sizes) for n in sizes]
+    weights = [{n: c * s.weights.get(n, 1.0) for n in of_atoms} for s, c in zip(structures, relative, strict=True)]
+    return [replace(s, weights={**s.weights, **own}) for s, own in zip(structures, weights, strict=True)]
+
 
 class StructureData(pl.LightningDataModule):
     """Serves batches of structures with their neighbour pairs, and with features where the descriptor is fixed.

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -30,6 +31,9 @@ def squared(x: Tensor, scale: float) -> Tensor:
     return x.square()
 
 
+Equals = Literal["structures", "atoms"]
+"""What weighs the same in a mean over the labels of atoms."""
+
 LOSSES: dict[str, Callable[[Tensor, float], Tensor]] = {"squared": squared, "huber": huber}
 """Functions of an error x and the scale δ, both in the unit of the label, by their names in a configuration."""
 
@@ -42,7 +46,8 @@ def _weight_help(label: Label) -> str:
 class LossOptions:
     """L = mean over structures of Σ_labels w · c · mean over atoms and components of f(error).
 
-    f(x) = x² unless another is chosen; c is the weight of the structure in its file, 1 if there is none.
+    f(x) = x² unless another is chosen; c is the weight of the structure in its file, 1 if there is none, and for labels
+    of atoms times N / ⟨N⟩ with `mean_over: atoms`.
 
     Args:
         final_energy_weight: Weight of the energy at the end, to which it rises geometrically (a jump would throw the
@@ -53,6 +58,9 @@ class LossOptions:
             none has only gives a warning.  A weight on the command line requires its label.
         function: f: `squared`, or `huber`: linear beyond `scale`, so that outliers count less.
         scale: δ of `huber`, in eV/atom, eV/Å, eV/Å³, e·Å, e alike.
+        mean_over: What weighs the same in the mean of forces and charges: `structures`, whatever their sizes, or all of
+            their `atoms`: a structure of N then counts N / ⟨N⟩ times, ⟨N⟩ being the mean number of atoms of the
+            training structures (of those for validation, among these).
 
     Raises:
         ValueError: If a weight is negative or all of them are 0, a name is not known, or a value is out of range.
@@ -63,6 +71,7 @@ class LossOptions:
     required: tuple[str, ...] = ()
     function: str = "squared"
     scale: float = 0.1
+    mean_over: Equals = "structures"
 
     def __post_init__(self) -> None:
         weights = self.weights()
@@ -80,6 +89,8 @@ class LossOptions:
             raise ValueError(f"loss.required must name some of {', '.join(LABELS)}, got {', '.join(sorted(unknown))}")
         if self.function not in LOSSES:
             raise ValueError(f"loss.function must be one of {', '.join(LOSSES)}, got {self.function!r}")
+        if self.mean_over not in get_args(Equals):
+            raise ValueError(f"loss.mean_over must be one of {', '.join(get_args(Equals))}, got {self.mean_over!r}")
         if not self.scale > 0:
             raise ValueError(f"loss.scale must be positive, got {self.scale}")
 

@@ -12,7 +12,7 @@ import torch
 import yaml
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from golden import ACE, alloys
+from golden import ACE, alloys, labelled
 from pytorch_lightning.loggers.logger import DummyLogger
 from short import STILL, Short, finished, short_training
 
@@ -230,6 +230,21 @@ def test_the_losses_are_sums_of_weighted_squared_errors(tmp_path: Path, weights:
     # logged in float32; all structures have equally many atoms, so that the mean of squares is one over structures
     assert run.column("train/loss") == pytest.approx([weights @ mean_squares(run, train)], rel=1e-6)
     assert run.column("val/loss") == pytest.approx([weights @ mean_squares(run, validation)], rel=1e-6)
+
+
+@effect_of("loss.mean_over")
+def test_forces_are_averaged_over_structures_or_all_atoms(tmp_path: Path) -> None:
+    frames = [labelled(a * (1 + k % 3, 1, 1), "energy", "forces", "stress") for k, a in enumerate(alloys()[:8])]
+    weights = {"loss.energy": 2.0, "loss.forces": 3.0, "loss.stress": 500.0, "data.validation": 0.4}
+    for mean_over in ("structures", "atoms"):
+        run = short_training(tmp_path, frames=frames, **ONE_STEP, **STILL, **weights, **{"loss.mean_over": mean_over})
+        for column, part in zip(("train/loss", "val/loss"), split(run), strict=True):
+            assert len({len(atoms) for atoms in part}) > 1
+            energy, forces, stress = (2.0, 3.0, 500.0) * mean_squares(run, part)
+            if mean_over == "atoms":
+                off = [run.model.predict(Structure.from_ase(a)).forces.numpy() - a.get_forces() for a in part]
+                forces = 3.0 * np.mean(np.concatenate(off) ** 2)
+            assert run.column(column) == pytest.approx([energy + forces + stress], rel=1e-6)
 
 
 @effect_of("loss.function", "loss.scale")

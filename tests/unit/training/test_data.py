@@ -1,15 +1,18 @@
 """Splits, order, and the cache of features."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from datasets import labelled_alloys, write
+from golden import labelled
 from systems import acsf, network_potential
 
 from nnpot.batch import Batch
 from nnpot.repulsion import ZBL
 from nnpot.training.data import Split, StructureData
+from nnpot.training.loss import LossOptions
 from nnpot.training.options import DataOptions
 
 
@@ -94,3 +97,21 @@ def test_a_baseline_is_subtracted_from_every_label(path: Path) -> None:
     assert r.energy + float(prediction.energy) == pytest.approx(s.energy, abs=1e-10)
     torch.testing.assert_close(r.forces + prediction.forces, s.forces, rtol=0, atol=1e-12)
     torch.testing.assert_close(r.stress + prediction.stress[0], s.stress, rtol=0, atol=1e-12)
+
+
+def test_large_structures_count_more_where_the_mean_is_over_atoms(tmp_path: Path) -> None:
+    atoms = labelled_alloys(4)
+    sizes = [len(a) for a in (atoms[0], atoms[1] * (3, 1, 1), atoms[2], atoms[3])]
+    path = write(tmp_path / "train.xyz", [atoms[0], labelled(atoms[1] * (3, 1, 1), "energy", "forces"), *atoms[2:]])
+    split = Split.read(DataOptions(path, validation=0.0), seed=0)
+    split.train[2] = replace(split.train[2], weights={"energy": 5.0, "forces": 7.0})
+    weighed = split.weighed(LossOptions(mean_over="atoms"))
+    assert sizes == [4, 12, 4, 4]  # 6 on average
+    assert [s.weights["forces"] for s in weighed.train] == pytest.approx([2 / 3, 2.0, 7 * 2 / 3, 2 / 3])
+    assert [s.weights.get("energy", 1.0) for s in weighed.train] == [1.0, 1.0, 5.0, 1.0]
+    assert split.weighed(LossOptions()) is split
+
+
+def test_structures_of_one_size_have_no_weights_of_their_own(path: Path) -> None:
+    split = Split.read(DataOptions(path, validation=0.25), seed=0)
+    assert all(not s.weights for s in split.weighed(LossOptions(mean_over="atoms")).train)

@@ -99,12 +99,20 @@ def test_the_energy_weight_rises_geometrically(progress: float, weight: float) -
 @pytest.mark.parametrize(
     "weights",
     [
-        *({"energy": -1.0}, {"energy": 0.0, "forces": 0.0}, {"scale": 0.0}, {"function": "cubic"}),
+        *(
+            {"energy": -1.0},
+            {"energy": 0.0, "forces": 0.0},
+            {"scale": 0.0},
+            {"function": "cubic"},
+            {"mean_over": "atom"},
+        ),
         *({"ramp_from": 1.5}, {"energy": 0.0, "final_energy_weight": 1.0}, {"required": ("dipol",)}),
     ],
 )
 def test_senseless_weights_are_refused(weights: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"loss weights|ramp_from|final_energy|loss\.(scale|function|required)"):
+    with pytest.raises(
+        ValueError, match=r"loss weights|ramp_from|final_energy|loss\.(scale|function|required|mean_over)"
+    ):
         LossOptions(**weights)
 
 
