@@ -161,7 +161,7 @@ def calibrated(
     else:
         factors = _left_out(errors, hidden, Hidden.of(bare, judges), trained.elements)
         seen = _left_out(Typical.of(potential, known), hidden, hidden, trained.elements)
-    factors = replace(factors, energy=_likely_energy(factors, seen, len(judges)))
+    factors = replace(factors, energy=_likely_energy(factors, seen, len(judges)), virial=_likely_virial(factors, seen))
     for s, element in enumerate(trained.elements):
         uncertainty.force[s] = factors.forces[element] / factors.energy
     uncertainty.virial.fill_(factors.virial / factors.energy)
@@ -283,6 +283,11 @@ def _likely_energy(unseen: Factors, seen: Factors | None, n: int) -> float:
     weight = (OF_ENERGIES / n) / (OF_ENERGIES / n + OF_GROWTH**2)
     likely = by_energies + weight * max(by_forces - by_energies, 0.0)
     return max(float(np.exp(likely)), seen.energy)
+
+
+def _likely_virial(unseen: Factors, seen: Factors | None) -> float:
+    """Errors of virials relative to what is expected: at least those of training structures, where any are known."""
+    return max(unseen.virial, seen.virial) if seen is not None and unseen.virial > 0 else unseen.virial
 
 
 def _left_out(errors: Typical, known: Hidden, judges: Hidden, elements: Sequence[str]) -> Factors:

@@ -32,8 +32,12 @@ def structures(n: int, seed: int) -> list[Structure]:
 
 
 def learned(potential: Potential) -> list[Structure]:
-    """Training structures whose energies a potential has learned without an error."""
-    return [s.with_labels(energy=float(potential.predict(s).energy)) for s in structures(20, 0)]
+    """Training structures whose energies and stresses a potential has learned without an error."""
+    told = potential.predict(list(structures(20, 0)))
+    return [
+        s.with_labels(energy=float(p.energy), stress=p.stress[0].double())
+        for s, p in zip(structures(20, 0), told, strict=True)
+    ]
 
 
 @cache
@@ -75,6 +79,17 @@ def test_energies_are_off_by_no_less_than_those_that_were_trained_on() -> None:
         for p, q in zip(new.predict(lucky), result().predict(lucky), strict=True)
     ]
     torch.testing.assert_close(*map(torch.cat, zip(*forces, strict=True)))
+
+
+def test_stresses_are_off_by_no_less_than_those_that_were_trained_on() -> None:
+    known, predicted = structures(20, 0), result().predict(structures(12, 7))
+    lucky = [s.with_labels(stress=p.stress[0] + 1e-6) for s, p in zip(structures(12, 7), predicted, strict=True)]
+    told = [(s, p) for s, p in zip(known, calibrated(potential(), known, lucky).predict(known), strict=True)]
+    errors = [(p.stress[0] - s.labels["stress"]) * s.cell.det() for s, p in told]
+    expected = [p.stress_uncertainty.repeat(6) * s.cell.det() for s, p in told]
+    assert ratio(errors, expected) == pytest.approx(1, rel=1e-9)  # a hundredth of twenty is none
+    without = [s.with_labels(stress=None) for s in lucky]
+    assert float(calibrated(potential(), known, without).uncertainty.virial.abs().max()) == 0.0  # nobody knows
 
 
 def off(structures: list[Structure], energy: float, force: float) -> list[Structure]:
