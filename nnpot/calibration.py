@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from nnpot.structure import Structure, in_groups, subsample
 from nnpot.uncertainty import GRADE, Uncertainty
 
 Array = NDArray[np.float64]
+_Kind = TypeVar("_Kind")
 
 MOST_ATOMS = 100_000
 """Number of atoms of training structures, about, from which it is made."""
@@ -244,14 +246,21 @@ def _compared(potential: Potential, unseen: Sequence[Structure]) -> Factors:
 def _of_seen(potential: Potential, known: Sequence[Structure]) -> Factors | None:
     """The same of structures that were trained on; None if too few have energies and forces.
 
-    The hundredth whose energies are worst, where labels may be wrong, does not count.
+    The hundredth whose energies are worst, where labels may be wrong, does not count, and so of stresses.
     """
     labelled = [s for s in known if {"energy", "forces"} <= s.labels.keys()]
     found = [_Errors.of(potential, potential.elements, s) for s in subsample(labelled, MOST_UNSEEN)]
     if len(found) < FEWEST:
         return None
-    found.sort(key=lambda e: abs(e.energy[0]) / max(e.energy[1], 1e-300))
-    return _factors(found[: math.ceil(0.99 * len(found))], potential.elements)
+    virials = [e.virial for e in found if e.virial is not None]
+    of_virials = _ratio(np.concatenate(_usual(virials, _ratio))) if virials else 0.0
+    usual = _usual(found, lambda e: _ratio(e.energy[None]))
+    return replace(_factors(usual, potential.elements), virial=of_virials)
+
+
+def _usual(found: Sequence[_Kind], size: Callable[[_Kind], float]) -> list[_Kind]:
+    """All but the hundredth that is worst."""
+    return sorted(found, key=size)[: math.ceil(0.99 * len(found))]
 
 
 def _factors(found: Sequence["_Errors"], elements: Sequence[str]) -> Factors:

@@ -62,6 +62,9 @@ class OnExtrapolation:
             once there are enough.  None: never.
         frames: How many frames these are.
 
+    Attributes:
+        largest_force_error: The largest such average so far, in eV/Å; 0 until enough frames have been looked at.
+
     Raises:
         ValueError: If the policy is not known, a number is not positive, or there is no limit to stop at.
         TypeError: If something else is given where a number is needed.
@@ -76,6 +79,7 @@ class OnExtrapolation:
     messages: set[str] = field(default_factory=set, init=False, repr=False)
     squares: list[float] = field(default_factory=list, init=False, repr=False)
     step: int = field(default=0, init=False, repr=False)
+    largest_force_error: float = field(default=0.0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.policy not in get_args(Policy):
@@ -108,6 +112,7 @@ class OnExtrapolation:
                 structure that the simulation began with was called, and such: it is another one now.
         """
         expected = self._expected(force_errors, step)
+        self.largest_force_error = max(self.largest_force_error, expected)
         if self.policy == "ignore":
             return
         for name, size, limit in (
@@ -122,7 +127,8 @@ class OnExtrapolation:
                 raise _stopped(atoms, grades, force_errors, message, {name: limit, "expected_force_error": expected})
             if size > 2 * self.told.get(name, 0.0):
                 self.told[name] = size
-                stop = f'OnExtrapolation("stop", {name}={limit:g})'
+                alone = "limit=None, " if self.limit is None else ""
+                stop = f'OnExtrapolation("stop", {alone}{name}={limit:g})'
                 log.warning("%s: forces and energies there are guesses; %s ends here", message, stop)
 
     def _expected(self, force_errors: Array, step: int) -> float:

@@ -272,7 +272,10 @@ class Pictures:
 
 def _arguments(recipe: StrPath | None, settings: Mapping[str, Any], *, ready: bool) -> list[str]:
     """The arguments of the command: a configuration, and as options what it looks for among these."""
-    options = {f"--loss.{name}": json.dumps(value) for name, value in settings.get("loss", {}).items()}
+    options = {
+        f"--loss.{name}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in settings.get("loss", {}).items()
+    }
     options |= {option: settings[name] for name, option in _STARTS.items() if name in settings}
     others = {name: value for name, value in settings.items() if name not in ("loss", *_STARTS)}
     configurations = [] if recipe is None else [str(recipe_file(recipe))]

@@ -140,7 +140,7 @@ def train(
 
             check_heads(loss, start.potential)
             start.potential.compiled(training=start.record.length.is_compiled)
-            served = StructureData(start.targets.weighed(loss), start.potential, data, seed)
+            served = StructureData(start.targets, start.potential, data, seed, loss.mean_over)
             if plan:
                 print(_forecast(start, served, loss, optimizer))
                 return folder / MODEL
@@ -197,8 +197,7 @@ def prospects(settings: Mapping[str, Any]) -> Forecast:
     )
     pl.seed_everything(settings["seed"], verbose=False)
     start, _ = _first_start(potential, data, loss, trainer, None, plain(settings))
-    targets = start.targets.weighed(loss)
-    return _forecast(start, StructureData(targets, start.potential, data, settings["seed"]), loss, optimizer)
+    return _forecast(start, StructureData(start.targets, start.potential, data, settings["seed"]), loss, optimizer)
 
 
 def _forecast(start: Start, served: StructureData, loss: LossOptions, optimizer: OptimizerOptions) -> Forecast:

@@ -24,7 +24,7 @@ from nnpot.tables import arranged, needs_of, with_tables
 from nnpot.trainable_potential import TrainablePotential
 from nnpot.training.aside import Aside, SplitName, in_words, set_aside, share_of
 from nnpot.training.batches import BalancedBatches, EachOnce, ShuffledStructures
-from nnpot.training.loss import LossOptions
+from nnpot.training.loss import Equals, LossOptions, by_size
 from nnpot.training.options import DataOptions
 from nnpot.training.resolve import is_cached, structures_per_batch
 from nnpot.training.stored import StoredBatches, gathered
@@ -99,7 +99,7 @@ class Split:
         Raises:
             ValueError: If training or validation structures have none: their error would be one over nothing.
         """
-        complaint = complaint_of_charges([*self.train, *self.validation], "--data.keys.total_charge")
+        complaint = complaint_of_charges(self.structures, "--data.keys.total_charge")
         if loss.weights()["charges"] > 0 and complaint:
             log.warning("%s", complaint)
         wanted = [name for name, weight in loss.weights().items() if weight > 0]
@@ -120,13 +120,18 @@ class Split:
         Raises:
             ValueError: If one is not; it names the structure.
         """
-        require_elements([*self.train, *self.validation], elements)
+        require_elements(self.structures, elements)
+
+    @property
+    def structures(self) -> list[Structure]:
+        """All of them, those for training first."""
+        return [*self.train, *self.validation]
 
     @property
     def fingerprint(self) -> str:
         """A short text that differs if any number of any structure does."""
         digest = hashlib.sha256(f"{len(self.train)} {len(self.validation)}".encode())
-        for s in [*self.train, *self.validation]:
+        for s in self.structures:
             digest.update(f"{len(s)} {s.pbc} {s.charge} {sorted(s.weights.items())} {sorted(s.labels)}".encode())
             for values in (s.numbers, s.positions, s.cell, *(s.labels[name] for name in sorted(s.labels))):
                 digest.update(values.contiguous().numpy().tobytes())
@@ -137,23 +142,6 @@ class Split:
         train, validation = ([residual(s, baseline) for s in part] for part in (self.train, self.validation))
         return replace(self, train=train, validation=validation)
 
-    def weighed(self, loss: LossOptions) -> "Split":
-        """Return the split with the weights that labels of atoms have where these are averaged over atoms."""
-        if loss.mean_over == "structures":
-            return self
-        return replace(self, train=_by_size(self.train), validation=_by_size(self.validation))
-
-
-def _by_size(structures: list[Structure]) -> list[Structure]:
-    """Structures whose labels of atoms weigh as many times more as they have more atoms than the mean."""
-    sizes = [len(s) for s in structures]
-    if len(set(sizes)) < 2:
-        return structures
-    of_atoms = [name for name, label in LABELS.items() if label.per == "atom"]
-    relative = [n * len(sizes) / sum(sizes) for n in sizes]
-    weights = [{n: c * s.weights.get(n, 1.0) for n in of_atoms} for s, c in zip(structures, relative, strict=True)]
-    return [replace(s, weights={**s.weights, **own}) for s, own in zip(structures, weights, strict=True)]
-
 
 class StructureData(pl.LightningDataModule):
     """Serves batches of structures with their neighbour pairs, and with features where the descriptor is fixed.
@@ -163,20 +151,30 @@ class StructureData(pl.LightningDataModule):
         potential: The potential that will be trained: its cutoff, descriptor and dtype count.
         options: Batch size and memory for kept features.
         seed: Of the order of the structures; the order is a function of seed and epoch, also across processes.
+        mean_over: What weighs the same in the mean of labels of atoms, as the loss has it.
 
     Attributes:
         caches: Whether features are kept.
+        mean_over: As given.
         done: Number of steps of the first epoch that are left out, because they are done.
     """
 
-    def __init__(self, split: Split, potential: TrainablePotential, options: DataOptions, seed: int = 0) -> None:
+    def __init__(
+        self,
+        split: Split,
+        potential: TrainablePotential,
+        options: DataOptions,
+        seed: int = 0,
+        mean_over: Equals = "structures",
+    ) -> None:
         super().__init__()
-        self.options, self.seed, self.done = options, seed, 0
+        self.options, self.seed, self.mean_over, self.done = options, seed, mean_over, 0
         self._potential = potential
         self._n_counted = 0  # batches of a validation
         self._needs: Needs | None = None  # of tables, where no kernel does without
         dtype, _ = potential.dtype_and_device()
-        batches: Iterable[Batch] = (single_batch(s, potential.cutoff) for s in [*split.train, *split.validation])
+        structures = [*by_size(split.train), *by_size(split.validation)] if mean_over == "atoms" else split.structures
+        batches: Iterable[Batch] = (single_batch(s, potential.cutoff) for s in structures)
         self.caches = False
         if options.cache != "off" and potential.is_cacheable:
             batches = list(batches)

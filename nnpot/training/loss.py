@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -59,8 +60,8 @@ class LossOptions:
         function: f: `squared`, or `huber`: linear beyond `scale`, so that outliers count less.
         scale: δ of `huber`, in eV/atom, eV/Å, eV/Å³, e·Å, e alike.
         mean_over: What weighs the same in the mean of forces and charges: `structures`, whatever their sizes, or all of
-            their `atoms`: a structure of N then counts N / ⟨N⟩ times, ⟨N⟩ being the mean number of atoms of the
-            training structures (of those for validation, among these).
+            their `atoms`: a structure of N then counts N / ⟨N⟩ times, ⟨N⟩ being the mean over the training structures
+            that have the label; for `val/loss` over those for validation.
 
     Raises:
         ValueError: If a weight is negative or all of them are 0, a name is not known, or a value is out of range.
@@ -111,8 +112,8 @@ class LossOptions:
     def of(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
         """Return the mean over atoms and components of f of the error of each label that is weighed and predicted.
 
-        A missing label counts as no error.  Each has shape (B,), so that every structure weighs the same, whatever its
-        size, and the mean over processes with equally many structures is the mean over all of them.
+        A missing label counts as no error.  Each has shape (B,): the mean over processes with equally many structures
+        is the mean over all of them.  What large structures count more is in the weights of the batch.
         """
         names = [name for name, weight in self.weights().items() if weight > 0 and name in prediction.labels]
         return {name: self._term(name, prediction, batch) for name in names}
@@ -145,6 +146,21 @@ def known_difference(predicted: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
     known = torch.isfinite(label)
     difference = torch.where(known, predicted, 0.0) - torch.where(known, label, 0.0)
     return difference, known
+
+
+def by_size(structures: Sequence[Structure]) -> list[Structure]:
+    """Return structures whose labels of atoms weigh N / ⟨N⟩ times as much: a mean over structures is one over atoms.
+
+    ⟨N⟩ is the mean over the structures that have the label.
+    """
+    weights = [dict(s.weights) for s in structures]
+    for name in (name for name, label in LABELS.items() if label.per == "atom"):
+        sizes = [len(s) for s in structures if name in s.labels]
+        if len(set(sizes)) < 2:
+            continue
+        for own, s in zip(weights, structures, strict=True):
+            own[name] = own.get(name, 1.0) * len(s) * len(sizes) / sum(sizes)
+    return [replace(s, weights=own) for s, own in zip(structures, weights, strict=True)]
 
 
 def check_heads(options: LossOptions, potential: Potential) -> None:
@@ -194,6 +210,7 @@ def check_weights(options: LossOptions, structures: Sequence[Structure], source:
             )
         if is_possible:  # else there is nothing to look for, and the count of labels says so
             log.warning(
-                "the loss gives %s a weight of %g, but no training structure has %s: it counts for nothing",
+                "the loss gives %s a weight of %g, but no training structure has %s: it counts for nothing, "
+                "which is no fault if there are none",
                 name, weight, "one" if label.phrase.startswith("a") else "any",
             )  # fmt: skip

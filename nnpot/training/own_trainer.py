@@ -12,6 +12,7 @@ from nnpot.structure import Structure, as_structures
 from nnpot.trainable_potential import TrainablePotential
 from nnpot.training.aside import set_aside, share_of
 from nnpot.training.data import Split, StructureData
+from nnpot.training.loss import LossOptions
 from nnpot.training.options import DataOptions
 from nnpot.training.task import PotentialTask
 
@@ -22,8 +23,9 @@ def prepare(
     validation: Literal["auto"] | float = "auto",
     batch_size: Literal["auto"] | int = "auto",
     seed: int = 0,
+    loss: LossOptions | None = None,
 ) -> tuple[PotentialTask, StructureData]:
-    """Return what Lightning's `Trainer.fit` takes, with the defaults of nnpot for loss and optimiser.
+    """Return what Lightning's `Trainer.fit` takes, with the defaults of nnpot for the optimiser.
 
     >>> import pytorch_lightning as pl
     >>> from ase.build import bulk
@@ -41,7 +43,7 @@ def prepare(
     >>> task.potential.elements
     ('Cu',)
 
-    For others, `PotentialTask(potential, LossOptions(...), OptimizerOptions(...))` is as short.
+    For another optimiser, `PotentialTask(task.potential, task.loss, OptimizerOptions(...))` is as short.
 
     Args:
         potential: What is trained.  Unless it was fitted or trained before, what it leaves open is taken from the
@@ -50,6 +52,7 @@ def prepare(
         validation: Fraction of the structures that is set aside; `auto` as in `nnpot train`.
         batch_size: Structures per step; `auto` for as many as hold about 250 atoms.
         seed: Of the choice of validation structures and of the order.
+        loss: Weights of the loss, if not nnpot's own.
 
     Raises:
         FileNotFoundError: If the file is not there.
@@ -70,7 +73,8 @@ def prepare(
     if not potential.is_fitted:
         potential = potential.fitted(split.train)
     split.check_elements(potential.elements)
-    return PotentialTask(potential.train()), StructureData(split, potential, options, seed)
+    task = PotentialTask(potential.train(), loss)
+    return task, StructureData(split, potential, options, seed, task.loss.mean_over)
 
 
 def _split(structures: list[Structure], validation: Literal["auto"] | float, seed: int) -> Split:

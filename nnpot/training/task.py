@@ -67,6 +67,20 @@ class PotentialTask(pl.LightningModule):
         self.known: dict[str, float] = {}  # the last errors of each label
         self._watch = FiniteWatch(self)
 
+    def on_fit_start(self) -> None:
+        """Check that structures weigh what the loss says.
+
+        Raises:
+            ValueError: If they do not.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        given, wanted = getattr(data, "mean_over", self.loss.mean_over), self.loss.mean_over
+        if given != wanted:
+            raise ValueError(
+                f"the loss averages forces over {wanted}, the data weigh {given} alike; give both the same, as "
+                "prepare(potential, data, loss=LossOptions(…)) does"
+            )
+
     def on_train_epoch_start(self) -> None:
         """Tell Lightning whether to validate after the epoch."""
         if self.schedule.has_trunk:

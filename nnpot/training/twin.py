@@ -123,9 +123,8 @@ class Twin:
             length = replace(start.record.length, max_epochs=epochs, is_compiled=self.record.length.is_compiled)
             record = replace(start.record, length=length)
             start.potential.compiled(training=length.is_compiled)
-            served = StructureData(
-                start.targets.weighed(self.loss), start.potential, self.data, record.settings["seed"]
-            )
+            seed = record.settings["seed"]
+            served = StructureData(start.targets, start.potential, self.data, seed, self.loss.mean_over)
             stop = Stop(request, deadline)
             engine = build_trainer(options, self.optimizer, Path(name), record, stop, validates=False)
             try:

@@ -16,6 +16,7 @@ from nnpot.committee import Committee
 from nnpot.functional.clusters import Clusters
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential, SumPotential
+from nnpot.prediction import Prediction
 from nnpot.repulsion import ZBL
 
 ELEMENTS = ("Cu", "Au")
@@ -90,6 +91,18 @@ def test_stresses_are_off_by_no_less_than_those_that_were_trained_on() -> None:
     assert ratio(errors, expected) == pytest.approx(1, rel=1e-9)  # a hundredth of twenty is none
     without = [s.with_labels(stress=None) for s in lucky]
     assert float(calibrated(potential(), known, without).uncertainty.virial.abs().max()) == 0.0  # nobody knows
+
+
+def test_stresses_that_are_wrong_in_a_hundredth_of_the_training_structures_do_not_count() -> None:
+    known = [s.with_labels(stress=p.stress[0]) for s, p in zip(*_told(structures(100, 0)), strict=True)]
+    wrong = [known[0].with_labels(stress=20 * known[0].labels["stress"] + 0.1), *known[1:]]
+    of_both = [calibrated(potential(), k, structures(12, 7)) for k in (known, wrong)]
+    first, second = (new.predict(known[3]).stress_uncertainty for new in of_both)
+    torch.testing.assert_close(first, second)
+
+
+def _told(structures: list[Structure]) -> tuple[list[Structure], list[Prediction]]:
+    return structures, potential().predict(list(structures))
 
 
 def off(structures: list[Structure], energy: float, force: float) -> list[Structure]:

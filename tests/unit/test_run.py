@@ -19,6 +19,7 @@ from nnpot.__main__ import main
 from nnpot.commands.recipes import recipe_file, recipes
 from nnpot.run import _files, _told
 from nnpot.training import PotentialTask, prepare
+from nnpot.training.checkpoint import Checkpoint
 
 TINY = {"max_epochs": 2, "channels": 2, "n_radial": 3, "l_max": 1, "cutoff": 4.0, "hidden": [4], "repulsion": False}
 
@@ -127,6 +128,13 @@ def test_weights_of_the_loss_require_the_labels(tmp_path: Path) -> None:
         del atoms.calc.results["stress"]
     with pytest.raises(ValueError, match="stress"):
         nnpot.train(frames, out=tmp_path / "run", loss={"stress": 1.0}, **TINY)
+
+
+def test_words_in_the_loss_are_taken(tmp_path: Path) -> None:
+    loss = {"function": "huber", "scale": 0.2, "mean_over": "structures"}
+    run = nnpot.train(labelled_alloys(6), out=tmp_path / "run", loss=loss, **{**TINY, "max_epochs": 1})
+    settings = Checkpoint.read(run.folder / "last.ckpt").record.settings["loss"]
+    assert {name: settings[name] for name in loss} == loss
 
 
 @pytest.mark.parametrize("ask", [lambda run: run.history, nnpot.Run.plot], ids=["history", "plot"])

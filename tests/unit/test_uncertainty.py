@@ -276,6 +276,15 @@ def test_it_warns_where_forces_are_expected_to_be_off_for_a_while(caplog: pytest
         f"forces are expected to be off by {error} meV/Å, {which}" for error in (41, 85)
     ]
     assert caplog.messages[0].endswith('guesses; OnExtrapolation("stop", force_error=0.03) ends here')
+    assert policy.largest_force_error == pytest.approx(0.085)
+
+
+def test_a_warning_that_leaves_out_the_grade_advises_to_leave_it_out(caplog: pytest.LogCaptureFixture) -> None:
+    policy = OnExtrapolation("warn", limit=None, force_error=0.030, frames=1)
+    with caplog.at_level(logging.WARNING):
+        policy.look(SYSTEMS["alloy"](), np.full(4, 3.0), np.full(4, 1.0))
+    (message,) = caplog.messages
+    assert message.endswith('OnExtrapolation("stop", limit=None, force_error=0.03) ends here')
 
 
 def test_it_warns_of_atoms_and_of_forces(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from datasets import labelled_alloys, write
 from golden import labelled
@@ -12,8 +13,10 @@ from systems import acsf, network_potential
 from nnpot.batch import Batch
 from nnpot.repulsion import ZBL
 from nnpot.training.data import Split, StructureData
-from nnpot.training.loss import LossOptions
+from nnpot.training.loss import LossOptions, by_size
 from nnpot.training.options import DataOptions
+from nnpot.training.own_trainer import prepare
+from nnpot.training.task import PotentialTask
 
 
 @pytest.fixture
@@ -105,13 +108,22 @@ def test_large_structures_count_more_where_the_mean_is_over_atoms(tmp_path: Path
     path = write(tmp_path / "train.xyz", [atoms[0], labelled(atoms[1] * (3, 1, 1), "energy", "forces"), *atoms[2:]])
     split = Split.read(DataOptions(path, validation=0.0), seed=0)
     split.train[2] = replace(split.train[2], weights={"energy": 5.0, "forces": 7.0})
-    weighed = split.weighed(LossOptions(mean_over="atoms"))
+    weighed = by_size(split.train)
     assert sizes == [4, 12, 4, 4]  # 6 on average
-    assert [s.weights["forces"] for s in weighed.train] == pytest.approx([2 / 3, 2.0, 7 * 2 / 3, 2 / 3])
-    assert [s.weights.get("energy", 1.0) for s in weighed.train] == [1.0, 1.0, 5.0, 1.0]
-    assert split.weighed(LossOptions()) is split
+    assert [s.weights["forces"] for s in weighed] == pytest.approx([2 / 3, 2.0, 7 * 2 / 3, 2 / 3])
+    assert [s.weights.get("energy", 1.0) for s in weighed] == [1.0, 1.0, 5.0, 1.0]
+    lacking = split.train[3].with_labels(forces=None)
+    of_two = by_size([split.train[0], split.train[1], lacking])  # 8 on average have forces
+    assert [s.weights["forces"] for s in of_two[:2]] == pytest.approx([0.5, 1.5])
 
 
 def test_structures_of_one_size_have_no_weights_of_their_own(path: Path) -> None:
-    split = Split.read(DataOptions(path, validation=0.25), seed=0)
-    assert all(not s.weights for s in split.weighed(LossOptions(mean_over="atoms")).train)
+    assert all(not s.weights for s in by_size(Split.read(DataOptions(path, validation=0.25), seed=0).train))
+
+
+def test_weights_of_sizes_are_those_of_the_loss(path: Path) -> None:
+    task, data = prepare(network_potential(acsf(("Cu", "Au"))), path, loss=LossOptions(mean_over="atoms"))
+    assert (task.loss.mean_over, data.mean_over) == ("atoms", "atoms")
+    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", barebones=True)
+    with pytest.raises(ValueError, match="averages forces over structures, the data weigh atoms alike"):
+        trainer.fit(PotentialTask(task.potential), data)
