@@ -56,7 +56,7 @@ def work_folder(lesson: str) -> Path:
     elif folder.is_dir() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    return folder.resolve()
+    return folder
 
 
 def shell(command: str, folder: Path, last: int | None = None, shown: str = "") -> str:

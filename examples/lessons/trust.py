@@ -29,7 +29,7 @@ from tblite.ase import TBLite
 import nnpot
 from nnpot.simulation import langevin
 
-here = work_folder("trust")
+here = work_folder("trust").resolve()
 os.chdir(here)  # frames that end a run are kept where it runs
 
 
