@@ -75,7 +75,9 @@ def content_of(path: Path) -> Content:
             _check_is_file(path)
             content = _content_of(path, source)
     except UnknownFileTypeError as error:
-        raise ValueError(f"{path}: the file format is not known to ASE; use extended XYZ") from error
+        is_configuration = path.suffix in {".yaml", ".yml"}
+        advice = f"a configuration is given by --config {path}" if is_configuration else "use extended XYZ"
+        raise ValueError(f"{path}: the file format is not known to ASE; {advice}") from error
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -423,3 +423,12 @@ def test_the_stress_of_a_slab_is_read(tmp_path: Path) -> None:
     atoms.calc = None
     (of_virial,) = read_structures(write(tmp_path / "b.xyz", [atoms]))
     np.testing.assert_allclose(of_virial.stress.numpy(), stress, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("conf.yaml", "a configuration is given by --config "), ("a.unknown", "use extended XYZ")]
+)
+def test_a_file_of_no_known_format_is_answered_by_what_to_give(name: str, advice: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("trainer: {max_epochs: 3}\n")
+    with pytest.raises(ValueError, match=f"{name}: the file format is not known to ASE; {advice}"):
+        read_structures(tmp_path / name)
