@@ -1,4 +1,4 @@
-"""One traced and compiled graph in place of a function and its derivative by autograd.
+"""Trace a function together with the derivative that autograd takes of it, and compile both as one graph.
 
 `make_fx` records what autograd does, as plain tensor operations with symbolic sizes; `torch.compile` then fuses them.
 The derivative of this graph, which the force loss needs, is an ordinary first derivative to the compiler.

@@ -20,7 +20,7 @@ STEP = 1e-5
 def by_autograd(
     function: Callable[..., Tensor | Sequence[Tensor]], inputs: Sequence[Tensor], parameters: Sequence[Tensor] = ()
 ) -> Autograd:
-    """Return a function with its derivative by autograd."""
+    """Wrap a function so that autograd differentiates it."""
     graph = Autograd(is_trained=True)
     for x in inputs:
         graph.add_input(x)

@@ -104,8 +104,8 @@ show("parity")
 #
 # ## 3. Equations of state and elastic constants
 #
-# For derivatives of the energy use double precision (`dtype="float64"`): a second derivative by finite differences
-# divides rounding errors by the square of a small step.
+# Finite differences need double precision (`dtype="float64"`): the rounding error is divided by a small step, and for
+# a second derivative by its square.
 
 # %%
 calculator = nnpot.NNPotCalculator(run, dtype="float64")

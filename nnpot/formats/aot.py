@@ -341,6 +341,7 @@ class _PairFunction(nn.Module):
         self.potential = potential
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return atomic energies, their derivatives with respect to the pairs and, if asked for, what is unknown."""
         r_ij, pair_i, pair_j, species, centers, atom_of_row, row_of_atom, mask, *of_asked = inputs
         pairs = Pairs(r_ij, pair_i, pair_j, species, centers, assume_sorted=True)
         pairs.cache[ElementBlocks, len(self.potential.elements)] = ElementBlocks(atom_of_row, row_of_atom, mask)

@@ -1,4 +1,4 @@
-"""A value with its derivative by autograd, for everything whose derivatives are not written out."""
+"""Leave a derivative to autograd, where none is written by hand."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

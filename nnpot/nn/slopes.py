@@ -1,4 +1,4 @@
-"""Atomic energies with their derivative by autograd, as one module."""
+"""A module that returns atomic energies and, from autograd, their derivative."""
 
 from typing import Any
 
@@ -9,7 +9,9 @@ from nnpot.functional.blocks import ElementBlocks
 
 
 class WithSlopes(nn.Module):
-    """Atomic energies after a stage of a potential, with their derivative by its input: what is compiled.
+    """Calculate atomic energies from what one stage of a potential returns, and their derivative with respect to it.
+
+    This is what is compiled.
 
     Args:
         potential: Its `energies_behind` is called.

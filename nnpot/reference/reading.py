@@ -19,7 +19,7 @@ STATED = "NeuralNetworkPotential with ACE or ACSF, ZBL, and sums and committees 
 
 
 def of(potential: Any) -> Model:
-    """State a potential in NumPy alone: the same formulas, written once more to be read, every derivative by hand.
+    """Return a plain NumPy version of a potential, written to be read, with every derivative worked out by hand.
 
     >>> import nnpot
     >>> from ase.build import bulk
