@@ -42,6 +42,8 @@ FEWEST = 5
 OF_ENERGIES, OF_GROWTH = 6.0, 0.4
 """How well two estimates of errors of energies agree with tests, by docs/uncertainty.md: variance of the logarithm of
 that from n unseen energies, times n; standard deviation of that from the growth of the forces' errors."""
+BY_HEART = 0.1
+"""Below this ratio of the second to the first energies of the training have been learned by heart, and say nothing."""
 ENOUGH = 10
 """Number of unseen atoms of an element from which its forces are judged by themselves."""
 
@@ -144,7 +146,7 @@ def calibrated(
     if isinstance(potential, Committee):
         return _calibrated_committee(potential, known, judges)
     trained = potential.first if isinstance(potential, SumPotential) else potential
-    if not isinstance(trained, NeuralNetworkPotential) or not _has_hidden_layers(trained):
+    if not isinstance(trained, NeuralNetworkPotential) or not has_hidden_layers(trained):
         raise ValueError(f"a {type(trained).__name__} without hidden layers of nnpot has nothing to take it from")
     bare = trained.with_uncertainty(None).eval()
     hidden = Hidden.of(bare, subsample(known, MOST_ATOMS) if errors is None else known)
@@ -197,7 +199,7 @@ def judges_among(unseen: Sequence[Structure]) -> list[Structure]:
     return judges
 
 
-def _has_hidden_layers(potential: NeuralNetworkPotential) -> bool:
+def has_hidden_layers(potential: NeuralNetworkPotential) -> bool:
     """Whether what goes into the last layers is known: the networks are those of nnpot, and have some."""
     hidden = potential.arguments["hidden"]
     return not isinstance(hidden, Network) and len(hidden) > 0
@@ -274,11 +276,11 @@ def _factors(found: Sequence["_Errors"], elements: Sequence[str]) -> Factors:
 
 
 def _likely_energy(unseen: Factors, seen: Factors | None, n: int) -> float:
-    """Errors of energies relative to what is expected: a few unseen energies may have been lucky, their forces not.
+    """Errors of energies relative to what is expected: few unseen energies may be lucky or unlucky, forces are many.
 
-    From structures that were trained on to others errors of energies grow about as those of forces do.  Where that
-    growth calls for more than the unseen energies do, the logarithms of both are averaged by their variances.  The
-    result is at least what energies that were trained on call for: few structures hold few of a rare kind.
+    From structures that were trained on to others errors of energies grow about as those of forces do.  Logarithms of
+    what that calls for and of what the unseen energies do are averaged by their variances.  The result is at least what
+    energies that were trained on call for: few structures hold few of a rare kind.
 
     Args:
         unseen: Relative errors of n structures that were not trained on.
@@ -289,9 +291,10 @@ def _likely_energy(unseen: Factors, seen: Factors | None, n: int) -> float:
         return unseen.energy
     growth = np.mean([np.log(unseen.forces[element] / of_seen) for element, of_seen in seen.forces.items()])
     by_forces, by_energies = np.log(seen.energy) + growth, np.log(unseen.energy)
+    if by_forces < by_energies + np.log(BY_HEART):
+        return unseen.energy
     weight = (OF_ENERGIES / n) / (OF_ENERGIES / n + OF_GROWTH**2)
-    likely = by_energies + weight * max(by_forces - by_energies, 0.0)
-    return max(float(np.exp(likely)), seen.energy)
+    return max(float(np.exp(by_energies + weight * (by_forces - by_energies))), seen.energy)
 
 
 def _likely_virial(unseen: Factors, seen: Factors | None) -> float:

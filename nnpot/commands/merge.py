@@ -28,13 +28,14 @@ from nnpot.structure import Structure
 from nnpot.training.core import with_core
 from nnpot.training.merging import merged
 from nnpot.training.options import Given
+from nnpot.training.result import WEIGHTS
 
 log = logging.getLogger("nnpot")
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the fine-tuned model, whose errors are shown."""
 
-_OF_WEIGHTS = ("validation errors", "errors on training structures", "uncertainty", "core")
+_OF_WEIGHTS = ("validation errors", "errors on training structures", "uncertainty", "core", WEIGHTS)
 """What a model file says of the fine-tuned model alone."""
 
 

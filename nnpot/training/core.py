@@ -19,6 +19,7 @@ from nnpot.core import Core, Table
 from nnpot.functional.zbl import COULOMB, inverse_length, screening
 from nnpot.neighbors import neighbor_pairs
 from nnpot.potential import Potential
+from nnpot.repelling import repelling
 from nnpot.structure import Structure
 from nnpot.training.pushes import CLOSEST, Path, dimers, energies_of, largest_fall, pushes
 
@@ -120,7 +121,7 @@ class Finding:
 
 
 def with_core(
-    potential: Potential, structures: Sequence[Structure], known: Core | None = None
+    potential: Potential, structures: Sequence[Structure], known: Core | None = None, *, repels: bool = False
 ) -> tuple[Potential, list[Finding]]:
     """Return a potential with a core that suits its training structures, and what was found, pair by pair.
 
@@ -128,12 +129,16 @@ def with_core(
         potential: The potential.
         structures: What it was trained on.
         known: A core from what it was trained on before.
+        repels: Whether its last layers may be changed so that free pairs of atoms repel each other where the core
+            begins (:mod:`nnpot.repelling`); otherwise nothing changes beyond d.
 
     Raises:
         ValueError: If the potential can have none, or does not know an element of the structures.
     """
     distances = Distances.of(structures, potential.elements, potential.cutoff).within(known)
     distances = _with_best_of_unseen(potential, distances)
+    if repels:
+        potential = repelling(potential, structures, distances.d)
     factors = _least_factors(distances.elements)
     guarded = potential.with_core(distances.core(factors))
     paths = [*dimers(distances.elements, distances.d), *pushes(structures, distances.elements, distances.d)]

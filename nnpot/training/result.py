@@ -1,5 +1,6 @@
 """The model file of a run, made from its checkpoints and data, so that one that was killed in between loses nothing."""
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ import torch
 
 from nnpot import calibration, compositions
 from nnpot.elements import is_free_atom
-from nnpot.io import MODEL, load, save
+from nnpot.io import MODEL, load, read_summary, save
 from nnpot.labels import LABELS
 from nnpot.neighbors import single_batch
 from nnpot.potential import Potential
@@ -33,6 +34,9 @@ MAX_EXCESS = 1.0
 
 MOST_PREDICTED = 100
 """Number of training structures whose errors are looked at, about, where none validate."""
+
+WEIGHTS = "trained weights"
+"""What a model file calls the fingerprint of what was trained, before anything was put on."""
 
 
 def result_of(folder: Path) -> Checkpoint | None:
@@ -71,7 +75,7 @@ def guarded(potential: Potential, result: Checkpoint, structures: Sequence[Struc
         return potential
     known = result.record.core
     try:
-        potential, findings = with_core(potential, structures, None if known is None else build(known))
+        potential, findings = with_core(potential, structures, None if known is None else build(known), repels=True)
     except ValueError as error:  # of another package, say
         log.warning("the model has no core that holds atoms apart: %s", error)
     else:
@@ -132,13 +136,14 @@ def save_result(
         log.info("%s holds %s", folder / MODEL, which)
     if holds(folder / MODEL, final):
         return load(folder / MODEL, final.dtype_and_device()[0])
-    structures = split()
+    structures, trained_weights = split(), fingerprint_of(final)
     final = with_error_bars(guarded(final, result, structures.train), result, structures)
     summary = summary_of(result, began)
     if not result.errors:
         summary |= {"errors on training structures": in_words(_errors_on(final, structures.train))}
     free = [s for s in structures.train if is_free_atom(s)]
     others = [s for s in structures.train if not is_free_atom(s)]
+    summary[WEIGHTS] = trained_weights
     summary |= compositions.summary_of((s.numbers.tolist() for s in others), (s.numbers.tolist() for s in free))
     save(final, folder / MODEL, summary)
     return final
@@ -200,17 +205,28 @@ def _which(folder: Path, result: Checkpoint) -> str:
 
 
 def holds(path: Path, potential: Potential) -> bool:
-    """Whether a model file holds this potential to the last bit, whatever was put on afterwards."""
+    """Whether a model file comes from this trained potential to the last bit, whatever was put on afterwards."""
     try:
+        fingerprint = read_summary(path).get(WEIGHTS)
         kept = load(path, potential.dtype_and_device()[0]).bare()
     except (FileNotFoundError, ValueError):
         return False
-    ours, theirs = potential.state_dict(), kept.state_dict()
+    if fingerprint is not None:
+        return bool(fingerprint == fingerprint_of(potential))
+    ours, theirs = potential.state_dict(), kept.state_dict()  # a file from before there were fingerprints
     return (
         to_spec(kept) == to_spec(potential)
         and ours.keys() == theirs.keys()
         and all(torch.equal(ours[name], theirs[name]) for name in ours)
     )
+
+
+def fingerprint_of(potential: Potential) -> str:
+    """Return a short digest of what a potential is, all its numbers included."""
+    digest = hashlib.sha256(repr(to_spec(potential)).encode())
+    for name, value in potential.state_dict().items():
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _readable(path: Path) -> Checkpoint | None:

@@ -1,5 +1,6 @@
 """Which weights a training ends with: the last of one that ended well, else the best on validation."""
 
+import copy
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,12 @@ import pytest
 import torch
 from short import Short, finished, short_training
 
+from nnpot.io import MODEL, load, read_summary, save
+from nnpot.potential import Potential
+from nnpot.training import result
 from nnpot.training.checkpoint import DurableCheckpointIO
 from nnpot.training.data import Split
-from nnpot.training.result import save_result
+from nnpot.training.result import holds, model_in, model_of, result_of, save_result
 
 BEST = 10.0
 """Error of the best weights."""
@@ -52,3 +56,40 @@ def test_the_result_of_a_training_that_ended(run: Short, tmp_path: Path, end: st
     }
     save_result(folder, lambda: Split([], []))
     assert torch.equal(finished(folder).weights("networks"), weights[wanted])
+
+
+def changed(potential: Potential) -> Potential:
+    """The same with another last layer, as a core may ask for."""
+    new = copy.deepcopy(potential)
+    next(p for name, p in new.state_dict().items() if ".4.weight" in name or ".2.weight" in name).add_(0.5)
+    return new
+
+
+def test_a_file_is_of_its_training_whatever_was_changed_afterwards(
+    run: Short, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    (folder / MODEL).unlink()
+    monkeypatch.setattr(result, "guarded", lambda potential, *_: changed(potential))
+    save_result(folder, lambda: Split([], []))
+    trained = model_of(result_of(folder))  # type: ignore[arg-type]
+    dtype = trained.dtype_and_device()[0]
+    kept = load(folder / MODEL, dtype)
+    differs = [name for name, x in trained.state_dict().items() if not torch.equal(x, kept.state_dict()[name])]
+    assert len(differs) == 1
+    assert holds(folder / MODEL, trained)
+    assert torch.equal(model_in(folder, dtype).state_dict()[differs[0]], kept.state_dict()[differs[0]])
+    before = (folder / MODEL).read_bytes()
+    save_result(folder, lambda: pytest.fail("made once more"))
+    assert (folder / MODEL).read_bytes() == before
+    assert len(read_summary(folder / MODEL)["trained weights"]) == 16
+    assert not holds(folder / MODEL, changed(trained))
+
+
+def test_a_file_from_before_fingerprints_is_known_by_its_weights(run: Short, tmp_path: Path) -> None:
+    trained = model_of(result_of(run.folder))  # type: ignore[arg-type]
+    save(trained, tmp_path / MODEL, {})
+    assert holds(tmp_path / MODEL, trained)
+    assert not holds(tmp_path / MODEL, changed(trained))
+    assert not holds(tmp_path / "none.nnpot", trained)

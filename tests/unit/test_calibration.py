@@ -131,11 +131,22 @@ def test_few_energies_without_an_error_are_not_believed_where_forces_are_worse_t
         torch.testing.assert_close(ours.forces_uncertainty, 5 * theirs.forces_uncertainty, rtol=1e-4, atol=0)
 
 
-def test_few_energies_that_are_worse_than_their_forces_say_are_believed() -> None:
-    new = calibrated(potential(), off(structures(20, 0), 1.0, 1.0), off(structures(12, 7), 3.0, 1.0))
-    for s in structures(12, 7)[:3]:
-        relative = new.predict(s).energy_uncertainty / result().predict(s).energy_uncertainty
-        assert float(relative) == pytest.approx(3.0, rel=1e-4)
+def relative_to_energies_off_by(of_known: float, of_unseen: float) -> float:
+    """Error bar of energies, relative to what `result` expects; forces are off alike in both."""
+    new = calibrated(potential(), off(structures(20, 0), of_known, 1.0), off(structures(12, 7), of_unseen, 1.0))
+    s = structures(12, 7)[0]
+    return float(new.predict(s).energy_uncertainty / result().predict(s).energy_uncertainty)
+
+
+def test_few_energies_that_are_worse_than_their_forces_say_are_averaged_alike() -> None:
+    weight = (6 / 12) / (6 / 12 + 0.4**2)
+    assert relative_to_energies_off_by(1.0, 3.0) == pytest.approx(3.0 ** (1 - weight), rel=1e-4)
+    assert relative_to_energies_off_by(1.0, 9.9) == pytest.approx(9.9 ** (1 - weight), rel=1e-4)
+
+
+def test_energies_that_were_learned_by_heart_say_nothing() -> None:
+    assert relative_to_energies_off_by(1.0, 10.1) == pytest.approx(10.1, rel=1e-4)
+    assert relative_to_energies_off_by(1e-6, 2.0) == pytest.approx(2.0, rel=1e-4)
 
 
 @pytest.mark.parametrize(("large", "small"), [(2.0, 0.5), (0.5, 2.0)])

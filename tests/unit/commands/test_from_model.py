@@ -23,6 +23,8 @@ from nnpot.structure import Structure
 
 STILL = ["--optimizer.lr", "1e-12", "--optimizer.ema", "0", "--trainer.max_epochs", "1"]
 """A training that leaves weights where they are."""
+BARE = ["--repulsion", "false"]
+"""Without a core, before which last layers may be changed."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def shifted(frames: int, seed: int, **shift: float) -> list:
 
 def test_networks_and_scales_are_kept_and_only_reference_energies_are_fitted(model: Path, tmp_path: Path) -> None:
     data = write(tmp_path / "new.xyz", shifted(10, 5, Cu=1.5, Au=-2.25))
-    main(["train", "--from", str(model), "--data.train", str(data), "--out", str(tmp_path / "o"), *STILL])
+    main(["train", "--from", str(model), "--data.train", str(data), "--out", str(tmp_path / "o"), *STILL, *BARE])
     old, new = load(model, torch.float64), load(tmp_path / "o/model.nnpot", torch.float64)
     assert isinstance(old, NeuralNetworkPotential)
     assert isinstance(new, NeuralNetworkPotential)
@@ -52,7 +54,7 @@ def test_networks_and_scales_are_kept_and_only_reference_energies_are_fitted(mod
     torch.testing.assert_close(weights(tmp_path / "o/model.nnpot"), weights(model), rtol=1e-6, atol=1e-9)
     assert (new.energy_scale, new.descriptor.arguments) == (old.energy_scale, old.descriptor.arguments)
     plain = write(tmp_path / "plain.xyz", labelled_alloys(10, 5))
-    main(["train", "--from", str(model), "--data.train", str(plain), "--out", str(tmp_path / "p"), *STILL])
+    main(["train", "--from", str(model), "--data.train", str(plain), "--out", str(tmp_path / "p"), *STILL, *BARE])
     level = load(tmp_path / "p/model.nnpot", torch.float64)
     # a shift of the labels, a constant for each element, is found to the last digits of energies of some eV in float32
     assert new.reference[0] - level.reference[0] == pytest.approx(1.5, abs=1e-5)

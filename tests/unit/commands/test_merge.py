@@ -232,3 +232,4 @@ def test_a_fine_tuning_tells_of_it_and_the_file_says_what_it_is(
     assert summary["merged"].endswith(", energies fitted to hot.xyz")
     assert "validation errors" not in summary
     assert "errors on training structures" not in summary
+    assert "trained weights" not in summary  # it is no result of the training that these were of
