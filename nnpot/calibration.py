@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nnpot.batch import Batch, species_index
 from nnpot.committee import Committee
+from nnpot.factors import Factors, likely
 from nnpot.functional.clusters import LEAST_EDGE, Clusters
 from nnpot.functional.tape import Tape
 from nnpot.neighbors import single_batch
@@ -39,11 +40,8 @@ MOST_UNSEEN = 20_000
 """Number of atoms of unseen structures, about, that it is calibrated with."""
 FEWEST = 5
 """Number of unseen structures from which on a mean of their errors says something."""
-OF_ENERGIES, OF_GROWTH = 6.0, 0.4
-"""How well two estimates of errors of energies agree with tests, by docs/uncertainty.md: variance of the logarithm of
-that from n unseen energies, times n; standard deviation of that from the growth of the forces' errors."""
-BY_HEART = 0.1
-"""Below this ratio of the second to the first energies of the training have been learned by heart, and say nothing."""
+LEAST_WEIGHT = 0.2
+"""Smallest weight of an atom in error bars of energies, which is γ within the edge."""
 ENOUGH = 10
 """Number of unseen atoms of an element from which its forces are judged by themselves."""
 
@@ -86,21 +84,6 @@ def _hidden(potential: NeuralNetworkPotential, structures: Sequence[Structure]) 
         hidden, rows = potential.hidden_of(value.tensor, pairs, stage)
         atoms = rows.gather(hidden)
     return atoms.double().cpu().numpy(), pairs.center_species.cpu().numpy()
-
-
-@dataclass(frozen=True)
-class Factors:
-    """Errors of structures that a potential was not trained on, relative to what its covariance says of them.
-
-    Attributes:
-        energy: Of energies.
-        forces: Of the forces on each element, by its symbol.
-        virial: Of the components of the virial; 0 where no stress is known.
-    """
-
-    energy: float
-    forces: dict[str, float]
-    virial: float
 
 
 @dataclass(frozen=True)
@@ -150,10 +133,11 @@ def calibrated(
         raise ValueError(f"a {type(trained).__name__} without hidden layers of nnpot has nothing to take it from")
     bare = trained.with_uncertainty(None).eval()
     hidden = Hidden.of(bare, subsample(known, MOST_ATOMS) if errors is None else known)
-    uncertainty = Uncertainty(trained.elements, hidden.values.shape[1], DIRECTIONS, CLUSTERS).double()
+    uncertainty = Uncertainty(trained.elements, hidden.values.shape[1], DIRECTIONS, CLUSTERS, LEAST_WEIGHT).double()
     uncertainty.virial.fill_(1.0)  # not yet scaled, as the rest
+    grades = np.zeros(len(hidden.species))
     for s in range(len(trained.elements)):
-        _fill(uncertainty, s, hidden)
+        grades[hidden.species == s] = _fill(uncertainty, s, hidden)
 
     def whole(uncertainty: Uncertainty) -> Potential:
         new = trained.with_uncertainty(uncertainty)
@@ -163,9 +147,10 @@ def calibrated(
     if errors is None:
         factors, seen = _compared(unscaled, judges), _of_seen(unscaled, known)
     else:
-        factors = _left_out(errors, hidden, Hidden.of(bare, judges), trained.elements)
-        seen = _left_out(Typical.of(potential, known), hidden, hidden, trained.elements)
-    factors = replace(factors, energy=_likely_energy(factors, seen, len(judges)), virial=_likely_virial(factors, seen))
+        places = {id(s): k for k, s in enumerate(known)}
+        factors = _left_out(errors, hidden, grades, [places[id(s)] for s in judges], trained.elements)
+        seen = _left_out(Typical.of(potential, known), hidden, grades, range(len(known)), trained.elements)
+    factors = likely(factors, seen, len(judges))
     for s, element in enumerate(trained.elements):
         uncertainty.force[s] = factors.forces[element] / factors.energy
     uncertainty.virial.fill_(factors.virial / factors.energy)
@@ -211,33 +196,40 @@ def in_words(unseen: Sequence[Structure], which: str = " that it was not trained
     return f"calibrated with {n} structures{which}"
 
 
-def _fill(uncertainty: Uncertainty, s: int, hidden: Hidden) -> None:
-    """Set what belongs to an element: clusters, and the covariance, not yet scaled."""
+def _fill(uncertainty: Uncertainty, s: int, hidden: Hidden) -> Array:
+    """Set what belongs to an element: clusters, and the covariance, not yet scaled.
+
+    Returns:
+        γ of its atoms by clusters of other structures.
+    """
     own = hidden.species == s
     points, structures = hidden.values[own], hidden.structure[own]
     unused = torch.zeros_like(uncertainty.grade[s])
     unused[:, -1] = 1e6  # no atom is near a cluster that is not there
     uncertainty.grade[s] = unused
     if len(points) < 2:
-        return
-    clusters = _edged(points, structures)
+        return np.ones(len(points))
+    clusters, grades = _edged(points, structures)
     table = np.concatenate([clusters.maps, clusters.offsets[:, :, None]], axis=2)
     uncertainty.grade[s, : table.shape[0] * table.shape[1]] = torch.from_numpy(table.reshape(-1, table.shape[2]))
     gram = hidden.augmented[own].T @ hidden.augmented[own]
     uncertainty.root[s] = torch.from_numpy(_root(gram, np.trace(gram)))
+    return grades
 
 
-def _edged(points: Array, structures: NDArray[np.int64]) -> Clusters:
-    """Clusters whose edge leaves out a few of the atoms that they were not made of."""
+def _edged(points: Array, structures: NDArray[np.int64]) -> tuple[Clusters, Array]:
+    """Clusters whose edge leaves out a few of the atoms that they were not made of, and how far all are from such."""
     fold = np.unique(structures, return_inverse=True)[1] % FOLDS
-    outside = [
-        Clusters.of(points[fold != k], DIRECTIONS, CLUSTERS).distances(points[fold == k])
-        for k in range(FOLDS)
-        if (fold == k).any() and (fold != k).sum() > 1
-    ]
     clusters = Clusters.of(points, DIRECTIONS, CLUSTERS)
-    edge = float(np.quantile(np.concatenate(outside), 1 - OUTSIDE)) if outside else 1.0
-    return clusters.scaled(1 / max(edge, LEAST_EDGE))
+    distances, is_outside = clusters.distances(points), np.zeros(len(points), bool)
+    for k in range(FOLDS):
+        own = fold == k
+        if own.any() and (~own).sum() > 1:
+            distances[own] = Clusters.of(points[~own], DIRECTIONS, CLUSTERS).distances(points[own])
+            is_outside |= own
+    edge = float(np.quantile(distances[is_outside], 1 - OUTSIDE)) if is_outside.any() else 1.0
+    scale = 1 / max(edge, LEAST_EDGE)
+    return clusters.scaled(scale), scale * distances
 
 
 def _compared(potential: Potential, unseen: Sequence[Structure]) -> Factors:
@@ -275,50 +267,33 @@ def _factors(found: Sequence["_Errors"], elements: Sequence[str]) -> Factors:
     return Factors(max(energy, per_atom, 1e-12), forces, virial)  # there may be no error at all
 
 
-def _likely_energy(unseen: Factors, seen: Factors | None, n: int) -> float:
-    """Errors of energies relative to what is expected: few unseen energies may be lucky or unlucky, forces are many.
-
-    From structures that were trained on to others errors of energies grow about as those of forces do.  Logarithms of
-    what that calls for and of what the unseen energies do are averaged by their variances.  The result is at least what
-    energies that were trained on call for: few structures hold few of a rare kind.
+def _left_out(errors: Typical, known: Hidden, grades: Array, chosen: Sequence[int], elements: Sequence[str]) -> Factors:
+    """Errors relative to what the covariance says of some known structures, each judged by all of the others.
 
     Args:
-        unseen: Relative errors of n structures that were not trained on.
-        seen: Those of structures that were, if there are any.
-        n: Number of the former.
+        errors: Of the chosen structures.
+        known: All structures.
+        grades: γ of their atoms, by others.
+        chosen: Numbers of some of them.
+        elements: Chemical symbols.
     """
-    if seen is None or min(*seen.forces.values(), *unseen.forces.values()) == 0:
-        return unseen.energy
-    growth = np.mean([np.log(unseen.forces[element] / of_seen) for element, of_seen in seen.forces.items()])
-    by_forces, by_energies = np.log(seen.energy) + growth, np.log(unseen.energy)
-    if by_forces < by_energies + np.log(BY_HEART):
-        return unseen.energy
-    weight = (OF_ENERGIES / n) / (OF_ENERGIES / n + OF_GROWTH**2)
-    return max(float(np.exp(by_energies + weight * (by_forces - by_energies))), seen.energy)
-
-
-def _likely_virial(unseen: Factors, seen: Factors | None) -> float:
-    """Errors of virials relative to what is expected: at least those of training structures, where any are known."""
-    return max(unseen.virial, seen.virial) if seen is not None and unseen.virial > 0 else unseen.virial
-
-
-def _left_out(errors: Typical, known: Hidden, judges: Hidden, elements: Sequence[str]) -> Factors:
-    """Errors relative to what the covariance says of the same structures, each judged by all of the others."""
-    energy, of_atoms = np.zeros(judges.structure[-1] + 1), np.zeros(len(judges.species))
+    weights = np.clip(grades, LEAST_WEIGHT, 1.0)
+    energy, of_atoms = np.zeros(known.structure[-1] + 1), np.zeros(len(known.species))
     for s in range(len(elements)):
-        own = np.flatnonzero(judges.species == s)
-        whole = known.augmented[known.species == s]
-        for k in np.unique(judges.structure[own]):
-            of_structure = own[judges.structure[own] == k]
-            x = judges.augmented[of_structure]
+        of_element = known.species == s
+        whole = known.augmented[of_element]
+        for k in chosen:
+            own = np.flatnonzero(of_element & (known.structure == k))
+            x = known.augmented[own]
             deviations = x @ _root(whole.T @ whole - x.T @ x, np.sum(whole**2)).T
-            energy[k] += np.sum(deviations.sum(axis=0) ** 2)
-            of_atoms[of_structure] = np.linalg.norm(deviations, axis=1)
-    expected = max(float(np.sqrt(np.mean(energy))), 1e-300)
+            energy[k] += np.sum((weights[own] @ deviations) ** 2)
+            of_atoms[own] = np.linalg.norm(deviations, axis=1)
+    expected = max(float(np.sqrt(np.mean(energy[list(chosen)]))), 1e-300)
+    is_chosen = np.isin(known.structure, chosen)
     forces = {
-        element: errors.forces[element] / max(float(np.sqrt(np.mean(of_atoms[judges.species == s] ** 2))), 1e-300)
+        element: errors.forces[element] / max(float(np.sqrt(np.mean(of_atoms[own] ** 2))), 1e-300)
         for s, element in enumerate(elements)
-        if (judges.species == s).any()
+        if (own := is_chosen & (known.species == s)).any()
     }
     most = max(forces.values())
     every = {element: forces.get(element, most) for element in elements}

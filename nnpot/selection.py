@@ -35,7 +35,7 @@ from nnpot.neighbors import SMALLEST_CUTOFF, may_be_searched, neighbor_pairs
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential, SumPotential
 from nnpot.structure import Structure, in_groups, subsample
-from nnpot.uncertainty import DEVIATIONS, EDGE, GRADE, Uncertainty
+from nnpot.uncertainty import EDGE, GRADE, Uncertainty
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -114,9 +114,9 @@ def _seen(uncertainty: Uncertainty, hidden: Hidden) -> Seen:
     at = torch.from_numpy(hidden.species), torch.from_numpy(place)
     rows[at] = torch.from_numpy(hidden.values)
     with torch.no_grad():
-        told = uncertainty(rows)
-        grades = told[GRADE][at].numpy()
-        points = (uncertainty.force[at[0], None] * told[DEVIATIONS][at]).numpy()
+        grades = uncertainty(rows)[GRADE][at].numpy()
+    roots = (uncertainty.force[:, None, None] * uncertainty.root).numpy()
+    points = np.einsum("nab,nb->na", roots[hidden.species], hidden.augmented)
     bounds = np.searchsorted(hidden.structure, np.arange(hidden.structure[-1] + 2))
     worst = [first + int(grades[first:last].argmax()) for first, last in pairwise(bounds)]
     sizes = np.linalg.norm(points, axis=1)

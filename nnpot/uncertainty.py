@@ -4,7 +4,7 @@ Both are taken from the last hidden layer h of the networks, which says what the
 
     γ_i = min_c |A_sc [h_i; 1]|                    the extrapolation grade: 1 at the edge of the training data, and
     γ_i ≥ 1 + E_core,i / 1 eV                      where atoms are closer than any in training (:mod:`nnpot.core`)
-    w_i = min(max(1, γ_i), 2)                      of energies: what h does not know beyond the edge
+    w_i = min(max(w_min, γ_i), 2)                  of energies: what h does not know
     σ_i = w_i |R_s [h_i; 1]|                       of the energy of an atom
     σ   = |(R_s Σ_(i of s) w_i [h_i; 1])_s|        of the energy of a structure, over all elements s
 
@@ -13,8 +13,9 @@ there: Mahalanobis' distance, as the grade of Y. Lysogorskiy, A. Bochkarev, M. M
 7, 043801 (2023), is a distance.  R_sᵀ R_s = f² (Σ [h; 1] [h; 1]ᵀ + ε)⁻¹ over training atoms is the covariance of the
 last layer's weights: F. Bigi, S. Chong, M. Ceriotti, F. Grasselli, Mach. Learn.: Sci. Technol. 5, 045018 (2024); the
 factor f makes it agree with the errors of structures that were not trained on (:mod:`nnpot.calibration`).  It grows as
-the distance from the data and takes h itself for known.  Beyond the edge h is wrong, too, and errors of energies grow
-by an order faster than those of their derivatives, forces and stresses: hence w, for energies alone.
+the distance from the data and takes h itself for known.  But h is wrong, too, the more so the farther away, and errors
+of energies grow by an order faster than those of their derivatives, forces: hence w.  (Of stresses it is 1 beyond the
+edge, and where the core holds an atom apart w is larger by 1 / γ of what the network sees there.)
 """
 
 from collections.abc import Mapping
@@ -59,21 +60,31 @@ class Uncertainty(Module):
         width: Number of units of the last hidden layer, H.
         directions: In how many directions deviations from a cluster are looked at.
         clusters: Number of clusters of training atoms, for each element.
+        least_weight: w_min.
 
     Raises:
-        ValueError: If a number is less than one.
+        ValueError: If a number is less than one, or w_min is not from 0 to 1.
     """
 
     table: Tensor
     force: Tensor
     virial: Tensor
 
-    def __init__(self, elements: tuple[str, ...], width: int, directions: int = 32, clusters: int = 6) -> None:
+    def __init__(
+        self,
+        elements: tuple[str, ...],
+        width: int,
+        directions: int = 32,
+        clusters: int = 6,
+        least_weight: float = 1.0,
+    ) -> None:
         super().__init__()
         self.elements = check_elements(elements)
         if min(width, directions, clusters) < 1:
             raise ValueError(f"width, directions and clusters must be positive, got {width}, {directions}, {clusters}")
-        self.width, self.directions, self.clusters = width, directions, clusters
+        if not 0 <= least_weight <= EDGE:
+            raise ValueError(f"least_weight must be from 0 to 1, got {least_weight:g}")
+        self.width, self.directions, self.clusters, self.least_weight = width, directions, clusters, least_weight
         n = len(elements)
         self.register_buffer("table", torch.zeros(n, width + 1, clusters * directions + width + 1))
         self.register_buffer("force", torch.ones(n))
@@ -94,7 +105,7 @@ class Uncertainty(Module):
 
         ====================  ======  ===================================================================  ====
         extrapolation         (S, R)  γ
-        energy_deviations     (S,R,W) R_s [h_i; 1]: the norm of a sum over atoms is that of its energy     eV
+        energy_deviations     (S,R,W) w_i R_s [h_i; 1] with w_i ≤ 1: a sum over atoms has the norm of its energy  eV
         energies_uncertainty  (S, R)  its norm: of the energy of an atom, not widened                      eV
         forces_uncertainty    (S, R)  of the vector of the force: its norm                                 eV/Å
         virial_factor         (S, R)  of a component of the virial, relative to that of the energy
@@ -128,8 +139,11 @@ class Uncertainty(Module):
         return self._named(grade, norms, energies.view(n, -1), self.force.index_select(0, species))
 
     def _named(self, grade: Tensor, norms: Tensor, energies: Tensor, force: Tensor) -> dict[str, Tensor]:
-        virial = self.virial.expand(norms.shape)
-        return {GRADE: grade, DEVIATIONS: energies, ATOMS: norms, FORCES: force * norms, VIRIAL: virial}
+        virial, forces = self.virial.expand(norms.shape), force * norms
+        if self.least_weight < EDGE:
+            within = grade.clamp(self.least_weight, EDGE)
+            energies, norms = within.unsqueeze(dim=-1) * energies, within * norms
+        return {GRADE: grade, DEVIATIONS: energies, ATOMS: norms, FORCES: forces, VIRIAL: virial}
 
 
 def with_core(grade: Tensor, energies: Tensor, asked: ElementBlocks | None = None) -> Tensor:
@@ -147,7 +161,7 @@ def with_core(grade: Tensor, energies: Tensor, asked: ElementBlocks | None = Non
 
 
 def widening(grade: Tensor) -> Tensor:
-    """Return w, by which error bars of energies are wider than those of forces, of atoms of some γ."""
+    """Return by how much error bars of energies of atoms of some γ are wider than at the edge, within which it is 1."""
     return grade.clamp(EDGE, WIDEST)
 
 

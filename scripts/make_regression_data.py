@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from systems import DESCRIPTORS, ELEMENTS, ace, acsf, network_potential, structure
+from systems import DESCRIPTORS, ELEMENTS, ace, acsf, knowing, network_potential, structure
 
 from nnpot import ZBL, Committee, Potential, save
 
@@ -36,6 +36,7 @@ POTENTIALS: dict[str, Callable[[], Potential]] = {
         network_potential(acsf(selected=(0, 3, 9, 20, 33), cutoff_function="polynomial", inner_fraction=0.2))
         + ZBL(ELEMENTS)
     ),
+    "ACSF that knows its errors": lambda: knowing(network_potential(acsf())),
     "committee": lambda: Committee((_with_weighted_density(1), _with_weighted_density(2))),
     "committee + ZBL": _mixed,
 }
@@ -54,7 +55,7 @@ def freeze(folder: Path) -> None:
         potential, stem = make().double().eval(), "-".join(re.findall("[a-z]+", name.lower()))
         save(potential, folder / f"{stem}.nnpot", {"note": "frozen"})
         predictions = [potential.predict(s) for s in structures.values()]
-        for part in ("energies", "forces"):
+        for part in ("energies", "forces", *(("energies_uncertainty",) if potential.is_calibrated else ())):
             arrays[f"{stem}/{part}"] = np.concatenate([getattr(p, part).numpy() for p in predictions])
     np.savez_compressed(folder / "predictions.npz", **arrays)
 

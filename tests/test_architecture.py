@@ -10,7 +10,7 @@ layer  packages and modules                                                     
 2      descriptors/, nn/, copies, closest                                       layers 0–1
 3      potential, prediction, hessian, heads, tables, trainable_potential,       layers 0–2, each other
        network_potential, core, repulsion, committee, spread, uncertainty, calibration,
-       extrapolation, selection, repelling
+       factors, extrapolation, selection, repelling
 4      formats/, io                                                             layers 0–3, see BESIDE
 5      training/, analysis/, engines/, calculator, doctor/, checks/             layers 0–4, see BESIDE
 6      commands/, run, __main__                                                 layers 0–5
@@ -40,7 +40,7 @@ LAYERS = (
     (
         *("potential", "prediction", "hessian", "heads", "tables", "trainable_potential"),
         *("network_potential", "core", "repulsion", "committee", "spread", "uncertainty"),
-        *("calibration", "extrapolation", "selection", "repelling"),
+        *("calibration", "factors", "extrapolation", "selection", "repelling"),
     ),
     ("formats", "io"),
     ("training", "analysis", "engines", "calculator", "doctor", "checks"),

@@ -110,5 +110,14 @@ def _to_5(description: Description, tensors: Tensors) -> tuple[Description, Tens
     return new, tensors
 
 
-MIGRATIONS: dict[str, Migration] = {"1": _to_2, "2": _to_3, "3": _to_4, "4": _to_5}
+def _to_6(description: Description, tensors: Tensors) -> tuple[Description, Tensors]:
+    """Atoms within the edge weigh as much as γ in error bars of energies; all weighed 1."""
+    new = copy.deepcopy(description)
+    for part, _ in parts_of(new["spec"]):
+        if part["class"] == "Uncertainty":
+            part["arguments"] = {**part["arguments"], "least_weight": 1.0}
+    return new, tensors
+
+
+MIGRATIONS: dict[str, Migration] = {"1": _to_2, "2": _to_3, "3": _to_4, "4": _to_5, "5": _to_6}
 """By the number of a format: from a description and tensors of that format to those of the next."""

@@ -2,7 +2,7 @@
 
 Nothing is unpickled and nothing imported, so an untrusted model file cannot run code.  Metadata:
 
-- `nnpot`: number of the format, now "4"; files of earlier formats are read as well (:mod:`nnpot.formats.migrations`);
+- `nnpot`: number of the format, now "6"; files of earlier formats are read as well (:mod:`nnpot.formats.migrations`);
 - `spec`: the constructor calls that rebuild the potential (:mod:`nnpot.spec`);
 - `summary`: free JSON about where the model comes from (versions, data, errors, date), shown by `nnpot info`;
 - `sha256`: checksum of these three and of all tensors; files of format 1 have none.
@@ -30,7 +30,7 @@ from nnpot.spec import to_spec
 
 log = logging.getLogger("nnpot")
 
-FORMAT = "5"
+FORMAT = "6"
 """Number of the format of model files; raised whenever older files need a migration."""
 WITHOUT_CHECKSUM = {"1"}
 _SHOWN = 12

@@ -28,20 +28,25 @@ def extrapolation(maps: Sequence[Floats], h: Floats, core: float = 0.0) -> np.fl
 
 
 def energy_uncertainty(
-    roots: Sequence[Floats], hs: Sequence[Floats], species: Sequence[int], grades: Sequence[float]
+    roots: Sequence[Floats],
+    hs: Sequence[Floats],
+    species: Sequence[int],
+    grades: Sequence[float],
+    least_weight: float,
 ) -> np.float64:
-    """State σ² = Σ_s |R_s Σ_(i of s) w_i [h_i; 1]|² with w_i = min(max(1, γ_i), 2).
+    """State σ² = Σ_s |R_s Σ_(i of s) w_i [h_i; 1]|² with w_i = min(max(w_min, γ_i), 2).
 
     Args:
         roots: R_s of each element, in eV, shape (H + 1, H + 1).
         hs: Last hidden layers of the atoms, shape (H,) each.
         species: Element of each atom.
         grades: γ of each atom.
+        least_weight: w_min.
 
     Returns:
         σ of the energy of all atoms together, in eV.
     """
     sums = [np.zeros(len(root)) for root in roots]
     for h, s, grade in zip(hs, species, grades, strict=True):
-        sums[s] += min(max(1.0, grade), 2.0) * np.append(h, 1.0)
+        sums[s] += min(max(least_weight, grade), 2.0) * np.append(h, 1.0)
     return np.float64(np.sqrt(sum(np.sum((root @ x) ** 2) for root, x in zip(roots, sums, strict=True))))

@@ -171,8 +171,8 @@ def test_a_wrong_label_among_many_does_not_count() -> None:
     ours, theirs = (calibrated(potential(), some, structures(12, 7)) for some in (known, known[:-1]))
     s = structures(12, 7)[0]
     assert float(ours.predict(s).energy_uncertainty) == pytest.approx(
-        float(theirs.predict(s).energy_uncertainty), rel=0.1
-    )
+        float(theirs.predict(s).energy_uncertainty), rel=0.5
+    )  # clusters are others as well
 
 
 @pytest.mark.parametrize("element", ELEMENTS)
@@ -204,18 +204,26 @@ def test_the_covariance_is_that_of_the_last_layer() -> None:
 
 def left_out(known: list[Structure], n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Squares that the covariance of the other structures expects of the first n energies, and of their atoms."""
-    hidden, judges = Hidden.of(potential(), known), Hidden.of(potential(), known[:n])
-    energies, atoms = np.zeros(n), np.zeros(len(judges.species))
+    hidden = Hidden.of(potential(), known)
+    energies, atoms, weights = np.zeros(n), np.zeros(len(hidden.species)), np.zeros(len(hidden.species))
+    for s in range(2):
+        own = hidden.species == s
+        points, fold = hidden.values[own], np.unique(hidden.structure[own], return_inverse=True)[1] % 5
+        grades = np.zeros(len(points))
+        for k in range(5):
+            grades[fold == k] = Clusters.of(points[fold != k], 32, 6).distances(points[fold == k])
+        weights[own] = (grades / np.quantile(grades, 0.998)).clip(0.2, 1.0)
     for k in range(n):
         for s in range(2):
             x = hidden.augmented[(hidden.species == s) & (hidden.structure != k)]
             size = np.sum(hidden.augmented[hidden.species == s] ** 2) / x.shape[1]
             covariance = np.linalg.inv(x.T @ x + REGULAR * size * np.eye(x.shape[1]))
-            own = (judges.species == s) & (judges.structure == k)
-            h = judges.augmented[own]
-            energies[k] += h.sum(axis=0) @ covariance @ h.sum(axis=0)
+            own = (hidden.species == s) & (hidden.structure == k)
+            h = hidden.augmented[own]
+            energies[k] += weights[own] @ h @ covariance @ h.T @ weights[own]
             atoms[own] = np.einsum("ia,ab,ib->i", h, covariance, h)
-    return energies, atoms, judges.species
+    chosen = hidden.structure < n
+    return energies, atoms[chosen], hidden.species[chosen]
 
 
 def test_errors_of_a_twin_are_expected_of_what_is_left_out() -> None:

@@ -53,17 +53,17 @@ def test_they_are_what_the_reference_states(name: str) -> None:
     roots = uncertainty.root.numpy()
     grades = [reference.extrapolation(maps[s], h) for h, s in zip(hidden, species, strict=True)]
     each = list(zip(hidden, species, grades, strict=True))
-    of_atoms = [reference.energy_uncertainty(roots, [h], [s], [g]) for h, s, g in each]
-    not_widened = [reference.energy_uncertainty(roots, [h], [s], [0.0]) for h, s, _ in each]
+    of_atoms = [reference.energy_uncertainty(roots, [h], [s], [g], 0.2) for h, s, g in each]
+    at_the_edge = [reference.energy_uncertainty(roots, [h], [s], [1.0], 0.2) for h, s, _ in each]
     np.testing.assert_allclose(told.extrapolation, grades, rtol=1e-10)
     np.testing.assert_allclose(told.energies_uncertainty, of_atoms, rtol=1e-10)
     np.testing.assert_allclose(
-        told.forces_uncertainty, uncertainty.force[species].numpy() * np.array(not_widened), rtol=1e-10
+        told.forces_uncertainty, uncertainty.force[species].numpy() * np.array(at_the_edge), rtol=1e-10
     )
-    whole = reference.energy_uncertainty(roots, hidden, species, grades)
+    whole = reference.energy_uncertainty(roots, hidden, species, grades, 0.2)
     np.testing.assert_allclose(told.energy_uncertainty, [whole], rtol=1e-10)
     if all(atoms.pbc):
-        within = reference.energy_uncertainty(roots, hidden, species, np.zeros(len(atoms)))
+        within = reference.energy_uncertainty(roots, hidden, species, np.minimum(grades, 1.0), 0.2)
         wanted = float(uncertainty.virial) * within / atoms.get_volume()
         np.testing.assert_allclose(told.stress_uncertainty, [wanted], rtol=1e-10)
 

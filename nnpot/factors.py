@@ -1,0 +1,59 @@
+"""How large errors are beside what a covariance expects of them: few unseen structures tell, and many known ones."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+OF_ENERGIES, OF_GROWTH = 6.0, 0.4
+"""How well two estimates of errors of energies agree with tests, by docs/uncertainty.md: variance of the logarithm of
+that from n unseen energies, times n; standard deviation of that from the growth of the forces' errors."""
+BY_HEART = 0.1
+"""Below this ratio of the second to the first energies of the training have been learned by heart, and say nothing."""
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Errors of structures that a potential was not trained on, relative to what its covariance says of them.
+
+    Attributes:
+        energy: Of energies.
+        forces: Of the forces on each element, by its symbol.
+        virial: Of the components of the virial; 0 where no stress is known.
+    """
+
+    energy: float
+    forces: dict[str, float]
+    virial: float
+
+
+def likely(unseen: Factors, seen: Factors | None, n: int) -> Factors:
+    """Return what is to be expected of new structures.
+
+    Args:
+        unseen: Relative errors of n structures that were not trained on.
+        seen: Those of structures that were, if there are any.
+        n: Number of the former.
+    """
+    return replace(unseen, energy=_energy(unseen, seen, n), virial=_virial(unseen, seen))
+
+
+def _energy(unseen: Factors, seen: Factors | None, n: int) -> float:
+    """Errors of energies relative to what is expected: few unseen energies may be lucky or unlucky, forces are many.
+
+    From structures that were trained on to others errors of energies grow about as those of forces do.  Logarithms of
+    what that calls for and of what the unseen energies do are averaged by their variances.  The result is at least what
+    energies that were trained on call for: few structures hold few of a rare kind.
+    """
+    if seen is None or min(*seen.forces.values(), *unseen.forces.values()) == 0:
+        return unseen.energy
+    growth = np.mean([np.log(unseen.forces[element] / of_seen) for element, of_seen in seen.forces.items()])
+    by_forces, by_energies = np.log(seen.energy) + growth, np.log(unseen.energy)
+    if by_forces < by_energies + np.log(BY_HEART):
+        return unseen.energy
+    weight = (OF_ENERGIES / n) / (OF_ENERGIES / n + OF_GROWTH**2)
+    return max(float(np.exp(by_energies + weight * (by_forces - by_energies))), seen.energy)
+
+
+def _virial(unseen: Factors, seen: Factors | None) -> float:
+    """Errors of virials relative to what is expected: at least those of training structures, where any are known."""
+    return max(unseen.virial, seen.virial) if seen is not None and unseen.virial > 0 else unseen.virial
