@@ -99,6 +99,8 @@ def main() -> None:
     arguments, overrides = parser.parse_known_args()
     torch.set_num_threads(1)
     known = list(dict.fromkeys(row.data for row in ROWS))
+    if unknown := [name for name in arguments.sets or () if name not in known]:
+        parser.error(f"--sets {unknown[0]}: sets with published errors are {', '.join(known)}")
     for name in arguments.sets or [n for n in known if (arguments.folder / n / "train.xyz").is_file()]:
         for seed in arguments.seeds:
             out, data = arguments.out / f"{name}-{seed}", arguments.folder / name

@@ -1,4 +1,4 @@
-"""Last layers, changed as little as possible so that two free atoms repel each other where the core begins.
+"""Last layers, changed as little as possible so that atoms repel each other where the core begins and within.
 
 Crystals and molecules say nothing of two free atoms, and a network may let them attract each other at the distance d at
 which the core begins (:mod:`nnpot.core`), or a little within, where it still sees them: no smooth repulsion that begins
@@ -6,19 +6,21 @@ at d could make up for that.  What the data leave open is settled here.  Of all 
 
     E(r_k+1) − E(r_k) ≤ −g (r_k+1 − r_k),   0.9 d = r_0 < r_1 < … = d        for two free atoms of any elements
 
-those are taken that change the N atoms of the training structures least, each of them and each structure:
+(or the same on ways inwards on which atoms of the data are pushed together) those are taken that change energies of
+atoms and structures of the training, and forces, least:
 
-    Σ_i (ΔW_s · [h_i; 1])² + Σ_structures (Σ_i ΔW_s · [h_i; 1])² / N_structure → min
+    Σ_i ε_i² + κ Σ_structures (Σ_i ε_i)² / N_structure + ℓ² Σ_i |∂/∂r_i Σ_j ε_j|² → min,   ε_i = ΔW_s · [h_i; 1]
 
-E is linear in W, so that this is a problem of least distance, which non-negative least squares solve: C. L. Lawson,
-R. J. Hanson, Solving Least Squares Problems (1974), chapter 23.
+(the last from differences along random displacements).  E is linear in W, so that this is a problem of least distance,
+which non-negative least squares solve: C. L. Lawson, R. J. Hanson, Solving Least Squares Problems (1974), chapter 23.
 """
 
 import copy
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -35,6 +37,7 @@ from nnpot.neighbors import single_batch
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.nn.layers import Affine
 from nnpot.potential import Potential
+from nnpot.prediction import Prediction
 from nnpot.structure import Structure, subsample
 
 log = logging.getLogger("nnpot")
@@ -47,106 +50,153 @@ SLOPE = 0.05
 """g, in eV/Å."""
 REGULAR = 1e-8
 """Least change of a direction that no training atom has, relative to the mean of all."""
-N_ATOMS, N_COMPARED = 20_000, 2_000
-"""Number of atoms of training structures, about, that are to change little, and of those whose forces are compared."""
-TOLERATED = 0.1
-"""Largest change of their forces relative to their errors, root mean square."""
+WHOLE, LENGTH = 16.0, 4.0
+"""κ; ℓ, in Å."""
+DIRECTIONS, PER_WEIGHT, STEP = (4, 64), 4, 1e-3
+"""Random displacements of each structure, least and most; displacements of all for each weight of the last layers; how
+far along each of them, in Å per coordinate."""
+N_ATOMS, N_COMPARED = 10_000, 2_000
+"""Number of atoms of training structures, about, that are to change little, and of the judges."""
+TOLERATED = {"forces": 0.1, "energy": 0.25}
+"""Largest change of what is predicted of the judges relative to its errors, root mean square."""
 
 
-def repelling(potential: Potential, structures: Sequence[Structure], d: Tensor) -> Potential:
+def repelling(
+    potential: Potential, structures: Sequence[Structure], d: Tensor, judges: Sequence[Structure]
+) -> Potential:
     """Return a potential whose free pairs of atoms repel each other where its core will begin.
 
-    It is the same one where all do already.  Pairs of elements for which forces of the structures would change by more
-    than a tenth of their errors, since these have taught it otherwise, stay as they are; the log says which.
+    It is the same one where all do already.  Pairs of elements for which forces of the judges would change by more than
+    a tenth of their errors, or energies by a quarter, since the structures have taught it otherwise, stay as they are;
+    the log says which.
 
     Args:
         potential: Trained, without a core; one of other networks than those of nnpot is left as it is.
         structures: What it was trained on.
         d: Distances of the core in Å, by pair of elements, shape (S, S).
+        judges: Labelled structures, best such that it was not trained on.
     """
-    if not isinstance(potential, NeuralNetworkPotential) or not has_hidden_layers(potential) or not structures:
+    if not _can_change(potential) or not structures:
         return potential
-    free = FreePairs.of(copy.deepcopy(potential).double().eval(), d)
-    if not free.attracting:
+    ways = Ways.of_free_pairs(copy.deepcopy(potential).double().eval(), d)
+    new, mended = _changed(potential, structures, ways, judges)
+    if mended:
+        told = "last layers changed a little: free atoms now repel each other where the core begins, %s"
+        log.info(told, ways.named(mended))
+    if left := [way for way in ways.falling if way not in mended]:
+        told = "free atoms attract each other where the core begins, and no small change of last layers prevents it: %s"
+        log.info(told, ways.named(left))
+    return new
+
+
+def rising(
+    potential: Potential,
+    structures: Sequence[Structure],
+    pushes: Sequence[tuple[str, Sequence[Structure], float]],
+    judges: Sequence[Structure],
+) -> Potential:
+    """Return a potential whose energy rises on ways on which atoms are pushed together.
+
+    It is the same one where no such change of last layers is small, as for :func:`repelling`.
+
+    Args:
+        potential: With a core.
+        structures: What it was trained on.
+        pushes: Elements of the two atoms, structures of the way inwards, and how far apart these are, in Å.
+        judges: As for :func:`repelling`.
+    """
+    if not _can_change(potential) or not pushes:
         return potential
-    change = _Change(potential, structures, free)
-    mended = free.attracting
-    new = change.for_pairs(mended)
-    if new is None and len(mended) > 1:
-        mended = [pair for pair in mended if change.for_pairs([pair]) is not None]
-        new = change.for_pairs(mended) if mended else None
-    if new is not None:
-        log.info(
-            "last layers changed a little: free atoms now repel each other where the core begins, %s",
-            free.named(mended),
-        )
-    if left := [pair for pair in free.attracting if new is None or pair not in mended]:
-        log.info(
-            "free atoms attract each other where the core begins, and no small change of last layers prevents it: %s",
-            free.named(left),
-        )
-    return potential if new is None else new
+    ways = Ways.of_pushes(copy.deepcopy(potential).double().eval(), pushes)
+    return _changed(potential, structures, ways, judges)[0]
 
 
 @dataclass(frozen=True, eq=False)
-class FreePairs:
-    """Two free atoms of each pair of elements, at distances from 0.9 d to d.
+class Ways:
+    """What a potential makes of atoms that are pushed together, on the way outwards.
 
     Attributes:
-        elements: Chemical symbols.
-        features: Rise of [h; 1] per Å on the way outwards, summed over the atoms of each element, of P pairs in K
-            steps, shape (P, K, S H + S).
+        names: Elements of the two atoms, of each way.
+        features: Rise of [h; 1] per Å, summed over the atoms of each element, of P ways in K steps, (P, K, S H + S).
         energies: That of the energy, in eV/Å, shape (P, K).
     """
 
-    elements: tuple[str, ...]
+    names: tuple[str, ...]
     features: Array
     energies: Array
 
     @classmethod
-    def of(cls, potential: NeuralNetworkPotential, d: Tensor) -> "FreePairs":
-        """Evaluate them, with d in Å, shape (S, S)."""
-        features, energies = [], []
-        n = len(potential.elements)
-        for a, b in combinations_with_replacement(range(n), 2):
-            last = float(d[a, b])
-            outwards = np.linspace((1 + INNER) / 2 * last, last, N_POINTS)
-            pairs = [_free_pair(potential.elements[a], potential.elements[b], r) for r in outwards]
-            step = outwards[1] - outwards[0]
-            features.append(np.diff(_sums(Hidden.of(potential, pairs), n), axis=0) / step)
-            energies.append(np.diff(_energies(potential, pairs)) / step)
-        return cls(potential.elements, np.stack(features), np.stack(energies))
+    def of_free_pairs(cls, potential: NeuralNetworkPotential, d: Tensor) -> "Ways":
+        """Evaluate two free atoms of each pair of elements, from 0.9 d to d in Å, shape (S, S)."""
+        ways = []
+        for a, b in combinations_with_replacement(range(len(potential.elements)), 2):
+            inwards = np.linspace(float(d[a, b]), (1 + INNER) / 2 * float(d[a, b]), N_POINTS)
+            pair = potential.elements[a], potential.elements[b]
+            ways.append(("-".join(pair), [_free_pair(*pair, r) for r in inwards], float(inwards[0] - inwards[1])))
+        return cls.of_pushes(potential, ways)
+
+    @classmethod
+    def of_pushes(
+        cls, potential: NeuralNetworkPotential, pushes: Sequence[tuple[str, Sequence[Structure], float]]
+    ) -> "Ways":
+        """Evaluate such as :func:`rising` has."""
+        features, energies, n = [], [], len(potential.elements)
+        for _, way, step in pushes:
+            features.append(-np.diff(_sums(Hidden.of(potential, way), n), axis=0)[::-1] / step)
+            energies.append(-np.diff(_energies(potential, way))[::-1] / step)
+        return cls(tuple(name for name, _, _ in pushes), np.stack(features), np.stack(energies))
 
     @property
-    def attracting(self) -> list[int]:
-        """Pairs of elements whose energy rises somewhere."""
-        return [pair for pair, rises in enumerate(self.energies) if rises.max() > 0]
+    def falling(self) -> list[int]:
+        """Those on which the energy falls somewhere on the way inwards."""
+        return [way for way, rises in enumerate(self.energies) if rises.max() > 0]
 
-    def named(self, pairs: Sequence[int]) -> str:
-        """Return pairs in words."""
-        names = ["-".join(pair) for pair in combinations_with_replacement(self.elements, 2)]
-        return ", ".join(names[pair] for pair in pairs)
+    def named(self, ways: Sequence[int]) -> str:
+        """Return ways in words."""
+        return ", ".join(dict.fromkeys(self.names[way] for way in ways))
+
+
+def _can_change(potential: Potential) -> TypeGuard[NeuralNetworkPotential]:
+    return isinstance(potential, NeuralNetworkPotential) and has_hidden_layers(potential)
+
+
+def _changed(
+    potential: NeuralNetworkPotential, structures: Sequence[Structure], ways: Ways, judges: Sequence[Structure]
+) -> tuple[NeuralNetworkPotential, list[int]]:
+    """The potential with which energies only rise inwards, and on which of the ways they did not before."""
+    if not ways.falling:
+        return potential, []
+    change, mended = _Change(potential, structures, ways, subsample(judges, N_COMPARED)), ways.falling
+    new = change.for_ways(mended)
+    if new is None and len(mended) > 1:
+        mended = [way for way in mended if change.for_ways([way]) is not None]
+        new = change.for_ways(mended) if mended else None
+    return (potential, []) if new is None else (new, mended)
 
 
 class _Change:
-    """The least change of the last layers with which free pairs repel each other."""
+    """The least change of the last layers with which energies rise on ways inwards."""
 
-    def __init__(self, potential: NeuralNetworkPotential, structures: Sequence[Structure], free: FreePairs) -> None:
-        self.potential, self.free = potential, free
-        exact = copy.deepcopy(potential).double().eval()
-        self.form = _form(exact, subsample(structures, N_ATOMS))
-        self.compared = subsample(structures, N_COMPARED)
+    def __init__(
+        self,
+        potential: NeuralNetworkPotential,
+        structures: Sequence[Structure],
+        ways: Ways,
+        judges: Sequence[Structure],
+    ) -> None:
+        self.potential, self.ways, self.judges = potential, ways, judges
+        self.form = form_of(copy.deepcopy(potential).double().eval(), subsample(structures, N_ATOMS))
 
-    def for_pairs(self, pairs: Sequence[int]) -> NeuralNetworkPotential | None:
-        """Return the potential with which some of the attracting pairs repel, None if that changes too much."""
-        held = [k for k in range(len(self.free.energies)) if k in pairs or k not in self.free.attracting]
-        rows, most = self.free.features[held], -SLOPE - self.free.energies[held]
-        most = np.where(np.isin(held, pairs)[:, None], most, np.maximum(most, 0.0))
+    def for_ways(self, ways: Sequence[int]) -> NeuralNetworkPotential | None:
+        """Return the potential for some of those on which it falls, None if that changes too much."""
+        held = [way for way in range(len(self.ways.energies)) if way in ways or way not in self.ways.falling]
+        rows, most = self.ways.features[held], -SLOPE - self.ways.energies[held]
+        most = np.where(np.isin(held, ways)[:, None], most, np.maximum(most, 0.0))
         change = least_change(self.form, rows.reshape(most.size, -1), most.ravel())
         if change is None:
             return None
-        new = _with_last_layers(self.potential, change)
-        return new if _moved(self.potential, new, self.compared) <= TOLERATED else None
+        new = with_last_layers(self.potential, change)
+        return new if _is_small(self.potential, new, self.judges) else None
 
 
 def _free_pair(a: str, b: str, r: float) -> Structure:
@@ -170,8 +220,8 @@ def _sums(hidden: Hidden, n_elements: int) -> Array:
     return flat
 
 
-def _form(potential: NeuralNetworkPotential, structures: Sequence[Structure]) -> Array:
-    """The quadratic form of a change of the last layers: by how much atoms and structures change."""
+def form_of(potential: NeuralNetworkPotential, structures: Sequence[Structure]) -> Array:
+    """Return the quadratic form of a change of the last layers in eV, flat: by how much energies and forces change."""
     hidden, n = Hidden.of(potential, structures), len(potential.elements)
     width = hidden.augmented.shape[1]
     of_atoms = np.zeros((n, width, n, width))
@@ -179,9 +229,23 @@ def _form(potential: NeuralNetworkPotential, structures: Sequence[Structure]) ->
         own = hidden.augmented[hidden.species == s]
         of_atoms[s, :, s] = own.T @ own
     sums = _sums(hidden, n) / np.sqrt([len(s) for s in structures])[:, None]
-    form: Array = of_atoms.reshape(n * width, -1) + sums.T @ sums
+    directions = int(np.clip(PER_WEIGHT * n * width // len(structures), *DIRECTIONS))
+    slopes = LENGTH * np.concatenate([_slopes(potential, structures, seed) for seed in range(directions)])
+    form: Array = of_atoms.reshape(n * width, -1) + WHOLE * sums.T @ sums + slopes.T @ slopes / directions
     form += REGULAR * np.trace(form) / len(form) * np.eye(len(form))
     return form
+
+
+def _slopes(potential: NeuralNetworkPotential, structures: Sequence[Structure], seed: int) -> Array:
+    """Slope of [h; 1] of structures along a random displacement of unit variance, shape (structures, S H + S)."""
+    random = torch.Generator().manual_seed(seed)
+    ways = [torch.randn(s.positions.shape, generator=random, dtype=torch.float64) for s in structures]
+    ahead, behind = (
+        Hidden.of(potential, [replace(s, positions=s.positions + h * v) for s, v in zip(structures, ways, strict=True)])
+        for h in (STEP, -STEP)
+    )
+    n = len(potential.elements)
+    return (_sums(ahead, n) - _sums(behind, n)) / (2 * STEP)
 
 
 def least_change(form: Array, rows: Array, most: Array) -> Array | None:
@@ -210,8 +274,8 @@ def least_change(form: Array, rows: Array, most: Array) -> Array | None:
     return np.asarray(solve_triangular(root.T, x, lower=False), dtype=np.float64)
 
 
-def _with_last_layers(potential: NeuralNetworkPotential, change: Array) -> NeuralNetworkPotential:
-    """The same potential, its last layers changed, by so many eV, those of the elements one after the other."""
+def with_last_layers(potential: NeuralNetworkPotential, change: Array) -> NeuralNetworkPotential:
+    """Return a potential, its last layers changed by so many eV, flat, those of the elements one after the other."""
     new = copy.deepcopy(potential)
     for network, of_element in zip(new.networks, np.split(change, len(new.elements)), strict=True):
         last = [module for module in network.modules() if isinstance(module, Affine)][-1]
@@ -220,12 +284,24 @@ def _with_last_layers(potential: NeuralNetworkPotential, change: Array) -> Neura
     return new
 
 
-def _moved(old: Potential, new: Potential, structures: Sequence[Structure]) -> float:
-    """By how much forces of structures change, relative to their errors; energies where no forces are known."""
-    label = "forces" if any("forces" in s.labels for s in structures) else "energy"
-    changes, errors = [], []
-    for before, after, s in zip(old.predict(structures), new.predict(structures), structures, strict=True):
-        if label in s.labels:
-            changes.append((after.labels[label] - before.labels[label]).flatten())
-            errors.append((before.labels[label].cpu() - s.labels[label]).flatten())
-    return float(torch.cat(changes).norm() / torch.cat(errors).norm().clamp(min=1e-12)) if errors else 0.0
+def _is_small(old: Potential, new: Potential, structures: Sequence[Structure]) -> bool:
+    """Whether predictions change by much less than their errors."""
+    before, after = (_told(potential.predict(structures), structures) for potential in (old, new))
+    return all(
+        float((after[name] - before[name]).norm()) <= TOLERATED[name] * float((before[name] - labels).norm())
+        for name, labels in _told(structures, structures).items()
+    )
+
+
+def _told(by: Sequence[Prediction | Structure], structures: Sequence[Structure]) -> dict[str, Tensor]:
+    """Forces, and energies per atom, of the structures that have such labels, by label."""
+    told = {}
+    for name, is_whole in (("forces", False), ("energy", True)):
+        values = [
+            (x.labels[name].cpu() / (len(s) if is_whole else 1)).flatten()
+            for x, s in zip(by, structures, strict=True)
+            if name in s.labels
+        ]
+        if values:
+            told[name] = torch.cat(values)
+    return told

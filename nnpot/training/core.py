@@ -19,7 +19,7 @@ from nnpot.core import Core, Table
 from nnpot.functional.zbl import COULOMB, inverse_length, screening
 from nnpot.neighbors import neighbor_pairs
 from nnpot.potential import Potential
-from nnpot.repelling import repelling
+from nnpot.repelling import repelling, rising
 from nnpot.structure import Structure
 from nnpot.training.pushes import CLOSEST, Path, dimers, energies_of, largest_fall, pushes
 
@@ -36,6 +36,8 @@ SAFETY = 2.0
 MOST = 4.0
 """Largest factor: what falls even with that is the work of other atoms, or close to d, and more repulsion would spoil
 bonds that are slightly shorter than in training."""
+HOLE = 1.0
+"""Fall of the energy in eV from which on last layers are changed so that it rises where atoms are pushed together."""
 NEGLIGIBLE = 1e-3
 """Fall of the energy in eV that counts as none."""
 
@@ -121,7 +123,11 @@ class Finding:
 
 
 def with_core(
-    potential: Potential, structures: Sequence[Structure], known: Core | None = None, *, repels: bool = False
+    potential: Potential,
+    structures: Sequence[Structure],
+    known: Core | None = None,
+    *,
+    judges: Sequence[Structure] = (),
 ) -> tuple[Potential, list[Finding]]:
     """Return a potential with a core that suits its training structures, and what was found, pair by pair.
 
@@ -129,16 +135,17 @@ def with_core(
         potential: The potential.
         structures: What it was trained on.
         known: A core from what it was trained on before.
-        repels: Whether its last layers may be changed so that free pairs of atoms repel each other where the core
-            begins (:mod:`nnpot.repelling`); otherwise nothing changes beyond d.
+        judges: Structures whose predictions may change by a fraction of their errors, so that free pairs of atoms repel
+            each other where the core begins, and no hole is left (:mod:`nnpot.repelling`); without any nothing changes
+            beyond d.
 
     Raises:
         ValueError: If the potential can have none, or does not know an element of the structures.
     """
     distances = Distances.of(structures, potential.elements, potential.cutoff).within(known)
     distances = _with_best_of_unseen(potential, distances)
-    if repels:
-        potential = repelling(potential, structures, distances.d)
+    if judges:
+        potential = repelling(potential, structures, distances.d, judges)
     factors = _least_factors(distances.elements)
     guarded = potential.with_core(distances.core(factors))
     paths = [*dimers(distances.elements, distances.d), *pushes(structures, distances.elements, distances.d)]
@@ -148,7 +155,28 @@ def with_core(
         factors = torch.maximum(factors, (SAFETY * _needs(guarded, bare, paths, factors)).clamp(max=MOST))
         guarded = potential.with_core(distances.core(factors))
         falls = _falls(guarded, paths)
+    if judges and max(falls, default=0.0) > HOLE:
+        guarded, falls = _rising(guarded, structures, paths, falls, judges)
     return guarded, _findings(distances, factors, paths, falls)
+
+
+def _rising(
+    guarded: Potential,
+    structures: Sequence[Structure],
+    paths: Sequence[Path],
+    falls: list[float],
+    judges: Sequence[Structure],
+) -> tuple[Potential, list[float]]:
+    """The same with last layers with which energies fall less on the way inwards, and how far they fall then."""
+    names = ["-".join(guarded.elements[s] for s in path.elements) for path in paths]
+    steps = [float(path.distances[0] - path.distances[1]) for path in paths]
+    pushes = [(name, [*path.structures()], step) for name, path, step in zip(names, paths, steps, strict=True)]
+    new = rising(guarded, structures, pushes, judges)
+    if new is guarded or max(now := _falls(new, paths)) > max(falls):
+        return guarded, falls
+    told = "last layers changed a little: energies fall by up to %.2g eV on the way inwards instead of %.2g eV"
+    log.info(told, max(now), max(falls))
+    return new, now
 
 
 def sentence(findings: Sequence[Finding]) -> str:

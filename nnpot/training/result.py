@@ -69,13 +69,14 @@ def model_of(result: Checkpoint) -> Potential:
     return trained if record.baseline is None else trained + build(record.baseline)
 
 
-def guarded(potential: Potential, result: Checkpoint, structures: Sequence[Structure]) -> Potential:
+def guarded(potential: Potential, result: Checkpoint, split: Split) -> Potential:
     """Return the potential of a run with a core that suits its training structures, if its settings ask for one."""
     if result.record.settings["repulsion"] != "auto":
         return potential
     known = result.record.core
     try:
-        potential, findings = with_core(potential, structures, None if known is None else build(known), repels=True)
+        core = None if known is None else build(known)
+        potential, findings = with_core(potential, split.train, core, judges=split.validation or split.train)
     except ValueError as error:  # of another package, say
         log.warning("the model has no core that holds atoms apart: %s", error)
     else:
@@ -137,7 +138,7 @@ def save_result(
     if holds(folder / MODEL, final):
         return load(folder / MODEL, final.dtype_and_device()[0])
     structures, trained_weights = split(), fingerprint_of(final)
-    final = with_error_bars(guarded(final, result, structures.train), result, structures)
+    final = with_error_bars(guarded(final, result, structures), result, structures)
     summary = summary_of(result, began)
     if not result.errors:
         summary |= {"errors on training structures": in_words(_errors_on(final, structures.train))}

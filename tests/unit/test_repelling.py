@@ -11,15 +11,16 @@ import torch
 from alloys import DESCRIPTORS, alloy
 from ase import Atoms
 from ase.calculators.emt import EMT
-from scipy.optimize import minimize, nnls
+from scipy.optimize import minimize
 from systems import ELEMENTS, ace
 
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import Potential
-from nnpot.repelling import N_POINTS, SLOPE, FreePairs, least_change, repelling
+from nnpot.repelling import N_POINTS, SLOPE, Ways, form_of, least_change, repelling, rising, with_last_layers
 from nnpot.structure import Structure
 from nnpot.training.core import Distances, with_core
-from nnpot.training.pushes import dimers, energies_of, largest_fall
+from nnpot.training.data import Split
+from nnpot.training.pushes import dimers, energies_of, largest_fall, pushes
 from nnpot.training.result import guarded
 
 
@@ -57,7 +58,7 @@ def test_free_atoms_repel_each_other_and_what_was_trained_stays(
     potential: NeuralNetworkPotential, structures: list[Structure], d: torch.Tensor, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "nnpot")
-    new = repelling(potential, structures, d)
+    new = repelling(potential, structures, d, structures)
     assert isinstance(new, NeuralNetworkPotential)
     pairs = {"Cu2": d[0, 0], "CuAu": d[0, 1], "Au2": d[1, 1]}
     before, after = ({pair: outwards(p, pair, float(r)).max() for pair, r in pairs.items()} for p in (potential, new))
@@ -75,38 +76,47 @@ def test_free_atoms_repel_each_other_and_what_was_trained_stays(
     assert changed == {"networks.0.4.weight", "networks.1.4.weight"}
 
 
-def test_no_other_change_of_the_last_layers_is_less(
+def test_the_form_is_by_how_much_energies_and_forces_change(
+    potential: NeuralNetworkPotential, structures: list[Structure]
+) -> None:
+    """That of the docstring, from energies of atoms, also where these are displaced."""
+    known = structures[:3]
+    directions = min(64, 4 * 130 // 3)
+    change = np.random.default_rng(3).normal(size=130)
+    other = with_last_layers(potential, change)
+
+    def moved(structures: list[Structure]) -> list[np.ndarray]:
+        both = zip(potential.predict(structures), other.predict(structures), strict=True)
+        return [(b.energies - a.energies).numpy() for a, b in both]
+
+    energies = sum((x**2).sum() + 16 * x.sum() ** 2 / len(x) for x in moved(known))
+    slopes = 0.0
+    for seed in range(directions):
+        random = torch.Generator().manual_seed(seed)
+        ways = [torch.randn(s.positions.shape, generator=random, dtype=torch.float64) for s in known]
+        ahead, behind = (
+            moved([replace(s, positions=s.positions + h * v) for s, v in zip(known, ways, strict=True)])
+            for h in (1e-3, -1e-3)
+        )
+        slopes += sum(((x.sum() - y.sum()) / 2e-3) ** 2 for x, y in zip(ahead, behind, strict=True))
+    assert change @ form_of(potential, known) @ change == pytest.approx(energies + 16 * slopes / directions, rel=1e-5)
+
+
+def test_at_the_least_change_some_pairs_hardly_repel(
     potential: NeuralNetworkPotential, structures: list[Structure], d: torch.Tensor
 ) -> None:
-    """At the least of the docstring's objective, from energies of atoms, its slope is outweighed by free pairs."""
-    new = repelling(potential, structures, d)
-    names = ("networks.0.4.weight", "networks.1.4.weight")
-    old, ours = potential.state_dict(), new.state_dict()
-    found = np.concatenate([(ours[n] - old[n]).numpy().ravel() for n in names]) * potential.energy_scale
-    before, other = potential.predict(structures), copy.deepcopy(potential)
-
-    def size(change: np.ndarray) -> float:
-        for name, part in zip(names, np.split(change, 2), strict=True):
-            other.state_dict()[name].copy_(old[name] + torch.from_numpy(part / potential.energy_scale))
-        moved = [(b.energies - a.energies).numpy() for a, b in zip(before, other.predict(structures), strict=True)]
-        return float(sum((x**2).sum() + x.sum() ** 2 / len(x) for x in moved))
-
-    steps = 0.01 * np.eye(len(found))
-    slope = np.array([size(found + step) - size(found - step) for step in steps]) / 0.02  # exact of a square
-    free = FreePairs.of(new, d)
-    at_limit = free.energies > -SLOPE - 1e-6
+    free = Ways.of_free_pairs(repelling(potential, structures, d, structures), d)
     assert free.energies.max() == pytest.approx(-SLOPE, abs=1e-6)
-    assert nnls(free.features[at_limit].T, -slope)[1] < 1e-3 * np.linalg.norm(slope)
 
 
 def test_rises_follow_a_change_of_the_last_layers(potential: NeuralNetworkPotential, d: torch.Tensor) -> None:
     """The energy is linear in them, with the derivative of `features`."""
-    free = FreePairs.of(potential, d)
+    free = Ways.of_free_pairs(potential, d)
     change = np.random.default_rng(1).normal(size=free.features.shape[2])
     other = copy.deepcopy(potential)
     for s, part in enumerate(np.split(change, 2)):
         other.state_dict()[f"networks.{s}.4.weight"].add_(torch.from_numpy(part / potential.energy_scale))
-    np.testing.assert_allclose(FreePairs.of(other, d).energies, free.energies + free.features @ change, atol=1e-8)
+    np.testing.assert_allclose(Ways.of_free_pairs(other, d).energies, free.energies + free.features @ change, atol=1e-8)
     np.testing.assert_allclose(free.energies[1], outwards(potential, "CuAu", float(d[0, 1])), atol=1e-8)
 
 
@@ -137,9 +147,9 @@ def test_what_structures_have_taught_stays(
     gold = [Structure.from_ase(Atoms("Au2", [[0, 0, 0], [0, 0, r]])) for r in np.linspace(0.9, 1, 12) * float(d[1, 1])]
     told = [{"energy": p.energy[0], "forces": p.forces} for p in potential.predict(gold)]
     known = [*structures, *(replace(s, labels=labels) for s, labels in zip(gold, told, strict=True))]
-    new = repelling(potential, known, d)
+    new = repelling(potential, known, d, known)
     assert isinstance(new, NeuralNetworkPotential)
-    rises = FreePairs.of(new, d).energies.max(axis=1)
+    rises = Ways.of_free_pairs(new, d).energies.max(axis=1)
     assert rises[0] < 0
     assert rises[1] < 0
     assert rises[2] > 1
@@ -153,18 +163,18 @@ def test_without_hidden_layers_or_structures_or_need_it_is_the_same(
     potential: NeuralNetworkPotential, structures: list[Structure], d: torch.Tensor
 ) -> None:
     linear = NeuralNetworkPotential(ace(), (), atomic_energies=dict.fromkeys(ELEMENTS, 0.0))
-    assert repelling(linear, structures, torch.ones(4, 4)) is linear
-    assert repelling(potential, [], d) is potential
-    new = repelling(potential, structures, d)
-    assert repelling(new, structures, d) is new
+    assert repelling(linear, structures, torch.ones(4, 4), structures) is linear
+    assert repelling(potential, [], d, []) is potential
+    new = repelling(potential, structures, d, structures)
+    assert repelling(new, structures, d, structures) is new
 
 
 def test_single_precision_is_changed_alike(
     potential: NeuralNetworkPotential, structures: list[Structure], d: torch.Tensor
 ) -> None:
-    single = repelling(copy.deepcopy(potential).float(), structures, d)
+    single = repelling(copy.deepcopy(potential).float(), structures, d, structures)
     assert single.dtype_and_device()[0] == torch.float32
-    double = repelling(potential, structures, d).state_dict()
+    double = repelling(potential, structures, d, structures).state_dict()
     for name, x in single.state_dict().items():
         torch.testing.assert_close(x, double[name].to(x.dtype), rtol=1e-3, atol=1e-4)
 
@@ -190,11 +200,27 @@ def test_with_a_core_dimers_only_rise_if_last_layers_may_change(
     as_it_is, _ = with_core(attracting, structures)
     weights = as_it_is.bare().state_dict()
     assert all(torch.equal(x, weights[name]) for name, x in attracting.state_dict().items())
-    changed, _ = with_core(attracting, structures, repels=True)
+    changed, _ = with_core(attracting, structures, judges=structures)
     assert max(falls_of(as_it_is)) > 0.01
     assert max(falls_of(changed)) == 0
 
 
 def test_they_may_at_the_end_of_a_training(attracting: NeuralNetworkPotential, structures: list[Structure]) -> None:
     record = SimpleNamespace(settings={"repulsion": "auto"}, core=None)
-    assert max(falls_of(guarded(attracting, SimpleNamespace(record=record), structures))) == 0  # type: ignore[arg-type]
+    assert max(falls_of(guarded(attracting, SimpleNamespace(record=record), Split(structures, [])))) == 0  # type: ignore[arg-type]
+
+
+def test_a_hole_is_closed_where_an_atom_is_pushed_to_its_neighbour(
+    attracting: NeuralNetworkPotential, structures: list[Structure], d: torch.Tensor
+) -> None:
+    guarded_as_it_is, _ = with_core(attracting, structures)
+    paths = pushes(structures, attracting.elements, d)
+    ways = [(f"{k}", [*p.structures()], float(p.distances[0] - p.distances[1])) for k, p in enumerate(paths)]
+    lenient = [replace(s, labels={k: 100 * x for k, x in s.labels.items()}) for s in structures]
+    new = rising(guarded_as_it_is, structures, ways, lenient)
+    before, after = ([largest_fall(e) for e in energies_of(p, paths)] for p in (guarded_as_it_is, new))
+    assert max(before) > 0.1
+    assert max(after) == 0
+    assert new.core is not None
+    assert new.core.distances == guarded_as_it_is.core.distances  # type: ignore[union-attr]
+    assert rising(guarded_as_it_is, structures, [], structures) is guarded_as_it_is
