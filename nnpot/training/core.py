@@ -27,7 +27,7 @@ log = logging.getLogger("nnpot")
 
 FRACTION = 0.97
 """d relative to the shortest distance: with 1 and more the errors of tests grow, as those come closer than training."""
-UNSEEN, FARTHEST = (1.3, 1.15, 1.0, 1.45, 1.6), 2.25
+UNSEEN, FARTHEST = (1.3, 1.15, 1.0, 1.45, 1.6, 2.1), 2.25
 """d relative to the sum of the covalent radii: one of these for a pair that is never seen, at most that for others."""
 LEAST = 125.0
 """Repulsion in eV at the distance down to which atoms are pushed: of two hydrogen nuclei it is only 93.5 eV."""
