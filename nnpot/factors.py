@@ -42,16 +42,19 @@ def _energy(unseen: Factors, seen: Factors | None, n: int) -> float:
 
     From structures that were trained on to others errors of energies grow about as those of forces do.  Logarithms of
     what that calls for and of what the unseen energies do are averaged by their variances.  The result is at least what
-    energies that were trained on call for: few structures hold few of a rare kind.
+    energies that were trained on call for: few structures hold few of a rare kind.  (Less where forces on an element
+    call for more than unseen ones: its atoms are fewer than weights then, and the covariance knows each of them.)
     """
     if seen is None or min(*seen.forces.values(), *unseen.forces.values()) == 0:
         return unseen.energy
-    growth = np.mean([np.log(unseen.forces[element] / of_seen) for element, of_seen in seen.forces.items()])
+    of_elements = [np.log(unseen.forces[element] / of_seen) for element, of_seen in seen.forces.items()]
+    growth = float(np.mean(of_elements))
     by_forces, by_energies = np.log(seen.energy) + growth, np.log(unseen.energy)
     if by_forces < by_energies + np.log(BY_HEART):
         return unseen.energy
     weight = (OF_ENERGIES / n) / (OF_ENERGIES / n + OF_GROWTH**2)
-    return max(float(np.exp(by_energies + weight * (by_forces - by_energies))), seen.energy)
+    least = seen.energy * min(float(np.exp(min(of_elements))), 1.0)
+    return max(float(np.exp(by_energies + weight * (by_forces - by_energies))), least)
 
 
 def _virial(unseen: Factors, seen: Factors | None) -> float:

@@ -81,10 +81,10 @@ def repelling(
     ways = Ways.of_free_pairs(copy.deepcopy(potential).double().eval(), d)
     new, mended = _changed(potential, structures, ways, judges)
     if mended:
-        told = "last layers changed a little: free atoms now repel each other where the core begins, %s"
+        told = "last layers changed a little, so that two free atoms repel each other where the core begins: %s"
         log.info(told, ways.named(mended))
     if left := [way for way in ways.falling if way not in mended]:
-        told = "free atoms attract each other where the core begins, and no small change of last layers prevents it: %s"
+        told = "two free atoms attract each other near where the core begins, which takes more than a small change: %s"
         log.info(told, ways.named(left))
     return new
 

@@ -14,8 +14,8 @@ there: Mahalanobis' distance, as the grade of Y. Lysogorskiy, A. Bochkarev, M. M
 last layer's weights: F. Bigi, S. Chong, M. Ceriotti, F. Grasselli, Mach. Learn.: Sci. Technol. 5, 045018 (2024); the
 factor f makes it agree with the errors of structures that were not trained on (:mod:`nnpot.calibration`).  It grows as
 the distance from the data and takes h itself for known.  But h is wrong, too, the more so the farther away, and errors
-of energies grow by an order faster than those of their derivatives, forces: hence w.  (Of stresses it is 1 beyond the
-edge, and where the core holds an atom apart w is larger by 1 / γ of what the network sees there.)
+of energies grow by an order faster than those of their derivatives, forces: hence w.  (Of stresses it is at most 1.
+Of an atom that the core holds apart it is γ of what the network sees there, at most 1, times γ, at most 2.)
 """
 
 from collections.abc import Mapping

@@ -21,7 +21,7 @@ from nnpot.neighbors import neighbor_pairs
 from nnpot.potential import Potential
 from nnpot.repelling import repelling, rising
 from nnpot.structure import Structure
-from nnpot.training.pushes import CLOSEST, Path, dimers, energies_of, largest_fall, pushes
+from nnpot.training.pushes import CLOSEST, N_POINTS, Path, dimers, energies_of, largest_fall, pushes
 
 log = logging.getLogger("nnpot")
 
@@ -168,9 +168,12 @@ def _rising(
     judges: Sequence[Structure],
 ) -> tuple[Potential, list[float]]:
     """The same with last layers with which energies fall less on the way inwards, and how far they fall then."""
-    names = ["-".join(guarded.elements[s] for s in path.elements) for path in paths]
-    steps = [float(path.distances[0] - path.distances[1]) for path in paths]
-    pushes = [(name, [*path.structures()], step) for name, path, step in zip(names, paths, steps, strict=True)]
+    pushes = []
+    for path in paths:
+        every = len(path.distances) // N_POINTS
+        step = float(path.distances[0] - path.distances[every])
+        name = "-".join(guarded.elements[s] for s in path.elements)
+        pushes.append((name, [*path.structures()][::every], step))
     new = rising(guarded, structures, pushes, judges)
     if new is guarded or max(now := _falls(new, paths)) > max(falls):
         return guarded, falls

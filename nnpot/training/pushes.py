@@ -13,8 +13,8 @@ from nnpot.neighbors import neighbor_pairs, single_batch
 from nnpot.potential import Potential
 from nnpot.structure import Structure
 
-CLOSEST, N_POINTS = 0.1, 32
-"""Distance in Å down to which atoms are pushed, and number of distances on the way."""
+CLOSEST, N_POINTS, PER_POINT = 0.1, 32, 4
+"""Distance in Å down to which atoms are pushed; number of distances on the way; of free atoms so many times more."""
 N_PER_PAIR, N_ATOMS = 4, 30_000
 """Atoms that are pushed for each pair of elements, each to two neighbours; atoms evaluated on all of their paths."""
 SECOND = 1.15
@@ -56,7 +56,7 @@ def dimers(elements: Sequence[str], d: Tensor) -> list[Path]:
         numbers = torch.tensor([atomic_numbers[elements[a]], atomic_numbers[elements[b]]])
         positions = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
         two = Structure(numbers, positions, torch.zeros(3, 3), (False, False, False))
-        paths.append(Path((a, b), _distances(float(d[a, b])), two, 0, positions[1]))
+        paths.append(Path((a, b), _distances(float(d[a, b]), PER_POINT * N_POINTS), two, 0, positions[1]))
     return paths
 
 
@@ -94,8 +94,8 @@ def largest_fall(energies: Tensor) -> float:
     return float((energies.cummax(dim=0).values - energies).max())
 
 
-def _distances(first: float) -> Tensor:
-    return torch.linspace(first, CLOSEST, N_POINTS, dtype=torch.float64)
+def _distances(first: float, n: int = N_POINTS) -> Tensor:
+    return torch.linspace(first, CLOSEST, n, dtype=torch.float64)
 
 
 def _spread(structures: Sequence[Structure]) -> Iterator[Structure]:

@@ -102,8 +102,10 @@ def with_error_bars(potential: Potential, result: Checkpoint, split: Split) -> P
 
 def needs_twin(split: Split) -> bool:
     """Return whether a split has few structures, too few of which have not been trained on."""
-    n_unseen = sum({"energy", "forces"} <= s.labels.keys() for s in split.validation)
-    return n_unseen < calibration.FEWEST and 2 * calibration.FEWEST <= len(split.train) <= FEW_STRUCTURES
+    n_seen, n_unseen = (
+        sum({"energy", "forces"} <= s.labels.keys() for s in part) for part in (split.train, split.validation)
+    )
+    return n_unseen < calibration.FEWEST and n_seen >= 2 * calibration.FEWEST and len(split.train) <= FEW_STRUCTURES
 
 
 def model_in(path: Path, dtype: torch.dtype) -> Potential:

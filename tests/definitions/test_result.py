@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 import torch
+from datasets import labelled_alloys
 from short import Short, finished, short_training
 
 from nnpot.io import MODEL, load, read_summary, save
 from nnpot.potential import Potential
+from nnpot.structure import Structure
 from nnpot.training import result
 from nnpot.training.checkpoint import DurableCheckpointIO
 from nnpot.training.data import Split
-from nnpot.training.result import holds, model_in, model_of, result_of, save_result
+from nnpot.training.result import holds, model_in, model_of, needs_twin, result_of, save_result
 
 BEST = 10.0
 """Error of the best weights."""
@@ -93,3 +95,11 @@ def test_a_file_from_before_fingerprints_is_known_by_its_weights(run: Short, tmp
     assert holds(tmp_path / MODEL, trained)
     assert not holds(tmp_path / MODEL, changed(trained))
     assert not holds(tmp_path / "none.nnpot", trained)
+
+
+def test_a_twin_takes_structures_with_forces() -> None:
+    structures = [Structure.from_ase(atoms) for atoms in labelled_alloys(12)]
+    assert needs_twin(Split(structures, []))
+    assert not needs_twin(Split([s.with_labels(forces=None) for s in structures], []))
+    assert not needs_twin(Split(structures[:9], []))
+    assert not needs_twin(Split(structures[:6], structures[6:]))

@@ -65,7 +65,8 @@ def test_free_atoms_repel_each_other_and_what_was_trained_stays(
     assert min(before.values()) > 1
     assert max(after.values()) < -0.99 * SLOPE
     assert caplog.messages == [
-        "last layers changed a little: free atoms now repel each other where the core begins, Cu-Cu, Cu-Au, Au-Au"
+        "last layers changed a little, so that two free atoms repel each other where the core begins: "
+        "Cu-Cu, Cu-Au, Au-Au"
     ]
     pairs_of_both = zip(potential.predict(structures), new.predict(structures), structures, strict=True)
     for old, ours, s in pairs_of_both:
@@ -154,8 +155,8 @@ def test_what_structures_have_taught_stays(
     assert rises[1] < 0
     assert rises[2] > 1
     assert caplog.messages == [
-        "last layers changed a little: free atoms now repel each other where the core begins, Cu-Cu, Cu-Au",
-        "free atoms attract each other where the core begins, and no small change of last layers prevents it: Au-Au",
+        "last layers changed a little, so that two free atoms repel each other where the core begins: Cu-Cu, Cu-Au",
+        "two free atoms attract each other near where the core begins, which takes more than a small change: Au-Au",
     ]
 
 
