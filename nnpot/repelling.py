@@ -55,6 +55,8 @@ WHOLE, LENGTH = 16.0, 4.0
 DIRECTIONS, PER_WEIGHT, STEP = (4, 64), 4, 1e-3
 """Random displacements of each structure, least and most; displacements of all for each weight of the last layers; how
 far along each of them, in Å per coordinate."""
+MOST = 30_000_000
+"""Numbers that ways may take, 8 bytes each: beyond some thirty elements nothing is changed."""
 N_ATOMS, N_COMPARED = 10_000, 2_000
 """Number of atoms of training structures, about, that are to change little, and of the judges."""
 TOLERATED = {"forces": 0.1, "energy": 0.25}
@@ -76,7 +78,8 @@ def repelling(
         d: Distances of the core in Å, by pair of elements, shape (S, S).
         judges: Labelled structures, best such that it was not trained on.
     """
-    if not _can_change(potential) or not structures:
+    n_pairs = len(potential.elements) * (len(potential.elements) + 1) // 2
+    if not _can_change(potential, n_pairs * N_POINTS) or not structures:
         return potential
     ways = Ways.of_free_pairs(copy.deepcopy(potential).double().eval(), d)
     new, mended = _changed(potential, structures, ways, judges)
@@ -105,7 +108,7 @@ def rising(
         pushes: Elements of the two atoms, structures of the way inwards, and how far apart these are, in Å.
         judges: As for :func:`repelling`.
     """
-    if not _can_change(potential) or not pushes:
+    if not _can_change(potential, sum(len(way) for _, way, _ in pushes)) or not pushes:
         return potential
     ways = Ways.of_pushes(copy.deepcopy(potential).double().eval(), pushes)
     return _changed(potential, structures, ways, judges)[0]
@@ -156,8 +159,12 @@ class Ways:
         return ", ".join(dict.fromkeys(self.names[way] for way in ways))
 
 
-def _can_change(potential: Potential) -> TypeGuard[NeuralNetworkPotential]:
-    return isinstance(potential, NeuralNetworkPotential) and has_hidden_layers(potential)
+def _can_change(potential: Potential, n_points: int) -> TypeGuard[NeuralNetworkPotential]:
+    """Whether there are last layers, and so many points on ways are not too many."""
+    if not isinstance(potential, NeuralNetworkPotential) or not has_hidden_layers(potential):
+        return False
+    width: int = potential.arguments["hidden"][-1] + 1
+    return n_points * len(potential.elements) * width <= MOST
 
 
 def _changed(
@@ -266,7 +273,10 @@ def least_change(form: Array, rows: Array, most: Array) -> Array | None:
         looked_at |= missed
         system = np.vstack([-scaled[looked_at].T, -most[looked_at]])
         lengths = np.linalg.norm(system, axis=0)
-        weights, distance = nnls(system / lengths, aim, maxiter=100 * len(lengths))
+        try:
+            weights, distance = nnls(system / lengths, aim, maxiter=100 * len(lengths))
+        except RuntimeError:  # it has not come to an end
+            return None
         if distance < 1e-9:
             return None
         left = system @ (weights / lengths) - aim
@@ -287,9 +297,10 @@ def with_last_layers(potential: NeuralNetworkPotential, change: Array) -> Neural
 def _is_small(old: Potential, new: Potential, structures: Sequence[Structure]) -> bool:
     """Whether predictions change by much less than their errors."""
     before, after = (_told(potential.predict(structures), structures) for potential in (old, new))
-    return all(
-        float((after[name] - before[name]).norm()) <= TOLERATED[name] * float((before[name] - labels).norm())
-        for name, labels in _told(structures, structures).items()
+    labels = _told(structures, structures)
+    return bool(labels) and all(
+        float((after[name] - before[name]).norm()) <= TOLERATED[name] * float((before[name] - known).norm())
+        for name, known in labels.items()
     )
 
 

@@ -170,6 +170,25 @@ def test_without_hidden_layers_or_structures_or_need_it_is_the_same(
     assert repelling(new, structures, d, structures) is new
 
 
+def test_without_judges_of_energies_or_forces_or_with_too_many_elements_nothing_changes(
+    potential: NeuralNetworkPotential, structures: list[Structure], d: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = [replace(s, labels={}) for s in structures]
+    assert repelling(potential, structures, d, silent) is potential
+    monkeypatch.setattr("nnpot.repelling.MOST", 3 * N_POINTS * 2 * 65 - 1)
+    assert repelling(potential, structures, d, structures) is potential
+    monkeypatch.setattr("nnpot.repelling.MOST", 3 * N_POINTS * 2 * 65)
+    assert repelling(potential, structures, d, structures) is not potential
+
+
+def test_a_program_that_does_not_come_to_an_end_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(*_: object, **__: object) -> None:
+        raise RuntimeError("Maximum number of iterations reached.")
+
+    monkeypatch.setattr("nnpot.repelling.nnls", endless)
+    assert least_change(np.eye(2), np.eye(2), np.array([-1.0, -1.0])) is None
+
+
 def test_single_precision_is_changed_alike(
     potential: NeuralNetworkPotential, structures: list[Structure], d: torch.Tensor
 ) -> None:
