@@ -8,7 +8,7 @@ OF_ENERGIES, OF_GROWTH = 6.0, 0.4
 """How well two estimates of errors of energies agree with tests, by docs/uncertainty.md: variance of the logarithm of
 that from n unseen energies, times n; standard deviation of that from the growth of the forces' errors."""
 BY_HEART = 0.1
-"""Below this ratio of the second to the first energies of the training have been learned by heart, and say nothing."""
+"""If the second estimate is less than this part of the first, the training energies are memorised and say nothing."""
 
 
 @dataclass(frozen=True)
