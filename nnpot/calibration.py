@@ -310,9 +310,12 @@ def _by_kind(
 ) -> tuple[float, dict[str, float], float]:
     """A number of energies, of the forces on each element, and of virials, from pairs of errors and expectations.
 
-    Elements with few atoms have that of the forces on all.
+    Forces on atoms beyond the edge do not count if there are others: one may decide of all.  Elements with few atoms
+    have that of the forces on all.
     """
-    forces, species = (np.concatenate([getattr(e, name) for e in found]) for name in ("forces", "species"))
+    forces, species, grades = (np.concatenate([getattr(e, n) for e in found]) for n in ("forces", "species", "grades"))
+    if np.any(within := grades <= 1):
+        forces, species = forces[within], species[within]
     of_elements = {
         element: of_pairs(forces[species == s] if np.count_nonzero(species == s) >= ENOUGH else forces)
         for s, element in enumerate(elements)
@@ -336,12 +339,14 @@ class _Errors:
         energy: In eV, shape (2,).
         forces: Of the vectors, in eV/Å, shape (N, 2).
         species: Element of each atom, shape (N,).
+        grades: γ of each, shape (N,); 0 where it is unknown.
         virial: Of the components, in eV, shape (6, 2).
     """
 
     energy: Array
     forces: Array
     species: NDArray[np.int64]
+    grades: Array
     virial: Array | None
 
     @classmethod
@@ -352,6 +357,7 @@ class _Errors:
         expected = float(prediction["energy_uncertainty"]) if knows else np.nan
         forces = (s.labels["forces"] - prediction.forces.cpu()).norm(dim=1)
         of_forces = prediction["forces_uncertainty"].cpu() if knows else torch.full_like(forces, torch.nan)
+        grades = prediction.unknown[GRADE].cpu() if knows else torch.zeros_like(forces)
         virial = None
         if "stress" in s.labels and s.has_volume:
             volume = abs(float(s.cell.det()))
@@ -362,5 +368,6 @@ class _Errors:
             np.array([float(s.labels["energy"]) - float(prediction.energy), expected]),
             torch.stack([forces, of_forces], dim=1).double().numpy(),
             species_index(s.numbers, elements).numpy(),
+            grades.double().numpy(),
             virial,
         )

@@ -1,5 +1,7 @@
 """The core of a potential: what replaces it where atoms are closer than any in its training data."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from ase.data import atomic_numbers
@@ -54,6 +56,11 @@ class Core(Module):
         distances = torch.tensor(self.distances, dtype=torch.float64)
         return torch.stack([distances, strength, inverse_length(z_i, z_j)]).numpy()
 
+    @property
+    def range(self) -> str:
+        """Within which distances it holds atoms apart, in words."""
+        return within(d for row in self.distances for d in row)
+
     def check_for(self, elements: tuple[str, ...], cutoff: float) -> None:
         """Check that it suits a potential.
 
@@ -90,11 +97,16 @@ class Core(Module):
 
     def extra_repr(self) -> str:
         """Say what is there in one line."""
-        shortest = min((d for row in self.distances for d in row), default=0.0)
-        return f"{'-'.join(self.elements)}, within {shortest:.3g} to {self.reach:.3g} Å"
+        return f"{'-'.join(self.elements)}, {self.range}"
 
     def _table(self, pairs: Pairs) -> Tensor:
         return constant(_numbers_of, self, like=pairs.r_ij, dtype=torch.float64)
+
+
+def within(distances: Iterable[float]) -> str:
+    """Return distances of pairs of elements, in Å, within which a core holds atoms apart, as words."""
+    known = sorted(distances)
+    return f"within {' to '.join(dict.fromkeys(f'{d:.2f}' for d in (*known[:1], *known[-1:])))} Å"
 
 
 def core_of(potential: torch.nn.Module, pair: tuple[str, str]) -> float | None:

@@ -14,6 +14,7 @@ import torch
 from nnpot import compositions
 from nnpot.committee import Committee as Committee  # as nnpot.Committee, which reads its members
 from nnpot.committee import Member, read_members_by
+from nnpot.core import Core
 from nnpot.formats import aot, n2p2, nnpot
 from nnpot.formats.n2p2.conventions import INPUT
 from nnpot.machine.build import complaint
@@ -184,9 +185,15 @@ def describe(path: str | os.PathLike[str]) -> dict[str, str]:
         "parameters": f"{sum(p.numel() for p in potential.parameters()):,}",
         **({"checksum": nnpot.short_checksum(path)} if format_of(path) == "model file" else {}),
         **summary,
-        **(aot.read_rows(path) if isinstance(potential, aot.AOTPotential) else {}),
+        **(aot.read_rows(path) if isinstance(potential, aot.AOTPotential) else _guards(potential)),
         "modules": str(potential),
     }
+
+
+def _guards(potential: Potential) -> dict[str, str]:
+    """Whether a core holds atoms apart, and whether it knows how large its errors are likely to be."""
+    cores = dict.fromkeys(f"holds atoms apart {m.range}" for m in potential.modules() if isinstance(m, Core))
+    return {"core": ", ".join(cores) or "none", "error bars": "yes" if potential.is_calibrated else "none"}
 
 
 def read_summary(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -100,6 +100,11 @@ class Uncertainty(Module):
         """R_s, in eV, shape (S, H + 1, H + 1): a view that may be written to."""
         return self.table[:, :, self.clusters * self.directions :].transpose(1, 2)
 
+    def extra_repr(self) -> str:
+        """Say what is there in one line."""
+        n = f"{self.directions} directions, {self.clusters} clusters of each element"
+        return f"{'-'.join(self.elements)}, {n}, energies weighted by γ from {self.least_weight:g} on"
+
     def forward(self, hidden: Tensor) -> dict[str, Tensor]:
         """Return what is unknown of atoms sorted by element, by name.
 

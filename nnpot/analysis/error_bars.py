@@ -152,7 +152,8 @@ def sentences(bars: Mapping[str, ErrorBars], grades: Grades, *, calibrates: bool
     """
     if not bars:
         return []
-    ratios = ", ".join(f"{name} {three_digits(one.ratio)}" for name, one in bars.items())
+    said = {"energy": "energy per atom"}
+    ratios = ", ".join(f"{said.get(name, name)} {three_digits(one.ratio)}" for name, one in bars.items())
     told = "; its error bars were calibrated with these structures" if calibrates else ""
     return [f"error found / expected by the model (RMS): {ratios}{told}", grades.in_words()]
 

@@ -15,7 +15,7 @@ from ase.data import atomic_numbers, covalent_radii
 from torch import Tensor
 
 from nnpot.batch import species_index
-from nnpot.core import Core, Table
+from nnpot.core import Core, Table, within
 from nnpot.functional.zbl import COULOMB, inverse_length, screening
 from nnpot.neighbors import neighbor_pairs
 from nnpot.potential import Potential
@@ -185,12 +185,11 @@ def _rising(
 def sentence(findings: Sequence[Finding]) -> str:
     """Return in one line what was found."""
     unseen = ["-".join(f.elements) for f in findings if f.count == 0]
-    raised = [f"{'-'.join(f.elements)} {f.factor:.3g}" for f in findings if f.factor > 1]
+    stronger = [f"{'-'.join(f.elements)} {f.factor:.3g}" for f in findings if f.factor > 1]
     falling = [f"{'-'.join(f.elements)} {f.fall:.2g} eV" for f in findings if f.fall > NEGLIGIBLE]
-    d = [f.d for f in findings]
-    parts = [f"the core holds atoms apart within {min(d):.2f} to {max(d):.2f} Å"]
+    parts = [f"the core holds atoms apart {within(f.d for f in findings)}"]
     parts += [f"from covalent radii for {_listed(unseen)}, never seen close"] if unseen else []
-    parts += [f"repulsion raised: {_listed(raised)}"] if raised else []
+    parts += [f"repulsion times that of ZBL: {_listed(stronger)}"] if stronger else []
     n = sum(f.n_paths for f in findings)
     parts += [f"energies still fall on the way inwards: {_listed(falling)}" if falling else
               f"on {n} paths of pushed atoms the energy only rises"]  # fmt: skip

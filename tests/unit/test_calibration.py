@@ -130,6 +130,19 @@ def test_few_energies_without_an_error_are_not_believed_where_forces_are_worse_t
         torch.testing.assert_close(ours.forces_uncertainty, 5 * theirs.forces_uncertainty, rtol=1e-4, atol=0)
 
 
+def test_forces_on_atoms_beyond_the_edge_do_not_decide_of_all() -> None:
+    unseen = off(structures(12, 7), 1.0, 1.0)
+    squeezed = [Structure(s.numbers, 0.6 * s.positions, 0.6 * s.cell, s.pbc) for s in structures(12, 7)[:2]]
+    assert all(float(p.extrapolation.min()) > 1 for p in result().predict(squeezed))
+    new = calibrated(potential(), structures(20, 0), [*unseen, *off(squeezed, 0.0, 100.0)])
+    told = new.predict(unseen)
+    within = torch.cat([p.extrapolation for p in told]) <= 1
+    off_by = torch.cat([(s.labels["forces"] - p.forces).norm(dim=1) for s, p in zip(unseen, told, strict=True)])
+    assert ratio([off_by[within]], [torch.cat([p.forces_uncertainty for p in told])[within]]) == pytest.approx(1, 0.05)
+    beyond = calibrated(potential(), structures(20, 0), 3 * off(squeezed, 0.0, 100.0))  # there are no others
+    assert float(beyond.predict(unseen[0]).forces_uncertainty.min() / told[0].forces_uncertainty.min()) > 20
+
+
 def relative_to_energies_off_by(of_known: float, of_unseen: float) -> float:
     """Error bar of energies, relative to what `result` expects; forces are off alike in both."""
     new = calibrated(potential(), off(structures(20, 0), of_known, 1.0), off(structures(12, 7), of_unseen, 1.0))
@@ -191,7 +204,7 @@ def test_so_are_the_forces_on_each_element(element: str, monkeypatch: pytest.Mon
     errors, expected = [], []
     for s in structures(12, 7):
         prediction = new.predict(s)
-        own = s.numbers == {"Cu": 29, "Au": 79}[element]
+        own = (s.numbers == {"Cu": 29, "Au": 79}[element]) & (prediction.extrapolation <= 1)
         errors.append((prediction.forces - s.labels["forces"]).norm(dim=1)[own])
         expected.append(prediction.forces_uncertainty[own])
     assert ratio(errors, expected) == pytest.approx(1, rel=1e-9)

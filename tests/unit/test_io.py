@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from packages import EXPORTED, package_of
-from systems import acsf, network_potential, structure
+from systems import acsf, core, knowing, network_potential, structure
 
 import nnpot
+from nnpot.core import Core
 from nnpot.formats import n2p2
 from nnpot.io import UNITS, describe, load, load_for_evaluation, read_summary, save
 from nnpot.native import are_compiled
@@ -66,6 +67,21 @@ def test_what_is_read_is_described(kind: str, tmp_path: Path) -> None:
     assert (rows["file"], rows["kind"], rows["elements"]) == (kind, wanted, "H, O, Cu, Au")
     assert rows["cutoff"] == "3.6 Å"
     assert wanted in rows["modules"]
+    guards = {name: rows[name] for name in ("core", "error bars") if name in rows}
+    assert guards == ({} if kind == "package" else {"core": "none", "error bars": "none"})
+
+
+def test_a_core_and_error_bars_are_described(tmp_path: Path) -> None:
+    guarded = knowing(network_potential(acsf(), linear=False, core=core()))
+    rows = describe(save(guarded, tmp_path / "model.nnpot"))
+    assert rows["core"] == "holds atoms apart within 1.10 to 3.20 Å"
+    assert rows["error bars"] == "yes"
+    assert (
+        "Uncertainty(H-O-Cu-Au, 3 directions, 2 clusters of each element, energies weighted by γ from 0.2 on)"
+        in (rows["modules"])
+    )
+    single = network_potential(acsf(("Cu",)), linear=False, core=Core(("Cu",), ((2.1,),), ((1.0,),)))
+    assert describe(save(single, tmp_path / "single.nnpot"))["core"] == "holds atoms apart within 2.10 Å"
 
 
 @needs_kernels

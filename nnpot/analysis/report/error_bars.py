@@ -28,7 +28,7 @@ def error_bars(facts: Facts) -> str:
         if name in bars
     ]
     head = ["", "error found / expected (RMS)", "within 1 σ", "within 2 σ", "within 3 σ", "rank correlation", "values"]
-    rows = [_row(name.capitalize(), one) for name, one in bars.items()]
+    rows = [_row("Energy per atom" if name == "energy" else name.capitalize(), one) for name, one in bars.items()]
     if len(facts.evaluation.sizes) > 1 and "forces" in bars:
         of_types = bars["forces"].ratios().items()
         rows += [[f"forces of {group or 'no type'}", three_digits(x), *[""] * 5] for group, x in of_types]

@@ -78,7 +78,7 @@ def test_an_evaluation_has_them_in_the_units_of_its_errors(
 
 def test_the_text_and_the_json_tell_the_ratios(result: Evaluation) -> None:
     lines = table(result, "t").splitlines()
-    assert lines[-2].startswith("error found / expected by the model (RMS): energy ")
+    assert lines[-2].startswith("error found / expected by the model (RMS): energy per atom ")
     assert lines[-1] == result.grades.in_words()
     errors = result.errors()
     assert errors["energy_found_to_expected"] == pytest.approx(result.error_bars["energy"].ratio)

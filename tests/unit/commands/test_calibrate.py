@@ -198,7 +198,8 @@ def test_of_a_committee_the_spread_is_scaled(
     assert isinstance(load(path), Committee)
     capsys.readouterr()
     main(["evaluate", str(path), str(runs["unseen"]), "--report", str(page)])
-    assert "expected by the model (RMS): energy 1, forces 1, stress 1" in capsys.readouterr().out.replace("1.00", "1")
+    told = capsys.readouterr().out.replace("1.00", "1")
+    assert "expected by the model (RMS): energy per atom 1, forces 1, stress 1" in told
     assert Page(page.read_text()).faults == []
     main(["predict", str(path), str(runs["unseen"]), str(out)])
     frame = read(out)

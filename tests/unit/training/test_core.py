@@ -155,7 +155,7 @@ def test_what_is_found_is_said_in_one_line() -> None:
     assert str(findings[1]) == "Cu-Au: d = 2.500 Å from covalent radii, k = 2.5; only rises on 1 path"
     assert sentence(findings) == (
         "the core holds atoms apart within 2.10 to 2.50 Å; from covalent radii for Cu-Au, never seen close; repulsion "
-        "raised: Cu-Au 2.5; on 4 paths of pushed atoms the energy only rises"
+        "times that of ZBL: Cu-Au 2.5; on 4 paths of pushed atoms the energy only rises"
     )
     falling = [Finding(("Cu", "Cu"), 2.1, 40, 1.0, 3, 0.25)]
     assert str(falling[0]).endswith("falls by up to 0.25 eV on 3 paths")
