@@ -42,6 +42,8 @@ FEWEST = 5
 """Number of unseen structures from which on a mean of their errors says something."""
 LEAST_WEIGHT = 0.2
 """Smallest weight of an atom in error bars of energies, which is γ within the edge."""
+FORCE_EXPONENT = 0.25
+"""β, by which error bars of forces grow with γ beyond the edge."""
 ENOUGH = 10
 """Number of unseen atoms of an element from which its forces are judged by themselves."""
 
@@ -133,7 +135,8 @@ def calibrated(
         raise ValueError(f"a {type(trained).__name__} without hidden layers of nnpot has nothing to take it from")
     bare = trained.with_uncertainty(None).eval()
     hidden = Hidden.of(bare, subsample(known, MOST_ATOMS) if errors is None else known)
-    uncertainty = Uncertainty(trained.elements, hidden.values.shape[1], DIRECTIONS, CLUSTERS, LEAST_WEIGHT).double()
+    sizes = (hidden.values.shape[1], DIRECTIONS, CLUSTERS)
+    uncertainty = Uncertainty(trained.elements, *sizes, LEAST_WEIGHT, FORCE_EXPONENT).double()
     uncertainty.virial.fill_(1.0)  # not yet scaled, as the rest
     grades = np.zeros(len(hidden.species))
     for s in range(len(trained.elements)):

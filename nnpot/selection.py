@@ -1,8 +1,8 @@
 """Choose structures to label: those that a model knows least of, and no two of them for the same reason.
 
-Of an atom i of the element s a calibrated model leaves open y_i = f_s R_s [h_i; 1] (:mod:`nnpot.uncertainty`), whose
-length is the standard deviation of its force, in eV/Å.  Once an atom j of the element has been labelled, it leaves open
-no more than what tells i from j, so that
+Of an atom i of the element s a calibrated model leaves open y_i = f_s v_i^β R_s [h_i; 1] (:mod:`nnpot.uncertainty`),
+whose length is the standard deviation of its force, in eV/Å.  Once an atom j of the element has been labelled, it
+leaves open no more than what tells i from j, so that
 
     u_i = min(|y_i|, min_j |y_i − y_j|)
 
@@ -114,9 +114,10 @@ def _seen(uncertainty: Uncertainty, hidden: Hidden) -> Seen:
     at = torch.from_numpy(hidden.species), torch.from_numpy(place)
     rows[at] = torch.from_numpy(hidden.values)
     with torch.no_grad():
-        grades = uncertainty(rows)[GRADE][at].numpy()
+        of_atoms = uncertainty(rows)[GRADE][at]
+        grades, wide = of_atoms.numpy(), uncertainty.of_forces(of_atoms).numpy()
     roots = (uncertainty.force[:, None, None] * uncertainty.root).numpy()
-    points = np.einsum("nab,nb->na", roots[hidden.species], hidden.augmented)
+    points = np.einsum("n,nab,nb->na", wide, roots[hidden.species], hidden.augmented)
     bounds = np.searchsorted(hidden.structure, np.arange(hidden.structure[-1] + 2))
     worst = [first + int(grades[first:last].argmax()) for first, last in pairwise(bounds)]
     sizes = np.linalg.norm(points, axis=1)

@@ -7,6 +7,7 @@ Both are taken from the last hidden layer h of the networks, which says what the
     w_i = min(max(w_min, γ_i), 2)                  of energies: what h does not know
     σ_i = w_i |R_s [h_i; 1]|                       of the energy of an atom
     σ   = |(R_s Σ_(i of s) w_i [h_i; 1])_s|        of the energy of a structure, over all elements s
+    σ_F,i = f_s v_i^β |R_s [h_i; 1]|               of the force on an atom, with v_i = min(max(1, γ_i), 2)
 
 A_sc maps to the deviation from the c-th of some clusters of training atoms of the element s, in units of what is usual
 there: Mahalanobis' distance, as the grade of Y. Lysogorskiy, A. Bochkarev, M. Mrovec, R. Drautz, Phys. Rev. Materials
@@ -14,8 +15,9 @@ there: Mahalanobis' distance, as the grade of Y. Lysogorskiy, A. Bochkarev, M. M
 last layer's weights: F. Bigi, S. Chong, M. Ceriotti, F. Grasselli, Mach. Learn.: Sci. Technol. 5, 045018 (2024); the
 factor f makes it agree with the errors of structures that were not trained on (:mod:`nnpot.calibration`).  It grows as
 the distance from the data and takes h itself for known.  But h is wrong, too, the more so the farther away, and errors
-of energies grow by an order faster than those of their derivatives, forces: hence w.  (Of stresses it is at most 1.
-Of an atom that the core holds apart it is γ of what the network sees there, at most 1, times γ, at most 2.)
+of energies grow by an order faster than those of their derivatives, forces: hence w, and v.  (Of stresses w is at most
+1.  Of an atom that the core holds apart it is γ of what the network sees there, at most 1, times γ, at most 2, and v is
+of the former alone.)
 """
 
 from collections.abc import Mapping
@@ -33,7 +35,7 @@ from nnpot.spec import Module
 EDGE = 1.0
 """Grade of an atom at the edge of the training data."""
 WIDEST = 2.0
-"""Error bars of energies are widened by γ beyond the edge, by this factor at most."""
+"""Error bars of energies are widened by γ beyond the edge, by this factor at most, those of forces by its power β."""
 OF_CORE = 1.0
 """Energy of the core of an atom at which its grade is one larger than at the edge, in eV."""
 
@@ -60,10 +62,11 @@ class Uncertainty(Module):
         width: Number of units of the last hidden layer, H.
         directions: In how many directions deviations from a cluster are looked at.
         clusters: Number of clusters of training atoms, for each element.
-        least_weight: w_min.
+        least_weight: w_min, the smallest weight of an atom in error bars of energies.
+        force_exponent: β, by which error bars of forces grow with γ beyond the edge.
 
     Raises:
-        ValueError: If a number is less than one, or w_min is not from 0 to 1.
+        ValueError: If a number is less than one, w_min is not from 0 to 1, or β negative.
     """
 
     table: Tensor
@@ -77,6 +80,7 @@ class Uncertainty(Module):
         directions: int = 32,
         clusters: int = 6,
         least_weight: float = 1.0,
+        force_exponent: float = 0.0,
     ) -> None:
         super().__init__()
         self.elements = check_elements(elements)
@@ -84,7 +88,10 @@ class Uncertainty(Module):
             raise ValueError(f"width, directions and clusters must be positive, got {width}, {directions}, {clusters}")
         if not 0 <= least_weight <= EDGE:
             raise ValueError(f"least_weight must be from 0 to 1, got {least_weight:g}")
-        self.width, self.directions, self.clusters, self.least_weight = width, directions, clusters, least_weight
+        if force_exponent < 0:
+            raise ValueError(f"force_exponent must be positive or 0, got {force_exponent:g}")
+        self.width, self.directions, self.clusters = width, directions, clusters
+        self.least_weight, self.force_exponent = least_weight, force_exponent
         n = len(elements)
         self.register_buffer("table", torch.zeros(n, width + 1, clusters * directions + width + 1))
         self.register_buffer("force", torch.ones(n))
@@ -143,8 +150,12 @@ class Uncertainty(Module):
         grade, norms, energies = made.split([n, n, n * (self.width + 1)])
         return self._named(grade, norms, energies.view(n, -1), self.force.index_select(0, species))
 
+    def of_forces(self, grade: Tensor) -> Tensor:
+        """Return v^β of atoms of some γ: by how much error bars of forces are wider than at the edge."""
+        return widening(grade) ** self.force_exponent
+
     def _named(self, grade: Tensor, norms: Tensor, energies: Tensor, force: Tensor) -> dict[str, Tensor]:
-        virial, forces = self.virial.expand(norms.shape), force * norms
+        virial, forces = self.virial.expand(norms.shape), self.of_forces(grade) * force * norms
         if self.least_weight < EDGE:
             within = grade.clamp(self.least_weight, EDGE)
             energies, norms = within.unsqueeze(dim=-1) * energies, within * norms
@@ -166,7 +177,7 @@ def with_core(grade: Tensor, energies: Tensor, asked: ElementBlocks | None = Non
 
 
 def widening(grade: Tensor) -> Tensor:
-    """Return by how much error bars of energies of atoms of some γ are wider than at the edge, within which it is 1."""
+    """Return v, by how much error bars of energies of atoms of some γ are wider than at the edge: within it, 1."""
     return grade.clamp(EDGE, WIDEST)
 
 

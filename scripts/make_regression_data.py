@@ -15,6 +15,7 @@ import numpy as np
 from systems import DESCRIPTORS, ELEMENTS, ace, acsf, knowing, network_potential, structure
 
 from nnpot import ZBL, Committee, Potential, save
+from nnpot.uncertainty import ATOMS, FORCES
 
 FOLDER = Path(__file__).parents[1] / "tests/regression"
 STRUCTURES = ("water", "alloy", "triclinic", "slab", "no neighbors")
@@ -55,8 +56,8 @@ def freeze(folder: Path) -> None:
         potential, stem = make().double().eval(), "-".join(re.findall("[a-z]+", name.lower()))
         save(potential, folder / f"{stem}.nnpot", {"note": "frozen"})
         predictions = [potential.predict(s) for s in structures.values()]
-        for part in ("energies", "forces", *(("energies_uncertainty",) if potential.is_calibrated else ())):
-            arrays[f"{stem}/{part}"] = np.concatenate([getattr(p, part).numpy() for p in predictions])
+        for part in ("energies", "forces", *((ATOMS, FORCES) if potential.is_calibrated else ())):
+            arrays[f"{stem}/{part}"] = np.concatenate([p[part].numpy() for p in predictions])
     np.savez_compressed(folder / "predictions.npz", **arrays)
 
 

@@ -169,11 +169,11 @@ def network_potential(
 
 def knowing(potential: NeuralNetworkPotential) -> NeuralNetworkPotential:
     """Return the potential with random numbers as its uncertainty: three directions, two clusters."""
-    uncertainty = Uncertainty(potential.elements, potential.arguments["hidden"][-1], 3, 2, 0.2).double()
+    uncertainty = Uncertainty(potential.elements, potential.arguments["hidden"][-1], 3, 2, 0.2, 0.25).double()
     random = torch.Generator().manual_seed(0)
     for x in uncertainty.buffers():
         x.copy_(torch.rand(x.shape, generator=random, dtype=torch.float64) + 0.1)
-    uncertainty.grade.mul_(0.3)  # atoms are within the edge and beyond
+    uncertainty.grade.mul_(0.6)  # atoms are within the edge and beyond
     return potential.with_uncertainty(uncertainty).eval()
 
 

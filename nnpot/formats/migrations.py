@@ -119,5 +119,14 @@ def _to_6(description: Description, tensors: Tensors) -> tuple[Description, Tens
     return new, tensors
 
 
-MIGRATIONS: dict[str, Migration] = {"1": _to_2, "2": _to_3, "3": _to_4, "4": _to_5, "5": _to_6}
+def _to_7(description: Description, tensors: Tensors) -> tuple[Description, Tensors]:
+    """Error bars of forces grow with γ beyond the edge; they did not."""
+    new = copy.deepcopy(description)
+    for part, _ in parts_of(new["spec"]):
+        if part["class"] == "Uncertainty":
+            part["arguments"] = {**part["arguments"], "force_exponent": 0.0}
+    return new, tensors
+
+
+MIGRATIONS: dict[str, Migration] = {"1": _to_2, "2": _to_3, "3": _to_4, "4": _to_5, "5": _to_6, "6": _to_7}
 """By the number of a format: from a description and tensors of that format to those of the next."""

@@ -30,7 +30,7 @@ from nnpot.spec import to_spec
 
 log = logging.getLogger("nnpot")
 
-FORMAT = "6"
+FORMAT = "7"
 """Number of the format of model files; raised whenever older files need a migration."""
 WITHOUT_CHECKSUM = {"1"}
 _SHOWN = 12

@@ -39,7 +39,7 @@ from nnpot.reference.potential import (
 )
 from nnpot.reference.rbf import rbf_backward, rbf_value
 from nnpot.reference.reading import of
-from nnpot.reference.uncertainty import energy_uncertainty, extrapolation
+from nnpot.reference.uncertainty import energy_uncertainty, extrapolation, force_uncertainty
 
 __all__ = [
     "ACTIVATIONS",
@@ -63,6 +63,7 @@ __all__ = [
     "extrapolation",
     "feature_gradient",
     "features",
+    "force_uncertainty",
     "forces",
     "forward",
     "gradient_descent",

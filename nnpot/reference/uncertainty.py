@@ -27,6 +27,22 @@ def extrapolation(maps: Sequence[Floats], h: Floats, core: float = 0.0) -> np.fl
     return max(grade, np.float64(1.0 + core)) if core > 0 else grade
 
 
+def force_uncertainty(root: Floats, h: Floats, factor: float, grade: float, exponent: float) -> np.float64:
+    """State σ_F = f min(max(1, γ), 2)^β |R [h; 1]|.
+
+    Args:
+        root: R of the element of an atom, in eV, shape (H + 1, H + 1).
+        h: Its last hidden layer, shape (H,).
+        factor: f, in 1/Å.
+        grade: γ.
+        exponent: β.
+
+    Returns:
+        σ of the vector of the force on it, in eV/Å.
+    """
+    return np.float64(factor * min(max(1.0, grade), 2.0) ** exponent * np.linalg.norm(root @ np.append(h, 1.0)))
+
+
 def energy_uncertainty(
     roots: Sequence[Floats],
     hs: Sequence[Floats],

@@ -139,6 +139,8 @@ def test_forces_on_atoms_beyond_the_edge_do_not_decide_of_all() -> None:
     within = torch.cat([p.extrapolation for p in told]) <= 1
     off_by = torch.cat([(s.labels["forces"] - p.forces).norm(dim=1) for s, p in zip(unseen, told, strict=True)])
     assert ratio([off_by[within]], [torch.cat([p.forces_uncertainty for p in told])[within]]) == pytest.approx(1, 0.05)
+    assert result().uncertainty is not None
+    assert (result().uncertainty.least_weight, result().uncertainty.force_exponent) == (0.2, 0.25)
     beyond = calibrated(potential(), structures(20, 0), 3 * off(squeezed, 0.0, 100.0))  # there are no others
     assert float(beyond.predict(unseen[0]).forces_uncertainty.min() / told[0].forces_uncertainty.min()) > 20
 

@@ -54,12 +54,11 @@ def test_they_are_what_the_reference_states(name: str) -> None:
     grades = [reference.extrapolation(maps[s], h) for h, s in zip(hidden, species, strict=True)]
     each = list(zip(hidden, species, grades, strict=True))
     of_atoms = [reference.energy_uncertainty(roots, [h], [s], [g], 0.2) for h, s, g in each]
-    at_the_edge = [reference.energy_uncertainty(roots, [h], [s], [1.0], 0.2) for h, s, _ in each]
+    factors = uncertainty.force.numpy()
+    of_forces = [reference.force_uncertainty(roots[s], h, factors[s], g, 0.25) for h, s, g in each]
     np.testing.assert_allclose(told.extrapolation, grades, rtol=1e-10)
     np.testing.assert_allclose(told.energies_uncertainty, of_atoms, rtol=1e-10)
-    np.testing.assert_allclose(
-        told.forces_uncertainty, uncertainty.force[species].numpy() * np.array(at_the_edge), rtol=1e-10
-    )
+    np.testing.assert_allclose(told.forces_uncertainty, of_forces, rtol=1e-10)
     whole = reference.energy_uncertainty(roots, hidden, species, grades, 0.2)
     np.testing.assert_allclose(told.energy_uncertainty, [whole], rtol=1e-10)
     if all(atoms.pbc):
@@ -86,6 +85,16 @@ def test_energies_are_less_sure_by_the_grade_beyond_the_edge_and_at_most_twice()
     np.testing.assert_allclose(told["energy_uncertainty"], [0.75], rtol=1e-12)
     np.testing.assert_allclose(told["forces_uncertainty"], np.full(5, 0.3), rtol=1e-12)
     np.testing.assert_allclose(told["stress_uncertainty"], [2.0 * 0.5 / 8000.0], rtol=1e-12)  # as wide as within
+
+
+def test_forces_are_less_sure_by_a_root_of_the_grade_beyond_the_edge() -> None:
+    uncertainty = Uncertainty(("Cu",), 1, directions=1, clusters=1, force_exponent=0.25).double()
+    uncertainty.grade[0, 0] = torch.tensor([1.0, 0.0])  # γ = h
+    uncertainty.root[0] = torch.diag(torch.tensor([0.0, 0.1]))
+    told = uncertainty(torch.tensor([[[0.5], [1.0], [16 / 9], [2.0], [9.0]]], dtype=torch.float64))
+    np.testing.assert_allclose(told["extrapolation"][0], [0.5, 1.0, 16 / 9, 2.0, 9.0], rtol=1e-12)
+    wanted = 0.1 * np.array([1.0, 1.0, 1.1547005, 1.1892071, 1.1892071])
+    np.testing.assert_allclose(told["forces_uncertainty"][0], wanted, rtol=1e-7)
 
 
 def test_structures_of_a_batch_are_told_as_each_alone() -> None:
@@ -338,6 +347,8 @@ def test_what_cannot_be_is_refused() -> None:
         NNPotCalculator(network_potential(acsf()), on_extrapolation="stop")
     with pytest.raises(ValueError, match="must be positive, got 5, 0, 2"):
         Uncertainty(ELEMENTS, 5, 0, 2)
+    with pytest.raises(ValueError, match="force_exponent must be positive or 0, got -1"):
+        Uncertainty(ELEMENTS, 5, force_exponent=-1.0)
 
 
 def test_in_dynamics_it_looks_at_every_tenth_step_and_whenever_it_is_asked() -> None:
