@@ -110,6 +110,21 @@ def test_gases_that_are_run_together_do_not_feel_one_another() -> None:
     assert [len(frames) for frames in one] == [2, 2]
 
 
+def test_of_each_run_it_is_known_how_far_it_is_also_where_another_has_ended(tmp_path: Path) -> None:
+    potential = network_potential(acsf(("H", "C", "O")))
+    frames = [frame for k in range(12) for frame in dynamics([gas(k)], emt(), plan(0.002))[0]]
+    some = [Structure.from_ase(frame) for frame in frames]
+    model = save(calibrated(potential, some[:6], some[6:]), tmp_path / "model.nnpot")
+    first, second = (gas(20), gas(21))
+
+    def is_over(frames: list[Atoms]) -> bool:
+        return bool(np.abs(frames[0].positions[0] - first.positions[0]).max() < 0.1)
+
+    both = dynamics([first, second], reactive.calculator_of(model), plan(0.03), is_over)
+    assert [len(frames) for frames in both] == [1, 15]
+    assert min(frame.info["gamma"] for frame in both[1]) > 0
+
+
 def test_what_has_no_solution_is_left_out() -> None:
     assert labelled(gas(), Failing(lambda atoms: True)) is None
     squeezed = Atoms("O2", [[0, 0, 0], [0, 0, 0.05]])

@@ -25,7 +25,7 @@ from drawings import draw
 from gas import Plan, dynamics, labelled, start
 from teacher import failures
 
-from nnpot import NNPotCalculator
+from nnpot import NNPotCalculator, OnExtrapolation
 
 STOP = 2.0
 """γ beyond which a run counts as stopped: what it says from there on is not to be trusted."""
@@ -172,10 +172,18 @@ def run(settings: Settings, here: Path, k: int) -> None:
     if len(runs_in(here / "dynamics")) == settings.runs:
         return
     gases, seeds = zip(*[settings.gas(k, n) for n in range(settings.runs)], strict=True)
-    calculator = NNPotCalculator(here / "model.nnpot", on_extrapolation="ignore")  # a run ends by is_too_far
+    calculator = calculator_of(here / "model.nnpot")
     plan = settings.plan(settings.temperature, settings.picoseconds, seeds[0])
     for n, frames in enumerate(dynamics(gases, calculator, plan, is_too_far)):
         keep(here / "dynamics" / f"{n:02}.xyz", frames)
+
+
+def calculator_of(model: Path) -> NNPotCalculator:
+    """Return a calculator that tells γ at each step, and does nothing about it: a run ends by `is_too_far`.
+
+    Not at every tenth alone: where a gas begins anew there are two calculations a step, and results are of the second.
+    """
+    return NNPotCalculator(model, on_extrapolation=OnExtrapolation("ignore", every=1))
 
 
 def judge(settings: Settings, here: Path) -> dict[str, Any]:
