@@ -17,7 +17,7 @@ which non-negative least squares solve: C. L. Lawson, R. J. Hanson, Solving Leas
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import TypeGuard
@@ -135,7 +135,7 @@ class Ways:
         for a, b in combinations_with_replacement(range(len(potential.elements)), 2):
             inwards = np.linspace(float(d[a, b]), (1 + INNER) / 2 * float(d[a, b]), N_POINTS)
             pair = potential.elements[a], potential.elements[b]
-            ways.append(("-".join(pair), [_free_pair(*pair, r) for r in inwards], float(inwards[0] - inwards[1])))
+            ways.append(("-".join(pair), [free_pair(*pair, r) for r in inwards], float(inwards[0] - inwards[1])))
         return cls.of_pushes(potential, ways)
 
     @classmethod
@@ -146,7 +146,7 @@ class Ways:
         features, energies, n = [], [], len(potential.elements)
         for _, way, step in pushes:
             features.append(-np.diff(_sums(Hidden.of(potential, way), n), axis=0)[::-1] / step)
-            energies.append(-np.diff(_energies(potential, way))[::-1] / step)
+            energies.append(-np.diff(energies_at_once(potential, way).numpy())[::-1] / step)
         return cls(tuple(name for name, _, _ in pushes), np.stack(features), np.stack(energies))
 
     @property
@@ -206,17 +206,20 @@ class _Change:
         return new if _is_small(self.potential, new, self.judges) else None
 
 
-def _free_pair(a: str, b: str, r: float) -> Structure:
+def free_pair(a: str, b: str, r: float) -> Structure:
+    """Return two free atoms at a distance in Å."""
     positions = torch.tensor([[0.0, 0.0, 0.0], [r, 0.0, 0.0]], dtype=torch.float64)
     numbers = torch.tensor([atomic_numbers[a], atomic_numbers[b]])
     return Structure(numbers, positions, torch.zeros(3, 3), (False, False, False))
 
 
-def _energies(potential: Potential, structures: Sequence[Structure]) -> Array:
+def energies_at_once(potential: Potential, structures: Iterable[Structure]) -> Tensor:
+    """Return energies of a few small structures in eV, float64, shape (structures,)."""
     batch = Batch.join([single_batch(s, potential.cutoff) for s in structures])
     dtype, device = potential.dtype_and_device()
     with torch.no_grad():
-        return np.asarray(potential(batch.to(device, dtype)).energy.cpu(), dtype=np.float64)
+        energies: Tensor = potential(batch.to(device, dtype)).energy
+    return energies.double().cpu()
 
 
 def _sums(hidden: Hidden, n_elements: int) -> Array:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 
 import torch
-from ase.data import atomic_numbers
 from torch import Tensor
 
-from nnpot.batch import Batch, species_index
-from nnpot.neighbors import neighbor_pairs, single_batch
+from nnpot.batch import species_index
+from nnpot.neighbors import neighbor_pairs
 from nnpot.potential import Potential
+from nnpot.repelling import energies_at_once, free_pair
 from nnpot.structure import Structure
 
 CLOSEST, N_POINTS, PER_POINT = 0.1, 32, 4
@@ -53,10 +53,8 @@ def dimers(elements: Sequence[str], d: Tensor) -> list[Path]:
     """Return the path of two free atoms for each pair of elements, from d in Å, shape (S, S), inwards."""
     paths = []
     for a, b in combinations_with_replacement(range(len(elements)), 2):
-        numbers = torch.tensor([atomic_numbers[elements[a]], atomic_numbers[elements[b]]])
-        positions = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
-        two = Structure(numbers, positions, torch.zeros(3, 3), (False, False, False))
-        paths.append(Path((a, b), _distances(float(d[a, b]), PER_POINT * N_POINTS), two, 0, positions[1]))
+        two = free_pair(elements[a], elements[b], 1.0)
+        paths.append(Path((a, b), _distances(float(d[a, b]), PER_POINT * N_POINTS), two, 0, two.positions[1]))
     return paths
 
 
@@ -81,12 +79,8 @@ def pushes(structures: Sequence[Structure], elements: Sequence[str], d: Tensor) 
 
 def energies_of(potential: Potential, paths: Sequence[Path]) -> Iterator[Tensor]:
     """Yield the energies along each path, in eV, float64."""
-    dtype, device = potential.dtype_and_device()
     for path in paths:
-        batch = Batch.join([single_batch(s, potential.cutoff) for s in path.structures()])
-        with torch.no_grad():
-            energies = potential(batch.to(device, dtype)).energy.cpu()
-        yield energies
+        yield energies_at_once(potential, path.structures())
 
 
 def largest_fall(energies: Tensor) -> float:

@@ -292,7 +292,8 @@ class Staged(Schedule):
         wanted = 2 * self.trunk if self.trunk else first
         self.is_last = left - self._cost(wanted) < wanted  # too little would be left for another stage
         if self.is_last:
-            wanted = max(self.trunk, math.floor((left + self.trunk) / (1 + LAST_FINISH)))
+            least = self.trunk + (self.trunk > 0 and left > 1)  # where it goes on, an epoch before the finish
+            wanted = max(least, math.floor((left + self.trunk) / (1 + LAST_FINISH)))
         self.branch = self.begin + wanted - self.trunk
         self.end = self.settings.max_epochs if self.is_last else self.begin + self._cost(wanted)
 

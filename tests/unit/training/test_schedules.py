@@ -202,3 +202,15 @@ def test_a_resumed_staged_training_goes_on_as_it_was_and_may_go_on_for_longer() 
     second.load_state_dict(first.state_dict())
     assert [second.rate(t) for t in range(55)] == [first.rate(t) for t in range(55)]
     assert (first.least_epochs, first.last_epoch, second.last_epoch) == (54, 160, 300)
+
+
+@pytest.mark.parametrize(("more", "branch"), [(2, 41), (5, 41), (40, 55)])
+def test_a_training_that_is_over_and_goes_on_for_a_few_epochs_ends_with_a_finish(more: int, branch: int) -> None:
+    first, second = staged(40, 50), staged(40 + more, 50)
+    for epoch in range(40):
+        first.begin_epoch(epoch)
+    second.load_state_dict(first.state_dict())
+    found = [(epoch, turn) for epoch in range(40, 40 + more) if (turn := second.begin_epoch(epoch)) is not None]
+    assert found == [(40, Turn.GO_ON), (branch, Turn.FINISH)]
+    assert second.end == 40 + more
+    assert second.rate(40 + more) == pytest.approx(0.01)
