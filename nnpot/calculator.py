@@ -36,6 +36,9 @@ SPREAD = ("energy_std", "energies_std", "forces_std")
 """Results of committees besides those of every potential."""
 
 _SETTINGS = "potential, device, dtype, skin, compile, on_extrapolation"
+UNLOOKED = 0.25
+"""Way of an atom, in Å, after which γ is looked at again, however few steps it takes: structures that differ a little,
+as those of a scan, look like dynamics."""
 _OF_POLICY = ("limit", "every", "force_error", "frames")
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -69,7 +72,8 @@ class NNPotCalculator(Calculator):
     `energies_uncertainty` in eV and `forces_uncertainty` in eV/Å, shape (N,) each, `stress_uncertainty` in eV/Å³, and
     γ, how far each atom is from the training data, as `extrapolation`: 1 at the edge of them.  That takes time: while
     no atom moves by half the skin from one step to the next, and the cell stays, as in dynamics, the results hold them
-    at every tenth step only, and `calculator.get_property("extrapolation", atoms)` at any.
+    at every tenth step, and where an atom has moved by 0.25 Å since (unless `on_extrapolation` is "ignore"), and
+    `calculator.get_property("extrapolation", atoms)` at any.
 
     The neighbour list is found with a skin and used again until an atom has moved by half of it (Verlet), or the cell,
     the periodicity or the elements change.
@@ -137,6 +141,7 @@ class NNPotCalculator(Calculator):
         self._kept: _Kept | None = None
         self._last: Structure | None = None
         self._steps = 0  # of dynamics, or of whatever moves atoms little by little
+        self._looked_at: Tensor | None = None  # positions at which γ was due
 
     calculate_properties = _one_thread_at_a_time(Calculator.calculate_properties)
     calculation_required = _one_thread_at_a_time(Calculator.calculation_required)
@@ -163,7 +168,9 @@ class NNPotCalculator(Calculator):
                 "the total charge, atoms.info['charge'], must be one finite number; correct it, or leave it out for 0"
             )
         batch = self._batch(structure)
-        is_asked = self._steps % self.on_extrapolation.every == 0 or not OF_ATOMS.keys().isdisjoint(properties or ())
+        is_asked = self._is_looked_at(structure) or not OF_ATOMS.keys().isdisjoint(properties or ())
+        if is_asked:
+            self._looked_at = structure.positions
         if is_asked != self.potential.tells_unknown:
             self.potential.telling_unknown(is_asked)
         self._compile_if_it_pays(len(structure))
@@ -182,6 +189,13 @@ class NNPotCalculator(Calculator):
         self.results["energy"] = energy
         if GRADE in self.results:
             self.on_extrapolation.look(cast(Atoms, self.atoms), on_host[GRADE], on_host[FORCES], self._steps)
+
+    def _is_looked_at(self, structure: Structure) -> bool:
+        """Whether γ is due: at every so many steps, and where an atom has come far since, unless it is ignored."""
+        if self._steps % self.on_extrapolation.every == 0 or self._looked_at is None:
+            return True
+        far = moved_beyond_skin(self._looked_at, structure.positions, 2 * UNLOOKED)
+        return self.on_extrapolation.policy != "ignore" and bool(far.any())
 
     @_one_thread_at_a_time
     def get_property(self, name: str, *arguments: Any, **options: Any) -> Any:

@@ -120,7 +120,8 @@ def calibrated(
 
     Args:
         potential: With networks of nnpot, alone or beside a repulsion that is not trained; or a committee of such.
-        known: Structures that it was trained on; of a committee none if its members are calibrated.
+        known: Structures that it was trained on; none if nobody knows them, or of a committee whose members are
+            calibrated: γ then says how far an atom is from `unseen`, each of which is judged by all others.
         unseen: Structures that it was not trained on, of the same kind, with energies and forces.
         errors: Where these are among `known`: errors of a potential that was trained in the same way without them.
 
@@ -133,6 +134,8 @@ def calibrated(
     trained = potential.first if isinstance(potential, SumPotential) else potential
     if not isinstance(trained, NeuralNetworkPotential) or not has_hidden_layers(trained):
         raise ValueError(f"a {type(trained).__name__} without hidden layers of nnpot has nothing to take it from")
+    if not known:
+        known, errors = judges, Typical.of(potential, judges)
     bare = trained.with_uncertainty(None).eval()
     hidden = Hidden.of(bare, subsample(known, MOST_ATOMS) if errors is None else known)
     sizes = (hidden.values.shape[1], DIRECTIONS, CLUSTERS)
@@ -164,7 +167,7 @@ def calibrated(
 def _calibrated_committee(committee: Committee, known: Sequence[Structure], judges: Sequence[Structure]) -> Committee:
     """A committee whose spread is scaled to errors; γ of its members is made anew where `known` are given."""
     elements = committee.elements
-    members = tuple(calibrated(m, known, judges) if known else m for m in committee)
+    members = tuple(calibrated(m, known, judges) if known or not m.is_calibrated else m for m in committee)
     whole = Committee(members, factors=SpreadFactors(elements, 1.0, (1.0,) * len(elements), 1.0)).eval()
     found = _compared(whole, judges)
     of_forces = tuple(found.forces[element] for element in elements)
@@ -195,7 +198,7 @@ def has_hidden_layers(potential: NeuralNetworkPotential) -> bool:
 
 def in_words(unseen: Sequence[Structure], which: str = " that it was not trained on") -> str:
     """Return what an uncertainty was made to agree with, and which structures these are."""
-    n = len(subsample(unseen, MOST_UNSEEN))
+    n = len(judges_among(unseen))
     return f"calibrated with {n} structures{which}"
 
 
@@ -293,14 +296,13 @@ def _left_out(errors: Typical, known: Hidden, grades: Array, chosen: Sequence[in
             of_atoms[own] = np.linalg.norm(deviations, axis=1)
     expected = max(float(np.sqrt(np.mean(energy[list(chosen)]))), 1e-300)
     is_chosen = np.isin(known.structure, chosen)
-    forces = {
-        element: errors.forces[element] / max(float(np.sqrt(np.mean(of_atoms[own] ** 2))), 1e-300)
-        for s, element in enumerate(elements)
-        if (own := is_chosen & (known.species == s)).any()
-    }
-    most = max(forces.values())
-    every = {element: forces.get(element, most) for element in elements}
-    return Factors(max(errors.energy / expected, 1e-12), every, errors.virial / expected)
+    forces = {}
+    for s, element in enumerate(elements):
+        own = is_chosen & (known.species == s)
+        judged_by = own if np.count_nonzero(own) >= ENOUGH else is_chosen  # as the errors
+        of_element = float(np.sqrt(np.mean(of_atoms[judged_by] ** 2)))
+        forces[element] = errors.forces[element] / max(of_element, 1e-300)
+    return Factors(max(errors.energy / expected, 1e-12), forces, errors.virial / expected)
 
 
 def _root(gram: Array, trace: float) -> Array:

@@ -9,6 +9,9 @@ OF_ENERGIES, OF_GROWTH = 6.0, 0.4
 that from n unseen energies, times n; standard deviation of that from the growth of the forces' errors."""
 BY_HEART = 0.1
 """If the second estimate is less than this part of the first, the training energies are memorised and say nothing."""
+SATURATED = 0.7
+"""Smallest growth of the errors of forces on an element, relative to what is expected, with which the training energies
+say something: below, its training atoms are fewer than weights, and the covariance knows each of them."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,14 @@ def _energy(unseen: Factors, seen: Factors | None, n: int) -> float:
     From structures that were trained on to others errors of energies grow about as those of forces do.  Logarithms of
     what that calls for and of what the unseen energies do are averaged by their variances.  The result is at least what
     energies that were trained on call for: few structures hold few of a rare kind.  (Less where forces on an element
-    call for more than unseen ones: its atoms are fewer than weights then, and the covariance knows each of them.)
+    call for a little more than unseen ones, by chance.)
     """
     if seen is None or min(*seen.forces.values(), *unseen.forces.values()) == 0:
         return unseen.energy
     of_elements = [np.log(unseen.forces[element] / of_seen) for element, of_seen in seen.forces.items()]
     growth = float(np.mean(of_elements))
     by_forces, by_energies = np.log(seen.energy) + growth, np.log(unseen.energy)
-    if by_forces < by_energies + np.log(BY_HEART):
+    if by_forces < by_energies + np.log(BY_HEART) or min(of_elements) < np.log(SATURATED):
         return unseen.energy
     weight = (OF_ENERGIES / n) / (OF_ENERGIES / n + OF_GROWTH**2)
     least = seen.energy * min(float(np.exp(min(of_elements))), 1.0)

@@ -148,7 +148,7 @@ class Uncertainty(Module):
         n, sizes = hidden.shape[0], (len(self.elements), self.clusters, self.directions)
         made = torch.ops.nnpot.uncertainty(hidden.contiguous(), species, self.table, *sizes)
         grade, norms, energies = made.split([n, n, n * (self.width + 1)])
-        return self._named(grade, norms, energies.view(n, -1), self.force.index_select(0, species))
+        return self._named(grade, norms, energies.view(n, self.width + 1), self.force.index_select(0, species))
 
     def of_forces(self, grade: Tensor) -> Tensor:
         """Return v^β of atoms of some γ: by how much error bars of forces are wider than at the edge."""

@@ -20,6 +20,9 @@ LONGEST, SHORTEST, SHARE = 60.0, 20.0, 0.05
 """Seconds that the short examination of a model may take: so many at most, and not more than a share of the training,
 but for the first 20."""
 
+FEW_OF_DATA = 50
+"""Number of structures, at least, whose errors the short examination looks at, of more than that."""
+
 FOR_EXACT, FOR_ALL_BUT_DYNAMICS = 0.4, 0.6
 """Shares of the time after which the short examination goes on with something else."""
 
@@ -85,7 +88,7 @@ def examine_shortly(
     subject = Subject(potential, tuple(used or structures), tuple(structures), clock=Clock(seconds), is_new=is_new)
     kelvin, said, guess = _thermal(temperature, subject)
     found, shown, runs = _Found(silent), list[Curve](), list[HotRun]()
-    found.take(data(subject, most_structures=50))
+    found.take(data(subject, most_structures=FEW_OF_DATA))
     with subject.clock.within(FOR_EXACT):
         found.take(exact(subject, n_structures=2))
     with subject.clock.within(FOR_ALL_BUT_DYNAMICS):
@@ -96,7 +99,9 @@ def examine_shortly(
             found.take(iter([NotLooked("smooth", "dimers", NO_TIME)]))
     lines, runs = hot(subject, kelvin, 1.0, 1)
     found.take(iter(lines))
-    told = [f"a short examination, on {len(subject.known)} structures; all of it: nnpot check MODEL DATA"]
+    n = len(subject.known)
+    some = f"{n} structures" if n < 2 * FEW_OF_DATA else f"{n} structures (errors of every {n // FEW_OF_DATA}th)"
+    told = [f"a short examination, on {some}; all of it: nnpot check MODEL DATA"]
     told += [f"temperature: {said}"]
     return found.page("", told, kelvin, Seen(shown, runs, subject.clock.passed, guess))
 

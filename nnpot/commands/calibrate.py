@@ -10,15 +10,19 @@ import torch
 from jsonargparse import ArgumentParser
 
 from nnpot.batch import require_elements
-from nnpot.calibration import calibrated, in_words
+from nnpot.calibration import calibrated, in_words, judges_among
 from nnpot.io import Committee, load, read_summary, save
 from nnpot.label_names import LabelKeys
 from nnpot.potential import Potential
 from nnpot.reading import Sources, read_labelled, read_structures, require_labels, short_name
-from nnpot.structure import Structure
+from nnpot.structure import Structure, subsample
 from nnpot.training.options import Given
+from nnpot.uncertainty import EDGE, GRADE
 
 log = logging.getLogger("nnpot")
+
+MOST_BEYOND, N_GRADED = 0.1, 5_000
+"""Share of the atoms of structures, beyond the edge, from which on it is said; number of atoms looked at, about."""
 
 
 def calibrate(
@@ -53,15 +57,41 @@ def calibrate(
     if train is not None:
         known: Sequence[Structure] = read_structures(train)
         unseen = without_known(unseen, known, short_name(train))
+        if told := _other_train(read_summary(model), short_name(train)):
+            log.warning("%s", told)
     else:
-        known = _known(potential, unseen)
-        log.warning("%s", _without_train(unseen if known else [], read_summary(model), short_name(data)))
+        known = ()
+        knows = isinstance(potential, Committee) and all(member.is_calibrated for member in potential)
+        log.warning("%s", _without_train([] if knows else unseen, read_summary(model), short_name(data)))
     path = model.with_name(f"{model.stem}-calibrated.nnpot") if out is None else out
     of = short_name(data) if train is None else f"{short_name(data)}, trained on {short_name(train)}"
-    save(calibrated(potential, known, unseen), path, {**read_summary(model), "uncertainty": f"of {of}"})
+    new = calibrated(potential, known, unseen)
+    if told := _beyond(new, unseen):
+        log.warning("%s", told)
+    save(new, path, {**read_summary(model), "uncertainty": f"of {of}"})
     which = " that it was not trained on" if train is not None else ", any of which it may have been trained on"
     print(f"{in_words(unseen, which)}\nwritten: {path}")
     return path
+
+
+def _other_train(summary: Mapping[str, Any], named: str) -> str:
+    """What to know if the model says that it was trained on another file."""
+    own = str(summary.get("training file", named))
+    if own == named:
+        return ""
+    return f"the model was trained on {own}, by what its file says, and γ will say how far an atom is from {named}"
+
+
+def _beyond(potential: Potential, unseen: Sequence[Structure]) -> str:
+    """What to know if many atoms that error bars were made to agree with are beyond the edge."""
+    grades = torch.cat([p.unknown[GRADE] for p in potential.predict(subsample(judges_among(unseen), N_GRADED))])
+    n = int((grades > EDGE).sum())
+    if n <= MOST_BEYOND * len(grades):
+        return ""
+    return (
+        f"{n} of {len(grades)} atoms of the structures are beyond the training data (γ > {EDGE:g}): error bars agree "
+        "with errors there, and may be far too wide near the data; calibrate with structures like those of the training"
+    )
 
 
 def without_known(unseen: Sequence[Structure], known: Sequence[Structure], named: str) -> list[Structure]:
@@ -104,12 +134,6 @@ def _without_train(measured_from: Sequence[Structure], summary: Mapping[str, Any
         told
         + f"nobody can tell whether the model was trained on structures of {named}, whose errors are too small then"
     )
-
-
-def _known(potential: Potential, unseen: Sequence[Structure]) -> Sequence[Structure]:
-    """What stands for training structures that are not given: none for a committee whose members know."""
-    members = tuple(potential) if isinstance(potential, Committee) else ()
-    return () if members and all(member.is_calibrated for member in members) else unseen
 
 
 def add_arguments(parser: ArgumentParser) -> None:

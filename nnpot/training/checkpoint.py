@@ -152,7 +152,8 @@ class Checkpoint:
         """Return how many epochs the run has to go; with `auto` as many as were planned in the beginning are all.
 
         Raises:
-            ValueError: If it has done more than `max_epochs` already, or is in a stage that ends later.
+            ValueError: If it has done more than `max_epochs` already, or is in a stage that ends later; or it is over,
+                has no validation structures, and would be worse after so few more.
         """
         planned = self.record.length.max_epochs if max_epochs == "auto" else max_epochs
         if self.epochs > planned:
@@ -166,6 +167,12 @@ class Checkpoint:
             raise ValueError(
                 f"{self.path.parent} is in a stage that ends after {schedule.least_epochs} epochs; "
                 f"trainer.max_epochs {planned} must not be less"
+            )
+        least = self.epochs + schedule.fewest_more()
+        if schedule.least_epochs == self.epochs < planned < least:
+            raise ValueError(
+                f"{self.path.parent} is over after {self.epochs} epochs: going on, it is annealed anew, which makes it "
+                f"worse if it is done in a hurry; give trainer.max_epochs {least} or more"
             )
         return 0 if self.stopped else max(schedule.last_epoch - self.epochs, 0)
 

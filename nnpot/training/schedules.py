@@ -123,6 +123,13 @@ class Schedule(ABC):
         """Number of epochs that are needed to come to an end from here."""
         return 0
 
+    def fewest_more(self) -> int:
+        """Return how many epochs a run that is over has to go on for, at least, so as not to be worse.
+
+        Any number will do where validation errors choose among its weights, or all of it is planned anew.
+        """
+        return 0
+
     @abstractmethod
     def rate(self, t: float) -> float:
         """Return the learning rate relative to its peak."""
@@ -284,6 +291,10 @@ class Staged(Schedule):
     def least_epochs(self) -> int:
         """That of the stage that has begun."""
         return self.end
+
+    def fewest_more(self) -> int:
+        """As every schedule: with an epoch of the trunk and a finish as long as the last of one of its length."""
+        return 0 if self.errors else 1 + math.ceil(LAST_FINISH * (self.trunk + self.branch - self.begin))
 
     def _plan(self) -> None:
         """Lay out the stage that begins now."""

@@ -86,7 +86,7 @@ class Twin:
         seen, unseen = _divided(split, self.record.settings["seed"])
         log.info(
             "error bars: a twin that does not see %d of the structures is trained as long, to find "
-            "how large its errors are on them; the model is there already, and --uncertainty false spares this",
+            "how large its errors are on them; the model is there already, and Ctrl-C leaves it as it is",
             len(unseen),
         )
         try:

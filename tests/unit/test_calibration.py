@@ -145,6 +145,28 @@ def test_forces_on_atoms_beyond_the_edge_do_not_decide_of_all() -> None:
     assert float(beyond.predict(unseen[0]).forces_uncertainty.min() / told[0].forces_uncertainty.min()) > 20
 
 
+def test_where_training_structures_are_not_known_each_is_judged_by_all_others() -> None:
+    new = calibrated(potential(), (), structures(12, 7))
+    errors = Typical.of(potential(), structures(12, 7))
+    wanted = calibrated(potential(), structures(12, 7), structures(12, 7), errors)
+    for ours, theirs in zip(*(p.predict(structures(4, 9)) for p in (new, wanted)), strict=True):
+        for name in ("energy_uncertainty", "forces_uncertainty", "stress_uncertainty", "extrapolation"):
+            assert torch.equal(ours[name], theirs[name])
+    known = calibrated(potential(), structures(12, 7), structures(12, 7))  # by a covariance that holds them
+    ratios = [k["energy_uncertainty"] / n["energy_uncertainty"] for k, n in
+              zip(*(p.predict(structures(4, 9)) for p in (known, new)), strict=True)]  # fmt: skip
+    assert min(ratios) > 1.2
+
+
+def test_a_twin_judges_elements_with_few_atoms_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnpot.calibration.ENOUGH", 10_000)
+    errors = Typical.of(potential(), structures(12, 7))
+    assert errors.forces["Cu"] == errors.forces["Au"]
+    uncertainty = calibrated(potential(), structures(12, 7), structures(12, 7), errors).uncertainty
+    assert uncertainty is not None
+    assert float(uncertainty.force[0]) == pytest.approx(float(uncertainty.force[1]))
+
+
 def relative_to_energies_off_by(of_known: float, of_unseen: float) -> float:
     """Error bar of energies, relative to what `result` expects; forces are off alike in both."""
     new = calibrated(potential(), off(structures(20, 0), of_known, 1.0), off(structures(12, 7), of_unseen, 1.0))
@@ -158,11 +180,11 @@ def test_few_energies_that_are_worse_than_their_forces_say_are_averaged_alike() 
     assert relative_to_energies_off_by(1.0, 9.9) == pytest.approx(9.9 ** (1 - weight), rel=1e-4)
 
 
-def test_training_structures_that_are_fewer_than_weights_widen_no_error_bars() -> None:
+@pytest.mark.parametrize(("of_forces", "wanted"), [(5.0, 0.1), (1.25, 2.0 / 1.25)])
+def test_training_structures_that_are_fewer_than_weights_widen_no_error_bars(of_forces: float, wanted: float) -> None:
     """Their covariance knows each of them, so that their forces, too, are off by more than it expects."""
-    new = calibrated(potential(), off(structures(20, 0), 2.0, 5.0), off(structures(12, 7), 0.1, 1.0))
+    new = calibrated(potential(), off(structures(20, 0), 2.0, of_forces), off(structures(12, 7), 0.1, 1.0))
     s = structures(12, 7)[0]
-    wanted = 2.0 / 5.0  # and not 2, by errors of training energies alone
     assert float(new.predict(s).energy_uncertainty / result().predict(s).energy_uncertainty) == pytest.approx(
         wanted, rel=1e-4
     )

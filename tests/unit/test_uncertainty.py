@@ -372,6 +372,24 @@ def test_in_dynamics_it_looks_at_every_tenth_step_and_whenever_it_is_asked() -> 
         OnExtrapolation(every=0)
 
 
+def test_in_small_steps_it_looks_wherever_an_atom_has_come_far() -> None:
+    atoms = SYSTEMS["alloy"]()
+    for policy, steps in (("warn", [0, 3, 6, 9, 10]), ("ignore", [0, 10])):
+        atoms.calc = NNPotCalculator(calibrated(), dtype="float64", skin=0.5, on_extrapolation=policy)
+        there = []
+        for _ in range(12):
+            atoms.positions[1, 1] += 0.09
+            atoms.get_forces()
+            there.append("extrapolation" in atoms.calc.results)
+        assert [k for k, is_there in enumerate(there) if is_there] == steps
+
+
+def test_no_atoms_are_nowhere() -> None:
+    told = calibrated().predict(Atoms())
+    assert told.extrapolation.shape == told.forces_uncertainty.shape == (0,)
+    assert float(told.energy_uncertainty) == 0.0
+
+
 @pytest.mark.parametrize("skin", [0.0, 0.02, 0.5])
 def test_steps_are_counted_whenever_neighbors_are_found_anew(skin: float) -> None:
     atoms = SYSTEMS["alloy"]()

@@ -114,6 +114,26 @@ def test_what_error_bars_were_made_of_is_said_where_they_are_judged(
     assert not {m for m in caplog.messages if "error bars were calibrated" in m or "not given" in m}
 
 
+def test_it_is_said_if_the_training_structures_are_others_or_those_to_calibrate_with_lie_outside(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    model, out = runs["unknown"] / "model.nnpot", tmp_path / "new.nnpot"
+    frames = read(runs["unseen"], ":")
+    for frame in frames:
+        without, frame.calc = frame.calc.results, None
+        frame.set_cell(0.8 * frame.cell, scale_atoms=True)
+        frame.calc = SinglePointCalculator(frame, energy=without["energy"], forces=without["forces"])
+    frames += [frame.copy() for frame in frames]  # without labels
+    far = write(tmp_path / "far.xyz", frames)
+    main(["calibrate", str(model), str(far), "--train", str(runs["train"]), "--out", str(out)])
+    assert "atoms of the structures are beyond the training data (γ > 1): error bars agree" in caplog.text
+    assert "was trained on" not in caplog.text
+    assert capsys.readouterr().out.startswith("calibrated with 8 structures that it was not")  # of 16
+    caplog.clear()
+    main(["calibrate", str(model), str(runs["train"]), "--train", str(runs["unseen"]), "--out", str(out)])
+    assert "the model was trained on train.xyz, by what its file says, and γ will say how far" in caplog.text
+
+
 def test_by_default_beside_the_model_and_of_the_structures_alone(runs: dict[str, Path], tmp_path: Path) -> None:
     model = save(load(runs["unknown"]), tmp_path / "a.nnpot")
     main(["calibrate", str(model), str(runs["unseen"])])

@@ -341,6 +341,22 @@ def test_a_checkpoint_after_the_last_epoch_whatever_their_number(tmp_path: Path)
     assert (last.epochs, last.finished) == (5, True)
 
 
+def test_a_run_whose_structures_all_train_does_not_go_on_in_a_hurry(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    staged = ["--optimizer.schedule", "staged", "--data.validation", "0", "--trainer.max_epochs", "10"]
+    folder = run(tiny_config(tmp_path), tmp_path / "run", *staged)
+    before = files(folder)
+    line = refusal(capsys, "train", "--resume", folder, "--trainer.max_epochs", "12")
+    assert (
+        "is over after 10 epochs: going on, it is annealed anew, which makes it worse if it is done in a hurry" in line
+    )
+    assert "give trainer.max_epochs 15 or more" in line  # two thirds of a trunk of 6, and one
+    assert files(folder) == before
+    main(["train", "--resume", str(folder), "--trainer.max_epochs", "15"])
+    assert Checkpoint.read(folder / "last.ckpt").epochs == 15
+
+
 @pytest.mark.slow
 def test_a_run_that_was_stopped_early_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     still = ["--trainer.max_epochs", "60", "--trainer.patience", "2", "--optimizer.lr", "1e-12", "--optimizer.ema", "0"]

@@ -204,6 +204,15 @@ def test_a_resumed_staged_training_goes_on_as_it_was_and_may_go_on_for_longer() 
     assert (first.least_epochs, first.last_epoch, second.last_epoch) == (54, 160, 300)
 
 
+def test_a_training_that_is_over_without_errors_to_choose_by_has_to_go_on_for_long_enough() -> None:
+    s = staged(40, 50)
+    for epoch in range(40):
+        s.begin_epoch(epoch)
+    assert s.fewest_more() == 1 + 15  # two thirds of a trunk of 22
+    s.update(40, 1.0)
+    assert s.fewest_more() == schedule("cosine", 40).fewest_more() == 0
+
+
 @pytest.mark.parametrize(("more", "branch"), [(2, 41), (5, 41), (40, 55)])
 def test_a_training_that_is_over_and_goes_on_for_a_few_epochs_ends_with_a_finish(more: int, branch: int) -> None:
     first, second = staged(40, 50), staged(40 + more, 50)
