@@ -20,6 +20,7 @@ from core import SYSTEMS
 from lammps_md import in_lammps
 
 from nnpot import NeuralNetworkPotential, Structure, save
+from nnpot.calibration import FORCE_EXPONENT, LEAST_WEIGHT
 from nnpot.engines.lammps import plugin
 from nnpot.formats import aot
 from nnpot.neighbors import single_batch
@@ -32,7 +33,9 @@ def excess(name: str, rounds: int) -> tuple[float, float, float]:
     structure = Structure.from_ase(make())
     elements = tuple(sorted(set(make().get_chemical_symbols())))
     plain = NeuralNetworkPotential(descriptor(elements)).eval()
-    knowing = plain.with_uncertainty(Uncertainty(elements, plain.arguments["hidden"][-1])).eval()
+    knowing = plain.with_uncertainty(
+        Uncertainty(elements, plain.arguments["hidden"][-1], least_weight=LEAST_WEIGHT, force_exponent=FORCE_EXPONENT)
+    ).eval()
     batch = single_batch(structure, plain.cutoff).to(dtype=torch.float32)
     times: tuple[list[float], list[float]] = ([], [])
     with torch.no_grad():
@@ -68,7 +71,9 @@ def excess_in_lammps(name: str, rounds: int) -> tuple[float, float]:
     make, descriptor = SYSTEMS[name]
     elements = tuple(sorted(set(make().get_chemical_symbols())))
     plain = NeuralNetworkPotential(descriptor(elements)).eval()
-    knowing = plain.with_uncertainty(Uncertainty(elements, plain.arguments["hidden"][-1])).eval()
+    knowing = plain.with_uncertainty(
+        Uncertainty(elements, plain.arguments["hidden"][-1], least_weight=LEAST_WEIGHT, force_exponent=FORCE_EXPONENT)
+    ).eval()
     plugin.build()
     with tempfile.TemporaryDirectory() as folder:
         aot.write(knowing, Path(folder) / "model.pt2")
