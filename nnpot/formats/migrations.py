@@ -83,50 +83,25 @@ def _to_2(description: Description, tensors: Tensors) -> tuple[Description, Tens
     return new, rename_weights(new["spec"], tensors, _WEIGHTS_OF_2)
 
 
-def _to_3(description: Description, tensors: Tensors) -> tuple[Description, Tensors]:
-    """A potential may have a core; none had one."""
-    new = copy.deepcopy(description)
-    for part, _ in parts_of(new["spec"]):
-        if part["class"] == "NeuralNetworkPotential":
-            part["arguments"] = {**part["arguments"], "core": None}
-    return new, tensors
+def _adding(name: str, **added: Any) -> Migration:
+    """A migration by which parts of a class get arguments that they did not have, with values that change nothing."""
+
+    def migrated(description: Description, tensors: Tensors) -> tuple[Description, Tensors]:
+        new = copy.deepcopy(description)
+        for part, _ in parts_of(new["spec"]):
+            if part["class"] == name:
+                part["arguments"] = {**part["arguments"], **added}
+        return new, tensors
+
+    return migrated
 
 
-def _to_4(description: Description, tensors: Tensors) -> tuple[Description, Tensors]:
-    """A potential may say what it does not know; none did."""
-    new = copy.deepcopy(description)
-    for part, _ in parts_of(new["spec"]):
-        if part["class"] == "NeuralNetworkPotential":
-            part["arguments"] = {**part["arguments"], "uncertainty": None}
-    return new, tensors
-
-
-def _to_5(description: Description, tensors: Tensors) -> tuple[Description, Tensors]:
-    """A committee may know how errors compare with its spread; none did."""
-    new = copy.deepcopy(description)
-    for part, _ in parts_of(new["spec"]):
-        if part["class"] == "Committee":
-            part["arguments"] = {**part["arguments"], "factors": None}
-    return new, tensors
-
-
-def _to_6(description: Description, tensors: Tensors) -> tuple[Description, Tensors]:
-    """Atoms within the edge weigh as much as γ in error bars of energies; all weighed 1."""
-    new = copy.deepcopy(description)
-    for part, _ in parts_of(new["spec"]):
-        if part["class"] == "Uncertainty":
-            part["arguments"] = {**part["arguments"], "least_weight": 1.0}
-    return new, tensors
-
-
-def _to_7(description: Description, tensors: Tensors) -> tuple[Description, Tensors]:
-    """Error bars of forces grow with γ beyond the edge; they did not."""
-    new = copy.deepcopy(description)
-    for part, _ in parts_of(new["spec"]):
-        if part["class"] == "Uncertainty":
-            part["arguments"] = {**part["arguments"], "force_exponent": 0.0}
-    return new, tensors
-
-
-MIGRATIONS: dict[str, Migration] = {"1": _to_2, "2": _to_3, "3": _to_4, "4": _to_5, "5": _to_6, "6": _to_7}
+MIGRATIONS: dict[str, Migration] = {
+    "1": _to_2,
+    "2": _adding("NeuralNetworkPotential", core=None),
+    "3": _adding("NeuralNetworkPotential", uncertainty=None),
+    "4": _adding("Committee", factors=None),
+    "5": _adding("Uncertainty", least_weight=1.0),
+    "6": _adding("Uncertainty", force_exponent=0.0),
+}
 """By the number of a format: from a description and tensors of that format to those of the next."""
