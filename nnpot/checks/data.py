@@ -10,7 +10,7 @@ from nnpot.analysis.evaluate import Evaluation, Labelled, evaluate_potential
 from nnpot.analysis.report.verdict import POOR, UNEVEN, frames_in_words
 from nnpot.analysis.wording import with_unit
 from nnpot.checks.line import NO_GRADE, Found, Limits, Line, NotLooked, number
-from nnpot.checks.subject import Subject, has_pairs
+from nnpot.checks.subject import Role, Subject, has_pairs
 from nnpot.checks.verdict import DYNAMICS
 from nnpot.labels import LABELS
 from nnpot.structure import Structure
@@ -29,6 +29,11 @@ OF_FRAME = Limits(10.0, np.inf)
 LEAST_ATOMS = 10
 """Number of atoms of an element from which its error is judged."""
 
+NO_TEST: dict[Role, str] = {
+    "training": "the model was trained on these structures; its errors there are smaller",
+    "validation": "its error bars were made to agree with these structures; others tell",
+}
+"""Why errors of some structures are not compared with what is expected of them."""
 KNOWN = Limits(2.0, np.inf, "", "within")
 """Errors found over those that the model expects: 0.7 to 1.4 is usual for data like those of the training, 2 for
 hotter ones."""
@@ -96,8 +101,8 @@ def _errors(subject: Subject, result: Evaluation, structures: Sequence[Structure
         yield NotLooked("data", EXPECTED, "the model does not know how large its errors are; nnpot calibrate lets it")
     elif not result.error_bars:
         yield NotLooked("data", EXPECTED, "the structures have neither energies nor forces nor stresses as labels")
-    elif not subject.is_new:
-        yield NotLooked("data", EXPECTED, "the model was trained on these structures; its errors there are smaller")
+    elif why := NO_TEST.get(subject.role):
+        yield NotLooked("data", EXPECTED, why)
         return
     for name, bars in result.error_bars.items():
         seen = f"errors of {name} are {bars.ratio:.2g} times what the model expects"

@@ -11,7 +11,7 @@ from nnpot.checks.page import Page
 from nnpot.checks.physics import physics
 from nnpot.checks.smooth import smooth
 from nnpot.checks.stable import HotRun, constant_energy, constant_pressure, hot
-from nnpot.checks.subject import Clock, Subject
+from nnpot.checks.subject import Clock, Role, Subject
 from nnpot.checks.temperature import OTHERWISE, temperature_of
 from nnpot.potential import Potential
 from nnpot.structure import Structure
@@ -71,7 +71,7 @@ def examine_shortly(
     temperature: float | None = None,
     used: Sequence[Structure] = (),
     *,
-    is_new: bool = True,
+    role: Role = "test",
 ) -> Page:
     """Look at what takes little time: the data, exact on two structures, dimers, 1 ps of hot dynamics.
 
@@ -83,9 +83,9 @@ def examine_shortly(
         seconds: That there are; for the end of a training :func:`seconds_after`.
         temperature: In K; None: by the structures.
         used: What it is to be used on, if that is something else.
-        is_new: Whether it was not trained on the structures.
+        role: What the structures were to it.
     """
-    subject = Subject(potential, tuple(used or structures), tuple(structures), clock=Clock(seconds), is_new=is_new)
+    subject = Subject(potential, tuple(used or structures), tuple(structures), clock=Clock(seconds), role=role)
     kelvin, said, guess = _thermal(temperature, subject)
     found, shown, runs = _Found(silent), list[Curve](), list[HotRun]()
     found.take(data(subject, most_structures=FEW_OF_DATA))

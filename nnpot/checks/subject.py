@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -60,6 +61,10 @@ class Clock:
         return max(0.0, self.seconds - self.passed)
 
 
+Role = Literal["test", "training", "validation"]
+"""Structures that a model has not seen, that it was trained on, or that chose its weights and made its error bars."""
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
     """What is examined.
@@ -72,7 +77,7 @@ class Subject:
         reference: Calculator by which the model was labelled, or a better one; None if there is none.
         clock: How much time there is.
         seed: Of all random numbers.
-        is_new: Whether the model was not trained on the data, so that its errors there are those to be expected.
+        role: What the data were to the model: only of a test its errors are those to be expected.
     """
 
     potential: Potential
@@ -82,7 +87,7 @@ class Subject:
     reference: BaseCalculator | None = None
     clock: Clock = field(default_factory=Clock)
     seed: int = 0
-    is_new: bool = True
+    role: Role = "test"
 
     @cached_property
     def single(self) -> Potential:

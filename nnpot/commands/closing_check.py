@@ -46,8 +46,8 @@ def closing_check(facts: Facts, began: float, deadline: float | None = None) -> 
     log.info("a short check of the model, of some %.0f s at most; --check false leaves it out", seconds)
     try:
         potential = load(facts.model, torch.float64)
-        left, is_new = max(seconds - (time.perf_counter() - now), 0.0), facts.kind != "training"
-        found = examine_shortly(potential, facts.structures, left, is_new=is_new)
+        left = max(seconds - (time.perf_counter() - now), 0.0)
+        found = examine_shortly(potential, facts.structures, left, role=facts.kind)
         write_atomically(facts.folder / FOUND, found.to_json())
         shown = page(replace(facts, examined=as_shown(found, whole)))
         write_atomically(facts.folder / PAGE, shown, durable=False)
