@@ -20,7 +20,7 @@ from nnpot.nn.own import Network
 from nnpot.potential import Potential, SumPotential
 from nnpot.spread import SpreadFactors
 from nnpot.structure import Structure, in_groups, subsample
-from nnpot.uncertainty import GRADE, Uncertainty
+from nnpot.uncertainty import EDGE, GRADE, Uncertainty
 
 Array = NDArray[np.float64]
 _Kind = TypeVar("_Kind")
@@ -319,7 +319,7 @@ def _by_kind(
     have that of the forces on all.
     """
     forces, species, grades = (np.concatenate([getattr(e, n) for e in found]) for n in ("forces", "species", "grades"))
-    if np.any(within := grades <= 1):
+    if np.any(within := grades <= EDGE):
         forces, species = forces[within], species[within]
     of_elements = {
         element: of_pairs(forces[species == s] if np.count_nonzero(species == s) >= ENOUGH else forces)

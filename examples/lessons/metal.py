@@ -104,8 +104,8 @@ show("parity")
 #
 # ## 3. Equations of state and elastic constants
 #
-# Finite differences need double precision (`dtype="float64"`): the rounding error is divided by a small step, and for
-# a second derivative by its square.
+# Finite differences need double precision (`dtype="float64"`): they divide the rounding error by a small step, second
+# derivatives by the square of the step.
 
 # %%
 calculator = nnpot.NNPotCalculator(run, dtype="float64")

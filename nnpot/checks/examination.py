@@ -100,7 +100,7 @@ def examine_shortly(
     lines, runs = hot(subject, kelvin, 1.0, 1)
     found.take(iter(lines))
     n = len(subject.known)
-    some = f"{n} structures" if n < 2 * FEW_OF_DATA else f"{n} structures (errors of every {n // FEW_OF_DATA}th)"
+    some = f"{n} structures" if n < 2 * FEW_OF_DATA else f"{n} structures (errors of one in {n // FEW_OF_DATA})"
     told = [f"a short examination, on {some}; all of it: nnpot check MODEL DATA"]
     told += [f"temperature: {said}"]
     return found.page("", told, kelvin, Seen(shown, runs, subject.clock.passed, guess))
