@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import chdtri
 from torch import Tensor
 
-from nnpot.analysis.wording import natural, three_digits
+from nnpot.analysis.wording import natural, three_digits, two_digits
 from nnpot.batch import Batch
 from nnpot.labels import LABELS
 from nnpot.prediction import Prediction
@@ -20,6 +21,9 @@ Array = NDArray[np.float64]
 UNCERTAINTY = {"energy": "energy_uncertainty", "forces": "forces_uncertainty", "stress": "stress_uncertainty"}
 """Labels and what is expected of their errors, by the names of predictions."""
 _SHOWN = 5
+
+FEWEST, INTERVAL = 10, 0.9
+"""Number of structures from which an interval of a ratio is told, and how often it holds that of all of their kind."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +46,31 @@ class ErrorBars:
     def ratio(self) -> float:
         """Root mean square error, relative to that which is expected: 1 at best."""
         return _ratio(self.error, self.expected)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Within which the ratio of all structures of this kind is likely to be; None of fewer than ten.
+
+        The mean square error scatters like that of ν independent normal ones: ν follows from the scatter between
+        structures, in each of which errors depend on each other (Satterthwaite, Biometrics Bull. 2, 110, 1946), and is
+        no more than that of normal errors as large as expected.  Where there are rare ones that are much larger, so
+        that most sets have none, it is too narrow.
+        """
+        frames = np.unique(self.frames, return_inverse=True)[1]
+        n = int(frames.max(initial=-1)) + 1
+        if n < FEWEST:
+            return None
+        found, expected = (np.bincount(frames, weights=x**2) for x in (self.error, self.expected))
+        off = found / max(found.sum(), 1e-300) - expected / max(expected.sum(), 1e-300)
+        most = float(np.sum(self.expected**2) ** 2 / max(np.sum(self.expected**4), 1e-300))
+        nu = min(2 / max(n / (n - 1) * float(np.sum(off**2)), 1e-300), max(most, 1.0))
+        low, high = (self.ratio * float(np.sqrt(nu / chdtri(nu, p))) for p in ((1 - INTERVAL) / 2, (1 + INTERVAL) / 2))
+        return low, high
+
+    def in_words(self) -> str:
+        """Say the ratio, and its interval in brackets."""
+        interval = self.interval
+        return three_digits(self.ratio) + (f" ({between(interval)})" if interval else "")
 
     def ratios(self) -> dict[str, float]:
         """The same of each configuration type."""
@@ -153,9 +182,15 @@ def sentences(bars: Mapping[str, ErrorBars], grades: Grades, *, calibrates: bool
     if not bars:
         return []
     said = {"energy": "energy per atom"}
-    ratios = ", ".join(f"{said.get(name, name)} {three_digits(one.ratio)}" for name, one in bars.items())
+    ratios = ", ".join(f"{said.get(name, name)} {one.in_words()}" for name, one in bars.items())
     told = "; its error bars were calibrated with these structures" if calibrates else ""
-    return [f"error found / expected by the model (RMS): {ratios}{told}", grades.in_words()]
+    what = "RMS" if all(one.interval is None for one in bars.values()) else f"RMS; {100 * INTERVAL:.0f} % interval"
+    return [f"error found / expected by the model ({what}): {ratios}{told}", grades.in_words()]
+
+
+def between(interval: tuple[float, float]) -> str:
+    """Two ends of an interval, of two digits."""
+    return " to ".join(two_digits(x) for x in interval)
 
 
 def _row(name: str, frame: int, s: Structure, predicted: Tensor, expected: Tensor) -> ErrorBars:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnpot.analysis.error_bars import ErrorBars
+from nnpot.analysis.error_bars import INTERVAL, ErrorBars, between
 from nnpot.analysis.report.charts import DECADES, FEW_POINTS, figure
 from nnpot.analysis.report.facts import Array, Facts
 from nnpot.analysis.report.svg import Chart, legend, logarithmic
@@ -27,15 +27,20 @@ def error_bars(facts: Facts) -> str:
         for name in ("energy", "forces")
         if name in bars
     ]
-    head = ["", "error found / expected (RMS)", "within 1 σ", "within 2 σ", "within 3 σ", "rank correlation", "values"]
+    head = ["", "error found / expected (RMS)", f"{100 * INTERVAL:.0f} % interval"]
+    head += ["within 1 σ", "within 2 σ", "within 3 σ", "rank correlation", "values"]
     rows = [_row("Energy per atom" if name == "energy" else name.capitalize(), one) for name, one in bars.items()]
     if len(facts.evaluation.sizes) > 1 and "forces" in bars:
         of_types = bars["forces"].ratios().items()
-        rows += [[f"forces of {group or 'no type'}", three_digits(x), *[""] * 5] for group, x in of_types]
+        rows += [[f"forces of {group or 'no type'}", three_digits(x), *[""] * 6] for group, x in of_types]
     told = (
         "The model was calibrated with structures that it was not trained on: σ, its standard deviation, is to agree "
         "with the errors in the root mean square. The first column is 1 at best; far outside of the training data it "
         "may be wrong by some factors, and a smooth wrong answer inside of them is seen by nothing."
+    )
+    told += (
+        " The interval, within which the ratio of all structures of this kind is likely to be, is wide where a few "
+        "structures decide."
     )
     if facts.kind == "validation":
         told += " Here it is 1 by itself: these are the structures that it was calibrated with."
@@ -46,7 +51,8 @@ def _row(title: str, one: ErrorBars) -> list[str]:
     rank = one.rank
     there = "–" if rank is None else f"{rank:.2f}".replace("-", "−")
     parts = [f"{100 * one.within(k):.0f} %" for k in (1, 2, 3)]
-    return [title, three_digits(one.ratio), *parts, there, thousands(len(one.error))]
+    interval = between(one.interval) if one.interval else "–"
+    return [title, three_digits(one.ratio), interval, *parts, there, thousands(len(one.error))]
 
 
 def against(label: Label, sigma: Array, error: Array, what: str, told: str) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import labelled_alloys
+from scipy.stats import chi2
 from systems import acsf, network_potential
 
 from nnpot import NeuralNetworkPotential, Structure
@@ -43,6 +44,63 @@ def test_ratio_rank_and_parts() -> None:
     assert rank_correlation(np.array([1.0, 2.0]), np.array([1.0, 2.0])) is None
 
 
+def _of_structures(found: list[float], atoms: int = 1) -> ErrorBars:
+    """Errors of structures whose atoms are all alike, where an error of 1 is expected."""
+    error = np.repeat(found, atoms)
+    return ErrorBars(np.ones(len(error)), error, ("",) * len(error), np.repeat(np.arange(len(found)), atoms))
+
+
+def test_the_interval_of_normal_errors_is_that_of_their_mean_square() -> None:
+    """By scipy's quantiles of χ² with as many degrees of freedom as there are errors."""
+    found = np.abs(np.random.default_rng(1).standard_normal(200))
+    bars = _of_structures(found.tolist())
+    np.testing.assert_allclose(
+        interval(bars) / np.array(bars.ratio), np.sqrt(200 / chi2.ppf([0.95, 0.05], 200)), rtol=0.02
+    )
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.7])
+@pytest.mark.parametrize("n", [10, 50])
+def test_the_interval_holds_the_right_ratio_nine_times_of_ten(n: int, spread: float) -> None:
+    chance = np.random.default_rng(2)
+    expected = np.exp(spread * chance.standard_normal((1000, n)))
+    errors = np.abs(expected * chance.standard_normal((1000, n)))
+    known = [interval(ErrorBars(*pair, ("",) * n, np.arange(n))) for pair in zip(expected, errors, strict=True)]
+    assert 0.88 < np.mean([low < 1.0 < high for low, high in known]) < 0.95
+
+
+def test_the_errors_within_a_structure_depend_on_each_other() -> None:
+    """Thirty atoms with the same error are worth one; with errors of their own they are worth thirty."""
+    chance = np.random.default_rng(3)
+    alike = np.abs(chance.standard_normal(50)).tolist()
+    one, many = interval(_of_structures(alike)), interval(_of_structures(alike, atoms=30))
+    assert many == pytest.approx(one, rel=0.05)
+    own = np.abs(chance.standard_normal(1500))
+    low, high = interval(ErrorBars(np.ones(1500), own, ("",) * 1500, np.repeat(np.arange(50), 30)))
+    assert high - low == pytest.approx(2 * 1.645 / np.sqrt(2 * 1500), rel=0.3)
+
+
+def test_one_structure_that_decides_makes_the_interval_wide() -> None:
+    bars = _of_structures([0.5] * 39 + [10.0])
+    low, high = interval(bars)
+    assert low < 1.0 < 5.5 < high
+    assert bars.in_words() == "1.66 (0.99 to 5.9)"
+
+
+def test_few_structures_tell_no_interval_and_no_errors_are_no_error() -> None:
+    assert BARS.interval is None
+    assert _of_structures([1.0] * 9).interval is None
+    assert _of_structures([1.0] * 9).in_words() == "1.00"
+    assert _of_structures([1.0] * 10).interval is not None
+    assert _of_structures([0.0] * 10).interval == (0.0, 0.0)
+
+
+def interval(bars: ErrorBars) -> tuple[float, float]:
+    """The interval of errors that have one."""
+    assert bars.interval is not None
+    return bars.interval
+
+
 def test_frames_beyond_the_data_are_named_the_farthest_first() -> None:
     grades = Grades(np.array([0.5, 1.2, 0.1, 3.0, 1.0]), ("",) * 5, np.array([0, 0, 1, 2, 2]))
     assert grades.beyond == pytest.approx(0.4)
@@ -78,7 +136,9 @@ def test_an_evaluation_has_them_in_the_units_of_its_errors(
 
 def test_the_text_and_the_json_tell_the_ratios(result: Evaluation) -> None:
     lines = table(result, "t").splitlines()
-    assert lines[-2].startswith("error found / expected by the model (RMS): energy per atom ")
+    told = f"energy per atom {result.error_bars['energy'].in_words()}, forces {result.error_bars['forces'].in_words()}"
+    assert lines[-2].startswith(f"error found / expected by the model (RMS; 90 % interval): {told}, stress ")
+    assert " to " in told
     assert lines[-1] == result.grades.in_words()
     errors = result.errors()
     assert errors["energy_found_to_expected"] == pytest.approx(result.error_bars["energy"].ratio)
