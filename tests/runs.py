@@ -12,6 +12,7 @@ import torch
 
 from nnpot.__main__ import main
 from nnpot.io import load
+from nnpot.training.checkpoint import DurableCheckpointIO
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -54,3 +55,10 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("nnpot: ")
     return line
+
+
+def taking(checkpoint: Path, seconds: float) -> None:
+    """Let a checkpoint say that its run has taken so long."""
+    content = torch.load(checkpoint, weights_only=True)
+    content["nnpot"]["seconds"] = seconds
+    DurableCheckpointIO().save_checkpoint(content, checkpoint)

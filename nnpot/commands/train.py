@@ -147,10 +147,10 @@ def train(
 
             stop, validates = Stop(request, trainer.deadline(began)), bool(start.split.validation)
             engine = build_trainer(trainer, optimizer, folder, start.record, stop, validates=validates)
-            task = PotentialTask(start.potential, loss, optimizer, start.record)
+            task = PotentialTask(start.potential, loss, optimizer, start.record, began)
             report, twin = RunReport(folder, start.split), Twin(start.record, data, loss, optimizer, trainer)
             if optimizer.in_stages:
-                engine.callbacks.append(StageModel(folder, lambda: save_result(folder, lambda: report.split, began)))  # type: ignore[attr-defined]
+                engine.callbacks.append(StageModel(folder, lambda: save_result(folder, lambda: report.split)))  # type: ignore[attr-defined]
             engine.callbacks.append(Refresh(report.refresh))  # type: ignore[attr-defined]
             if engine.is_global_zero:
                 _tidy(folder, diagnosis)
@@ -300,7 +300,7 @@ def _found_from_anywhere(data: DataOptions) -> DataOptions:
 def _conclude(report: RunReport, began: float, twin: Twin, *, check: bool) -> None:
     """Write model and report of a training that has ended by itself, and check the model."""
     try:
-        model = save_result(report.folder, lambda: report.split, began)
+        model = save_result(report.folder, lambda: report.split)
         facts = _finished(report, model, twin, began, not_checked(report.folder) if check else "")
     except (KeyboardInterrupt, OSError) as error:
         if not hasattr(error, "__notes__"):
@@ -335,7 +335,7 @@ def _saved_all_the_same(report: RunReport, began: float, error: BaseException, t
     """Save what a training has reached that an error, somebody or its time limit has ended, and say where it is."""
     folder = report.folder
     try:
-        final = save_result(folder, lambda: report.split, began, quiet=True)
+        final = save_result(folder, lambda: report.split, quiet=True)
         if final is None:
             return "nothing is saved yet" + (
                 ", since no step was over" if isinstance(error, InterruptedRunError) else ""

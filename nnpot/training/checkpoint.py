@@ -83,6 +83,7 @@ class Checkpoint:
         schedule: State of the schedule.
         weights: Of the potential, averaged if the run averages.
         errors: Of the last validation, by their names in `metrics.csv` without `val/`; empty without one.
+        seconds: That the run has taken, also before it was resumed; None where an older version wrote it.
     """
 
     path: Path
@@ -96,6 +97,7 @@ class Checkpoint:
     schedule: dict[str, Any]
     weights: dict[str, Tensor]
     errors: dict[str, float] = field(default_factory=dict)
+    seconds: float | None = None
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -137,6 +139,7 @@ class Checkpoint:
         if not content["optimizer_states"]:
             raise ValueError("it lacks optimizer_states")
         progress |= {"steps": own["steps"], "numerics": own["numerics"], "errors": own.get("errors", {})}
+        progress["seconds"] = own.get("seconds")
         begun = own["epochs"] if own["steps"] else own["epochs"] - 1
         if content["epoch"] != begun or own["epochs"] > record.length.max_epochs:
             raise ValueError(f"its epoch is {content['epoch']}, after {own['epochs']} of {record.length.max_epochs}")

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -122,9 +121,7 @@ def model_in(path: Path, dtype: torch.dtype) -> Potential:
     return load(path / MODEL, dtype) if holds(path / MODEL, model) else model.to(dtype).eval()
 
 
-def save_result(
-    folder: Path, split: Callable[[], Split], began: float | None = None, *, quiet: bool = False
-) -> Potential | None:
+def save_result(folder: Path, split: Callable[[], Split], *, quiet: bool = False) -> Potential | None:
     """Make the model file of what was reached; None where there is nothing yet.
 
     It comes from the checkpoints and the structures, so that a run that was killed just before gives the very
@@ -141,7 +138,7 @@ def save_result(
         return load(folder / MODEL, final.dtype_and_device()[0])
     structures, trained_weights = split(), fingerprint_of(final)
     final = with_error_bars(guarded(final, result, structures), result, structures)
-    summary = summary_of(result, began)
+    summary = summary_of(result)
     if not result.errors:
         summary |= {"errors on training structures": in_words(_errors_on(final, structures.train))}
     free = [s for s in structures.train if is_free_atom(s)]
@@ -152,13 +149,8 @@ def save_result(
     return final
 
 
-def summary_of(result: Checkpoint, began: float | None = None) -> dict[str, Any]:
-    """Return what the model file of a checkpoint says about where it comes from.
-
-    Args:
-        result: The checkpoint.
-        began: When the training began, on the clock of `time.perf_counter`, if that is known.
-    """
+def summary_of(result: Checkpoint) -> dict[str, Any]:
+    """Return what the model file of a checkpoint says about where it comes from."""
     record, settings = result.record, result.record.settings
     several = len(sources_of(settings["data"]["train"])) > 1
     told = {"level of theory": settings["data"]["level"], "license": settings["license"]}
@@ -170,7 +162,7 @@ def summary_of(result: Checkpoint, began: float | None = None) -> dict[str, Any]
         **({"started from": record.origin} if record.origin else {}),
         "epochs": result.epochs,
         **({"validation errors": in_words(result.errors)} if result.errors else {}),
-        **({} if began is None else {"minutes": round((time.perf_counter() - began) / 60, 2)}),
+        **({} if result.seconds is None else {"minutes": round(result.seconds / 60, 2)}),
         "seed": settings["seed"],
         "command": record.command,
         "recipe": recipe_of(settings),

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import time
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -44,6 +45,7 @@ class PotentialTask(pl.LightningModule):
         loss: Weights of the loss.
         optimizer: Optimiser, learning-rate schedule.
         record: What the run is, for its checkpoints.
+        began: When it began, by `time.perf_counter`; now if it is not given.
 
     Raises:
         NotFiniteError: While training, if a loss, a prediction or a weight is not finite.
@@ -55,8 +57,10 @@ class PotentialTask(pl.LightningModule):
         loss: LossOptions | None = None,
         optimizer: OptimizerOptions | None = None,
         record: Record | None = None,
+        began: float | None = None,
     ) -> None:
         super().__init__()
+        self._began, self._before = time.perf_counter() if began is None else began, 0.0
         self.potential, self.record = potential, record
         self.loss, self.optimizer = loss or LossOptions(), optimizer or OptimizerOptions()
         rates = self.optimizer.rates
@@ -163,11 +167,13 @@ class PotentialTask(pl.LightningModule):
         checkpoint["schedule"] = self.schedule.state_dict()
         if self.record is not None:
             checkpoint[KEY] = own_section(self.record, self.trainer, self.error, self.known)
+            checkpoint[KEY]["seconds"] = self._before + time.perf_counter() - self._began
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it over again."""
         self.schedule.load_state_dict(checkpoint["schedule"])
         self.error, self.known = (checkpoint.get(KEY, {}).get(name, none) for name, none in _NOTHING_KNOWN.items())
+        self._before = checkpoint.get(KEY, {}).get("seconds") or 0.0
         told = difference(checkpoint.get(KEY, {}).get("numerics", {}), numerics_of(self.trainer))
         if told and self.trainer.is_global_zero:
             log.warning("%s", told)

@@ -73,7 +73,8 @@ class Twin:
             model: What the run has come to.
             folder: Of the run, which is over.
             split: Its structures.
-            began: When the run began, by `time.perf_counter`, if that is known; the twin takes no longer than it has.
+            began: When the command began, by `time.perf_counter`, whose time limit holds for the twin as well, if there
+                is one.  It takes no longer than the run has, also before this was resumed.
 
         Raises:
             InterruptedRunError: If a signal has ended it; the model is as it was.
@@ -89,27 +90,30 @@ class Twin:
             "how large its errors are on them; the model is there already, and Ctrl-C leaves it as it is",
             len(unseen),
         )
+        last = Checkpoint.read(folder / "last.ckpt")
         try:
-            twin = self._trained(seen, _epochs(folder), self._deadline(began))
+            twin, cut_short = self._trained(seen, max(1, last.epochs), self._deadline(began, last.seconds))
             new = calibrated(model, split.train, unseen, Typical.of(twin, unseen))
         except (ValueError, NotFiniteError) as error:
             log.info("the model does not know how large its errors are: %s", error)
             return model
         told = f"found with {len(unseen)} structures that a twin, trained on the other {len(seen.train)}, has not seen"
+        told += cut_short
         save(new, folder / MODEL, {**read_summary(folder / MODEL), "uncertainty": told})
         log.info("the model knows how large its errors are likely to be: %s", told)
         return new
 
-    def _deadline(self, began: float | None) -> float | None:
-        """When the twin has to be over, by `time.perf_counter`."""
-        if began is None:
-            return None
-        now, limit = time.perf_counter(), self.trainer.deadline(began)
-        own = now + max(now - began, LEAST)
-        return own if limit is None else min(own, limit)
+    def _deadline(self, began: float | None, seconds: float | None) -> float | None:
+        """When the twin of a run that took so many seconds has to be over, by `time.perf_counter`."""
+        limit = None if began is None else self.trainer.deadline(began)
+        own = None if seconds is None else time.perf_counter() + max(seconds, LEAST)
+        return min((end for end in (limit, own) if end is not None), default=None)
 
-    def _trained(self, split: Split, epochs: int, deadline: float | None) -> Potential:
+    def _trained(self, split: Split, epochs: int, deadline: float | None) -> tuple[Potential, str]:
         """Train the twin in a folder of its own, at most until some time.
+
+        Returns:
+            The twin, and in words that it was cut short, if it was.
 
         Raises:
             InterruptedRunError: If a signal has ended it.
@@ -135,7 +139,9 @@ class Twin:
             result = result_of(Path(name))
             if result is None:
                 raise ValueError(f"the time was over before its twin had come to anything; {_INSTEAD}")
-            return model_of(result).eval()
+            done = Checkpoint.read(Path(name) / "last.ckpt")
+            cut_short = "" if done.finished else f"; its time was over after {done.epochs} of at most {epochs} epochs"
+            return model_of(result).eval(), cut_short
 
     def _start(self, split: Split) -> Start:
         """What the twin begins with: as the run, whose set-up it keeps."""
@@ -156,11 +162,6 @@ def _divided(split: Split, seed: int) -> tuple[Split, Sequence[Structure]]:
     chosen = set(set_aside(split.train, fraction, "stratified", seed).positions)
     unseen = [s for k, s in enumerate(split.train) if k in chosen]
     return Split([s for k, s in enumerate(split.train) if k not in chosen], []), unseen
-
-
-def _epochs(folder: Path) -> int:
-    """Of the twin of a run that is over."""
-    return max(1, Checkpoint.read(folder / "last.ckpt").epochs)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,9 @@
 import logging
 import re
 import signal
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -14,13 +16,15 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read
 from datasets import labelled_alloys, tiny_config, write
 from reports import Page
-from runs import refusal
+from runs import refusal, taking
 
 from nnpot.__main__ import main
 from nnpot.io import Committee, load, read_summary, save
 from nnpot.machine.signals import InterruptedRunError
+from nnpot.potential import Potential
 from nnpot.repulsion import ZBL
 from nnpot.structure import Structure
+from nnpot.training.data import Split
 from nnpot.training.twin import Twin
 from nnpot.uncertainty import OF_ATOMS
 
@@ -204,6 +208,30 @@ def test_of_few_structures_a_twin_finds_errors_which_may_be_interrupted_and_come
     assert load(run).is_calibrated
     assert all(torch.equal(before[name], x) for name, x in load(run).bare().state_dict().items())
     assert "expected" not in (run / "report.txt").read_text()  # which is of training structures
+
+
+@pytest.mark.slow
+def test_the_twin_of_a_resumed_run_has_the_time_of_all_of_it_and_says_if_that_was_too_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, trained = tmp_path / "run", Twin._trained
+    monkeypatch.setattr(Twin, "_trained", mock.Mock(side_effect=InterruptedRunError(128 + signal.SIGINT)))
+    with pytest.raises(SystemExit):
+        main(without_validation(tmp_path, 15))
+    taking(run / "last.ckpt", seconds=7200.0)
+    given: list[float | None] = []
+
+    def in_no_time(twin: Twin, split: Split, epochs: int, deadline: float | None) -> tuple[Potential, str]:
+        given.append(deadline)
+        with monkeypatch.context() as patch:
+            patch.setattr("nnpot.training.stop.time", SimpleNamespace(perf_counter=lambda: float("inf")))
+            return trained(twin, split, epochs, deadline)
+
+    monkeypatch.setattr(Twin, "_trained", in_no_time)
+    main(["train", "--resume", str(run)])
+    assert given[0] is not None
+    assert 7000 < given[0] - time.perf_counter() < 7200
+    assert read_summary(run)["uncertainty"].endswith("has not seen; its time was over after 0 of at most 1 epochs")
 
 
 def test_of_a_committee_the_spread_is_scaled(

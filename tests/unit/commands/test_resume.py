@@ -14,10 +14,11 @@ import pytest
 import torch
 import yaml
 from datasets import labelled_alloys, tiny_config, write
-from runs import ONE_THREAD, refusal, weights
+from runs import ONE_THREAD, refusal, taking, weights
 
 from nnpot.__main__ import main
 from nnpot.formats.seal import sealed
+from nnpot.io import read_summary
 from nnpot.training.checkpoint import Checkpoint
 
 
@@ -102,6 +103,22 @@ def test_the_folder_alone_is_enough(begun: Path, tmp_path: Path, monkeypatch: py
     main(["train", "--resume", "again", "--trainer.max_epochs", "6"])
     assert Checkpoint.read(again / "last.ckpt").epochs == 6
     assert yaml.safe_load((again / "config.yaml").read_text())["trainer"]["max_epochs"] == 6
+
+
+def test_the_time_of_a_run_is_that_of_all_its_parts(begun: Path, tmp_path: Path) -> None:
+    assert 0 < seconds_of(begun) < 600
+    again = copied(begun, tmp_path / "again")
+    taking(again / "last.ckpt", seconds=3600.0)
+    main(["train", "--resume", str(again), "--trainer.max_epochs", "6"])
+    assert 3600 < seconds_of(again) < 3600 + 600
+    assert read_summary(again)["minutes"] == pytest.approx(seconds_of(again) / 60, abs=0.005)
+
+
+def seconds_of(folder: Path) -> float:
+    """What the last checkpoint of a run says that it has taken."""
+    seconds = Checkpoint.read(folder / "last.ckpt").seconds
+    assert seconds is not None
+    return seconds
 
 
 @pytest.mark.parametrize(
