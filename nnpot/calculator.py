@@ -39,7 +39,7 @@ _SETTINGS = "potential, device, dtype, skin, compile, on_extrapolation"
 UNLOOKED = 0.25
 """Way of an atom, in Å, after which γ is looked at again, however few steps it takes: structures that differ a little,
 as those of a scan, look like dynamics."""
-_OF_POLICY = ("limit", "every", "force_error", "frames")
+_OF_POLICY = ("limit", "every", "force_error", "frames", "mean_limit")
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -135,7 +135,7 @@ class NNPotCalculator(Calculator):
         self.on_extrapolation = as_policy(on_extrapolation)
         if self.potential.is_calibrated:
             self.implemented_properties += OF_ATOMS
-        elif self.on_extrapolation.policy == "stop" or self.on_extrapolation.force_error is not None:
+        elif self.on_extrapolation.policy == "stop" or self.on_extrapolation.looks_back:
             raise ValueError("the model does not know where it extrapolates; nnpot calibrate MODEL DATA lets it")
         self._n_atoms: int | None = 0
         self._kept: _Kept | None = None

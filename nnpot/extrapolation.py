@@ -51,7 +51,7 @@ class OnExtrapolation:
     >>> OnExtrapolation("stop", limit=3.0).limit
     3.0
     >>> OnExtrapolation("stop", force_error=0.030)  # or where forces are expected to be off by 30 meV/Å for a while
-    OnExtrapolation(policy='stop', limit=2.0, every=10, force_error=0.03, frames=50)
+    OnExtrapolation(policy='stop', limit=2.0, every=10, force_error=0.03, frames=100, mean_limit=None)
 
     Args:
         policy: `ignore` them, `warn` in the log, or `stop`: keep the frame and raise an :class:`ExtrapolationError`.
@@ -60,10 +60,12 @@ class OnExtrapolation:
         force_error: Expected error of the forces from which on that is done as well, in eV/Å: root mean square of the
             components, as `nnpot evaluate` has it, over all atoms and the last frames of dynamics that were looked at,
             once there are enough.  None: never.
-        frames: How many frames these are.
+        frames: How many frames these are: of every tenth step of 1 fs a picosecond.
+        mean_limit: γ of the farthest atom of each of them, on average, from which on that is done too.  None: never.
 
     Attributes:
-        largest_force_error: The largest such average so far, in eV/Å; 0 until enough frames have been looked at.
+        largest_force_error: The largest such error so far, in eV/Å; 0 until enough frames have been looked at.
+        largest_mean: The largest such γ so far; 0 until then.
 
     Raises:
         ValueError: If the policy is not known, a number is not positive, or there is no limit to stop at.
@@ -74,23 +76,31 @@ class OnExtrapolation:
     limit: float | None = FAR
     every: int = 10
     force_error: float | None = None
-    frames: int = 50
+    frames: int = 100
+    mean_limit: float | None = None
     told: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     messages: set[str] = field(default_factory=set, init=False, repr=False)
-    squares: list[float] = field(default_factory=list, init=False, repr=False)
+    recent: list[tuple[float, float]] = field(default_factory=list, init=False, repr=False)
     step: int = field(default=0, init=False, repr=False)
     largest_force_error: float = field(default=0.0, init=False, repr=False)
+    largest_mean: float = field(default=0.0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.policy not in get_args(Policy):
             known = ", ".join(get_args(Policy))
             raise ValueError(f"on_extrapolation must be one of {known}, got {self.policy!r}")
         self.limit = _positive(self.limit, "the limit of the extrapolation", "a γ such as 2")
+        self.mean_limit = _positive(self.mean_limit, "the limit of the mean γ", "such as 0.7")
         self.force_error = _positive(self.force_error, "the limit of the expected force error", "in eV/Å such as 0.03")
         self.every = _count(self.every, "the extrapolation can be looked at every 1, 2, … steps")
-        self.frames = _count(self.frames, "an expected force error is averaged over 1, 2, … frames")
-        if self.policy == "stop" and self.limit is None and self.force_error is None:
-            raise ValueError("there is nothing to stop at; give OnExtrapolation a limit of γ or a force_error")
+        self.frames = _count(self.frames, "γ and an expected force error are averaged over 1, 2, … frames")
+        if self.policy == "stop" and self.limit is None and not self.looks_back:
+            raise ValueError("there is nothing to stop at; give OnExtrapolation a limit, a mean_limit or a force_error")
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether something is judged by several frames."""
+        return self.mean_limit is not None or self.force_error is not None
 
     def tell(self, message: str) -> None:
         """Say something once that holds for a composition, unless all is to be ignored."""
@@ -111,41 +121,54 @@ class OnExtrapolation:
             ExtrapolationError: If it is to end, after the frame has been added to `extrapolation.xyz`, without what the
                 structure that the simulation began with was called, and such: it is another one now.
         """
-        expected = self._expected(force_errors, step)
-        self.largest_force_error = max(self.largest_force_error, expected)
+        farthest = float(grades.max(initial=0.0))
+        mean, expected = self._averages(farthest, force_errors, step)
+        self.largest_mean, self.largest_force_error = (
+            max(self.largest_mean, mean),
+            max(self.largest_force_error, expected),
+        )
         if self.policy == "ignore":
             return
         for name, size, limit in (
-            ("limit", float(grades.max(initial=0.0)), self.limit),
+            ("limit", farthest, self.limit),
+            ("mean_limit", mean, self.mean_limit),
             ("force_error", expected, self.force_error),
         ):
             if limit is None or not size > limit:
                 continue
-            message = self._named(atoms, grades, limit) if name == "limit" else self._averaged(size, limit)
+            message = self._named(atoms, grades, limit) if name == "limit" else self._averaged(name, size, limit)
             if self.policy == "stop":
-                self.squares.clear()
-                raise _stopped(atoms, grades, force_errors, message, {name: limit, "expected_force_error": expected})
+                self.recent.clear()
+                told = {name: limit, "mean": mean, "expected_force_error": expected}
+                raise _stopped(atoms, grades, force_errors, message, told)
             if size > 2 * self.told.get(name, 0.0):
                 self.told[name] = size
                 alone = "limit=None, " if self.limit is None else ""
                 stop = f'OnExtrapolation("stop", {alone}{name}={limit:g})'
                 log.warning("%s: forces and energies there are guesses; %s ends here", message, stop)
 
-    def _expected(self, force_errors: Array, step: int) -> float:
-        """Expected error of a component of the forces, in eV/Å; 0 until enough frames have been looked at."""
-        if step == 0:
-            self.squares.clear()
-        if len(force_errors) and (step == 0 or (step != self.step and step % self.every == 0)):
-            self.squares.append(float(np.mean(force_errors**2)) / 3)
-        self.step = step
-        del self.squares[: -self.frames]
-        return math.sqrt(math.fsum(self.squares) / self.frames) if len(self.squares) == self.frames else 0.0
+    def _averages(self, farthest: float, force_errors: Array, step: int) -> tuple[float, float]:
+        """Mean γ of the farthest atoms, and expected error of a component of the forces, in eV/Å, of the last frames.
 
-    def _averaged(self, expected: float, limit: float) -> str:
-        return (
-            f"forces are expected to be off by {1000 * expected:.3g} meV/Å, RMS over all atoms and the last "
-            f"{self.frames} frames that were looked at (limit {1000 * limit:g})"
-        )
+        Both are 0 until enough frames have been looked at.
+        """
+        if step == 0:
+            self.recent.clear()
+        if len(force_errors) and (step == 0 or (step != self.step and step % self.every == 0)):
+            self.recent.append((farthest, float(np.mean(force_errors**2)) / 3))
+        self.step = step
+        del self.recent[: -self.frames]
+        if len(self.recent) < self.frames:
+            return 0.0, 0.0
+        mean, square = (math.fsum(values) / self.frames for values in zip(*self.recent, strict=True))
+        return mean, math.sqrt(square)
+
+    def _averaged(self, name: str, size: float, limit: float) -> str:
+        frames = f"the last {self.frames} frames that were looked at"
+        if name == "mean_limit":
+            return f"the farthest atoms have γ = {size:.3g} on average over {frames} (limit {limit:g})"
+        off = f"forces are expected to be off by {1000 * size:.3g} meV/Å, RMS over all atoms and {frames}"
+        return f"{off} (limit {1000 * limit:g})"
 
     @staticmethod
     def _named(atoms: Atoms, grades: Array, limit: float) -> str:

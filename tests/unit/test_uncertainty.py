@@ -288,6 +288,39 @@ def test_it_warns_where_forces_are_expected_to_be_off_for_a_while(caplog: pytest
     assert policy.largest_force_error == pytest.approx(0.085)
 
 
+def test_it_warns_where_atoms_are_near_the_edge_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    atoms, errors = SYSTEMS["alloy"](), np.full(4, 0.01)
+    policy = OnExtrapolation("warn", mean_limit=0.7, frames=2)
+    with caplog.at_level(logging.WARNING):
+        for step, grade in enumerate((0.6, 0.7, 1.9, 0.1, 1.3, 1.7, 1.8), 1):
+            policy.look(atoms, np.array([0.1, grade, 0.0, 0.1]), errors, 10 * step)
+            policy.look(atoms, np.full(4, 1.95), errors, 10 * step + 1)  # one between does not count
+        policy.look(atoms, np.full(4, 1.9), errors, 0)  # nor one by itself
+        policy.look(atoms[:0], errors[:0], errors[:0], 10)
+    which = "on average over the last 2 frames that were looked at (limit 0.7)"
+    assert [m.split(": ")[0] for m in caplog.messages] == [
+        f"the farthest atoms have γ = 1.3 {which}"
+    ]  # 1.75 is not twice
+    assert caplog.messages[0].endswith('guesses; OnExtrapolation("stop", mean_limit=0.7) ends here')
+    assert policy.largest_mean == pytest.approx(1.75)
+    assert policy.largest_force_error == pytest.approx(0.01 / 3**0.5)
+
+
+def test_it_stops_where_atoms_are_near_the_edge_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    atoms = SYSTEMS["alloy"]()
+    grade = float(calibrated().predict(atoms).extrapolation.max())
+    policy = OnExtrapolation("stop", limit=None, every=1, mean_limit=0.99 * grade, frames=2)
+    atoms.calc = NNPotCalculator(calibrated(), dtype="float64", on_extrapolation=policy)
+    atoms.get_potential_energy()
+    atoms.positions[0, 0] += 1e-7
+    with pytest.raises(ExtrapolationError, match=r"the farthest atoms have γ = .* the last 2 frames"):
+        atoms.get_potential_energy()
+    (kept,) = read("extrapolation.xyz", ":")
+    assert kept.info["extrapolation_mean_limit"] == pytest.approx(0.99 * grade)
+    assert kept.info["extrapolation_mean"] == pytest.approx(grade, rel=1e-4)
+
+
 def test_a_warning_that_leaves_out_the_grade_advises_to_leave_it_out(caplog: pytest.LogCaptureFixture) -> None:
     policy = OnExtrapolation("warn", limit=None, force_error=0.030, frames=1)
     with caplog.at_level(logging.WARNING):
@@ -339,10 +372,13 @@ def test_what_cannot_be_is_refused() -> None:
         OnExtrapolation("stop", frames=0)
     with pytest.raises(TypeError, match=r"averaged over 1, 2, … frames, got 2\.5"):
         OnExtrapolation("stop", frames=2.5)
-    with pytest.raises(ValueError, match="nothing to stop at; give OnExtrapolation a limit of γ or a force_error"):
+    with pytest.raises(ValueError, match="limit of the mean γ must be positive, got -1"):
+        OnExtrapolation("stop", mean_limit=-1)
+    with pytest.raises(ValueError, match="nothing to stop at; give OnExtrapolation a limit, a mean_limit or a force"):
         OnExtrapolation("stop", limit=None)
-    with pytest.raises(ValueError, match="does not know where it extrapolates"):
-        NNPotCalculator(network_potential(acsf()), on_extrapolation=OnExtrapolation("warn", force_error=0.03))
+    for more in ({"force_error": 0.03}, {"mean_limit": 0.7}):
+        with pytest.raises(ValueError, match="does not know where it extrapolates"):
+            NNPotCalculator(network_potential(acsf()), on_extrapolation=OnExtrapolation("warn", **more))
     with pytest.raises(ValueError, match="does not know where it extrapolates; nnpot calibrate"):
         NNPotCalculator(network_potential(acsf()), on_extrapolation="stop")
     with pytest.raises(ValueError, match="must be positive, got 5, 0, 2"):

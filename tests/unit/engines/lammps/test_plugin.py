@@ -33,6 +33,8 @@ from nnpot.engines.lammps import plugin
 from nnpot.formats import aot
 from nnpot.machine import kernels
 
+ROOT = Path(__file__).parents[4]
+
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="LAMMPS is not installed"),
     pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler"),
@@ -173,6 +175,23 @@ def test_dynamics_are_ended_where_the_model_extrapolates(tmp_path: Path) -> None
     done = with_plugin(write_input(tmp_path, alloy(2), package_of("ACE + ZBL"), halt))
     assert done.returncode != 0
     assert "Fix halt condition for fix-id h met on step 10" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("first", ["# f_g as above; 30 meV/Å", "# f_g and c_largest as above"])
+def test_dynamics_are_ended_by_averages_as_documented(first: str, tmp_path: Path) -> None:
+    documented = (ROOT / "docs/uncertainty.md").read_text().split(first)[1].split("```")[0].partition("\n")[2]
+    assert documented.splitlines()[-1].startswith("fix e all halt 1000 ")
+    for long, short in (
+        (" 10 100 1000 ", " 10 2 20 "),
+        ("halt 1000", "halt 20"),
+        ("> 0.030", "> 1e-9"),
+        ("> 0.7", "> 1e-9"),
+    ):
+        documented = documented.replace(long, short)
+    halt = ASKED.replace("run 0\n", f"{documented}run 40\n")
+    done = with_plugin(write_input(tmp_path, alloy(2), package_of("ACE + ZBL"), halt))
+    assert done.returncode != 0
+    assert "Fix halt condition for fix-id e met on step 20" in done.stdout + done.stderr
 
 
 def test_a_model_that_knows_nothing_says_so(tmp_path: Path) -> None:
