@@ -166,15 +166,15 @@ class OnExtrapolation:
     def _averaged(self, name: str, size: float, limit: float) -> str:
         frames = f"the last {self.frames} frames that were looked at"
         if name == "mean_limit":
-            return f"the farthest atoms have γ = {size:.3g} on average over {frames} (limit {limit:g})"
-        off = f"forces are expected to be off by {1000 * size:.3g} meV/Å, RMS over all atoms and {frames}"
-        return f"{off} (limit {1000 * limit:g})"
+            return f"the farthest atoms have γ = {_above(size, limit)} on average over {frames} (limit {limit:g})"
+        off = f"forces are expected to be off by {_above(1000 * size, 1000 * limit)} meV/Å"
+        return f"{off}, RMS over all atoms and {frames} (limit {1000 * limit:g} meV/Å)"
 
     @staticmethod
     def _named(atoms: Atoms, grades: Array, limit: float) -> str:
         beyond = np.flatnonzero(grades > limit)
         worst = beyond[np.argsort(-grades[beyond], kind="stable")][:_SHOWN]
-        named = ", ".join(f"{k} ({atoms.symbols[k]}, γ = {grades[k]:.3g})" for k in worst.tolist())
+        named = ", ".join(f"{k} ({atoms.symbols[k]}, γ = {_above(grades[k], limit)})" for k in worst.tolist())
         more = f" and {len(beyond) - len(worst)} more" if len(beyond) > len(worst) else ""
         which = f"atom {named} is" if len(beyond) == 1 else f"atoms {named}{more} are"
         return f"{which} outside of the training data (limit {limit:g})"
@@ -194,6 +194,12 @@ def _stopped(
         "label it and train again (nnpot train --from), or go on all the same with the policy 'warn'",
         frame,
     )
+
+
+def _above(value: float, limit: float) -> str:
+    """A number with so many digits, three or more, that it is seen to be above the limit."""
+    texts = (f"{value:.{digits}g}" for digits in range(3, 17))
+    return next((text for text in texts if float(text) > limit), f"{value:.3g}")
 
 
 def _positive(value: float | None, name: str, example: str) -> float | None:

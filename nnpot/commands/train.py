@@ -382,10 +382,11 @@ def _nothing_to_do(checkpoint: Checkpoint, twin: Twin, *, check: bool) -> Path:
     assert final is not None
     is_older = not report.is_file() or report.stat().st_mtime < model.stat().st_mtime
     is_unchecked = check and record.settings.get("check", False) and not (folder / FOUND).is_file()
+    left = "nothing is left to do"
     if is_older or is_unchecked or not final.is_calibrated:
         split = Split.read(twin.data, record.settings["seed"], record.set_aside)
         if is_older or is_unchecked or twin.is_wanted(final, split):
-            began = time.perf_counter()
+            began, left = time.perf_counter(), "nothing else is left to do"
             facts = _finished(RunReport(folder, split), final, twin)
             if check:
                 closing_check(facts, began)
@@ -395,5 +396,5 @@ def _nothing_to_do(checkpoint: Checkpoint, twin: Twin, *, check: bool) -> Path:
         done = f"was over after {checkpoint.epochs} epochs, since a stage twice as long had gained too little, "
     else:
         done = f"has done all its {checkpoint.epochs} epochs, to train longer give a larger --trainer.max_epochs, "
-    print(f"{folder}: nothing is left to do; it {done}to learn on from its model: nnpot train FILE --from {folder}")
+    print(f"{folder}: {left}; it {done}to learn on from its model: nnpot train FILE --from {folder}")
     return model

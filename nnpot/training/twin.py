@@ -38,7 +38,10 @@ from nnpot.training.task import PotentialTask
 log = logging.getLogger("nnpot")
 
 SHARE = 0.2
-"""Part of the structures that the twin is not trained on; at least so many as say something."""
+"""Part of the structures that the twin is not trained on."""
+
+ENOUGH, LARGEST_SHARE = 10, 1 / 3
+"""At least so many structures, if that is not too large a part."""
 
 LEAST = 60.0
 """Seconds that it may take, however short the training was."""
@@ -98,7 +101,7 @@ class Twin:
             log.info("the model does not know how large its errors are: %s", error)
             return model
         told = f"found with {len(unseen)} structures that a twin, trained on the other {len(seen.train)}, has not seen"
-        told += cut_short
+        told += cut_short + (_FEW if len(unseen) < ENOUGH else "")
         save(new, folder / MODEL, {**read_summary(folder / MODEL), "uncertainty": told})
         log.info("the model knows how large its errors are likely to be: %s", told)
         return new
@@ -153,12 +156,14 @@ class Twin:
             return start_from_model(old, split, settings, self.trainer)
 
 
+_FEW = "; so few may mislead by a factor of three"
 _INSTEAD = "set structures aside by --data.validation 0.2, or nnpot calibrate MODEL DATA makes them from others"
 
 
 def _divided(split: Split, seed: int) -> tuple[Split, Sequence[Structure]]:
     """What a twin is trained on, and what it does not see."""
-    fraction = max(SHARE, FEWEST / len(split.train))
+    n = len(split.train)
+    fraction = max(SHARE, min(ENOUGH / n, LARGEST_SHARE), FEWEST / n)
     chosen = set(set_aside(split.train, fraction, "stratified", seed).positions)
     unseen = [s for k, s in enumerate(split.train) if k in chosen]
     return Split([s for k, s in enumerate(split.train) if k not in chosen], []), unseen

@@ -17,6 +17,7 @@ from nnpot.training import result
 from nnpot.training.checkpoint import DurableCheckpointIO
 from nnpot.training.data import Split
 from nnpot.training.result import holds, model_in, model_of, needs_twin, result_of, save_result
+from nnpot.training.twin import _divided
 
 BEST = 10.0
 """Error of the best weights."""
@@ -95,6 +96,14 @@ def test_a_file_from_before_fingerprints_is_known_by_its_weights(run: Short, tmp
     assert holds(tmp_path / MODEL, trained)
     assert not holds(tmp_path / MODEL, changed(trained))
     assert not holds(tmp_path / "none.nnpot", trained)
+
+
+@pytest.mark.parametrize(("n", "unseen"), [(15, 5), (21, 7), (30, 10), (50, 10), (100, 20)])
+def test_a_twin_does_not_see_a_fifth_and_ten_if_that_is_no_more_than_a_third(n: int, unseen: int) -> None:
+    split = Split([Structure.from_ase(atoms) for atoms in labelled_alloys(n)], [])
+    seen, left_out = _divided(split, 0)
+    assert (len(seen.train), len(left_out)) == (n - unseen, unseen)
+    assert not {id(s) for s in seen.train} & {id(s) for s in left_out}
 
 
 def test_a_twin_takes_structures_with_forces() -> None:

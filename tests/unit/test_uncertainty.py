@@ -280,7 +280,7 @@ def test_it_warns_where_forces_are_expected_to_be_off_for_a_while(caplog: pytest
             policy.look(atoms, inside, np.full(4, 0.5), 10 * step + 1)  # and one between
         policy.look(atoms, inside, np.full(4, 9.0), 0)  # a frame by itself
         policy.look(atoms[:0], inside[:0], inside[:0], 10)
-    which = "RMS over all atoms and the last 2 frames that were looked at (limit 30)"
+    which = "RMS over all atoms and the last 2 frames that were looked at (limit 30 meV/Å)"
     assert [m.split(": ")[0] for m in caplog.messages] == [
         f"forces are expected to be off by {error} meV/Å, {which}" for error in (41, 85)
     ]
@@ -319,6 +319,18 @@ def test_it_stops_where_atoms_are_near_the_edge_for_a_while(tmp_path: Path, monk
     (kept,) = read("extrapolation.xyz", ":")
     assert kept.info["extrapolation_mean_limit"] == pytest.approx(0.99 * grade)
     assert kept.info["extrapolation_mean"] == pytest.approx(grade, rel=1e-4)
+
+
+def test_a_number_is_seen_to_be_above_the_limit(caplog: pytest.LogCaptureFixture) -> None:
+    policy = OnExtrapolation("warn", force_error=0.0199, frames=1)
+    with caplog.at_level(logging.WARNING):
+        policy.look(SYSTEMS["alloy"](), np.array([0.0, 0.0, 2.0004, 2.3456]), np.full(4, 3**0.5 * 0.019904))
+    assert "(Cu, γ = 2.35), " in caplog.messages[0] or "(Au, γ = 2.35), " in caplog.messages[0]
+    assert "γ = 2.0004)" in caplog.messages[0]
+    assert (
+        "off by 19.904 meV/Å, RMS over all atoms and the last 1 frames that were looked at (limit 19.9 meV/Å)"
+        in (caplog.messages[1])
+    )
 
 
 def test_a_warning_that_leaves_out_the_grade_advises_to_leave_it_out(caplog: pytest.LogCaptureFixture) -> None:

@@ -202,7 +202,8 @@ def test_of_few_structures_a_twin_finds_errors_which_may_be_interrupted_and_come
     monkeypatch.setattr(Twin, "_trained", trained)
     with caplog.at_level(logging.INFO):
         main(["train", "--resume", str(run)])
-    told = "found with 5 structures that a twin, trained on the other 10, has not seen"
+    told = "found with 5 structures that a twin, trained on the other 10, has not seen; "
+    told += "so few may mislead by a factor of three"
     assert [m for m in caplog.messages if m.endswith(told)]
     assert read_summary(run)["uncertainty"] == told
     assert load(run).is_calibrated
@@ -231,7 +232,9 @@ def test_the_twin_of_a_resumed_run_has_the_time_of_all_of_it_and_says_if_that_wa
     main(["train", "--resume", str(run)])
     assert given[0] is not None
     assert 7000 < given[0] - time.perf_counter() < 7200
-    assert read_summary(run)["uncertainty"].endswith("has not seen; its time was over after 0 of at most 1 epochs")
+    assert read_summary(run)["uncertainty"].endswith(
+        "has not seen; its time was over after 0 of at most 1 epochs; so few may mislead by a factor of three"
+    )
 
 
 def test_of_a_committee_the_spread_is_scaled(
