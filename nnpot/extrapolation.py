@@ -123,10 +123,8 @@ class OnExtrapolation:
         """
         farthest = float(grades.max(initial=0.0))
         mean, expected = self._averages(farthest, force_errors, step)
-        self.largest_mean, self.largest_force_error = (
-            max(self.largest_mean, mean),
-            max(self.largest_force_error, expected),
-        )
+        self.largest_mean = max(self.largest_mean, mean)
+        self.largest_force_error = max(self.largest_force_error, expected)
         if self.policy == "ignore":
             return
         for name, size, limit in (
