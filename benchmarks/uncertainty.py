@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import torch
+from ase import Atoms
 from ase.io.lammpsdata import write_lammps_data
 from core import SYSTEMS
 from lammps_md import in_lammps
@@ -27,15 +28,21 @@ from nnpot.neighbors import single_batch
 from nnpot.uncertainty import Uncertainty
 
 
+def _system(name: str) -> tuple[Atoms, NeuralNetworkPotential, NeuralNetworkPotential]:
+    """Atoms, and a potential for them without error bars and with those of a training."""
+    make, descriptor = SYSTEMS[name]
+    atoms = make()
+    elements = tuple(sorted(set(atoms.get_chemical_symbols())))
+    plain = NeuralNetworkPotential(descriptor(elements)).eval()
+    width = plain.arguments["hidden"][-1]
+    unknown = Uncertainty(elements, width, least_weight=LEAST_WEIGHT, force_exponent=FORCE_EXPONENT)
+    return atoms, plain, plain.with_uncertainty(unknown).eval()
+
+
 def excess(name: str, rounds: int) -> tuple[float, float, float]:
     """Return the time of a step without them in ms, by how much it is longer, relatively, and their kB an element."""
-    make, descriptor = SYSTEMS[name]
-    structure = Structure.from_ase(make())
-    elements = tuple(sorted(set(make().get_chemical_symbols())))
-    plain = NeuralNetworkPotential(descriptor(elements)).eval()
-    knowing = plain.with_uncertainty(
-        Uncertainty(elements, plain.arguments["hidden"][-1], least_weight=LEAST_WEIGHT, force_exponent=FORCE_EXPONENT)
-    ).eval()
+    atoms, plain, knowing = _system(name)
+    structure = Structure.from_ase(atoms)
     batch = single_batch(structure, plain.cutoff).to(dtype=torch.float32)
     times: tuple[list[float], list[float]] = ([], [])
     with torch.no_grad():
@@ -47,7 +54,7 @@ def excess(name: str, rounds: int) -> tuple[float, float, float]:
     without, ratio = statistics.median(times[0]), statistics.median(b / a for a, b in zip(*times, strict=True))
     with tempfile.TemporaryDirectory() as folder:
         sizes = [save(p, Path(folder) / f"{k}.nnpot").stat().st_size for k, p in enumerate((plain, knowing))]
-    return 1000 * without, ratio - 1, (sizes[1] - sizes[0]) / 1000 / len(elements)
+    return 1000 * without, ratio - 1, (sizes[1] - sizes[0]) / 1000 / len(plain.elements)
 
 
 INPUT = """\
@@ -68,12 +75,7 @@ TOLD = "fix g all pair 1 nnpot gamma 1 energy_uncertainty 1 forces_uncertainty 1
 
 def excess_in_lammps(name: str, rounds: int) -> tuple[float, float]:
     """Return the time of a step in LAMMPS in ms, and by how much it is longer if all is told, relatively."""
-    make, descriptor = SYSTEMS[name]
-    elements = tuple(sorted(set(make().get_chemical_symbols())))
-    plain = NeuralNetworkPotential(descriptor(elements)).eval()
-    knowing = plain.with_uncertainty(
-        Uncertainty(elements, plain.arguments["hidden"][-1], least_weight=LEAST_WEIGHT, force_exponent=FORCE_EXPONENT)
-    ).eval()
+    atoms, _, knowing = _system(name)
     plugin.build()
     with tempfile.TemporaryDirectory() as folder:
         aot.write(knowing, Path(folder) / "model.pt2")
@@ -82,7 +84,7 @@ def excess_in_lammps(name: str, rounds: int) -> tuple[float, float]:
             place = Path(folder) / ("told" if more else "plain")
             place.mkdir()
             (place / "model.pt2").symlink_to(Path(folder) / "model.pt2")
-            write_lammps_data(place / "data", make(), specorder=list(elements), masses=True)
+            write_lammps_data(place / "data", atoms, specorder=list(knowing.elements), masses=True)
             (place / "in.lammps").write_text(INPUT.format(more=more))
             runs.append(in_lammps(place, 1))
         for _ in range(rounds):

@@ -137,8 +137,8 @@ class OnExtrapolation:
             message = self._named(atoms, grades, limit) if name == "limit" else self._averaged(name, size, limit)
             if self.policy == "stop":
                 self.recent.clear()
-                told = {name: limit, "mean": mean, "expected_force_error": expected}
-                raise _stopped(atoms, grades, force_errors, message, told)
+                kept = {name: limit, "mean": mean, "expected_force_error": expected}
+                raise _stopped(atoms, grades, force_errors, message, kept)
             if size > 2 * self.told.get(name, 0.0):
                 self.told[name] = size
                 alone = "limit=None, " if self.limit is None else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ _SHOWN = 5
 
 FEWEST, INTERVAL = 10, 0.9
 """Number of structures from which an interval of a ratio is told, and how often it holds that of all of their kind."""
+INTERVAL_NAME = f"{100 * INTERVAL:.0f} % interval"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +49,7 @@ class ErrorBars:
         """Root mean square error, relative to that which is expected: 1 at best."""
         return _ratio(self.error, self.expected)
 
-    @property
+    @cached_property
     def interval(self) -> tuple[float, float] | None:
         """Within which the ratio of all structures of this kind is likely to be; None of fewer than ten.
 
@@ -69,8 +71,7 @@ class ErrorBars:
 
     def in_words(self) -> str:
         """Say the ratio, and its interval in brackets."""
-        interval = self.interval
-        return three_digits(self.ratio) + (f" ({between(interval)})" if interval else "")
+        return three_digits(self.ratio) + (f" ({between(self.interval)})" if self.interval else "")
 
     def ratios(self) -> dict[str, float]:
         """The same of each configuration type."""
@@ -184,7 +185,7 @@ def sentences(bars: Mapping[str, ErrorBars], grades: Grades, *, calibrates: bool
     said = {"energy": "energy per atom"}
     ratios = ", ".join(f"{said.get(name, name)} {one.in_words()}" for name, one in bars.items())
     told = "; its error bars were calibrated with these structures" if calibrates else ""
-    what = "RMS" if all(one.interval is None for one in bars.values()) else f"RMS; {100 * INTERVAL:.0f} % interval"
+    what = "RMS" if all(one.interval is None for one in bars.values()) else f"RMS; {INTERVAL_NAME}"
     return [f"error found / expected by the model ({what}): {ratios}{told}", grades.in_words()]
 
 

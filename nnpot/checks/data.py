@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
-from nnpot.analysis.error_bars import INTERVAL, Grades, between
+from nnpot.analysis.error_bars import INTERVAL_NAME, Grades, between
 from nnpot.analysis.evaluate import Evaluation, Labelled, evaluate_potential
 from nnpot.analysis.report.verdict import POOR, UNEVEN, frames_in_words
 from nnpot.analysis.wording import with_unit
@@ -105,7 +105,7 @@ def _errors(subject: Subject, result: Evaluation, structures: Sequence[Structure
         yield NotLooked("data", EXPECTED, why)
         return
     for name, bars in result.error_bars.items():
-        of_sets = f" ({100 * INTERVAL:.0f} % interval {between(bars.interval)})" if bars.interval else ""
+        of_sets = f" ({INTERVAL_NAME} {between(bars.interval)})" if bars.interval else ""
         seen = f"errors of {name} are {bars.ratio:.2g} times what the model expects{of_sets}"
         yield Line.judged("data", f"{name}: {EXPECTED}", KNOWN, bars.ratio, seen, "its own error bars")
 

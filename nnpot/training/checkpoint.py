@@ -195,7 +195,7 @@ class Checkpoint:
 
 
 def own_section(
-    record: Record, trainer: pl.Trainer, error: float | None, errors: Mapping[str, float]
+    record: Record, trainer: pl.Trainer, error: float | None, errors: Mapping[str, float], seconds: float
 ) -> dict[str, Any]:
     """Return what a checkpoint holds under `KEY`, one after a step or after the last of an epoch and its validation."""
     steps = trainer.fit_loop.epoch_loop.batch_progress
@@ -206,7 +206,7 @@ def own_section(
     stopped = trainer.should_stop
     finished = stopped or epochs >= (trainer.max_epochs or 0)
     progress = {"epochs": epochs, "finished": finished, "stopped": stopped, "error": error, "errors": dict(errors)}
-    within = {"steps": done, "of_steps": int(trainer.num_training_batches)}
+    within = {"steps": done, "of_steps": int(trainer.num_training_batches), "seconds": seconds}
     return {"format": FORMAT, "record": asdict(record), **progress, **within, "numerics": numerics_of(trainer)}
 
 

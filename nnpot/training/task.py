@@ -166,8 +166,8 @@ class PotentialTask(pl.LightningModule):
             raise diverged(self.current_epoch + 1, "weights are not finite")
         checkpoint["schedule"] = self.schedule.state_dict()
         if self.record is not None:
-            checkpoint[KEY] = own_section(self.record, self.trainer, self.error, self.known)
-            checkpoint[KEY]["seconds"] = self._before + time.perf_counter() - self._began
+            seconds = self._before + time.perf_counter() - self._began
+            checkpoint[KEY] = own_section(self.record, self.trainer, self.error, self.known, seconds)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it over again."""

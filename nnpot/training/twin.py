@@ -93,8 +93,8 @@ class Twin:
             "how large its errors are on them; the model is there already, and Ctrl-C leaves it as it is",
             len(unseen),
         )
-        last = Checkpoint.read(folder / "last.ckpt")
         try:
+            last = Checkpoint.read(folder / "last.ckpt")
             twin, cut_short = self._trained(seen, max(1, last.epochs), self._deadline(began, last.seconds))
             new = calibrated(model, split.train, unseen, Typical.of(twin, unseen))
         except (ValueError, NotFiniteError) as error:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnpot.analysis.error_bars import INTERVAL, ErrorBars, between
+from nnpot.analysis.error_bars import INTERVAL_NAME, ErrorBars, between
 from nnpot.analysis.report.charts import DECADES, FEW_POINTS, figure
 from nnpot.analysis.report.facts import Array, Facts
 from nnpot.analysis.report.svg import Chart, legend, logarithmic
@@ -27,7 +27,7 @@ def error_bars(facts: Facts) -> str:
         for name in ("energy", "forces")
         if name in bars
     ]
-    head = ["", "error found / expected (RMS)", f"{100 * INTERVAL:.0f} % interval"]
+    head = ["", "error found / expected (RMS)", INTERVAL_NAME]
     head += ["within 1 σ", "within 2 σ", "within 3 σ", "rank correlation", "values"]
     rows = [_row("Energy per atom" if name == "energy" else name.capitalize(), one) for name, one in bars.items()]
     if len(facts.evaluation.sizes) > 1 and "forces" in bars:

