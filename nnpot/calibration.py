@@ -131,7 +131,7 @@ def calibrated(
     judges = judges_among(unseen)
     if isinstance(potential, Committee):
         return _calibrated_committee(potential, known, judges)
-    trained = potential.first if isinstance(potential, SumPotential) else potential
+    trained = _trained_part(potential)
     if not isinstance(trained, NeuralNetworkPotential) or not has_hidden_layers(trained):
         raise ValueError(f"a {type(trained).__name__} without hidden layers of nnpot has nothing to take it from")
     if not known:
@@ -162,6 +162,16 @@ def calibrated(
     uncertainty.virial.fill_(factors.virial / factors.energy)
     uncertainty.root.mul_(factors.energy)
     return whole(uncertainty)
+
+
+def can_be_calibrated(potential: Potential) -> bool:
+    """Whether an uncertainty can be made for a potential: it has hidden layers of nnpot, or all of its members have."""
+    parts = [_trained_part(p) for p in (potential if isinstance(potential, Committee) else [potential])]
+    return all(isinstance(p, NeuralNetworkPotential) and has_hidden_layers(p) for p in parts)
+
+
+def _trained_part(potential: Potential) -> Potential:
+    return potential.first if isinstance(potential, SumPotential) else potential
 
 
 def _calibrated_committee(committee: Committee, known: Sequence[Structure], judges: Sequence[Structure]) -> Committee:

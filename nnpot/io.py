@@ -176,7 +176,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, str]:
     if isinstance(path, Potential):
         raise TypeError("nnpot.describe reads a file; write print(potential)")
     path, potential = model_at(path), load(path)
-    summary = {name: str(value) for name, value in read_summary(path).items() if name != "recipe"}
+    summary = {name: _in_words(value) for name, value in read_summary(path).items() if name != "recipe"}
     return {
         "file": format_of(path),
         "kind": type(potential).__name__,
@@ -188,6 +188,10 @@ def describe(path: str | os.PathLike[str]) -> dict[str, str]:
         **(aot.read_rows(path) if isinstance(potential, aot.AOTPotential) else _guards(potential)),
         "modules": str(potential),
     }
+
+
+def _in_words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _guards(potential: Potential) -> dict[str, str]:

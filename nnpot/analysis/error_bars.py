@@ -115,7 +115,7 @@ class Grades:
         worst = sorted(((g, k) for k, g in self.by_frame().items() if g > EDGE), reverse=True)
         named = ", ".join(f"{k} ({three_digits(g)})" for g, k in worst[:_SHOWN])
         more = f" and {len(worst) - _SHOWN} more" if len(worst) > _SHOWN else ""
-        return told + (f": frame{'s' if len(worst) > 1 else ''} {named}{more}" if worst else "")
+        return told + (f": frame{'s' if len(worst) > 1 else ''} {named}{more}, counted from 0" if worst else "")
 
 
 def rank_correlation(a: Array, b: Array) -> float | None:
@@ -185,8 +185,9 @@ def sentences(bars: Mapping[str, ErrorBars], grades: Grades, *, calibrates: bool
     said = {"energy": "energy per atom"}
     ratios = ", ".join(f"{said.get(name, name)} {one.in_words()}" for name, one in bars.items())
     told = "; its error bars were calibrated with these structures" if calibrates else ""
-    what = "RMS" if all(one.interval is None for one in bars.values()) else f"RMS; {INTERVAL_NAME}"
-    return [f"error found / expected by the model ({what}): {ratios}{told}", grades.in_words()]
+    has_none = all(one.interval is None for one in bars.values())
+    scatter = f"of fewer than {FEWEST} structures, too few for an interval" if has_none else INTERVAL_NAME
+    return [f"error found / expected by the model (RMS, 1 at best; {scatter}): {ratios}{told}", grades.in_words()]
 
 
 def between(interval: tuple[float, float]) -> str:

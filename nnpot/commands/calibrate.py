@@ -1,6 +1,7 @@
 """`nnpot calibrate`: let a finished model know how large its errors are likely to be."""
 
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,16 @@ def calibrate(
     which = " that it was not trained on" if train is not None else ", any of which it may have been trained on"
     print(f"{in_words(unseen, which)}\nwritten: {path}")
     return path
+
+
+def command(model: Path, train: str) -> str:
+    """Return what to enter for error bars of a model.
+
+    Args:
+        model: Its file.
+        train: What it was trained on, as words of a command.
+    """
+    return f"{shlex.join(['nnpot', 'calibrate', str(model)])} UNSEEN --train {train}"
 
 
 def _other_train(summary: Mapping[str, Any], named: str) -> str:

@@ -16,6 +16,8 @@ from nnpot.analysis.report.facts import Facts, main_of, some_of
 from nnpot.analysis.report.inside import inside_core
 from nnpot.analysis.report.page import page
 from nnpot.analysis.speed import measured
+from nnpot.calibration import can_be_calibrated
+from nnpot.commands import calibrate
 from nnpot.doctor.consultation import Consultation, consult
 from nnpot.heads import complaint_of_charges
 from nnpot.io import load, read_summary
@@ -77,6 +79,8 @@ def evaluate(
             "%s is called as the file that the model was trained on, whose errors say little about new structures",
             as_words(data),
         )
+    if not potential.is_calibrated:
+        log.info("%s", _without_error_bars(model, potential))
     for note in notes_on_error_bars(str(read_summary(model).get("uncertainty", "")), short_name(data)):
         log.warning("%s", note)
     result = evaluate_potential(potential, structures)
@@ -104,6 +108,15 @@ def _may_be_trained_on(model: Path, data: Sources, n: int) -> bool:
     told = read_summary(model)
     name = told.get("training file", told.get("training files"))
     return name == short_name(data) and n >= int(told.get("training structures", 0))
+
+
+def _without_error_bars(model: Path, potential: Potential) -> str:
+    """That a model does not know how large its errors are, and how it gets to know where it can."""
+    told = "the model does not know how large its errors are"
+    if not can_be_calibrated(potential):
+        return told
+    train = str(read_summary(model).get("training file", "TRAIN"))
+    return f"{told}; for error bars: {calibrate.command(model, shlex.quote(train))}"
 
 
 def notes_on_error_bars(calibrated: str, named: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -16,13 +15,14 @@ from nnpot.analysis.comparison import NOTHING
 from nnpot.analysis.evaluate import evaluate_potential, rmse_key
 from nnpot.analysis.wording import printed
 from nnpot.batch import require_elements
+from nnpot.commands import calibrate
 from nnpot.elements import elements_of
 from nnpot.formats import nnpot
 from nnpot.io import Committee, format_of, load, model_at, read_summary, save
 from nnpot.label_names import LabelKeys
 from nnpot.labels import LABELS, Label
 from nnpot.potential import Potential
-from nnpot.reading import Sources, as_words, read_labelled, require_labels, short_name
+from nnpot.reading import as_words, read_labelled, require_labels, short_name
 from nnpot.reading.sources import sources_of
 from nnpot.structure import Structure
 from nnpot.training.core import with_core
@@ -93,7 +93,7 @@ def merge(
     told = f"{share:g} of these weights, the rest of {_origin(new)}, energies fitted to {short_name(data)}"
     summary = {name: value for name, value in read_summary(new).items() if name not in _OF_WEIGHTS}
     save(models[share], path, {**summary, "merged": told})
-    print(f"written: {path}, without error bars; for these: {_calibrate(path, data)}")
+    print(f"written: {path}, without error bars; for these: {calibrate.command(path, as_words(data))}")
     return path
 
 
@@ -197,10 +197,6 @@ def _table(
 
 def _cell(errors: Mapping[str, float], label: Label) -> str:
     return f"{errors[key]:.4g}" if (key := rmse_key(label)) in errors else NOTHING
-
-
-def _calibrate(path: Path, data: Sources) -> str:
-    return f"{shlex.join(['nnpot', 'calibrate', str(path)])} UNSEEN --train {as_words(data)}"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -43,7 +43,10 @@ def error_bars(facts: Facts) -> str:
         "structures decide."
     )
     if facts.kind == "validation":
-        told += " Here it is 1 by itself: these are the structures that it was calibrated with."
+        told += (
+            " These are the structures that it was calibrated with, so that it says little of others: of forces it is "
+            "about 1 by itself; of energies and stresses it may differ, since errors of training structures count, too."
+        )
     return f'<p>{told}</p><p>{grades.in_words()}.</p><div class="figures">{"".join(drawn)}</div>' + table(head, rows)
 
 

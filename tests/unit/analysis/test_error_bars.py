@@ -104,11 +104,16 @@ def interval(bars: ErrorBars) -> tuple[float, float]:
 def test_frames_beyond_the_data_are_named_the_farthest_first() -> None:
     grades = Grades(np.array([0.5, 1.2, 0.1, 3.0, 1.0]), ("",) * 5, np.array([0, 0, 1, 2, 2]))
     assert grades.beyond == pytest.approx(0.4)
-    assert grades.in_words() == "2 of 5 atoms are beyond the training data (γ > 1): frames 2 (3.00), 0 (1.20)"
+    assert (
+        grades.in_words()
+        == "2 of 5 atoms are beyond the training data (γ > 1): frames 2 (3.00), 0 (1.20), counted from 0"
+    )
     one = Grades(np.array([0.5, 1.2]), ("",) * 2, np.array([0, 1]))
-    assert one.in_words() == "1 of 2 atoms is beyond the training data (γ > 1): frame 1 (1.20)"
+    assert one.in_words() == "1 of 2 atoms is beyond the training data (γ > 1): frame 1 (1.20), counted from 0"
     many = Grades(np.full(9, 2.0), ("",) * 9, np.arange(9))
-    assert many.in_words().endswith("frames 8 (2.00), 7 (2.00), 6 (2.00), 5 (2.00), 4 (2.00) and 4 more")
+    assert many.in_words().endswith(
+        "frames 8 (2.00), 7 (2.00), 6 (2.00), 5 (2.00), 4 (2.00) and 4 more, counted from 0"
+    )
     assert Grades(np.full(3, 0.9), ("",) * 3, np.arange(3)).in_words().endswith("(γ > 1)")
 
 
@@ -137,7 +142,7 @@ def test_an_evaluation_has_them_in_the_units_of_its_errors(
 def test_the_text_and_the_json_tell_the_ratios(result: Evaluation) -> None:
     lines = table(result, "t").splitlines()
     told = f"energy per atom {result.error_bars['energy'].in_words()}, forces {result.error_bars['forces'].in_words()}"
-    assert lines[-2].startswith(f"error found / expected by the model (RMS; 90 % interval): {told}, stress ")
+    assert lines[-2].startswith(f"error found / expected by the model (RMS, 1 at best; 90 % interval): {told}, stress ")
     assert " to " in told
     assert lines[-1] == result.grades.in_words()
     errors = result.errors()

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -54,6 +55,11 @@ def test_a_training_leaves_a_model_that_knows_its_errors(runs: dict[str, Path]) 
     assert known.predict(s).unknown.keys() == OF_ATOMS.keys()
 
 
+def test_the_page_of_a_training_says_that_its_error_bars_were_made_to_agree(runs: dict[str, Path]) -> None:
+    text = (runs["known"] / "report.html").read_text()
+    assert "These are the structures that it was calibrated with, so that it says little of others" in text
+
+
 def test_a_finished_model_gets_the_same(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "new.nnpot"
     model = runs["unknown"] / "model.nnpot"
@@ -63,6 +69,25 @@ def test_a_finished_model_gets_the_same(runs: dict[str, Path], tmp_path: Path, c
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert read_summary(out)["uncertainty"] == "of validation.xyz, trained on train.xyz"
+
+
+def test_of_a_model_without_error_bars_that_is_told_and_how_it_gets_some(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(runs["train"].parent)  # from where the training file has the name that the model gives it
+    bare, told = save(load(runs["unknown"]), tmp_path / "bare.nnpot", read_summary(runs["unknown"])), "for error bars: "
+    main(["evaluate", str(bare), str(runs["unseen"])])
+    line = next(x for x in caplog.messages if told in x)
+    assert line.startswith("the model does not know how large its errors are")
+    words = shlex.split(line.split(told)[1].replace("UNSEEN", str(runs["unseen"])))
+    assert words[0] == "nnpot"
+    main(words[1:])
+    assert load(tmp_path / "bare-calibrated.nnpot").is_calibrated
+    caplog.clear()
+    main(["evaluate", str(tmp_path / "bare-calibrated.nnpot"), str(runs["unseen"])])
+    main(["evaluate", str(save(ZBL(("Cu", "Au")), tmp_path / "zbl.nnpot")), str(runs["unseen"])])
+    assert told not in caplog.text
+    assert "the model does not know how large its errors are" in caplog.messages
 
 
 def test_an_element_that_it_does_not_know_is_told_with_its_frame(
@@ -250,7 +275,7 @@ def test_of_a_committee_the_spread_is_scaled(
     capsys.readouterr()
     main(["evaluate", str(path), str(runs["unseen"]), "--report", str(page)])
     told = capsys.readouterr().out.replace("1.00", "1")
-    assert "expected by the model (RMS): energy per atom 1, forces 1, stress 1" in told
+    assert "(RMS, 1 at best; of fewer than 10 structures, too few for an interval): energy per atom 1, forces 1" in told
     assert Page(page.read_text()).faults == []
     main(["predict", str(path), str(runs["unseen"]), str(out)])
     frame = read(out)
