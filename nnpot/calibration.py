@@ -234,17 +234,21 @@ def _fill(uncertainty: Uncertainty, s: int, hidden: Hidden) -> Array:
 
 
 def _edged(points: Array, structures: NDArray[np.int64]) -> tuple[Clusters, Array]:
-    """Clusters whose edge leaves out a few of the atoms that they were not made of, and how far all are from such."""
+    """Clusters whose edge leaves out a few of the atoms that they were not made of, and how far all are from such.
+
+    Nor does it leave out more of those that they were made of: other clusters, which k-means may end in, have others.
+    """
     fold = np.unique(structures, return_inverse=True)[1] % FOLDS
     clusters = Clusters.of(points, DIRECTIONS, CLUSTERS)
     distances, is_outside = clusters.distances(points), np.zeros(len(points), bool)
+    own_edge = float(np.quantile(distances, 1 - OUTSIDE))
     for k in range(FOLDS):
         own = fold == k
         if own.any() and (~own).sum() > 1:
             distances[own] = Clusters.of(points[~own], DIRECTIONS, CLUSTERS).distances(points[own])
             is_outside |= own
     edge = float(np.quantile(distances[is_outside], 1 - OUTSIDE)) if is_outside.any() else 1.0
-    scale = 1 / max(edge, LEAST_EDGE)
+    scale = 1 / max(edge, own_edge, LEAST_EDGE)
     return clusters.scaled(scale), scale * distances
 
 

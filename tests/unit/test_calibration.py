@@ -371,6 +371,24 @@ def test_few_atoms_of_unseen_structures_are_beyond_the_edge_and_what_is_far_away
     assert OUTSIDE == 0.002
 
 
+@pytest.mark.parametrize("farther", [1.0, 30.0])
+def test_two_of_a_thousand_training_atoms_are_beyond_the_edge_whatever_clusters_there_are(
+    farther: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = structures(60, 0)
+    found, per_element = Clusters.of, {int(sum((s.numbers == z).sum() for s in known)) for z in (29, 79)}
+
+    def of(points: np.ndarray, *sizes: int) -> Clusters:
+        """Those of all atoms of an element have the atoms farther away than those of parts of them have."""
+        return found(points, *sizes).scaled(farther if len(points) in per_element else 1.0)
+
+    monkeypatch.setattr(Clusters, "of", of)
+    model = calibrated(potential(), known, structures(12, 7))
+    for z in (29, 79):
+        grades = torch.cat([model.predict(s).extrapolation[s.numbers == z] for s in known])
+        assert float((grades > 1).double().mean()) <= OUTSIDE + 1 / len(grades)
+
+
 def test_it_is_the_same_beside_a_repulsion() -> None:
     whole = SumPotential(potential(), ZBL(ELEMENTS))
     new = calibrated(whole, learned(whole), structures(12, 7))
