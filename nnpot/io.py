@@ -15,6 +15,7 @@ from nnpot import compositions
 from nnpot.committee import Committee as Committee  # as nnpot.Committee, which reads its members
 from nnpot.committee import Member, read_members_by
 from nnpot.core import Core
+from nnpot.fingerprints import KEY as FINGERPRINTS
 from nnpot.formats import aot, n2p2, nnpot
 from nnpot.formats.n2p2.conventions import INPUT
 from nnpot.machine.build import complaint
@@ -29,6 +30,9 @@ UNITS = "eV, Å"
 
 MODEL = "model.nnpot"
 """Name of the model file in the folder of a training run."""
+
+_HIDDEN = {"recipe", FINGERPRINTS}
+"""What a model file says that is too long to be shown."""
 
 _MOST_OTHERS, _SHOWN = 200, 3
 """Number of models that are looked for in place of one that is missing, and that are named."""
@@ -176,7 +180,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, str]:
     if isinstance(path, Potential):
         raise TypeError("nnpot.describe reads a file; write print(potential)")
     path, potential = model_at(path), load(path)
-    summary = {name: _in_words(value) for name, value in read_summary(path).items() if name != "recipe"}
+    summary = {name: _in_words(value) for name, value in read_summary(path).items() if name not in _HIDDEN}
     return {
         "file": format_of(path),
         "kind": type(potential).__name__,

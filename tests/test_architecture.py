@@ -5,7 +5,7 @@ layer  packages and modules                                                     
 =====  =======================================================================  ================================
 0      structure, batch, prepared, elements, labels, label_names, spec,          layer 0 only
        guesses, torch_compile, torch_exports, machine, native, units,
-       simulation, html, compositions
+       simulation, html, compositions, fingerprints
 1      functional/, neighbors, reading/                                         layer 0
 2      descriptors/, nn/, copies, closest                                       layers 0–1
 3      potential, prediction, hessian, heads, tables, trainable_potential,       layers 0–2, each other
@@ -33,7 +33,8 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     (
         *("structure", "batch", "prepared", "elements", "labels", "label_names", "spec", "guesses"),
-        *("torch_compile", "torch_exports", "machine", "native", "units", "simulation", "html", "compositions"),
+        *("torch_compile", "torch_exports", "machine", "native", "units", "simulation", "html"),
+        *("compositions", "fingerprints"),
     ),
     ("functional", "neighbors", "reading"),
     ("descriptors", "nn", "copies", "closest"),

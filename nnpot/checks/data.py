@@ -9,8 +9,8 @@ from nnpot.analysis.error_bars import INTERVAL_NAME, Grades, between
 from nnpot.analysis.evaluate import Evaluation, Labelled, evaluate_potential
 from nnpot.analysis.report.verdict import POOR, UNEVEN, frames_in_words
 from nnpot.analysis.wording import with_unit
-from nnpot.checks.line import NO_GRADE, Found, Limits, Line, NotLooked, number
-from nnpot.checks.subject import Role, Subject, has_pairs
+from nnpot.checks.line import NO_GRADE, TRAINED, Found, Limits, Line, NotLooked, number
+from nnpot.checks.subject import Subject, has_pairs
 from nnpot.checks.verdict import DYNAMICS
 from nnpot.labels import LABELS
 from nnpot.structure import Structure
@@ -29,11 +29,8 @@ OF_FRAME = Limits(10.0, np.inf)
 LEAST_ATOMS = 10
 """Number of atoms of an element from which its error is judged."""
 
-NO_TEST: dict[Role, str] = {
-    "training": "the model was trained on these structures; its errors there are smaller",
-    "validation": "its error bars were made to agree with these structures; others tell",
-}
-"""Why errors of some structures are not compared with what is expected of them."""
+VALIDATED = "its error bars were made to agree with these structures; others tell"
+"""Why errors of those that validated are not compared with what is expected of them."""
 KNOWN = Limits(2.0, np.inf, "", "within")
 """Errors found over those that the model expects: 0.7 to 1.4 is usual for data like those of the training, 2 for
 hotter ones."""
@@ -97,17 +94,24 @@ def _errors(subject: Subject, result: Evaluation, structures: Sequence[Structure
         yield from _of_elements(result.labels["forces"])
         yield from _of_types(result.labels["forces"])
         yield from _of_frames(result.labels["forces"], structures)
-    if not subject.potential.is_calibrated:
-        yield NotLooked("data", EXPECTED, "the model does not know how large its errors are; nnpot calibrate lets it")
-    elif not result.error_bars:
-        yield NotLooked("data", EXPECTED, "the structures have neither energies nor forces nor stresses as labels")
-    elif why := NO_TEST.get(subject.role):
+    if why := _no_measure(subject, result):
         yield NotLooked("data", EXPECTED, why)
         return
     for name, bars in result.error_bars.items():
         of_sets = f" ({INTERVAL_NAME} {between(bars.interval)})" if bars.interval else ""
         seen = f"errors of {name} are {bars.ratio:.2g} times what the model expects{of_sets}"
         yield Line.judged("data", f"{name}: {EXPECTED}", KNOWN, bars.ratio, seen, "its own error bars")
+
+
+def _no_measure(subject: Subject, result: Evaluation) -> str:
+    """Why errors are not compared with what the model expects of them; empty if they are."""
+    if subject.role == "training":
+        return TRAINED
+    if not subject.potential.is_calibrated:
+        return "the model does not know how large its errors are; nnpot calibrate lets it"
+    if not result.error_bars:
+        return "the structures have neither energies nor forces nor stresses as labels"
+    return VALIDATED if subject.role == "validation" else ""
 
 
 def _beyond(subject: Subject, structures: Sequence[Structure], name: str, grades: Grades | None = None) -> Found:

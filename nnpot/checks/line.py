@@ -133,6 +133,9 @@ NO_TIME = "there was no time left"
 NO_GRADE = "the model does not know where it extrapolates; nnpot calibrate lets it"
 """Why γ was not looked at."""
 
+TRAINED = "the model was trained on these structures; its errors there are smaller"
+"""Why errors of structures are no measure of those of others."""
+
 Found = Iterator[Line | NotLooked]
 """What a check yields."""
 

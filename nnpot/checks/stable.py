@@ -23,6 +23,9 @@ from nnpot.uncertainty import GRADE
 
 Array = NDArray[np.float64]
 
+FRICTION = 5.0
+"""Of the hot dynamics, in 1/ps: by e^(−1) in 0.2 ps, about, heat is taken up."""
+
 HOTTER = 1.5
 """Temperature of the hot dynamics over that of the data: what is stable there is so with a margin at the latter."""
 
@@ -39,7 +42,7 @@ CLOSEST = Limits(0.8, 0.65, "", "≥")
 
 HEAT = Limits(6.0, 20.0, "σ")
 """Temperature above that of the thermostat in the later half of a run, in standard deviations √(2/3N) of that of N
-atoms, averaged over 50 fs."""
+atoms, averaged over 50 fs, less what is left of the heat that the start had as potential energy."""
 
 FALL = Limits(0.3, 1.5, "eV/atom")
 """Fall of the potential energy in hot dynamics below the lowest structure of the same composition: nothing falls in
@@ -260,7 +263,7 @@ def _hot_run(
     start = float("nan")
     try:
         start = atoms.get_potential_energy() / n
-        dynamics = langevin(atoms, temperature, timestep_of(structure), 5.0, subject.generator(80 + k))
+        dynamics = langevin(atoms, temperature, timestep_of(structure), FRICTION, subject.generator(80 + k))
         for sample in range(round(1e3 * picoseconds / SAMPLED) + 1):
             if sample:
                 dynamics.run(every)
@@ -350,10 +353,13 @@ def constant_pressure(subject: Subject, temperature: float, picoseconds: float) 
 def _heat(run: HotRun, temperature: float) -> float:
     """Highest temperature of the later half, averaged over 50 fs, above that of the thermostat, in standard deviations.
 
-    At the start the energy of structures of a hotter or quantum ensemble becomes heat, which the thermostat takes up.
+    At the start the energy of structures of a hotter or quantum ensemble becomes heat, which the thermostat takes up:
+    what is left of it by then, at most, does not count.
     """
-    width = min(5, len(run.temperatures))
-    averaged = np.convolve(run.temperatures, np.ones(width) / width, mode="valid")
+    released = -np.minimum.accumulate(np.minimum(run.energies, 0.0)) * 2 / (3 * units.kB)
+    left = run.temperatures - released * np.exp(-1e-3 * FRICTION * run.times)
+    width = min(5, len(left))
+    averaged = np.convolve(left, np.ones(width) / width, mode="valid")
     averaged = averaged[len(averaged) // 2 :]
     return float((averaged.max() / temperature - 1.0) / np.sqrt(2.0 / (3.0 * run.n_atoms)))
 

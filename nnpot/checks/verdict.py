@@ -9,11 +9,13 @@
    failed, then "look before" with what is to be looked at.
 4. Of a model that does not know where it extrapolates it is said in the end that this was not looked at: without that
    line a verdict would be the better, the less a model knows.
+5. If all data are structures that the model was trained on, it is said that its errors on others were not looked at:
+   the fewer train, the better they are known by heart.
 """
 
 from collections.abc import Sequence
 
-from nnpot.checks.line import NO_GRADE, Line, NotLooked, Status
+from nnpot.checks.line import NO_GRADE, TRAINED, Line, NotLooked, Status
 
 DYNAMICS = "dynamics"
 """What lines bar that bear on dynamics at the temperature that was looked at."""
@@ -58,6 +60,8 @@ def _sentences(
     sentences = sentences or [(f"nothing speaks against it in what was looked at, {DYNAMICS} not included", "")]
     if any(one.why == NO_GRADE for one in not_looked):
         sentences.append(("where it extrapolates was not looked at", f", since {NO_GRADE}"))
+    if any(one.why == TRAINED for one in not_looked):
+        sentences.append(("errors on new structures were not looked at", f", since {TRAINED}"))
     return sentences
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jsonargparse import ArgumentParser
 
 from nnpot.batch import require_elements
 from nnpot.calibration import calibrated, in_words, judges_among
+from nnpot.fingerprints import Fingerprints, apart_from
 from nnpot.io import Committee, load, read_summary, save
 from nnpot.label_names import LabelKeys
 from nnpot.potential import Potential
@@ -48,7 +48,7 @@ def calibrate(
     Raises:
         FileNotFoundError: If a file is not there.
         ValueError: If a file cannot be read, the model has no hidden layers of nnpot, there are too few structures with
-            energies and forces, they hold another element, or all of them are among `train`.
+            energies and forces, they hold another element, or all of them were trained on.
     """
     potential = load(model, torch.float32)
     unseen, found = read_labelled(data, keys, "--keys.{label} {name}")
@@ -61,16 +61,19 @@ def calibrate(
         if told := _other_train(read_summary(model), short_name(train)):
             log.warning("%s", told)
     else:
+        unseen = _not_trained_on(unseen, read_summary(model))
         known = ()
         knows = isinstance(potential, Committee) and all(member.is_calibrated for member in potential)
-        log.warning("%s", _without_train([] if knows else unseen, read_summary(model), short_name(data)))
+        if told := _without_train([] if knows else unseen, read_summary(model), short_name(data)):
+            log.warning("%s", told)
     path = model.with_name(f"{model.stem}-calibrated.nnpot") if out is None else out
     of = short_name(data) if train is None else f"{short_name(data)}, trained on {short_name(train)}"
     new = calibrated(potential, known, unseen)
     if told := _beyond(new, unseen):
         log.warning("%s", told)
     save(new, path, {**read_summary(model), "uncertainty": f"of {of}"})
-    which = " that it was not trained on" if train is not None else ", any of which it may have been trained on"
+    is_known = train is not None or Fingerprints.in_summary(read_summary(model)) is not None
+    which = " that it was not trained on" if is_known else ", any of which it may have been trained on"
     print(f"{in_words(unseen, which)}\nwritten: {path}")
     return path
 
@@ -116,8 +119,7 @@ def without_known(unseen: Sequence[Structure], known: Sequence[Structure], named
     Raises:
         ValueError: If none is left.
     """
-    trained = {_places(s) for s in known}
-    left = [s for s in unseen if _places(s) not in trained]
+    left = apart_from(unseen, known)
     n = len(unseen) - len(left)
     if not left:
         raise ValueError(
@@ -129,22 +131,31 @@ def without_known(unseen: Sequence[Structure], known: Sequence[Structure], named
     return left
 
 
-def _places(structure: Structure) -> bytes:
-    """Equal for equal elements, cells and positions, to 1e-5 Å."""
-    numbers = [np.round(x.numpy(), 5) + 0.0 for x in (structure.positions, structure.cell)]
-    return b"".join(x.tobytes() for x in (structure.numbers.numpy(), *numbers))
+def _not_trained_on(unseen: Sequence[Structure], summary: Mapping[str, Any]) -> list[Structure]:
+    """Leave out structures that the model was trained on by what its file says.
+
+    Raises:
+        ValueError: If none is left.
+    """
+    trained_on = Fingerprints.in_summary(summary)
+    if trained_on is None or not (told := trained_on.in_words(unseen)):
+        return list(unseen)
+    left = [s for s, is_known in zip(unseen, trained_on.known(unseen), strict=True) if not is_known]
+    if not left:
+        raise ValueError(f"{told}: give labelled structures that it has not seen")
+    log.warning("left out: %s", told)
+    return left
 
 
 def _without_train(measured_from: Sequence[Structure], summary: Mapping[str, Any], named: str) -> str:
-    """What to know where the training structures are not given."""
-    trained = str(summary.get("training file", ""))
-    told = f"--train {trained or 'TRAIN'} is not given: "
-    if measured_from:
-        told += f"γ will say how far an atom is from {named}, not from the training data; "
-    return (
-        told
-        + f"nobody can tell whether the model was trained on structures of {named}, whose errors are too small then"
+    """What to know where the training structures are not given; empty if the model and its members know all of it."""
+    of_grades = f"γ will say how far an atom is from {named}, not from the training data" if measured_from else ""
+    of_errors = (
+        f"nobody can tell whether the model was trained on structures of {named}, whose errors are too small then"
     )
+    told = [of_grades, "" if Fingerprints.in_summary(summary) else of_errors]
+    trained = str(summary.get("training file", "TRAIN"))
+    return f"--train {trained} is not given: {'; '.join(filter(None, told))}" if any(told) else ""
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -12,9 +12,11 @@ from jsonargparse import ArgumentParser
 from nnpot.batch import require_elements
 from nnpot.checks import Page, Status, Subject, examine, examine_shortly
 from nnpot.checks.picture import picture
+from nnpot.checks.subject import Role
 from nnpot.commands.calculators import calculator_of
+from nnpot.fingerprints import Fingerprints
 from nnpot.formats.aot import AOTPotential
-from nnpot.io import load
+from nnpot.io import load, read_summary
 from nnpot.label_names import LabelKeys
 from nnpot.machine.files import write_atomically
 from nnpot.reading import Sources, read_labelled, read_structures
@@ -76,10 +78,12 @@ def check(
     labelled: Sequence[Structure] = read_labelled(data, keys, "--keys.{label} {name}")[0] if data else ()
     used = read_structures(structures) if structures is not None else labelled
     require_elements([*labelled, *(used if structures is not None else ())], potential.elements)
+    role = _role_of(labelled, model)
     if short:
-        page = replace(examine_shortly(potential, labelled, temperature=temperature, used=used), title=str(model))
+        page = examine_shortly(potential, labelled, temperature=temperature, used=used, role=role)
+        page = replace(page, title=str(model))
     else:
-        subject = Subject(potential, tuple(used), tuple(labelled), tuple(exports), beside)
+        subject = Subject(potential, tuple(used), tuple(labelled), tuple(exports), beside, role=role)
         page = examine(subject, temperature, str(model), _tell if sys.stderr.isatty() else (lambda name: None))
     print(page)
     if json is not None:
@@ -89,6 +93,15 @@ def check(
     if page.status == Status.FAILED:
         raise SystemExit(1)
     return page
+
+
+def _role_of(labelled: Sequence[Structure], model: Path) -> Role:
+    """What data were to a model: training if it was trained on most of them, by what its file says, else a test."""
+    trained_on = Fingerprints.in_summary(read_summary(model))
+    if trained_on is None or not (told := trained_on.in_words(labelled)):
+        return "test"
+    log.warning("%s", told)
+    return "training" if 2 * trained_on.count(labelled) > len(labelled) else "test"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

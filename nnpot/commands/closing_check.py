@@ -3,6 +3,7 @@
 import logging
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from nnpot.analysis.report.facts import Facts
 from nnpot.analysis.report.page import page
 from nnpot.checks import Page, examine_shortly, seconds_after
 from nnpot.checks.examination import SHORTEST
-from nnpot.checks.line import GROUPS, MARGIN
+from nnpot.checks.line import GROUPS, MARGIN, Limits, Line
 from nnpot.commands.report import PAGE
 from nnpot.io import load
 from nnpot.machine.files import write_atomically
@@ -22,6 +23,18 @@ log = logging.getLogger("nnpot")
 
 FOUND = "check.json"
 """File of a run: what the check has found."""
+
+
+OF_LABELS = {
+    **dict.fromkeys(("units", "length-unit", "energy-per-atom", "force-sign", "energy-sign"), "any use"),
+    "exchanged-elements": "any use",
+    **dict.fromkeys(("stress-unit", "stress-virial", "stress-sign", "stress-order"), "stresses, densities"),
+}
+"""Kinds of findings of the doctor after which labels of many structures may be wrong, as a model is then that fits them
+well; and for what."""
+
+DOUBTED, NONE = "labels that the doctor doubts", Limits(0, float("inf"))
+"""Name of the line that tells of these, and how many there may be."""
 
 
 def closing_check(facts: Facts, began: float, deadline: float | None = None) -> None:
@@ -47,7 +60,7 @@ def closing_check(facts: Facts, began: float, deadline: float | None = None) -> 
     try:
         potential = load(facts.model, torch.float64)
         left = max(seconds - (time.perf_counter() - now), 0.0)
-        found = examine_shortly(potential, facts.structures, left, role=facts.kind)
+        found = _with_doubts(examine_shortly(potential, facts.structures, left, role=facts.kind), facts.doctor)
         write_atomically(facts.folder / FOUND, found.to_json())
         shown = page(replace(facts, examined=as_shown(found, whole)))
         write_atomically(facts.folder / PAGE, shown, durable=False)
@@ -68,6 +81,22 @@ def command(folder: Path) -> str:
 def not_checked(folder: Path) -> str:
     """Return what is said of a training that was cut short."""
     return f"not checked, since the training was cut short: {command(folder)}"
+
+
+def _with_doubts(found: Page, doctor: Sequence[str]) -> Page:
+    """A page with one more line if the doctor doubts the units, signs or order of the labels: the errors do not tell.
+
+    Args:
+        found: The page.
+        doctor: Lines that it has said at the start of the training.
+    """
+    said = [line.partition(": ")[2] for line in doctor if line.startswith(("stop: ", "look: "))]
+    lines = []
+    for bars in dict.fromkeys(OF_LABELS.values()):
+        kinds = tuple(f"[{kind}]" for kind, of_kind in OF_LABELS.items() if of_kind == bars)
+        if doubts := [line for line in said if line.endswith(kinds)]:
+            lines.append(Line.judged("data", DOUBTED, NONE, len(doubts), "; ".join(doubts), bars))
+    return replace(found, lines=(*found.lines, *lines)) if lines else found
 
 
 def as_shown(found: Page, whole: str) -> Examined:

@@ -2,8 +2,9 @@
 
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser
@@ -19,6 +20,7 @@ from nnpot.analysis.speed import measured
 from nnpot.calibration import can_be_calibrated
 from nnpot.commands import calibrate
 from nnpot.doctor.consultation import Consultation, consult
+from nnpot.fingerprints import Fingerprints
 from nnpot.heads import complaint_of_charges
 from nnpot.io import load, read_summary
 from nnpot.label_names import LabelKeys
@@ -74,14 +76,18 @@ def evaluate(
         log.info(
             "for copies of training structures and other differences from these: nnpot doctor TRAIN %s", as_words(data)
         )
-    if _may_be_trained_on(model, data, len(structures)):
+    summary = read_summary(model)
+    trained_on = Fingerprints.in_summary(summary)
+    if trained_on is not None and (warning := trained_on.in_words(structures)):
+        log.warning("%s", warning)
+    elif trained_on is None and _may_be_trained_on(summary, data, len(structures)):
         log.warning(
             "%s is called as the file that the model was trained on, whose errors say little about new structures",
             as_words(data),
         )
     if not potential.is_calibrated:
         log.info("%s", _without_error_bars(model, potential))
-    for note in notes_on_error_bars(str(read_summary(model).get("uncertainty", "")), short_name(data)):
+    for note in notes_on_error_bars(str(summary.get("uncertainty", "")), short_name(data)):
         log.warning("%s", note)
     result = evaluate_potential(potential, structures)
     print(table(result, title=f"{model} on {found.source}"))
@@ -103,11 +109,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_function_arguments(evaluate, as_positional=False, skip={"model", "data"}, sub_configs=False)
 
 
-def _may_be_trained_on(model: Path, data: Sources, n: int) -> bool:
+def _may_be_trained_on(summary: Mapping[str, Any], data: Sources, n: int) -> bool:
     """Whether so many structures are, by the name of their file, those that a model was trained on."""
-    told = read_summary(model)
-    name = told.get("training file", told.get("training files"))
-    return name == short_name(data) and n >= int(told.get("training structures", 0))
+    name = summary.get("training file", summary.get("training files"))
+    return name == short_name(data) and n >= int(summary.get("training structures", 0))
 
 
 def _without_error_bars(model: Path, potential: Potential) -> str:
@@ -145,11 +150,13 @@ def _facts(
 ) -> Facts:
     """What the page tells of."""
     summary = read_summary(model)
+    trained_on = Fingerprints.in_summary(summary)
+    n_trained_on = 0 if trained_on is None else trained_on.count(structures)
     return Facts(
         title=f"{model.name} on {short_name(data)}",
         model=model,
         potential=potential,
-        kind="test",
+        kind="training" if 2 * n_trained_on > len(structures) else "test",
         structures=structures,
         evaluation=result,
         data=some_of(shlex.split(as_words(data))),
@@ -161,4 +168,5 @@ def _facts(
         summary=summary,
         speed=measured(potential, structures, torch.get_num_threads()),
         members=by_member(potential, structures),
+        trained_on="" if trained_on is None else trained_on.in_words(structures),
     )

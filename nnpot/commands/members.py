@@ -11,6 +11,8 @@ from nnpot.calibration import calibrated, in_words
 from nnpot.commands.closing_check import closing_check
 from nnpot.commands.committee_report import parts_of_members, report_of_committee
 from nnpot.committee import Committee
+from nnpot.fingerprints import KEY as FINGERPRINTS
+from nnpot.fingerprints import Fingerprints
 from nnpot.io import MODEL, load, read_summary, save
 from nnpot.machine.signals import InterruptedRunError
 from nnpot.training.processes import is_first
@@ -62,10 +64,12 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
     if not is_first(settings["trainer"]):  # which tells
         return out / MODEL
     of_members = [read_summary(folder / MODEL) for folder in folders]
-    of_one = {"validation errors", "errors on training structures"}
+    of_one = {"validation errors", "errors on training structures", FINGERPRINTS}
     summary = {**{name: told for name, told in of_members[0].items() if name not in of_one}, "members": n}
     if all("minutes" in told for told in of_members):
         summary["minutes"] = round(sum(told["minutes"] for told in of_members), 2)
+    if (trained_on := Fingerprints.in_summaries(of_members)) is not None:
+        summary |= trained_on.summary
     committee, told = _calibrated(Committee([load(folder) for folder in folders]), folders, settings)
     log.info("%s", told)
     save(committee, out / MODEL, {**summary, **({"uncertainty": told} if committee.is_calibrated else {})})

@@ -10,6 +10,7 @@ import torch
 
 from nnpot import calibration, compositions
 from nnpot.elements import is_free_atom
+from nnpot.fingerprints import Fingerprints, apart_from
 from nnpot.io import MODEL, load, read_summary, save
 from nnpot.labels import LABELS
 from nnpot.neighbors import single_batch
@@ -90,12 +91,19 @@ def with_error_bars(potential: Potential, result: Checkpoint, split: Split) -> P
     """
     if not result.record.settings.get("uncertainty", False) or needs_twin(split):
         return potential
+    unseen = apart_from(split.validation, split.train)
+    if n := len(split.validation) - len(unseen):
+        log.warning(
+            "%d of %d validation structures are among the training structures and tell nothing of others",
+            n,
+            n + len(unseen),
+        )
     try:
-        potential = calibration.calibrated(potential, split.train, split.validation)
+        potential = calibration.calibrated(potential, split.train, unseen)
     except ValueError as error:
         log.info("the model does not know how large its errors are: %s", error)
     else:
-        log.info("the model knows how large its errors are likely to be: %s", calibration.in_words(split.validation))
+        log.info("the model knows how large its errors are likely to be: %s", calibration.in_words(unseen))
     return potential
 
 
@@ -145,6 +153,7 @@ def save_result(folder: Path, split: Callable[[], Split], *, quiet: bool = False
     others = [s for s in structures.train if not is_free_atom(s)]
     summary[WEIGHTS] = trained_weights
     summary |= compositions.summary_of((s.numbers.tolist() for s in others), (s.numbers.tolist() for s in free))
+    summary |= Fingerprints.of(structures.train).summary
     save(final, folder / MODEL, summary)
     return final
 

@@ -18,7 +18,7 @@ from nnpot.__main__ import main
 from nnpot.checks import Line, NotLooked, Page, Status, Subject, examination, examine_shortly, seconds_after
 from nnpot.checks import picture as checks_picture
 from nnpot.checks.derivatives import FORCES, STRESS
-from nnpot.checks.line import NO_GRADE, NO_TIME, Limits, number
+from nnpot.checks.line import NO_GRADE, NO_TIME, TRAINED, Limits, number
 from nnpot.checks.picture import picture
 from nnpot.checks.stable import HotRun
 from nnpot.checks.verdict import DYNAMICS, verdict
@@ -97,6 +97,16 @@ def test_what_nobody_knows_of_extrapolation_is_said() -> None:
     page = Page("", (), (line(0.1),), tuple(gaps), 300.0)
     assert page.in_short == "fit for dynamics at 300 K near the training data; where it extrapolates was not looked at"
     assert page.ending().splitlines()[-1] == f"  not looked at, since {NO_GRADE}: hot: largest γ"
+
+
+def test_that_errors_on_new_structures_are_not_known_is_said() -> None:
+    gaps = [NotLooked("data", "errors found / expected", TRAINED)]
+    assert verdict([line(0.1)], 300.0, gaps) == (
+        "fit for dynamics at 300 K near the training data",
+        f"errors on new structures were not looked at, since {TRAINED}",
+    )
+    page = Page("", (), (line(0.1),), tuple(gaps), 300.0)
+    assert page.in_short.endswith("near the training data; errors on new structures were not looked at")
 
 
 def test_a_temperature_that_is_a_guess_is_said_to_be_one() -> None:

@@ -62,6 +62,7 @@ class Facts:
         members: Errors of each member of a committee on the same structures, by the name to show.
         examined: What a check of the model has found.
         is_partly_known: Whether each of the structures was among the training structures of some members.
+        trained_on: That some of the structures of a test were trained on; empty if none was.
     """
 
     title: str
@@ -91,6 +92,7 @@ class Facts:
     members: Mapping[str, Evaluation] = field(default_factory=dict)
     examined: Examined | None = None
     is_partly_known: bool = False
+    trained_on: str = ""
 
     @property
     def n_epochs(self) -> int:

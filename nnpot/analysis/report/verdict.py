@@ -257,7 +257,11 @@ def _of_stages(history: History, course: Course, key: str, command: str) -> Stat
 
 def _validation(facts: Facts) -> Iterator[Statement]:
     n = len(facts.structures)
-    if facts.kind == "training":
+    if facts.trained_on:
+        yield Statement(
+            Mark.LOOK, facts.trained_on, "evaluate on structures that it has not seen", _evaluation_of(facts)
+        )
+    elif facts.kind == "training":
         seen = "no structures were set aside: all errors here are on training structures, those on others are larger"
         advice = "set some aside by --data.validation, or evaluate on a test set"
         yield Statement(Mark.LOOK, seen, advice, _evaluation_of(facts))

@@ -20,6 +20,7 @@ from reports import Page
 from runs import refusal, taking
 
 from nnpot.__main__ import main
+from nnpot.fingerprints import KEY as FINGERPRINTS
 from nnpot.io import Committee, load, read_summary, save
 from nnpot.machine.signals import InterruptedRunError
 from nnpot.potential import Potential
@@ -107,7 +108,9 @@ def labelled_iron() -> Atoms:
 def test_nothing_is_claimed_of_structures_that_nobody_knows(
     runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(["calibrate", str(runs["unknown"] / "model.nnpot"), str(runs["train"]), "--out", str(tmp_path / "new.nnpot")])
+    summary = {name: told for name, told in read_summary(runs["unknown"]).items() if name != FINGERPRINTS}
+    old = save(load(runs["unknown"]), tmp_path / "old.nnpot", summary)  # as of a model that keeps none
+    main(["calibrate", str(old), str(runs["train"]), "--out", str(tmp_path / "new.nnpot")])
     said = capsys.readouterr().out.splitlines()[0]
     assert said == "calibrated with 16 structures, any of which it may have been trained on"
 
@@ -125,6 +128,57 @@ def test_structures_that_it_was_trained_on_are_no_measure(
     assert capsys.readouterr().out.startswith("calibrated with 8 structures")
     theirs = load(runs["known"]).state_dict()
     assert all(torch.equal(x, theirs[name]) for name, x in load(out).state_dict().items())
+
+
+def test_nor_are_they_where_only_the_model_knows_them(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    model, out = runs["unknown"] / "model.nnpot", tmp_path / "new.nnpot"
+    line = refusal(capsys, "calibrate", model, runs["train"], "--out", out)
+    assert "16 of 16 structures are among those that the model was trained on" in line
+    mixed = write(tmp_path / "mixed.xyz", [*read(runs["train"], ":3"), *read(runs["unseen"], ":")])
+    main(["calibrate", str(model), str(mixed), "--out", str(out)])
+    assert "left out: 3 of 11 structures are among those that the model was trained on" in caplog.text
+    assert "nobody can tell" not in caplog.text
+    assert capsys.readouterr().out.startswith("calibrated with 8 structures that it was not trained on\n")
+
+
+def test_validation_structures_that_train_as_well_calibrate_nothing(
+    runs: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = runs["train"].parent
+    both = write(tmp_path / "both.xyz", [*read(runs["train"], ":4"), *read(runs["unseen"], ":6")])
+    config = ["train", "--config", str(folder / "config.yaml"), "--trainer.max_epochs", "1", "--check", "false"]
+    main([*config, "--data.validation", str(both), "--out", str(tmp_path / "run")])
+    assert "4 of 10 validation structures are among the training structures" in caplog.text
+    assert "how large its errors are likely to be: calibrated with 6 structures" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["train.xyz", "renamed.xyz"])
+def test_errors_of_training_structures_are_called_so_whatever_their_file_is_called(
+    name: str,
+    runs: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    data, page, model = write(tmp_path / name, read(runs["train"], ":")), tmp_path / "page.html", str(runs["known"])
+    told = "16 of 16 structures are among those that the model was trained on, whose errors are smaller than those of"
+    main(["evaluate", model, str(data), "--report", str(page)])
+    assert told in caplog.text
+    text = page.read_text()
+    assert told in text
+    assert "16 training structures" in text
+    assert "times the model's error" not in text
+    caplog.clear()
+    capsys.readouterr()
+    with pytest.raises(SystemExit):  # after an epoch it is fit for nothing
+        main(["check", model, str(data), "--short"])
+    assert told in caplog.text
+    assert "the model was trained on these structures; its errors there are smaller" in capsys.readouterr().out
+    caplog.clear()
+    main(["evaluate", model, str(runs["unseen"])])
+    assert "was trained on" not in caplog.text
 
 
 def test_what_error_bars_were_made_of_is_said_where_they_are_judged(

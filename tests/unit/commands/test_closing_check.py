@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from datasets import tiny_config
+from datasets import labelled_alloys, tiny_config
 from reports import Page, examined, facts, structures
 
 from nnpot import checks
@@ -20,6 +20,7 @@ from nnpot.checks import Line, examination
 from nnpot.checks.line import Limits
 from nnpot.commands import closing_check, members, train
 from nnpot.commands.closing_check import FOUND
+from nnpot.doctor import KINDS
 from nnpot.io import load
 from nnpot.machine.signals import TIME_IS_OVER, InterruptedRunError
 from nnpot.training import stop
@@ -74,6 +75,34 @@ def test_a_training_may_end_without_it(again: Path, capsys: pytest.CaptureFixtur
     assert not (again / FOUND).exists()
 
 
+def test_labels_that_the_doctor_doubts_are_in_the_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = labelled_alloys(24)
+    for atoms in frames:
+        results = atoms.calc.results
+        for name in ("energy", "forces"):
+            results[name] = results[name] * 23.06  # kcal/mol
+        results.pop("stress", None)
+    config = tiny_config(tmp_path, frames)
+    run = ["--trainer.max_epochs", "1", "--out", str(tmp_path / "run"), "--check=true", "--data.doctor", "warn"]
+    main(["train", "--config", str(config), *run])
+    said = capsys.readouterr().out
+    found = json.loads((tmp_path / "run" / FOUND).read_text())
+    line = next(one for one in found["lines"] if one["name"] == closing_check.DOUBTED)
+    assert line["status"] == "look"
+    assert line["sentence"].endswith("[units]")
+    assert "look before any use" in said[said.index("verdict: ") :]
+
+
+def test_what_the_doctor_doubts_of_stresses_bars_these_alone() -> None:
+    said = ["structures: 8", "look: they fit as xx yy zz xz yz xy [stress-order]", "noted: two are alike [copies]"]
+    page = closing_check._with_doubts(checks.Page("", (), ()), said)
+    assert [(line.sentence, line.bars) for line in page.lines] == [
+        ("they fit as xx yy zz xz yz xy [stress-order]", "stresses, densities")
+    ]
+    assert closing_check._with_doubts(page, said[:1]) is page
+    assert closing_check.OF_LABELS.keys() <= {*KINDS}
+
+
 def failing(error: BaseException) -> Any:
     def check(*_: Any, **__: Any) -> None:
         raise error
@@ -112,7 +141,7 @@ def test_a_time_limit_leaves_less_time_for_it_but_some(monkeypatch: pytest.Monke
     seen: list[float] = []
     monkeypatch.setattr(closing_check, "load", lambda *_: None)
     monkeypatch.setattr(closing_check, "examine_shortly", lambda *given, **_: seen.append(given[2]))
-    of = cast(Facts, SimpleNamespace(folder=tmp_path, model=tmp_path, structures=[], kind="validation"))
+    of = cast(Facts, SimpleNamespace(folder=tmp_path, model=tmp_path, structures=[], kind="validation", doctor=()))
     now = time.perf_counter()
     for left in (-100.0, 40.0, 100.0):
         closing_check.closing_check(of, now, now + left)

@@ -1,0 +1,102 @@
+"""Which structures a model was trained on, so that it can be said of errors that they are of these.
+
+A model file keeps 32 bits of a hash of each.  Of many it keeps the smallest: whether one was trained on can then be
+told of such whose own is as small, and how many of a set follows from these: a bottom-k sketch, E. Cohen, H. Kaplan,
+Proc. 26th ACM Symposium on Principles of Distributed Computing (2007), 225.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnpot.structure import Structure
+
+KEY = "structure fingerprints"
+"""Name under which a model file keeps them."""
+MOST = 8192
+"""Of how many structures they are kept: 44 kB of text."""
+DECIMALS = 3
+"""Of positions and cells, in Å, to which structures are the same."""
+
+
+def fingerprint_of(structure: Structure) -> int:
+    """Return 32 bits that are the same of the same elements, cell, periodicity and positions, to 1e-3 Å."""
+    numbers = [np.round(x.numpy(), DECIMALS) + 0.0 for x in (structure.positions, structure.cell)]
+    parts = [structure.numbers.numpy().astype("<i8"), *(x.astype("<f8") for x in numbers)]
+    digest = hashlib.sha256(bytes(structure.pbc) + b"".join(x.tobytes() for x in parts)).digest()
+    return int.from_bytes(digest[:4], "little")
+
+
+def apart_from(structures: Sequence[Structure], others: Iterable[Structure]) -> list[Structure]:
+    """Return the structures that are not among others."""
+    known = {fingerprint_of(s) for s in others}
+    return [s for s in structures if fingerprint_of(s) not in known]
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprints:
+    """Fingerprints of structures.
+
+    Attributes:
+        values: In ascending order, the smallest `MOST` of them at most.
+    """
+
+    values: NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, structures: Iterable[Structure]) -> "Fingerprints":
+        """Return those of structures of more than one atom: a free atom is the same in all data."""
+        found = {fingerprint_of(s) for s in structures if len(s) > 1}
+        return cls(np.array(sorted(found)[:MOST], np.uint32))
+
+    @classmethod
+    def in_summaries(cls, summaries: Iterable[Mapping[str, Any]]) -> "Fingerprints | None":
+        """Return those of several model files together; None if one has none."""
+        of_each = [cls.in_summary(summary) for summary in summaries]
+        known = [one.values for one in of_each if one is not None]
+        return cls(np.unique(np.concatenate(known))[:MOST]) if known and len(known) == len(of_each) else None
+
+    @classmethod
+    def in_summary(cls, summary: Mapping[str, Any]) -> "Fingerprints | None":
+        """Return those of a model file; None if it has none, or none that can be read."""
+        try:
+            return cls(np.frombuffer(base64.b64decode(summary[KEY], validate=True), "<u4"))
+        except (KeyError, TypeError, ValueError, binascii.Error):
+            return None
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """What a model file keeps."""
+        return {KEY: base64.b64encode(self.values.astype("<u4").tobytes()).decode()}
+
+    @property
+    def are_all(self) -> bool:
+        """Whether these are all that there were."""
+        return len(self.values) < MOST
+
+    def known(self, structures: Sequence[Structure]) -> list[bool]:
+        """Whether each structure is among these; of many it may be although it is not said."""
+        found = np.isin([fingerprint_of(s) if len(s) > 1 else -1 for s in structures], self.values)
+        return [bool(x) for x in found]
+
+    def count(self, structures: Sequence[Structure]) -> int:
+        """Return how many structures are among these, or about how many where these are not all."""
+        n = sum(self.known(structures))
+        if self.are_all or not n:
+            return n
+        n_told = sum(fingerprint_of(s) <= int(self.values[-1]) for s in structures if len(s) > 1)
+        return round(n / n_told * len(structures))
+
+    def in_words(self, structures: Sequence[Structure]) -> str:
+        """Say how many structures are among these, whose errors are no measure; empty if none is."""
+        n, about = self.count(structures), "" if self.are_all else "about "
+        if not n:
+            return ""
+        of = f"{about}{n} of {len(structures)} structures {'is' if n == 1 else 'are'}"
+        return f"{of} among those that the model was trained on, whose errors are smaller than those of others"

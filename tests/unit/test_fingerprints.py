@@ -1,0 +1,95 @@
+"""A model knows which structures it was trained on, whatever their file is called."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.io import read, write
+from datasets import labelled_alloys
+
+from nnpot import fingerprints
+from nnpot.fingerprints import KEY, Fingerprints, apart_from, fingerprint_of
+from nnpot.structure import Structure
+
+
+def structures(n: int, seed: int = 0) -> list[Structure]:
+    return [Structure.from_ase(atoms) for atoms in labelled_alloys(n, seed)]
+
+
+def test_it_is_that_of_a_written_number() -> None:
+    water = Atoms("OH2", [[0, 0, 0], [0.9572, 0, 0], [-0.24, 0.9266, 0]])
+    assert fingerprint_of(Structure.from_ase(water)) == 3933430046
+
+
+@pytest.mark.parametrize("name", ["a.xyz", "a.traj", "POSCAR"])
+def test_it_is_the_same_read_from_any_format(name: str, tmp_path: object) -> None:
+    atoms = labelled_alloys(1, 3)[0]
+    path = f"{tmp_path}/{name}"
+    write(path, atoms)
+    again = read(path)
+    assert isinstance(again, Atoms)
+    same = [int(z) for z in again.numbers] == [int(z) for z in atoms.numbers]
+    assert not same or fingerprint_of(Structure.from_ase(again)) == fingerprint_of(Structure.from_ase(atoms))
+    assert same or name == "POSCAR"  # which sorts by element
+
+
+def test_it_is_another_of_other_structures() -> None:
+    s = structures(1)[0]
+    moved, strained = s.positions.clone(), s.cell.clone()
+    moved[0, 0] += 0.002
+    strained[0, 0] += 0.002
+    others = [
+        replace(s, positions=moved),
+        replace(s, cell=strained),
+        replace(s, pbc=(True, True, False)),
+        replace(s, numbers=s.numbers.flip(0) + 1),
+        replace(s, positions=s.positions[1:], numbers=s.numbers[1:], labels={}),
+    ]
+    assert len({fingerprint_of(x) for x in (s, *others)}) == 6
+    labels = {"energy": torch.tensor(1.0, dtype=torch.float64)}
+    assert fingerprint_of(replace(s, labels=labels, name="another.xyz, frame 3")) == fingerprint_of(s)
+
+
+def test_what_was_trained_on_is_counted() -> None:
+    known, others = structures(6), structures(5, 9)
+    one = Fingerprints.in_summary(Fingerprints.of(known).summary)
+    assert one is not None
+    assert one.known([*others, *known]) == [False] * 5 + [True] * 6
+    assert one.count(others) == 0
+    assert one.in_words(others) == ""
+    assert one.in_words([*others, known[2]]).startswith("1 of 6 structures is among those that the model was trained")
+    assert [fingerprint_of(s) for s in apart_from([*known[:2], *others], known)] == [*map(fingerprint_of, others)]
+
+
+def test_free_atoms_are_the_same_in_all_data() -> None:
+    atom = Structure.from_ase(Atoms("Cu"))
+    assert Fingerprints.of([atom, *structures(2)]).count([atom]) == 0
+
+
+def test_of_many_about_how_many_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    many = [Structure.from_ase(Atoms("Cu2", rng.uniform(0, 9, (2, 3)))) for _ in range(3000)]
+    monkeypatch.setattr(fingerprints, "MOST", 500)
+    one = Fingerprints.of(many[:2000])
+    assert len(one.values) == 500
+    assert not one.are_all
+    assert one.count(many[:1000]) == 1000
+    assert one.count(many[1000:3000]) == pytest.approx(1000, rel=0.15)
+    assert one.in_words(many[:1000]).startswith("about 1000 of 1000 structures are")
+    assert one.count(many[2000:]) == 0
+
+
+def test_those_of_several_models_are_put_together() -> None:
+    a, b = structures(3), structures(3, 5)
+    both = Fingerprints.in_summaries([Fingerprints.of(x).summary for x in (a, b)])
+    assert both is not None
+    assert both.count([*a, *b]) == 6
+    assert Fingerprints.in_summaries([Fingerprints.of(a).summary, {}]) is None
+    assert Fingerprints.in_summaries([]) is None
+
+
+@pytest.mark.parametrize("damaged", [{}, {KEY: 3}, {KEY: "abc"}, {KEY: "é"}, {KEY: "QUJD"}])
+def test_a_file_without_any_or_with_damaged_ones_tells_nothing(damaged: dict[str, object]) -> None:
+    assert Fingerprints.in_summary(damaged) is None
