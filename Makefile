@@ -10,6 +10,8 @@ FORMATTED = $(filter-out nnpot/native/api.h nnpot/native/gaunt.h,$(wildcard nnpo
 # tests are shared out to so many processes, file by file, in the order of tests/conftest.py
 WORKERS ?= 2
 SHARED = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# a path instead of a finder, so that a script beside the checkout does not take that folder for the package
+EDITABLE = --quiet --config-settings editable_mode=compat --editable
 RUN = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(VENV)/bin/python
 
 .PHONY: setup demo docs lessons lint test test-all mutants wheel clean
@@ -18,7 +20,7 @@ setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --editable ".[test]"
+	$(VENV)/bin/pip install $(EDITABLE) ".[test]"
 	touch $@
 
 demo: setup
@@ -26,12 +28,12 @@ demo: setup
 
 # examples/lessons/NAME.py to executed notebooks docs/lessons/NAME.ipynb: all, or LESSONS="lecture h2_curve"
 lessons: setup
-	$(VENV)/bin/pip install --quiet --editable ".[docs,lessons]"
+	$(VENV)/bin/pip install $(EDITABLE) ".[docs,lessons]"
 	$(RUN) scripts/lessons.py $(LESSONS)
 
 # stops at any warning, such as a link that leads nowhere
 docs: setup
-	$(VENV)/bin/pip install --quiet --editable ".[docs]"
+	$(VENV)/bin/pip install $(EDITABLE) ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 
 lint: setup
@@ -51,7 +53,7 @@ mutants: setup
 	$(RUN) scripts/mutants.py
 
 wheel: setup
-	$(VENV)/bin/pip install --quiet --editable ".[wheel]"
+	$(VENV)/bin/pip install $(EDITABLE) ".[wheel]"
 	$(VENV)/bin/python scripts/build_wheel.py $(PLATFORM)
 
 clean:

@@ -135,6 +135,7 @@ class OnExtrapolation:
             if limit is None or not size > limit:
                 continue
             message = self._named(atoms, grades, limit) if name == "limit" else self._averaged(name, size, limit)
+            message += f", after {step} steps" if step else ""
             if self.policy == "stop":
                 self.recent.clear()
                 kept = {name: limit, "mean": mean, "expected_force_error": expected}
@@ -164,9 +165,9 @@ class OnExtrapolation:
     def _averaged(self, name: str, size: float, limit: float) -> str:
         frames = f"the last {self.frames} frames that were looked at"
         if name == "mean_limit":
-            return f"the farthest atoms have γ = {_above(size, limit)} on average over {frames} (limit {limit:g})"
+            return f"the farthest atoms have γ = {_above(size, limit)} on average over {frames} (limit {limit:.3g})"
         off = f"forces are expected to be off by {_above(1000 * size, 1000 * limit)} meV/Å"
-        return f"{off}, RMS over all atoms and {frames} (limit {1000 * limit:g} meV/Å)"
+        return f"{off}, RMS over all atoms and {frames} (limit {1000 * limit:.3g} meV/Å)"
 
     @staticmethod
     def _named(atoms: Atoms, grades: Array, limit: float) -> str:

@@ -25,6 +25,10 @@ _SHOWN = 5
 
 FEWEST, INTERVAL = 10, 0.9
 """Number of structures from which an interval of a ratio is told, and how often it holds that of all of their kind."""
+OFF = 2.0
+"""Factor by which errors may differ from what is expected before it is said."""
+ADVICE = "calibrate or train with structures like these"
+"""What to do then."""
 INTERVAL_NAME = f"{100 * INTERVAL:.0f} % interval"
 
 
@@ -187,7 +191,23 @@ def sentences(bars: Mapping[str, ErrorBars], grades: Grades, *, calibrates: bool
     told = "; its error bars were calibrated with these structures" if calibrates else ""
     has_none = all(one.interval is None for one in bars.values())
     scatter = f"of fewer than {FEWEST} structures, too few for an interval" if has_none else INTERVAL_NAME
-    return [f"error found / expected by the model (RMS, 1 at best; {scatter}): {ratios}{told}", grades.in_words()]
+    found = f"error found / expected by the model (RMS, 1 at best; {scatter}): {ratios}{told}"
+    wrong = [] if calibrates else [f"{seen}; {ADVICE}" for seen in complaints(bars)]
+    return [found, *wrong, grades.in_words()]
+
+
+def complaints(bars: Mapping[str, ErrorBars]) -> list[str]:
+    """Say where error bars do not hold: errors of a kind, or forces on a configuration type, off by a factor of two."""
+    told = []
+    for name, one in bars.items():
+        low, high = one.interval or (one.ratio, one.ratio)
+        if low > OFF or high < 1 / OFF:
+            told.append(f"errors of {name} are far {'larger' if low > OFF else 'smaller'} than the model expects")
+    of_types = bars["forces"].ratios() if "forces" in bars else {}
+    off = [f"{name} {two_digits(ratio)}" for name, ratio in of_types.items() if not 1 / OFF <= ratio <= OFF]
+    if off and len(of_types) > 1:
+        told.append(f"error bars of forces do not hold for each configuration type: found / expected {', '.join(off)}")
+    return told
 
 
 def between(interval: tuple[float, float]) -> str:

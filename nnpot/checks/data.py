@@ -50,15 +50,16 @@ def data(subject: Subject, most_structures: int | None = None) -> Found:
         subject: What is examined.
         most_structures: Number of structures that are looked at, spread evenly; all if None.
     """
-    numbers = {atomic_numbers[e] for e in subject.potential.elements}
-    known = _some([s for s in subject.data if set(s.numbers.tolist()) <= numbers and has_pairs(s)], most_structures)
+    of_elements = _of_known_elements(subject)
+    known = _some([s for s in of_elements if has_pairs(s)] or of_elements, most_structures)
     labelled = [s for s in known if s.labels and len(s) > 1]
     result: Evaluation | None = None
     if not known:
         yield NotLooked("data", ERRORS, "no labelled structures given")
     elif not labelled:
         files = files_of(known) or "the data"
-        why = f"{files} has single atoms alone" if any(s.labels for s in known) else f"there are no labels in {files}"
+        is_alone = all(len(s) == 1 for s in known)
+        why = f"there are single atoms alone in {files}" if is_alone else f"there are no labels in {files}"
         yield from (NotLooked("data", name, why) for name in (ERRORS, EXPECTED))
     else:
         try:
@@ -78,6 +79,11 @@ def files_of(structures: Sequence[Structure]) -> str:
     """Return the files that structures are from, in words; empty if they have no names or are from more than three."""
     files = list(dict.fromkeys(s.name.split(", frame ")[0] for s in structures if s.name))
     return " and ".join(files) if len(files) <= 3 else ""
+
+
+def _of_known_elements(subject: Subject) -> list[Structure]:
+    numbers = {atomic_numbers[e] for e in subject.potential.elements}
+    return [s for s in subject.data if set(s.numbers.tolist()) <= numbers]
 
 
 def _some(structures: list[Structure], n: int | None) -> list[Structure]:

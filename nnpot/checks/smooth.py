@@ -183,7 +183,11 @@ def free_atoms(subject: Subject) -> Line | NotLooked:
         if factor is not None and between is not None:
             found.append((factor, energy / len(structure), between))
     if not found:
-        return NotLooked("smooth", ATOMS, "they are not in the data, and nothing is known of such elements")
+        return NotLooked(
+            "smooth",
+            ATOMS,
+            "no free atom of the data has an energy, and no structure is of elements of known cohesion",
+        )
     figure, energy, (low, high) = sorted(found)[len(found) // 2]  # the median
     seen = f"free atoms, which are not in the data, are {energy:.2g} eV/atom above the structures, in matter "
     seen += f"{low:.2g} to {high:.2g}; give isolated atoms with their energies among the training structures"

@@ -10,7 +10,7 @@ import torch
 from jsonargparse import ArgumentParser
 
 from nnpot.batch import require_elements
-from nnpot.calibration import calibrated, in_words, judges_among
+from nnpot.calibration import calibrated, can_be_calibrated, in_words, judges_among
 from nnpot.fingerprints import Fingerprints, apart_from
 from nnpot.io import Committee, load, read_summary, save
 from nnpot.label_names import LabelKeys
@@ -86,6 +86,15 @@ def command(model: Path, train: str) -> str:
         train: What it was trained on, as words of a command.
     """
     return f"{shlex.join(['nnpot', 'calibrate', str(model)])} UNSEEN --train {train}"
+
+
+def advice(model: Path, potential: Potential) -> str:
+    """Say that a model knows neither its errors nor where it extrapolates, and how it gets to know where it can."""
+    told = "the model does not know how large its errors are, nor where it extrapolates"
+    if not can_be_calibrated(potential):
+        return told
+    train = str(read_summary(model).get("training file", "TRAIN"))
+    return f"{told}; for error bars: {command(model, shlex.quote(train))}"
 
 
 def _other_train(summary: Mapping[str, Any], named: str) -> str:

@@ -17,7 +17,6 @@ from nnpot.analysis.report.facts import Facts, main_of, some_of
 from nnpot.analysis.report.inside import inside_core
 from nnpot.analysis.report.page import page
 from nnpot.analysis.speed import measured
-from nnpot.calibration import can_be_calibrated
 from nnpot.commands import calibrate
 from nnpot.doctor.consultation import Consultation, consult
 from nnpot.fingerprints import Fingerprints
@@ -86,7 +85,7 @@ def evaluate(
             as_words(data),
         )
     if not potential.is_calibrated:
-        log.info("%s", _without_error_bars(model, potential))
+        log.info("%s", calibrate.advice(model, potential))
     for note in notes_on_error_bars(str(summary.get("uncertainty", "")), short_name(data)):
         log.warning("%s", note)
     result = evaluate_potential(potential, structures)
@@ -113,15 +112,6 @@ def _may_be_trained_on(summary: Mapping[str, Any], data: Sources, n: int) -> boo
     """Whether so many structures are, by the name of their file, those that a model was trained on."""
     name = summary.get("training file", summary.get("training files"))
     return name == short_name(data) and n >= int(summary.get("training structures", 0))
-
-
-def _without_error_bars(model: Path, potential: Potential) -> str:
-    """That a model does not know how large its errors are, and how it gets to know where it can."""
-    told = "the model does not know how large its errors are"
-    if not can_be_calibrated(potential):
-        return told
-    train = str(read_summary(model).get("training file", "TRAIN"))
-    return f"{told}; for error bars: {calibrate.command(model, shlex.quote(train))}"
 
 
 def notes_on_error_bars(calibrated: str, named: str) -> list[str]:

@@ -29,13 +29,14 @@ from nnpot.training.core import with_core
 from nnpot.training.merging import merged
 from nnpot.training.options import Given
 from nnpot.training.result import WEIGHTS
+from nnpot.training.twin import ERRORS as TWIN_ERRORS
 
 log = logging.getLogger("nnpot")
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the fine-tuned model, whose errors are shown."""
 
-_OF_WEIGHTS = ("validation errors", "errors on training structures", "uncertainty", "core", WEIGHTS)
+_OF_WEIGHTS = ("validation errors", "errors on training structures", TWIN_ERRORS, "uncertainty", "core", WEIGHTS)
 """What a model file says of the fine-tuned model alone."""
 
 

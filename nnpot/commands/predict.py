@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nnpot import compositions
 from nnpot.analysis.error_bars import Grades
 from nnpot.calculator import NNPotCalculator
+from nnpot.commands import calibrate
 from nnpot.extrapolation import OnExtrapolation
 from nnpot.io import load
 from nnpot.label_names import PREDICTED_BY, LabelKeys, total_charge_of
@@ -102,6 +103,8 @@ def predict(
     if calculator.potential.is_calibrated:
         frame_of = np.repeat(np.arange(len(grades)), [len(of_atoms) for of_atoms in grades])
         print(Grades(np.concatenate([np.zeros(0), *grades]), ("",) * len(frame_of), frame_of).in_words())
+    else:
+        log.info("%s", calibrate.advice(model, calculator.potential))
     return out
 
 

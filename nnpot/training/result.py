@@ -148,7 +148,7 @@ def save_result(folder: Path, split: Callable[[], Split], *, quiet: bool = False
     final = with_error_bars(guarded(final, result, structures), result, structures)
     summary = summary_of(result)
     if not result.errors:
-        summary |= {"errors on training structures": in_words(_errors_on(final, structures.train))}
+        summary |= {"errors on training structures": in_words(errors_on(final, structures.train))}
     free = [s for s in structures.train if is_free_atom(s)]
     others = [s for s in structures.train if not is_free_atom(s)]
     summary[WEIGHTS] = trained_weights
@@ -178,8 +178,8 @@ def summary_of(result: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _errors_on(potential: Potential, structures: Sequence[Structure]) -> dict[str, float]:
-    """Errors on structures, or on evenly picked ones, where there was no validation."""
+def errors_on(potential: Potential, structures: Sequence[Structure]) -> dict[str, float]:
+    """Return errors on structures, or on evenly picked ones, in shown units by the keys of JSON files."""
     picked = structures[:: -(-len(structures) // MOST_PREDICTED)]
     errors = {name: LabelErrors(of_all_processes=False) for name in LABELS}  # the first saves alone
     for s in picked:

@@ -27,9 +27,10 @@ from nnpot.training.checkpoint import Checkpoint, Record
 from nnpot.training.data import Split, StructureData
 from nnpot.training.finite import NotFiniteError
 from nnpot.training.loss import LossOptions
+from nnpot.training.metrics import in_words
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
 from nnpot.training.processes import is_alone
-from nnpot.training.result import model_in, model_of, needs_twin, result_of
+from nnpot.training.result import errors_on, model_in, model_of, needs_twin, result_of
 from nnpot.training.run import build_trainer, fit
 from nnpot.training.start import Start, fresh_start, start_from_model
 from nnpot.training.stop import Stop
@@ -42,6 +43,9 @@ SHARE = 0.2
 
 ENOUGH, LARGEST_SHARE = 10, 1 / 3
 """At least so many structures, if that is not too large a part."""
+
+ERRORS = "errors of a twin on unseen structures"
+"""Name under which a model file has them."""
 
 LEAST = 60.0
 """Seconds that it may take, however short the training was."""
@@ -102,8 +106,11 @@ class Twin:
             return model
         told = f"found with {len(unseen)} structures that a twin, trained on the other {len(seen.train)}, has not seen"
         told += cut_short + (_FEW if len(unseen) < ENOUGH else "")
-        save(new, folder / MODEL, {**read_summary(folder / MODEL), "uncertainty": told})
+        errors = in_words(errors_on(twin, unseen))
+        summary = {**read_summary(folder / MODEL), "uncertainty": told, ERRORS: errors}
+        save(new, folder / MODEL, summary)
         log.info("the model knows how large its errors are likely to be: %s", told)
+        log.info("errors of the twin on these, which are about those of the model on new structures: %s", errors)
         return new
 
     def _deadline(self, began: float | None, seconds: float | None) -> float | None:

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from systems import POTENTIALS, SYSTEMS, rattled
 
 from nnpot.calibration import calibrated
 from nnpot.checks import Line, NotLooked, Status, Subject
-from nnpot.checks.data import BEYOND, ELEMENT, EXPECTED, FRAME, TYPE, USED_BEYOND, data
+from nnpot.checks.data import BEYOND, ELEMENT, ERRORS, EXPECTED, FRAME, TYPE, USED_BEYOND, data
 from nnpot.checks.line import NO_GRADE
 from nnpot.checks.subject import Role
 from nnpot.potential import Potential
@@ -61,6 +62,18 @@ def test_errors_of_structures_that_are_known_are_not_compared_with_what_is_expec
     assert not [line for line in found if isinstance(line, Line) and EXPECTED in line.name]
     assert [gap.why.split(";")[0] for gap in found if isinstance(gap, NotLooked) and gap.name == EXPECTED] == [why]
     assert BEYOND in {line.name for line in found}
+
+
+def test_single_atoms_alone_are_looked_at_as_well() -> None:
+    noisy = [s.with_labels(energy=float(s.energy) + 1e-3 * (k % 3 - 1)) for k, s in enumerate(labelled())]
+    alone = Structure.from_ase(Atoms("Cu"), name="atom.xyz, frame 0")
+    found = {one.name: one for one in data(Subject(calibrated(model(), noisy, noisy), (alone,), (alone,)))}
+    line, gap = found[BEYOND], found[ERRORS]
+    assert isinstance(line, Line)
+    assert line.status == Status.LOOK
+    assert line.sentence.startswith("1 of 1 atoms of atom.xyz are beyond the training data (γ > 1), the farthest in")
+    assert isinstance(gap, NotLooked)
+    assert gap.why == "there are single atoms alone in atom.xyz"
 
 
 def test_a_model_that_knows_its_errors_is_compared_with_them() -> None:

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from nnpot.analysis.error_bars import rank_correlation
+from nnpot.analysis.error_bars import ADVICE, complaints, rank_correlation
 from nnpot.analysis.history import FALL, Course, History
 from nnpot.analysis.overfitting import ALIKE, EXCESS, compared, diagnosis, remedy
 from nnpot.analysis.report.closeness import core_of, pairs_of
@@ -77,8 +77,8 @@ def verdict(facts: Facts) -> list[Statement]:
     is good the errors come first.
     """
     parts: tuple[Callable[[Facts], Iterator[Statement]], ...] = (
-        _doctor, _progress, _errors, _validation, _overfitting, _inside, _outliers, _types, _spread, _labels,
-        _closeness, _examined,
+        _doctor, _progress, _errors, _validation, _overfitting, _inside, _outliers, _types, _error_bars, _spread,
+        _labels, _closeness, _examined,
     )  # fmt: skip
     said = [(part is not _errors, statement) for part in parts for statement in part(facts)]
     in_order = sorted(said, key=lambda one: (-one[1].mark, one[0] and one[1].mark == Mark.GOOD))
@@ -119,6 +119,12 @@ def _errors(facts: Facts) -> Iterator[Statement]:
         within = f" {spread_of_what(facts)}" if name == "energy" else ""
         seen = f"{told}, {two_digits(100 * part)} % of the spread of the data{within} ({with_unit(size, label.shown)})"
         yield Statement(mark, seen, "" if mark == Mark.GOOD else _what_lowers(facts, name, rmse))
+
+
+def _error_bars(facts: Facts) -> Iterator[Statement]:
+    """Where error bars do not hold: of structures that they were not made of."""
+    for seen in complaints(facts.evaluation.error_bars) if facts.kind == "test" else []:
+        yield Statement(Mark.LOOK, seen, ADVICE)
 
 
 def _examined(facts: Facts) -> Iterator[Statement]:
@@ -263,6 +269,8 @@ def _validation(facts: Facts) -> Iterator[Statement]:
         )
     elif facts.kind == "training":
         seen = "no structures were set aside: all errors here are on training structures, those on others are larger"
+        if told := facts.summary.get("errors of a twin on unseen structures"):
+            seen += f"; a twin of the model has {told} on some that it has not seen"
         advice = "set some aside by --data.validation, or evaluate on a test set"
         yield Statement(Mark.LOOK, seen, advice, _evaluation_of(facts))
     elif facts.is_partly_known:

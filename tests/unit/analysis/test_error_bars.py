@@ -8,7 +8,7 @@ from scipy.stats import chi2
 from systems import acsf, network_potential
 
 from nnpot import NeuralNetworkPotential, Structure
-from nnpot.analysis.error_bars import ErrorBars, Grades, rank_correlation
+from nnpot.analysis.error_bars import ErrorBars, Grades, complaints, rank_correlation, sentences
 from nnpot.analysis.evaluate import Evaluation, evaluate_potential, table
 from nnpot.calibration import calibrated
 from nnpot.labels import LABELS
@@ -149,6 +149,39 @@ def test_the_text_and_the_json_tell_the_ratios(result: Evaluation) -> None:
     assert errors["energy_found_to_expected"] == pytest.approx(result.error_bars["energy"].ratio)
     assert errors["force_found_to_expected"] == pytest.approx(result.error_bars["forces"].ratio)
     assert errors["beyond_training_data"] == result.grades.beyond
+
+
+def alike(ratio: float, groups: tuple[str, ...] = ("",)) -> ErrorBars:
+    """Sixty errors of twenty structures, of types by turns, with a ratio but for some scatter."""
+    scatter = np.array([0.9, 1.0, 1.1])[np.arange(60) % 3]
+    types = tuple(groups[k % len(groups)] for k in range(20) for _ in range(3))
+    return ErrorBars(np.ones(60), ratio * scatter, types, np.repeat(np.arange(20), 3))
+
+
+@pytest.mark.parametrize(("ratio", "told"), [(1.5, ""), (0.7, ""), (5.0, "larger"), (0.2, "smaller")])
+def test_errors_far_from_what_is_expected_are_told(ratio: float, told: str) -> None:
+    wanted = [f"errors of energy are far {told} than the model expects"] if told else []
+    assert complaints({"energy": alike(ratio), "forces": alike(1.0)}) == wanted
+    lines = sentences({"energy": alike(ratio)}, Grades())
+    assert lines[1:-1] == [f"{line}; calibrate or train with structures like these" for line in wanted]
+    assert sentences({"energy": alike(ratio)}, Grades(), calibrates=True)[1:-1] == []
+
+
+def test_few_errors_that_may_be_so_by_chance_are_not() -> None:
+    errors = np.array([1.0] * 11 + [10.0])  # one of twelve decides
+    assert complaints({"energy": ErrorBars(np.ones(12), errors, ("",) * 12, np.arange(12))}) == []
+
+
+def test_so_are_forces_on_configuration_types() -> None:
+    some, other = alike(1.0, ("bulk",)), alike(0.3, ("slab", "vacancy"))
+    both = ErrorBars(
+        *(np.concatenate([getattr(x, name) for x in (some, other)]) for name in ("expected", "error")),
+        (*some.groups, *other.groups),
+        np.concatenate([some.frames, other.frames + 20]),
+    )
+    told = "error bars of forces do not hold for each configuration type: found / expected slab 0.30, vacancy 0.30"
+    assert complaints({"forces": both}) == [told]
+    assert complaints({"forces": alike(1.0, ("a", "b"))}) == []
 
 
 def test_a_model_that_knows_nothing_tells_nothing(structures: list[Structure]) -> None:

@@ -88,7 +88,7 @@ def test_of_a_model_without_error_bars_that_is_told_and_how_it_gets_some(
     main(["evaluate", str(tmp_path / "bare-calibrated.nnpot"), str(runs["unseen"])])
     main(["evaluate", str(save(ZBL(("Cu", "Au")), tmp_path / "zbl.nnpot")), str(runs["unseen"])])
     assert told not in caplog.text
-    assert "the model does not know how large its errors are" in caplog.messages
+    assert "the model does not know how large its errors are, nor where it extrapolates" in caplog.messages
 
 
 def test_an_element_that_it_does_not_know_is_told_with_its_frame(
@@ -284,8 +284,15 @@ def test_of_few_structures_a_twin_finds_errors_which_may_be_interrupted_and_come
     told = "found with 5 structures that a twin, trained on the other 10, has not seen; "
     told += "so few may mislead by a factor of three"
     assert [m for m in caplog.messages if m.endswith(told)]
-    assert read_summary(run)["uncertainty"] == told
+    summary = read_summary(run)
+    assert summary["uncertainty"] == told
     assert load(run).is_calibrated
+    errors = summary["errors of a twin on unseen structures"]
+    assert re.fullmatch(r"energy \S+ meV/atom, forces \S+ meV/Å, stress \S+ GPa \(RMSE\)", errors)
+    assert f"errors of the twin on these, which are about those of the model on new structures: {errors}" in caplog.text
+    text = Page((run / "report.html").read_text()).text.replace("\u2060", "")
+    assert f"a twin of the model has {errors} on some that it has not seen" in text
+    assert errors != summary["errors on training structures"]
     assert all(torch.equal(before[name], x) for name, x in load(run).bare().state_dict().items())
     assert "expected" not in (run / "report.txt").read_text()  # which is of training structures
 
