@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnpot.elements import is_free_atom
 from nnpot.structure import Structure
 
 KEY = "structure fingerprints"
@@ -51,8 +52,8 @@ class Fingerprints:
 
     @classmethod
     def of(cls, structures: Iterable[Structure]) -> "Fingerprints":
-        """Return those of structures of more than one atom: a free atom is the same in all data."""
-        found = {fingerprint_of(s) for s in structures if len(s) > 1}
+        """Return those of all structures but free atoms, which are the same in all data."""
+        found = {fingerprint_of(s) for s in structures if not is_free_atom(s)}
         return cls(np.array(sorted(found)[:MOST], np.uint32))
 
     @classmethod
@@ -82,7 +83,7 @@ class Fingerprints:
 
     def known(self, structures: Sequence[Structure]) -> list[bool]:
         """Whether each structure is among these; of many it may be although it is not said."""
-        found = np.isin([fingerprint_of(s) if len(s) > 1 else -1 for s in structures], self.values)
+        found = np.isin([-1 if is_free_atom(s) else fingerprint_of(s) for s in structures], self.values)
         return [bool(x) for x in found]
 
     def count(self, structures: Sequence[Structure]) -> int:
@@ -90,7 +91,7 @@ class Fingerprints:
         n = sum(self.known(structures))
         if self.are_all or not n:
             return n
-        n_told = sum(fingerprint_of(s) <= int(self.values[-1]) for s in structures if len(s) > 1)
+        n_told = sum(fingerprint_of(s) <= int(self.values[-1]) for s in structures if not is_free_atom(s))
         return round(n / n_told * len(structures))
 
     def in_words(self, structures: Sequence[Structure]) -> str:

@@ -47,6 +47,7 @@ FREE_ATOMS = Limits(0.1, np.inf, "eV")
 """Error of the energy of free atoms that are in the data."""
 
 DISSOCIATION = "free atoms, dissociation into atoms, energies of atomization"
+STRETCHED = "breaking bonds, large strains"
 AT_CUTOFF, BONDS = "smooth at the cutoff", "bonds squeezed and stretched"
 ATOMS, ATOMIZED = "free atoms", "free atoms: energy of atomization, off by"
 
@@ -117,6 +118,10 @@ class Stretched:
         energies = [np.inf if _meet(s) else float(potential.predict(s).energy) for s in map(self._at, FACTORS)]
         return np.array(energies) - float(potential.predict(self.structure).energy)
 
+    def is_closest_at(self, factor: float) -> bool:
+        """Whether two atoms are closer then than the bond is long."""
+        return len(neighbor_pairs(self._at(factor), 0.99 * float(np.linalg.norm(self.vector))).i) > 0
+
     def _at(self, factor: float) -> Structure:
         positions = self.structure.positions.clone()
         positions[self.second] += torch.from_numpy((factor - 1.0) * self.vector)
@@ -130,7 +135,7 @@ def _meet(structure: Structure) -> bool:
 
 def bonds(subject: Subject, structures: Sequence[Structure]) -> Line:
     """Squeeze and stretch the shortest bonds of each pair of elements."""
-    largest, seen = 0.0, "no bond leads to a much lower energy"
+    largest, seen, bars = 0.0, "no bond leads to a much lower energy", COLLISIONS
     for structure in structures:
         for bond in bonds_of(structure, N_BONDS):
             energies = bond.energies(subject.potential)
@@ -138,8 +143,9 @@ def bonds(subject: Subject, structures: Sequence[Structure]) -> Line:
             if not fall <= largest:
                 largest = fall
                 at = FACTORS[int(np.argmin(energies))]
-                seen = f"a bond {bond.name} at {at:.2f} times its length lowers the energy by {fall:.2g} eV"
-    return Line.judged("smooth", BONDS, FALL, largest, seen, COLLISIONS)
+                seen = f"a bond {bond.name} at {at:.2f} times its length lowers the energy by {fall:.3g} eV"
+                bars = COLLISIONS if bond.is_closest_at(at) else STRETCHED
+    return Line.judged("smooth", BONDS, FALL, largest, seen, bars)
 
 
 def bonds_of(structure: Structure, n: int) -> list[Stretched]:
@@ -183,11 +189,8 @@ def free_atoms(subject: Subject) -> Line | NotLooked:
         if factor is not None and between is not None:
             found.append((factor, energy / len(structure), between))
     if not found:
-        return NotLooked(
-            "smooth",
-            ATOMS,
-            "no free atom of the data has an energy, and no structure is of elements of known cohesion",
-        )
+        why = "no free atom of the data has an energy, and no structure is of elements of known cohesion"
+        return NotLooked("smooth", ATOMS, why)
     figure, energy, (low, high) = sorted(found)[len(found) // 2]  # the median
     seen = f"free atoms, which are not in the data, are {energy:.2g} eV/atom above the structures, in matter "
     seen += f"{low:.2g} to {high:.2g}; give isolated atoms with their energies among the training structures"

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import bulk
 from planted_models import BOND, DEPTH, MorsePairs
 from systems import SYSTEMS, rattled
@@ -12,8 +13,30 @@ from systems import SYSTEMS, rattled
 from nnpot.analysis.report.closeness import along
 from nnpot.checks import Line, Status, Subject
 from nnpot.checks.cohesion import off
-from nnpot.checks.dimers import EXTREMA, FORCE_JUMPS, HOLES, JUMPS, Curve, barrier_of, curves, minima, narrowed
-from nnpot.checks.smooth import AT_CUTOFF, ATOMIZED, BONDS, FACTORS, bonds_of, free_atoms, smooth
+from nnpot.checks.dimers import (
+    COLLISIONS,
+    EXTREMA,
+    FORCE_JUMPS,
+    HOLES,
+    JUMPS,
+    Curve,
+    barrier_of,
+    curves,
+    minima,
+    narrowed,
+)
+from nnpot.checks.smooth import (
+    AT_CUTOFF,
+    ATOMIZED,
+    BONDS,
+    FACTORS,
+    STRETCHED,
+    Stretched,
+    bonds,
+    bonds_of,
+    free_atoms,
+    smooth,
+)
 from nnpot.checks.symmetry import atom
 from nnpot.potential import Potential
 from nnpot.structure import Structure
@@ -59,6 +82,18 @@ def test_an_energy_that_is_no_number_has_failed() -> None:
     with torch.no_grad():
         model.scale.fill_(float("nan"))
     assert lines_of(model)[HOLES].status == Status.FAILED
+
+
+@pytest.mark.parametrize(("factor", "bars"), [(0.8, COLLISIONS), (1.2, STRETCHED)])
+def test_a_stretched_bond_is_no_collision(factor: float, bars: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An energy falls where a bond of a molecule is squeezed, or stretched."""
+    falls = np.where(np.isclose(FACTORS, factor), -2.0, 0.0)
+    monkeypatch.setattr(Stretched, "energies", lambda self, potential: falls)
+    molecule = Structure.from_ase(Atoms("Cu2", [[0, 0, 0], [2.3, 0, 0]]))
+    line = bonds(Subject(MorsePairs().double(), (molecule,)), [molecule])
+    assert line.status > Status.PASSED
+    assert line.bars == bars
+    assert f"at {factor:.2f} times its length lowers the energy by 2 eV" in line.sentence
 
 
 def test_free_atoms_of_the_data_are_compared() -> None:
