@@ -10,7 +10,7 @@ import binascii
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,3 +101,23 @@ class Fingerprints:
             return ""
         of = f"{about}{n} of {len(structures)} structures {'is' if n == 1 else 'are'}"
         return f"{of} among those that the model was trained on, whose errors are smaller than those of others"
+
+
+class Known(NamedTuple):
+    """Which of some structures a model was trained on.
+
+    Attributes:
+        told: That in words; empty if it was trained on none, or its file does not tell.
+        are_most: Whether it was on more than half of them.
+    """
+
+    told: str
+    are_most: bool
+
+
+def known_by(summary: Mapping[str, Any], structures: Sequence[Structure]) -> Known:
+    """Look which structures a model was trained on, by what its file says."""
+    trained_on = Fingerprints.in_summary(summary)
+    if trained_on is None:
+        return Known("", are_most=False)
+    return Known(trained_on.in_words(structures), are_most=2 * trained_on.count(structures) > len(structures))

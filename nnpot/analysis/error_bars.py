@@ -176,23 +176,23 @@ def _joined(parts: Sequence[ErrorBars]) -> ErrorBars:
     return ErrorBars(expected, error, tuple(group for part in parts for group in part.groups), frames)
 
 
-def sentences(bars: Mapping[str, ErrorBars], grades: Grades, *, calibrates: bool = False) -> list[str]:
+def sentences(bars: Mapping[str, ErrorBars], grades: Grades, *, known: str = "") -> list[str]:
     """Say how large errors are beside what is expected, and what is beyond the training data; nothing without any.
 
     Args:
         bars: Errors by label.
         grades: Of the atoms.
-        calibrates: Whether the error bars were calibrated with these structures, so that the ratios are 1.
+        known: What these structures were to the model if they were no test, so that the ratios say little.
     """
     if not bars:
         return []
     said = {"energy": "energy per atom"}
     ratios = ", ".join(f"{said.get(name, name)} {one.in_words()}" for name, one in bars.items())
-    told = "; its error bars were calibrated with these structures" if calibrates else ""
+    told = f"; {known}" if known else ""
     has_none = all(one.interval is None for one in bars.values())
     scatter = f"of fewer than {FEWEST} structures, too few for an interval" if has_none else INTERVAL_NAME
     found = f"error found / expected by the model (RMS, 1 at best; {scatter}): {ratios}{told}"
-    wrong = [] if calibrates else [f"{seen}; {ADVICE}" for seen in complaints(bars)]
+    wrong = [] if known else [f"{seen}; {ADVICE}" for seen in complaints(bars)]
     return [found, *wrong, grades.in_words()]
 
 

@@ -219,13 +219,13 @@ def _in_words(n_structures: int, n_atoms: int) -> str:
     return ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for n, what in counts)
 
 
-def table(result: Evaluation, title: str, *, calibrates: bool = False) -> str:
+def table(result: Evaluation, title: str, *, known: str = "") -> str:
     """Return the errors as text: all together, per configuration type, those of labels of atoms per element.
 
     Args:
         result: The errors.
         title: Above them.
-        calibrates: Whether the error bars were calibrated with these structures, which is said.
+        known: What these structures were to the model if they were no test, which is said of its error bars.
     """
     view = Table(title=title, title_justify="left")
     view.add_column("")
@@ -237,7 +237,7 @@ def table(result: Evaluation, title: str, *, calibrates: bool = False) -> str:
     for section in _sections(result):
         for k, (name, cells) in enumerate(section, start=1):
             view.add_row(name, *cells, end_section=k == len(section))
-    told = sentences(result.error_bars, result.grades, calibrates=calibrates)
+    told = sentences(result.error_bars, result.grades, known=known)
     return "\n".join([printed(view, width=80 + 14 * len(shown)), *told])
 
 

@@ -14,7 +14,7 @@ from nnpot.checks import Page, Status, Subject, examine, examine_shortly
 from nnpot.checks.picture import picture
 from nnpot.checks.subject import Role
 from nnpot.commands.calculators import calculator_of
-from nnpot.fingerprints import Fingerprints
+from nnpot.fingerprints import known_by
 from nnpot.formats.aot import AOTPotential
 from nnpot.io import load, read_summary
 from nnpot.label_names import LabelKeys
@@ -78,7 +78,10 @@ def check(
     labelled: Sequence[Structure] = read_labelled(data, keys, "--keys.{label} {name}")[0] if data else ()
     used = read_structures(structures) if structures is not None else labelled
     require_elements([*labelled, *(used if structures is not None else ())], potential.elements)
-    role = _role_of(labelled, model)
+    known = known_by(read_summary(model), labelled)
+    if known.told:
+        log.warning("%s", known.told)
+    role: Role = "training" if known.are_most else "test"
     if short:
         page = examine_shortly(potential, labelled, temperature=temperature, used=used, role=role)
         page = replace(page, title=str(model))
@@ -93,15 +96,6 @@ def check(
     if page.status == Status.FAILED:
         raise SystemExit(1)
     return page
-
-
-def _role_of(labelled: Sequence[Structure], model: Path) -> Role:
-    """What data were to a model: training if it was trained on most of them, by what its file says, else a test."""
-    trained_on = Fingerprints.in_summary(read_summary(model))
-    if trained_on is None or not (told := trained_on.in_words(labelled)):
-        return "test"
-    log.warning("%s", told)
-    return "training" if 2 * trained_on.count(labelled) > len(labelled) else "test"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -19,7 +19,8 @@ from nnpot.analysis.report.page import page
 from nnpot.analysis.speed import measured
 from nnpot.commands import calibrate
 from nnpot.doctor.consultation import Consultation, consult
-from nnpot.fingerprints import Fingerprints
+from nnpot.fingerprints import KEY as FINGERPRINTS
+from nnpot.fingerprints import known_by
 from nnpot.heads import complaint_of_charges
 from nnpot.io import load, read_summary
 from nnpot.label_names import LabelKeys
@@ -76,10 +77,10 @@ def evaluate(
             "for copies of training structures and other differences from these: nnpot doctor TRAIN %s", as_words(data)
         )
     summary = read_summary(model)
-    trained_on = Fingerprints.in_summary(summary)
-    if trained_on is not None and (warning := trained_on.in_words(structures)):
-        log.warning("%s", warning)
-    elif trained_on is None and _may_be_trained_on(summary, data, len(structures)):
+    known = known_by(summary, structures)
+    if known.told:
+        log.warning("%s", known.told)
+    elif FINGERPRINTS not in summary and _may_be_trained_on(summary, data, len(structures)):
         log.warning(
             "%s is called as the file that the model was trained on, whose errors say little about new structures",
             as_words(data),
@@ -89,7 +90,8 @@ def evaluate(
     for note in notes_on_error_bars(str(summary.get("uncertainty", "")), short_name(data)):
         log.warning("%s", note)
     result = evaluate_potential(potential, structures)
-    print(table(result, title=f"{model} on {found.source}"))
+    of_bars = "the model was trained on these structures" if known.are_most else ""
+    print(table(result, title=f"{model} on {found.source}", known=of_bars))
     if json is not None:
         write_atomically(json, result.to_json())
     if plots is not None:
@@ -140,13 +142,12 @@ def _facts(
 ) -> Facts:
     """What the page tells of."""
     summary = read_summary(model)
-    trained_on = Fingerprints.in_summary(summary)
-    n_trained_on = 0 if trained_on is None else trained_on.count(structures)
+    known = known_by(summary, structures)
     return Facts(
         title=f"{model.name} on {short_name(data)}",
         model=model,
         potential=potential,
-        kind="training" if 2 * n_trained_on > len(structures) else "test",
+        kind="training" if known.are_most else "test",
         structures=structures,
         evaluation=result,
         data=some_of(shlex.split(as_words(data))),
@@ -158,5 +159,5 @@ def _facts(
         summary=summary,
         speed=measured(potential, structures, torch.get_num_threads()),
         members=by_member(potential, structures),
-        trained_on="" if trained_on is None else trained_on.in_words(structures),
+        trained_on=known.told,
     )

@@ -81,7 +81,8 @@ class RunReport:
         course = None if facts.history is None or facts.state != "finished" else facts.history.course
         told = [self.split.told, overfitting(known, evaluation, course) if self.split.validation else ""]
         title = f"{self.folder / MODEL}: {self._name} errors"
-        text = "\n".join(filter(None, told)) + "\n\n" + table(evaluation, title, calibrates=bool(self.split.validation))
+        of_bars = "its error bars were calibrated with these structures" if self.split.validation else ""
+        text = "\n".join(filter(None, told)) + "\n\n" + table(evaluation, title, known=of_bars)
         parity(self.folder / "parity.png", evaluation.panels(), title)
         if facts.history is not None:
             learning_curves(self.folder / "learning.png", facts.history, str(self.folder), facts.chosen)

@@ -164,7 +164,8 @@ def test_errors_far_from_what_is_expected_are_told(ratio: float, told: str) -> N
     assert complaints({"energy": alike(ratio), "forces": alike(1.0)}) == wanted
     lines = sentences({"energy": alike(ratio)}, Grades())
     assert lines[1:-1] == [f"{line}; calibrate or train with structures like these" for line in wanted]
-    assert sentences({"energy": alike(ratio)}, Grades(), calibrates=True)[1:-1] == []
+    assert sentences({"energy": alike(ratio)}, Grades(), known="trained on")[1:-1] == []
+    assert sentences({"energy": alike(ratio)}, Grades(), known="trained on")[0].endswith("; trained on")
 
 
 def test_few_errors_that_may_be_so_by_chance_are_not() -> None:

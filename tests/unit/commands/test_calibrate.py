@@ -166,6 +166,7 @@ def test_errors_of_training_structures_are_called_so_whatever_their_file_is_call
     told = "16 of 16 structures are among those that the model was trained on, whose errors are smaller than those of"
     main(["evaluate", model, str(data), "--report", str(page)])
     assert told in caplog.text
+    assert "; the model was trained on these structures\n" in capsys.readouterr().out
     text = page.read_text()
     assert told in text
     assert "16 training structures" in text
