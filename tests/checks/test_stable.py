@@ -302,13 +302,16 @@ def test_an_atom_that_sees_no_other_tells_nothing_of_dynamics() -> None:
     assert by_name(found) == {}
 
 
-@pytest.mark.parametrize(("fall", "delay", "runs_away"), [(0.5, 0.0, False), (0.5, 600.0, True), (0.0, 0.0, True)])
+@pytest.mark.parametrize(
+    ("fall", "delay", "decay", "runs_away"),
+    [(0.5, 0.0, 5.0, False), (0.5, 600.0, 5.0, True), (0.0, 0.0, 5.0, True), (0.5, 0.0, 0.5, True)],
+)
 def test_what_is_left_of_the_heat_of_a_fall_at_the_start_is_none_either(
-    fall: float, delay: float, runs_away: bool
+    fall: float, delay: float, decay: float, runs_away: bool
 ) -> None:
     """54 atoms that fall by 0.5 eV each: 3900 K, of which 5/ps leaves 320 K after half a picosecond."""
     times = np.arange(101) * 10.0
-    released = 0.5 * 2 / (3 * units.kB) * np.exp(-5e-3 * times)
+    released = 0.5 * 2 / (3 * units.kB) * np.exp(-1e-3 * decay * times)
     energies = np.where(times > delay, -fall, 0.0)
     one = HotRun("one", 54, times, 450.0 + released, energies, 0 * times + 1, 0 * times)
     lines = by_name(list(stable._judged([one], [0.0], 450.0)))
