@@ -71,7 +71,7 @@ class Settings:
     picoseconds: float = 5.0
     runs: int = 8
     rounds: int = 5
-    select: int = 1000
+    select: int = 1500
     sample_temperatures: tuple[float, ...] = (1500.0, 3000.0, 4500.0, 6000.0)
     samples: int = 8
     sample_picoseconds: float = 1.0
