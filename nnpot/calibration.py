@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nnpot.batch import Batch, species_index
 from nnpot.committee import Committee
-from nnpot.factors import Factors, likely
+from nnpot.factors import Factors, at_least, likely
 from nnpot.functional.clusters import LEAST_EDGE, Clusters
 from nnpot.functional.tape import Tape
 from nnpot.neighbors import single_batch
@@ -134,6 +134,7 @@ def calibrated(
     trained = _trained_part(potential)
     if not isinstance(trained, NeuralNetworkPotential) or not has_hidden_layers(trained):
         raise ValueError(f"a {type(trained).__name__} without hidden layers of nnpot has nothing to take it from")
+    is_of_twin = errors is not None
     if not known:
         known, errors = judges, Typical.of(potential, judges)
     bare = trained.with_uncertainty(None).eval()
@@ -157,6 +158,8 @@ def calibrated(
         factors = _left_out(errors, hidden, grades, [places[id(s)] for s in judges], trained.elements)
         seen = _left_out(Typical.of(potential, known), hidden, grades, range(len(known)), trained.elements)
     factors = likely(factors, seen, len(judges))
+    if is_of_twin:  # what is left out is rarer to the others than it is to the model
+        factors = at_least(factors, _of_seen(unscaled, known))
     for s, element in enumerate(trained.elements):
         uncertainty.force[s] = factors.forces[element] / factors.energy
     uncertainty.virial.fill_(factors.virial / factors.energy)

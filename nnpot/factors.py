@@ -40,6 +40,13 @@ def likely(unseen: Factors, seen: Factors | None, n: int) -> Factors:
     return replace(unseen, energy=_energy(unseen, seen, n), virial=_virial(unseen, seen))
 
 
+def at_least(factors: Factors, seen: Factors | None) -> Factors:
+    """Return factors of energies and virials that are no smaller than those of structures that were trained on."""
+    if seen is None:
+        return factors
+    return replace(factors, energy=max(factors.energy, seen.energy), virial=_virial(factors, seen))
+
+
 def _energy(unseen: Factors, seen: Factors | None, n: int) -> float:
     """Errors of energies relative to what is expected: few unseen energies may be lucky or unlucky, forces are many.
 

@@ -15,6 +15,7 @@ from nnpot.analysis.report.page import page
 from nnpot.checks import Page, examine_shortly, seconds_after
 from nnpot.checks.examination import SHORTEST
 from nnpot.checks.line import GROUPS, MARGIN, Limits, Line
+from nnpot.checks.verdict import DYNAMICS
 from nnpot.commands.report import PAGE
 from nnpot.io import load
 from nnpot.machine.files import write_atomically
@@ -26,15 +27,15 @@ FOUND = "check.json"
 
 
 OF_LABELS = {
-    **dict.fromkeys(("units", "length-unit", "energy-per-atom", "force-sign", "energy-sign"), "any use"),
-    "exchanged-elements": "any use",
+    **dict.fromkeys(("units", "length-unit", "energy-per-atom", "force-sign", "energy-sign"), DYNAMICS),
+    "exchanged-elements": DYNAMICS,
     **dict.fromkeys(("stress-unit", "stress-virial", "stress-sign", "stress-order"), "stresses, densities"),
 }
 """Kinds of findings of the doctor after which labels of many structures may be wrong, as a model is then that fits them
 well; and for what."""
 
-DOUBTED, NONE = "labels that the doctor doubts", Limits(0, float("inf"))
-"""Name of the line that tells of these, and how many there may be."""
+DOUBTED = "labels that the doctor doubts"
+"""Name of the line that tells of these: there may be none, and it has failed if one is certainly wrong."""
 
 
 def closing_check(facts: Facts, began: float, deadline: float | None = None) -> None:
@@ -90,12 +91,13 @@ def _with_doubts(found: Page, doctor: Sequence[str]) -> Page:
         found: The page.
         doctor: Lines that it has said at the start of the training.
     """
-    said = [line.partition(": ")[2] for line in doctor if line.startswith(("stop: ", "look: "))]
     lines = []
     for bars in dict.fromkeys(OF_LABELS.values()):
         kinds = tuple(f"[{kind}]" for kind, of_kind in OF_LABELS.items() if of_kind == bars)
-        if doubts := [line for line in said if line.endswith(kinds)]:
-            lines.append(Line.judged("data", DOUBTED, NONE, len(doubts), "; ".join(doubts), bars))
+        if doubts := [line for line in doctor if line.startswith(("stop: ", "look: ")) and line.endswith(kinds)]:
+            limits = Limits(0, 0 if any(line.startswith("stop: ") for line in doubts) else float("inf"))
+            seen = "; ".join(line.partition(": ")[2] for line in doubts)
+            lines.append(Line.judged("data", DOUBTED, limits, len(doubts), seen, bars))
     return replace(found, lines=(*found.lines, *lines)) if lines else found
 
 

@@ -145,7 +145,8 @@ def test_forces_on_atoms_beyond_the_edge_do_not_decide_of_all() -> None:
     assert float(beyond.predict(unseen[0]).forces_uncertainty.min() / told[0].forces_uncertainty.min()) > 20
 
 
-def test_where_training_structures_are_not_known_each_is_judged_by_all_others() -> None:
+def test_where_training_structures_are_not_known_each_is_judged_by_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnpot.calibration.at_least", lambda factors, seen: factors)  # of a twin: these were trained on
     new = calibrated(potential(), (), structures(12, 7))
     errors = Typical.of(potential(), structures(12, 7))
     wanted = calibrated(potential(), structures(12, 7), structures(12, 7), errors)
@@ -311,6 +312,20 @@ def test_few_energies_of_a_twin_are_not_believed_where_its_forces_are_worse_than
     root = result_root(Hidden.of(potential(), known), 0) * wanted
     assert new.uncertainty is not None
     np.testing.assert_allclose(new.uncertainty.root[0].numpy(), root, rtol=1e-4, atol=1e-8 * np.abs(root).max())
+
+
+def test_a_twin_leaves_energies_and_stresses_that_were_trained_on_no_worse_than_expected() -> None:
+    known = off(structures(20, 0), 2.0, 1.0)
+    new = calibrated(potential(), known, known[:6], Typical(1e-3, {"Cu": 0.02, "Au": 0.02}, 1e-3))
+    told = [(s, new.predict(s)) for s in known]
+    energies = [float(p.energy - s.labels["energy"]) for s, p in told]
+    assert (
+        ratio([torch.tensor(energies)], [p.energy_uncertainty for _, p in told]) <= 1.02
+    )  # but for the worst hundredth
+    volumes = [float(s.cell.det()) for s, _ in told]
+    virials = [(p.stress[0] - s.labels["stress"]) * v for (s, p), v in zip(told, volumes, strict=True)]
+    expected = [(p["stress_uncertainty"] * v).expand(6) for (_, p), v in zip(told, volumes, strict=True)]
+    assert ratio(virials, expected) <= 1.1
 
 
 def result_root(hidden: Hidden, s: int) -> np.ndarray:
