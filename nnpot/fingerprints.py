@@ -16,22 +16,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnpot.elements import is_free_atom
-from nnpot.structure import Structure
+from nnpot.structure import LEAST_VOLUME, Structure
 
 KEY = "structure fingerprints"
 """Name under which a model file keeps them."""
 MOST = 8192
 """Of how many structures they are kept: 44 kB of text."""
-DECIMALS = 3
-"""Of positions and cells, in Å, to which structures are the same."""
+STEP = 1e-3
+"""To which the numbers are rounded that a fingerprint is made of: lengths in Å, and sizes of structure factors."""
+OFFSET = 0.381966
+"""Added before they are rounded: numbers of few digits would lie where the next one begins."""
+WAVES = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 0], [1, 1, 1], [0, 0, 1], [-1, 1, 0]])
+"""Structure factors that are looked at, in units of a wave of about an Å along each axis."""
 
 
 def fingerprint_of(structure: Structure) -> int:
-    """Return 32 bits that are the same of the same elements, cell, periodicity and positions, to 1e-3 Å."""
-    numbers = [np.round(x.numpy(), DECIMALS) + 0.0 for x in (structure.positions, structure.cell)]
-    parts = [structure.numbers.numpy().astype("<i8"), *(x.astype("<f8") for x in numbers)]
-    digest = hashlib.sha256(bytes(structure.pbc) + b"".join(x.tobytes() for x in parts)).digest()
-    return int.from_bytes(digest[:4], "little")
+    """Return 32 bits that are the same of atoms that are the same to 1e-3 Å, however they are written.
+
+    That is: shifted, turned with their cell, moved by vectors of the cell, or in another order.  Of periodic atoms
+    they come from |Σ exp(2πi g·x)|² / N over the atoms of each element with fractional coordinates x, and from lengths
+    and angles of the cell; of others from their distances from the centre.
+    """
+    positions, cell = structure.positions.numpy(), structure.cell.numpy()
+    species, z = np.unique(structure.numbers.numpy(), return_inverse=True)
+    if any(structure.pbc) and abs(np.linalg.det(cell)) > LEAST_VOLUME:
+        lengths = np.linalg.norm(cell, axis=1)
+        waves = WAVES * np.maximum(np.rint(lengths), 1)
+        phases = np.exp(2j * np.pi * (positions @ np.linalg.inv(cell)) @ waves.T)
+        of_elements = np.stack([np.abs(phases[z == k].sum(axis=0)) ** 2 for k in range(len(species))]) / len(positions)
+        numbers = [lengths, (cell @ cell.T)[np.triu_indices(3, 1)] / lengths.mean(), of_elements]
+    else:
+        radii = np.linalg.norm(positions - positions.mean(axis=0), axis=1) if len(positions) else np.zeros(0)
+        numbers = [np.sort(radii[z == k]) for k in range(len(species))]
+    rounded = [np.floor(np.ravel(x) / STEP + OFFSET).astype("<i8").tobytes() for x in numbers]
+    head = bytes(structure.pbc) + species.astype("<i8").tobytes() + np.bincount(z).astype("<i8").tobytes()
+    return int.from_bytes(hashlib.sha256(head + b"".join(rounded)).digest()[:4], "little")
 
 
 def apart_from(structures: Sequence[Structure], others: Iterable[Structure]) -> list[Structure]:
