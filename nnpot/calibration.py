@@ -44,6 +44,8 @@ LEAST_WEIGHT = 0.2
 """Smallest weight of an atom in error bars of energies, which is γ within the edge."""
 FORCE_EXPONENT = 0.25
 """β, by which error bars of forces grow with γ beyond the edge."""
+MANY_ATOMS = 2
+"""Number of training atoms of each element, for each weight, from which the covariance does not know each of them."""
 ENOUGH = 10
 """Number of unseen atoms of an element from which its forces are judged by themselves."""
 
@@ -158,8 +160,8 @@ def calibrated(
         factors = _left_out(errors, hidden, grades, [places[id(s)] for s in judges], trained.elements)
         seen = _left_out(Typical.of(potential, known), hidden, grades, range(len(known)), trained.elements)
     factors = likely(factors, seen, len(judges))
-    if is_of_twin:  # what is left out is rarer to the others than it is to the model
-        factors = at_least(factors, _of_seen(unscaled, known))
+    if is_of_twin and np.bincount(hidden.species).min() >= MANY_ATOMS * (sizes[0] + 1):
+        factors = at_least(factors, _of_seen(unscaled, known))  # what is left out is rarer to others than to the model
     for s, element in enumerate(trained.elements):
         uncertainty.force[s] = factors.forces[element] / factors.energy
     uncertainty.virial.fill_(factors.virial / factors.energy)

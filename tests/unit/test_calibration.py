@@ -328,6 +328,18 @@ def test_a_twin_leaves_energies_and_stresses_that_were_trained_on_no_worse_than_
     assert ratio(virials, expected) <= 1.1
 
 
+def test_where_atoms_are_fewer_than_weights_training_energies_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = off(structures(20, 0), 2.0, 1.0)
+    errors = Typical(1e-3, {"Cu": 0.02, "Au": 0.02}, 1e-3)
+    n_weights = Hidden.of(potential(), known).augmented.shape[1]
+    n_atoms = min(int(sum((s.numbers == z).sum() for s in known)) for z in (29, 79))
+    both = []
+    for many in (n_atoms // n_weights, n_atoms // n_weights + 1):
+        monkeypatch.setattr("nnpot.calibration.MANY_ATOMS", many)
+        both.append(float(calibrated(potential(), known, known[:6], errors).predict(known[0]).energy_uncertainty))
+    assert both[0] > 2 * both[1]
+
+
 def result_root(hidden: Hidden, s: int) -> np.ndarray:
     """R of an element before it is scaled."""
     own = hidden.augmented[hidden.species == s]

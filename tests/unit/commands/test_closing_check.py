@@ -16,7 +16,7 @@ from nnpot.__main__ import main
 from nnpot.analysis.report.facts import Facts
 from nnpot.analysis.report.page import page
 from nnpot.analysis.report.verdict import verdict
-from nnpot.checks import Line, examination
+from nnpot.checks import Line, Status, examination
 from nnpot.checks.line import Limits
 from nnpot.commands import closing_check, members, train
 from nnpot.commands.closing_check import FOUND
@@ -90,7 +90,8 @@ def test_labels_that_the_doctor_doubts_are_in_the_verdict(tmp_path: Path, capsys
     line = next(one for one in found["lines"] if one["name"] == closing_check.DOUBTED)
     assert line["status"] == "look"
     assert line["sentence"].endswith("[units]")
-    assert "look before any use" in said[said.index("verdict: ") :]
+    assert line["bars"] == "dynamics"
+    assert "fit for dynamics" not in said[said.index("verdict: ") :]
 
 
 def test_what_the_doctor_doubts_of_stresses_bars_these_alone() -> None:
@@ -99,6 +100,9 @@ def test_what_the_doctor_doubts_of_stresses_bars_these_alone() -> None:
     assert [(line.sentence, line.bars) for line in page.lines] == [
         ("they fit as xx yy zz xz yz xy [stress-order]", "stresses, densities")
     ]
+    assert [line.status for line in page.lines] == [Status.LOOK]
+    certain = closing_check._with_doubts(checks.Page("", (), ()), [said[1].replace("look: ", "stop: ")])
+    assert [(line.status, line.bars) for line in certain.lines] == [(Status.FAILED, "stresses, densities")]
     assert closing_check._with_doubts(page, said[:1]) is page
     assert closing_check.OF_LABELS.keys() <= {*KINDS}
 
