@@ -69,6 +69,13 @@ def test_it_is_another_of_other_structures() -> None:
     assert fingerprint_of(replace(s, labels=labels, name="another.xyz, frame 3")) == fingerprint_of(s)
 
 
+def test_crystals_of_other_cells_are_others() -> None:
+    cubes = [bulk("Cu", "fcc", a, cubic=True) for a in (3.60, 3.61)]
+    sheared = cubes[0].copy()
+    sheared.set_cell(cubes[0].cell.array @ [[1, 0.01, 0], [0, 1, 0], [0, 0, 1]], scale_atoms=True)
+    assert len({fingerprint_of(Structure.from_ase(atoms)) for atoms in (*cubes, sheared)}) == 3
+
+
 def test_what_was_trained_on_is_counted() -> None:
     known, others = structures(6), structures(5, 9)
     one = Fingerprints.in_summary(Fingerprints.of(known).summary)
