@@ -41,7 +41,7 @@ def fingerprint_of(structure: Structure) -> int:
     species, z = np.unique(structure.numbers.numpy(), return_inverse=True)
     if any(structure.pbc) and abs(np.linalg.det(cell)) > LEAST_VOLUME:
         lengths = np.linalg.norm(cell, axis=1)
-        waves = WAVES * np.maximum(np.rint(lengths), 1)
+        waves = WAVES * np.maximum(np.floor(lengths + OFFSET), 1)
         phases = np.exp(2j * np.pi * (positions @ np.linalg.inv(cell)) @ waves.T)
         of_elements = np.stack([np.abs(phases[z == k].sum(axis=0)) ** 2 for k in range(len(species))]) / len(positions)
         numbers = [lengths, (cell @ cell.T)[np.triu_indices(3, 1)] / lengths.mean(), of_elements]

@@ -69,6 +69,16 @@ def test_it_is_another_of_other_structures() -> None:
     assert fingerprint_of(replace(s, labels=labels, name="another.xyz, frame 3")) == fingerprint_of(s)
 
 
+@pytest.mark.parametrize("edge", [9.5, 10.0, 9.5005])
+def test_cells_of_round_lengths_may_be_turned(edge: float) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        atoms = Atoms("Cu4", rng.uniform(0, edge, (4, 3)), cell=[edge] * 3, pbc=True)
+        turned = atoms.copy()
+        turned.rotate(rng.uniform(0, 360), rng.normal(size=3), rotate_cell=True)
+        assert fingerprint_of(Structure.from_ase(turned)) == fingerprint_of(Structure.from_ase(atoms))
+
+
 def test_crystals_of_other_cells_are_others() -> None:
     cubes = [bulk("Cu", "fcc", a, cubic=True) for a in (3.60, 3.61)]
     sheared = cubes[0].copy()
