@@ -102,24 +102,31 @@ class Fingerprints:
 
     def known(self, structures: Sequence[Structure]) -> list[bool]:
         """Whether each structure is among these; of many it may be although it is not said."""
-        found = np.isin([-1 if is_free_atom(s) else fingerprint_of(s) for s in structures], self.values)
-        return [bool(x) for x in found]
+        return [bool(x) for x in np.isin(_of_each(structures), self.values)]
 
     def count(self, structures: Sequence[Structure]) -> int:
         """Return how many structures are among these, or about how many where these are not all."""
-        n = sum(self.known(structures))
+        own = _of_each(structures)
+        n = int(np.isin(own, self.values).sum())
         if self.are_all or not n:
             return n
-        n_told = sum(fingerprint_of(s) <= int(self.values[-1]) for s in structures if not is_free_atom(s))
+        n_told = np.count_nonzero((own >= 0) & (own <= self.values[-1]))
         return round(n / n_told * len(structures))
 
     def in_words(self, structures: Sequence[Structure]) -> str:
         """Say how many structures are among these, whose errors are no measure; empty if none is."""
-        n, about = self.count(structures), "" if self.are_all else "about "
+        return self._told(self.count(structures), len(structures))
+
+    def _told(self, n: int, n_all: int) -> str:
         if not n:
             return ""
-        of = f"{about}{n} of {len(structures)} structures {'is' if n == 1 else 'are'}"
+        of = f"{'' if self.are_all else 'about '}{n} of {n_all} structures {'is' if n == 1 else 'are'}"
         return f"{of} among those that the model was trained on, whose errors are smaller than those of others"
+
+
+def _of_each(structures: Sequence[Structure]) -> NDArray[np.int64]:
+    """Fingerprints, -1 of free atoms."""
+    return np.array([-1 if is_free_atom(s) else fingerprint_of(s) for s in structures], np.int64)
 
 
 class Known(NamedTuple):
@@ -139,4 +146,5 @@ def known_by(summary: Mapping[str, Any], structures: Sequence[Structure]) -> Kno
     trained_on = Fingerprints.in_summary(summary)
     if trained_on is None:
         return Known("", are_most=False)
-    return Known(trained_on.in_words(structures), are_most=2 * trained_on.count(structures) > len(structures))
+    n, n_all = trained_on.count(structures), len(structures)
+    return Known(trained_on._told(n, n_all), are_most=2 * n > n_all)

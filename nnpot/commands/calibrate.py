@@ -50,7 +50,7 @@ def calibrate(
         ValueError: If a file cannot be read, the model has no hidden layers of nnpot, there are too few structures with
             energies and forces, they hold another element, or all of them were trained on.
     """
-    potential = load(model, torch.float32)
+    potential, summary = load(model, torch.float32), read_summary(model)
     unseen, found = read_labelled(data, keys, "--keys.{label} {name}")
     log.info("%s", found)
     require_labels(unseen, found.source, found)
@@ -58,21 +58,21 @@ def calibrate(
     if train is not None:
         known: Sequence[Structure] = read_structures(train)
         unseen = without_known(unseen, known, short_name(train))
-        if told := _other_train(read_summary(model), short_name(train)):
+        if told := _other_train(summary, short_name(train)):
             log.warning("%s", told)
     else:
-        unseen = _not_trained_on(unseen, read_summary(model))
+        unseen = _not_trained_on(unseen, summary)
         known = ()
         knows = isinstance(potential, Committee) and all(member.is_calibrated for member in potential)
-        if told := _without_train([] if knows else unseen, read_summary(model), short_name(data)):
+        if told := _without_train([] if knows else unseen, summary, short_name(data)):
             log.warning("%s", told)
     path = model.with_name(f"{model.stem}-calibrated.nnpot") if out is None else out
     of = short_name(data) if train is None else f"{short_name(data)}, trained on {short_name(train)}"
     new = calibrated(potential, known, unseen)
     if told := _beyond(new, unseen):
         log.warning("%s", told)
-    save(new, path, {**read_summary(model), "uncertainty": f"of {of}"})
-    is_known = train is not None or Fingerprints.in_summary(read_summary(model)) is not None
+    save(new, path, {**summary, "uncertainty": f"of {of}"})
+    is_known = train is not None or Fingerprints.in_summary(summary) is not None
     which = " that it was not trained on" if is_known else ", any of which it may have been trained on"
     print(f"{in_words(unseen, which)}\nwritten: {path}")
     return path
