@@ -1,4 +1,4 @@
-"""Which structures a model was trained on, so that it can be said of errors that they are of these.
+"""Which structures a model was trained on, and calibrated with, so that its errors on these are called so.
 
 A model file keeps 32 bits of a hash of each.  Of many it keeps the smallest: whether one was trained on can then be
 told of such whose own is as small, and how many of a set follows from these: a bottom-k sketch, E. Cohen, H. Kaplan,
@@ -10,7 +10,7 @@ import binascii
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,14 @@ from nnpot.elements import is_free_atom
 from nnpot.structure import LEAST_VOLUME, Structure
 
 KEY = "structure fingerprints"
-"""Name under which a model file keeps them."""
+"""Name under which a model file keeps those of the structures that it was trained on."""
+OF_ERROR_BARS = "error bar fingerprints"
+"""The same of those that its error bars were calibrated with."""
+_WHOSE = {
+    KEY: "the model was trained on, whose errors are smaller than those of others",
+    OF_ERROR_BARS: "its error bars were calibrated with: that they fit says little",
+}
+"""What is said of structures that are among these."""
 MOST = 8192
 """Of how many structures they are kept: 44 kB of text."""
 STEP = 1e-3
@@ -79,21 +86,36 @@ class Fingerprints:
     def in_summaries(cls, summaries: Iterable[Mapping[str, Any]]) -> "Fingerprints | None":
         """Return those of several model files together; None if one has none."""
         of_each = [cls.in_summary(summary) for summary in summaries]
-        known = [one.values for one in of_each if one is not None]
-        return cls(np.unique(np.concatenate(known))[:MOST]) if known and len(known) == len(of_each) else None
+        known = [one for one in of_each if one is not None]
+        return known[0].joined(*known[1:]) if known and len(known) == len(of_each) else None
 
     @classmethod
-    def in_summary(cls, summary: Mapping[str, Any]) -> "Fingerprints | None":
-        """Return those of a model file; None if it has none, or none that can be read."""
+    def in_summary(cls, summary: Mapping[str, Any], key: str = KEY) -> "Fingerprints | None":
+        """Return those that a model file keeps under a name; None if it has none, or none that can be read."""
         try:
-            return cls(np.frombuffer(base64.b64decode(summary[KEY], validate=True), "<u4"))
+            return cls.in_text(summary[key])
         except (KeyError, TypeError, ValueError, binascii.Error):
             return None
+
+    @classmethod
+    def in_text(cls, text: str) -> "Fingerprints":
+        """Return what :attr:`text` has written; none of an empty one."""
+        return cls(np.frombuffer(base64.b64decode(text, validate=True), "<u4"))
+
+    def joined(self, *others: "Fingerprints") -> "Fingerprints":
+        """Return those of these structures and of others."""
+        values = np.concatenate([self.values, *(other.values for other in others)])
+        return Fingerprints(np.unique(values)[:MOST])
+
+    @property
+    def text(self) -> str:
+        """These as text."""
+        return base64.b64encode(self.values.astype("<u4").tobytes()).decode()
 
     @property
     def summary(self) -> dict[str, str]:
         """What a model file keeps."""
-        return {KEY: base64.b64encode(self.values.astype("<u4").tobytes()).decode()}
+        return {KEY: self.text}
 
     @property
     def are_all(self) -> bool:
@@ -103,6 +125,20 @@ class Fingerprints:
     def known(self, structures: Sequence[Structure]) -> list[bool]:
         """Whether each structure is among these; of many it may be although it is not said."""
         return [bool(x) for x in np.isin(_of_each(structures), self.values)]
+
+    def lack(self, structures: Sequence[Structure]) -> list[bool]:
+        """Whether each structure is certainly not among these: of free atoms that is known where there are none."""
+        if not self:
+            return [True] * len(structures)
+        own, end = _of_each(structures), 2**32 if self.are_all else int(self.values[-1])
+        return [bool(x) for x in (own >= 0) & (own <= end) & ~np.isin(own, self.values)]
+
+    def without(self, structures: Sequence[Structure]) -> list[Structure]:
+        """Return those that are certainly not among these."""
+        return [s for s, is_new in zip(structures, self.lack(structures), strict=True) if is_new]
+
+    def __bool__(self) -> bool:
+        return len(self.values) > 0
 
     def count(self, structures: Sequence[Structure]) -> int:
         """Return how many structures are among these, or about how many where these are not all."""
@@ -115,13 +151,13 @@ class Fingerprints:
 
     def in_words(self, structures: Sequence[Structure]) -> str:
         """Say how many structures are among these, whose errors are no measure; empty if none is."""
-        return self._told(self.count(structures), len(structures))
+        return self._told(self.count(structures), len(structures), KEY)
 
-    def _told(self, n: int, n_all: int) -> str:
+    def _told(self, n: int, n_all: int, key: str) -> str:
         if not n:
             return ""
         of = f"{'' if self.are_all else 'about '}{n} of {n_all} structures {'is' if n == 1 else 'are'}"
-        return f"{of} among those that the model was trained on, whose errors are smaller than those of others"
+        return f"{of} among those that {_WHOSE[key]}"
 
 
 def _of_each(structures: Sequence[Structure]) -> NDArray[np.int64]:
@@ -129,22 +165,60 @@ def _of_each(structures: Sequence[Structure]) -> NDArray[np.int64]:
     return np.array([-1 if is_free_atom(s) else fingerprint_of(s) for s in structures], np.int64)
 
 
-class Known(NamedTuple):
-    """Which of some structures a model was trained on.
+NOTHING = Fingerprints(np.zeros(0, np.uint32))
+"""Fingerprints of no structures."""
+
+
+class Before(NamedTuple):
+    """Structures of the model from which a training starts.
 
     Attributes:
-        told: That in words; empty if it was trained on none, or its file does not tell.
-        are_most: Whether it was on more than half of them.
+        trained_on: Those that it was trained on.
+        set_aside: Those that it was not, and that its error bars were calibrated with.
     """
 
-    told: str
-    are_most: bool
+    trained_on: Fingerprints = NOTHING
+    set_aside: Fingerprints = NOTHING
+
+    @classmethod
+    def in_summary(cls, summary: Mapping[str, Any]) -> "Before":
+        """Return those of which a model file tells."""
+        return cls(*(Fingerprints.in_summary(summary, key) or NOTHING for key in (KEY, OF_ERROR_BARS)))
 
 
-def known_by(summary: Mapping[str, Any], structures: Sequence[Structure]) -> Known:
-    """Look which structures a model was trained on, by what its file says."""
-    trained_on = Fingerprints.in_summary(summary)
-    if trained_on is None:
-        return Known("", are_most=False)
-    n, n_all = trained_on.count(structures), len(structures)
-    return Known(trained_on._told(n, n_all), are_most=2 * n > n_all)
+UNKNOWN = Before()
+"""Where no model is started from, or none whose file tells."""
+
+
+Role = Literal["test", "training", "validation"]
+"""What structures are to a model: such as it was trained on, its error bars were made to agree with, or neither."""
+
+
+class Seen(NamedTuple):
+    """What some structures are to a model.
+
+    Attributes:
+        role: What most of them are.
+        trained_on: How many it was trained on, in words; empty if none, or its file does not tell.
+        calibrated_with: The same of its error bars.
+    """
+
+    role: Role
+    trained_on: str
+    calibrated_with: str
+
+    @property
+    def told(self) -> list[str]:
+        """What is to be known of their errors."""
+        return [told for told in (self.trained_on, self.calibrated_with) if told]
+
+
+def seen_by(summary: Mapping[str, Any], structures: Sequence[Structure]) -> Seen:
+    """Look what structures are to a model, by what its file says."""
+    words, is_most = {}, {}
+    for key in (KEY, OF_ERROR_BARS):
+        kept = Fingerprints.in_summary(summary, key) or NOTHING
+        n, n_all = kept.count(structures), len(structures)
+        words[key], is_most[key] = kept._told(n, n_all, key), 2 * n > n_all
+    role: Role = "training" if is_most[KEY] else "validation" if is_most[OF_ERROR_BARS] else "test"
+    return Seen(role, words[KEY], words[OF_ERROR_BARS])

@@ -16,6 +16,7 @@ from nnpot.committee import Committee as Committee  # as nnpot.Committee, which 
 from nnpot.committee import Member, read_members_by
 from nnpot.core import Core
 from nnpot.fingerprints import KEY as FINGERPRINTS
+from nnpot.fingerprints import OF_ERROR_BARS
 from nnpot.formats import aot, n2p2, nnpot
 from nnpot.formats.n2p2.conventions import INPUT
 from nnpot.machine.build import complaint
@@ -31,7 +32,7 @@ UNITS = "eV, Å"
 MODEL = "model.nnpot"
 """Name of the model file in the folder of a training run."""
 
-_HIDDEN = {"recipe", FINGERPRINTS}
+_HIDDEN = {"recipe", FINGERPRINTS, OF_ERROR_BARS}
 """What a model file says that is too long to be shown."""
 
 _MOST_OTHERS, _SHOWN = 200, 3

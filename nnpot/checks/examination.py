@@ -11,8 +11,9 @@ from nnpot.checks.page import Page
 from nnpot.checks.physics import physics
 from nnpot.checks.smooth import smooth
 from nnpot.checks.stable import HotRun, constant_energy, constant_pressure, hot
-from nnpot.checks.subject import Clock, Role, Subject
+from nnpot.checks.subject import Clock, Subject
 from nnpot.checks.temperature import OTHERWISE, temperature_of
+from nnpot.fingerprints import Role
 from nnpot.potential import Potential
 from nnpot.structure import Structure
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
 from nnpot.analysis.report.closeness import Pair, closest_in, pairs_of
+from nnpot.fingerprints import Role
 from nnpot.neighbors import may_be_searched
 from nnpot.potential import Potential
 from nnpot.structure import Structure, subsample
@@ -59,10 +59,6 @@ class Clock:
     def left(self) -> float:
         """Seconds that are left, at least 0."""
         return max(0.0, self.seconds - self.passed)
-
-
-Role = Literal["test", "training", "validation"]
-"""Structures that a model has not seen, that it was trained on, or that chose its weights and made its error bars."""
 
 
 @dataclass(frozen=True, eq=False)

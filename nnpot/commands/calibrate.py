@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 
 from nnpot.batch import require_elements
 from nnpot.calibration import calibrated, can_be_calibrated, in_words, judges_among
-from nnpot.fingerprints import Fingerprints, apart_from
+from nnpot.fingerprints import OF_ERROR_BARS, Fingerprints, apart_from
 from nnpot.io import Committee, load, read_summary, save
 from nnpot.label_names import LabelKeys
 from nnpot.potential import Potential
@@ -55,6 +55,7 @@ def calibrate(
     log.info("%s", found)
     require_labels(unseen, found.source, found)
     require_elements(unseen, potential.elements)
+    n_given = len(unseen)
     if train is not None:
         known: Sequence[Structure] = read_structures(train)
         unseen = without_known(unseen, known, short_name(train))
@@ -64,14 +65,15 @@ def calibrate(
         unseen = _not_trained_on(unseen, summary)
         known = ()
         knows = isinstance(potential, Committee) and all(member.is_calibrated for member in potential)
-        if told := _without_train([] if knows else unseen, summary, short_name(data)):
+        left = "" if len(unseen) == n_given else f"{len(unseen)} structures of "
+        if told := _without_train([] if knows else unseen, summary, left + short_name(data)):
             log.warning("%s", told)
     path = model.with_name(f"{model.stem}-calibrated.nnpot") if out is None else out
     of = short_name(data) if train is None else f"{short_name(data)}, trained on {short_name(train)}"
     new = calibrated(potential, known, unseen)
     if told := _beyond(new, unseen):
         log.warning("%s", told)
-    save(new, path, {**summary, "uncertainty": f"of {of}"})
+    save(new, path, {**summary, "uncertainty": f"of {of}", OF_ERROR_BARS: Fingerprints.of(unseen).text})
     is_known = train is not None or Fingerprints.in_summary(summary) is not None
     which = " that it was not trained on" if is_known else ", any of which it may have been trained on"
     print(f"{in_words(unseen, which)}\nwritten: {path}")

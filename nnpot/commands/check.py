@@ -12,9 +12,8 @@ from jsonargparse import ArgumentParser
 from nnpot.batch import require_elements
 from nnpot.checks import Page, Status, Subject, examine, examine_shortly
 from nnpot.checks.picture import picture
-from nnpot.checks.subject import Role
 from nnpot.commands.calculators import calculator_of
-from nnpot.fingerprints import known_by
+from nnpot.fingerprints import seen_by
 from nnpot.formats.aot import AOTPotential
 from nnpot.io import load, read_summary
 from nnpot.label_names import LabelKeys
@@ -78,15 +77,14 @@ def check(
     labelled: Sequence[Structure] = read_labelled(data, keys, "--keys.{label} {name}")[0] if data else ()
     used = read_structures(structures) if structures is not None else labelled
     require_elements([*labelled, *(used if structures is not None else ())], potential.elements)
-    known = known_by(read_summary(model), labelled)
-    if known.told:
-        log.warning("%s", known.told)
-    role: Role = "training" if known.are_most else "test"
+    seen = seen_by(read_summary(model), labelled)
+    for told in seen.told:
+        log.warning("%s", told)
     if short:
-        page = examine_shortly(potential, labelled, temperature=temperature, used=used, role=role)
+        page = examine_shortly(potential, labelled, temperature=temperature, used=used, role=seen.role)
         page = replace(page, title=str(model))
     else:
-        subject = Subject(potential, tuple(used), tuple(labelled), tuple(exports), beside, role=role)
+        subject = Subject(potential, tuple(used), tuple(labelled), tuple(exports), beside, role=seen.role)
         page = examine(subject, temperature, str(model), _tell if sys.stderr.isatty() else (lambda name: None))
     print(page)
     if json is not None:

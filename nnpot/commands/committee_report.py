@@ -125,12 +125,12 @@ def parts_of_members(data: DataOptions, folders: Sequence[Path]) -> Parts:
     level = log.level
     log.setLevel(logging.WARNING)  # the members have told what is in the files, and how each divides them
     try:
-        split = Split.read(data, records[0].settings["seed"], records[0].set_aside)
+        split = records[0].split_of(data)
     finally:
         log.setLevel(level)
     asides = [set(record.aside) for record in records]
     if not any(asides):  # they have files of their own
-        return Parts(records[0], split, split.validation, split.validation)
+        return Parts(records[0], split, split.unseen, split.validation)
     train, validation = iter(split.train), iter(split.validation)
     n = len(split.train) + len(split.validation)
     everything = [next(validation if k in asides[0] else train) for k in range(n)]

@@ -3,6 +3,7 @@
 import logging
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from nnpot.analysis.speed import measured
 from nnpot.commands import calibrate
 from nnpot.doctor.consultation import Consultation, consult
 from nnpot.fingerprints import KEY as FINGERPRINTS
-from nnpot.fingerprints import known_by
+from nnpot.fingerprints import OF_ERROR_BARS, Role, seen_by
 from nnpot.heads import complaint_of_charges
 from nnpot.io import load, read_summary
 from nnpot.label_names import LabelKeys
@@ -31,6 +32,13 @@ from nnpot.reading import Sources, as_words, read_labelled, require_labels, shor
 from nnpot.structure import Structure
 
 log = logging.getLogger("nnpot")
+
+_OF_BARS: Mapping[Role, str] = {
+    "training": "the model was trained on these structures",
+    "validation": "its error bars were calibrated with these structures",
+    "test": "",
+}
+"""What is said of error bars where they are compared with errors."""
 
 
 def evaluate(
@@ -77,21 +85,14 @@ def evaluate(
             "for copies of training structures and other differences from these: nnpot doctor TRAIN %s", as_words(data)
         )
     summary = read_summary(model)
-    known = known_by(summary, structures)
-    if known.told:
-        log.warning("%s", known.told)
-    elif FINGERPRINTS not in summary and _may_be_trained_on(summary, data, len(structures)):
-        log.warning(
-            "%s is called as the file that the model was trained on, whose errors say little about new structures",
-            as_words(data),
-        )
+    seen = seen_by(summary, structures)
+    named = [] if FINGERPRINTS in summary else _notes_on_name(summary, data, len(structures))
+    for note in [*seen.told, *named, *notes_on_error_bars(summary, short_name(data))]:
+        log.warning("%s", note)
     if not potential.is_calibrated:
         log.info("%s", calibrate.advice(model, potential))
-    for note in notes_on_error_bars(str(summary.get("uncertainty", "")), short_name(data)):
-        log.warning("%s", note)
     result = evaluate_potential(potential, structures)
-    of_bars = "the model was trained on these structures" if known.are_most else ""
-    print(table(result, title=f"{model} on {found.source}", known=of_bars))
+    print(table(result, title=f"{model} on {found.source}", known=_OF_BARS[seen.role]))
     if json is not None:
         write_atomically(json, result.to_json())
     if plots is not None:
@@ -99,7 +100,9 @@ def evaluate(
         parity(plots / "parity.png", result.panels(), f"{model} on {as_words(data)}")
     if report is not None:
         told = [] if diagnosis is None else str(diagnosis).splitlines()
-        write_atomically(report, page(_facts(potential, model, data, structures, result, told)))
+        facts = _facts(potential, model, data, structures, result)
+        facts = replace(facts, kind=seen.role, trained_on=seen.trained_on, doctor=told)
+        write_atomically(report, page(facts))
     return result.errors()
 
 
@@ -110,24 +113,30 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_function_arguments(evaluate, as_positional=False, skip={"model", "data"}, sub_configs=False)
 
 
-def _may_be_trained_on(summary: Mapping[str, Any], data: Sources, n: int) -> bool:
-    """Whether so many structures are, by the name of their file, those that a model was trained on."""
+def _notes_on_name(summary: Mapping[str, Any], data: Sources, n: int) -> list[str]:
+    """What to know if so many structures are, by the name of their file, those that a model was trained on."""
     name = summary.get("training file", summary.get("training files"))
-    return name == short_name(data) and n >= int(summary.get("training structures", 0))
+    if name != short_name(data) or n < int(summary.get("training structures", 0)):
+        return []
+    named = f"{as_words(data)} is called as the file that the model was trained on"
+    return [f"{named}, whose errors say little about new structures"]
 
 
-def notes_on_error_bars(calibrated: str, named: str) -> list[str]:
+def notes_on_error_bars(summary: Mapping[str, Any], named: str) -> list[str]:
     """What to know of error bars that `nnpot calibrate` has made, before they are compared with errors.
 
     Args:
-        calibrated: What the model file says of them: `of A.xyz`, or `of A.xyz, trained on B.xyz`.
+        summary: What the model file says; of them `of A.xyz`, or `of A.xyz, trained on B.xyz`.
         named: What they are compared with.
     """
-    of, _, trained = calibrated.removeprefix("of ").partition(", trained on ")
+    by_calibrate = str(summary.get("uncertainty", ""))
+    if not by_calibrate.startswith("of "):
+        return []
+    of, _, trained = by_calibrate.removeprefix("of ").partition(", trained on ")
     told = []
-    if of == named:
+    if of == named and OF_ERROR_BARS not in summary:
         told.append(f"{named} is called as the file that error bars were calibrated with: that they fit says little")
-    if of and not trained:
+    if not trained:
         told.append(f"γ is how far an atom is from {of}, which error bars were calibrated with, not from training data")
     return told
 
@@ -138,16 +147,14 @@ def _facts(
     data: Sources,
     structures: Sequence[Structure],
     result: Evaluation,
-    doctor: list[str],
 ) -> Facts:
-    """What the page tells of."""
+    """What the page tells of a test."""
     summary = read_summary(model)
-    known = known_by(summary, structures)
     return Facts(
         title=f"{model.name} on {short_name(data)}",
         model=model,
         potential=potential,
-        kind="training" if known.are_most else "test",
+        kind="test",
         structures=structures,
         evaluation=result,
         data=some_of(shlex.split(as_words(data))),
@@ -155,9 +162,7 @@ def _facts(
         closest_of="these structures",
         inside=inside_core(potential, structures, result, main_of(result)),
         given=shlex.quote(str(summary.get("training file", "TRAIN.xyz"))),
-        doctor=doctor,
         summary=summary,
         speed=measured(potential, structures, torch.get_num_threads()),
         members=by_member(potential, structures),
-        trained_on=known.told,
     )

@@ -12,7 +12,7 @@ from nnpot.commands.closing_check import closing_check
 from nnpot.commands.committee_report import parts_of_members, report_of_committee
 from nnpot.committee import Committee
 from nnpot.fingerprints import KEY as FINGERPRINTS
-from nnpot.fingerprints import Fingerprints
+from nnpot.fingerprints import OF_ERROR_BARS, Fingerprints
 from nnpot.io import MODEL, load, read_summary, save
 from nnpot.machine.signals import InterruptedRunError
 from nnpot.training.processes import is_first
@@ -65,15 +65,15 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
     if not is_first(settings["trainer"]):  # which tells
         return out / MODEL
     of_members = [read_summary(folder / MODEL) for folder in folders]
-    of_one = {"validation errors", "errors on training structures", TWIN_ERRORS, FINGERPRINTS}
+    of_one = {"validation errors", "errors on training structures", TWIN_ERRORS, FINGERPRINTS, OF_ERROR_BARS}
     summary = {**{name: told for name, told in of_members[0].items() if name not in of_one}, "members": n}
     if all("minutes" in told for told in of_members):
         summary["minutes"] = round(sum(told["minutes"] for told in of_members), 2)
     if (trained_on := Fingerprints.in_summaries(of_members)) is not None:
         summary |= trained_on.summary
-    committee, told = _calibrated(Committee([load(folder) for folder in folders]), folders, settings)
+    committee, told, of_bars = _calibrated(Committee([load(folder) for folder in folders]), folders, settings)
     log.info("%s", told)
-    save(committee, out / MODEL, {**summary, **({"uncertainty": told} if committee.is_calibrated else {})})
+    save(committee, out / MODEL, summary | of_bars)
     what = "error bars" if committee.is_calibrated else "spread tells where it errs, but not by how much"
     print(f"{out / MODEL}: a committee of {n}" + (f" with {what}" if committee.is_calibrated else f", whose {what}"))
     facts = report_of_committee(out, folders, committee, settings["data"], summary)
@@ -82,14 +82,17 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
     return out / MODEL
 
 
-def _calibrated(committee: Committee, folders: Sequence[Path], settings: Mapping[str, Any]) -> tuple[Committee, str]:
-    """The committee, calibrated if there are structures that no member was trained on; and what to say of that."""
+def _calibrated(
+    committee: Committee, folders: Sequence[Path], settings: Mapping[str, Any]
+) -> tuple[Committee, str, dict[str, str]]:
+    """The committee, calibrated if there are structures that no member was trained on; what to say, and keep, of it."""
     if not settings["uncertainty"]:
-        return committee, "the committee is not to know how large its errors are"
+        return committee, "the committee is not to know how large its errors are", {}
     unseen = parts_of_members(settings["data"], folders).unseen
     try:
         new = calibrated(committee, (), unseen)
         assert isinstance(new, Committee)
     except ValueError as error:
-        return committee, f"the committee does not know how large its errors are: {error}"
-    return new, in_words(unseen, " that no member was trained on")
+        return committee, f"the committee does not know how large its errors are: {error}", {}
+    told = in_words(unseen, " that no member was trained on")
+    return new, told, {"uncertainty": told, OF_ERROR_BARS: Fingerprints.of(unseen).text}

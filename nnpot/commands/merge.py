@@ -17,6 +17,7 @@ from nnpot.analysis.wording import printed
 from nnpot.batch import require_elements
 from nnpot.commands import calibrate
 from nnpot.elements import elements_of
+from nnpot.fingerprints import OF_ERROR_BARS
 from nnpot.formats import nnpot
 from nnpot.io import Committee, format_of, load, model_at, read_summary, save
 from nnpot.label_names import LabelKeys
@@ -36,7 +37,9 @@ log = logging.getLogger("nnpot")
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the fine-tuned model, whose errors are shown."""
 
-_OF_WEIGHTS = ("validation errors", "errors on training structures", TWIN_ERRORS, "uncertainty", "core", WEIGHTS)
+_OF_WEIGHTS = (
+    "validation errors", "errors on training structures", TWIN_ERRORS, "uncertainty", OF_ERROR_BARS, "core", WEIGHTS,
+)  # fmt: skip
 """What a model file says of the fine-tuned model alone."""
 
 

@@ -54,5 +54,4 @@ def split_of(folder: Path) -> Split:
         FileNotFoundError: If it has reached nothing yet, or the data are no longer there.
     """
     settings = line.settings_of("train", command, ["--resume", str(folder)])
-    record = Checkpoint.read(folder / "last.ckpt").record
-    return Split.read(settings["data"], record.settings["seed"], record.set_aside)
+    return Checkpoint.read(folder / "last.ckpt").record.split_of(settings["data"])

@@ -32,7 +32,7 @@ from nnpot.training.data import Split, StructureData
 from nnpot.training.finite import NotFiniteError
 from nnpot.training.loss import LossOptions, check_heads, check_weights
 from nnpot.training.options import DataOptions, OptimizerOptions, TrainerOptions
-from nnpot.training.origin import origin_of
+from nnpot.training.origin import origin_of, structures_of
 from nnpot.training.plan import Forecast, forecast
 from nnpot.training.processes import check_launcher, is_child_of_launcher, is_first
 from nnpot.training.refresh import Refresh
@@ -244,7 +244,7 @@ def _first_start(
     """Read the data, look at them, and make, or take from a model, what is to be trained."""
     if from_model is None and potential is None:
         raise ValueError("there is no potential to train; give a recipe beside the rest, --recipe ace")
-    split = Split.read(data, settings["seed"])
+    split = Split.read(data, settings["seed"], before=structures_of(from_model))
     check_weights(loss, split.train, short_name(data.train))
     split.check_labels(loss)
     model = None
@@ -378,13 +378,13 @@ def _nothing_to_do(checkpoint: Checkpoint, twin: Twin, *, check: bool) -> Path:
     """Say that a run has done all of its epochs; make what is missing if it was killed right after the last of them."""
     folder, record = checkpoint.path.parent, checkpoint.record
     model, report = folder / MODEL, folder / "report.txt"
-    final = save_result(folder, lambda: Split.read(twin.data, 0, record.set_aside))
+    final = save_result(folder, lambda: record.split_of(twin.data))
     assert final is not None
     is_older = not report.is_file() or report.stat().st_mtime < model.stat().st_mtime
     is_unchecked = check and record.settings.get("check", False) and not (folder / FOUND).is_file()
     left = "nothing is left to do"
     if is_older or is_unchecked or not final.is_calibrated:
-        split = Split.read(twin.data, record.settings["seed"], record.set_aside)
+        split = record.split_of(twin.data)
         if is_older or is_unchecked or twin.is_wanted(final, split):
             began, left = time.perf_counter(), "nothing else is left to do"
             facts = _finished(RunReport(folder, split), final, twin)

@@ -8,6 +8,7 @@ import torch
 from ase.data import chemical_symbols
 
 from nnpot.elements import is_free_atom
+from nnpot.fingerprints import Before
 from nnpot.structure import Structure
 from nnpot.training.stratified import stratified, types_of
 
@@ -26,6 +27,9 @@ FEW_STRUCTURES = 100
 
 SHARE, LEAST = 0.05, 10
 """Of more this part is set aside, at least so many."""
+
+LARGEST = 1 / 3
+"""At most this part of those that a model, from which a training starts, was not trained on."""
 
 BLOCK, MAX_BLOCKS = 10, 5
 """Blocks of a file have at least so many structures, where that many are set aside; and how many there are at most."""
@@ -87,6 +91,39 @@ def set_aside(structures: Sequence[Structure], fraction: float, split: SplitName
     positions, stay = _without_the_last(structures, order, n, keep_groups=split == "random")
     kept = [f"{structures[k].name} ({reason})" for k, reason in sorted(stay.items())]
     return Aside(positions, f"for training stay {_first(kept)}" if kept else "")
+
+
+def set_aside_anew(
+    structures: Sequence[Structure], validation: object, split: SplitName, seed: int, before: Before
+) -> Aside:
+    """Set aside what a setting asks for, of structures that the model was not trained on from which a training starts.
+
+    Those that were set aside from its training are so again.  Where it was trained on all, some of these have to do.
+
+    Args:
+        structures: In the order of the file.
+        validation: The setting: a fraction, or `auto`.
+        split: How, as of :func:`set_aside`.
+        seed: Of the choice.
+        before: Structures of that model.
+
+    Raises:
+        ValueError: If no configuration type can be set aside.
+    """
+    share, n = share_of(validation, len(structures)), len(structures)
+    is_new, was_aside = before.trained_on.lack(structures), before.set_aside.known(structures)
+    n_old = is_new.count(False)
+    if share == 0 or n_old in (0, n):
+        return set_aside(structures, share, split, seed)
+    again = [k for k in range(n) if is_new[k] and was_aside[k]]
+    new = [k for k in range(n) if is_new[k] and not was_aside[k]]
+    if new:
+        least = (LEAST if validation == "auto" else 1) - len(again)
+        share = max(share, min(least / len(new), LARGEST))
+    chosen = set_aside([structures[k] for k in new], share, split, seed)
+    positions = sorted([*again, *(new[k] for k in chosen.positions)])
+    told = f"those that the model was trained on from which it starts ({n_old}) stay for training"
+    return Aside(tuple(positions), "; ".join(filter(None, [told, chosen.told])))
 
 
 def in_words(train: Sequence[Structure], validation: Sequence[Structure], split: SplitName, seed: int) -> str:

@@ -13,14 +13,16 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from nnpot.fingerprints import Before, Fingerprints
 from nnpot.formats.described import check_numbers, restored
 from nnpot.formats.seal import check_members, is_intact, sealed
 from nnpot.machine.files import beside, within, write_atomically
 from nnpot.trainable_potential import TrainablePotential
 from nnpot.training.aside import Aside
+from nnpot.training.data import Split
 from nnpot.training.loss import LossOptions
 from nnpot.training.numerics import Numerics, numerics_of
-from nnpot.training.options import OptimizerOptions
+from nnpot.training.options import DataOptions, OptimizerOptions
 from nnpot.training.resolve import Length
 from nnpot.training.settings import Settings
 from nnpot.training.stop import Stop, StopAskedError
@@ -47,6 +49,7 @@ class Record:
         core: Specification of the core of the model that it started from, or None.
         origin: That model in words, empty if there is none.
         found: What stays for training all the same, and what was found of near copies, in words.
+        old: Fingerprints of the structures that the model was trained on from which it started, as text.
     """
 
     potential: dict[str, Any]
@@ -60,11 +63,17 @@ class Record:
     core: dict[str, Any] | None = None
     origin: str = ""
     found: str = ""
+    old: str = ""
 
-    @property
-    def set_aside(self) -> Aside:
-        """What was set aside for validation, and why."""
-        return Aside(self.aside, self.found)
+    def split_of(self, data: DataOptions) -> Split:
+        """Read the structures of the run, divided as they were.
+
+        Raises:
+            FileNotFoundError: If a file is not there.
+            ValueError: If a file cannot be read.
+        """
+        before = Before(Fingerprints.in_text(self.old))
+        return Split.read(data, self.settings["seed"], Aside(self.aside, self.found), before)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from nnpot.batch import Batch, require_elements
+from nnpot.fingerprints import NOTHING, UNKNOWN, Before, Fingerprints, apart_from
 from nnpot.heads import complaint_of_charges
 from nnpot.labels import LABELS
 from nnpot.native import are_compiled
@@ -22,7 +23,7 @@ from nnpot.reading import read_labelled, require_labels, short_name
 from nnpot.structure import Structure
 from nnpot.tables import arranged, needs_of, with_tables
 from nnpot.trainable_potential import TrainablePotential
-from nnpot.training.aside import Aside, SplitName, in_words, set_aside, share_of
+from nnpot.training.aside import Aside, SplitName, in_words, set_aside_anew
 from nnpot.training.batches import BalancedBatches, EachOnce, ShuffledStructures
 from nnpot.training.loss import Equals, LossOptions, by_size
 from nnpot.training.options import DataOptions
@@ -45,6 +46,7 @@ class Split:
         aside: Positions in the training file of those that were set aside, empty where validation has its own file.
         told: How they were divided, how many each part has, and what was found of near copies, in a sentence.
         found: The last of it, if there is any.
+        old: Of the structures that the model was trained on from which the training starts, if it starts from one.
     """
 
     train: list[Structure]
@@ -52,15 +54,17 @@ class Split:
     aside: tuple[int, ...] = ()
     told: str = ""
     found: str = ""
+    old: Fingerprints = NOTHING
 
     @classmethod
-    def read(cls, options: DataOptions, seed: int, aside: Aside | None = None) -> Self:
+    def read(cls, options: DataOptions, seed: int, aside: Aside | None = None, before: Before = UNKNOWN) -> Self:
         """Read the files and say which labels they hold, or set a part of the training structures aside.
 
         Args:
             options: Where they are.
             seed: Of the choice.
             aside: What was chosen before, if it was.
+            before: Structures of the model from which the training starts, if it starts from one.
 
         Raises:
             FileNotFoundError: If a file is not there.
@@ -76,11 +80,11 @@ class Split:
             told = f"split: by file: {len(structures)} structures of {short_name(options.train)} for training, "
             told += f"{len(validation)} of {short_name(files)} for validation"
             log.info("%s", told)
-            return cls(structures, validation, told=told)
+            return cls(structures, validation, told=told, old=before.trained_on)
         seed = seed if options.split_seed is None else options.split_seed
         if aside is None:
-            aside = set_aside(structures, share_of(options.validation, len(structures)), options.split, seed)
-        split = cls.divided(structures, aside, options.split, seed)
+            aside = set_aside_anew(structures, options.validation, options.split, seed, before)
+        split = replace(cls.divided(structures, aside, options.split, seed), old=before.trained_on)
         log.info("%s", split.told)
         return split
 
@@ -121,6 +125,17 @@ class Split:
             ValueError: If one is not; it names the structure.
         """
         require_elements(self.structures, elements)
+
+    @property
+    def unseen(self) -> list[Structure]:
+        """Validation structures that nothing was trained on: errors of others tell nothing of new ones."""
+        apart = apart_from(self.validation, self.train)
+        return self.old.without(apart)
+
+    @property
+    def new(self) -> list[Structure]:
+        """Training structures that are new to the model from which the training starts."""
+        return self.old.without(self.train)
 
     @property
     def structures(self) -> list[Structure]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nnpot.fingerprints import UNKNOWN, Before
 from nnpot.formats import nnpot
 from nnpot.io import MODEL, format_of, model_at, read_summary
 from nnpot.reading import Sources, short_name
@@ -33,6 +34,21 @@ def origin_of(path: Path) -> str:
     data, n = summary.get("training file") or summary.get("training files"), summary.get("training structures")
     told += [f"trained on {data}" + (f", {n} structures" if n else "")] if data else []
     return f"{_named(model)}" + (f" ({'; '.join(told)})" if told else "")
+
+
+def structures_of(path: Path | None) -> Before:
+    """Return which structures a model was trained on and which were set aside; none where its file does not tell.
+
+    Args:
+        path: Model file, folder of a run, also of one that was killed, potential of another program, or nothing.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    if path is None:
+        return UNKNOWN
+    model = model_at(path)
+    return Before.in_summary(read_summary(model)) if format_of(model) == "model file" else UNKNOWN
 
 
 def holds_old(model: Path, data: Sources) -> bool:

@@ -10,7 +10,7 @@ import torch
 
 from nnpot import calibration, compositions
 from nnpot.elements import is_free_atom
-from nnpot.fingerprints import Fingerprints, apart_from
+from nnpot.fingerprints import OF_ERROR_BARS, Fingerprints
 from nnpot.io import MODEL, load, read_summary, save
 from nnpot.labels import LABELS
 from nnpot.neighbors import single_batch
@@ -91,13 +91,10 @@ def with_error_bars(potential: Potential, result: Checkpoint, split: Split) -> P
     """
     if not result.record.settings.get("uncertainty", False) or needs_twin(split):
         return potential
-    unseen = apart_from(split.validation, split.train)
+    unseen = split.unseen
     if n := len(split.validation) - len(unseen):
-        log.warning(
-            "%d of %d validation structures are among the training structures and tell nothing of others",
-            n,
-            n + len(unseen),
-        )
+        which = "the training structures" + (", or those of the model that it started from," if split.old else "")
+        log.warning("%d of %d validation structures are among %s and tell nothing of others", n, n + len(unseen), which)
     try:
         potential = calibration.calibrated(potential, split.train, unseen)
     except ValueError as error:
@@ -109,10 +106,10 @@ def with_error_bars(potential: Potential, result: Checkpoint, split: Split) -> P
 
 def needs_twin(split: Split) -> bool:
     """Return whether a split has few structures, too few of which have not been trained on."""
-    n_seen, n_unseen = (
-        sum({"energy", "forces"} <= s.labels.keys() for s in part) for part in (split.train, split.validation)
-    )
-    return n_unseen < calibration.FEWEST and n_seen >= 2 * calibration.FEWEST and len(split.train) <= FEW_STRUCTURES
+    if len(split.train) > FEW_STRUCTURES:
+        return False
+    n_new, n_unseen = (sum({"energy", "forces"} <= s.labels.keys() for s in part) for part in (split.new, split.unseen))
+    return n_unseen < calibration.FEWEST and n_new >= 2 * calibration.FEWEST
 
 
 def model_in(path: Path, dtype: torch.dtype) -> Potential:
@@ -153,7 +150,9 @@ def save_result(folder: Path, split: Callable[[], Split], *, quiet: bool = False
     others = [s for s in structures.train if not is_free_atom(s)]
     summary[WEIGHTS] = trained_weights
     summary |= compositions.summary_of((s.numbers.tolist() for s in others), (s.numbers.tolist() for s in free))
-    summary |= Fingerprints.of(structures.train).summary
+    summary |= Fingerprints.of(structures.train).joined(structures.old).summary
+    if final.is_calibrated:
+        summary[OF_ERROR_BARS] = Fingerprints.of(structures.unseen).text
     save(final, folder / MODEL, summary)
     return final
 

@@ -126,7 +126,7 @@ def restart(
     """
     old = checkpoint.record
     try:
-        split = Split.read(data, old.settings["seed"], old.set_aside)
+        split = old.split_of(data)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}; if the data lie elsewhere now, give the place by --data.train") from error
     if split.fingerprint != old.data:
@@ -164,6 +164,7 @@ def record_of(
         length=_length(potential, split, settings, trainer),
         command=command_line(sys.argv),
         found=split.found,
+        old=split.old.text,
     )
 
 

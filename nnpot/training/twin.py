@@ -168,12 +168,12 @@ _INSTEAD = "set structures aside by --data.validation 0.2, or nnpot calibrate MO
 
 
 def _divided(split: Split, seed: int) -> tuple[Split, Sequence[Structure]]:
-    """What a twin is trained on, and what it does not see."""
-    n = len(split.train)
+    """What a twin is trained on, and what it does not see: nor does the model that the training starts from."""
+    n = len(split.new)
     fraction = max(SHARE, min(ENOUGH / n, LARGEST_SHARE), FEWEST / n)
-    chosen = set(set_aside(split.train, fraction, "stratified", seed).positions)
-    unseen = [s for k, s in enumerate(split.train) if k in chosen]
-    return Split([s for k, s in enumerate(split.train) if k not in chosen], []), unseen
+    unseen = [split.new[k] for k in set_aside(split.new, fraction, "stratified", seed).positions]
+    left_out = {id(s) for s in unseen}
+    return Split([s for s in split.train if id(s) not in left_out], []), unseen
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from nnpot.calibration import calibrated
 from nnpot.checks import Line, NotLooked, Status, Subject
 from nnpot.checks.data import BEYOND, ELEMENT, ERRORS, EXPECTED, FRAME, TYPE, USED_BEYOND, data
 from nnpot.checks.line import NO_GRADE
-from nnpot.checks.subject import Role
+from nnpot.fingerprints import Role
 from nnpot.potential import Potential
 from nnpot.structure import Structure
 

@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from datasets import labelled_alloys
 from short import Short, finished, short_training
 
+from nnpot.fingerprints import Fingerprints
 from nnpot.io import MODEL, load, read_summary, save
 from nnpot.potential import Potential
 from nnpot.structure import Structure
@@ -104,6 +106,17 @@ def test_a_twin_does_not_see_a_fifth_and_ten_if_that_is_no_more_than_a_third(n: 
     seen, left_out = _divided(split, 0)
     assert (len(seen.train), len(left_out)) == (n - unseen, unseen)
     assert not {id(s) for s in seen.train} & {id(s) for s in left_out}
+
+
+def test_a_twin_sees_all_that_the_model_was_trained_on_from_which_it_starts() -> None:
+    structures = [Structure.from_ase(atoms) for atoms in labelled_alloys(60)]
+    split = Split(structures, [], old=Fingerprints.of(structures[:30]))
+    assert needs_twin(split)
+    assert not needs_twin(replace(split, old=Fingerprints.of(structures[9:])))
+    seen, left_out = _divided(split, 0)
+    assert len(left_out) == 10
+    assert {id(s) for s in left_out} <= {id(s) for s in structures[30:]}
+    assert {id(s) for s in (*seen.train, *left_out)} == {id(s) for s in structures}
 
 
 def test_a_twin_takes_structures_with_forces() -> None:

@@ -549,7 +549,7 @@ def test_the_seed_is_of_the_split_the_weights_and_the_order(tmp_path: Path) -> N
 
 @effect_of("from_model")
 def test_a_training_from_a_model_starts_with_it_at_a_tenth_of_the_rate(base: Short, tmp_path: Path) -> None:
-    second = short_training(tmp_path, **ONE_STEP, from_model=str(base.folder / "model.nnpot"))
+    second = short_training(tmp_path, frames=alloys()[8:16], **ONE_STEP, from_model=str(base.folder / "model.nnpot"))
     assert second.column("lr") == pytest.approx([0.001], rel=1e-6)
     moved = (second.weights() - base.weights()).abs().max()
     assert float(moved) == pytest.approx(0.001, rel=1e-3)

@@ -11,7 +11,7 @@ from ase.io import read, write
 from datasets import labelled_alloys
 
 from nnpot import fingerprints
-from nnpot.fingerprints import KEY, Fingerprints, apart_from, fingerprint_of
+from nnpot.fingerprints import KEY, NOTHING, OF_ERROR_BARS, Fingerprints, apart_from, fingerprint_of, seen_by
 from nnpot.structure import Structure
 
 
@@ -114,6 +114,50 @@ def test_of_many_about_how_many_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     assert one.count(many[1000:3000]) == pytest.approx(1000, rel=0.15)
     assert one.in_words(many[:1000]).startswith("about 1000 of 1000 structures are")
     assert one.count(many[2000:]) == 0
+
+
+def test_what_is_certainly_new_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, others, atom = structures(6), structures(5, 9), Structure.from_ase(Atoms("Cu"))
+    assert NOTHING.lack([*known, atom]) == [True] * 7
+    one = Fingerprints.of(known)
+    assert one.lack([*others, *known, atom]) == [True] * 5 + [False] * 7
+    assert one.without([known[0], others[3], known[1]]) == [others[3]]
+    monkeypatch.setattr(fingerprints, "MOST", 3)  # of a larger one nothing is known
+    some = Fingerprints.of(known)
+    assert some.lack(known) == [False] * 6
+    assert some.lack(others) == [fingerprint_of(s) <= some.values[-1] for s in others]
+    assert 0 < sum(some.lack(others)) < 5
+
+
+def test_they_are_kept_as_text_and_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = structures(3), structures(3, 5)
+    one, other = Fingerprints.of(a), Fingerprints.of(b)
+    assert Fingerprints.in_text(one.text).values.tolist() == one.values.tolist()
+    assert Fingerprints.in_text("").values.tolist() == []
+    assert one.joined(other).values.tolist() == Fingerprints.of([*a, *b]).values.tolist()
+    assert one.joined(NOTHING, one).values.tolist() == one.values.tolist()
+    monkeypatch.setattr(fingerprints, "MOST", 4)
+    assert one.joined(other).values.tolist() == Fingerprints.of([*a, *b]).values.tolist()
+    assert len(one.joined(other).values) == 4
+
+
+def test_most_structures_tell_what_all_are_to_a_model() -> None:
+    trained, aside, others = structures(4), structures(4, 5), structures(4, 9)
+    summary = Fingerprints.of(trained).summary | {OF_ERROR_BARS: Fingerprints.of(aside).text}
+    assert seen_by(summary, others) == ("test", "", "")
+    assert seen_by({}, trained) == ("test", "", "")
+    role, known, calibrated = seen_by(summary, [*aside, trained[0], *others[:2]])
+    assert role == "validation"
+    assert known.startswith("1 of 7 structures is among those that the model was trained on, whose errors are smaller")
+    assert calibrated == (
+        "4 of 7 structures are among those that its error bars were calibrated with: that they fit says little"
+    )
+    assert seen_by(summary, trained).role == "training"
+    assert seen_by(summary, [*trained[:2], *others[:2]]).role == "test"
+    assert seen_by(summary, [*trained[:1], *aside[:1]]).told == [
+        "1 of 2 structures is among those that the model was trained on, whose errors are smaller than those of others",
+        "1 of 2 structures is among those that its error bars were calibrated with: that they fit says little",
+    ]
 
 
 def test_those_of_several_models_are_put_together() -> None:

@@ -16,6 +16,7 @@ from nnpot.analysis.report.closeness import Closest
 from nnpot.analysis.report.examined import Examined
 from nnpot.analysis.report.inside import Inside
 from nnpot.analysis.speed import Speed
+from nnpot.fingerprints import Role
 from nnpot.labels import LABELS
 from nnpot.potential import Potential
 from nnpot.structure import Structure
@@ -68,7 +69,7 @@ class Facts:
     title: str
     model: Path
     potential: Potential
-    kind: Literal["validation", "training", "test"]
+    kind: Role
     structures: Sequence[Structure]
     evaluation: Evaluation
     data: str

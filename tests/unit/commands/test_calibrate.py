@@ -21,6 +21,7 @@ from runs import refusal, taking
 
 from nnpot.__main__ import main
 from nnpot.fingerprints import KEY as FINGERPRINTS
+from nnpot.fingerprints import OF_ERROR_BARS, Fingerprints
 from nnpot.io import Committee, load, read_summary, save
 from nnpot.machine.signals import InterruptedRunError
 from nnpot.potential import Potential
@@ -59,6 +60,13 @@ def test_a_training_leaves_a_model_that_knows_its_errors(runs: dict[str, Path]) 
 def test_the_page_of_a_training_says_that_its_error_bars_were_made_to_agree(runs: dict[str, Path]) -> None:
     text = (runs["known"] / "report.html").read_text()
     assert "These are the structures that it was calibrated with, so that it says little of others" in text
+
+
+def test_a_training_knows_which_structures_its_error_bars_are_of(runs: dict[str, Path]) -> None:
+    kept = Fingerprints.in_summary(read_summary(runs["known"]), OF_ERROR_BARS)
+    assert kept is not None
+    assert kept.known([Structure.from_ase(atoms) for atoms in read(runs["unseen"], ":")]) == [True] * 8
+    assert OF_ERROR_BARS not in read_summary(runs["unknown"])
 
 
 def test_a_finished_model_gets_the_same(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -183,15 +191,29 @@ def test_errors_of_training_structures_are_called_so_whatever_their_file_is_call
 
 
 def test_what_error_bars_were_made_of_is_said_where_they_are_judged(
-    runs: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     model, unseen, out = runs["unknown"] / "model.nnpot", runs["unseen"], tmp_path / "new.nnpot"
     main(["calibrate", str(model), str(unseen), "--out", str(out)])
     assert "--train train.xyz is not given: γ will say how far an atom is from validation.xyz" in caplog.text
     caplog.clear()
-    main(["evaluate", str(out), str(unseen), "--doctor", "off"])
-    assert "validation.xyz is called as the file that error bars were calibrated with" in caplog.text
+    page, renamed = tmp_path / "page.html", write(tmp_path / "renamed.xyz", read(unseen, ":"))
+    main(["evaluate", str(out), str(renamed), "--doctor", "off", "--report", str(page)])
+    told = "8 of 8 structures are among those that its error bars were calibrated with: that they fit says little"
+    assert told in caplog.text
     assert "γ is how far an atom is from validation.xyz" in caplog.text
+    assert "8 validation structures" in page.read_text()
+    assert "its error bars were calibrated with these structures" in capsys.readouterr().out
+    caplog.clear()
+    with pytest.raises(SystemExit):  # after an epoch it is fit for nothing
+        main(["check", str(out), str(renamed), "--short"])
+    assert told in caplog.text
+    assert "its error bars were made to agree with these structures" in capsys.readouterr().out
+    caplog.clear()
+    summary = {name: told for name, told in read_summary(out).items() if name != OF_ERROR_BARS}
+    older = save(load(out), tmp_path / "older.nnpot", summary)
+    main(["evaluate", str(older), str(unseen), "--doctor", "off"])
+    assert "validation.xyz is called as the file that error bars were calibrated with" in caplog.text
     caplog.clear()
     main(["calibrate", str(model), str(unseen), "--train", str(runs["train"]), "--out", str(out)])
     main(["evaluate", str(out), str(runs["train"]), "--doctor", "off"])

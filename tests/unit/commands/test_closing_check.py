@@ -213,7 +213,7 @@ def test_a_committee_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     checked: list[Any] = []
     for name, function in {
         "load": lambda folder: folder, "Committee": list, "save": lambda *_: None,
-        "read_summary": lambda path: {}, "_calibrated": lambda *_: (SimpleNamespace(is_calibrated=False), ""),
+        "read_summary": lambda path: {}, "_calibrated": lambda *_: (SimpleNamespace(is_calibrated=False), "", {}),
         "report_of_committee": lambda *_: "facts",
         "closing_check": lambda facts, began: checked.append(facts), "is_first": lambda trainer: True,
     }.items():  # fmt: skip

@@ -7,6 +7,7 @@ import torch
 import yaml
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import read
 from datasets import labelled_alloys, tiny_config, write
 from runs import refusal, weights
 from systems import acsf, network_potential
@@ -14,12 +15,15 @@ from systems import acsf, network_potential
 from nnpot.__main__ import main
 from nnpot.commands.train import inherited
 from nnpot.committee import Committee
+from nnpot.fingerprints import Fingerprints, fingerprint_of
 from nnpot.formats import n2p2
-from nnpot.io import load, save
+from nnpot.io import load, read_summary, save
 from nnpot.network_potential import NeuralNetworkPotential
 from nnpot.potential import SumPotential
 from nnpot.repulsion import ZBL
 from nnpot.structure import Structure
+from nnpot.training.checkpoint import Checkpoint
+from nnpot.training.options import DataOptions
 
 STILL = ["--optimizer.lr", "1e-12", "--optimizer.ema", "0", "--trainer.max_epochs", "1"]
 """A training that leaves weights where they are."""
@@ -72,6 +76,50 @@ def test_forgetting_is_told_unless_old_structures_are_there(
         assert (told in caplog.text) == forgets
         line = next(line for line in capsys.readouterr().out.splitlines() if command in line)
         assert (" OLD.xyz: " in line) == forgets
+
+
+def test_what_the_model_was_trained_on_is_not_set_aside_and_stays_known(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    new, old = write(tmp_path / "new.xyz", labelled_alloys(12, 5)), model.parent.parent / "train.xyz"
+    trained_on = Fingerprints.in_summary(read_summary(model))
+    assert trained_on is not None
+    n_old = len(trained_on.values)
+    out, *more = tmp_path / "o", "--uncertainty", "true", "--check", "false", "--data.validation", "0.4"
+    main(["train", "--from", str(model), str(old), str(new), "--out", str(out), *more, *STILL])
+    record = Checkpoint.read(out / "last.ckpt").record
+    split = record.split_of(DataOptions([old, new]))
+    assert trained_on.count(split.validation) == 0
+    assert trained_on.count(split.train) == n_old
+    assert f"those that the model was trained on from which it starts ({n_old}) stay for training" in caplog.text
+    known = Fingerprints.in_summary(read_summary(out))
+    assert known is not None
+    assert known.count(split.train) == len(split.train)
+    caplog.clear()
+    main(["train", "--from", str(out), str(new), "--out", str(tmp_path / "p"), *STILL])
+    known = Fingerprints.in_summary(read_summary(tmp_path / "p"))
+    assert known is not None
+    assert known.count(split.train) == len(split.train)  # of the trainings before as well
+    again = Checkpoint.read(tmp_path / "p/last.ckpt").record.split_of(DataOptions(new))
+    aside = [fingerprint_of(s) for s in split.validation if s.name.startswith("new.xyz")]
+    assert aside
+    assert set(aside) <= {fingerprint_of(s) for s in again.validation}  # as before
+
+
+def test_validation_structures_that_the_model_was_trained_on_calibrate_nothing(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train, old = write(tmp_path / "new.xyz", labelled_alloys(12, 5)), model.parent.parent / "train.xyz"
+    both = write(tmp_path / "both.xyz", [*read(old, ":"), *labelled_alloys(6, 7)])
+    trained_on = Fingerprints.in_summary(read_summary(model))
+    assert trained_on is not None
+    n, n_all = len(trained_on.values), len(read(both, ":"))
+    given = ["--data.validation", str(both), "--uncertainty", "true", "--check", "false", "--out", str(tmp_path / "o")]
+    main(["train", "--from", str(model), str(train), *given, *STILL])
+    assert (
+        f"{n} of {n_all} validation structures are among the training structures, or those of the model" in caplog.text
+    )
+    assert f"calibrated with {n_all - n} structures that it was not trained on" in caplog.text
 
 
 @pytest.mark.slow

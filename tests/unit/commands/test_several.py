@@ -74,7 +74,7 @@ def test_a_training_takes_files_of_all_forms(run: Path) -> None:
     heavy = {"file": f"{folder}/b.xyz", "weight": 3.0, "group": "heavy"}
     assert settings["data"]["train"] == [f"{folder}/a.xyz@1:", heavy, f"{folder}/more"]
     record = Checkpoint.read(run / "last.ckpt").record
-    split = Split.read(DataOptions(train=settings["data"]["train"]), 0, record.set_aside)
+    split = record.split_of(DataOptions(train=settings["data"]["train"]))
     both = [*split.train, *split.validation]
     assert (len(both), record.structures, len(split.validation)) == (11, 8, 3)
     assert {s.name for s in both if s.group == "heavy"} == {f"b.xyz, frame {k}" for k in range(4)}

@@ -11,8 +11,9 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
+from nnpot.fingerprints import UNKNOWN, Before, Fingerprints
 from nnpot.structure import Structure
-from nnpot.training.aside import SplitName, in_words, set_aside, share_of
+from nnpot.training.aside import Aside, SplitName, in_words, set_aside, set_aside_anew, share_of
 from nnpot.training.stratified import shared_out
 
 
@@ -276,3 +277,49 @@ def test_the_stratified_choice_is_a_function_of_the_seed() -> None:
     data = named(crystals(60), "AABBBB" * 10)
     asides = [set_aside(data, 0.2, "stratified", seed).positions for seed in (0, 0, 1)]
     assert asides[0] == asides[1] != asides[2]
+
+
+# a training that starts from a model ----------------------------------------------------------------------------------
+
+
+def anew(n: int, trained: slice, aside: slice, validation: object = "auto") -> Aside:
+    """What is set aside of crystals, some of which trained a model or were set aside there."""
+    data = named(crystals(n), [""] * n)
+    before = Before(Fingerprints.of(data[trained]), Fingerprints.of(data[aside]))
+    return set_aside_anew(data, validation, "stratified", 0, before)
+
+
+def test_without_a_model_all_may_be_set_aside() -> None:
+    data = named(crystals(120), [""] * 120)
+    assert set_aside_anew(data, "auto", "stratified", 3, UNKNOWN) == set_aside(data, 10 / 120, "stratified", 3)
+
+
+@pytest.mark.parametrize(
+    ("n", "n_trained", "n_aside", "wanted"),
+    [
+        (250, 190, 0, 10),  # ten at least
+        (500, 190, 10, 15 + 10),  # or a twentieth of what is new, beside what was set aside before
+        (212, 190, 10, 10 + 1),  # these are enough
+        (206, 190, 4, 4 + 4),  # no more than a third of what is new
+        (200, 190, 10, 10),  # nothing is new
+        (90, 60, 0, 0),  # there are few
+    ],
+)
+def test_of_what_is_new_a_part_and_what_was_set_aside_before(n: int, n_trained: int, n_aside: int, wanted: int) -> None:
+    aside, told = anew(n, slice(n_trained), slice(n_trained, n_trained + n_aside))
+    assert all(k >= n_trained for k in aside)
+    assert len(aside) == wanted
+    assert not wanted or {*range(n_trained, n_trained + n_aside)} <= {*aside}
+    assert f"from which it starts ({n_trained}) stay for training" in told or not wanted
+
+
+def test_a_given_part_is_one_of_what_is_new() -> None:
+    assert len(anew(60, slice(20), slice(0), 0.25).positions) == 10
+    assert len(anew(60, slice(57), slice(0), 0.1).positions) == 1  # of three
+    assert anew(60, slice(20), slice(0), 0.0).positions == ()
+
+
+def test_where_all_has_been_trained_on_some_of_that_is_set_aside() -> None:
+    aside, told = anew(120, slice(120), slice(0))
+    assert len(aside) == 10
+    assert "stay for training" not in told
