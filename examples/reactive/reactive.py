@@ -38,6 +38,9 @@ GOOD = 15.0
 OF_EACH_RUN = 20
 """Number of frames of each run, before it stopped, that the teacher judges."""
 
+OWN, HOTTER = "dynamics", "hotter"
+"""Folders of the runs of a round: those that are judged, and those that only find structures."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -50,6 +53,7 @@ class Settings:
         temperature: Of the dynamics that the potential is for, in K.
         picoseconds: Length of each run.
         runs: Number of runs of each round, each from molecules at other places.
+        hotter: Temperature in K of as many further runs, which nobody judges: they often meet what others meet rarely.
         rounds: Largest number of trainings.
         select: Number of structures that are labelled after a round: a cheap teacher can label many.
         sample_temperatures: Of the teacher's runs that the first training learns from, in K.
@@ -70,15 +74,16 @@ class Settings:
     temperature: float = 3000.0
     picoseconds: float = 5.0
     runs: int = 8
+    hotter: float = 4000.0
     rounds: int = 5
-    select: int = 1500
+    select: int = 2000
     sample_temperatures: tuple[float, ...] = (1500.0, 3000.0, 4500.0, 6000.0)
     samples: int = 8
     sample_picoseconds: float = 1.0
     interval_fs: float = 10.0
     timestep_fs: float = 0.5
     epochs: int = 100
-    seen: int = 100_000
+    seen: int = 200_000
     teacher: str = "teacher.gfn2_xtb"
     teacher_runs: int = 8
     seed: int = 0
@@ -167,15 +172,17 @@ def train(settings: Settings, folder: Path, k: int) -> None:
     replace(here / "model.nnpot", (here / "run" / "model.nnpot").read_bytes())
 
 
-def run(settings: Settings, here: Path, k: int) -> None:
-    """Run hot dynamics with the model, until it is far from what it knows."""
-    if len(runs_in(here / "dynamics")) == settings.runs:
+def run(settings: Settings, here: Path, k: int, *, hotter: bool = False) -> None:
+    """Run hot dynamics with the model of a round, until it is far from what it knows; or others that are hotter."""
+    folder, temperature = (HOTTER, settings.hotter) if hotter else (OWN, settings.temperature)
+    if len(runs_in(here / folder)) == settings.runs:
         return
-    gases, seeds = zip(*[settings.gas(k, n) for n in range(settings.runs)], strict=True)
+    starts = [settings.gas(k, n + settings.runs * hotter) for n in range(settings.runs)]
+    gases, seeds = zip(*starts, strict=True)
     calculator = calculator_of(here / "model.nnpot")
-    plan = settings.plan(settings.temperature, settings.picoseconds, seeds[0])
+    plan = settings.plan(temperature, settings.picoseconds, seeds[0])
     for n, frames in enumerate(dynamics(gases, calculator, plan, is_too_far)):
-        keep(here / "dynamics" / f"{n:02}.xyz", frames)
+        keep(here / folder / f"{n:02}.xyz", frames)
 
 
 def calculator_of(model: Path) -> NNPotCalculator:
@@ -190,7 +197,7 @@ def judge(settings: Settings, here: Path) -> dict[str, Any]:
     """Return how many runs stopped, how long they were, and how wrong the model is on frames of its own."""
     if (here / "found.json").exists():
         return json.loads((here / "found.json").read_text())
-    runs = [frames_of(path) for path in runs_in(here / "dynamics")]
+    runs = [frames_of(path) for path in runs_in(here / OWN)]
     trusted = [before_the_stop(frames) for frames in runs]
     some = [frames[j] for frames in trusted for j in spread_over(len(frames), OF_EACH_RUN)]
     teacher = settings.make_teacher()
@@ -217,11 +224,13 @@ def judge(settings: Settings, here: Path) -> dict[str, Any]:
 
 
 def select(settings: Settings, folder: Path, k: int) -> None:
-    """Choose from what the runs came across, and label it."""
+    """Choose from what the runs came across, and others that are hotter, and label it."""
     here = folder / f"round-{k}"
     if (here / "labelled.xyz").exists():
         return
-    keep(here / "pool.xyz", [f for path in runs_in(here / "dynamics") for f in without_results(frames_of(path))])
+    run(settings, here, k, hotter=True)
+    paths = runs_in(here / OWN) + runs_in(here / HOTTER)
+    keep(here / "pool.xyz", [f for path in paths for f in without_results(frames_of(path))])
     chosen = here / "selected.xyz"
     options = ["--model", here / "model.nnpot", "-n", settings.select, "--train", *known(folder, k), "--out", chosen]
     nnpot("select", here / "pool.xyz", *options)

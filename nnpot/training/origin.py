@@ -37,18 +37,18 @@ def origin_of(path: Path) -> str:
 
 
 def structures_of(path: Path | None) -> Before:
-    """Return which structures a model was trained on and which were set aside; none where its file does not tell.
+    """Return which structures a model was trained on and which were set aside; none where no file tells.
 
     Args:
         path: Model file, folder of a run, also of one that was killed, potential of another program, or nothing.
 
     Raises:
-        FileNotFoundError: If there is none.
+        ValueError: If it cannot be read.
     """
-    if path is None:
+    model = None if path is None else model_at(path)
+    if model is None or not model.is_file() or format_of(model) != "model file":
         return UNKNOWN
-    model = model_at(path)
-    return Before.in_summary(read_summary(model)) if format_of(model) == "model file" else UNKNOWN
+    return Before.in_summary(read_summary(model))
 
 
 def holds_old(model: Path, data: Sources) -> bool:
