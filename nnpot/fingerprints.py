@@ -127,14 +127,14 @@ class Fingerprints:
         return [bool(x) for x in np.isin(_of_each(structures), self.values)]
 
     def lack(self, structures: Sequence[Structure]) -> list[bool]:
-        """Whether each structure is certainly not among these: of free atoms that is known where there are none."""
+        """Whether each structure is certainly not among these, or a free atom, of which nothing is kept."""
         if not self:
             return [True] * len(structures)
         own, end = _of_each(structures), 2**32 if self.are_all else int(self.values[-1])
-        return [bool(x) for x in (own >= 0) & (own <= end) & ~np.isin(own, self.values)]
+        return [bool(x) for x in (own <= end) & ~np.isin(own, self.values)]
 
     def without(self, structures: Sequence[Structure]) -> list[Structure]:
-        """Return those that are certainly not among these."""
+        """Return those that are certainly not among these, and free atoms."""
         return [s for s, is_new in zip(structures, self.lack(structures), strict=True) if is_new]
 
     def __bool__(self) -> bool:

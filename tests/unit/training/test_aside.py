@@ -11,7 +11,8 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
-from nnpot.fingerprints import UNKNOWN, Before, Fingerprints
+from nnpot import fingerprints
+from nnpot.fingerprints import NOTHING, UNKNOWN, Before, Fingerprints
 from nnpot.structure import Structure
 from nnpot.training.aside import Aside, SplitName, in_words, set_aside, set_aside_anew, share_of
 from nnpot.training.stratified import shared_out
@@ -317,6 +318,19 @@ def test_a_given_part_is_one_of_what_is_new() -> None:
     assert len(anew(60, slice(20), slice(0), 0.25).positions) == 10
     assert len(anew(60, slice(57), slice(0), 0.1).positions) == 1  # of three
     assert anew(60, slice(20), slice(0), 0.0).positions == ()
+
+
+def test_free_atoms_are_not_taken_for_what_was_trained_on() -> None:
+    data = [*named(crystals(120), [""] * 120), *structures("oooo")]
+    before = Before(Fingerprints.of(named(crystals(3, seed=9), [""] * 3)), NOTHING)
+    assert set_aside_anew(data, "auto", "stratified", 3, before) == set_aside(data, 10 / 124, "stratified", 3)
+
+
+def test_of_a_sketch_what_may_have_been_trained_on_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprints, "MOST", 50)
+    aside, told = anew(300, slice(200), slice(0))
+    assert all(k >= 200 for k in aside)
+    assert "those that the model was, or may have been, trained on" in told
 
 
 def test_where_all_has_been_trained_on_some_of_that_is_set_aside() -> None:
