@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -178,7 +178,7 @@ def test_a_run_is_stopped_where_it_leaves_the_data_or_ends_early() -> None:
 
 SETTINGS = reactive.Settings(
     methane=1, oxygen=1, radius=3.0, temperature=300.0, picoseconds=0.02, runs=2, rounds=2, select=3,
-    sample_temperatures=(300.0,), samples=2, sample_picoseconds=0.03, interval_fs=2.0,
+    sample_temperatures=(300.0,), samples=2, sample_picoseconds=0.03, interval_fs=2.0, hotter=2000.0, hotter_runs=3,
     teacher="test_reactive.emt", teacher_runs=1,
 )  # fmt: skip
 
@@ -211,6 +211,22 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Iterator[Commands]:
     return told
 
 
+def test_hotter_runs_are_others_and_hotter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[float, list[Atoms]]] = []
+
+    def noted(gases: Sequence[Atoms], _: object, plan: Plan, *more: object) -> list[list[Atoms]]:
+        begun.append((plan.temperature, [*gases]))
+        return [[] for _ in gases]
+
+    monkeypatch.setattr(reactive, "dynamics", noted)
+    monkeypatch.setattr(reactive, "calculator_of", lambda model: None)
+    for hotter in (False, True, False):  # what has been run is not run again
+        reactive.run(SETTINGS, tmp_path / "round-1", 1, hotter=hotter)
+    assert [(temperature, len(gases)) for temperature, gases in begun] == [(300.0, 2), (2000.0, 3)]
+    starts = [gas.positions.tobytes() for _, gases in begun for gas in gases]
+    assert len(set(starts)) == 5
+
+
 @pytest.mark.slow
 def test_it_goes_on_wherever_it_was_interrupted(
     commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -220,11 +236,17 @@ def test_it_goes_on_wherever_it_was_interrupted(
     assert [found["runs"] for found in whole] == [2, 2]
     assert whole[0]["stopped"] > 0
     assert whole[1]["training"] > whole[0]["training"] == len(read(tmp_path / "whole/sample.xyz", ":"))
+    of_round, pool = tmp_path / "whole/round-1", read(tmp_path / "whole/round-1/pool.xyz", ":")
+    kept = [frame for path in sorted(of_round.glob("[dh]*/*.xyz")) for frame in reactive.frames_of(path)]
+    assert len(list(of_round.glob("dynamics/*"))) == 2
+    assert len(list(of_round.glob("hotter/*"))) == 3
+    assert [frame.positions.tolist() for frame in pool] == [frame.positions.tolist() for frame in kept]
+    assert not (tmp_path / "whole/round-2/hotter").exists()  # nothing is selected after the last
     keep, written = reactive.keep, [0]
 
     def interrupted(path: Path, frames: list[Atoms]) -> None:
         written[0] += 1
-        if written[0] % 3 == 0:
+        if written[0] % 4 == 0:
             raise KeyboardInterrupt
         keep(path, frames)
 

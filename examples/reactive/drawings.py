@@ -42,8 +42,8 @@ def grades(folder: Path, found: Sequence[dict[str, Any]]) -> Figure:
         for frames in trajectories(folder / f"round-{of_round['round']}" / "dynamics"):
             times, largest = ([f.info[name] for f in frames] for name in ("time_ps", "gamma"))
             ax.plot(times, largest, color=BLUE, lw=0.6, alpha=0.7)
-            if frames and largest[-1] > 2.0:
-                ax.plot(times[-1], largest[-1], "x", color=ORANGE, ms=5)
+            if beyond := [k for k, gamma in enumerate(largest) if gamma > 2.0]:  # where it counts as stopped
+                ax.plot(times[beyond[0]], largest[beyond[0]], "x", color=ORANGE, ms=5)
         ax.axhline(2.0, color=GRAY, lw=0.8, ls="--")
         ax.set(yscale="log", xlabel="time, ps", title=f"round {of_round['round']}")
         ax.set_yticks([0.5, 1, 2, 4], ["0.5", "1", "2", "4"], minor=False)

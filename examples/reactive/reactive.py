@@ -53,7 +53,8 @@ class Settings:
         temperature: Of the dynamics that the potential is for, in K.
         picoseconds: Length of each run.
         runs: Number of runs of each round, each from molecules at other places.
-        hotter: Temperature in K of as many further runs, which nobody judges: they often meet what others meet rarely.
+        hotter: Temperature in K of further runs, which nobody judges: they often meet what the others meet rarely.
+        hotter_runs: Number of these runs of each round.
         rounds: Largest number of trainings.
         select: Number of structures that are labelled after a round: a cheap teacher can label many.
         sample_temperatures: Of the teacher's runs that the first training learns from, in K.
@@ -74,9 +75,10 @@ class Settings:
     temperature: float = 3000.0
     picoseconds: float = 5.0
     runs: int = 8
-    hotter: float = 4000.0
+    hotter: float = 6000.0
+    hotter_runs: int = 24
     rounds: int = 5
-    select: int = 2000
+    select: int = 3000
     sample_temperatures: tuple[float, ...] = (1500.0, 3000.0, 4500.0, 6000.0)
     samples: int = 8
     sample_picoseconds: float = 1.0
@@ -174,11 +176,13 @@ def train(settings: Settings, folder: Path, k: int) -> None:
 
 def run(settings: Settings, here: Path, k: int, *, hotter: bool = False) -> None:
     """Run hot dynamics with the model of a round, until it is far from what it knows; or others that are hotter."""
-    folder, temperature = (HOTTER, settings.hotter) if hotter else (OWN, settings.temperature)
-    if len(runs_in(here / folder)) == settings.runs:
+    if hotter:
+        folder, temperature, n_runs, first = HOTTER, settings.hotter, settings.hotter_runs, settings.runs
+    else:
+        folder, temperature, n_runs, first = OWN, settings.temperature, settings.runs, 0
+    if len(runs_in(here / folder)) == n_runs:
         return
-    starts = [settings.gas(k, n + settings.runs * hotter) for n in range(settings.runs)]
-    gases, seeds = zip(*starts, strict=True)
+    gases, seeds = zip(*[settings.gas(k, first + n) for n in range(n_runs)], strict=True)
     calculator = calculator_of(here / "model.nnpot")
     plan = settings.plan(temperature, settings.picoseconds, seeds[0])
     for n, frames in enumerate(dynamics(gases, calculator, plan, is_too_far)):

@@ -107,6 +107,10 @@ def against_data(path: Path, errors: Errors, title: str) -> Path:
     return save(figure, path)
 
 
+CROWDED = 500
+"""Number of chosen structures from which on they are drawn with thin lines."""
+
+
 def coverage(path: Path, found: Selection, most_grade: float) -> Path:
     """Draw what was chosen of a pool: where it lies, how far from the training data, and what is open without and with.
 
@@ -137,18 +141,20 @@ def coverage(path: Path, found: Selection, most_grade: float) -> Path:
 
 
 def _map(ax: Axes, found: Selection) -> None:
-    """The means of the last hidden layer along the two directions in which they vary most."""
+    """The means of the last hidden layer along the two directions in which they vary most; what is fewer on top."""
     pool = found.seen.means
     everything = pool if found.known is None else np.concatenate([pool, found.known.means])
     center = everything.mean(axis=0)
     directions = np.linalg.svd(everything - center, full_matrices=False)[2][:2]
     along = np.pad(directions, ((0, 2 - len(directions)), (0, 0)))
-    ax.plot(*((pool - center) @ along.T).T, ".", color="0.75", markersize=3, label="pool", rasterized=True)
+    ax.plot(*((pool - center) @ along.T).T, ".", color="0.75", markersize=3, label="pool", rasterized=True, zorder=1.8)
     if found.known is not None:
         places = (found.known.means - center) @ along.T
-        ax.plot(*places.T, ".", color=SKY, markersize=3, label="labelled", rasterized=True)
+        order = 3.0 if len(places) < len(found.places) else 1.9  # lines are at 2
+        ax.plot(*places.T, ".", color=SKY, markersize=3, label="labelled", rasterized=True, zorder=order)
     places = (pool[found.places] - center) @ along.T
-    ax.plot(*places.T, "o", color=VERMILION, markersize=4, markerfacecolor="none", label="chosen")
+    thin = 0.3 if len(places) > CROWDED else 1.0
+    ax.plot(*places.T, "o", color=VERMILION, markersize=4, mew=thin, markerfacecolor="none", label="chosen")
     ax.set(title="Where the structures lie", xlabel="first direction of the hidden layer", ylabel="second", yticks=[])
     ax.set_xticks([])
     ax.legend(frameon=False, fontsize=9, markerscale=1.5)
