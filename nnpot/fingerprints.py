@@ -38,7 +38,9 @@ WAVES = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 0], [1, 1, 1], [0, 0, 1], [-1, 1,
 
 
 def fingerprint_of(structure: Structure) -> int:
-    """Return 32 bits that are the same of atoms that are the same to 1e-3 Å, however they are written.
+    """Return 32 bits that are the same of the same atoms, however they are written, if it is with six decimals or more.
+
+    Of structures that are rounded to fewer some cross a border of what numbers are rounded to here, 1e-3 Å.
 
     That is: shifted, turned with their cell, moved by vectors of the cell, or in another order.  Of periodic atoms
     they come from |Σ exp(2πi g·x)|² / N over the atoms of each element with fractional coordinates x, and from lengths
@@ -194,16 +196,22 @@ Role = Literal["test", "training", "validation"]
 """What structures are to a model: such as it was trained on, its error bars were made to agree with, or neither."""
 
 
+CALIBRATED_WITH_ALL = "its error bars were calibrated with these structures"
+"""What is said of error bars where they are compared with errors of the structures that they were made of."""
+
+
 class Seen(NamedTuple):
     """What some structures are to a model.
 
     Attributes:
-        role: What most of them are.
+        role: What most of them are; a test only if at least half of them are new.
+        is_whole: Whether all of them are that.
         trained_on: How many it was trained on, in words; empty if none, or its file does not tell.
         calibrated_with: The same of its error bars.
     """
 
     role: Role
+    is_whole: bool
     trained_on: str
     calibrated_with: str
 
@@ -212,13 +220,24 @@ class Seen(NamedTuple):
         """What is to be known of their errors."""
         return [told for told in (self.trained_on, self.calibrated_with) if told]
 
+    @property
+    def of_error_bars(self) -> str:
+        """What is to be said of error bars where they are compared with errors; empty of a test."""
+        if self.role == "test":
+            return ""
+        if not self.is_whole:
+            return "most of these structures are known to the model or its error bars"
+        return "the model was trained on these structures" if self.role == "training" else CALIBRATED_WITH_ALL
+
 
 def seen_by(summary: Mapping[str, Any], structures: Sequence[Structure]) -> Seen:
     """Look what structures are to a model, by what its file says."""
-    words, is_most = {}, {}
+    words, n, n_all = {}, {}, len(structures)
     for key in (KEY, OF_ERROR_BARS):
         kept = Fingerprints.in_summary(summary, key) or NOTHING
-        n, n_all = kept.count(structures), len(structures)
-        words[key], is_most[key] = kept._told(n, n_all, key), 2 * n > n_all
-    role: Role = "training" if is_most[KEY] else "validation" if is_most[OF_ERROR_BARS] else "test"
-    return Seen(role, words[KEY], words[OF_ERROR_BARS])
+        n[key] = kept.count(structures)
+        words[key] = kept._told(n[key], n_all, key)
+    role: Role = "training" if n[KEY] >= n[OF_ERROR_BARS] else "validation"
+    if 2 * sum(n.values()) <= n_all:
+        role = "test"
+    return Seen(role, max(n.values()) == n_all, words[KEY], words[OF_ERROR_BARS])

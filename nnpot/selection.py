@@ -141,6 +141,7 @@ class Selection:
         after: The same once the chosen ones are known.
         allowed: Which of them could be chosen, shape (S,).
         left_out: How many were left out, and why.
+        most_grade: γ beyond which structures are of no use.
     """
 
     chosen: tuple[int, ...]
@@ -151,6 +152,7 @@ class Selection:
     after: Array
     allowed: NDArray[np.bool_]
     left_out: dict[str, int]
+    most_grade: float
 
     @property
     def places(self) -> Integers:
@@ -161,6 +163,11 @@ class Selection:
     def uncertain(self) -> Array:
         """Standard deviation of the force that is most uncertain of each, in eV/Å, shape (S,)."""
         return self.seen.largest(np.linalg.norm(self.seen.points, axis=1))
+
+    @property
+    def counts(self) -> NDArray[np.bool_]:
+        """Which of them could be used, shape (S,): also near copies of what is known."""
+        return self.seen.grades <= self.most_grade
 
     @property
     def candidates(self) -> int:
@@ -239,7 +246,7 @@ def selected(
         "copies of known ones": int(np.count_nonzero(copies & ~useless)),
     }
     after = seen.largest(search.open)
-    return Selection(tuple(usable[chosen].tolist()), usable, seen, others, before, after, allowed, left_out)
+    return Selection(tuple(usable[chosen].tolist()), usable, seen, others, before, after, allowed, left_out, most_grade)
 
 
 def _check_numbers(n: int, most_grade: float) -> None:

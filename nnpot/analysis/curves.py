@@ -126,7 +126,8 @@ def coverage(path: Path, found: Selection, most_grade: float) -> Path:
     map_, grades, left = figure.subplots(1, 3)
     _map(map_, found)
     _grades(grades, found, most_grade)
-    for values, color, name in ((found.before, GRAY, "before"), (found.after, VERMILION, "with the chosen ones")):
+    counted = (found.before[found.counts], found.after[found.counts])
+    for values, color, name in zip(counted, (GRAY, VERMILION), ("before", "with the chosen ones"), strict=True):
         falling = np.sort(values[values > 1e-4 * found.before.max()])[::-1]  # nothing is open of the chosen ones
         left.plot(100 * np.arange(1, len(falling) + 1) / len(values), falling, color=color, label=name)
     left.set(

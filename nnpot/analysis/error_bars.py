@@ -27,7 +27,11 @@ FEWEST, INTERVAL = 10, 0.9
 """Number of structures from which an interval of a ratio is told, and how often it holds that of all of their kind."""
 OFF = 2.0
 """Factor by which errors may differ from what is expected before it is said."""
-ADVICE = "train with structures like these"
+FOREIGN, FAR = 10.0, 0.05
+"""Factor from which on, where less than this part of the atoms is beyond the training data, labels are in doubt."""
+_LEARN = "train with structures like these"
+_NARROW = "nnpot calibrate MODEL DATA with structures like these makes them narrower"
+_DOUBT = "in other units, or of another level of theory? nnpot doctor TRAIN DATA compares them"
 """What to do then."""
 INTERVAL_NAME = f"{100 * INTERVAL:.0f} % interval"
 
@@ -192,24 +196,36 @@ def sentences(bars: Mapping[str, ErrorBars], grades: Grades, *, known: str = "")
     has_none = all(one.interval is None for one in bars.values())
     scatter = f"of fewer than {FEWEST} structures, too few for an interval" if has_none else INTERVAL_NAME
     found = f"error found / expected by the model (RMS, 1 at best; {scatter}): {ratios}{told}"
-    wrong = [] if known else [f"{seen}; {ADVICE}" for seen in complaints(bars)]
+    wrong = [] if known else [f"{seen}; {advice}" for seen, advice in complaints(bars, grades)]
     return [found, *wrong, grades.in_words()]
 
 
-def complaints(bars: Mapping[str, ErrorBars]) -> list[str]:
+def complaints(bars: Mapping[str, ErrorBars], grades: Grades) -> list[tuple[str, str]]:
     """Say where error bars do not hold: errors of a kind off by a factor of two, forces on a configuration type larger.
 
     Smaller ones of a type are often those that symmetry makes small.
+
+    Args:
+        bars: Errors by label.
+        grades: Of the atoms.
+
+    Returns:
+        What is wrong, and what to do.
     """
     told = []
+    are_near = not len(grades.values) or grades.beyond < FAR
     for name, one in bars.items():
         low, high = one.interval or (one.ratio, one.ratio)
-        if low > OFF or high < 1 / OFF:
-            told.append(f"errors of {name} are far {'larger' if low > OFF else 'smaller'} than the model expects")
+        if low > OFF:
+            advice = _DOUBT if are_near and one.ratio > FOREIGN else _LEARN
+            told.append((f"errors of {name} are far larger than the model expects", advice))
+        elif high < 1 / OFF:
+            told.append((f"errors of {name} are far smaller than the model expects", _NARROW))
     of_types = bars["forces"].ratios() if "forces" in bars else {}
     off = [f"{name} {two_digits(ratio)}" for name, ratio in of_types.items() if ratio > OFF]
     if off and len(of_types) > 1:
-        told.append(f"error bars of forces are too small for configuration types (found / expected): {', '.join(off)}")
+        seen = f"error bars of forces are too small for configuration types (found / expected): {', '.join(off)}"
+        told.append((seen, _LEARN))
     return told
 
 

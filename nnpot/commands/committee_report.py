@@ -19,6 +19,7 @@ from nnpot.analysis.report.page import page
 from nnpot.analysis.speed import measured
 from nnpot.commands.report import KNOWN_ATOMS, PAGE, next_steps
 from nnpot.committee import Committee
+from nnpot.fingerprints import CALIBRATED_WITH_ALL
 from nnpot.io import MODEL
 from nnpot.machine.files import write_atomically
 from nnpot.reading import as_words
@@ -59,7 +60,8 @@ def report_of_committee(
     kind: Literal["validation", "training"] = "validation" if split.validation else "training"
     evaluation, trained_on = evaluate_potential(committee, structures), known or split.train
     title = f"{out / MODEL}: {kind} errors"
-    text = f"{told}\n\n{table(evaluation, title=title)}"
+    of_bars = CALIBRATED_WITH_ALL if split.validation and len(parts.unseen) == len(structures) else ""
+    text = f"{told}\n\n{table(evaluation, title=title, known=of_bars)}"
     parity(out / "parity.png", evaluation.panels(), title)
     facts = Facts(
         title=f"{out.absolute().name}: committee of {len(folders)}, {file_of(split.train[0].name)}",

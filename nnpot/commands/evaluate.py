@@ -21,7 +21,7 @@ from nnpot.analysis.speed import measured
 from nnpot.commands import calibrate
 from nnpot.doctor.consultation import Consultation, consult
 from nnpot.fingerprints import KEY as FINGERPRINTS
-from nnpot.fingerprints import OF_ERROR_BARS, Role, seen_by
+from nnpot.fingerprints import OF_ERROR_BARS, seen_by
 from nnpot.heads import complaint_of_charges
 from nnpot.io import load, read_summary
 from nnpot.label_names import LabelKeys
@@ -32,13 +32,6 @@ from nnpot.reading import Sources, as_words, read_labelled, require_labels, shor
 from nnpot.structure import Structure
 
 log = logging.getLogger("nnpot")
-
-_OF_BARS: Mapping[Role, str] = {
-    "training": "the model was trained on these structures",
-    "validation": "its error bars were calibrated with these structures",
-    "test": "",
-}
-"""What is said of error bars where they are compared with errors."""
 
 
 def evaluate(
@@ -92,7 +85,7 @@ def evaluate(
     if not potential.is_calibrated:
         log.info("%s", calibrate.advice(model, potential))
     result = evaluate_potential(potential, structures)
-    print(table(result, title=f"{model} on {found.source}", known=_OF_BARS[seen.role]))
+    print(table(result, title=f"{model} on {found.source}", known=seen.of_error_bars))
     if json is not None:
         write_atomically(json, result.to_json())
     if plots is not None:

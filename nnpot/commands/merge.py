@@ -17,7 +17,7 @@ from nnpot.analysis.wording import printed
 from nnpot.batch import require_elements
 from nnpot.commands import calibrate
 from nnpot.elements import elements_of
-from nnpot.fingerprints import OF_ERROR_BARS
+from nnpot.fingerprints import OF_ERROR_BARS, seen_by
 from nnpot.formats import nnpot
 from nnpot.io import Committee, format_of, load, model_at, read_summary, save
 from nnpot.label_names import LabelKeys
@@ -90,13 +90,18 @@ def merge(
     files = sources_of(data if test is None else test)
     tested = [_labelled(file, keys) for file in files]
     require_elements([*structures, *chain(*tested)], models[1.0].elements)
+    if test is not None:
+        for path_of, file, of_file in ((p, f, s) for f, s in zip(files, tested, strict=True) for p in (old, new)):
+            if known := seen_by(read_summary(path_of), of_file).trained_on:
+                log.warning("%s, %s: %s", short_name(file), path_of, known)
     models |= _between(models[0.0], models[1.0], sorted({*SHARES, share} - models.keys()), structures, share)
     errors = {s: [_errors(models[s], of_file) for of_file in tested] for s in models}
     where = "on --data, which it was trained on" if test is None else "on --test"
     print(_table(errors, [short_name(file) for file in files], share, where), *_advice(errors, old, new), sep="\n")
     told = f"{share:g} of these weights, the rest of {_origin(new)}, energies fitted to {short_name(data)}"
     summary = {name: value for name, value in read_summary(new).items() if name not in _OF_WEIGHTS}
-    save(models[share], path, {**summary, "merged": told})
+    summary.pop("training file", None)
+    save(models[share], path, {**summary, "training files": short_name(data), "merged": told})
     print(f"written: {path}, without error bars; for these: {calibrate.command(path, as_words(data))}")
     return path
 

@@ -16,6 +16,7 @@ from nnpot.analysis.report.facts import Facts, State, files_of, main_of
 from nnpot.analysis.report.inside import inside_core
 from nnpot.analysis.report.page import page
 from nnpot.analysis.speed import measured
+from nnpot.fingerprints import CALIBRATED_WITH_ALL
 from nnpot.io import MODEL, model_at, read_summary
 from nnpot.machine.files import write_atomically
 from nnpot.potential import Potential
@@ -81,7 +82,7 @@ class RunReport:
         course = None if facts.history is None or facts.state != "finished" else facts.history.course
         told = [self.split.told, overfitting(known, evaluation, course) if self.split.validation else ""]
         title = f"{self.folder / MODEL}: {self._name} errors"
-        of_bars = "its error bars were calibrated with these structures" if self.split.validation else ""
+        of_bars = self._of_error_bars()
         text = "\n".join(filter(None, told)) + "\n\n" + table(evaluation, title, known=of_bars)
         parity(self.folder / "parity.png", evaluation.panels(), title)
         if facts.history is not None:
@@ -91,6 +92,13 @@ class RunReport:
         print(text)
         print(next_steps(self.folder) + (f"\n{last}" if last else ""))
         return facts
+
+    def _of_error_bars(self) -> str:
+        """What is to be said of error bars beside the errors of validation structures; empty if there are none."""
+        n, n_all = len(self.split.unseen), len(self.split.validation)
+        if not n_all or n == n_all:
+            return CALIBRATED_WITH_ALL if n_all else ""
+        return f"its error bars were calibrated with {n} of these {n_all} structures, others are known to the model"
 
     def _evaluations(self, potential: Potential, *, quiet: bool = False) -> tuple[Evaluation, Evaluation]:
         """Errors on validation structures, or the training ones if there are none, and on some of the latter.

@@ -147,7 +147,8 @@ def _told(found: Selection, frames: Sequence[Atoms], places: Sequence[str]) -> l
         "uncertainty of the worst force of a structure, over the pool without those that cannot be used, in eV/Å:"
     )
     smallest = NOTHING * float(found.before.max())
-    for name, values in (("before", found.before), ("once the chosen ones are labelled", found.after)):
+    counted = (found.before[found.counts], found.after[found.counts])
+    for name, values in zip(("before", "once the chosen ones are labelled"), counted, strict=True):
         middle, largest = (_open(float(v), smallest) for v in (np.median(values), values.max()))
         lines.append(f"  {name}: median {middle}, largest {largest}")
     return lines

@@ -123,7 +123,7 @@ def set_aside_anew(
     chosen = set_aside([structures[k] for k in new], share, split, seed)
     positions = sorted([*again, *(new[k] for k in chosen.positions)])
     was = "was" if before.trained_on.are_all else "was, or may have been,"
-    told = f"those that the model {was} trained on from which it starts ({n_old}) stay for training"
+    told = f"{n_old} that the model to start from {was} trained on stay for training"
     return Aside(tuple(positions), "; ".join(filter(None, [told, chosen.told])))
 
 

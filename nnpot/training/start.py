@@ -82,7 +82,7 @@ def start_from_model(model: Potential, split: Split, settings: Settings, trainer
     """
     trained, baseline = (model.first, model.second) if isinstance(model, SumPotential) else (model, None)
     if not isinstance(trained, TrainablePotential) or isinstance(baseline, TrainablePotential):
-        raise ValueError(f"a {type(model).__name__} cannot be trained; give one model of nnpot train")
+        raise ValueError(f"a {type(model).__name__} cannot be trained; give one model of nnpot train, such as a member")
     if settings["repulsion"] is True and baseline is None:
         raise ValueError("the model has no repulsion, and none can be added to it; train a new one with --repulsion")
     if settings["potential"] is not None:

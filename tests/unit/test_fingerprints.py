@@ -144,15 +144,20 @@ def test_they_are_kept_as_text_and_joined(monkeypatch: pytest.MonkeyPatch) -> No
 def test_most_structures_tell_what_all_are_to_a_model() -> None:
     trained, aside, others = structures(4), structures(4, 5), structures(4, 9)
     summary = Fingerprints.of(trained).summary | {OF_ERROR_BARS: Fingerprints.of(aside).text}
-    assert seen_by(summary, others) == ("test", "", "")
-    assert seen_by({}, trained) == ("test", "", "")
-    role, known, calibrated = seen_by(summary, [*aside, trained[0], *others[:2]])
+    assert seen_by(summary, others) == ("test", False, "", "")
+    assert seen_by({}, trained) == ("test", False, "", "")
+    some = seen_by(summary, [*aside, trained[0], *others[:2]])
+    role, _, known, calibrated = some
     assert role == "validation"
+    assert some.of_error_bars == "most of these structures are known to the model or its error bars"
     assert known.startswith("1 of 7 structures is among those that the model was trained on, whose errors are smaller")
     assert calibrated == (
         "4 of 7 structures are among those that its error bars were calibrated with: that they fit says little"
     )
-    assert seen_by(summary, trained).role == "training"
+    assert seen_by(summary, trained).of_error_bars == "the model was trained on these structures"
+    assert seen_by(summary, aside).of_error_bars == "its error bars were calibrated with these structures"
+    assert seen_by(summary, others).of_error_bars == ""
+    assert seen_by(summary, [*trained[:2], *aside[:2], others[0]]).role == "training"  # one of five is new
     assert seen_by(summary, [*trained[:2], *others[:2]]).role == "test"
     assert seen_by(summary, [*trained[:1], *aside[:1]]).told == [
         "1 of 2 structures is among those that the model was trained on, whose errors are smaller than those of others",

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from nnpot.analysis.error_bars import ADVICE, complaints, rank_correlation
+from nnpot.analysis.error_bars import complaints, rank_correlation
 from nnpot.analysis.history import FALL, Course, History
 from nnpot.analysis.overfitting import ALIKE, EXCESS, compared, diagnosis, remedy
 from nnpot.analysis.report.closeness import core_of, pairs_of
@@ -123,8 +123,9 @@ def _errors(facts: Facts) -> Iterator[Statement]:
 
 def _error_bars(facts: Facts) -> Iterator[Statement]:
     """Where error bars do not hold: of structures that they were not made of."""
-    for seen in complaints(facts.evaluation.error_bars) if facts.kind == "test" else []:
-        yield Statement(Mark.LOOK, seen, ADVICE)
+    found = complaints(facts.evaluation.error_bars, facts.evaluation.grades) if facts.kind == "test" else []
+    for seen, advice in found:
+        yield Statement(Mark.LOOK, seen, advice)
 
 
 def _examined(facts: Facts) -> Iterator[Statement]:
@@ -348,7 +349,7 @@ def _spread(facts: Facts) -> Iterator[Statement]:
     number = f"rank correlation with the {key} error {ordered:.2f}".replace("-", "−")
     known = f"{within} of the {key} errors are within it, {100 * NORMAL[0]:.0f} % would be within an error bar"
     if ordered >= ORDERS:
-        seen = f"the spread of the members orders the errors ({number}), but is not calibrated: {known}"
+        seen = f"the spread of the members orders the errors ({number}); by itself it is no error bar: {known}"
         yield Statement(Mark.GOOD, seen)
     else:
         seen = f"the spread of the members hardly orders the errors ({number}), and is not calibrated: {known}"

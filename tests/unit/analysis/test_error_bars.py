@@ -160,19 +160,35 @@ def alike(ratio: float, groups: tuple[str, ...] = ("",)) -> ErrorBars:
     return ErrorBars(np.ones(60), ratio * scatter, types, np.repeat(np.arange(20), 3))
 
 
-@pytest.mark.parametrize(("ratio", "told"), [(1.5, ""), (0.7, ""), (5.0, "larger"), (0.2, "smaller")])
-def test_errors_far_from_what_is_expected_are_told(ratio: float, told: str) -> None:
+LEARN = "train with structures like these"
+NARROW = "nnpot calibrate MODEL DATA with structures like these makes them narrower"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "told", "advice"),
+    [(1.5, "", ""), (0.7, "", ""), (5.0, "larger", LEARN), (0.2, "smaller", NARROW)],
+)
+def test_errors_far_from_what_is_expected_are_told(ratio: float, told: str, advice: str) -> None:
     wanted = [f"errors of energy are far {told} than the model expects"] if told else []
-    assert complaints({"energy": alike(ratio), "forces": alike(1.0)}) == wanted
+    assert complaints({"energy": alike(ratio), "forces": alike(1.0)}, Grades()) == [(line, advice) for line in wanted]
     lines = sentences({"energy": alike(ratio)}, Grades())
-    assert lines[1:-1] == [f"{line}; train with structures like these" for line in wanted]
+    assert lines[1:-1] == [f"{line}; {advice}" for line in wanted]
     assert sentences({"energy": alike(ratio)}, Grades(), known="trained on")[1:-1] == []
     assert sentences({"energy": alike(ratio)}, Grades(), known="trained on")[0].endswith("; trained on")
 
 
+@pytest.mark.parametrize(("ratio", "beyond", "doubts"), [(9.0, 0, False), (11.0, 0, True), (11.0, 10, False)])
+def test_errors_far_beyond_all_that_is_expected_near_the_data_are_those_of_other_labels(
+    ratio: float, beyond: int, doubts: bool
+) -> None:
+    grades = Grades(np.array([2.0] * beyond + [0.5] * (100 - beyond)), ("",) * 100, np.zeros(100, np.int64))
+    ((_, advice),) = complaints({"forces": alike(ratio)}, grades)
+    assert advice.startswith("in other units, or of another level of theory? nnpot doctor TRAIN DATA") == doubts
+
+
 def test_few_errors_that_may_be_so_by_chance_are_not() -> None:
     errors = np.array([1.0] * 11 + [10.0])  # one of twelve decides
-    assert complaints({"energy": ErrorBars(np.ones(12), errors, ("",) * 12, np.arange(12))}) == []
+    assert complaints({"energy": ErrorBars(np.ones(12), errors, ("",) * 12, np.arange(12))}, Grades()) == []
 
 
 def test_so_are_forces_on_configuration_types() -> None:
@@ -183,9 +199,10 @@ def test_so_are_forces_on_configuration_types() -> None:
         np.concatenate([some.frames, other.frames + 20]),
     )
     told = "error bars of forces are too small for configuration types (found / expected): slab 2.5, vacancy 2.5"
-    assert complaints({"forces": both}) == [told]
-    assert complaints({"forces": alike(1.0, ("a", "b"))}) == []
-    assert complaints({"energy": alike(1.0), "forces": replace(both, error=np.where(both.error > 2, 0.4, 1.0))}) == []
+    assert complaints({"forces": both}, Grades()) == [(told, LEARN)]
+    assert complaints({"forces": alike(1.0, ("a", "b"))}, Grades()) == []
+    small = replace(both, error=np.where(both.error > 2, 0.4, 1.0))
+    assert complaints({"energy": alike(1.0), "forces": small}, Grades()) == []
 
 
 def test_a_model_that_knows_nothing_tells_nothing(structures: list[Structure]) -> None:

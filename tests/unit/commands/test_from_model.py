@@ -91,7 +91,7 @@ def test_what_the_model_was_trained_on_is_not_set_aside_and_stays_known(
     split = record.split_of(DataOptions([old, new]))
     assert trained_on.count(split.validation) == 0
     assert trained_on.count(split.train) == n_old
-    assert f"those that the model was trained on from which it starts ({n_old}) stay for training" in caplog.text
+    assert f"{n_old} that the model to start from was trained on stay for training" in caplog.text
     known = Fingerprints.in_summary(read_summary(out))
     assert known is not None
     assert known.count(split.train) == len(split.train)

@@ -311,7 +311,7 @@ def test_of_what_is_new_a_part_and_what_was_set_aside_before(n: int, n_trained: 
     assert all(k >= n_trained for k in aside)
     assert len(aside) == wanted
     assert not wanted or {*range(n_trained, n_trained + n_aside)} <= {*aside}
-    assert f"from which it starts ({n_trained}) stay for training" in told or not wanted
+    assert f"{n_trained} that the model to start from was trained on stay for training" in told or not wanted
 
 
 def test_a_given_part_is_one_of_what_is_new() -> None:
@@ -330,7 +330,7 @@ def test_of_a_sketch_what_may_have_been_trained_on_stays(monkeypatch: pytest.Mon
     monkeypatch.setattr(fingerprints, "MOST", 50)
     aside, told = anew(300, slice(200), slice(0))
     assert all(k >= 200 for k in aside)
-    assert "those that the model was, or may have been, trained on" in told
+    assert "that the model to start from was, or may have been, trained on stay for training" in told
 
 
 def test_where_all_has_been_trained_on_some_of_that_is_set_aside() -> None:
