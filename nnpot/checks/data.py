@@ -38,6 +38,9 @@ hotter ones."""
 OUTSIDE = Limits(0.05, np.inf)
 """Part of the atoms beyond the training data: of data like those of the training it is 0.002 to 0.01."""
 
+FARTHEST = Limits(20.0, np.inf, "γ")
+"""Largest γ of an atom: ten times that at which dynamics stop; usable structures, for `nnpot select`, have no more."""
+
 ERRORS, EXPECTED = "errors", "errors found / expected"
 BEYOND, USED_BEYOND = "atoms beyond the training data", "atoms of --structures beyond the training data"
 ELEMENT, TYPE, FRAME = "forces, worst element", "forces, worst configuration type", "forces, worst structure"
@@ -146,6 +149,9 @@ def _beyond(subject: Subject, structures: Sequence[Structure], name: str, grades
     seen = f"{n} of {len(grades.values)} atoms of {files} are beyond the training data (γ > {EDGE:g}), "
     seen += f"the farthest in {at} with γ = {number(float(grades.values[worst]))}"
     yield Line.judged("data", name, OUTSIDE, grades.beyond, seen, bars)
+    if (farthest := float(grades.values[worst])) > FARTHEST.passed:
+        told = f"an atom of {at} has γ = {number(farthest)}: look for atoms that touch, or another mistake"
+        yield Line.judged("data", f"{name}: the farthest", FARTHEST, farthest, told, bars)
 
 
 def _of_label(name: str, result: Evaluation, structures: Sequence[Structure]) -> Line:

@@ -11,7 +11,8 @@ from jsonargparse import ArgumentParser
 
 from nnpot.batch import require_elements
 from nnpot.calibration import calibrated, can_be_calibrated, in_words, judges_among
-from nnpot.fingerprints import OF_ERROR_BARS, Fingerprints, apart_from
+from nnpot.doctor.consultation import Consultation, consult
+from nnpot.fingerprints import NOTHING, OF_ERROR_BARS, Fingerprints, apart_from
 from nnpot.io import Committee, load, read_summary, save
 from nnpot.label_names import LabelKeys
 from nnpot.potential import Potential
@@ -27,7 +28,12 @@ MOST_BEYOND, N_GRADED = 0.1, 5_000
 
 
 def calibrate(
-    model: Path, data: Sources, train: Given | None = None, out: Path | None = None, keys: LabelKeys = LabelKeys()
+    model: Path,
+    data: Sources,
+    train: Given | None = None,
+    out: Path | None = None,
+    keys: LabelKeys = LabelKeys(),
+    doctor: Consultation = "stop",
 ) -> Path:
     """Let a finished model know how large its errors are likely to be, and how far an atom is from what it knows.
 
@@ -41,6 +47,8 @@ def calibrate(
             committee whose members know.
         out: Model file to write; by default one beside the model whose name ends in `-calibrated.nnpot`.
         keys: Names of the labels, if not ASE's own.
+        doctor: What to do about labels or structures that are certainly wrong: `stop`, only `warn`, or do not look
+            (`off`).
 
     Returns:
         The file written.
@@ -48,22 +56,22 @@ def calibrate(
     Raises:
         FileNotFoundError: If a file is not there.
         ValueError: If a file cannot be read, the model has no hidden layers of nnpot, there are too few structures with
-            energies and forces, they hold another element, or all of them were trained on.
+            energies and forces, they hold another element, are certainly wrong, or all of them were trained on.
     """
     potential, summary = load(model, torch.float32), read_summary(model)
     unseen, found = read_labelled(data, keys, "--keys.{label} {name}")
     log.info("%s", found)
     require_labels(unseen, found.source, found)
     require_elements(unseen, potential.elements)
-    n_given = len(unseen)
+    n_given, known = len(unseen), () if train is None else read_structures(train)
+    parts = {} if train is None else {f"--train {short_name(train)}": known}
+    consult({**parts, short_name(data): unseen}, potential.cutoff, "--doctor", doctor)
     if train is not None:
-        known: Sequence[Structure] = read_structures(train)
         unseen = without_known(unseen, known, short_name(train))
-        if told := _other_train(summary, short_name(train)):
+        if told := _other_train(summary, known, short_name(train)):
             log.warning("%s", told)
     else:
         unseen = _not_trained_on(unseen, summary)
-        known = ()
         knows = isinstance(potential, Committee) and all(member.is_calibrated for member in potential)
         left = "" if len(unseen) == n_given else f"{len(unseen)} structures of "
         if told := _without_train([] if knows else unseen, summary, left + short_name(data)):
@@ -99,10 +107,10 @@ def advice(model: Path, potential: Potential) -> str:
     return f"{told}; for error bars: {command(model, shlex.quote(train))}"
 
 
-def _other_train(summary: Mapping[str, Any], named: str) -> str:
-    """What to know if the model says that it was trained on another file."""
-    own = str(summary.get("training file", named))
-    if own == named:
+def _other_train(summary: Mapping[str, Any], known: Sequence[Structure], named: str) -> str:
+    """What to know if the model says that it was trained on other structures, or, if it knows none, on another file."""
+    own = str(summary.get("training file", summary.get("training files", named)))
+    if own == named or 2 * (Fingerprints.in_summary(summary) or NOTHING).count(known) > len(known):
         return ""
     return f"the model was trained on {own}, by what its file says, and γ will say how far an atom is from {named}"
 
@@ -134,8 +142,8 @@ def without_known(unseen: Sequence[Structure], known: Sequence[Structure], named
     n = len(unseen) - len(left)
     if not left:
         raise ValueError(
-            f"all {n} structures are among those that the model was trained on ({named}), whose errors are smaller "
-            "than others: give labelled structures that it has not seen"
+            f"all {n} structures are in --train {named} as well, and errors of structures that a model was trained on "
+            "are smaller than others: give labelled structures that it has not seen"
         )
     if n:
         log.warning("left out: %d of %d structures, which are in %s as well", n, len(unseen), named)

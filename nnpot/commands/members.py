@@ -65,7 +65,14 @@ def train_members(n: int, train: Callable[..., Path], out: Path, seed: int, **se
     if not is_first(settings["trainer"]):  # which tells
         return out / MODEL
     of_members = [read_summary(folder / MODEL) for folder in folders]
-    of_one = {"validation errors", "errors on training structures", TWIN_ERRORS, FINGERPRINTS, OF_ERROR_BARS}
+    of_one = {
+        "validation errors",
+        "errors on training structures",
+        TWIN_ERRORS,
+        FINGERPRINTS,
+        OF_ERROR_BARS,
+        "uncertainty",
+    }
     summary = {**{name: told for name, told in of_members[0].items() if name not in of_one}, "members": n}
     if all("minutes" in told for told in of_members):
         summary["minutes"] = round(sum(told["minutes"] for told in of_members), 2)

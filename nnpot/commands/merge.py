@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -90,10 +90,8 @@ def merge(
     files = sources_of(data if test is None else test)
     tested = [_labelled(file, keys) for file in files]
     require_elements([*structures, *chain(*tested)], models[1.0].elements)
-    if test is not None:
-        for path_of, file, of_file in ((p, f, s) for f, s in zip(files, tested, strict=True) for p in (old, new)):
-            if known := seen_by(read_summary(path_of), of_file).trained_on:
-                log.warning("%s, %s: %s", short_name(file), path_of, known)
+    for told in [] if test is None else _known_in(tested, [short_name(file) for file in files], (old, new)):
+        log.warning("%s", told)
     models |= _between(models[0.0], models[1.0], sorted({*SHARES, share} - models.keys()), structures, share)
     errors = {s: [_errors(models[s], of_file) for of_file in tested] for s in models}
     where = "on --data, which it was trained on" if test is None else "on --test"
@@ -168,6 +166,15 @@ def _labelled(source: Any, keys: LabelKeys) -> list[Structure]:
     structures, found = read_labelled(source, keys, "--keys.{label} {name}")
     require_labels(structures, found.source, found)
     return structures
+
+
+def _known_in(tested: Sequence[Sequence[Structure]], files: Sequence[str], models: Sequence[Path]) -> Iterator[str]:
+    """Say which structures of a test one of the models was trained on, by what its file says."""
+    for path in models:
+        summary = read_summary(path)
+        for name, structures in zip(files, tested, strict=True):
+            if known := seen_by(summary, structures).trained_on:
+                yield f"{name} and {path}: {known}"
 
 
 def _errors(potential: Potential, structures: Sequence[Structure]) -> dict[str, float]:

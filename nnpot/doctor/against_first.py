@@ -51,7 +51,8 @@ def _compared(facts: Facts, chosen: Integers, predictions: list[Prediction], n: 
     forces = _factor(*(np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))) if pairs else None
     counts = facts.counts[chosen] / facts.n_atoms[chosen][:, None]
     given, ours = facts.per_atom[chosen], np.array([p.energy for p in predictions]) / facts.n_atoms[chosen]
-    energies = _factor(less_composition(ours, counts)[0], less_composition(given, counts)[0])
+    known = np.isfinite(given)
+    energies = _factor(*(less_composition(values[known], counts[known])[0] for values in (ours, given)))
     for what, factor in (("forces", forces), ("energies", energies)):
         if factor is None or (factor > 0 and abs(np.log(factor)) < OFF):
             continue

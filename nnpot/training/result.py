@@ -152,6 +152,7 @@ def save_result(folder: Path, split: Callable[[], Split], *, quiet: bool = False
     summary |= compositions.summary_of((s.numbers.tolist() for s in others), (s.numbers.tolist() for s in free))
     summary |= Fingerprints.of(structures.train).joined(structures.old).summary
     if final.is_calibrated:
+        summary["uncertainty"] = calibration.in_words(structures.unseen)
         summary[OF_ERROR_BARS] = Fingerprints.of(structures.unseen).text
     save(final, folder / MODEL, summary)
     return final

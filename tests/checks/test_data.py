@@ -122,7 +122,11 @@ def test_atoms_beyond_the_training_data_are_seen_with_and_without_labels(labels:
             f"{n} of 12 atoms of far.xyz are beyond the training data (γ > 1), the farthest in"
         )
         assert "far.xyz, frame 2 with γ = " in line.sentence
-        other = [one for one in found if isinstance(one, Line) and BEYOND in one.name and one.name != name]
+        (farthest,) = (one for one in found if one.name == f"{name}: the farthest")
+        assert isinstance(farthest, Line)
+        assert (farthest.status, farthest.limit) == (Status.LOOK, 20.0)
+        assert "far.xyz, frame 2 has γ = " in farthest.sentence
+        other = [one for one in found if isinstance(one, Line) and BEYOND in one.name and name not in one.name]
         assert [one.status for one in other] == [Status.PASSED] * len(structures[:1])
 
 

@@ -54,6 +54,13 @@ def test_a_few_frames_are_compared_with_a_fit_to_the_first_file(tmp_path: Path) 
     assert str(findings[0]).startswith("in test.xyz forces are -")
 
 
+def test_frames_of_a_further_file_that_lack_energies_do_not_count(tmp_path: Path) -> None:
+    structures = f.each(f.scaled(1 / f.HARTREE))(frames("rocksalt")[30:36])
+    structures[2].calc.results.pop("energy")
+    findings = suspicious(frames("rocksalt")[:30], structures, tmp_path)
+    assert "units" in [finding.kind for finding in findings]
+
+
 @pytest.mark.slow
 def test_what_is_wrong_in_all_files_is_said_once(tmp_path: Path) -> None:
     structures = f.each(f.scaled(forces=-1.0))(frames("large alloy"))

@@ -128,7 +128,7 @@ def test_structures_that_it_was_trained_on_are_no_measure(
 ) -> None:
     model, train, out = runs["unknown"] / "model.nnpot", runs["train"], tmp_path / "new.nnpot"
     line = refusal(capsys, "calibrate", model, train, "--train", train, "--out", out)
-    assert "all 16 structures are among those that the model was trained on (train.xyz)" in line
+    assert "all 16 structures are in --train train.xyz as well" in line
     assert not out.exists()
     mixed = write(tmp_path / "mixed.xyz", [*read(train, ":3"), *read(runs["unseen"], ":")])
     main(["calibrate", str(model), str(mixed), "--train", str(train), "--out", str(out)])
@@ -238,6 +238,23 @@ def test_it_is_said_if_the_training_structures_are_others_or_those_to_calibrate_
     caplog.clear()
     main(["calibrate", str(model), str(runs["train"]), "--train", str(runs["unseen"]), "--out", str(out)])
     assert "the model was trained on train.xyz, by what its file says, and γ will say how far" in caplog.text
+
+
+def test_labels_are_looked_at_before(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = labelled_alloys(60, 7)
+    for frame in frames:
+        frame.calc.results["forces"] = -frame.calc.results["forces"]
+    data, out = write(tmp_path / "gradients.xyz", frames), tmp_path / "new.nnpot"
+    given = ["calibrate", str(runs["unknown"] / "model.nnpot"), str(data), "--out", str(out)]
+    with pytest.raises(SystemExit):
+        main([*given, "--train", str(runs["train"])])
+    assert "gradients" in capsys.readouterr().err
+    assert not out.exists()
+    main([*given, "--doctor", "off"])
+    assert "force-sign" not in caplog.text
+    assert out.exists()
 
 
 def test_by_default_beside_the_model_and_of_the_structures_alone(runs: dict[str, Path], tmp_path: Path) -> None:
