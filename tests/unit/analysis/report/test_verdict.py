@@ -356,7 +356,10 @@ def test_a_spread_that_orders_errors_is_said_not_to_be_calibrated() -> None:
     errors = np.arange(1.0, 9.0)
     (found,) = said(_of_members([errors, 2 * errors]), "spread of the members")  # σ = 0.71 errors, error = 1.5 errors
     assert (found.mark, found.advice) == (Mark.GOOD, "")
-    assert "orders the errors (rank correlation with the force error 1.00), but is not calibrated: 0 % of" in found.seen
+    assert (
+        "orders the errors (rank correlation with the force error 1.00); by itself it is no error bar: 0 % of"
+        in found.seen
+    )
     (found,) = said(_of_members([errors + errors[::-1], errors - errors[::-1]]), "spread of the members")
     assert found.mark == Mark.LOOK
     assert "hardly orders the errors" in found.seen
