@@ -120,6 +120,8 @@ def test_validation_structures_that_the_model_was_trained_on_calibrate_nothing(
         f"{n} of {n_all} validation structures are among the training structures, or those of the model" in caplog.text
     )
     assert f"calibrated with {n_all - n} structures that it was not trained on" in caplog.text
+    told = f"its error bars were calibrated with {n_all - n} of these {n_all} structures, others are known to the model"
+    assert told in (tmp_path / "o/report.txt").read_text()
 
 
 @pytest.mark.slow

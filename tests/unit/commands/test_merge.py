@@ -64,6 +64,19 @@ def test_weights_lie_between_and_errors_of_all_shares_are_shown(
     assert "train.xyz" in told
 
 
+def test_it_is_said_which_structures_of_a_test_a_model_was_trained_on(
+    runs: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out, new = tmp_path / "between.nnpot", write(tmp_path / "new.xyz", labelled_alloys(4, 9))
+    main(command(runs, "--test", runs["hot data"], new, "--out", out))
+    told = [line for line in caplog.messages if "was trained on, whose errors are smaller" in line]
+    assert len(told) == 1  # the old model has seen none of them
+    assert told[0].startswith(f"hot.xyz and {runs['new']}: ")
+    assert " of 8 structures are among those that the model was trained on" in told[0]
+    assert read_summary(out)["training files"] == "hot.xyz, train.xyz"
+    assert "training file" not in read_summary(out)
+
+
 def test_the_table_holds_the_errors_of_the_models(
     runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
