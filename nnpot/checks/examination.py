@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from nnpot.analysis.wording import counted
 from nnpot.checks.data import data
 from nnpot.checks.dimers import Curve, curves, dimers
 from nnpot.checks.exact import exact
@@ -101,7 +102,7 @@ def examine_shortly(
     lines, runs = hot(subject, kelvin, 1.0, 1)
     found.take(iter(lines))
     n = len(subject.known)
-    some = f"{n} structures" if n < 2 * FEW_OF_DATA else f"{n} structures (errors of one in {n // FEW_OF_DATA})"
+    some = counted(n, "structure") if n < 2 * FEW_OF_DATA else f"{n} structures (errors of one in {n // FEW_OF_DATA})"
     told = [f"a short examination, on {some}; all of it: nnpot check MODEL DATA"]
     told += [f"temperature: {said}"]
     return found.page("", told, kelvin, Seen(shown, runs, subject.clock.passed, guess))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nnpot import compositions
 from nnpot.analysis.error_bars import Grades
+from nnpot.analysis.wording import counted
 from nnpot.calculator import NNPotCalculator
 from nnpot.commands import calibrate
 from nnpot.extrapolation import OnExtrapolation
@@ -82,7 +83,7 @@ def predict(
     if keys != PredictionKeys() and not has_charges:
         log.warning("--keys.total_charge changes nothing, since %s predicts neither charges nor dipoles", model)
     grades: list[NDArray[np.float64]] = []
-    with written_by_and_by(out) as add, _counted(len(frames)) as counted:
+    with written_by_and_by(out) as add, _counted(len(frames)) as progress:
         for k, (atoms, place) in enumerate(frames):
             charged = atoms.copy()
             charged.info["charge"] = charges[k]
@@ -96,8 +97,11 @@ def predict(
             text = io.StringIO()
             ase.io.write(text, atoms, format="extxyz")
             add(text.getvalue())
-            counted.advance()
-    print(f"{len(frames)} structures written to {out}" + (", in place of earlier predictions" if is_there else ""))
+            progress.advance()
+    print(
+        f"{counted(len(frames), 'structure')} written to {out}"
+        + (", in place of earlier predictions" if is_there else "")
+    )
     for told in compositions.complaints(calculator.potential, (atoms.numbers.tolist() for atoms, _ in frames)):
         log.warning("%s", told)
     if calculator.potential.is_calibrated:

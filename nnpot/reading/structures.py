@@ -124,7 +124,9 @@ def require_labels(structures: Sequence[Structure], source: str, inventory: Inve
         hint = f"if they are stored under another name, give it, e.g. {example}"
         if inventory is not None and inventory.unused_names():
             hint += f"; not used is {inventory.unused_names()}"
-    raise ValueError(f"{source} holds {len(structures)} structures but no energies; {hint}")
+    raise ValueError(
+        f"{source} holds {len(structures)} structure{'' if len(structures) == 1 else 's'} but no energies; {hint}"
+    )
 
 
 def _times(weights: Mapping[str, float], factor: float) -> Mapping[str, float]:
