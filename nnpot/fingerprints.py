@@ -40,9 +40,8 @@ WAVES = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 0], [1, 1, 1], [0, 0, 1], [-1, 1,
 def fingerprint_of(structure: Structure) -> int:
     """Return 32 bits that are the same of the same atoms, however they are written, if it is with six decimals or more.
 
-    Of structures that are rounded to fewer some cross a border of what numbers are rounded to here, 1e-3 Å.
-
-    That is: shifted, turned with their cell, moved by vectors of the cell, or in another order.  Of periodic atoms
+    That is: shifted, turned with their cell, moved by vectors of the cell, or in another order.  Of structures that are
+    rounded to fewer decimals some cross a border of what numbers are rounded to here, 1e-3 Å.  Of periodic atoms
     they come from |Σ exp(2πi g·x)|² / N over the atoms of each element with fractional coordinates x, and from lengths
     and angles of the cell; of others from their distances from the centre.
     """
@@ -126,7 +125,7 @@ class Fingerprints:
 
     def known(self, structures: Sequence[Structure]) -> list[bool]:
         """Whether each structure is among these; of many it may be although it is not said."""
-        return [bool(x) for x in np.isin(_of_each(structures), self.values)]
+        return [bool(x) for x in np.isin(_of_each(structures), self.values)] if self else [False] * len(structures)
 
     def lack(self, structures: Sequence[Structure]) -> list[bool]:
         """Whether each structure is certainly not among these, or a free atom, of which nothing is kept."""
@@ -144,12 +143,14 @@ class Fingerprints:
 
     def count(self, structures: Sequence[Structure]) -> int:
         """Return how many structures are among these, or about how many where these are not all."""
-        own = _of_each(structures)
+        return self._count(_of_each(structures))
+
+    def _count(self, own: NDArray[np.int64]) -> int:
         n = int(np.isin(own, self.values).sum())
         if self.are_all or not n:
             return n
         n_told = np.count_nonzero((own >= 0) & (own <= self.values[-1]))
-        return round(n / n_told * len(structures))
+        return round(n / n_told * len(own))
 
     def in_words(self, structures: Sequence[Structure]) -> str:
         """Say how many structures are among these, whose errors are no measure; empty if none is."""
@@ -232,10 +233,11 @@ class Seen(NamedTuple):
 
 def seen_by(summary: Mapping[str, Any], structures: Sequence[Structure]) -> Seen:
     """Look what structures are to a model, by what its file says."""
+    of_model = Before.in_summary(summary)
     words, n, n_all = {}, {}, len(structures)
-    for key in (KEY, OF_ERROR_BARS):
-        kept = Fingerprints.in_summary(summary, key) or NOTHING
-        n[key] = kept.count(structures)
+    own = _of_each(structures) if any(of_model) else np.full(n_all, -1)
+    for key, kept in zip((KEY, OF_ERROR_BARS), of_model, strict=True):
+        n[key] = kept._count(own)
         words[key] = kept._told(n[key], n_all, key)
     role: Role = "training" if n[KEY] >= n[OF_ERROR_BARS] else "validation"
     if 2 * sum(n.values()) <= n_all:

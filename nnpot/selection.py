@@ -165,9 +165,10 @@ class Selection:
         return self.seen.largest(np.linalg.norm(self.seen.points, axis=1))
 
     @property
-    def counts(self) -> NDArray[np.bool_]:
-        """Which of them could be used, shape (S,): also near copies of what is known."""
-        return self.seen.grades <= self.most_grade
+    def left_open(self) -> tuple[Array, Array]:
+        """`before` and `after` of all that could be used, also of near copies of what is known."""
+        could_be = self.seen.grades <= self.most_grade
+        return self.before[could_be], self.after[could_be]
 
     @property
     def candidates(self) -> int:

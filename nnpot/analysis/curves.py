@@ -111,13 +111,12 @@ CROWDED = 500
 """Number of chosen structures from which on they are drawn with thin lines."""
 
 
-def coverage(path: Path, found: Selection, most_grade: float) -> Path:
+def coverage(path: Path, found: Selection) -> Path:
     """Draw what was chosen of a pool: where it lies, how far from the training data, and what is open without and with.
 
     Args:
         path: PNG file to write.
         found: What was chosen.
-        most_grade: γ beyond which structures were left out.
 
     Returns:
         The path.
@@ -125,9 +124,8 @@ def coverage(path: Path, found: Selection, most_grade: float) -> Path:
     figure = new_figure(12.0, 3.8)
     map_, grades, left = figure.subplots(1, 3)
     _map(map_, found)
-    _grades(grades, found, most_grade)
-    counted = (found.before[found.counts], found.after[found.counts])
-    for values, color, name in zip(counted, (GRAY, VERMILION), ("before", "with the chosen ones"), strict=True):
+    _grades(grades, found)
+    for values, color, name in zip(found.left_open, (GRAY, VERMILION), ("before", "with the chosen ones"), strict=True):
         falling = np.sort(values[values > 1e-4 * found.before.max()])[::-1]  # nothing is open of the chosen ones
         left.plot(100 * np.arange(1, len(falling) + 1) / len(values), falling, color=color, label=name)
     left.set(
@@ -161,13 +159,13 @@ def _map(ax: Axes, found: Selection) -> None:
     ax.legend(frameon=False, fontsize=9, markerscale=1.5)
 
 
-def _grades(ax: Axes, found: Selection, most_grade: float) -> None:
+def _grades(ax: Axes, found: Selection) -> None:
     """How many structures there are of each largest γ."""
     low, high = found.seen.grades.min(), found.seen.grades.max()
     bins = np.geomspace(max(low, 1e-3) / 1.01, max(high, 2.0 * low, 1e-3) * 1.01, 41).tolist()
     ax.hist(found.seen.grades, bins, color="0.75", label="pool")
     ax.hist(found.seen.grades[found.places], bins, color=VERMILION, label="chosen")
-    for limit in (EDGE, most_grade):
+    for limit in (EDGE, found.most_grade):
         if bins[0] < limit < bins[-1]:
             ax.axvline(limit, color=GRAY, linewidth=0.8, linestyle="--")
     ax.set(xscale="log", title="How far from the training data", xlabel="largest γ", ylabel="structures")

@@ -13,6 +13,7 @@ from nnpot.checks.line import NO_GRADE, TRAINED, Found, Limits, Line, NotLooked,
 from nnpot.checks.subject import Subject, has_pairs
 from nnpot.checks.verdict import DYNAMICS
 from nnpot.labels import LABELS
+from nnpot.selection import MOST_GRADE
 from nnpot.structure import Structure
 from nnpot.uncertainty import EDGE
 
@@ -38,7 +39,7 @@ hotter ones."""
 OUTSIDE = Limits(0.05, np.inf)
 """Part of the atoms beyond the training data: of data like those of the training it is 0.002 to 0.01."""
 
-FARTHEST = Limits(20.0, np.inf, "γ")
+FARTHEST = Limits(MOST_GRADE, np.inf, "γ")
 """Largest γ of an atom: ten times that at which dynamics stop; usable structures, for `nnpot select`, have no more."""
 
 ERRORS, EXPECTED = "errors", "errors found / expected"

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -19,7 +19,7 @@ from nnpot.analysis.report.page import page
 from nnpot.analysis.speed import measured
 from nnpot.commands.report import KNOWN_ATOMS, PAGE, next_steps
 from nnpot.committee import Committee
-from nnpot.fingerprints import CALIBRATED_WITH_ALL
+from nnpot.fingerprints import CALIBRATED_WITH_ALL, Role
 from nnpot.io import MODEL
 from nnpot.machine.files import write_atomically
 from nnpot.reading import as_words
@@ -57,7 +57,7 @@ def report_of_committee(
     parts = parts_of_members(data, folders)
     split, record = parts.split, parts.record
     structures, known, told = _tested(parts)
-    kind: Literal["validation", "training"] = "validation" if split.validation else "training"
+    kind: Role = "validation" if split.validation else "training"
     evaluation, trained_on = evaluate_potential(committee, structures), known or split.train
     title = f"{out / MODEL}: {kind} errors"
     of_bars = CALIBRATED_WITH_ALL if split.validation and len(parts.unseen) == len(structures) else ""

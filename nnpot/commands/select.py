@@ -80,12 +80,12 @@ def select(
     known = [] if train is None else read_structures(train)
     found = selected(potential, structures, n, known, max_gamma)
     if not found.chosen:
-        why = _left_out(found, max_gamma, train)
+        why = _left_out(found, train)
         raise ValueError(f"nothing in {as_words(pool)} is worth labelling: {why}; give other structures")
     written = "written over the file that was there" if out.exists() else "written"
     write_atomically(out, _written(found, frames, files))
-    picture = coverage(out.with_suffix(".png") if plot is None else plot, found, max_gamma)
-    print(*_counts(found, len(frames), n, _left_out(found, max_gamma, train)), *_told(found, frames, places), sep="\n")
+    picture = coverage(out.with_suffix(".png") if plot is None else plot, found)
+    print(*_counts(found, len(frames), n, _left_out(found, train)), *_told(found, frames, places), sep="\n")
     print(f"{written}: {out}, {picture}")
     if (smallest := float(found.seen.grades[found.places].min())) > DOUBTFUL:
         log.warning(
@@ -147,8 +147,7 @@ def _told(found: Selection, frames: Sequence[Atoms], places: Sequence[str]) -> l
         "uncertainty of the worst force of a structure, over the pool without those that cannot be used, in eV/Å:"
     )
     smallest = NOTHING * float(found.before.max())
-    counted = (found.before[found.counts], found.after[found.counts])
-    for name, values in zip(("before", "once the chosen ones are labelled"), counted, strict=True):
+    for name, values in zip(("before", "once the chosen ones are labelled"), found.left_open, strict=True):
         middle, largest = (_open(float(v), smallest) for v in (np.median(values), values.max()))
         lines.append(f"  {name}: median {middle}, largest {largest}")
     return lines
@@ -158,7 +157,7 @@ def _open(value: float, smallest: float) -> str:
     return three_digits(value) if value > smallest else "0"
 
 
-def _left_out(found: Selection, max_gamma: float, train: Sources | None) -> str:
+def _left_out(found: Selection, train: Sources | None) -> str:
     reference = (
         f"the shortest distance in {as_words(train)}"
         if train is not None
@@ -167,7 +166,7 @@ def _left_out(found: Selection, max_gamma: float, train: Sources | None) -> str:
     words = {
         "touching": "whose atoms touch",
         "closer": f"with atoms closer than {CLOSER:g} of {reference}",
-        "useless": f"with γ > {max_gamma:g}, too far to be of use (--max_gamma)",
+        "useless": f"with γ > {found.most_grade:g}, too far to be of use (--max_gamma)",
         "copies of known ones": "near copies of what is labelled already",
     }
     return ", ".join(f"{count} {words[why]}" for why, count in found.left_out.items() if count)

@@ -5,6 +5,7 @@ import itertools
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import pytorch_lightning as pl
@@ -126,13 +127,13 @@ class Split:
         """
         require_elements(self.structures, elements)
 
-    @property
+    @cached_property
     def unseen(self) -> list[Structure]:
         """Validation structures that nothing was trained on: errors of others tell nothing of new ones."""
         apart = apart_from(self.validation, self.train)
         return self.old.without(apart)
 
-    @property
+    @cached_property
     def new(self) -> list[Structure]:
         """Training structures that are new to the model from which the training starts."""
         return self.old.without(self.train)
